@@ -1,0 +1,59 @@
+import type { Turn } from '../../src/wire/job.ts';
+
+/**
+ * What a model family does: turn a chat into token ids and pictures' pixels. Everything after that (encode, merge,
+ * prefill, decode) is the same for all.
+ */
+export interface Family {
+  readonly config: TextConfig;
+  readonly tokenizer: Tokenizer;
+  /** Stands in the prompt for each feature row of a picture. */
+  readonly imageTokenId: number;
+  /**
+   * Decodes the pictures, lays out their views and renders the prompt.
+   *
+   * @throws NearsightError `unreadable_image` with the part's `param`
+   */
+  read(turns: readonly Turn[], maxPixels: number, signal: AbortSignal): Promise<Prompt>;
+}
+
+/** The decoder's numbers, from `config.json`. */
+export interface TextConfig {
+  layers: number;
+  kvHeads: number;
+  headDim: number;
+  hidden: number;
+  vocab: number;
+  /** Most positions the rotary table was trained for. */
+  maxPositions: number;
+  /** Generation ends at any of these. */
+  stopIds: readonly number[];
+}
+
+export interface Tokenizer {
+  encode(text: string): number[];
+  /** The bytes that a token stands for; none for special tokens. Not always whole characters: decode as a stream. */
+  bytes(id: number): Uint8Array;
+}
+
+export interface Prompt {
+  /** Token ids, with one `imageTokenId` for each row of each picture's features. */
+  ids: Int32Array;
+  /** In the order in which their features are merged. */
+  pictures: Picture[];
+}
+
+export interface Picture {
+  /** Names the decoded pixels and how they were cut: equal keys mean equal features. */
+  key: string;
+  /** Views: tiles in reading order, then the whole. */
+  frames: number;
+  /** Feature rows of all views together. */
+  tokens: number;
+  /** Edge of a view, in pixels. */
+  size: number;
+  /** Float32 [frames, 3, size, size], normalised; computed on demand. */
+  pixelValues(): Float32Array<ArrayBuffer>;
+  /** One byte for each pixel of each view, [frames, size, size]: 1 for the picture, 0 for padding. */
+  pixelMask(): Uint8Array<ArrayBuffer>;
+}
