@@ -8,7 +8,12 @@ import type { Device, ModelSpec } from './spec.ts';
  * Comlink call never settles when its worker dies. The others return plain data.
  */
 export interface Runtime {
-  /** Opens a model, or joins the load of the same one that is under way. Sends {@link LoadPart}s. */
+  /** Settles when the worker runs and holds the Web Lock of its own name: its release tells that it died. */
+  hello(): Promise<void>;
+  /**
+   * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
+   * model can answer, and ends with the error that took it away (`device_lost`, `gpu_error`). Cancelling closes it.
+   */
   load(request: LoadRequest, port: MessagePort): void;
   /** Answers a job with the loaded model, in turn. Sends {@link Part}s. */
   generate(job: ChatJob, port: MessagePort): void;
@@ -23,7 +28,7 @@ export interface LoadRequest {
   spec: ModelSpec;
   device: Device | 'auto';
   assets: Assets;
-  /** How many jobs may wait for their turn before {@link ErrorCode} `queue_full`. */
+  /** How many jobs may wait for their turn before one is refused with `queue_full`. */
   waiting: number;
 }
 

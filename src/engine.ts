@@ -1,0 +1,121 @@
+import { releaseProxy, transfer, wrap, type Remote } from 'comlink';
+import type { ChatJob, Part } from './wire/job.ts';
+import { NearsightError } from './wire/error.ts';
+import { readPort } from './wire/port.ts';
+import type { Inventory, LoadPart, LoadRequest, ModelFacts, Runtime, Verdict } from './wire/runtime.ts';
+
+/**
+ * One worker, from its start to its death. It is never revived: whoever needs a worker again starts a new engine.
+ *
+ * Whatever happens to the worker, every call in flight rejects: all of them listen to `dead`.
+ */
+export class Engine {
+  readonly #worker: Worker;
+  readonly #runtime: Remote<Runtime>;
+  readonly #death = new AbortController();
+
+  /** @param url the worker's script, where the bundler did not put it beside this module */
+  constructor(url?: string | URL) {
+    const name = `nearsight-${crypto.randomUUID()}`;
+    this.#worker = url
+      ? new Worker(url, { type: 'module', name })
+      : new Worker(new URL('../worker/index.ts', import.meta.url), { type: 'module', name });
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.stop(crashed(event.message || 'it could not be started: its script is missing, or worker-src forbids it'));
+    };
+    this.#worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
+    this.#runtime = wrap<Runtime>(this.#worker);
+    void this.#watch(name);
+  }
+
+  /** Aborts when the worker is gone, with the NearsightError that says why. */
+  get dead(): AbortSignal {
+    return this.#death.signal;
+  }
+
+  /**
+   * Opens the model. When the returned promise has resolved, the engine lives until the model is lost.
+   *
+   * @param signal aborting it stops the engine: a half-opened model is of no use to anyone
+   */
+  async load(request: LoadRequest, onPart: (part: LoadPart) => void, signal: AbortSignal): Promise<ModelFacts> {
+    const onAbort = (): void =>
+      this.stop(new NearsightError('aborted', 'The load was aborted.', { cause: signal.reason }));
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      const { port1, port2 } = new MessageChannel();
+      const parts = readPort<LoadPart>(port1, this.dead).getReader();
+      void this.#runtime.load(request, transfer(port2, [port2]));
+      for (;;) {
+        const { done, value } = await parts.read();
+        if (done) throw new NearsightError('internal', 'The load ended without an answer.');
+        onPart(value);
+        if (value.type !== 'ready') continue;
+        // The stream stays open as long as the model lives; its error is the model's loss.
+        parts.closed.catch((loss: NearsightError) => this.stop(loss));
+        return value.facts;
+      }
+    } catch (error) {
+      this.stop(error);
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Answers a job. Cancelling the stream, or aborting `signal`, stops the decode. */
+  generate(job: ChatJob, signal?: AbortSignal): ReadableStream<Part> {
+    const { port1, port2 } = new MessageChannel();
+    const parts = readPort<Part>(port1, this.dead, signal);
+    if (!this.dead.aborted) void this.#runtime.generate(job, transfer(port2, [port2]));
+    return parts;
+  }
+
+  probe(request: LoadRequest): Promise<Verdict> {
+    return this.#call(this.#runtime.probe(request));
+  }
+
+  forget(): Promise<void> {
+    return this.#call(this.#runtime.forget());
+  }
+
+  inventory(): Promise<Inventory> {
+    return this.#call(this.#runtime.inventory());
+  }
+
+  /** Ends the worker, which frees all its memory, and rejects whatever is in flight with `reason`. */
+  stop(reason: unknown): void {
+    if (this.dead.aborted) return;
+    this.#death.abort(reason);
+    this.#runtime[releaseProxy]();
+    this.#worker.terminate();
+  }
+
+  /** A worker can die without a word; then the lock that it held comes free. */
+  async #watch(name: string): Promise<void> {
+    try {
+      await this.#call(this.#runtime.hello());
+      await navigator.locks.request(name, { signal: this.dead }, () => {
+        this.stop(crashed('it ended without a message, most likely out of memory'));
+      });
+    } catch (error) {
+      this.stop(error);
+    }
+  }
+
+  /** A Comlink call never settles when its worker has died: this one does. */
+  #call<T>(reply: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const onDeath = (): void => reject(this.dead.reason as Error);
+      if (this.dead.aborted) return onDeath();
+      this.dead.addEventListener('abort', onDeath, { once: true });
+      reply.then(resolve, reject).finally(() => this.dead.removeEventListener('abort', onDeath));
+    });
+  }
+}
+
+function crashed(how: string): NearsightError {
+  return new NearsightError('worker_crashed', `The worker stopped: ${how}. The next request starts a new one.`);
+}

@@ -1,0 +1,77 @@
+import { NearsightError } from '../src/wire/error.ts';
+import { openPorts, servePort } from '../src/wire/port.ts';
+import type { LoadPart, LoadRequest, Runtime } from '../src/wire/runtime.ts';
+import type { Part } from '../src/wire/job.ts';
+import type { ModelFile } from '../src/wire/spec.ts';
+import { type Model, openModel } from './decode/model.ts';
+import { probe } from './gpu/probe.ts';
+import { Queue } from './queue.ts';
+import { readFile } from './store/store.ts';
+
+interface Loaded {
+  model: Model;
+  waiting: number;
+}
+
+/** The worker's side of the contract: one model, one job at a time. */
+export function createRuntime(locked: Promise<void>): Runtime {
+  const queue = new Queue();
+  let loaded: Loaded | undefined;
+
+  async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
+    const model = await queue.run(() => open(request, emit, signal), signal);
+    loaded = { model, waiting: request.waiting };
+    emit({ type: 'ready', facts: model.facts });
+    const cancelled = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    const loss = await Promise.race([model.lost, cancelled]);
+    loaded = undefined;
+    await queue.run(() => model.dispose(), new AbortController().signal);
+    if (loss) throw loss;
+  }
+
+  async function generate(...[job, emit, signal]: Parameters<Model['answer']>): Promise<void> {
+    if (!loaded) throw new NearsightError('device_lost', 'The model is no longer loaded in this worker.');
+    const { model, waiting } = loaded;
+    await queue.run(() => model.answer(job, emit, signal), signal, waiting);
+  }
+
+  return {
+    hello: () => locked,
+    load: (request, port) => void servePort<LoadPart>(port, (emit, signal) => load(request, emit, signal)),
+    generate: (job, port) => void servePort<Part>(port, (emit, signal) => generate(job, emit, signal)),
+    probe: ({ spec, device }) => probe(spec, device),
+    forget: async () => loaded?.model.forget(),
+    inventory: async () => ({
+      gpuBuffers: loaded?.model.gpuBuffers() ?? 0,
+      ports: openPorts,
+      waiting: queue.waiting,
+      loaded: loaded?.model.facts.model ?? null,
+    }),
+  };
+}
+
+/** Fetches what this device needs of the model, counting bytes, and opens it. */
+async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<Model> {
+  const { spec, device, assets } = request;
+  const verdict = await probe(spec, device);
+  if (verdict.verdict === 'no') throw new NearsightError('unsupported_device', verdict.reason);
+  const totalBytes = verdict.bytes ?? 0;
+  let loadedBytes = 0;
+  return openModel({
+    spec,
+    device,
+    assets,
+    read: (file: ModelFile) =>
+      readFile(
+        spec,
+        file,
+        (count) => {
+          loadedBytes += count;
+          emit({ type: 'download', loadedBytes, totalBytes });
+        },
+        signal,
+      ),
+    onStep: (done, of) => emit({ type: 'prepare', done, of }),
+    signal,
+  });
+}

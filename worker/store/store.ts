@@ -1,0 +1,84 @@
+import { NearsightError } from '../../src/wire/error.ts';
+import type { ModelFile, ModelSpec } from '../../src/wire/spec.ts';
+
+/**
+ * Fetches one file of a model and checks it: exactly the bytes that the spec promises, or an error (contract C10).
+ *
+ * @param onBytes called with the number of bytes that have just arrived
+ * @throws NearsightError `load_failed` (network, HTTP status), `integrity` (size or hash differ)
+ */
+export async function readFile(
+  spec: ModelSpec,
+  file: ModelFile,
+  onBytes: (count: number) => void,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const url = locate(spec, file);
+  // Weights are public: no cookie of the page has any business there.
+  const response = await fetch(url, { signal, credentials: 'omit' }).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new NearsightError(
+      'load_failed',
+      `Could not fetch ${url}: the network failed, or the server does not allow this origin (CORS) or this page's ` +
+        `Content-Security-Policy does not allow the server (connect-src).`,
+      { cause },
+    );
+  });
+  if (!response.ok || !response.body) {
+    throw new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${response.status} ${response.statusText}.`);
+  }
+  const bytes = await collect(response.body, file, onBytes);
+  const digest = await sha256(bytes);
+  if (digest !== file.sha256) {
+    throw new NearsightError(
+      'integrity',
+      `${file.path} has sha256 ${digest}, but the model's spec says ${file.sha256}. It was not used.`,
+    );
+  }
+  return bytes;
+}
+
+function locate(spec: ModelSpec, file: ModelFile): URL {
+  if (file.url !== undefined) return new URL(file.url);
+  if (spec.baseURL === undefined) {
+    throw new NearsightError('load_failed', `Model ${spec.id} says neither baseURL nor a url for ${file.path}.`);
+  }
+  return new URL(file.path, spec.baseURL);
+}
+
+/** Reads the body into one buffer of the promised size, and stops at the first byte too many. */
+async function collect(
+  body: ReadableStream<Uint8Array>,
+  file: ModelFile,
+  onBytes: (count: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(file.bytes);
+  const reader = body.getReader();
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    if (length + value.length > file.bytes) {
+      void reader.cancel();
+      throw sizeError(file, 'more');
+    }
+    bytes.set(value, length);
+    length += value.length;
+    onBytes(value.length);
+  }
+  if (length < file.bytes) throw sizeError(file, String(length));
+  return bytes;
+}
+
+function sizeError(file: ModelFile, got: string): NearsightError {
+  return new NearsightError(
+    'integrity',
+    `${file.path} should have ${file.bytes} bytes, got ${got}. It was not used: the download was cut short, or the ` +
+      `server holds another version.`,
+  );
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
