@@ -1,5 +1,5 @@
 import { NearsightError } from './wire/error.ts';
-import type { ModelSpec } from './wire/spec.ts';
+import type { ModelFile, ModelSpec } from './wire/spec.ts';
 
 /** The models that a page can ask for by id; each is data, and fetched when asked for. */
 const known: Record<string, () => Promise<ModelSpec>> = {
@@ -7,18 +7,41 @@ const known: Record<string, () => Promise<ModelSpec>> = {
 };
 
 /**
- * The spec behind an id; a spec is returned as it is.
+ * The spec behind an id (or the spec itself), with every file's URL absolute: the worker has another base, and `URL`
+ * objects cannot cross threads.
  *
- * @throws NearsightError `model_not_found`
+ * @throws NearsightError `model_not_found`, or `load_failed` for a file without an address
  */
 export async function resolveModel(model: string | ModelSpec): Promise<ModelSpec> {
-  if (typeof model !== 'string') return model;
-  const find = known[model];
-  if (find) return find();
+  const spec = typeof model === 'string' ? await find(model) : model;
+  const address = (file: ModelFile): ModelFile => ({ ...file, url: locate(spec, file) });
+  return {
+    ...spec,
+    baseURL: undefined,
+    files: spec.files.map(address),
+    variants: spec.variants.map((variant) => ({
+      ...variant,
+      vision: address(variant.vision),
+      embed: address(variant.embed),
+      decoder: address(variant.decoder),
+    })),
+  };
+}
+
+function find(id: string): Promise<ModelSpec> {
+  const load = known[id];
+  if (load) return load();
   throw new NearsightError(
     'model_not_found',
-    model === 'glimpse'
+    id === 'glimpse'
       ? "glimpse comes by import, so that only pages that use it carry it: import { glimpse } from 'nearsight/glimpse'."
-      : `nearsight knows no model '${model}'. Known ids: ${Object.keys(known).join(', ')}; or pass a ModelSpec.`,
+      : `nearsight knows no model '${id}'. Known ids: ${Object.keys(known).join(', ')}; or pass a ModelSpec.`,
   );
+}
+
+function locate({ id, baseURL }: ModelSpec, { path, url }: ModelFile): string {
+  const page = globalThis.location?.href;
+  if (url !== undefined) return new URL(url, page).href;
+  if (baseURL !== undefined) return new URL(path, new URL(baseURL, page)).href;
+  throw new NearsightError('load_failed', `Model ${id} says neither baseURL nor a url for ${path}.`);
 }

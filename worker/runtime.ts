@@ -63,7 +63,6 @@ async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal
     assets,
     read: (file: ModelFile) =>
       readFile(
-        spec,
         file,
         (count) => {
           loadedBytes += count;

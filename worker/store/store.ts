@@ -1,5 +1,5 @@
 import { NearsightError } from '../../src/wire/error.ts';
-import type { ModelFile, ModelSpec } from '../../src/wire/spec.ts';
+import type { ModelFile } from '../../src/wire/spec.ts';
 
 /**
  * Fetches one file of a model and checks it: exactly the bytes that the spec promises, or an error (contract C10).
@@ -8,12 +8,12 @@ import type { ModelFile, ModelSpec } from '../../src/wire/spec.ts';
  * @throws NearsightError `load_failed` (network, HTTP status), `integrity` (size or hash differ)
  */
 export async function readFile(
-  spec: ModelSpec,
   file: ModelFile,
   onBytes: (count: number) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const url = locate(spec, file);
+  const { url } = file;
+  if (url === undefined) throw new NearsightError('internal', `${file.path} has no address.`);
   // Weights are public: no cookie of the page has any business there.
   const response = await fetch(url, { signal, credentials: 'omit' }).catch((cause: unknown) => {
     signal.throwIfAborted();
@@ -36,14 +36,6 @@ export async function readFile(
     );
   }
   return bytes;
-}
-
-function locate(spec: ModelSpec, file: ModelFile): URL {
-  if (file.url !== undefined) return new URL(file.url);
-  if (spec.baseURL === undefined) {
-    throw new NearsightError('load_failed', `Model ${spec.id} says neither baseURL nor a url for ${file.path}.`);
-  }
-  return new URL(file.path, spec.baseURL);
 }
 
 /** Reads the body into one buffer of the promised size, and stops at the first byte too many. */
