@@ -1,6 +1,13 @@
 import type { Turn } from '../../src/wire/job.ts';
 
 /**
+ * A model's configs and tokenizer as they were downloaded, by the name they have on the hub: `config.json`,
+ * `generation_config.json`, `preprocessor_config.json`, `processor_config.json`, `tokenizer.json`,
+ * `tokenizer_config.json`, `chat_template.json`.
+ */
+export type FamilyFiles = ReadonlyMap<string, Uint8Array>;
+
+/**
  * What a model family does: turn a chat into token ids and pictures' pixels. Everything after that (encode, merge,
  * prefill, decode) is the same for all.
  */
@@ -31,6 +38,7 @@ export interface TextConfig {
 }
 
 export interface Tokenizer {
+  /** Ids of plain text: names of special tokens in it are text like any other. */
   encode(text: string): number[];
   /** The bytes that a token stands for; none for special tokens. Not always whole characters: decode as a stream. */
   bytes(id: number): Uint8Array;
@@ -52,8 +60,12 @@ export interface Picture {
   tokens: number;
   /** Edge of a view, in pixels. */
   size: number;
-  /** Float32 [frames, 3, size, size], normalised; computed on demand. */
-  pixelValues(): Float32Array<ArrayBuffer>;
+  /**
+   * Float32 [frames, 3, size, size], normalised; computed on demand, so that features found by `key` cost nothing.
+   *
+   * @throws NearsightError `unreadable_image` as `read` does: of many large pictures the pixels are not all kept.
+   */
+  pixelValues(): Promise<Float32Array<ArrayBuffer>>;
   /** One byte for each pixel of each view, [frames, size, size]: 1 for the picture, 0 for padding. */
   pixelMask(): Uint8Array<ArrayBuffer>;
 }
