@@ -1,0 +1,24 @@
+/** Who gave an answer: sent with every response. */
+export interface Origin {
+  /** The model that answered, by its own name; empty where none did. */
+  model: string;
+  /** Why it was answered here, or not at all: a word for machines. */
+  reason: string;
+  requestId: string;
+}
+
+/** Headers that say who answered and name the request, as SDKs and bug reports want it. */
+export function originHeaders({ model, reason, requestId }: Origin): Record<string, string> {
+  return {
+    'x-request-id': requestId,
+    'x-nearsight-origin': 'local',
+    'x-nearsight-reason': reason,
+    ...(model && { 'x-nearsight-model': model }),
+  };
+}
+
+/** 128 random bits in hexadecimal. (`crypto.randomUUID` is missing on pages without TLS.) */
+export function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,112 @@
+/**
+ * The wire in TypeScript: what we honour of the request, and what we send back. The names are OpenAI's, and values of
+ * these types fit the `openai` package's own. What each field does is in docs/api.md.
+ */
+
+export interface ChatCompletionRequest {
+  model: string;
+  messages: ChatMessage[];
+  max_tokens?: number | null;
+  max_completion_tokens?: number | null;
+  temperature?: number | null;
+  top_p?: number | null;
+  top_k?: number | null;
+  min_p?: number | null;
+  seed?: number | null;
+  stop?: string | string[] | null;
+  n?: number | null;
+  frequency_penalty?: number | null;
+  presence_penalty?: number | null;
+  repetition_penalty?: number | null;
+  logit_bias?: Record<string, number> | null;
+  logprobs?: boolean | null;
+  top_logprobs?: number | null;
+  stream?: boolean | null;
+  stream_options?: { include_usage?: boolean | null } | null;
+  response_format?: { type: 'text' } | null;
+  nvext?: { top_k?: number | null; repetition_penalty?: number | null } | null;
+}
+
+export type ChatMessage =
+  | { role: 'system' | 'developer'; content: string | TextPart[] }
+  | { role: 'user'; content: string | (TextPart | ImagePart)[] }
+  | { role: 'assistant'; content: string | TextPart[] };
+
+export interface TextPart {
+  type: 'text';
+  text: string;
+}
+
+export interface ImagePart {
+  type: 'image_url';
+  image_url: { url: string; detail?: 'low' | 'high' | 'auto' };
+}
+
+/** The JSON body of an answer. */
+export interface ChatCompletion {
+  id: string;
+  object: 'chat.completion';
+  /** Unix time, in seconds. */
+  created: number;
+  model: string;
+  choices: {
+    index: number;
+    message: { role: 'assistant'; content: string; refusal: null };
+    logprobs: ChoiceLogprobs | null;
+    finish_reason: FinishReason;
+  }[];
+  usage: Usage;
+}
+
+/** One event of a streamed answer. */
+export interface ChatCompletionChunk {
+  id: string;
+  object: 'chat.completion.chunk';
+  /** Unix time, in seconds. */
+  created: number;
+  model: string;
+  /** Empty in the chunk that carries the usage. */
+  choices: {
+    index: number;
+    delta: { role?: 'assistant'; content?: string; refusal?: null };
+    logprobs: ChoiceLogprobs | null;
+    finish_reason: FinishReason | null;
+  }[];
+  /** Absent unless `stream_options.include_usage`; then `null` in all chunks but the last. */
+  usage?: Usage | null;
+}
+
+export type FinishReason = 'stop' | 'length';
+
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: { cached_tokens: number };
+}
+
+export interface ChoiceLogprobs {
+  content: LogprobEntry[];
+  refusal: null;
+}
+
+export interface LogprobEntry {
+  token: string;
+  /** Natural logarithm. */
+  logprob: number;
+  /** The token in UTF-8: a token is not always whole characters. */
+  bytes: number[];
+  top_logprobs: { token: string; logprob: number; bytes: number[] }[];
+}
+
+/** The body of every answer that is not a 200, and of the event that ends a broken stream. */
+export interface ErrorBody {
+  error: {
+    message: string;
+    /** OpenAI's coarse kind; `code` is the exact one. */
+    type: 'invalid_request_error' | 'rate_limit_error' | 'server_error';
+    /** The path of the field at fault. */
+    param: string | null;
+    code: string;
+  };
+}
