@@ -1,0 +1,111 @@
+/**
+ * What a browser test needs: `await using page = await openPage()`, then `page.evaluate(…)` runs code in the page, where
+ * `nearsight` and `OpenAI` are globals.
+ */
+import puppeteer, { type Browser, type Page } from 'puppeteer-core';
+import { afterAll, beforeAll, inject } from 'vitest';
+import { serve, type Server } from '../../../tools/serve.mjs';
+
+export const browserName = inject('browserName');
+
+/** The content security policy that the library promises to run under: DESIGN's C4, pictures as `data:` only. */
+export const strictPolicy =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";
+
+const isolation = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+export interface PageOptions {
+  /** Default: {@link strictPolicy}. Null sends none. */
+  policy?: string | null;
+  /** Whether the page is cross-origin isolated, which gives wasm its threads. Default true. */
+  isolated?: boolean;
+  /** Answers requests to the page's own origin before the files do: a stand-in for a server, not for the library. */
+  answer?: (request: Request) => Response | undefined | Promise<Response | undefined>;
+}
+
+let browser: Browser;
+
+beforeAll(async () => {
+  const protocol = browserName === 'firefox' ? 'webDriverBiDi' : 'cdp';
+  browser = await puppeteer.connect({ browserWSEndpoint: inject('endpoint'), protocol, defaultViewport: null });
+});
+
+afterAll(async () => {
+  await browser.disconnect();
+});
+
+/** A page with the test bundle loaded, and everything that was heard from it. */
+export class TestPage implements AsyncDisposable {
+  readonly page: Page;
+  readonly origin: string;
+  /** URLs of all requests that the page and its workers made, in order, whoever answered. */
+  readonly requests: string[] = [];
+  /** Console messages and uncaught errors, in order. */
+  readonly log: string[] = [];
+  readonly #server: Server;
+
+  constructor(page: Page, server: Server) {
+    this.page = page;
+    this.origin = server.origin;
+    this.#server = server;
+    page.on('request', (request) => this.requests.push(request.url()));
+    page.on('console', (message) => this.log.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => this.log.push(`uncaught: ${describe(error)}`));
+  }
+
+  /** Requests that left the page's own origin. `data:` and `blob:` are read in place. */
+  get foreign(): string[] {
+    return this.requests.filter((url) => !url.startsWith(this.origin) && !/^(data|blob):/.test(url));
+  }
+
+  /**
+   * Runs a function in the page. It sees the page's globals and its arguments, nothing of this file; arguments and
+   * result are JSON.
+   */
+  async evaluate<Args extends unknown[], Result>(
+    run: (...args: Args) => Result | Promise<Result>,
+    ...args: Args
+  ): Promise<Result> {
+    try {
+      return (await this.page.evaluate(run as (...args: unknown[]) => unknown, ...args)) as Result;
+    } catch (error) {
+      throw new Error(`in the page: ${describe(error)}${this.#heard()}`, { cause: error });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.page.close();
+    await this.#server.close();
+  }
+
+  #heard(): string {
+    return this.log.length === 0 ? '' : `\n  the page's log:\n    ${this.log.slice(-20).join('\n    ')}`;
+  }
+}
+
+/** Serves the test page and opens it in a new tab. */
+export async function openPage({
+  policy = strictPolicy,
+  isolated = true,
+  answer,
+}: PageOptions = {}): Promise<TestPage> {
+  const headers: Record<string, string> = { ...(isolated ? isolation : {}) };
+  if (policy !== null) headers['content-security-policy'] = policy;
+  const server = await serve(inject('pageFolder'), { headers, ...(answer ? { answer } : {}) });
+  const page = new TestPage(await browser.newPage(), server);
+  try {
+    await page.page.goto(`${server.origin}/`);
+    await page.page.waitForFunction(() => 'nearsight' in globalThis, { timeout: 20_000 });
+    return page;
+  } catch (error) {
+    await page[Symbol.asyncDispose]();
+    throw new Error(`the test page did not start: ${describe(error)}\n  ${page.log.join('\n  ')}`, { cause: error });
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

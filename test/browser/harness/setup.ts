@@ -1,0 +1,33 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { build } from 'vite';
+import type { TestProject } from 'vitest/node';
+import { launchBrowser } from '../../../tools/browser.mjs';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    browserName: 'chromium' | 'firefox';
+    /** Where to connect to the browser that all files of this run share. */
+    endpoint: string;
+    /** The built test page. */
+    pageFolder: string;
+  }
+}
+
+/** Builds the test page from the built package and starts the browser, once for all test files of a project. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const browserName = project.name === 'firefox' ? 'firefox' : 'chromium';
+  if (!existsSync('dist/index.js')) throw new Error('These tests drive the built package: run `npm run build` first.');
+  const pageFolder = resolve('.cache/test-page', browserName);
+  await build({ configFile: 'test/browser/page/vite.config.ts', build: { outDir: pageFolder } });
+  const browser = await launchBrowser(browserName);
+  project.provide('browserName', browserName);
+  project.provide('endpoint', browser.wsEndpoint());
+  project.provide('pageFolder', pageFolder);
+  const child = browser.process();
+  // Firefox takes one session at a time: the test files have it, one after the other.
+  await browser.disconnect();
+  return async () => {
+    child?.kill();
+  };
+}

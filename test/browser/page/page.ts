@@ -1,0 +1,5 @@
+// What the tests reach from `page.evaluate`: the built package, by its name, and the client that people use with it.
+import * as nearsight from 'nearsight';
+import OpenAI from 'openai';
+
+Object.assign(globalThis, { nearsight, OpenAI });

@@ -1,0 +1,7 @@
+/** Builds the package into dist: modules, the worker and its files with Vite, declarations with the compiler. */
+import { build } from 'vite';
+import { exit } from 'node:process';
+import { succeeds } from './setup/command.mjs';
+
+await build({ logLevel: 'warn' });
+if (!succeeds('npx', ['--no-install', 'tsc', '-p', 'tsconfig.types.json'])) exit(1);

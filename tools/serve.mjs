@@ -1,0 +1,122 @@
+import { createReadStream, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { Readable } from 'node:stream';
+
+/**
+ * A static file server for a built folder, on this machine only.
+ *
+ * @typedef {object} ServeOptions
+ * @property {Record<string, string>} [headers] sent with every file
+ * @property {number} [port] default: any free one
+ * @property {(request: Request) => Response | undefined | Promise<Response | undefined>} [answer] asked first; what it
+ *   leaves undefined is looked up in the folder
+ *
+ * @typedef {object} Server
+ * @property {string} origin `http://127.0.0.1:PORT`
+ * @property {() => Promise<void>} close drops open connections, too
+ */
+
+/** @type {Record<string, string>} */
+const types = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.css': 'text/css',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.jpg': 'image/jpeg',
+  '.webp': 'image/webp',
+};
+
+/**
+ * The file that a path names, with its size; undefined where there is none. Paths cannot leave the folder: `normalize`
+ * resolves every `..` against the root.
+ *
+ * @param {string} folder
+ * @param {string} pathname
+ */
+function fileAt(folder, pathname) {
+  const path = join(folder, normalize(decodeURIComponent(pathname)));
+  const file = path.endsWith('/') ? `${path}index.html` : path;
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found?.isFile() ? { file, bytes: found.size } : undefined;
+}
+
+/**
+ * @param {import('node:http').IncomingMessage} message
+ * @param {string} origin
+ * @param {AbortSignal} signal
+ */
+function toRequest(message, origin, signal) {
+  const headers = new Headers();
+  for (const [name, values] of Object.entries(message.headersDistinct)) {
+    for (const value of values ?? []) headers.append(name, value);
+  }
+  const method = message.method ?? 'GET';
+  const hasBody = method !== 'GET' && method !== 'HEAD';
+  const body = hasBody ? /** @type {ReadableStream<Uint8Array>} */ (Readable.toWeb(message)) : null;
+  return new Request(new URL(message.url ?? '/', origin), { method, headers, body, duplex: 'half', signal });
+}
+
+/**
+ * @param {Response} response
+ * @param {import('node:http').ServerResponse} reply
+ */
+async function send(response, reply) {
+  reply.writeHead(response.status, Object.fromEntries(response.headers));
+  if (!response.body) return void reply.end();
+  try {
+    for await (const chunk of response.body) reply.write(chunk);
+    reply.end();
+  } catch {
+    // The answer broke off, or its reader did: so does the connection.
+    reply.destroy();
+  }
+}
+
+/**
+ * @param {string} folder
+ * @param {ServeOptions} [options]
+ * @returns {Promise<Server>}
+ */
+export async function serve(folder, { headers = {}, port = 0, answer } = {}) {
+  let origin = '';
+  const server = createServer(async (message, reply) => {
+    const gone = new AbortController();
+    reply.on('close', () => gone.abort());
+    try {
+      const answered = await answer?.(toRequest(message, origin, gone.signal));
+      if (answered) return await send(answered, reply);
+      const found = fileAt(folder, new URL(message.url ?? '/', origin).pathname);
+      if (!found) return void reply.writeHead(404, headers).end('Not found');
+      const type = types[extname(found.file)] ?? 'application/octet-stream';
+      reply.writeHead(200, {
+        'content-type': type,
+        'content-length': found.bytes,
+        'cache-control': 'no-cache',
+        ...headers,
+      });
+      if (message.method === 'HEAD') return void reply.end();
+      createReadStream(found.file).pipe(reply);
+    } catch (error) {
+      if (!reply.headersSent) reply.writeHead(500);
+      reply.end(String(error));
+    }
+  });
+  await new Promise((resolve, reject) => {
+    server.once('error', reject).listen(port, '127.0.0.1', () => resolve(undefined));
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server has no port.');
+  origin = `http://127.0.0.1:${address.port}`;
+  return {
+    origin,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

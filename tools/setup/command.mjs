@@ -1,0 +1,25 @@
+import { spawnSync } from 'node:child_process';
+
+/**
+ * Runs a command to its end, its output passed through to ours.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {Record<string, string>} [env] on top of ours
+ * @returns {boolean} whether it exited with 0
+ */
+export function succeeds(command, args, env = {}) {
+  const { status } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
+  return status === 0;
+}
+
+/**
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @returns {string} what it wrote to its standard output
+ */
+export function outputOf(command, args) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
+  if (status === 0) return stdout;
+  throw new Error(`${command} ${args.join(' ')} failed: ${error?.message ?? stderr}`);
+}

@@ -1,0 +1,33 @@
+import { defineConfig } from 'vitest/config';
+import { lavapipeEnvironment } from './tools/setup/lavapipe.mjs';
+
+// Dawn in the node tests finds the software adapter, too. Workers inherit this; it must be set before they start.
+Object.assign(process.env, lavapipeEnvironment());
+
+const long = process.env['NEARSIGHT_LONG'] === '1' ? [] : ['**/*.long.test.ts'];
+
+/** The same tests once in each browser: in Node, driving a page. One browser at a time, one file at a time. */
+function inBrowser(name: 'chromium' | 'firefox', order: number) {
+  return {
+    test: {
+      name,
+      include: ['test/browser/**/*.test.ts'],
+      exclude: long,
+      globalSetup: 'test/browser/harness/setup.ts',
+      fileParallelism: false,
+      sequence: { groupOrder: order },
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: 'node', include: ['test/node/**/*.test.ts'], exclude: long, testTimeout: 60_000 } },
+      inBrowser('chromium', 1),
+      inBrowser('firefox', 2),
+    ],
+  },
+});
