@@ -22,7 +22,7 @@ export interface Refused {
   fate: 'refused';
   known: number;
   why: string;
-  /** Values that ask for nothing, and are accepted. */
+  /** Values that ask for nothing, and are accepted: scalars, arrays of scalars, or the empty object. */
   inert: readonly unknown[];
 }
 
@@ -129,9 +129,14 @@ export function unsupported(why: string, path: string): NearsightError {
   return new NearsightError('unsupported_field', `${path} cannot be honoured here: ${why}.`, { param: path });
 }
 
+/** Compared by hand: a request may be nested more deeply than `JSON.stringify` can go. */
 function isInert(field: Refused, value: unknown): boolean {
-  const json = JSON.stringify(value);
-  return field.inert.some((inert) => JSON.stringify(inert) === json);
+  return field.inert.some((inert) => {
+    if (Array.isArray(inert)) {
+      return Array.isArray(value) && value.length === inert.length && inert.every((item, i) => item === value[i]);
+    }
+    return isObject(inert) ? isObject(value) && Object.keys(value).length === 0 : inert === value;
+  });
 }
 
 function describe(value: unknown): string {

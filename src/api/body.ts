@@ -1,0 +1,48 @@
+import { NearsightError } from '../wire/error.ts';
+
+/** A body of any kind that `fetch` takes, not read yet. */
+export interface Body {
+  source: Request | Response | undefined;
+  contentType: string | null;
+}
+
+/**
+ * The body of a call to `fetch`, by its rules: what `init` names overrides what the Request has.
+ *
+ * @throws TypeError as `fetch` does, if the body has been read already
+ */
+export function openBody(input: RequestInfo | URL, init: RequestInit | undefined): Body {
+  const request = input instanceof Request ? input : undefined;
+  // A Response, because Firefox has no streams in the body of a Request.
+  const source = init?.body != null ? new Response(init.body) : request;
+  if (source?.bodyUsed) throw new TypeError('The body of this Request has already been read.');
+  const headers = init?.headers ? new Headers(init.headers) : request?.headers;
+  return { source, contentType: headers?.get('content-type') ?? source?.headers.get('content-type') ?? null };
+}
+
+/**
+ * Reads a body as JSON.
+ *
+ * @param limit most bytes
+ * @throws NearsightError `unsupported_media_type`, `request_too_large`, or `invalid_request` for anything but JSON
+ */
+export async function readJson({ source, contentType }: Body, limit: number): Promise<unknown> {
+  // A string without a content type is sent as text/plain, so that is let through.
+  const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? '';
+  if (type !== '' && type !== 'text/plain' && type !== 'application/json' && !type.endsWith('+json')) {
+    const message = `The body must be application/json, but its content type is ${type}.`;
+    throw new NearsightError('unsupported_media_type', message);
+  }
+  const bytes = (await source?.arrayBuffer()) ?? new ArrayBuffer();
+  if (bytes.byteLength > limit) {
+    const message = `The body has ${bytes.byteLength} bytes; limits.requestBytes is ${limit}. Send smaller pictures.`;
+    throw new NearsightError('request_too_large', message);
+  }
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    const message = bytes.byteLength === 0 ? 'The request has no body.' : 'The body is not valid JSON in UTF-8.';
+    throw new NearsightError('invalid_request', message, { cause });
+  }
+}
