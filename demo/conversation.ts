@@ -1,0 +1,76 @@
+import type { Receipt } from './chat.ts';
+import { announce, elements, make } from './elements.ts';
+import type { Failure } from './failure.ts';
+
+/** One question and its answer on the page. It ends once: with `finish`, `stop` or `fail`. */
+export class Turn {
+  readonly #answer = make('p', 'answer pending');
+  readonly #note = make('p', 'note');
+  #text = '';
+
+  constructor(question: string) {
+    const item = make('li', 'turn');
+    item.append(make('p', 'question', question), this.#answer, this.#note);
+    elements.turns.append(item);
+    item.scrollIntoView({ block: 'nearest' });
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Says what is being waited for, until the first text comes. */
+  wait(what: string): void {
+    if (this.#text === '') this.#answer.textContent = what;
+  }
+
+  add(text: string): void {
+    this.#answer.classList.remove('pending');
+    this.#text += text;
+    this.#answer.textContent = this.#text;
+    this.#scroll();
+  }
+
+  finish(receipt: Receipt, device: string): void {
+    this.#settle(`Answer: ${this.#text}`);
+    const { origin, model, firstTokenMs, tokensPerSecond, cut } = receipt;
+    const facts = [
+      origin === 'local' ? `${model}, here on ${device}` : `${model}, by a remote server`,
+      `first token after ${seconds(firstTokenMs)}`,
+    ];
+    if (tokensPerSecond !== undefined) facts.push(`${tokensPerSecond.toPrecision(3)} tokens a second`);
+    if (cut) facts.push('cut off: the context is full');
+    this.#write(facts.join(' · '));
+  }
+
+  stop(): void {
+    this.#settle('Stopped.');
+    this.#answer.textContent = this.#text || '…';
+    this.#write('Stopped');
+  }
+
+  fail({ summary, detail }: Failure): void {
+    this.#settle(`${summary} ${detail}`);
+    this.#answer.classList.add('failed');
+    this.#answer.textContent = summary;
+    this.#write(detail);
+  }
+
+  #settle(sentence: string): void {
+    this.#answer.classList.remove('pending');
+    announce(sentence);
+  }
+
+  #write(note: string): void {
+    this.#note.textContent = note;
+    this.#scroll();
+  }
+
+  #scroll(): void {
+    this.#note.scrollIntoView({ block: 'nearest' });
+  }
+}
+
+function seconds(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}

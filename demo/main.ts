@@ -1,0 +1,102 @@
+import { createNearsight } from 'nearsight';
+import { glimpse } from 'nearsight/glimpse';
+import { ask, type Exchange } from './chat.ts';
+import { Turn } from './conversation.ts';
+import { elements, make } from './elements.ts';
+import { failureOf } from './failure.ts';
+import { type ChosenPicture, offerPictures } from './picture.ts';
+import { deviceName, showStatus } from './status-line.ts';
+
+const wanted = new URLSearchParams(location.search).get('device');
+const device = wanted === 'webgpu' || wanted === 'wasm' ? wanted : 'auto';
+const nearsight = createNearsight({ model: glimpse, device });
+
+let picture: ChosenPicture | undefined;
+let history: Exchange[] = [];
+/** Stops the answer under way; absent when there is none. */
+let answering: AbortController | undefined;
+
+showStatus(nearsight, glimpse.id);
+offerPictures((chosen) => {
+  picture = chosen;
+  startAgain();
+});
+
+elements.composer.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const text = elements.question.value.trim();
+  if (text === '') return elements.question.focus();
+  elements.question.value = '';
+  void answer(text);
+});
+elements.question.addEventListener('keydown', (event) => {
+  // Not while an input method is composing: there Enter accepts a word.
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  elements.composer.requestSubmit();
+});
+elements.stop.addEventListener('click', () => answering?.abort());
+elements.again.addEventListener('click', startAgain);
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') answering?.abort();
+});
+
+/** Asks, and shows the answer as it comes. One at a time: the next question may be about this answer. */
+async function answer(text: string): Promise<void> {
+  if (answering || !picture) return;
+  const abort = new AbortController();
+  const turn = new Turn(text);
+  setAnswering(abort);
+  const unsubscribe = nearsight.status.subscribe(({ state }) =>
+    turn.wait(state === 'ready' ? 'Looking at the picture…' : `Waiting for ${glimpse.id} to load…`),
+  );
+  try {
+    const receipt = await ask(nearsight.fetch, {
+      model: glimpse.id,
+      picture: picture.url,
+      history,
+      text,
+      signal: abort.signal,
+      onText: (piece) => turn.add(piece),
+    });
+    history.push({ question: text, answer: turn.text });
+    const { value } = nearsight.status;
+    turn.finish(receipt, deviceName(value.state === 'ready' ? value.facts.device : undefined));
+  } catch (error) {
+    // What was stopped or failed is on the page, but the model need not be reminded of it.
+    if (abort.signal.aborted) turn.stop();
+    else turn.fail(failureOf(error));
+  } finally {
+    unsubscribe();
+    if (answering === abort) setAnswering(undefined);
+  }
+}
+
+function setAnswering(abort: AbortController | undefined): void {
+  const focused = document.activeElement;
+  answering = abort;
+  elements.ask.hidden = abort !== undefined;
+  elements.stop.hidden = abort === undefined;
+  elements.again.hidden = abort !== undefined || elements.turns.childElementCount === 0;
+  for (const button of elements.suggestions.querySelectorAll('button')) button.disabled = abort !== undefined;
+  // A button that vanishes or is disabled under the visitor's hands must not take the focus with it.
+  if (focused instanceof HTMLButtonElement && (focused.hidden || focused.disabled)) {
+    (abort ? elements.stop : elements.question).focus();
+  }
+}
+
+/** An empty conversation about the picture on show. */
+function startAgain(): void {
+  answering?.abort();
+  history = [];
+  elements.turns.replaceChildren();
+  elements.suggestions.replaceChildren(
+    ...(picture?.questions ?? []).map((question) => {
+      const button = make('button', 'quiet', question);
+      button.type = 'button';
+      button.addEventListener('click', () => void answer(question));
+      return button;
+    }),
+  );
+  setAnswering(undefined);
+}
