@@ -1,0 +1,62 @@
+import { NearsightError } from '../../src/wire/error.ts';
+
+/**
+ * A model's JSON file, read field by field with a check at each: a config that is not what we expect fails the load
+ * with the field's name, instead of the first request with a wrong answer.
+ */
+export class Fields {
+  readonly #root: unknown;
+  readonly #file: string;
+
+  constructor(root: unknown, file: string) {
+    this.#root = root;
+    this.#file = file;
+  }
+
+  /** The value at a dotted path, or undefined if any step is missing. */
+  get(path: string): unknown {
+    let value = this.#root;
+    for (const key of path.split('.')) {
+      if (!isRecord(value)) return undefined;
+      value = value[key];
+    }
+    return value;
+  }
+
+  /** A positive whole number. */
+  count(path: string): number {
+    const value = this.get(path);
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
+    throw this.error(path, 'a positive whole number');
+  }
+
+  /** A list of numbers; a single one counts as a list of one. */
+  numbers(path: string, length?: number): number[] {
+    const value = [this.get(path)].flat();
+    if (value.every((item) => typeof item === 'number') && value.length === (length ?? value.length)) return value;
+    throw this.error(path, `a list of ${length ?? ''} numbers`);
+  }
+
+  string(path: string): string {
+    const value = this.get(path);
+    if (typeof value === 'string') return value;
+    throw this.error(path, 'a string');
+  }
+
+  /** Refuses any other value than the one that the code was written for. */
+  expect(path: string, wanted: string | number | boolean): void {
+    if (this.get(path) !== wanted) throw this.error(path, JSON.stringify(wanted));
+  }
+
+  error(path: string, wanted: string): NearsightError {
+    const found = JSON.stringify(this.get(path)) ?? 'nothing';
+    return new NearsightError(
+      'load_failed',
+      `${this.#file}: ${path} should be ${wanted}, and is ${found.slice(0, 80)}.`,
+    );
+  }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

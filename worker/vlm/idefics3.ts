@@ -1,0 +1,82 @@
+import type { Detail, Turn } from '../../src/wire/job.ts';
+import { decodePicture, type PicturePart } from './decode.ts';
+import type { Family, FamilyFiles, Picture } from './family.ts';
+import type { Rgb } from './lanczos.ts';
+import { PromptWriter } from './prompt.ts';
+import { chatTemplate, parse, rowsPerView, textConfig, viewSettings } from './settings.ts';
+import { openTokenizer } from './tokenizer.ts';
+import { cutViews, type Grid, gridOf, normalise, viewCount, type ViewSettings } from './views.ts';
+
+/** Decoded pixels of one request that are kept for `pixelValues` (192 MiB); pictures beyond are decoded again there. */
+const KEPT_PIXELS = 64 << 20;
+
+/**
+ * Opens the Idefics3 family, of which SmolVLM is the best known, from a model's own files.
+ *
+ * @param decode turns a picture's bytes into pixels, upright and on white; by default with the browser's decoders
+ * @throws NearsightError `load_failed` naming the file and field that are not as this family needs them
+ */
+export function openFamily(files: FamilyFiles, decode: typeof decodePicture = decodePicture): Family {
+  const config = parse(files, 'config.json');
+  config.expect('model_type', 'idefics3');
+  const settings = viewSettings(config, parse(files, 'preprocessor_config.json'));
+  const rows = rowsPerView(config, parse(files, 'processor_config.json'));
+  const tokenizer = openTokenizer(parse(files, 'tokenizer.json'));
+  const writer = new PromptWriter(chatTemplate(files), tokenizer, rows);
+  const imageTokenId = config.count('image_token_id');
+  if (tokenizer.special.get('<image>') !== imageTokenId) throw config.error('image_token_id', 'the id of <image>');
+
+  async function read(turns: readonly Turn[], maxPixels: number, signal: AbortSignal): ReturnType<Family['read']> {
+    const pictures: Picture[] = [];
+    const grids: Grid[] = [];
+    let room = KEPT_PIXELS;
+    for (const part of picturesOf(turns)) {
+      signal.throwIfAborted();
+      const image = await decode(part, maxPixels);
+      const grid = gridFor(image, part.detail, settings);
+      const frames = viewCount(grid);
+      room -= image.width * image.height;
+      const kept = room >= 0 ? image : undefined;
+      grids.push(grid);
+      pictures.push({
+        key: await keyOf(image, grid),
+        frames,
+        tokens: frames * rows,
+        size: settings.size,
+        pixelValues: async () => normalise(cutViews(kept ?? (await decode(part, maxPixels)), grid, settings), settings),
+        // Every view is filled: the reference pads only to put pictures with different numbers of views in one batch.
+        pixelMask: () => new Uint8Array(frames * settings.size ** 2).fill(1),
+      });
+    }
+    return { ids: writer.write(turns, grids), pictures };
+  }
+
+  return { config: textConfig(config, parse(files, 'generation_config.json')), tokenizer, imageTokenId, read };
+}
+
+function picturesOf(turns: readonly Turn[]): PicturePart[] {
+  return turns.flatMap(({ parts }) => parts.filter((part) => part.type === 'picture'));
+}
+
+/**
+ * The tiles that a request's `detail` asks for. `low` is one view and `high` is tiles and the whole, as the reference
+ * always does. `auto` takes one view while that shrinks the picture to no less than half: tiles cost five to seventeen
+ * times the work and the context, and on a picture of few pixels they show nothing more.
+ *
+ * Models that were trained without tiles get one view whatever the detail.
+ */
+function gridFor(image: Rgb, detail: Detail, settings: ViewSettings): Grid {
+  const large = Math.max(image.width, image.height) > 2 * settings.size;
+  const tiles = detail === 'high' || (detail === 'auto' && large);
+  return tiles && settings.splitting ? gridOf(image, settings) : { rows: 0, columns: 0 };
+}
+
+/**
+ * Pixels and cut, as text. The pixels are hashed rather than the file, so that the same picture sent as another file
+ * is known again. SHA-256 is native, 12 megapixels take under 0.1 s, and no one can make two pictures that share a key.
+ */
+async function keyOf({ width, height, data }: Rgb, { rows, columns }: Grid): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
+  const hex = Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return `${width}x${height}/${rows}x${columns}/${hex}`;
+}
