@@ -1,4 +1,5 @@
 import { releaseProxy, transfer, wrap, type Remote } from 'comlink';
+import { untilAborted } from './abort.ts';
 import type { ChatJob, Part } from './wire/job.ts';
 import { NearsightError } from './wire/error.ts';
 import { readPort } from './wire/port.ts';
@@ -107,12 +108,7 @@ export class Engine {
 
   /** A Comlink call never settles when its worker has died: this one does. */
   #call<T>(reply: Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const onDeath = (): void => reject(this.dead.reason as Error);
-      if (this.dead.aborted) return onDeath();
-      this.dead.addEventListener('abort', onDeath, { once: true });
-      reply.then(resolve, reject).finally(() => this.dead.removeEventListener('abort', onDeath));
-    });
+    return untilAborted(reply, this.dead);
   }
 }
 

@@ -1,6 +1,13 @@
+import type { ChatRequest } from './api/parse.ts';
+import { fetchPictures, readPicture } from './images.ts';
+import { resolveModel } from './model.ts';
+import { Session } from './session.ts';
+import { createShim } from './shim.ts';
+import { Status, type StatusValue } from './status.ts';
+import { NearsightError } from './wire/error.ts';
+import type { ChatJob, Part } from './wire/job.ts';
+import type { Assets, Inventory, LoadRequest, ModelFacts, Verdict } from './wire/runtime.ts';
 import type { ModelSpec } from './wire/spec.ts';
-import type { Assets, ModelFacts, Verdict } from './wire/runtime.ts';
-import type { StatusValue } from './status.ts';
 
 /** What {@link createNearsight} takes. Only `model` is required. */
 export interface NearsightOptions {
@@ -19,7 +26,7 @@ export interface NearsightOptions {
   owns?: readonly (string | URL)[];
   /**
    * What `fetch` passes other requests to.
-   * @defaultValue the global `fetch`, looked up at each call
+   * @defaultValue the global `fetch`, as it was when this nearsight was made
    */
   fetch?: typeof globalThis.fetch;
   /** The worker's script, for bundlers that do not follow `new Worker(new URL(…, import.meta.url))`. */
@@ -72,4 +79,114 @@ export interface Nearsight {
   unload(): Promise<void>;
   /** Ends it for good: every later call rejects with `disposed`. */
   dispose(): void;
+  /** What is alive in the worker: for leak tests and bug reports. */
+  inventory(): Promise<Inventory>;
+}
+
+const DEFAULT_LIMITS: Limits = {
+  waiting: 16,
+  requestBytes: 25 * 1024 * 1024,
+  pictureBytes: 20 * 1024 * 1024,
+  pixels: 50_000_000,
+  pictures: 16,
+};
+
+const NIM_ORIGINS = ['https://integrate.api.nvidia.com', 'https://ai.api.nvidia.com'];
+
+/**
+ * Makes a {@link Nearsight}: no worker, no download and no GPU until its first use. Safe during server-side rendering.
+ */
+export function createNearsight(options: NearsightOptions): Nearsight {
+  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const status = new Status();
+  const session = new Session(() => loadRequest(options, limits), status, options.worker);
+
+  /** The parts of an answer to what the client sent; pictures are fetched while the model loads. */
+  async function generate(request: ChatRequest, signal?: AbortSignal): Promise<ReadableStream<Part>> {
+    const turns = await fetchPictures(request.turns, limits, signal);
+    return session.generate({ ...request.job, turns, limits: { pixels: limits.pixels } }, signal);
+  }
+
+  async function* ask(
+    ...[picture, question, { maxTokens, temperature = 0, signal } = {}]: Parameters<Nearsight['ask']>
+  ) {
+    const bytes = await readPicture(picture, limits, signal);
+    const parts = await session.generate(askJob(bytes, question, maxTokens, temperature, limits), signal);
+    const reader = parts.getReader();
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        if (value.type === 'text' && value.text) yield value.text;
+      }
+    } finally {
+      // Breaking out of the loop lands here; after the end this does nothing.
+      await reader.cancel();
+    }
+  }
+
+  async function load(...[{ onProgress, signal } = {}]: Parameters<Nearsight['load']>): Promise<ModelFacts> {
+    const stop = onProgress && status.subscribe(onProgress);
+    try {
+      return (await session.open(signal)).facts;
+    } finally {
+      stop?.();
+    }
+  }
+
+  return {
+    fetch: createShim({
+      owns: options.owns ?? NIM_ORIGINS,
+      fetch: options.fetch,
+      model: async () => (await resolveModel(options.model)).id,
+      requestBytes: limits.requestBytes,
+      generate,
+    }),
+    ask,
+    load,
+    probe: () => session.probe(),
+    status,
+    forget: () => session.forget(),
+    unload: async () => session.unload(),
+    dispose: () => session.dispose(),
+    inventory: () => session.inventory(),
+  };
+}
+
+async function loadRequest({ model, device, assets }: NearsightOptions, limits: Limits): Promise<LoadRequest> {
+  if (!globalThis.isSecureContext) {
+    throw new NearsightError(
+      'unsupported_device',
+      'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.',
+    );
+  }
+  const ort = assets?.ort === undefined ? undefined : new URL(assets.ort, location.href).href;
+  return { spec: await resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };
+}
+
+function askJob(
+  bytes: Uint8Array<ArrayBuffer>,
+  question: string,
+  maxTokens: number | undefined,
+  temperature: number,
+  limits: Limits,
+): ChatJob {
+  const picture = { type: 'picture', bytes, detail: 'auto', param: 'picture' } as const;
+  return {
+    turns: [{ role: 'user', parts: [picture, { type: 'text', text: question }] }],
+    maxTokens,
+    stop: [],
+    sampling: {
+      temperature,
+      topP: 1,
+      topK: 0,
+      minP: 0,
+      frequencyPenalty: 0,
+      presencePenalty: 0,
+      repetitionPenalty: 1,
+      logitBias: [],
+    },
+    choices: 1,
+    limits: { pixels: limits.pixels },
+  };
 }

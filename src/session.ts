@@ -1,3 +1,4 @@
+import { untilAborted } from './abort.ts';
 import { Engine } from './engine.ts';
 import type { Status } from './status.ts';
 import { asNearsightError, NearsightError } from './wire/error.ts';
@@ -45,11 +46,9 @@ export class Session {
     if (this.#disposed) throw disposed();
     const flight = (this.#flight ??= this.#start());
     flight.waiters++;
-    const { promise: aborted, stop } = rejectOnAbort(signal);
     try {
-      return await Promise.race([flight.opened, aborted]);
+      return await untilAborted(flight.opened, signal);
     } finally {
-      stop();
       // Aborting a load that has ended does nothing.
       if (--flight.waiters === 0) flight.abort.abort(new NearsightError('aborted', 'Nobody waits for this load.'));
     }
@@ -169,14 +168,4 @@ export class Session {
 
 function disposed(): NearsightError {
   return new NearsightError('disposed', 'This nearsight was disposed; create another one.');
-}
-
-function rejectOnAbort(signal?: AbortSignal): { promise: Promise<never>; stop: () => void } {
-  let stop = (): void => {};
-  const promise = new Promise<never>((_resolve, reject) => {
-    const onAbort = (): void => reject(signal?.reason as Error);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    stop = () => signal?.removeEventListener('abort', onAbort);
-  });
-  return { promise, stop };
 }

@@ -1,7 +1,7 @@
 import { NearsightError } from '../src/wire/error.ts';
 import { openPorts, servePort } from '../src/wire/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../src/wire/runtime.ts';
-import type { Part } from '../src/wire/job.ts';
+import type { ChatJob, Part } from '../src/wire/job.ts';
 import type { ModelFile } from '../src/wire/spec.ts';
 import { type Model, openModel } from './decode/model.ts';
 import { probe } from './gpu/probe.ts';
@@ -10,7 +10,10 @@ import { readFile } from './store/store.ts';
 
 interface Loaded {
   model: Model;
+  /** Most jobs that may wait. */
   waiting: number;
+  /** Ends the load call with the error that makes the model unfit for further use. */
+  fail(error: NearsightError): void;
 }
 
 /** The worker's side of the contract: one model, one job at a time. */
@@ -20,19 +23,29 @@ export function createRuntime(locked: Promise<void>): Runtime {
 
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
     const model = await queue.run(() => open(request, emit, signal), signal);
-    loaded = { model, waiting: request.waiting };
+    const failed = new Promise<NearsightError>((fail) => {
+      loaded = { model, waiting: request.waiting, fail };
+    });
+    const cancelled = new Promise<undefined>((resolve) => {
+      signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    });
     emit({ type: 'ready', facts: model.facts });
-    const cancelled = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-    const loss = await Promise.race([model.lost, cancelled]);
+    const loss = await Promise.race([model.lost, failed, cancelled]);
     loaded = undefined;
-    await queue.run(() => model.dispose(), new AbortController().signal);
+    // On a loss the page ends this worker; only a cancelled load is worth tidying up after.
     if (loss) throw loss;
+    await queue.run(() => model.dispose(), new AbortController().signal);
   }
 
-  async function generate(...[job, emit, signal]: Parameters<Model['answer']>): Promise<void> {
-    if (!loaded) throw new NearsightError('device_lost', 'The model is no longer loaded in this worker.');
-    const { model, waiting } = loaded;
-    await queue.run(() => model.answer(job, emit, signal), signal, waiting);
+  async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
+    const current = loaded;
+    if (!current) throw new NearsightError('device_lost', 'The model is no longer loaded in this worker.');
+    try {
+      await queue.run(() => current.model.answer(job, emit, signal), signal, current.waiting);
+    } catch (error) {
+      if (error instanceof NearsightError && error.code === 'gpu_error') current.fail(error);
+      throw error;
+    }
   }
 
   return {
