@@ -56,9 +56,12 @@ function toRequest(message, origin, signal) {
     for (const value of values ?? []) headers.append(name, value);
   }
   const method = message.method ?? 'GET';
-  const hasBody = method !== 'GET' && method !== 'HEAD';
-  const body = hasBody ? /** @type {ReadableStream<Uint8Array>} */ (Readable.toWeb(message)) : null;
-  return new Request(new URL(message.url ?? '/', origin), { method, headers, body, duplex: 'half', signal });
+  /** @type {RequestInit & { duplex: 'half' }} */
+  const init = { method, headers, signal, duplex: 'half' };
+  // The same stream in two sets of declarations, Node's and the browser's.
+  const body = /** @type {ReadableStream} */ (Readable.toWeb(message));
+  if (method !== 'GET' && method !== 'HEAD') init.body = body;
+  return new Request(new URL(message.url ?? '/', origin), init);
 }
 
 /**
@@ -84,7 +87,11 @@ async function send(response, reply) {
  */
 export async function serve(folder, { headers = {}, port = 0, answer } = {}) {
   let origin = '';
-  const server = createServer(async (message, reply) => {
+  /**
+   * @param {import("node:http").IncomingMessage} message
+   * @param {import("node:http").ServerResponse} reply
+   */
+  const respond = async (message, reply) => {
     const gone = new AbortController();
     reply.on('close', () => gone.abort());
     try {
@@ -105,7 +112,8 @@ export async function serve(folder, { headers = {}, port = 0, answer } = {}) {
       if (!reply.headersSent) reply.writeHead(500);
       reply.end(String(error));
     }
-  });
+  };
+  const server = createServer((message, reply) => void respond(message, reply));
   await new Promise((resolve, reject) => {
     server.once('error', reject).listen(port, '127.0.0.1', () => resolve(undefined));
   });

@@ -13,23 +13,23 @@ import { browserNames, missingBrowser } from './setup/browsers.mjs';
 import { missingDependencies } from './setup/dependencies.mjs';
 import { missingLavapipe } from './setup/lavapipe.mjs';
 
-/** @param {import('./setup/step.mjs').Step | undefined} step */
-async function take(step) {
+/** @param {import('./setup/step.d.ts').Step | undefined} step */
+function take(step) {
   if (!step) return;
   if (process.argv.includes('--no-setup')) {
     console.error(`setup: missing, and --no-setup forbids this: ${step.announcement}. ${step.advice}`);
     exit(1);
   }
   console.log(`setup: ${step.announcement}`);
-  if (!(await step.run())) {
+  if (!step.run()) {
     console.error(`setup: that failed. ${step.advice}`);
     exit(1);
   }
 }
 
 chdir(fileURLToPath(new URL('..', import.meta.url)));
-await take(missingDependencies());
+take(missingDependencies());
 if (!process.argv.includes('--packages-only')) {
-  for (const name of browserNames) await take(missingBrowser(name));
-  await take(missingLavapipe());
+  for (const name of browserNames) take(missingBrowser(name));
+  take(missingLavapipe());
 }

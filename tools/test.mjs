@@ -32,7 +32,8 @@ function vitest(all, projects) {
   console.log(`\n== tests in ${projects.join(', ')}${all ? ', long ones included' : ''}`);
   rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const env = { ...(all ? { NEARSIGHT_LONG: '1' } : {}) };
+  /** @type {Record<string, string>} */
+  const env = all ? { NEARSIGHT_LONG: '1' } : {};
   const passed = succeeds(
     process.execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...projects.map((name) => `--project=${name}`)],

@@ -74,7 +74,7 @@ export function findBrowser(name) {
 
 /**
  * @param {BrowserName} name
- * @returns {import('./step.mjs').Step | undefined}
+ * @returns {import('./step.d.ts').Step | undefined}
  */
 export function missingBrowser(name) {
   if (findBrowser(name)) return undefined;

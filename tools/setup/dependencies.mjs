@@ -26,11 +26,11 @@ function upToDate() {
   });
 }
 
-/** @returns {import('./step.mjs').Step | undefined} */
+/** @returns {import('./step.d.ts').Step | undefined} */
 export function missingDependencies() {
   if (upToDate()) return undefined;
   return {
-    announcement: 'npm ci: installs the packages of package-lock.json into node_modules (about 700 MB)',
+    announcement: 'npm ci: installs the packages of package-lock.json into node_modules (about 1 GB)',
     advice: 'Run `npm ci --ignore-scripts`.',
     run: () => succeeds('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit']),
   };

@@ -117,7 +117,7 @@ function unpackFromDebian(codename) {
   }
 }
 
-/** @returns {import('./step.mjs').Step | undefined} */
+/** @returns {import('./step.d.ts').Step | undefined} */
 export function missingLavapipe() {
   if (process.platform !== 'linux' || 'VK_ICD_FILENAMES' in lavapipeEnvironment()) return undefined;
   const advice = 'Install Mesa 25 or later with its software Vulkan driver (lavapipe, `lvp_icd.json`).';
