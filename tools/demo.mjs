@@ -1,0 +1,17 @@
+/**
+ * Serves the demo on this machine, from a fresh clone: packages, build, server. Ctrl+C ends it.
+ *
+ *   node tools/demo.mjs [--no-setup]
+ */
+import { chdir } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { prepare } from './fresh.mjs';
+
+chdir(fileURLToPath(new URL('..', import.meta.url)));
+prepare(process.argv.slice(2));
+
+// Only now is it sure to be installed.
+const { build, preview } = await import('vite');
+await build({ configFile: 'demo/vite.config.ts', logLevel: 'warn' });
+const server = await preview({ configFile: 'demo/vite.config.ts', logLevel: 'warn' });
+console.log(`demo: ${server.resolvedUrls?.local[0]} (Ctrl+C ends it)`);
