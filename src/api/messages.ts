@@ -78,7 +78,7 @@ function readPart(part: unknown, path: string): RequestPart {
 
 /** vLLM takes parts without a type, and so do we. */
 function impliedType(part: Record<string, unknown>): string | undefined {
-  return 'image_url' in part ? 'image_url' : 'text' in part ? 'text' : undefined;
+  return ['image_url', 'text', 'refusal'].find((type) => type in part);
 }
 
 function readPicture(part: Values<typeof IMAGE_PART>, param: string): PictureRef {
