@@ -1,7 +1,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import { Readable } from 'node:stream';
+import { arrayBuffer } from 'node:stream/consumers';
 
 /**
  * A static file server for a built folder, on this machine only.
@@ -50,18 +50,14 @@ function fileAt(folder, pathname) {
  * @param {string} origin
  * @param {AbortSignal} signal
  */
-function toRequest(message, origin, signal) {
+async function toRequest(message, origin, signal) {
   const headers = new Headers();
   for (const [name, values] of Object.entries(message.headersDistinct)) {
     for (const value of values ?? []) headers.append(name, value);
   }
   const method = message.method ?? 'GET';
-  /** @type {RequestInit & { duplex: 'half' }} */
-  const init = { method, headers, signal, duplex: 'half' };
-  // The same stream in two sets of declarations, Node's and the browser's.
-  const body = /** @type {ReadableStream} */ (Readable.toWeb(message));
-  if (method !== 'GET' && method !== 'HEAD') init.body = body;
-  return new Request(new URL(message.url ?? '/', origin), init);
+  const body = method === 'GET' || method === 'HEAD' ? null : await arrayBuffer(message);
+  return new Request(new URL(message.url ?? '/', origin), { method, headers, body, signal });
 }
 
 /**
@@ -72,7 +68,11 @@ async function send(response, reply) {
   reply.writeHead(response.status, Object.fromEntries(response.headers));
   if (!response.body) return void reply.end();
   try {
-    for await (const chunk of response.body) reply.write(chunk);
+    for await (const chunk of response.body) {
+      // Leaving the loop cancels the answer.
+      if (reply.destroyed) return;
+      reply.write(chunk);
+    }
     reply.end();
   } catch {
     // The answer broke off, or its reader did: so does the connection.
@@ -95,7 +95,7 @@ export async function serve(folder, { headers = {}, port = 0, answer } = {}) {
     const gone = new AbortController();
     reply.on('close', () => gone.abort());
     try {
-      const answered = await answer?.(toRequest(message, origin, gone.signal));
+      const answered = await answer?.(await toRequest(message, origin, gone.signal));
       if (answered) return await send(answered, reply);
       const found = fileAt(folder, new URL(message.url ?? '/', origin).pathname);
       if (!found) return void reply.writeHead(404, headers).end('Not found');
