@@ -1,0 +1,30 @@
+import { NearsightError } from '../../src/wire/error.ts';
+import type { Prompt } from '../vlm/family.ts';
+
+/**
+ * Whether a prompt and its answer fit in the context, decided before any work is done.
+ *
+ * @param maxTokens as asked for; absent: what the context leaves
+ * @returns most tokens that an answer may have
+ * @throws NearsightError `context_length_exceeded` with the counts
+ */
+export function admit(prompt: Prompt, maxTokens: number | undefined, contextLength: number): number {
+  const ids = prompt.ids.length;
+  const ofPictures = prompt.pictures.reduce((sum, { tokens }) => sum + tokens, 0);
+  // An answer has one token at least; asked for none, none are needed.
+  const wanted = maxTokens ?? 1;
+  if (ids + wanted <= contextLength) return maxTokens ?? contextLength - ids;
+  const inPictures = ofPictures > 0 ? `, ${ofPictures} of them in ${count(prompt.pictures.length, 'picture')}` : '';
+  const remedy =
+    ofPictures > contextLength / 2 ? "fewer pictures or detail 'low'" : 'fewer messages or a smaller max_tokens';
+  throw new NearsightError(
+    'context_length_exceeded',
+    `This model's context is ${contextLength} tokens. The request needs ${ids + wanted}: ` +
+      `${ids} in the messages${inPictures}, ${wanted} for the answer. Send ${remedy}.`,
+    { param: ids >= contextLength ? 'messages' : 'max_tokens' },
+  );
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

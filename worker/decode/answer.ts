@@ -1,0 +1,80 @@
+import type { ChatJob, Part, TokenLogprob } from '../../src/wire/job.ts';
+import type { Tokenizer } from '../vlm/family.ts';
+import type { Decoder } from './decoder.ts';
+import { type Drawn, Sampler, type Scored } from './sampler.ts';
+import { TextAssembler } from './text.ts';
+
+/** What one answer is made from, once the prompt has been read. */
+export interface Opening {
+  decoder: Decoder;
+  tokenizer: Tokenizer;
+  stopIds: readonly number[];
+  prompt: Int32Array;
+  /** The logits after the prompt. */
+  logits: Float32Array;
+  maxTokens: number;
+  seed: number;
+}
+
+/**
+ * Gives one answer: sends its text as it comes, and its finish.
+ *
+ * @returns how many tokens were generated, the one that ended the answer included
+ */
+export async function answerOne(
+  opening: Opening,
+  job: ChatJob,
+  choice: number,
+  emit: (part: Part) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  const { tokenizer, stopIds, maxTokens } = opening;
+  const text = new TextAssembler(job.stop);
+  const wanted = job.topLogprobs !== undefined;
+  const send = (piece: { text: string; logprobs: TokenLogprob[] }): void => {
+    if (piece.text === '' && piece.logprobs.length === 0) return;
+    emit({ type: 'text', choice, text: piece.text, ...(wanted && { logprobs: piece.logprobs }) });
+  };
+  let tokens = 0;
+  let reason: 'stop' | 'length' = 'length';
+  for await (const drawn of draw(opening, job, choice, signal)) {
+    tokens++;
+    if (stopIds.includes(drawn.id)) {
+      reason = 'stop';
+      break;
+    }
+    send(text.push(tokenizer.bytes(drawn.id), entryOf(drawn, tokenizer)));
+    if (text.stopped) {
+      reason = 'stop';
+      break;
+    }
+    if (tokens === maxTokens) break;
+  }
+  if (!text.stopped) send(text.finish());
+  emit({ type: 'finish', choice, reason });
+  return tokens;
+}
+
+/** The tokens of one answer, without end: whoever reads them decides when it is over. */
+async function* draw(opening: Opening, job: ChatJob, choice: number, signal: AbortSignal): AsyncGenerator<Drawn> {
+  const { decoder, prompt, seed } = opening;
+  const sampler = new Sampler({ ...job.sampling, seed }, prompt, choice, job.topLogprobs);
+  decoder.rewind(prompt.length);
+  let { logits } = opening;
+  for (;;) {
+    signal.throwIfAborted();
+    const drawn = sampler.draw(logits);
+    yield drawn;
+    logits = await decoder.step(drawn.id);
+  }
+}
+
+function entryOf(drawn: Drawn, tokenizer: Tokenizer): TokenLogprob | undefined {
+  const { logprob, top } = drawn;
+  if (logprob === undefined) return undefined;
+  const scored = (token: Scored): Omit<TokenLogprob, 'top'> => {
+    const bytes = tokenizer.bytes(token.id);
+    return { token: new TextDecoder().decode(bytes), logprob: token.logprob, bytes: [...bytes] };
+  };
+  return { ...scored({ id: drawn.id, logprob }), top: (top ?? []).map(scored) };
+}

@@ -1,0 +1,57 @@
+import { NearsightError } from '../../src/wire/error.ts';
+import type { Tensor } from '../onnx/ort.ts';
+import type { Session, Tensors } from '../onnx/session.ts';
+
+/** How a decoder's graph names and shapes its keys and values: [1, heads, positions, headDim] in and out. */
+export interface KvLayout {
+  /** Graph input to graph output, one pair for the keys and one for the values of each layer. */
+  names: ReadonlyMap<string, string>;
+  heads: number;
+  headDim: number;
+  type: 'float32' | 'float16';
+}
+
+/** Keys and values of the positions read so far. */
+export interface KvCache {
+  /** Positions held. */
+  readonly length: number;
+  /** Makes room for `positions` in all. What was held may be lost: call it before anything is read. */
+  reserve(positions: number): void;
+  /** Forgets all positions from `length` on. */
+  rewind(length: number): void;
+  /** What the next run reads. */
+  feeds(): Tensors;
+  /** Where the next run writes, if that is fixed. */
+  targets(): Tensors;
+  /** Takes over the keys and values that a run over `count` more positions gave. */
+  advance(count: number, outputs: Tensors): void;
+}
+
+const PAST = 'past_key_values.';
+const PRESENT = 'present.';
+
+/**
+ * Reads the layout off a decoder's declared inputs and outputs.
+ *
+ * @throws NearsightError `load_failed` if they are not as exporters for this runtime write them
+ */
+export function kvLayout(decoder: Session): KvLayout {
+  const names = new Map<string, string>();
+  let first: { type: Tensor.Type; shape: readonly (number | string)[] } | undefined;
+  for (const [name, port] of decoder.inputs) {
+    if (!name.startsWith(PAST)) continue;
+    const present = PRESENT + name.slice(PAST.length);
+    if (!decoder.outputs.has(present)) throw new NearsightError('load_failed', `The decoder has no output ${present}.`);
+    names.set(name, present);
+    first ??= port;
+  }
+  const [, heads, , headDim] = first?.shape ?? [];
+  const type = first?.type;
+  if (typeof heads !== 'number' || typeof headDim !== 'number' || (type !== 'float32' && type !== 'float16')) {
+    throw new NearsightError(
+      'load_failed',
+      `The decoder's ${PAST}* inputs are not [batch, heads, positions, size] floats.`,
+    );
+  }
+  return { names, heads, headDim, type };
+}

@@ -1,0 +1,202 @@
+import { NearsightError } from '../../src/wire/error.ts';
+import type { ChatJob, Part } from '../../src/wire/job.ts';
+import type { Assets, ModelFacts } from '../../src/wire/runtime.ts';
+import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
+import { Gpu } from '../gpu/device.ts';
+import { GpuMemory } from '../gpu/memory.ts';
+import { chooseDevice } from '../gpu/probe.ts';
+import { loadOrt, type Ort, wasmThreads } from '../onnx/ort.ts';
+import { liveTensors, Session } from '../onnx/session.ts';
+import type { Family } from '../vlm/family.ts';
+import { openFamily } from '../vlm/idefics3.ts';
+import { admit } from './admit.ts';
+import { answerOne } from './answer.ts';
+import { CpuMemory } from './cpu.ts';
+import { Decoder } from './decoder.ts';
+import type { Memory } from './memory.ts';
+import { freshSeed } from './noise.ts';
+import { checkBias } from './sampler.ts';
+import { Vision } from './vision.ts';
+import { framesPerRun, warmUp } from './warm.ts';
+
+export interface OpenOptions {
+  spec: ModelSpec;
+  device: Device | 'auto';
+  assets: Assets;
+  /** Gives a file's bytes, verified. */
+  read: (file: ModelFile) => Promise<Uint8Array>;
+  /** Reports preparation, once the files are here: `done` of `of` steps. */
+  onStep: (done: number, of: number) => void;
+  signal: AbortSignal;
+}
+
+/** A model that is ready to answer. One call at a time; the caller queues. */
+export interface Model {
+  readonly facts: ModelFacts;
+  /** Resolves if the GPU device is lost: the model is dead then, and this worker's onnxruntime with it. */
+  readonly lost: Promise<NearsightError>;
+  /**
+   * Answers a job, sending parts as {@link Part} says.
+   *
+   * @throws NearsightError, or the signal's reason as soon as it aborts, within one step
+   */
+  answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void>;
+  /** Drops what is kept of earlier requests. Not while one is being answered. */
+  forget(): void;
+  /** GPU buffers and tensors alive, the weights' aside. */
+  gpuBuffers(): number;
+  dispose(): Promise<void>;
+}
+
+/**
+ * Opens a model: chooses device and variant, reads the files, creates the sessions, compiles the shaders.
+ *
+ * @throws NearsightError `unsupported_device`, `load_failed`, or what `read` throws; the signal's reason on abort
+ */
+export async function openModel(options: OpenOptions): Promise<Model> {
+  const { spec, assets, signal } = options;
+  const choice = await chooseDevice(spec, options.device);
+  const ort = await loadOrt(choice.device, assets.ort);
+  const gpu = choice.device === 'webgpu' ? await Gpu.open(choice.adapter) : undefined;
+  const sessions: Session[] = [];
+  try {
+    const family = openFamily(await readAll(options));
+    const { vision, embed, decoder, dtype } = choice.variant;
+    let done = 0;
+    const step = (): void => options.onStep(++done, 4);
+    const open = async (file: ModelFile): Promise<Session> => {
+      const bytes = await options.read(file);
+      signal.throwIfAborted();
+      const session = await Session.open(ort, bytes, gpu?.device).catch((cause: unknown) => {
+        throw new NearsightError('load_failed', `${file.path} could not be opened: ${String(cause)}`, { cause });
+      });
+      sessions.push(session);
+      step();
+      return session;
+    };
+    const opened = { vision: await open(vision), embed: await open(embed), decoder: await open(decoder) };
+    const facts: ModelFacts = {
+      model: spec.id,
+      device: choice.device,
+      dtype,
+      contextLength: Math.min(spec.contextLength, family.config.maxPositions),
+      hardware: gpu?.hardware ?? `${wasmThreads()} wasm threads`,
+    };
+    const model = new OpenedModel(ort, family, facts, opened, gpu);
+    await model.warmUp(signal);
+    step();
+    return model;
+  } catch (error) {
+    for (const session of sessions) await session.close();
+    gpu?.close();
+    throw error;
+  }
+}
+
+async function readAll({ spec, read }: OpenOptions): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  for (const file of spec.files) files.set(file.path, await read(file));
+  return files;
+}
+
+interface Graphs {
+  vision: Session;
+  embed: Session;
+  decoder: Session;
+}
+
+class OpenedModel implements Model {
+  readonly facts: ModelFacts;
+  readonly lost: Promise<NearsightError>;
+  readonly #family: Family;
+  readonly #graphs: Graphs;
+  readonly #gpu: Gpu | undefined;
+  readonly #memory: Memory;
+  readonly #vision: Vision;
+  readonly #decoder: Decoder;
+
+  constructor(ort: Ort, family: Family, facts: ModelFacts, graphs: Graphs, gpu: Gpu | undefined) {
+    this.facts = facts;
+    // Without a GPU there is none to lose.
+    this.lost = gpu?.lost ?? new Promise(() => {});
+    this.#family = family;
+    this.#graphs = graphs;
+    this.#gpu = gpu;
+    this.#memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
+    this.#vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
+    this.#decoder = new Decoder(ort, graphs.embed, graphs.decoder, this.#memory);
+  }
+
+  /** Compiles shaders by using them. On wasm there are none. */
+  async warmUp(signal: AbortSignal): Promise<void> {
+    if (!this.#gpu) return;
+    await this.#guarded(signal, (guard) => warmUp(this.#decoder, guard));
+  }
+
+  async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#guarded(signal, (guard) => this.#answer(job, emit, guard));
+    } finally {
+      this.#vision.trim();
+    }
+  }
+
+  forget(): void {
+    this.#vision.forget();
+  }
+
+  gpuBuffers(): number {
+    return this.#memory.buffers() + liveTensors();
+  }
+
+  async dispose(): Promise<void> {
+    this.#vision.forget();
+    this.#memory.close();
+    for (const session of Object.values(this.#graphs)) await session.close();
+    this.#gpu?.close();
+  }
+
+  async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
+    const { tokenizer, imageTokenId, config } = this.#family;
+    checkBias(job.sampling, config.vocab);
+    const prompt = await this.#family.read(job.turns, job.limits.pixels, signal);
+    const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
+    const promptTokens = prompt.ids.length;
+    const features = await this.#vision.encode(prompt.pictures, signal);
+    this.#decoder.reset(promptTokens + maxTokens);
+    const logits = await this.#decoder.prefill(prompt.ids, imageTokenId, features, signal);
+    emit({ type: 'start', promptTokens, cachedTokens: 0, device: this.facts.device });
+    const seed = job.sampling.seed ?? freshSeed();
+    const { stopIds } = config;
+    const opening = { decoder: this.#decoder, tokenizer, stopIds, prompt: prompt.ids, logits, maxTokens, seed };
+    let completionTokens = 0;
+    for (let choice = 0; choice < job.choices; choice++) {
+      completionTokens += await answerOne(opening, job, choice, emit, signal);
+    }
+    emit({ type: 'usage', promptTokens, cachedTokens: 0, completionTokens });
+  }
+
+  /**
+   * Does work that ends when the GPU reports an error or is lost. After a loss, pending runs may never settle, so the
+   * work is left behind then; after an error it goes on to its next look at the signal, and the model stays usable.
+   */
+  async #guarded(signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const fault = this.#gpu?.watch();
+    if (!fault) return work(signal);
+    const guard = AbortSignal.any([signal, fault]);
+    let leave = (): void => {};
+    const gone = new Promise<void>((resolve) => {
+      leave = () => this.#gpu?.gone && resolve();
+    });
+    fault.addEventListener('abort', leave);
+    try {
+      await Promise.race([work(guard), gone]);
+      guard.throwIfAborted();
+    } catch (error) {
+      // An error on the GPU often shows first as something else: a failed run, or logits that are no numbers.
+      throw fault.aborted ? fault.reason : error;
+    } finally {
+      fault.removeEventListener('abort', leave);
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import { NearsightError } from '../../src/wire/error.ts';
+import type { Ort, Tensor } from '../onnx/ort.ts';
+import { release, type Session } from '../onnx/session.ts';
+import type { Picture } from '../vlm/family.ts';
+
+/** Features of earlier pictures are kept up to this: about 440 views of SmolVLM's, at 64 rows of 576 floats each. */
+const KEPT_BYTES = 64 << 20;
+
+interface Encoded {
+  /** [views, rows, hidden] each, in order. */
+  features: Tensor[];
+  bytes: number;
+}
+
+/** The vision encoder: pictures to features, which are kept for when the same picture is asked about again. */
+export class Vision {
+  readonly #ort: Ort;
+  readonly #session: Session;
+  readonly #framesPerRun: (size: number) => number;
+  /** By the picture's key, the least recently used first. */
+  readonly #kept = new Map<string, Encoded>();
+
+  /** @param framesPerRun how many views of this edge, in pixels, fit in one run */
+  constructor(ort: Ort, session: Session, framesPerRun: (size: number) => number) {
+    for (const [name, { type }] of session.inputs) {
+      if (PORTS.get(name) === type) continue;
+      throw new NearsightError(
+        'load_failed',
+        `The vision encoder has an input that nearsight does not know: ${name} (${type}).`,
+      );
+    }
+    this.#ort = ort;
+    this.#session = session;
+    this.#framesPerRun = framesPerRun;
+  }
+
+  /** The features of all the pictures' views, in order. They stay valid until {@link trim} or {@link forget}. */
+  async encode(pictures: readonly Picture[], signal: AbortSignal): Promise<Tensor[]> {
+    const features: Tensor[] = [];
+    for (const picture of pictures) {
+      const encoded = this.#kept.get(picture.key) ?? (await this.#run(picture, signal));
+      this.#kept.delete(picture.key);
+      this.#kept.set(picture.key, encoded);
+      features.push(...encoded.features);
+    }
+    return features;
+  }
+
+  /** Drops the oldest features beyond what may be kept. Call it between requests. */
+  trim(bytes = KEPT_BYTES): void {
+    let total = 0;
+    for (const encoded of this.#kept.values()) total += encoded.bytes;
+    for (const [key, encoded] of this.#kept) {
+      if (total <= bytes) return;
+      encoded.features.forEach(release);
+      this.#kept.delete(key);
+      total -= encoded.bytes;
+    }
+  }
+
+  /** Leaves nothing of any picture behind. */
+  forget(): void {
+    this.trim(-1);
+  }
+
+  async #run(picture: Picture, signal: AbortSignal): Promise<Encoded> {
+    const { frames, size } = picture;
+    const values = await picture.pixelValues();
+    const mask = picture.pixelMask();
+    const features: Tensor[] = [];
+    const step = this.#framesPerRun(size);
+    try {
+      for (let frame = 0; frame < frames; frame += step) {
+        signal.throwIfAborted();
+        const count = Math.min(step, frames - frame);
+        const pixels = size * size;
+        features.push(
+          await this.#view(
+            values.subarray(frame * 3 * pixels, (frame + count) * 3 * pixels),
+            mask.subarray(frame * pixels, (frame + count) * pixels),
+            count,
+            size,
+          ),
+        );
+      }
+    } catch (error) {
+      features.forEach(release);
+      throw error;
+    }
+    const rows = features.reduce((sum, { dims }) => sum + dims.slice(0, -1).reduce((a, b) => a * b, 1), 0);
+    if (rows !== picture.tokens) {
+      features.forEach(release);
+      throw new NearsightError('internal', `The vision encoder gave ${rows} rows for ${picture.tokens} image tokens.`);
+    }
+    return { features, bytes: features.reduce((sum, { size: elements }) => sum + elements * 4, 0) };
+  }
+
+  async #view(values: Float32Array, mask: Uint8Array, count: number, size: number): Promise<Tensor> {
+    const { Tensor: OrtTensor } = this.#ort;
+    const feeds: Record<string, Tensor> = {};
+    for (const name of this.#session.inputs.keys()) {
+      feeds[name] =
+        name === 'pixel_values'
+          ? new OrtTensor('float32', values, [1, count, 3, size, size])
+          : new OrtTensor('bool', mask, [1, count, size, size]);
+    }
+    const { image_features: features } = await this.#session.run(feeds);
+    if (!features) throw new NearsightError('internal', 'The vision encoder gave no image_features.');
+    return features;
+  }
+}
+
+const PORTS: ReadonlyMap<string, Tensor.Type> = new Map([
+  ['pixel_values', 'float32'],
+  ['pixel_attention_mask', 'bool'],
+]);

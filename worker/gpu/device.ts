@@ -1,0 +1,89 @@
+import { NearsightError } from '../../src/wire/error.ts';
+
+/** Renderers that run on the CPU, by the words with which they describe themselves. */
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i;
+
+/** Features that make the kernels faster and that some adapters lack. */
+const WANTED: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+
+/** Limits that onnxruntime's kernels and large weights need beyond WebGPU's defaults. */
+const RAISED = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  // The fused decode kernels bind up to 11; with the default of 8 they split in two.
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const satisfies (keyof GPUSupportedLimits)[];
+
+/** The adapter of this machine, or null where there is no WebGPU at all. */
+export async function findAdapter(): Promise<GPUAdapter | null> {
+  // `gpu` is typed as always there; outside secure contexts and in older browsers it is not.
+  const { gpu } = navigator as { gpu?: GPU };
+  return (await gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
+}
+
+/** True if the adapter draws with the CPU: correct, but far slower than wasm at what we do. */
+export function isSoftware({ info }: GPUAdapter): boolean {
+  return info.isFallbackAdapter || SOFTWARE.test(describe(info));
+}
+
+/** The adapter's own words: vendor, architecture, description. */
+export function describe({ vendor, architecture, description }: GPUAdapterInfo): string {
+  return [vendor, architecture, description].filter(Boolean).join(' ') || 'unnamed adapter';
+}
+
+/** Our own device on an adapter, watched for errors and loss. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly hardware: string;
+  readonly software: boolean;
+  /** Resolves when the device is gone: what was asked of it since may never settle. */
+  readonly lost: Promise<NearsightError>;
+  /** True once the device is lost. */
+  gone = false;
+  #fault = new AbortController();
+
+  private constructor(device: GPUDevice, adapter: GPUAdapter) {
+    this.device = device;
+    this.hardware = describe(adapter.info);
+    this.software = isSoftware(adapter);
+    this.lost = device.lost.then(({ reason, message }) => {
+      const error = new NearsightError(
+        'device_lost',
+        `The GPU device was lost (${reason}): ${message || 'no reason given'}`,
+      );
+      this.gone = true;
+      this.#fault.abort(error);
+      return error;
+    });
+    device.addEventListener('uncapturederror', ({ error }) => {
+      this.#fault.abort(
+        new NearsightError('gpu_error', `The GPU reported an error, so the answer cannot be trusted: ${error.message}`),
+      );
+    });
+  }
+
+  /** Opens a device with all that the adapter can give. */
+  static async open(adapter: GPUAdapter): Promise<Gpu> {
+    const device = await adapter.requestDevice({
+      requiredFeatures: WANTED.filter((feature) => adapter.features.has(feature)),
+      requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
+    });
+    return new Gpu(device, adapter);
+  }
+
+  /** A signal that aborts at the first GPU error from now on, or at the loss, with that error as its reason. */
+  watch(): AbortSignal {
+    if (this.#fault.signal.aborted && !this.gone) this.#fault = new AbortController();
+    return this.#fault.signal;
+  }
+
+  close(): void {
+    this.device.destroy();
+  }
+}

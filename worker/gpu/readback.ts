@@ -1,0 +1,47 @@
+import { COPY_DST, MAP_READ, MODE_READ } from './usage.ts';
+
+/**
+ * Brings bytes from the GPU to JavaScript through a staging buffer that is kept between reads; growing it is the only
+ * allocation.
+ */
+export class Readback {
+  readonly #device: GPUDevice;
+  #staging: GPUBuffer | undefined;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /** Bytes [offset, offset + size) of a buffer, after all that was submitted so far. One read at a time. */
+  async read(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {
+    const staging = this.#room(size);
+    const encoder = this.#device.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
+    this.#device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(MODE_READ, 0, size);
+    const bytes = staging.getMappedRange(0, size).slice(0);
+    staging.unmap();
+    return bytes;
+  }
+
+  /** How many buffers are held. */
+  get buffers(): number {
+    return this.#staging ? 1 : 0;
+  }
+
+  close(): void {
+    this.#staging?.destroy();
+    this.#staging = undefined;
+  }
+
+  #room(size: number): GPUBuffer {
+    if (this.#staging && this.#staging.size >= size) return this.#staging;
+    this.#staging?.destroy();
+    this.#staging = this.#device.createBuffer({
+      label: 'readback',
+      size,
+      usage: MAP_READ | COPY_DST,
+    });
+    return this.#staging;
+  }
+}
