@@ -37,6 +37,11 @@ afterAll(async () => {
   await browser.disconnect();
 });
 
+/** An empty tab, for pages that a test serves itself. */
+export function newTab(): Promise<Page> {
+  return browser.newPage();
+}
+
 /** A page with the test bundle loaded, and everything that was heard from it. */
 export class TestPage implements AsyncDisposable {
   readonly page: Page;
