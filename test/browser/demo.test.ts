@@ -1,0 +1,160 @@
+import { join } from 'node:path';
+import { build, preview } from 'vite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { browserName, newTab, TestPage } from './harness/harness.ts';
+
+// The demo as visitors get it: its own build, its own server, its own headers. Each test has a fresh page.
+const configFile = 'demo/vite.config.ts';
+const outDir = join(process.cwd(), '.cache/demo', browserName);
+let origin: string;
+let closeServer: () => Promise<void>;
+
+beforeAll(async () => {
+  await build({ configFile, logLevel: 'warn', build: { outDir } });
+  const server = await preview({ configFile, logLevel: 'warn', build: { outDir }, preview: { port: 4700 } });
+  closeServer = () => server.close();
+  origin = new URL(server.resolvedUrls?.local[0] ?? '').origin;
+});
+
+afterAll(() => closeServer());
+
+/** The demo in a new tab, with its first sample picture on show. */
+async function openDemo(): Promise<TestPage> {
+  const demo = new TestPage(await newTab(), { origin, close: async () => {} });
+  // The processor is there on every machine, and the same everywhere.
+  await demo.page.goto(`${origin}/?device=wasm`);
+  await demo.page.waitForSelector('#suggestions button');
+  return demo;
+}
+
+/** The text of the last element that matches, once there are `count` of them and it says something. */
+async function lastText(demo: TestPage, selector: string, count = 1): Promise<string> {
+  const handle = await demo.page.waitForFunction(
+    (wanted: string, least: number) => {
+      const found = document.querySelectorAll(wanted);
+      return found.length >= least ? found[found.length - 1]?.textContent : undefined;
+    },
+    { timeout: 100_000 },
+    selector,
+    count,
+  );
+  return String(await handle.jsonValue());
+}
+
+test('answers questions about a sample picture, turn by turn, under its own policy', async () => {
+  await using demo = await openDemo();
+  await demo.page.click('#suggestions button');
+  expect(await lastText(demo, '.note')).toMatch(/^glimpse, here on the processor \(wasm\) · first token after \d/);
+  expect(await lastText(demo, '.answer')).toMatch(/dog/i);
+  expect(await lastText(demo, '#status-text')).toMatch(/^Ready on the processor \(wasm\)/);
+  expect(await lastText(demo, '#announcer')).toMatch(/^Answer: .*dog/i);
+
+  await demo.page.type('#question', 'What color is the background?');
+  await demo.page.click('#ask');
+  expect(await lastText(demo, '.turn:nth-child(2) .note')).toMatch(/^glimpse/);
+  expect(await lastText(demo, '.turn:nth-child(2) .answer')).not.toBe('');
+
+  expect(demo.foreign).toEqual([]);
+  expect(demo.log.filter((line) => /content.security.policy|refused|uncaught/i.test(line))).toEqual([]);
+});
+
+test('its policy is in force: other servers cannot be reached, from the page or by a picture', async () => {
+  await using demo = await openDemo();
+  const blocked = await demo.evaluate(async () => {
+    const violations: string[] = [];
+    document.addEventListener('securitypolicyviolation', (event) => violations.push(event.effectiveDirective));
+    await fetch('https://example.com/').catch(() => {});
+    new Image().src = 'https://example.com/pixel.png';
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return violations;
+  });
+  expect(blocked).toEqual(expect.arrayContaining(['connect-src', 'img-src']));
+  const response = await fetch(`${origin}/`);
+  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+  expect(await response.text()).toContain('http-equiv="Content-Security-Policy"');
+});
+
+test('works by keyboard alone; Escape stops, and the next question is answered', async () => {
+  await using demo = await openDemo();
+  const { keyboard } = demo.page;
+  const focused = (): Promise<string> =>
+    demo.evaluate(() => document.activeElement?.id || document.activeElement?.className || '');
+  const order: string[] = [];
+  for (let stop = ''; stop !== 'question' && order.length < 30; order.push(stop)) {
+    await keyboard.press('Tab');
+    stop = await focused();
+  }
+  const places = ['sample', 'file', 'quiet', 'question'].map((place) => order.indexOf(place));
+  expect(places).toEqual(places.toSorted((a, b) => a - b));
+  expect(places).not.toContain(-1);
+
+  await keyboard.type('What is this?');
+  await keyboard.press('Enter');
+  await keyboard.press('Escape'); // while the model loads
+  expect(await lastText(demo, '.note')).toBe('Stopped');
+  expect(await focused()).toBe('question');
+
+  await keyboard.type('What is this?');
+  await keyboard.press('Enter');
+  expect(await lastText(demo, '.turn:nth-child(2) .note')).toMatch(/^glimpse/);
+  expect(await focused()).toBe('question');
+});
+
+test('the stop button stops, and hands the focus back', async () => {
+  await using demo = await openDemo();
+  await demo.page.click('#suggestions button');
+  await demo.page.waitForSelector('#stop:not([hidden])');
+  expect(await demo.evaluate(() => document.activeElement?.id)).toBe('stop');
+  await demo.page.click('#stop');
+  expect(await lastText(demo, '.note')).toBe('Stopped');
+  expect(await demo.evaluate(() => document.activeElement?.id)).toBe('question');
+  await demo.page.waitForSelector('#ask:not([hidden])');
+});
+
+test('says kindly what it cannot read, and keeps the picture it has', async () => {
+  await using demo = await openDemo();
+  const before = await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'));
+  await choose(demo, 'LICENSE');
+  expect(await lastText(demo, '#notice:not([hidden])')).toMatch(/^LICENSE is not a picture/);
+  expect(await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'))).toBe(before);
+
+  // A drawing that the browser shows but the library does not read.
+  await choose(demo, 'demo/icon.svg');
+  await demo.page.waitForSelector('#picture[alt="icon.svg"]');
+  await demo.page.click('#suggestions button');
+  expect(await lastText(demo, '.answer.failed')).toMatch(/^This picture could not be read/);
+  expect(await lastText(demo, '.note')).not.toBe('');
+});
+
+test('a new picture starts a new conversation', async () => {
+  await using demo = await openDemo();
+  await demo.page.click('#suggestions button');
+  await lastText(demo, '.note');
+  await demo.page.click('.sample:nth-child(2)');
+  await demo.page.waitForFunction(() => document.querySelectorAll('.turn').length === 0);
+  expect(await demo.evaluate(() => document.querySelector('.sample[aria-pressed=true] img')?.getAttribute('alt'))).toBe(
+    'Three red apples on white',
+  );
+});
+
+test('every control has a name, and nothing sticks out on a phone', async () => {
+  await using demo = await openDemo();
+  const nameless = await demo.evaluate(() =>
+    Array.from(document.querySelectorAll('button:not([hidden]), input, textarea, progress'))
+      .filter((control) => {
+        const image = control.querySelector('img')?.alt ?? '';
+        const labels = control instanceof HTMLButtonElement || !('labels' in control) ? [] : control.labels;
+        const label = labels instanceof NodeList ? (labels[0]?.textContent ?? '') : '';
+        return `${image}${label}${control.textContent}${control.ariaLabel ?? ''}`.trim() === '';
+      })
+      .map((control) => control.outerHTML),
+  );
+  expect(nameless).toEqual([]);
+  await demo.page.setViewport({ width: 390, height: 844 });
+  expect(await demo.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+});
+
+async function choose(demo: TestPage, file: string): Promise<void> {
+  const input = await demo.page.$('input#file');
+  await input?.uploadFile(file);
+}
