@@ -1,0 +1,188 @@
+"""Training samples: pictures as frames, conversations as token ids, and what each token may see and must predict."""
+
+import json
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+
+import prompt
+import questions as q
+import scenes as s
+from model import IMAGE
+
+IGNORE = -100
+LONGEST = 2 * IMAGE  # preprocessor_config.json: size.longest_edge
+
+
+def to_longest(image):
+    """The processor's first resize."""
+    w, h = image.size
+    size = (LONGEST, max(1, int(LONGEST / (w / h)))) if w >= h else (max(1, int(LONGEST * (w / h))), LONGEST)
+    if w >= h and size[1] % 2:
+        size = (size[0], size[1] + 1)
+    elif h > w and size[0] % 2:
+        size = (size[0] + 1, size[1])
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def whole(image):
+    if image.size == (IMAGE, IMAGE):
+        return [image]  # the processor would scale up and down again, which changes next to nothing
+    return [to_longest(image).resize((IMAGE, IMAGE), Image.Resampling.LANCZOS)]
+
+
+def split(image):
+    """Tiles and then the global view, as Idefics3ImageProcessor cuts them; returns (frames, rows, columns)."""
+    image = to_longest(image)
+    w, h = image.size
+    up = lambda v: -(-v // IMAGE) * IMAGE
+    if w >= h:
+        size = (up(w), up(int(up(w) / (w / h))))
+    else:
+        size = (up(int(up(h) * (w / h))), up(h))
+    image = image.resize(size, Image.Resampling.LANCZOS)
+    cols, rows = size[0] // IMAGE, size[1] // IMAGE
+    tiles = [image.crop((c * IMAGE, r * IMAGE, (c + 1) * IMAGE, (r + 1) * IMAGE)) for r in range(rows) for c in range(cols)]
+    return [*tiles, image.resize((IMAGE, IMAGE), Image.Resampling.LANCZOS)], rows, cols
+
+
+@dataclass
+class Sample:
+    frames: list  # PIL pictures, IMAGE x IMAGE
+    classes: list  # an (8, 8) class map or None for each frame
+    ids: list
+    groups: list  # 0: the shared opening, seen by all; n: conversation n
+    targets: list  # token to predict at each place, or IGNORE
+
+
+class EasyVqa:
+    """The nine tenths of easy-VQA's training pictures that training may see, or the held-out tenth."""
+
+    def __init__(self, cache, held_out):
+        self.folder = cache / "train/images"
+        table = json.loads((cache / "train/questions.json").read_text())
+        self.questions = {}
+        for question, answer, picture in table:
+            if (picture % 10 == 0) == held_out:
+                self.questions.setdefault(picture, []).append(("easy-vqa", question, answer))
+        self.pictures = sorted(self.questions)
+
+    def image(self, picture):
+        return Image.open(self.folder / f"{picture}.png").convert("RGB")
+
+
+class Samples:
+    def __init__(self, cache, vision_only=False):
+        self.art = s.Art(cache)
+        self.easy = EasyVqa(cache, held_out=False)
+        self.tokenizer = Tokenizer.from_file(str(cache / "tokenizer/tokenizer.json"))
+        self.vision_only = vision_only
+        self.token_cache = {}
+
+    def encode(self, text):
+        if text not in self.token_cache:
+            if len(self.token_cache) > 100_000:
+                self.token_cache.clear()
+            self.token_cache[text] = self.tokenizer.encode(text).ids
+        return self.token_cache[text]
+
+    def scene(self, rng, longest=None, kinds=None):
+        kind = rng.choices(["things", "shapes", "text", "photo", "noise"], kinds or [48, 14, 28, 6, 4])[0]
+        return getattr(s, f"{kind}_scene")(self.art, rng, longest=longest)
+
+    def __getitem__(self, seed):
+        rng = random.Random(seed)
+        if self.vision_only:
+            scene = self.scene(rng)
+            return Sample(whole(scene.image), [scene.classes], [], [], [])
+        form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [64, 9, 13, 6, 7, 1])[0]
+        if form == "easy":
+            picture = rng.choice(self.easy.pictures)
+            asked = rng.sample(self.easy.questions[picture], min(6, len(self.easy.questions[picture])))
+            groups = [[(a, question if rng.random() < 0.6 else q.dress(question, rng), c)] for a, question, c in asked]
+            return self.assemble([prompt.picture()], whole(self.easy.image(picture)), [None], groups, rng)
+        if form == "text only":
+            return self.assemble([], [], [], [[q.unanswerable(rng)]], rng)
+        if form == "two":
+            return self.two(rng)
+        if form == "split":
+            scene = self.scene(rng, longest=rng.randint(150, 260), kinds=[50, 10, 34, 4, 2])
+            frames, rows, cols = split(scene.image)
+            groups = q.conversations(self.art, scene, rng, 4)
+            return self.assemble([prompt.picture(rows, cols)], frames, [None] * (len(frames) - 1) + [scene.classes], groups, rng)
+        scene = self.scene(rng)
+        groups = q.conversations(self.art, scene, rng, 5)
+        return self.assemble([prompt.picture()], whole(scene.image), [scene.classes], groups, rng, question_first=form == "question first")
+
+    def two(self, rng):
+        pair = [self.scene(rng), self.scene(rng)]
+        asked = [turn for _ in range(6) if (turn := q.two_picture_question(self.art, pair, rng))]
+        groups = [[turn] for turn in dict.fromkeys(asked)]
+        if len(groups) > 2 and rng.random() < 0.3:
+            groups = [groups[0] + groups[1], *groups[2:]]
+        groups = groups or [[q.unanswerable(rng)]]
+        frames = [whole(scene.image)[0] for scene in pair]
+        return self.assemble([prompt.picture()] * 2, frames, [scene.classes for scene in pair], groups, rng)
+
+    def assemble(self, pictures, frames, classes, groups, rng, question_first=False):
+        groups = [[(skill, q.dress(question, rng) if skill != "easy-vqa" else question, answer) for skill, question, answer in group] for group in groups]
+        system = q.system_message(rng)
+        if question_first:
+            groups = [sum(groups, [])[:3]]
+        start = prompt.opening(pictures, system, groups[0][0][1] if question_first else None)
+        sample = Sample(frames, classes, list(self.encode(start)), [], [])
+        sample.groups = [0] * len(sample.ids)
+        sample.targets = [IGNORE] * len(sample.ids)
+        for number, group in enumerate(groups, 1):
+            for turn, (_, question, answer) in enumerate(group):
+                lead = "" if turn == 0 else prompt.NEXT
+                ask = lead + ("" if question_first and turn == 0 else question) + prompt.ASK
+                asked, told = self.encode(ask), self.encode(" " + answer + prompt.END)
+                sample.ids += asked + told
+                sample.groups += [number] * (len(asked) + len(told))
+                # the target of a token is the token after it
+                sample.targets += [IGNORE] * (len(asked) - 1) + told + [IGNORE]
+        return sample
+
+
+def collate(samples):
+    frames = [np.asarray(f) for sample in samples for f in sample.frames]
+    pixels = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+    blank = np.full((s.GRID, s.GRID), IGNORE)
+    classes = torch.from_numpy(np.stack([blank if c is None else c for sample in samples for c in sample.classes])).flatten(1)
+    batch = {"pixels": pixels, "classes": classes}
+    if samples[0].ids:
+        longest = max(len(sample.ids) for sample in samples)
+        pad = lambda rows, value: torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+        groups = pad([sample.groups for sample in samples], -1)
+        opening = (groups == 0).sum(1, keepdim=True)
+        order = torch.arange(longest)
+        start = torch.where(groups.unsqueeze(2) == groups.unsqueeze(1), order, longest).amin(2)  # where each token's conversation starts
+        positions = torch.where(groups > 0, order - start + opening, order.expand_as(groups))
+        sees = (groups.unsqueeze(1) == 0) | (groups.unsqueeze(1) == groups.unsqueeze(2))
+        batch |= {
+            "ids": pad([sample.ids for sample in samples], 2), "targets": pad([sample.targets for sample in samples], IGNORE),
+            "positions": positions.clamp(max=longest - 1), "mask": sees & torch.ones(longest, longest, dtype=torch.bool).tril(),
+        }
+    return batch
+
+
+class Stream(torch.utils.data.Dataset):
+    """An endless, seeded stream: batch n is the same whenever it is asked for, so training resumes where it stopped."""
+
+    def __init__(self, cache, batch, seed, vision_only):
+        self.cache, self.batch, self.seed, self.vision_only = cache, batch, seed, vision_only
+        self.samples = None
+
+    def __len__(self):
+        return 10**9
+
+    def __getitem__(self, index):
+        if self.samples is None:  # in the worker, so that memory maps and fonts are not pickled
+            self.samples = Samples(self.cache, self.vision_only)
+        first = (self.seed << 40) + index * self.batch
+        return collate([self.samples[first + i] for i in range(self.batch)])

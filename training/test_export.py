@@ -1,0 +1,153 @@
+"""Tests of the exporter: the graphs, the prompt and the pictures equal the reference implementation's.
+
+    python test_export.py --cache DIR --model ../models/glimpse --checkpoint quantized
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from PIL import Image
+from transformers import Idefics3Processor, PreTrainedTokenizerFast
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+import prompt
+import samples
+from export import load
+
+
+def processor(folder, **options):
+    """The reference: Idefics3Processor with the PIL image processor."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    return Idefics3Processor(Idefics3ImageProcessorPil.from_pretrained(folder, **options), tokenizer, image_seq_len=prompt.SEQ_LEN,
+                             chat_template=prompt.CHAT_TEMPLATE)
+
+
+def pictures(seed=0):
+    rng = np.random.default_rng(seed)
+    for w, h in [(96, 96), (192, 192), (64, 64), (300, 200), (123, 457), (640, 480), (96, 400), (201, 100), (31, 17)]:
+        small = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        yield Image.fromarray(small).resize((w, h), Image.Resampling.BICUBIC)
+
+
+def test_prompt_equals_processor(folder):
+    for splitting in (False, True):
+        reference = processor(folder, do_image_splitting=splitting)
+        for image in pictures():
+            messages = [{"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
+                        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}]}]
+            text = reference.apply_chat_template(messages, add_generation_prompt=True)
+            batch = reference(text=[text], images=[[image]], return_tensors="np")
+            rows, cols = samples.split(image)[1:] if splitting else (0, 0)
+            if (rows, cols) == (1, 1):
+                rows = cols = 0
+            ours = prompt.opening([prompt.picture(rows, cols)], "Be brief.") + "What is this?" + prompt.ASK
+            assert reference.tokenizer(ours)["input_ids"] == batch["input_ids"][0].tolist(), image.size
+
+
+def test_frames_equal_processor(folder):
+    for splitting in (False, True):
+        reference = Idefics3ImageProcessorPil.from_pretrained(folder, do_image_splitting=splitting)
+        for image in pictures():
+            if image.size == (96, 96) and not splitting:
+                continue  # samples.whole takes a short cut there
+            expected = reference([[image]], return_tensors="np")["pixel_values"][0]
+            frames = samples.split(image)[0] if splitting else samples.whole(image)
+            got = np.stack([np.asarray(f) for f in frames]).transpose(0, 3, 1, 2) / 127.5 - 1
+            assert got.shape == expected.shape and np.abs(got - expected).max() < 1e-5, image.size
+
+
+def sessions(folder, suffix):
+    return {n: ort.InferenceSession(str(folder / f"{n}{suffix}.onnx")) for n in ("vision_encoder", "embed_tokens", "decoder_model_merged")}
+
+
+def run(run_sessions, model, ids, pixels, steps=0):
+    """Logits of the prompt, then of `steps` greedy tokens through the cache."""
+    features = run_sessions["vision_encoder"].run(None, {"pixel_values": pixels, "pixel_attention_mask": np.ones((*pixels.shape[:2], 96, 96), bool)})[0]
+    embeds = run_sessions["embed_tokens"].run(None, {"input_ids": ids})[0]
+    embeds[ids == model.idefics.config.image_token_id] = features.reshape(-1, features.shape[-1])
+    decoder = run_sessions["decoder_model_merged"]
+    past = {i.name: np.zeros((1, i.shape[1], 0, i.shape[3]), np.float16 if "16" in i.type else np.float32)
+            for i in decoder.get_inputs() if i.name.startswith("past")}
+    outputs, length = [], 0
+    for _ in range(steps + 1):
+        s = embeds.shape[1]
+        feeds = {"inputs_embeds": embeds, "attention_mask": np.ones((1, length + s), np.int64), "position_ids": np.arange(length, length + s)[None], **past}
+        logits, *present = decoder.run(None, feeds)
+        past = dict(zip(past, present))
+        length += s
+        outputs.append(logits)
+        embeds = run_sessions["embed_tokens"].run(None, {"input_ids": logits[:, -1:].argmax(-1)})[0]
+    return np.concatenate(outputs, 1)
+
+
+def example(model, seed):
+    rng = random.Random(seed)
+    ids = [rng.randrange(3, 1000) for _ in range(5)] + [model.idefics.config.image_token_id] * prompt.SEQ_LEN * 2 + [rng.randrange(3, 1000) for _ in range(9)]
+    return np.array([ids]), np.random.default_rng(seed).uniform(-1, 1, (1, 2, 3, 96, 96)).astype(np.float32)
+
+
+def test_fp32_equals_pytorch(model, cache):
+    folder = cache / "onnx"
+    files = sessions(folder, "")
+    for seed in range(5):
+        ids, pixels = example(model, seed)
+        with torch.no_grad():
+            expected = model.idefics(input_ids=torch.from_numpy(ids), pixel_values=torch.from_numpy(pixels),
+                                     pixel_attention_mask=torch.ones(1, 2, 96, 96, dtype=torch.bool)).logits.numpy()
+        got = run(files, model, ids, pixels)
+        assert np.abs(got - expected).max() < 1e-4, np.abs(got - expected).max()
+
+
+def test_cache_equals_prefill(model, cache):
+    files = sessions(cache / "onnx", "")
+    ids, pixels = example(model, 9)
+    stepped = run(files, model, ids, pixels, steps=6)
+    answer = stepped[:, ids.shape[1] - 1:-1].argmax(-1)
+    at_once = run(files, model, np.concatenate([ids, answer], 1), pixels)
+    assert np.abs(stepped - at_once).max() < 1e-4
+
+
+def test_padding_frames_are_dropped(model, cache):
+    session = sessions(cache / "onnx", "")["vision_encoder"]
+    _, pixels = example(model, 3)
+    mask = np.ones((1, 2, 96, 96), bool)
+    both = session.run(None, {"pixel_values": pixels, "pixel_attention_mask": mask})[0]
+    mask[0, 1] = False
+    assert np.allclose(session.run(None, {"pixel_values": pixels, "pixel_attention_mask": mask})[0], both[:1], atol=1e-5)
+
+
+def test_every_string_round_trips(folder):
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    for text in ["What is this?", "  two  spaces\n\n", "naïve 日本語 🐶", "\t<b>&amp;</b>", "123 4.5", "\u0000\u007f"]:
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text, text
+
+
+def test_variants_agree(model, folder, cache):
+    ids, pixels = example(model, 5)
+    full = run(sessions(cache / "onnx", ""), model, ids, pixels)
+    half = run(sessions(cache / "onnx", "_fp16"), model, ids, pixels)
+    q4, q4f16 = (run(sessions(folder / "onnx", s), model, ids, pixels) for s in ("_q4", "_q4f16"))
+    spread = full.std()
+    assert np.abs(half - full).max() < 0.1 * spread and np.abs(q4f16 - q4).max() < 0.1 * spread
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--checkpoint", default="quantized")
+    parser.add_argument("--model", type=Path, default=Path(__file__).parent.parent / "models/glimpse")
+    args = parser.parse_args()
+    model = load(args.cache, args.checkpoint)
+    known = {"model": model, "folder": args.model, "cache": args.cache}
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            test(*(known[p] for p in test.__code__.co_varnames[: test.__code__.co_argcount]))
+            print("ok", name)
+
+
+if __name__ == "__main__":
+    main()
