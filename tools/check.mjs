@@ -1,27 +1,57 @@
 /**
- * The house check: format, lint, types of every room, arrows, sizes, docstrings, dead code.
+ * The house check: format, lint, types, dead code, arrows, ceilings, docstrings, budgets. All run, then it fails on any.
  *
- *   node tools/check.mjs
+ *   node tools/check.mjs          (after a build: budgets and the tests' types look at dist)
  */
+import { existsSync } from 'node:fs';
 import { exit } from 'node:process';
+import { forbiddenArrows } from './check/arrows.mjs';
+import { overBudget } from './check/budgets.mjs';
+import { tooLong } from './check/ceilings.mjs';
+import { missingDocstrings } from './check/docstrings.mjs';
+import { sourcesIn } from './check/sources.mjs';
 import { succeeds } from './setup/command.mjs';
 
 /** Every room has its own compiler settings: the page knows no worker globals, the worker no DOM. */
-const rooms = ['src', 'worker', 'models', 'tools', 'test'];
+const rooms = ['src', 'worker', 'models', 'proxy', 'demo', 'bench', 'tools', 'test', 'test/types'];
+
+/**
+ * @param {string} tool of node_modules
+ * @param {...string} args
+ */
+const run = (tool, ...args) => succeeds('npx', ['--no-install', tool, ...args]);
+
+/** @param {readonly string[]} findings */
+function none(findings) {
+  for (const finding of findings) console.error(`  ${finding}`);
+  return findings.length === 0;
+}
+
+const sources = ['src', 'worker', 'models', 'proxy', 'demo', 'bench', 'tools', 'test']
+  .filter((folder) => existsSync(folder))
+  .flatMap(sourcesIn);
 
 /** @type {Record<string, () => boolean>} */
 const checks = {
-  format: () => succeeds('npx', ['--no-install', 'oxfmt', '--check']),
-  lint: () => succeeds('npx', ['--no-install', 'oxlint', '--deny-warnings']),
-  ...Object.fromEntries(
-    rooms.map((room) => [`types of ${room}`, () => succeeds('npx', ['--no-install', 'tsc', '-p', room])]),
-  ),
+  format: () => run('oxfmt', '--check'),
+  lint: () => run('oxlint'),
+  'dead code': () => run('knip'),
+  arrows: () => none(forbiddenArrows(sources)),
+  ceilings: () => none(tooLong(sources)),
+  docstrings: () => none(missingDocstrings()),
+  budgets: () => none(overBudget()),
 };
+for (const room of rooms.filter((folder) => existsSync(`${folder}/tsconfig.json`))) {
+  checks[`types of ${room}`] = () => run('tsc', '-p', room);
+}
 
 const failed = Object.entries(checks)
-  .filter(([, passes]) => !passes())
+  .filter(([name, passes]) => {
+    console.log(`- ${name}`);
+    return !passes();
+  })
   .map(([name]) => name);
 if (failed.length > 0) {
-  console.error(`check failed: ${failed.join(', ')}`);
+  console.error(`\nThe house check failed: ${failed.join(', ')}.`);
   exit(1);
 }

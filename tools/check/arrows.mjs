@@ -1,0 +1,57 @@
+import { importsOf } from './sources.mjs';
+
+/** What the runtime's folders share. Packages come in through one door each: onnx/ and vlm/. */
+const runtime = ['src/wire/', 'models/', 'worker/', 'worker/onnx/', 'worker/vlm/'];
+
+/**
+ * Who may import what: rooms (with `/`) and packages. A file belongs to the longest room that its path starts with, and
+ * reaches its own room always. What is not listed here (node tests, tools) reaches everything.
+ *
+ * @type {Record<string, readonly string[]>}
+ */
+const allowed = {
+  'src/': ['src/wire/', 'src/api/', 'models/', 'comlink'],
+  'src/api/': ['src/wire/'],
+  'src/wire/': [],
+  'worker/': [...runtime, 'comlink'],
+  'worker/onnx/': [...runtime, 'onnxruntime-web'],
+  'worker/vlm/': [...runtime, '@huggingface/jinja', '@huggingface/tokenizers'],
+  'models/': ['src/wire/'],
+  'proxy/': ['src/api/', 'src/wire/'],
+  'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite'],
+  'bench/': ['nearsight', 'tools/', 'node:'],
+  'test/browser/': ['nearsight', 'openai', 'tools/', 'vitest', 'vite', 'puppeteer-core', 'node:'],
+  // How each browser decodes pictures is compared pixel by pixel, which the public face does not show.
+  'test/browser/vlm/': ['worker/vlm/', 'src/wire/', 'test/browser/', 'tools/', 'vitest', 'vite', 'node:'],
+};
+
+/** The one place where the page names the worker: its URL, not its code. */
+const door = { from: 'src/engine.ts', to: 'worker/index.ts' };
+
+/**
+ * @param {string} target a path from the root, or a package's name with a path in it
+ * @returns {string} the room or package that it belongs to
+ */
+function ownerOf(target) {
+  const rooms = [...Object.keys(allowed), 'tools/'].filter((room) => target.startsWith(room));
+  const room = rooms.sort((one, other) => other.length - one.length)[0];
+  if (room) return room;
+  if (target.startsWith('node:')) return 'node:';
+  return target.split('/', target.startsWith('@') ? 2 : 1).join('/');
+}
+
+/**
+ * @param {readonly import('./sources.mjs').Source[]} sources
+ * @returns {string[]} one line for each arrow that is not in the table
+ */
+export function forbiddenArrows(sources) {
+  return sources.flatMap((source) => {
+    const room = ownerOf(source.path);
+    const reachable = allowed[room];
+    if (!reachable || !/\.(ts|mjs)$/.test(source.path)) return [];
+    return importsOf(source)
+      .filter((target) => ownerOf(target) !== room && !reachable.includes(ownerOf(target)))
+      .filter((target) => source.path !== door.from || target !== door.to)
+      .map((target) => `${source.path} must not import ${target} (what ${room} may reach: tools/check/arrows.mjs)`);
+  });
+}

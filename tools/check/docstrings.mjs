@@ -1,0 +1,74 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { parseSync } from 'vite';
+
+/** The modules whose exports are the public face: those that package.json's `exports` are built from. */
+const entries = ['src/index.ts', 'models/glimpse.ts'];
+
+/** @param {string} path */
+function parse(path) {
+  const text = readFileSync(path, 'utf8');
+  const { module, program, comments } = parseSync(path, text);
+  /** Where a docstring stands directly before, blanks apart. */
+  const documented = comments
+    .filter(({ type, value }) => type === 'Block' && value.startsWith('*'))
+    .map(({ end }) => end + (/^\s*/.exec(text.slice(end))?.[0].length ?? 0));
+  return { module, program, documented: new Set(documented) };
+}
+
+/**
+ * The declaration of a name in a module, as a statement of it.
+ *
+ * @param {import('vite').ESTree.Program} program
+ * @param {string} name
+ */
+function declarationOf(program, name) {
+  for (const statement of program.body) {
+    const declared = statement.type === 'ExportNamedDeclaration' ? statement.declaration : statement;
+    if (!declared) continue;
+    const names =
+      declared.type === 'VariableDeclaration'
+        ? declared.declarations.map(({ id }) => id)
+        : 'id' in declared
+          ? [declared.id]
+          : [];
+    if (names.some((id) => id?.type === 'Identifier' && id.name === name)) return { statement, declared };
+  }
+  return undefined;
+}
+
+/**
+ * A public name needs a docstring; so does every optional property of a public interface: it has a default to tell.
+ *
+ * @param {string} path
+ * @param {string} name
+ * @returns {string[]} what lacks one
+ */
+function undocumented(path, name) {
+  const { program, documented } = parse(path);
+  const found = declarationOf(program, name);
+  if (!found) return [`${path}: no declaration of the public name ${name}`];
+  const { statement, declared } = found;
+  const itself = documented.has(statement.start) ? [] : [`${path}: ${name} is public and has no docstring`];
+  if (declared.type !== 'TSInterfaceDeclaration') return itself;
+  const members = declared.body.body
+    .filter((member) => member.type === 'TSPropertySignature' && member.optional && !documented.has(member.start))
+    .map((member) => ('key' in member && member.key.type === 'Identifier' ? member.key.name : 'a property'));
+  return [
+    ...itself,
+    ...members.map((member) => `${path}: ${name}.${member} is optional and no docstring tells its default`),
+  ];
+}
+
+/** @returns {string[]} */
+export function missingDocstrings() {
+  return entries.filter(existsSync).flatMap((entry) =>
+    parse(entry)
+      .module.staticExports.flatMap((statement) => statement.entries)
+      .flatMap(({ exportName, importName, moduleRequest }) => {
+        const path = moduleRequest ? posix.join(posix.dirname(entry), moduleRequest.value) : entry;
+        const name = (moduleRequest ? importName.name : exportName.name) ?? 'default';
+        return undocumented(path, name);
+      }),
+  );
+}
