@@ -138,16 +138,18 @@ function walkWebp(view: DataView): Size | undefined {
 /** Nested boxes of ISO media; sizes are in `ispe` properties, of which the largest is the picture or its grid. */
 function walkAvif(view: DataView): Size | undefined {
   let size: Size | undefined;
+  let data = false;
   const visit = (from: number, to: number): void => {
     for (let at = from; at < to;) {
       const bytes = view.getUint32(at);
       // 0: up to the end of the file; 1: a 64-bit size follows.
       const end = bytes === 0 ? to : at + (bytes === 1 ? Number(view.getBigUint64(at + 8)) : bytes);
       if (end < at + 8) throw new Error('one of its boxes is smaller than its header');
-      reach(view, end);
+      if (end > to) throw new RangeError('a box reaches past the one around it');
       const name = tag(view, at + 4);
       if (name === 'meta') visit(at + 12, end);
       else if (name === 'iprp' || name === 'ipco') visit(at + 8, end);
+      else if (name === 'mdat' || name === 'idat') data = true;
       else if (name === 'ispe') {
         const found = { width: view.getUint32(at + 12), height: view.getUint32(at + 16) };
         if (!size || found.width * found.height > size.width * size.height) size = found;
@@ -156,5 +158,6 @@ function walkAvif(view: DataView): Size | undefined {
     }
   };
   visit(0, view.byteLength);
+  if (!data) throw new RangeError('the coded picture is missing');
   return size;
 }

@@ -1,0 +1,27 @@
+// A worker around the decoder alone. `decode.test.ts` builds and serves it, because the package does not export what a
+// picture looks like to the model.
+import { NearsightError } from '../../../src/wire/error.ts';
+import { decodePicture } from '../../../worker/vlm/decode.ts';
+
+export interface Order {
+  bytes: Uint8Array<ArrayBuffer>;
+  maxPixels: number;
+}
+
+/** `rgb` is base64. */
+export type Outcome =
+  | { width: number; height: number; rgb: string }
+  | { code: string; message: string; param: string | undefined };
+
+async function decode({ bytes, maxPixels }: Order): Promise<Outcome> {
+  const part = { type: 'picture', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
+  try {
+    const { width, height, data } = await decodePicture(part, maxPixels);
+    return { width, height, rgb: btoa(Array.from(data, (level) => String.fromCharCode(level)).join('')) };
+  } catch (error) {
+    if (!(error instanceof NearsightError)) throw error;
+    return { code: error.code, message: error.message, param: error.param };
+  }
+}
+
+addEventListener('message', ({ data }: MessageEvent<Order>) => void decode(data).then(postMessage));
