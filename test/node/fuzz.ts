@@ -146,7 +146,10 @@ function mutateBytes(random: Random, bytes: Uint8Array<ArrayBuffer>): Uint8Array
   const change = Math.floor(random() * 4);
   if (change === 0) return bytes.slice(0, at);
   if (change === 1) return bytes.with(at, Math.floor(random() * 256));
-  if (change === 2) return new TextEncoder().encode(`{"model":"glimpse","tools":${'['.repeat(random() * 50_000)}`);
+  if (change === 2) {
+    const depth = Math.floor(random() * 30_000);
+    return new TextEncoder().encode(`{"model":"glimpse","tools":${'['.repeat(depth)}${']'.repeat(depth)}}`);
+  }
   return new Uint8Array([...bytes.slice(0, at), ...bytes.slice(Math.floor(random() * bytes.length))]);
 }
 
