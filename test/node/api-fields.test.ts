@@ -38,7 +38,12 @@ const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
   repetition_penalty: { value: 1.2, sees: sampling({ repetitionPenalty: 1.2 }), bad: [0, -1, 2.1, '1'] },
   logit_bias: {
     value: { '50': -100, '7': 1.5 },
-    sees: sampling({ logitBias: [[7, 1.5], [50, -100]] }),
+    sees: sampling({
+      logitBias: [
+        [7, 1.5],
+        [50, -100],
+      ],
+    }),
     bad: [[], 'x', { a: 1 }, { '-1': 1 }, { '1.5': 1 }, { '1': '2' }, { '1': 101 }, { '1': null }],
   },
   logprobs: { value: true, sees: { job: { topLogprobs: 0 } }, bad: ['true', 1, 5] },
