@@ -1,38 +1,53 @@
 import { basename } from 'node:path';
-import { defineConfig } from 'vite';
+import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 
 /**
- * The package: an ordinary build, not library mode, which would inline the wasm into the worker as absolute URLs.
- * With a relative base and nothing inlined, every file finds the others beside it, wherever the folder is served.
+ * The package: ordinary builds, not library mode, which would inline the wasm into the worker as absolute URLs. With a
+ * relative base and nothing inlined, every file finds the others beside it, wherever the folder is served.
+ *
+ * The page side and the worker are built one after the other, so that each worker file is whole: applications bundle
+ * them again, and most bundlers cannot split a worker.
  */
-export default defineConfig({
+export default defineConfig(({ mode }) => ({
   base: './',
   publicDir: false,
+  plugins: [workerByName()],
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   build: {
     target: 'es2023',
     outDir: 'dist',
+    emptyOutDir: mode !== 'worker',
     assetsInlineLimit: 0,
     modulePreload: false,
-    // Two entries would otherwise be kept apart from each other's chunks by a preload helper that needs the DOM.
     minify: false,
     reportCompressedSize: false,
     rolldownOptions: {
-      input: { index: 'src/index.ts' },
+      input:
+        mode === 'worker' ? { worker: 'worker/index.ts' } : { index: 'src/index.ts', glimpse: 'models/glimpse.ts' },
       preserveEntrySignatures: 'strict',
+      checks: { pluginTimings: false },
       output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js', assetFileNames },
     },
   },
-  worker: {
-    format: 'es',
-    rolldownOptions: {
-      output: { entryFileNames: 'worker.js', chunkFileNames: 'chunks/[name]-[hash].js', assetFileNames },
-    },
-  },
-});
+}));
+
+/**
+ * Leaves `new Worker(new URL('./worker.js', import.meta.url), …)` in the package as every bundler knows it; Vite would
+ * write an expression that only a browser understands.
+ */
+function workerByName(): Plugin {
+  const source = "new URL('../worker/index.ts', import.meta.url)";
+  return {
+    name: 'worker-by-name',
+    enforce: 'pre',
+    transform: (code) => (code.includes(source) ? code.replace(source, '__WORKER_URL__') : undefined),
+    renderChunk: (code) => code.replace('__WORKER_URL__', "new URL('./worker.js', import.meta.url)"),
+  };
+}
 
 /** ONNX Runtime's files keep their names, in a folder of their own: the `assets.ort` option can point elsewhere. */
 function assetFileNames({ names }: { names: string[] }): string {
-  return names.some((name) => basename(name).startsWith('ort-'))
+  return names.some((name) => basename(name).startsWith('ort'))
     ? 'ort/[name][extname]'
     : 'assets/[name]-[hash][extname]';
 }
