@@ -7,8 +7,8 @@ from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 IMAGE, PATCH, SHUFFLE = 96, 12, 2
 VOCAB = 1280
 CONTEXT = 4096
-VISION = dict(hidden_size=160, intermediate_size=640, num_hidden_layers=6, num_attention_heads=5)
-TEXT = dict(hidden_size=192, intermediate_size=512, num_hidden_layers=4, num_attention_heads=6, num_key_value_heads=2, head_dim=32)
+VISION = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4)
+TEXT = dict(hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=32)
 BLOCK = 32
 
 

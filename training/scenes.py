@@ -93,7 +93,7 @@ class Art:
         self.pixels = np.memmap(cache / "sprites.rgba", dtype=np.uint8, mode="r").reshape(len(rows), SPRITE, SPRITE, 4)
         self.sprites = {}
         for i, row in enumerate(rows):
-            if (row["style"] == HELD_OUT_STYLE) == (split == "held-out style"):
+            if row["thing"] in self.by_name and (row["style"] == HELD_OUT_STYLE) == (split == "held-out style"):
                 self.sprites.setdefault(row["thing"], []).append(i)
         self.names = list(self.sprites)
         self.peers = {t.group: [o.name for o in self.things if o.group == t.group] for t in self.things}

@@ -8,22 +8,15 @@ import random
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 from PIL import Image
-from transformers import Idefics3Processor, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
 import prompt
 import samples
 from export import load
-
-
-def processor(folder, **options):
-    """The reference: Idefics3Processor with the PIL image processor."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    return Idefics3Processor(Idefics3ImageProcessorPil.from_pretrained(folder, **options), tokenizer, image_seq_len=prompt.SEQ_LEN,
-                             chat_template=prompt.CHAT_TEMPLATE)
+from runner import Runner, processor
 
 
 def pictures(seed=0):
@@ -60,27 +53,13 @@ def test_frames_equal_processor(folder):
             assert got.shape == expected.shape and np.abs(got - expected).max() < 1e-5, image.size
 
 
-def sessions(folder, suffix):
-    return {n: ort.InferenceSession(str(folder / f"{n}{suffix}.onnx")) for n in ("vision_encoder", "embed_tokens", "decoder_model_merged")}
-
-
-def run(run_sessions, model, ids, pixels, steps=0):
+def logits(runner, model, ids, pixels, steps=0):
     """Logits of the prompt, then of `steps` greedy tokens through the cache."""
-    features = run_sessions["vision_encoder"].run(None, {"pixel_values": pixels, "pixel_attention_mask": np.ones((*pixels.shape[:2], 96, 96), bool)})[0]
-    embeds = run_sessions["embed_tokens"].run(None, {"input_ids": ids})[0]
-    embeds[ids == model.idefics.config.image_token_id] = features.reshape(-1, features.shape[-1])
-    decoder = run_sessions["decoder_model_merged"]
-    past = {i.name: np.zeros((1, i.shape[1], 0, i.shape[3]), np.float16 if "16" in i.type else np.float32)
-            for i in decoder.get_inputs() if i.name.startswith("past")}
-    outputs, length = [], 0
-    for _ in range(steps + 1):
-        s = embeds.shape[1]
-        feeds = {"inputs_embeds": embeds, "attention_mask": np.ones((1, length + s), np.int64), "position_ids": np.arange(length, length + s)[None], **past}
-        logits, *present = decoder.run(None, feeds)
-        past = dict(zip(past, present))
-        length += s
-        outputs.append(logits)
-        embeds = run_sessions["embed_tokens"].run(None, {"input_ids": logits[:, -1:].argmax(-1)})[0]
+    out, past = runner.prefill(ids[0], pixels, model.idefics.config.image_token_id)
+    outputs = [out]
+    for _ in range(steps):
+        out, past = runner.step(out[:, -1:].argmax(-1), past)
+        outputs.append(out)
     return np.concatenate(outputs, 1)
 
 
@@ -91,28 +70,27 @@ def example(model, seed):
 
 
 def test_fp32_equals_pytorch(model, cache):
-    folder = cache / "onnx"
-    files = sessions(folder, "")
+    runner = Runner(cache / "onnx", "")
     for seed in range(5):
         ids, pixels = example(model, seed)
         with torch.no_grad():
             expected = model.idefics(input_ids=torch.from_numpy(ids), pixel_values=torch.from_numpy(pixels),
                                      pixel_attention_mask=torch.ones(1, 2, 96, 96, dtype=torch.bool)).logits.numpy()
-        got = run(files, model, ids, pixels)
+        got = logits(runner, model, ids, pixels)
         assert np.abs(got - expected).max() < 1e-4, np.abs(got - expected).max()
 
 
 def test_cache_equals_prefill(model, cache):
-    files = sessions(cache / "onnx", "")
+    runner = Runner(cache / "onnx", "")
     ids, pixels = example(model, 9)
-    stepped = run(files, model, ids, pixels, steps=6)
+    stepped = logits(runner, model, ids, pixels, steps=6)
     answer = stepped[:, ids.shape[1] - 1:-1].argmax(-1)
-    at_once = run(files, model, np.concatenate([ids, answer], 1), pixels)
+    at_once = logits(runner, model, np.concatenate([ids, answer], 1), pixels)
     assert np.abs(stepped - at_once).max() < 1e-4
 
 
 def test_padding_frames_are_dropped(model, cache):
-    session = sessions(cache / "onnx", "")["vision_encoder"]
+    session = Runner(cache / "onnx", "").vision
     _, pixels = example(model, 3)
     mask = np.ones((1, 2, 96, 96), bool)
     both = session.run(None, {"pixel_values": pixels, "pixel_attention_mask": mask})[0]
@@ -128,9 +106,9 @@ def test_every_string_round_trips(folder):
 
 def test_variants_agree(model, folder, cache):
     ids, pixels = example(model, 5)
-    full = run(sessions(cache / "onnx", ""), model, ids, pixels)
-    half = run(sessions(cache / "onnx", "_fp16"), model, ids, pixels)
-    q4, q4f16 = (run(sessions(folder / "onnx", s), model, ids, pixels) for s in ("_q4", "_q4f16"))
+    full = logits(Runner(cache / "onnx", ""), model, ids, pixels)
+    half = logits(Runner(cache / "onnx", "_fp16"), model, ids, pixels)
+    q4, q4f16 = (logits(Runner(folder / "onnx", s), model, ids, pixels) for s in ("_q4", "_q4f16"))
     spread = full.std()
     assert np.abs(half - full).max() < 0.1 * spread and np.abs(q4f16 - q4).max() < 0.1 * spread
 
