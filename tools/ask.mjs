@@ -3,6 +3,8 @@
  *
  *   npm run ask -- picture.png "What is this?" [--browser firefox] [--device webgpu] [--model ID] [--json]
  *
+ * `npm run ask` alone lists all options.
+ *
  * The answer goes to standard output as it comes, then one line about it; whatever else there is to say goes to
  * standard error. Exits with 1 when there was no answer, with 2 when the command was called wrongly.
  */
@@ -43,19 +45,19 @@ async function run(command) {
 }
 
 /**
- * Says on standard error what the model is doing: each state once, or on a terminal every step over the last.
+ * Says on standard error what the model is doing: every step over the last on a terminal, else each state once.
  *
  * @returns {(status: import('./ask/page.mjs').Progress) => void}
  */
 function progressLine() {
-  let last = '';
+  const said = new Set();
   return ({ state, loadedBytes = 0, totalBytes = 0, done = 0, of = 0 }) => {
     const detail = {
       downloading: ` ${(loadedBytes / 1e6).toFixed(1)} of ${(totalBytes / 1e6).toFixed(1)} MB`,
       preparing: ` step ${done} of ${of}`,
     }[state];
-    if (stderr.isTTY) stderr.write(`\r\x1b[K${state === 'ready' ? '' : `${state}${detail ?? ''}`}`);
-    else if (state !== last) stderr.write(`ask: ${state}\n`);
-    last = state;
+    if (stderr.isTTY) stderr.write(`\r\x1b[K${state === 'ready' || state === 'idle' ? '' : `${state}${detail ?? ''}`}`);
+    else if (state !== 'idle' && !said.has(state)) stderr.write(`ask: ${state}\n`);
+    said.add(state);
   };
 }

@@ -14,6 +14,7 @@
  * @property {unknown} model an id or a spec
  * @property {'auto' | 'webgpu' | 'wasm'} device
  * @property {string} question
+ * @property {number | undefined} maxTokens
  * @property {string} site the origin that serves the package and the picture
  */
 
@@ -27,7 +28,7 @@ export const html = '<!doctype html><meta charset="utf-8"><title>nearsight ask</
  * @param {Task} task
  * @returns {Promise<void>} at once; the end is told
  */
-export async function askInPage({ model, device, question, site }) {
+export async function askInPage({ model, device, question, maxTokens, site }) {
   /** @type {{ tell: (told: Told) => Promise<void> }} */
   const { tell } = Object(globalThis);
 
@@ -49,6 +50,7 @@ export async function askInPage({ model, device, question, site }) {
       body: JSON.stringify({
         model: facts.model,
         messages: [{ role: 'user', content }],
+        max_tokens: maxTokens,
         stream: true,
         stream_options: { include_usage: true },
       }),

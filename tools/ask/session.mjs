@@ -19,7 +19,7 @@ const headers = {
  * @param {(told: import('./page.mjs').Told) => void} onTold hears everything that the page tells, in order
  * @returns {Promise<void>} rejects if the page fails, or the browser dies
  */
-export async function ask({ picture, question, browser: name, device, gpu, model }, onTold) {
+export async function ask({ picture, question, maxTokens, browser: name, device, gpu, model }, onTold) {
   /** @type {(() => Promise<unknown>)[]} */
   const closers = [];
   try {
@@ -47,7 +47,7 @@ export async function ask({ picture, question, browser: name, device, gpu, model
       };
       page
         .exposeFunction('tell', tell)
-        .then(() => page.evaluate(askInPage, { model: spec, device, question, site: site.origin }))
+        .then(() => page.evaluate(askInPage, { model: spec, device, question, maxTokens, site: site.origin }))
         .catch(reject);
     });
   } finally {

@@ -7,6 +7,7 @@ export const usage = `Usage: npm run ask -- PICTURE QUESTION [options]
   --device auto|webgpu|wasm    default auto: wasm, where there is only a software GPU
   --gpu software|hardware      which adapter the browser offers to WebGPU; default software
   --model MODEL                glimpse (default), smolvlm-256m, or a folder laid out as on the hub
+  --max-tokens N               most tokens to answer with; default: as many as the context leaves
   --json                       print one JSON object instead of the answer`;
 
 /** The command was called wrongly: the message tells how, and nothing was started. */
@@ -23,6 +24,7 @@ export class UsageError extends Error {
  * @property {'auto' | 'webgpu' | 'wasm'} device
  * @property {'software' | 'hardware'} gpu
  * @property {string} model an id, or an absolute path
+ * @property {number | undefined} maxTokens
  * @property {boolean} json
  */
 
@@ -35,7 +37,7 @@ export function readCommand(args, folder) {
   const { values, positionals } = parse(args);
   const [path, question, ...rest] = positionals;
   if (path === undefined || question === undefined) throw new UsageError('A picture and a question are needed.');
-  if (rest.length > 0) throw new UsageError(`Too many arguments: put the question in quotes.`);
+  if (rest.length > 0) throw new UsageError('Too many arguments: put the question in quotes.');
   return {
     picture: readPicture(resolve(folder, path)),
     question,
@@ -43,6 +45,7 @@ export function readCommand(args, folder) {
     device: oneOf('device', values.device, /** @type {const} */ (['auto', 'webgpu', 'wasm'])),
     gpu: oneOf('gpu', values.gpu, /** @type {const} */ (['software', 'hardware'])),
     model: modelOf(values.model, folder),
+    maxTokens: countOf('max-tokens', values['max-tokens']),
     json: values.json,
   };
 }
@@ -58,6 +61,7 @@ function parse(args) {
         device: { type: 'string', default: 'auto' },
         gpu: { type: 'string', default: 'software' },
         model: { type: 'string', default: 'glimpse' },
+        'max-tokens': { type: 'string' },
         json: { type: 'boolean', default: false },
       },
     });
@@ -77,6 +81,16 @@ function oneOf(option, value, allowed) {
   const found = allowed.find((each) => each === value);
   if (found === undefined) throw new UsageError(`--${option} is one of ${allowed.join(', ')}, not '${value}'.`);
   return found;
+}
+
+/**
+ * @param {string} option
+ * @param {string | undefined} value
+ */
+function countOf(option, value) {
+  if (value === undefined) return undefined;
+  if (!/^[1-9]\d{0,5}$/.test(value)) throw new UsageError(`--${option} is a number from 1 on, not '${value}'.`);
+  return Number(value);
 }
 
 /** @param {string} file */
