@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 
 /**
@@ -45,9 +44,11 @@ function workerByName(): Plugin {
   };
 }
 
-/** ONNX Runtime's files keep their names, in a folder of their own: the `assets.ort` option can point elsewhere. */
-function assetFileNames({ names }: { names: string[] }): string {
-  return names.some((name) => basename(name).startsWith('ort'))
-    ? 'ort/[name][extname]'
-    : 'assets/[name]-[hash][extname]';
+/**
+ * Files keep their names. ONNX Runtime's have a folder of their own, to which the `assets.ort` option can point elsewhere;
+ * a model's lie as on the hub.
+ */
+function assetFileNames({ originalFileNames: [path = ''] }: { originalFileNames: string[] }): string {
+  const model = /models\/(.+)$/.exec(path)?.[1];
+  return model ?? 'ort/[name][extname]';
 }

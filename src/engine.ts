@@ -17,17 +17,16 @@ export class Engine {
 
   /** @param url the worker's script, where the bundler did not put it beside this module */
   constructor(url?: string | URL) {
-    const name = `nearsight-${crypto.randomUUID()}`;
     this.#worker = url
-      ? new Worker(url, { type: 'module', name })
-      : new Worker(new URL('../worker/index.ts', import.meta.url), { type: 'module', name });
+      ? new Worker(url, { type: 'module' })
+      : new Worker(new URL('../worker/index.ts', import.meta.url), { type: 'module' });
     this.#worker.onerror = (event) => {
       event.preventDefault();
       this.stop(crashed(event.message || 'it could not be started: its script is missing, or worker-src forbids it'));
     };
     this.#worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.#runtime = wrap<Runtime>(this.#worker);
-    void this.#watch(name);
+    void this.#watch(`nearsight-${crypto.randomUUID()}`);
   }
 
   /** Aborts when the worker is gone, with the NearsightError that says why. */
@@ -97,7 +96,7 @@ export class Engine {
   /** A worker can die without a word; then the lock that it held comes free. */
   async #watch(name: string): Promise<void> {
     try {
-      await this.#call(this.#runtime.hello());
+      await this.#call(this.#runtime.hello(name));
       await navigator.locks.request(name, { signal: this.dead }, () => {
         this.stop(crashed('it ended without a message, most likely out of memory'));
       });

@@ -1,5 +1,5 @@
 import type { PictureRef, RequestPart, RequestTurn } from './api/messages.ts';
-import { readDataURL } from './data-url.ts';
+import { readDataURL } from './wire/data-url.ts';
 import { NearsightError } from './wire/error.ts';
 import type { Turn, TurnPart } from './wire/job.ts';
 

@@ -1,10 +1,9 @@
+import { smolvlm256m } from '../models/smolvlm-256m.ts';
 import { NearsightError } from './wire/error.ts';
 import type { ModelFile, ModelSpec } from './wire/spec.ts';
 
-/** The models that a page can ask for by id; each is data, and fetched when asked for. */
-const known: Record<string, () => Promise<ModelSpec>> = {
-  'smolvlm-256m': async () => (await import('../models/smolvlm-256m.ts')).smolvlm256m,
-};
+/** The models that a page can ask for by id. */
+const known: readonly ModelSpec[] = [smolvlm256m];
 
 /**
  * The spec behind an id (or the spec itself), with every file's URL absolute: the worker has another base, and `URL`
@@ -12,8 +11,8 @@ const known: Record<string, () => Promise<ModelSpec>> = {
  *
  * @throws NearsightError `model_not_found`, or `load_failed` for a file without an address
  */
-export async function resolveModel(model: string | ModelSpec): Promise<ModelSpec> {
-  const spec = typeof model === 'string' ? await find(model) : model;
+export function resolveModel(model: string | ModelSpec): ModelSpec {
+  const spec = typeof model === 'string' ? find(model) : model;
   const address = (file: ModelFile): ModelFile => ({ ...file, url: locate(spec, file) });
   return {
     ...spec,
@@ -28,14 +27,14 @@ export async function resolveModel(model: string | ModelSpec): Promise<ModelSpec
   };
 }
 
-function find(id: string): Promise<ModelSpec> {
-  const load = known[id];
-  if (load) return load();
+function find(id: string): ModelSpec {
+  const spec = known.find((each) => each.id === id);
+  if (spec) return spec;
   throw new NearsightError(
     'model_not_found',
     id === 'glimpse'
       ? "glimpse comes by import, so that only pages that use it carry it: import { glimpse } from 'nearsight/glimpse'."
-      : `nearsight knows no model '${id}'. Known ids: ${Object.keys(known).join(', ')}; or pass a ModelSpec.`,
+      : `nearsight knows no model '${id}'. Known ids: ${known.map((each) => each.id).join(', ')}; or pass a ModelSpec.`,
   );
 }
 

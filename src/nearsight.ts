@@ -138,7 +138,7 @@ export function createNearsight(options: NearsightOptions): Nearsight {
     fetch: createShim({
       owns: options.owns ?? NIM_ORIGINS,
       fetch: options.fetch,
-      model: async () => (await resolveModel(options.model)).id,
+      model: async () => resolveModel(options.model).id,
       requestBytes: limits.requestBytes,
       generate,
     }),
@@ -161,7 +161,7 @@ async function loadRequest({ model, device, assets }: NearsightOptions, limits: 
     );
   }
   const ort = assets?.ort === undefined ? undefined : new URL(assets.ort, location.href).href;
-  return { spec: await resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };
+  return { spec: resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };
 }
 
 function askJob(

@@ -3,5 +3,5 @@ import { build } from 'vite';
 import { exit } from 'node:process';
 import { succeeds } from './setup/command.mjs';
 
-await build({ logLevel: 'warn' });
+for (const mode of ['page', 'worker']) await build({ mode, logLevel: 'warn' });
 if (!succeeds('npx', ['--no-install', 'tsc', '-p', 'tsconfig.types.json'])) exit(1);

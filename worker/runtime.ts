@@ -17,7 +17,7 @@ interface Loaded {
 }
 
 /** The worker's side of the contract: one model, one job at a time. */
-export function createRuntime(locked: Promise<void>): Runtime {
+export function createRuntime(): Runtime {
   const queue = new Queue();
   let loaded: Loaded | undefined;
 
@@ -49,7 +49,7 @@ export function createRuntime(locked: Promise<void>): Runtime {
   }
 
   return {
-    hello: () => locked,
+    hello: holdLock,
     load: (request, port) => void servePort<LoadPart>(port, (emit, signal) => load(request, emit, signal)),
     generate: (job, port) => void servePort<Part>(port, (emit, signal) => generate(job, emit, signal)),
     probe: ({ spec, device }) => probe(spec, device),
@@ -85,5 +85,19 @@ async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal
       ),
     onStep: (done, of) => emit({ type: 'prepare', done, of }),
     signal,
+  });
+}
+
+/**
+ * Takes a lock for as long as this thread lives. The page waits for the same one, so that even a death without any
+ * event (out of memory, terminate) is noticed there.
+ */
+function holdLock(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const hold = (): Promise<never> => {
+      resolve();
+      return new Promise(() => {});
+    };
+    navigator.locks.request(name, hold).catch(reject);
   });
 }

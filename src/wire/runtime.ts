@@ -8,8 +8,8 @@ import type { Device, ModelSpec } from './spec.ts';
  * Comlink call never settles when its worker dies. The others return plain data.
  */
 export interface Runtime {
-  /** Settles when the worker runs and holds the Web Lock of its own name: its release tells that it died. */
-  hello(): Promise<void>;
+  /** Settles when the worker runs and holds the Web Lock of that name until it dies. */
+  hello(lock: string): Promise<void>;
   /**
    * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
    * model can answer, and ends with the error that took it away (`device_lost`, `gpu_error`). Cancelling closes it.

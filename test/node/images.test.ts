@@ -2,7 +2,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readDataURL } from '../../src/data-url.ts';
+import { readDataURL } from '../../src/wire/data-url.ts';
 import { fetchPictures, readPicture, type PictureRules } from '../../src/images.ts';
 import type { RequestTurn } from '../../src/api/messages.ts';
 import type { TurnPart } from '../../src/wire/job.ts';

@@ -4,6 +4,9 @@ import jspiGlue from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
 import jspiWasm from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
 import plainGlue from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import plainWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
+import jspiScript from 'onnxruntime-web/jspi?url';
+import plainScript from 'onnxruntime-web/wasm?url';
+import asyncifyScript from 'onnxruntime-web/webgpu?url';
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Device } from '../../src/wire/spec.ts';
 
@@ -11,12 +14,11 @@ import type { Device } from '../../src/wire/spec.ts';
 export type Ort = typeof import('onnxruntime-web');
 export type { InferenceSession, Tensor } from 'onnxruntime-web';
 
+/** One build of onnxruntime-web: its three files, under the names by which it is published. */
 interface Build {
-  load(): Promise<Ort>;
-  glue: string;
-  wasm: string;
-  /** The name under which onnxruntime-web publishes both files. */
-  file: string;
+  script: [name: string, url: string];
+  glue: [name: string, url: string];
+  wasm: [name: string, url: string];
 }
 
 /** Which way of suspending wasm while JavaScript waits: `jspi` by the engine, `asyncify` by rewritten code. */
@@ -24,22 +26,19 @@ type BuildName = 'jspi' | 'asyncify' | 'plain';
 
 const BUILDS: Record<BuildName, Build> = {
   jspi: {
-    load: () => import('onnxruntime-web/jspi'),
-    glue: jspiGlue,
-    wasm: jspiWasm,
-    file: 'ort-wasm-simd-threaded.jspi',
+    script: ['ort.jspi.min.mjs', jspiScript],
+    glue: ['ort-wasm-simd-threaded.jspi.mjs', jspiGlue],
+    wasm: ['ort-wasm-simd-threaded.jspi.wasm', jspiWasm],
   },
   asyncify: {
-    load: () => import('onnxruntime-web/webgpu'),
-    glue: asyncifyGlue,
-    wasm: asyncifyWasm,
-    file: 'ort-wasm-simd-threaded.asyncify',
+    script: ['ort.webgpu.min.mjs', asyncifyScript],
+    glue: ['ort-wasm-simd-threaded.asyncify.mjs', asyncifyGlue],
+    wasm: ['ort-wasm-simd-threaded.asyncify.wasm', asyncifyWasm],
   },
   plain: {
-    load: () => import('onnxruntime-web/wasm'),
-    glue: plainGlue,
-    wasm: plainWasm,
-    file: 'ort-wasm-simd-threaded',
+    script: ['ort.wasm.min.mjs', plainScript],
+    glue: ['ort-wasm-simd-threaded.mjs', plainGlue],
+    wasm: ['ort-wasm-simd-threaded.wasm', plainWasm],
   },
 };
 
@@ -70,19 +69,14 @@ export function wasmThreads(): number {
   return cores <= 4 ? cores : Math.min(8, Math.ceil(cores / 2));
 }
 
-async function configure(build: Build, folder: string | undefined): Promise<Ort> {
-  const ort = await build.load();
+async function configure({ script, glue, wasm }: Build, folder: string | undefined): Promise<Ort> {
+  const locate = ([name, url]: [string, string]): string => new URL(folder ? folder + name : url, import.meta.url).href;
+  // Out of the bundlers' sight: most of them cannot split a worker into chunks, and all can copy files.
+  const ort = (await import(/* @vite-ignore */ /* webpackIgnore: true */ locate(script))) as Ort;
   ort.env.logLevel = 'error';
   ort.env.wasm.numThreads = wasmThreads();
-  ort.env.wasm.wasmPaths = folder
-    ? { mjs: `${folder}${build.file}.mjs`, wasm: `${folder}${build.file}.wasm` }
-    : { mjs: absolute(build.glue), wasm: absolute(build.wasm) };
+  ort.env.wasm.wasmPaths = { mjs: locate(glue), wasm: locate(wasm) };
   return ort;
-}
-
-/** A bundler may leave URLs relative to the worker; onnxruntime-web wants them whole. */
-function absolute(url: string): string {
-  return new URL(url, import.meta.url).href;
 }
 
 /**

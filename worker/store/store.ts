@@ -1,3 +1,4 @@
+import { readDataURL } from '../../src/wire/data-url.ts';
 import { NearsightError } from '../../src/wire/error.ts';
 import type { ModelFile } from '../../src/wire/spec.ts';
 
@@ -12,8 +13,26 @@ export async function readFile(
   onBytes: (count: number) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { url } = file;
+  const url = file.url === undefined ? undefined : String(file.url);
   if (url === undefined) throw new NearsightError('internal', `${file.path} has no address.`);
+  // Bundlers inline small files, and `connect-src 'self'` forbids fetching what they made of them.
+  const bytes = url.startsWith('data:') ? readDataURL(url).bytes : await download(url, file, onBytes, signal);
+  const digest = await sha256(bytes);
+  if (digest !== file.sha256) {
+    throw new NearsightError(
+      'integrity',
+      `${file.path} has sha256 ${digest}, but the model's spec says ${file.sha256}. It was not used.`,
+    );
+  }
+  return bytes;
+}
+
+async function download(
+  url: string,
+  file: ModelFile,
+  onBytes: (count: number) => void,
+  signal: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
   // Weights are public: no cookie of the page has any business there.
   const response = await fetch(url, { signal, credentials: 'omit' }).catch((cause: unknown) => {
     signal.throwIfAborted();
@@ -27,15 +46,7 @@ export async function readFile(
   if (!response.ok || !response.body) {
     throw new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${response.status} ${response.statusText}.`);
   }
-  const bytes = await collect(response.body, file, onBytes);
-  const digest = await sha256(bytes);
-  if (digest !== file.sha256) {
-    throw new NearsightError(
-      'integrity',
-      `${file.path} has sha256 ${digest}, but the model's spec says ${file.sha256}. It was not used.`,
-    );
-  }
-  return bytes;
+  return collect(response.body, file, onBytes);
 }
 
 /** Reads the body into one buffer of the promised size, and stops at the first byte too many. */

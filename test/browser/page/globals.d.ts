@@ -1,3 +1,4 @@
 /** The built package, as the test page imported it. */
 declare const nearsight: typeof import('nearsight');
+declare const glimpse: typeof import('nearsight/glimpse').glimpse;
 declare const OpenAI: typeof import('openai').default;
