@@ -18,7 +18,7 @@ export default defineConfig(({ mode }) => ({
     emptyOutDir: mode !== 'worker',
     assetsInlineLimit: 0,
     modulePreload: false,
-    minify: false,
+    sourcemap: true,
     reportCompressedSize: false,
     rolldownOptions: {
       input:
