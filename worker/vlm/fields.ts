@@ -34,7 +34,7 @@ export class Fields {
   numbers(path: string, length?: number): number[] {
     const value = [this.get(path)].flat();
     if (value.every((item) => typeof item === 'number') && value.length === (length ?? value.length)) return value;
-    throw this.error(path, `a list of ${length ?? ''} numbers`);
+    throw this.error(path, `a list of ${length === undefined ? '' : `${length} `}numbers`);
   }
 
   string(path: string): string {

@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Detail, Turn } from '../../../src/wire/job.ts';
-import { decodePicture } from '../../../worker/vlm/decode.ts';
+import type { decodePicture } from '../../../worker/vlm/decode.ts';
 import { openFamily } from '../../../worker/vlm/idefics3.ts';
 import { FIXTURES, modelFiles, readJson } from './fixtures.ts';
 

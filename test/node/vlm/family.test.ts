@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import type { Detail, Turn } from '../../../src/wire/job.ts';
+import type { decodePicture } from '../../../worker/vlm/decode.ts';
+import { openFamily } from '../../../worker/vlm/idefics3.ts';
+import type { Rgb } from '../../../worker/vlm/lanczos.ts';
+import { FIXTURES, modelFiles, pattern, readJson } from './fixtures.ts';
+
+const files = modelFiles(new URL('model/', FIXTURES));
+const never = new AbortController().signal;
+
+/** One user turn for each detail, with a picture that the decoder below does not look at. */
+function chat(...details: Detail[]): Turn[] {
+  return details.map((detail) => ({
+    role: 'user',
+    parts: [{ type: 'picture', bytes: new Uint8Array(), detail, param: 'messages[0].content[0].image_url' }],
+  }));
+}
+
+function decoding(image: Rgb): typeof decodePicture {
+  return async () => image;
+}
+
+describe('opening a model', () => {
+  it('reads the decoder from its configs, and the stop token from the one that is right', () => {
+    expect(openFamily(files).config).toEqual({
+      layers: 2,
+      kvHeads: 2,
+      headDim: 16,
+      hidden: 64,
+      vocab: 943,
+      maxPositions: 512,
+      stopIds: [openFamily(files).imageTokenId + 1],
+    });
+  });
+
+  /** The file with one field changed; a field of undefined goes away. */
+  function changed(name: string, change: object): ReadonlyMap<string, Uint8Array> {
+    const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
+    return new Map(files).set(name, new TextEncoder().encode(JSON.stringify({ ...json, ...change })));
+  }
+
+  it.for([
+    ['config.json', { model_type: 'llava' }, 'config.json: model_type should be "idefics3", and is "llava"'],
+    ['config.json', { image_token_id: 5 }, 'image_token_id should be the id of <image>, and is 5'],
+    ['config.json', { scale_factor: 0 }, 'scale_factor should be a positive whole number, and is 0'],
+    ['config.json', { text_config: {} }, 'text_config.hidden_size should be a positive whole number, and is nothing'],
+    ['processor_config.json', { image_seq_len: 64 }, 'image_seq_len should be 4, and is 64'],
+    ['preprocessor_config.json', { resample: 3 }, 'resample should be 1, and is 3'],
+    ['preprocessor_config.json', { image_mean: [0.5] }, 'image_mean should be a list of 3 numbers'],
+    [
+      'preprocessor_config.json',
+      { size: { longest_edge: 224 } },
+      'size.longest_edge should be at most 192, and is 224',
+    ],
+    ['preprocessor_config.json', { max_image_size: { longest_edge: 64 } }, 'vision_config.image_size should be 64'],
+    ['generation_config.json', { eos_token_id: undefined }, 'eos_token_id should be a list of numbers, and is nothing'],
+    ['chat_template.json', { chat_template: 1 }, 'chat_template should be a string'],
+    ['tokenizer.json', { normalizer: { type: 'NFC' } }, 'normalizer should be absent'],
+    [
+      'tokenizer.json',
+      { added_tokens: [{ id: 1, content: '<s>', special: true, lstrip: true }] },
+      'match by name alone',
+    ],
+  ] as const)('refuses %s with %o', ([name, change, message]) => {
+    expect(() => openFamily(changed(name, change))).toThrow(
+      expect.objectContaining({ code: 'load_failed', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it('names the file that is missing', () => {
+    const without = new Map(files);
+    without.delete('processor_config.json');
+    expect(() => openFamily(without)).toThrow('The model has no processor_config.json');
+  });
+});
+
+describe('the bytes of tokens', () => {
+  const { tokenizer, imageTokenId } = openFamily(files);
+  const { chats } = readJson<{ chats: { turns: { parts: { text?: string }[] }[] }[] }>('prompts.json');
+
+  it('put together, are the text in UTF-8', () => {
+    for (const { turns } of chats) {
+      const text = turns[0]?.parts[0]?.text ?? '';
+      const bytes = tokenizer.encode(text).flatMap((id) => [...tokenizer.bytes(id)]);
+      expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes))).toBe(text);
+    }
+  });
+
+  it('are parts of characters where a character takes several tokens', () => {
+    const ids = tokenizer.encode('𠜎');
+    expect(ids.length).toBeGreaterThan(1);
+    expect(ids.every((id) => tokenizer.bytes(id).length < 4)).toBe(true);
+  });
+
+  it('are none for special tokens, and for ids beyond the vocabulary', () => {
+    expect(tokenizer.bytes(imageTokenId)).toEqual(new Uint8Array());
+    expect(tokenizer.bytes(1_000_000)).toEqual(new Uint8Array());
+  });
+});
+
+describe('views', () => {
+  it.for([
+    ['low', 64, 48, 1],
+    ['low', 1000, 900, 1],
+    ['auto', 64, 48, 1],
+    ['auto', 65, 48, 13],
+    ['auto', 20, 65, 9],
+    ['high', 64, 48, 13],
+    ['high', 10, 10, 17],
+  ] as const)('%s detail of %i x %i pixels: %i', async ([detail, width, height, frames]) => {
+    const { pictures } = await openFamily(files, decoding(pattern(width, height))).read(chat(detail), 1e6, never);
+    expect(pictures).toMatchObject([{ frames, tokens: frames * 4, size: 32 }]);
+    expect((await pictures[0]?.pixelValues())?.length).toBe(frames * 3 * 32 * 32);
+    expect(pictures[0]?.pixelMask()).toEqual(new Uint8Array(frames * 32 * 32).fill(1));
+  });
+
+  it('are one where the model was trained on whole pictures, whatever the detail', async () => {
+    const name = 'preprocessor_config.json';
+    const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
+    const whole = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: false }));
+    const family = openFamily(new Map(files).set(name, whole), decoding(pattern(300, 300)));
+    expect((await family.read(chat('high'), 1e6, never)).pictures).toMatchObject([{ frames: 1 }]);
+  });
+});
+
+describe('keys of pictures', () => {
+  const keysOf = async (image: Rgb, ...details: Detail[]): Promise<string[]> =>
+    (await openFamily(files, decoding(image)).read(chat(...details), 1e6, never)).pictures.map(({ key }) => key);
+
+  it('are equal for equal pixels cut the same way, and only then', async () => {
+    const [first, again, tiled] = await keysOf(pattern(40, 30), 'low', 'auto', 'high');
+    expect(again).toBe(first);
+    expect(tiled).not.toBe(first);
+    expect(await keysOf(pattern(40, 30), 'low')).toEqual([first]);
+    const other = pattern(40, 30);
+    other.data[1234]! ^= 1;
+    expect(await keysOf(other, 'low')).not.toEqual([first]);
+    expect(await keysOf({ ...pattern(40, 30), width: 30, height: 40 }, 'low')).not.toEqual([first]);
+  });
+});
+
+describe('reading', () => {
+  it('decodes again what was too much to keep', async () => {
+    const half = { width: 8192, height: 4096, data: new Uint8Array(8192 * 4096 * 3) };
+    let decoded = 0;
+    const family = openFamily(files, async () => (decoded++, half));
+    const { pictures } = await family.read(chat('low', 'low', 'low'), 1e9, never);
+    expect(decoded).toBe(3);
+    await pictures[0]?.pixelValues();
+    expect(decoded).toBe(3);
+    await pictures[2]?.pixelValues();
+    expect(decoded).toBe(4);
+  });
+
+  it('stops between pictures when it is aborted', async () => {
+    const controller = new AbortController();
+    let decoded = 0;
+    const family = openFamily(files, async () => {
+      decoded++;
+      controller.abort(new Error('no longer wanted'));
+      return pattern(8, 8);
+    });
+    await expect(family.read(chat('low', 'low'), 1e6, controller.signal)).rejects.toThrow('no longer wanted');
+    expect(decoded).toBe(1);
+  });
+
+  it('refuses a chat template that has no place for a picture', async () => {
+    const template = new TextEncoder().encode(JSON.stringify({ chat_template: 'nothing' }));
+    const family = openFamily(new Map(files).set('chat_template.json', template), decoding(pattern(8, 8)));
+    await expect(family.read(chat('low'), 1e6, never)).rejects.toMatchObject({ code: 'load_failed' });
+  });
+});
