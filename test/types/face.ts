@@ -1,0 +1,66 @@
+// The public face, as the compiler sees it. Each line after `@ts-expect-error` must not compile; if it does, that is
+// an error here. Run by `npm run check`, never executed.
+import { createNearsight, NearsightError, type ErrorCode, type ModelFile, type ModelSpec } from 'nearsight';
+import { glimpse } from 'nearsight/glimpse';
+import OpenAI from 'openai';
+
+// @ts-expect-error The model is required.
+createNearsight({});
+// @ts-expect-error A device is one of three.
+createNearsight({ model: 'smolvlm-256m', device: 'webgl' });
+// @ts-expect-error A misspelt option is an error, not ignored.
+createNearsight({ model: 'smolvlm-256m', own: ['https://example.com'] });
+// @ts-expect-error Limits are numbers.
+createNearsight({ model: 'smolvlm-256m', limits: { pictures: '16' } });
+
+const nearsight = createNearsight({ model: glimpse, device: 'auto', owns: [new URL('https://example.com')] });
+
+// `fetch` is a fetch: for the page, and for the client that people use.
+nearsight.fetch satisfies typeof fetch;
+new OpenAI({ apiKey: 'local', fetch: nearsight.fetch, dangerouslyAllowBrowser: true });
+
+// @ts-expect-error What it is doing is read, not written.
+nearsight.status = { value: { state: 'idle' }, subscribe: () => () => {} };
+
+for await (const text of nearsight.ask(new Blob(), 'What is this?', { maxTokens: 16 })) text satisfies string;
+// @ts-expect-error A question is text.
+nearsight.ask(new Blob(), ['What is this?']);
+// @ts-expect-error A picture is bytes or a URL, not an element.
+nearsight.ask(document.createElement('img'), 'What is this?');
+
+// The state is a discriminated union: what belongs to one state is not there in another.
+const { value } = nearsight.status;
+// @ts-expect-error Bytes are known while downloading only.
+value.loadedBytes satisfies number;
+if (value.state === 'downloading') value.loadedBytes satisfies number;
+if (value.state === 'failed') value.error.code satisfies ErrorCode;
+// @ts-expect-error There is no such state.
+if (value.state === 'loading') throw new Error();
+
+const { verdict, reason } = await nearsight.probe();
+verdict satisfies 'yes' | 'slow' | 'no';
+reason satisfies string;
+
+// Codes are a closed set.
+declare const error: NearsightError;
+if (error.code === 'queue_full') throw error;
+// @ts-expect-error There is no such code.
+if (error.code === 'busy') throw error;
+// @ts-expect-error A fault has a code of the set.
+new NearsightError('busy', 'Later, please.');
+
+// A page's own spec.
+const file: ModelFile = { path: 'config.json', bytes: 1811, sha256: '0'.repeat(64) };
+({
+  id: 'mine',
+  family: 'idefics3',
+  baseURL: '/models/mine/',
+  files: [file],
+  variants: [{ dtype: 'q4', devices: ['webgpu', 'wasm'], f16: false, vision: file, embed: file, decoder: file }],
+  contextLength: 8192,
+  bearableOnWasm: false,
+}) satisfies ModelSpec;
+// @ts-expect-error Files without a hash are not loaded.
+({ path: 'config.json', bytes: 1811 }) satisfies ModelFile;
+// @ts-expect-error A family is one that there is code for.
+({ ...glimpse, family: 'llava' }) satisfies ModelSpec;
