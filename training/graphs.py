@@ -28,7 +28,7 @@ class Graph:
         value = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
         if value.dtype in (np.float32, np.float64):
             value = value.astype(np.float16 if self.half else np.float32)
-        self.weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self.weights[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
     def ints(self, *values):
