@@ -4,6 +4,9 @@ import type { ChatCompletionChunk, ChatCompletionMessageParam } from 'openai/res
 // The address that a page would use with NIM's servers. nearsight answers for it; nothing is sent there.
 const ENDPOINT = 'https://integrate.api.nvidia.com/v1/chat/completions';
 
+/** Where an answer is cut off. Enough for a paragraph; a model that finds no end must not run on to the context's. */
+const MAX_TOKENS = 128;
+
 /** A question and what was answered. */
 export interface Exchange {
   question: string;
@@ -19,7 +22,7 @@ export interface Receipt {
   firstTokenMs: number;
   /** Absent when the answer was too short to tell. */
   tokensPerSecond: number | undefined;
-  /** The answer was cut off by a limit. */
+  /** The answer was cut off at the limit. */
   cut: boolean;
 }
 
@@ -67,6 +70,7 @@ export async function ask(fetch: typeof globalThis.fetch, question: Question): P
     body: JSON.stringify({
       model: question.model,
       messages: messagesOf(question),
+      max_tokens: MAX_TOKENS,
       stream: true,
       stream_options: { include_usage: true },
     }),

@@ -39,7 +39,7 @@ export class Turn {
       `first token after ${seconds(firstTokenMs)}`,
     ];
     if (tokensPerSecond !== undefined) facts.push(`${tokensPerSecond.toPrecision(3)} tokens a second`);
-    if (cut) facts.push('cut off: the context is full');
+    if (cut) facts.push('cut off here');
     this.#write(facts.join(' · '));
   }
 
