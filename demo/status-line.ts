@@ -81,7 +81,7 @@ function lineOf(status: StatusValue, verdict: Verdict | undefined, model: string
 function idleLine(verdict: Verdict | undefined, model: string): Line {
   if (!verdict) return { text: 'Not loaded. Looking at what this browser can do…' };
   if (verdict.verdict === 'no') return { text: `This browser cannot run ${model}. ${verdict.reason}` };
-  const size = verdict.bytes === undefined ? '' : ` (${megabytes(verdict.bytes)})`;
+  const size = verdict.bytes === undefined ? '' : ` (${megabytes(verdict.bytes)}, and its runtime)`;
   const slowly = verdict.verdict === 'slow' ? ', slowly' : '';
   return {
     text: `Not loaded. ${model}${size} will run on ${deviceName(verdict.device)}${slowly}.`,
