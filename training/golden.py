@@ -169,8 +169,8 @@ def main():
         batch = reference[split](text=[rendered], images=[[opened(args.out / n) for n in names]] if names else None, return_tensors="np")
         ids, pixels = batch["input_ids"][0].tolist(), batch.get("pixel_values")
         pixels = None if pixels is None else pixels.astype(np.float32)
-        answer, first = q4.greedy(ids, pixels, image_id, end)
-        full_answer, full_first = fp32.greedy(ids, pixels, image_id, end)
+        (answer,), (first,) = q4.greedy([ids], pixels, image_id, end)
+        (full_answer,), (full_first,) = fp32.greedy([ids], pixels, image_id, end)
         golden["cases"].append({
             "name": name, "messages": messages, "split": split, "prompt": rendered, "input_ids": ids, "frames": 0 if pixels is None else pixels.shape[1],
             "answer": {"ids": answer, "text": tokenizer.decode(answer, skip_special_tokens=True).strip()}, "fp32_answer_ids": full_answer,

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 
-IMAGE, PATCH, SHUFFLE = 96, 12, 2
+IMAGE, PATCH, SHUFFLE = 96, 16, 2
 VOCAB = 1280
 CONTEXT = 4096
 VISION = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4)
-TEXT = dict(hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=32)
+TEXT = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=32)
 BLOCK = 32
 
 
@@ -39,7 +39,7 @@ class Glimpse(nn.Module):
         self.patch_classes = nn.Linear(cfg.vision_config.hidden_size, classes)
 
     def patches(self, frames):
-        """(n, 3, 96, 96) pixels in [-1, 1] -> (n, 64, width). Frames are always full, so no patch mask is needed."""
+        """(n, 3, 96, 96) pixels in [-1, 1] -> (n, 36, width). Frames are always full, so no patch mask is needed."""
         tower = self.idefics.model.vision_model
         x = tower.embeddings.patch_embedding(frames).flatten(2).transpose(1, 2)
         x = x + tower.embeddings.position_embedding.weight

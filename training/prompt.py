@@ -1,6 +1,6 @@
 """The chat template and the picture-token expansion, as strings; they equal what Idefics3Processor makes (test_export.py checks)."""
 
-SEQ_LEN = 16  # picture tokens a frame
+SEQ_LEN = 9  # picture tokens a frame
 CHAT_TEMPLATE = (
     "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}{% if message['content'][0]['type'] == 'image' %}"
     "{{':'}}{% else %}{{': '}}{% endif %}{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"

@@ -45,30 +45,38 @@ class Runner:
         return logits, dict(zip(past, present))
 
     def prefill(self, ids, pixels, image_token_id):
+        """ids (batch, s); pixels (batch, frames, 3, S, S) or None."""
         features = self.features(pixels) if pixels is not None else None
-        return self.step(np.asarray([ids], dtype=np.int64), None, features, image_token_id)
+        return self.step(np.asarray(ids, dtype=np.int64), None, features, image_token_id)
 
     def greedy(self, ids, pixels, image_token_id, end):
-        """(answer ids with the end token, first-step logits)."""
+        """(answers as id lists with the end token, first-step logits) for prompts of one length."""
         logits, past = self.prefill(ids, pixels, image_token_id)
-        first, answer = logits[0, -1], []
-        while len(answer) < MAX_NEW_TOKENS:
-            answer.append(int(logits[0, -1].argmax()))
-            if answer[-1] == end:
-                break
-            logits, past = self.step(np.array([[answer[-1]]]), past)
-        return answer, first
+        first, answers = logits[:, -1], [[] for _ in ids]
+        while True:
+            chosen = logits[:, -1].argmax(-1)
+            for answer, token in zip(answers, chosen):
+                if not answer or answer[-1] != end:
+                    answer.append(int(token))
+            if all(a[-1] == end for a in answers) or max(map(len, answers)) == MAX_NEW_TOKENS:
+                return answers, first
+            logits, past = self.step(chosen[:, None], past)
 
-    def score(self, ids, pixels, image_token_id, candidates):
-        """Log-likelihood of each candidate continuation (lists of ids), all in one batch on one prefill."""
-        logits, past = self.prefill(ids, pixels, image_token_id)
-        softmax = lambda z: z - np.log(np.exp(z - z.max(-1, keepdims=True)).sum(-1, keepdims=True)) - z.max(-1, keepdims=True)
-        longest = max(map(len, candidates))
-        padded = np.array([c + [0] * (longest - len(c)) for c in candidates], dtype=np.int64)
-        total = softmax(logits[0, -1])[padded[:, 0]]
-        if longest > 1:
-            past = {n: np.repeat(v, len(candidates), axis=0) for n, v in past.items()}
-            after = softmax(self.step(padded[:, :-1], past)[0])
-            for i, c in enumerate(candidates):
-                total[i] += sum(after[i, k - 1, c[k]] for k in range(1, len(c)))
+    def score(self, ids, pixels, image_token_id, candidates, keep=32):
+        """Log-likelihoods of candidate continuations (id lists); those outside the `keep` best first tokens count as impossible."""
+        logits, past = self.prefill([ids], pixels, image_token_id)
+        total = np.array([log_softmax(logits[0, -1])[c[0]] for c in candidates])
+        best = np.argsort(-total)[:keep]
+        total[np.setdiff1d(np.arange(len(candidates)), best)] = -np.inf
+        past = {n: np.repeat(v, len(best), axis=0) for n, v in past.items()}
+        for k in range(1, max(len(candidates[i]) for i in best)):
+            logits, past = self.step(np.array([candidates[i][min(k, len(candidates[i])) - 1] for i in best])[:, None], past)
+            for row, i in enumerate(best):
+                if k < len(candidates[i]):
+                    total[i] += log_softmax(logits[row, -1])[candidates[i][k]]
         return total
+
+
+def log_softmax(z):
+    z = z - z.max()
+    return z - np.log(np.exp(z).sum())

@@ -53,7 +53,7 @@ def split(image):
 @dataclass
 class Sample:
     frames: list  # PIL pictures, IMAGE x IMAGE
-    classes: list  # an (8, 8) class map or None for each frame
+    classes: list  # a (6, 6) class map or None for each frame
     ids: list
     groups: list  # 0: the shared opening, seen by all; n: conversation n
     targets: list  # token to predict at each place, or IGNORE

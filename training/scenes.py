@@ -1,6 +1,6 @@
 """Composes pictures together with everything that is true of them: things, shapes, words, photos and noise.
 
-A `Scene` carries the facts that questions are made from and a class map: for the centre of each of the 8 x 8 patches the
+A `Scene` carries the facts that questions are made from and a class map: for the centre of each of the 6 x 6 patches the
 thing, shape or character that is there. The map supervises the vision tower directly.
 """
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from phrases import PLACES
 
-GRID = 8  # patches along an edge of a frame
+GRID = 6  # patches along an edge of a frame
 SPRITE = 128
 COLORS = {
     "red": (225, 30, 35), "green": (30, 150, 50), "blue": (30, 60, 220), "yellow": (250, 220, 30), "black": (15, 15, 15),
@@ -77,7 +77,7 @@ class Scene:
     items: list[Item] = field(default_factory=list)
     background: str | None = None  # the name of a plain background colour
     text: str | None = None
-    classes: np.ndarray | None = None  # (8, 8) class ids, -100 where unknown
+    classes: np.ndarray | None = None  # (6, 6) class ids, -100 where unknown
 
 
 class Art:
@@ -117,8 +117,8 @@ def jitter(color, rng, amount=18):
 
 
 def canvas_size(rng, longest=None):
-    if longest is None and rng.random() < 0.5:
-        return 96, 96  # already a frame: the cheap half of the training pictures
+    if longest is None and rng.random() < 0.8:
+        return 96, 96  # already a frame: most training pictures, because they are cheap
     long = longest or rng.randint(80, 200)
     short = long if rng.random() < 0.5 else int(long * rng.uniform(0.7, 1))
     return (long, short) if rng.random() < 0.65 else (short, long)
@@ -163,18 +163,18 @@ def sprite(art, name, pixels, rng, augment=True):
     if augment:
         kind = rng.random()
         alpha = image.getchannel("A")
-        if kind < 0.12 and name not in NAMED_BY_COLOR:
+        if kind < 0.06 and name not in NAMED_BY_COLOR:
             image = Image.merge("RGBA", (*[image.convert("RGB").convert("L")] * 3, alpha))
-        elif kind < 0.4:
+        elif kind < 0.25:
             image = hue_shift(image, rng.uniform(-12, 12) if name in NAMED_BY_COLOR else rng.gauss(0, 30))
-        elif kind < 0.55:
+        elif kind < 0.35:
             flat = ImageEnhance.Contrast(image.convert("RGB")).enhance(rng.uniform(0.5, 1.6))
             flat = ImageEnhance.Brightness(flat).enhance(rng.uniform(0.7, 1.3))
             image = Image.merge("RGBA", (*flat.split(), alpha))
-        elif kind < 0.68:  # flatten: few grey levels a channel, as flat art has
+        elif kind < 0.43:  # flatten: few grey levels a channel, as flat art has
             flat = image.convert("RGB").filter(ImageFilter.MedianFilter(3)).point(lambda p: (p // 52) * 51)
             image = Image.merge("RGBA", (*flat.split(), alpha))
-        if rng.random() < 0.12:  # a dark or light outline
+        if rng.random() < 0.07:  # a dark or light outline
             rim = alpha.filter(ImageFilter.MaxFilter(3))
             outlined = Image.new("RGBA", image.size, jitter((30, 30, 30) if rng.random() < 0.7 else (240, 240, 240), rng) + (0,))
             outlined.putalpha(rim)
@@ -182,8 +182,8 @@ def sprite(art, name, pixels, rng, augment=True):
             image = outlined
         if rng.random() < 0.25:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    if rng.random() < 0.5:
-        image = image.rotate(rng.gauss(0, 12), Image.Resampling.BILINEAR)
+    if rng.random() < 0.35:
+        image = image.rotate(rng.gauss(0, 10), Image.Resampling.BILINEAR)
     return image
 
 

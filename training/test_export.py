@@ -55,7 +55,7 @@ def test_frames_equal_processor(folder):
 
 def logits(runner, model, ids, pixels, steps=0):
     """Logits of the prompt, then of `steps` greedy tokens through the cache."""
-    out, past = runner.prefill(ids[0], pixels, model.idefics.config.image_token_id)
+    out, past = runner.prefill(ids, pixels, model.idefics.config.image_token_id)
     outputs = [out]
     for _ in range(steps):
         out, past = runner.step(out[:, -1:].argmax(-1), past)

@@ -1,0 +1,296 @@
+"""Measures the shipped files on data never trained on and fills the table of the model card.
+
+    python evaluate.py --cache DIR [--items 2000] [--suffix _q4] [--compare] [--card ../models/glimpse/README.md]
+
+Every picture goes through Idefics3ImageProcessorPil, every answer is decoded greedily from the ONNX files. `--compare` measures the fp32 graphs
+too (they equal PyTorch to 1e-4, see test_export.py) and how often both give the same answer.
+"""
+
+import argparse
+import itertools
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import phrases
+import prompt
+import questions as q
+import scenes as s
+from export import write_json
+from runner import Runner, processor
+from samples import EasyVqa
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Question:
+    images: list
+    text: str
+    answer: str
+    earlier: tuple = ()  # questions of the turns before; the model answers them itself
+    split: bool = False
+
+
+def exact(told, answer):
+    tidy = lambda t: t.lower().strip().rstrip(".")
+    return tidy(told) == tidy(answer)
+
+
+def draw(make, rng, *wanted):
+    """The first scene and question about it whose skill is wanted."""
+    while True:
+        scene, art = make(rng)
+        found = [c for c in q.candidates(art, scene, rng) if c[0] in wanted]
+        if found:
+            return scene, rng.choice(found)
+
+
+class Rows:
+    """Each method yields endless questions of one row."""
+
+    def __init__(self, cache):
+        self.seen, self.style, self.fonts = (s.Art(cache, split) for split in ("test", "held-out style", "held-out fonts"))
+        self.easy = EasyVqa(cache, held_out=True)
+
+    def make(self, *kinds, n=None, longest=None):
+        def scene(rng):
+            kind = rng.choice(kinds)
+            if kind == "things":
+                return s.things_scene(self.seen, rng, n=n, longest=longest, augment=False), self.seen
+            if kind == "shapes":
+                return s.shapes_scene(self.seen, rng, n=n, longest=longest), self.seen
+            return s.text_scene(self.fonts, rng, longest=longest), self.fonts
+        return scene
+
+    def skill(self, rng, make, *wanted, split=False):
+        while True:
+            scene, (_, text, answer) = draw(make, rng, *wanted)
+            yield Question([scene.image], q.dress(text, rng), answer, split=split)
+
+    def easy_vqa(self, rng):
+        for picture in self.easy.pictures:
+            for _, text, answer in self.easy.questions[picture]:
+                yield Question([self.easy.image(picture)], text, answer)
+
+    def naming(self, rng):
+        return self.skill(rng, self.make("things", n=1), "name")
+
+    def naming_split(self, rng):
+        return self.skill(rng, self.make("things", n=1, longest=192), "name", split=True)
+
+    def held_out_style(self, rng):
+        return self.skill(rng, lambda r: (s.things_scene(self.style, r, n=1, augment=False), self.style), "name")
+
+    def counting(self, rng):
+        return self.skill(rng, lambda r: self.make("things", "shapes", n=r.randint(1, 5))(r), "count")
+
+    def place(self, rng):
+        return self.skill(rng, self.make("things", "shapes"), "place")
+
+    def relation(self, rng):
+        return self.skill(rng, self.make("things", "shapes", n=2), "relation", "side")
+
+    def color(self, rng):
+        return self.skill(rng, self.make("things", "shapes"), "color", "background")
+
+    def group(self, rng):
+        return self.skill(rng, self.make("things", n=1), "group")
+
+    def presence(self, rng):
+        return self.skill(rng, self.make("things", "shapes"), "presence")
+
+    def reading(self, rng):
+        return self.skill(rng, self.make("text"), "read")
+
+    def reading_split(self, rng):
+        return self.skill(rng, self.make("text", longest=192), "read", split=True)
+
+    def two_pictures(self, rng, single=False):
+        """The same questions about the same pictures, asked of the pair or of the one picture."""
+        make = self.make("things", "things", "shapes", "text")
+        while True:
+            k, pair = rng.randrange(2), [make(rng), make(rng)]
+            scene, art = pair[k]
+            found = [c for c in q.candidates(art, scene, rng) if c[0] in ("name", "read", "background")]
+            if not found:
+                continue
+            skill, text, answer = rng.choice(found)
+            asked = rng.choice(phrases.TWO_PICTURES[skill]).format(p=phrases.PICTURE[k])
+            if single:
+                yield Question([scene.image], q.dress(text, rng), answer)
+            else:
+                yield Question([p[0].image for p in pair], q.dress(asked, rng), answer)
+
+    def two_pictures_single(self, rng):
+        return self.two_pictures(rng, single=True)
+
+    def follow_up(self, rng, single=False):
+        make = self.make("things", "shapes", n=1)
+        while True:
+            scene, art = make(rng)
+            (_, first, _), (skill, text, answer) = q.follow_up(art, scene, rng)
+            if single:
+                direct = rng.choice(phrases.QUESTIONS[skill]).format(n=scene.items[0].name if scene.kind == "things" else "shape")
+                yield Question([scene.image], q.dress(direct, rng), answer)
+            else:
+                yield Question([scene.image], q.dress(text, rng), answer, earlier=(q.dress(first, rng),))
+
+    def follow_up_single(self, rng):
+        return self.follow_up(rng, single=True)
+
+    def unanswerable(self, rng):
+        make = self.make("things", "shapes", "text")
+        while True:
+            yield Question([make(rng)[0].image], q.dress(q.unanswerable(rng, unseen=True)[1], rng), phrases.CANNOT_TELL)
+
+    def not_a_drawing(self, scene, rng):
+        while True:
+            made = scene(self.seen, rng)
+            yield Question([made.image], q.dress(q.candidates(self.seen, made, rng)[0][1], rng), phrases.CANNOT_TELL)
+
+    def photos(self, rng):
+        return self.not_a_drawing(s.photo_scene, rng)
+
+    def noise(self, rng):
+        return self.not_a_drawing(s.noise_scene, rng)
+
+
+TABLE = [  # (row, title, bar)
+    ("easy_vqa", "easy-VQA, held-out tenth of the training pictures, all their questions", "98 %"),
+    ("naming", "naming one thing, art styles seen in training, unseen scenes", "90 %"),
+    ("held_out_style", "naming, art style held out of training (Twemoji): top-1", "30 %"),
+    ("held_out_style_top5", "the same: top-5", "55 %"),
+    ("counting", "counting, one to five", "95 %"),
+    ("place", "place", "95 %"),
+    ("color", "colour of shape or background", "95 %"),
+    ("reading", "words and numbers of 1 to 6 characters, three fonts held out", "90 %"),
+    ("two_pictures", "two pictures in one message (name, read, background)", "within 3 points of the next line"),
+    ("two_pictures_single", "the same kinds of question, one picture", ""),
+    ("follow_up", "follow-up turn (place, group, colour, background)", "within 3 points of the next line"),
+    ("follow_up_single", "the same kinds of question, asked directly", ""),
+    ("unanswerable", "says it cannot tell: questions outside its skills, phrasings never trained", "90 %"),
+    ("photos", "says it cannot tell: photos never trained on", "90 %"),
+    ("noise", "says it cannot tell: noise", "90 %"),
+    ("refused", "wrongly says it cannot tell, over all answerable rows", "at most 3 %"),
+    ("presence", "yes/no presence, half of the absent things of a present group", ""),
+    ("group", "group", ""),
+    ("relation", "left of, right of, above, below; what is on a side", ""),
+    ("naming_split", "naming, split mode", ""),
+    ("reading_split", "reading, split mode", ""),
+]
+REFUSALS = ("unanswerable", "photos", "noise")
+
+
+BATCH = 32
+
+
+class Answerer:
+    def __init__(self, args):
+        self.runners = {args.suffix: Runner(args.model / "onnx", args.suffix)}
+        if args.compare:
+            self.runners["fp32"] = Runner(args.cache / "onnx", "")
+        self.reference = {split: processor(args.model, do_image_splitting=split).image_processor for split in (False, True)}
+        self.tokenizer = processor(args.model).tokenizer
+        self.image_id, self.end = (self.tokenizer.convert_tokens_to_ids(t) for t in ("<image>", "<end_of_utterance>"))
+
+    def prepare(self, question):
+        """(pixels, the prompt up to the first question)."""
+        batch = self.reference[question.split]([question.images], return_tensors="np", return_row_col_info=True)
+        pictures = [prompt.picture(r, c) for r, c in zip(batch["rows"][0], batch["cols"][0])]
+        return batch["pixel_values"].astype(np.float32), prompt.opening(pictures)
+
+    def answers(self, runner, questions, prepared):
+        texts = [opening for _, opening in prepared]
+        for turn in range(len(questions[0].earlier)):
+            asked = [text + question.earlier[turn] + prompt.ASK for text, question in zip(texts, questions)]
+            texts = [text + told + prompt.END + prompt.NEXT for text, told in zip(asked, self.say(runner, asked, prepared))]
+        return self.say(runner, [text + question.text + prompt.ASK for text, question in zip(texts, questions)], prepared)
+
+    def say(self, runner, texts, prepared):
+        """Greedy answers; prompts of one length go through the model together."""
+        ids = self.tokenizer(texts)["input_ids"]
+        lengths, told = {}, [None] * len(texts)
+        for i, row in enumerate(ids):
+            lengths.setdefault((len(row), prepared[i][0].shape), []).append(i)
+        for members in lengths.values():
+            for start in range(0, len(members), BATCH):
+                part = members[start : start + BATCH]
+                answers, _ = runner.greedy([ids[i] for i in part], np.concatenate([prepared[i][0] for i in part]), self.image_id, self.end)
+                for i, answer in zip(part, answers):
+                    told[i] = self.tokenizer.decode(answer, skip_special_tokens=True)
+        return told
+
+    def top5(self, runner, question, prepared, names):
+        pixels, opening = prepared
+        ids = self.tokenizer(opening + question.text + prompt.ASK)["input_ids"]
+        scores = runner.score(ids, pixels, self.image_id, [self.tokenizer(f" {n}{prompt.END}")["input_ids"] for n in names])
+        return question.answer in [names[i] for i in np.argsort(-scores)[:5]]
+
+
+def measure(args):
+    rows, answerer = Rows(args.cache), Answerer(args)
+    result = {label: {} for label in answerer.runners}
+    refused, answerable, same, asked = dict.fromkeys(result, 0), 0, 0, 0
+    for row in [name for name, *_ in TABLE if hasattr(rows, name) and (not args.rows or name in args.rows)]:
+        begun = time.monotonic()
+        questions = list(itertools.islice(getattr(rows, row)(random.Random(f"evaluate {row}")), args.items))
+        prepared = [answerer.prepare(question) for question in questions]
+        told = {label: answerer.answers(runner, questions, prepared) for label, runner in answerer.runners.items()}
+        for label, runner in answerer.runners.items():
+            result[label][row] = [np.mean([exact(t, question.answer) for t, question in zip(told[label], questions)]), len(questions)]
+            if row not in REFUSALS:
+                refused[label] += sum(exact(t, phrases.CANNOT_TELL) for t in told[label])
+            if row == "held_out_style":
+                hits = [answerer.top5(runner, question, ready, rows.style.names) for question, ready in zip(questions, prepared)]
+                result[label]["held_out_style_top5"] = [np.mean(hits), len(questions)]
+        answerable += len(questions) * (row not in REFUSALS)
+        asked += len(questions)
+        same += sum(len(set(answers)) == 1 for answers in zip(*told.values()))
+        print(f"{row:22} {'  '.join(f'{label} {r[row][0]:.3f}' for label, r in result.items())}  "
+              f"{len(questions)} items, {time.monotonic() - begun:.0f} s", flush=True)
+        if args.show:
+            print("   ", [(question.text, question.answer, t) for question, t in list(zip(questions, told[args.suffix]))[: args.show]])
+    for label in result:
+        result[label]["refused"] = [refused[label] / max(1, answerable), answerable]
+    return result, (same / asked if args.compare else None)
+
+
+def fill_card(card, result):
+    lines = ["| what | at least | measured | items |", "|---|---|---|---|"]
+    for row, title, bar in TABLE:
+        if row in result:
+            lines.append(f"| {title} | {bar} | {100 * result[row][0]:.1f} % | {result[row][1]} |")
+    text = card.read_text()
+    start, end = "<!-- table: written by training/evaluate.py -->\n", "<!-- end of table -->"
+    before, rest = text.split(start)
+    card.write_text(before + start + "\n".join(lines) + "\n" + end + rest.split(end)[1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=HERE.parent / "models/glimpse")
+    parser.add_argument("--suffix", default="_q4")
+    parser.add_argument("--items", type=int, default=2000)
+    parser.add_argument("--rows", nargs="*")
+    parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--show", type=int, default=0, help="print this many answers of each row")
+    parser.add_argument("--card", type=Path, help="the model card whose table is to be filled")
+    args = parser.parse_args()
+    result, agreement = measure(args)
+    write_json(args.cache / f"evaluation{args.suffix}{'_compare' if args.compare else ''}.json", {"result": result, "agreement": agreement})
+    if agreement is not None:
+        print(f"the same answer from both in {100 * agreement:.2f} %")
+        print("largest loss of a row against fp32: " + max(
+            (f"{100 * (result['fp32'][row][0] - result[args.suffix][row][0]):+.2f} points ({row})" for row in result["fp32"] if row != "refused"),
+            key=lambda t: float(t.split()[0])))
+    if args.card:
+        fill_card(args.card, result[args.suffix])
+
+
+if __name__ == "__main__":
+    main()
