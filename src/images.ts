@@ -71,6 +71,32 @@ export async function readPicture(
   return new Uint8Array(await new Response(picture).arrayBuffer());
 }
 
+/**
+ * A URL that a server can read: a `blob:` URL means something in this page only, so it becomes a `data:` URL.
+ *
+ * @throws NearsightError `unreadable_image`; or `signal`'s reason
+ */
+export async function inlinePicture(
+  url: string,
+  param: string,
+  rules: PictureRules,
+  signal?: AbortSignal,
+): Promise<string> {
+  if (!/^\s*blob:/i.test(url)) return url;
+  const bytes = await readURL({ type: 'picture', url, detail: 'auto', param }, rules, signal);
+  let binary = '';
+  // In pieces, because the arguments of a call go on the stack.
+  for (let i = 0; i < bytes.length; i += 8192) binary += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return `data:${mediaTypeOf(binary)};base64,${btoa(binary)}`;
+}
+
+/** By the first bytes; PNG if they are of no format that endpoints take. */
+function mediaTypeOf(binary: string): string {
+  if (binary.startsWith('\xff\xd8')) return 'image/jpeg';
+  if (binary.startsWith('GIF8')) return 'image/gif';
+  return binary.startsWith('RIFF') && binary.startsWith('WEBP', 8) ? 'image/webp' : 'image/png';
+}
+
 async function readURL(ref: PictureRef, rules: PictureRules, signal?: AbortSignal): Promise<Bytes> {
   const bytes = await openURL(ref, rules, signal);
   if (bytes.length === 0) throw unreadable(ref, 'it is empty');

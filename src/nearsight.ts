@@ -1,8 +1,8 @@
 import type { ChatRequest } from './api/parse.ts';
-import { fetchPictures, readPicture } from './images.ts';
+import { fetchPictures, readPicture, type PictureRules } from './images.ts';
 import { resolveModel } from './model.ts';
 import { Session } from './session.ts';
-import { createShim } from './shim.ts';
+import { createShim, type WireOptions } from './shim.ts';
 import { Status, type StatusValue } from './status.ts';
 import { NearsightError } from './wire/error.ts';
 import type { ChatJob, Part } from './wire/job.ts';
@@ -10,7 +10,7 @@ import type { Assets, Inventory, LoadRequest, ModelFacts, Verdict } from './wire
 import type { ModelSpec } from './wire/spec.ts';
 
 /** What {@link createNearsight} takes. Only `model` is required. */
-export interface NearsightOptions {
+export interface NearsightOptions extends WireOptions {
   /** A known id (`smolvlm-256m`), or a spec: `import { glimpse } from 'nearsight/glimpse'`, or your own. */
   model: string | ModelSpec;
   /**
@@ -24,11 +24,6 @@ export interface NearsightOptions {
    * @defaultValue NIM's two servers, `https://integrate.api.nvidia.com` and `https://ai.api.nvidia.com`
    */
   owns?: readonly (string | URL)[];
-  /**
-   * What `fetch` passes other requests to.
-   * @defaultValue the global `fetch`, as it was when this nearsight was made
-   */
-  fetch?: typeof globalThis.fetch;
   /** The worker's script, for bundlers that do not follow `new Worker(new URL(…, import.meta.url))`. */
   worker?: string | URL;
   /** Where the runtime's own files are, when not beside the worker. */
@@ -102,8 +97,12 @@ export function createNearsight(options: NearsightOptions): Nearsight {
   const session = new Session(() => loadRequest(options, limits), status, options.worker);
 
   /** The parts of an answer to what the client sent; pictures are fetched while the model loads. */
-  async function generate(request: ChatRequest, signal?: AbortSignal): Promise<ReadableStream<Part>> {
-    const turns = await fetchPictures(request.turns, limits, signal);
+  async function generate(
+    request: ChatRequest,
+    signal?: AbortSignal,
+    allowed?: PictureRules['allowed'],
+  ): Promise<ReadableStream<Part>> {
+    const turns = await fetchPictures(request.turns, { ...limits, allowed }, signal);
     return session.generate({ ...request.job, turns, limits: { pixels: limits.pixels } }, signal);
   }
 
@@ -136,10 +135,10 @@ export function createNearsight(options: NearsightOptions): Nearsight {
 
   return {
     fetch: createShim({
+      ...options,
       owns: options.owns ?? NIM_ORIGINS,
-      fetch: options.fetch,
       model: async () => resolveModel(options.model).id,
-      requestBytes: limits.requestBytes,
+      limits,
       generate,
     }),
     ask,

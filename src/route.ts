@@ -1,19 +1,93 @@
-import { modelNotFound } from './api/catalogue.ts';
+import { NearsightError, type ErrorCode } from './wire/error.ts';
 
-/** Where a request goes, and why, for `x-nearsight-reason`. */
-export interface Route {
-  target: 'local';
-  reason: 'model';
+/** Who is asked first, and whether the other may be asked at all. */
+export type Policy = 'local-only' | 'local-first' | 'remote-first';
+
+/** What a page's own policy is told about a request. */
+export interface RouteFacts {
+  /** The model that was asked for. */
+  model: string;
+  /** How many pictures would leave the device. */
+  pictures: number;
+  /** Why it cannot be answered here; null while nothing is known to stand in the way. */
+  localFault: ErrorCode | null;
+  /** Why the remote has not answered; null if it has not been asked. */
+  remoteFault: ErrorCode | null;
 }
 
+/** A page's own policy. It is asked again with the fault if its choice failed before the first token. */
+export type ChoosePolicy = (facts: RouteFacts) => 'local' | 'remote' | 'refuse';
+
+export interface RouteInput {
+  policy: Policy | ChoosePolicy;
+  /** Whether a remote is set up. */
+  remote: boolean;
+  model: string;
+  pictures: number;
+  localFault?: NearsightError | undefined;
+  remoteFault?: NearsightError | undefined;
+}
+
+/** The policy whose first choice it was, `chosen` by the page's own, or the fault that sent it there. */
+export type Reason = Policy | 'chosen' | ErrorCode;
+
+export type Route = { target: 'local' | 'remote'; reason: Reason } | { target: 'refuse'; error: NearsightError };
+
+/** Faults of the request itself, or decisions: nobody else is asked. */
+const FINAL: readonly ErrorCode[] = [
+  'invalid_request',
+  'request_too_large',
+  'unsupported_media_type',
+  'consent_refused',
+  'policy_refused',
+  'aborted',
+  'disposed',
+];
+
 /**
- * Decides where a request goes. Pure.
- *
- * @param requested the model that the client asked for
- * @param served the models that run here
- * @throws NearsightError `model_not_found` if nobody serves it
+ * Decides where a request goes, given what has failed so far. Pure, but for the page's own policy. If both have failed,
+ * the later failure is the answer.
  */
-export function route(requested: string, served: readonly string[]): Route {
-  if (served.includes(requested)) return { target: 'local', reason: 'model' };
-  throw modelNotFound(requested, served);
+export function route(input: RouteInput): Route {
+  const { policy, remote, localFault, remoteFault } = input;
+  const final = [localFault, remoteFault].find((fault) => fault && FINAL.includes(fault.code));
+  if (final) return { target: 'refuse', error: final };
+  if (policy === 'local-only' || !remote) return go('local', 'local-only', localFault);
+  if (typeof policy === 'function') return chosen(policy, input);
+  if (policy === 'local-first') {
+    return localFault ? go('remote', localFault.code, remoteFault) : go('local', policy);
+  }
+  return remoteFault ? go('local', remoteFault.code, localFault) : go('remote', policy);
+}
+
+function chosen(policy: ChoosePolicy, { model, pictures, localFault, remoteFault }: RouteInput): Route {
+  const faults = { localFault: localFault?.code ?? null, remoteFault: remoteFault?.code ?? null };
+  const target = policy({ model, pictures, ...faults });
+  if (target !== 'refuse') return go(target, 'chosen', target === 'local' ? localFault : remoteFault);
+  const message = "The page's policy refuses this request.";
+  return { target, error: localFault ?? remoteFault ?? new NearsightError('policy_refused', message) };
+}
+
+function go(target: 'local' | 'remote', reason: Reason, fault?: NearsightError): Route {
+  return fault ? { target: 'refuse', error: fault } : { target, reason };
+}
+
+/** From the strictest. */
+const POLICIES: readonly Policy[] = ['local-only', 'local-first', 'remote-first'];
+
+/**
+ * The policy of one request: its `x-nearsight-policy` header may only be stricter than the page's.
+ *
+ * @throws NearsightError `invalid_request` for a value that is no policy
+ */
+export function tighten(policy: Policy | ChoosePolicy, header: string | null): Policy | ChoosePolicy {
+  if (header === null) return policy;
+  const asked = POLICIES.find((name) => name === header.trim());
+  if (!asked) {
+    const message = `x-nearsight-policy must be one of ${POLICIES.join(', ')}.`;
+    throw new NearsightError('invalid_request', message, { param: 'x-nearsight-policy' });
+  }
+  if (asked === 'local-only') return asked;
+  if (typeof policy === 'function') return policy;
+  return POLICIES.indexOf(asked) < POLICIES.indexOf(policy) ? asked : policy;
 }

@@ -1,28 +1,52 @@
 import { untilAborted } from './abort.ts';
-import { openBody, readJson, type Body } from './api/body.ts';
-import { getModel, health, listModels } from './api/catalogue.ts';
-import { isObject } from './api/check.ts';
-import { findEndpoint, ownedPath, targetURL, type Endpoint } from './api/endpoint.ts';
+import { openBody } from './api/body.ts';
+import { findEndpoint, ownedPath, targetURL } from './api/endpoint.ts';
 import { errorResponse } from './api/failure.ts';
-import { parseChat, type ChatRequest } from './api/parse.ts';
-import { respond } from './api/respond.ts';
-import { route } from './route.ts';
-import { NearsightError } from './wire/error.ts';
+import type { ChatRequest } from './api/parse.ts';
+import type { PictureRules } from './images.ts';
+import type { RemoteOptions } from './remote.ts';
+import type { ChoosePolicy, Policy } from './route.ts';
 import type { Part } from './wire/job.ts';
 
-export interface ShimOptions {
+/** What the shim is told, beyond how to answer. All of it is public: see `NearsightOptions`. */
+export interface WireOptions {
+  /** What `fetch` passes other requests to. @defaultValue the global `fetch`, as it was when this was made */
+  fetch?: typeof globalThis.fetch | undefined;
+  /** Other names of the local model: requests for them are answered by it. @defaultValue none */
+  aliases?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Who is asked first, and whether anything may leave: `local-only`, `local-first`, `remote-first`, or a function. A
+   * request may be stricter by its header `x-nearsight-policy`.
+   * @defaultValue 'local-first', which without `remote` sends nothing anywhere
+   */
+  policy?: Policy | ChoosePolicy | undefined;
+  /** The endpoint for what cannot be answered here. @defaultValue none: nothing can be sent */
+  remote?: RemoteOptions | undefined;
+  /** How pictures are read. */
+  images?: PictureOptions | undefined;
+}
+
+/** Where pictures may come from. */
+export interface PictureOptions {
+  /** Origins from which pictures are fetched even under `local-only`. @defaultValue none but the page's own */
+  origins?: readonly string[] | undefined;
+  /** Read `<img src="…">` in a user's string content as a picture. @defaultValue false, it stays text */
+  tags?: boolean | undefined;
+}
+
+/** {@link WireOptions}, and how to answer. */
+export interface ShimOptions extends WireOptions {
   /** Origins or URL prefixes that are answered here and never passed on. */
   owns: readonly (string | URL)[];
-  /** Where other requests go. @defaultValue the global `fetch`, as it was when the shim was made */
-  fetch?: typeof globalThis.fetch | undefined;
   /** The name of the model that is served here. */
   model: () => Promise<string>;
-  /** Most bytes of a request body. */
-  requestBytes: number;
-  /** Read `<img>` tags in string content as pictures. @defaultValue false */
-  imgTags?: boolean | undefined;
+  limits: { requestBytes: number } & Pick<PictureRules, 'pictureBytes' | 'pictures'>;
   /** Starts an answer. The stream must error with `signal`'s reason when that aborts. */
-  generate: (request: ChatRequest, signal?: AbortSignal) => Promise<ReadableStream<Part>>;
+  generate: (
+    request: ChatRequest,
+    signal?: AbortSignal,
+    allowed?: PictureRules['allowed'],
+  ) => Promise<ReadableStream<Part>>;
 }
 
 /**
@@ -41,46 +65,20 @@ export function createShim(options: ShimOptions): typeof globalThis.fetch {
 
     const request = input instanceof Request ? input : undefined;
     const method = (init?.method ?? request?.method ?? 'GET').toUpperCase();
+    const headers = new Headers(init?.headers ?? request?.headers);
     const signal = (init?.signal === undefined ? request?.signal : init.signal) ?? undefined;
     signal?.throwIfAborted();
     const body = openBody(input, init);
+    const endpoint = findEndpoint(path, url.pathname);
     try {
-      const endpoint = findEndpoint(path, url.pathname);
-      const response = await untilAborted(answer(endpoint, method, body, options, signal), signal);
+      // A file of its own: pages that only pass requests on, or only call `ask`, never fetch it.
+      const { answer } = await untilAborted(import('./answer.ts'), signal);
+      const call = { url, endpoint, method, headers, body, signal };
+      const response = await untilAborted(answer(call, { ...options, fetch: passOn }), signal);
       return Object.defineProperty(response, 'url', { value: url.href });
     } catch (error) {
       signal?.throwIfAborted();
       return errorResponse(error);
     }
   };
-}
-
-async function answer(
-  endpoint: Endpoint | undefined,
-  method: string,
-  body: Body,
-  options: ShimOptions,
-  signal?: AbortSignal,
-): Promise<Response> {
-  if (!endpoint) {
-    throw new NearsightError('unknown_url', 'There is nothing at this path. Try POST /v1/chat/completions.');
-  }
-  const expected = endpoint.name === 'chat' ? 'POST' : 'GET';
-  if (method !== expected) {
-    const error = new NearsightError('method_not_allowed', `This path takes ${expected}, not ${method}.`);
-    return errorResponse(error, { allow: expected });
-  }
-  if (endpoint.name === 'ready' || endpoint.name === 'live') return health(endpoint.name);
-  const model = await options.model();
-  if (endpoint.name === 'models') return endpoint.model ? getModel([model], endpoint.model) : listModels([model]);
-
-  const request = parseChat(nameModel(await readJson(body, options.requestBytes), endpoint.model), options);
-  const { reason } = route(request.model, [model]);
-  const parts = await options.generate(request, signal);
-  return respond(request, parts, { model, reason, signal });
-}
-
-/** A model named by the path need not be named in the body. */
-function nameModel(body: unknown, model: string | undefined): unknown {
-  return model && isObject(body) ? { ...body, model: body['model'] ?? model } : body;
 }

@@ -50,7 +50,7 @@ export function readFields<F extends Fields>(value: unknown, fields: F, path: st
     if (!field) throw new NearsightError('invalid_request', `Unknown field: ${at}. Remove it.`, { param: at });
     if (given === null) continue;
     if (field.fate === 'honoured') values[name] = field.read(given, at);
-    if (field.fate === 'refused' && !isInert(field, given)) throw unsupported(field.why, at);
+    if (field.fate === 'refused' && !isInert(field.inert, given)) throw unsupported(field.why, at);
   }
   // Each name was read by its own row's check, which is what `Values` says.
   return values as Values<F>;
@@ -129,9 +129,9 @@ export function unsupported(why: string, path: string): NearsightError {
   return new NearsightError('unsupported_field', `${path} cannot be honoured here: ${why}.`, { param: path });
 }
 
-/** Compared by hand: a request may be nested more deeply than `JSON.stringify` can go. */
-function isInert(field: Refused, value: unknown): boolean {
-  return field.inert.some((inert) => {
+/** Whether a value is one of these. By hand: a request may be nested more deeply than `JSON.stringify` can go. */
+export function isInert(values: Refused['inert'], value: unknown): boolean {
+  return values.some((inert) => {
     if (Array.isArray(inert)) {
       return Array.isArray(value) && value.length === inert.length && inert.every((item, i) => item === value[i]);
     }

@@ -4,6 +4,7 @@ import type { ErrorBody } from './types.ts';
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   413: 'Content Too Large',
@@ -11,11 +12,19 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   429: 'Too Many Requests',
   499: 'Client Closed Request',
   500: 'Internal Server Error',
+  502: 'Bad Gateway',
   503: 'Service Unavailable',
 };
 
 /** Faults that may be gone when the request is sent again. SDKs retry every other 5xx too, unless told not to. */
-const PASSING: readonly ErrorCode[] = ['queue_full', 'worker_crashed', 'device_lost', 'gpu_error', 'load_failed'];
+const PASSING: readonly ErrorCode[] = [
+  'queue_full',
+  'worker_crashed',
+  'device_lost',
+  'gpu_error',
+  'load_failed',
+  'remote_unavailable',
+];
 
 /** The envelope that clients parse. */
 export function errorBody(error: NearsightError): ErrorBody {

@@ -27,6 +27,20 @@ export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: 
   return messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
 }
 
+/**
+ * How many pictures (or sounds, or films) a request carries, whether or not it is valid: strings and text parts are
+ * taken to carry none, but for the tags that a server may read.
+ */
+export function countPictures(messages: unknown): number {
+  if (!Array.isArray(messages)) return 0;
+  const contents = messages.map((message: unknown) => (isObject(message) ? message['content'] : undefined));
+  return contents.reduce<number>((count, content) => {
+    if (typeof content === 'string') return count + [...content.matchAll(MEDIA_TAG)].length;
+    if (!Array.isArray(content)) return count;
+    return count + content.filter((part: unknown) => isObject(part) && typeof part['text'] !== 'string').length;
+  }, 0);
+}
+
 function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
   const role = readRole(message.role, `${path}.role`);
   const at = `${path}.content`;
@@ -95,6 +109,8 @@ function unknownPart(type: unknown, path: string): Error {
 
 /** `<img src="a" />`, attributes in any order, either quote. Entities and anything escaped stay text. */
 const IMG_TAG = /<img\b[^<>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')[^<>]*>/gi;
+
+const MEDIA_TAG = /<(?:img|video|audio)\b/gi;
 
 function splitTags(content: string, param: string): RequestPart[] {
   const parts: RequestPart[] = [];

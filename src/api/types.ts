@@ -103,8 +103,8 @@ export interface LogprobEntry {
 export interface ErrorBody {
   error: {
     message: string;
-    /** OpenAI's coarse kind; `code` is the exact one. */
-    type: 'invalid_request_error' | 'rate_limit_error' | 'server_error';
+    /** OpenAI's coarse kind (`invalid_request_error`, `rate_limit_error`, `server_error`, …); `code` is the exact one. */
+    type: string;
     /** The path of the field at fault. */
     param: string | null;
     code: string;

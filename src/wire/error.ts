@@ -12,6 +12,10 @@ export const ERROR_STATUS = {
   unreadable_image: 400,
   /** Prompt and `max_tokens` do not fit in the model's context. */
   context_length_exceeded: 400,
+  /** The page's `remote.consent` did not let the request leave the device. */
+  consent_refused: 403,
+  /** The page's own policy refuses the request. */
+  policy_refused: 403,
   /** Nobody here serves that model. */
   model_not_found: 404,
   /** A path on an owned origin that we do not serve. */
@@ -34,6 +38,8 @@ export const ERROR_STATUS = {
   device_lost: 500,
   /** The GPU reported an error during the request, so its answer cannot be trusted. */
   gpu_error: 500,
+  /** The remote could not be reached from this page, or had no answer. */
+  remote_unavailable: 502,
   /** No device here can run the model. */
   unsupported_device: 503,
   /** The model's files could not be fetched or opened. Not remembered: the next request tries again. */

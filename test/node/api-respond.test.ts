@@ -23,7 +23,7 @@ function ask(fields: object = {}): ChatRequest {
 }
 
 function answer(request: ChatRequest, ...parts: readonly Part[]): Promise<Response> {
-  return respond(request, partsOf(...parts), { model: 'glimpse', reason: 'model' });
+  return respond(request, partsOf(...parts), { model: 'glimpse', reason: 'local-first' });
 }
 
 async function events(response: Response): Promise<string[]> {
@@ -47,7 +47,7 @@ function clientFor(generate: (signal?: AbortSignal) => ReadableStream<Part>): { 
   const fetch = createShim({
     owns: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    requestBytes: 1e6,
+    limits: { requestBytes: 1e6, pictureBytes: 1e6, pictures: 3 },
     generate: async (_request, signal) => {
       asked++;
       return generate(signal);
@@ -68,7 +68,7 @@ describe('a JSON body', () => {
       'x-request-id': expect.stringMatching(/^[0-9a-f]{32}$/),
       'x-nearsight-origin': 'local',
       'x-nearsight-model': 'glimpse',
-      'x-nearsight-reason': 'model',
+      'x-nearsight-reason': 'local-first',
     });
     const body = (await response.json()) as ChatCompletion;
     expect(body).toEqual({
@@ -123,7 +123,9 @@ describe('a JSON body', () => {
 
   it('is not made of an answer that failed, however late', async () => {
     const failing = failingAfter(START, text('A red'));
-    await expect(respond(ask(), failing, { model: 'm', reason: 'model' })).rejects.toMatchObject({ code: 'gpu_error' });
+    await expect(respond(ask(), failing, { model: 'm', reason: 'local-first' })).rejects.toMatchObject({
+      code: 'gpu_error',
+    });
   });
 });
 
@@ -177,7 +179,7 @@ describe('an event stream', () => {
 
   it('is bytes, one event a chunk, read no further than asked', async () => {
     const { stream } = slowParts(START, text('x'));
-    const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'model' });
+    const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
     for (let i = 0; i < 3; i++) {
       const chunk = await reader?.read();
@@ -189,7 +191,7 @@ describe('an event stream', () => {
 
   it('resolves only when the first text is there: what fails before it is an error, not a stream', async () => {
     const failing = failingAfter(START);
-    const asked = respond(ask({ stream: true }), failing, { model: 'm', reason: 'model' });
+    const asked = respond(ask({ stream: true }), failing, { model: 'm', reason: 'local-first' });
     await expect(asked).rejects.toMatchObject({ code: 'gpu_error' });
     await expect(answer(ask({ stream: true }), START)).rejects.toMatchObject({ code: 'internal' });
   });
@@ -197,7 +199,7 @@ describe('an event stream', () => {
   it('ends with an error event, and neither a finish nor [DONE], when the answer breaks off', async () => {
     const response = await respond(ask({ stream: true }), failingAfter(START, text('A red')), {
       model: 'm',
-      reason: 'model',
+      reason: 'local-first',
     });
     expect(response.status).toBe(200);
     const sent = await events(response);
@@ -212,7 +214,7 @@ describe('an event stream', () => {
 
   it('stops the answer when it is cancelled, even while it waits', async () => {
     const { stream, cancelled } = slowParts(START, text('x'));
-    const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'model' });
+    const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
     await reader?.read();
     await reader?.read();
@@ -231,7 +233,7 @@ describe('an event stream', () => {
       },
       cancel: () => void (cancelled = true),
     });
-    const response = await respond(ask({ stream: true }), parts, { model: 'm', reason: 'model' });
+    const response = await respond(ask({ stream: true }), parts, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     let body = '';
@@ -249,7 +251,14 @@ describe('an error', () => {
     expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f]{32}$/);
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
     expect(response.headers.get('x-nearsight-reason')).toBe(code);
-    const again = ['queue_full', 'worker_crashed', 'device_lost', 'gpu_error', 'load_failed'].includes(code);
+    const again = [
+      'queue_full',
+      'worker_crashed',
+      'device_lost',
+      'gpu_error',
+      'load_failed',
+      'remote_unavailable',
+    ].includes(code);
     expect(response.headers.get('x-should-retry')).toBe(String(again));
     expect(await response.json()).toEqual({
       error: {

@@ -86,8 +86,8 @@ export async function fuzz(seed: number, count: number): Promise<{ answered: num
   const shim = createShim({
     owns: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    requestBytes: 100_000,
-    imgTags: true,
+    limits: { requestBytes: 100_000, pictureBytes: 1000, pictures: 5 },
+    images: { tags: true },
     async generate({ turns, job }) {
       await fetchPictures(turns, { pictureBytes: 1000, pictures: 5, allowed: () => false });
       const rest = Array.from({ length: job.choices - 1 }, (_, i) => finish(i + 1));

@@ -19,7 +19,7 @@ function shim(options: Partial<ShimOptions> = {}): { fetch: typeof fetch; passed
   const fetch = createShim({
     owns: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'],
     model: async () => 'glimpse',
-    requestBytes: 1000,
+    limits: { requestBytes: 1000, pictureBytes: 1000, pictures: 3 },
     fetch: async (...call) => {
       passed.push(call);
       return new Response('from the network');
@@ -210,7 +210,7 @@ describe('bodies', () => {
   });
 
   it('of exactly the limit pass', async () => {
-    const { fetch } = shim({ requestBytes: JSON_BODY.length });
+    const { fetch } = shim({ limits: { requestBytes: JSON_BODY.length, pictureBytes: 1000, pictures: 3 } });
     expect((await fetch(CHAT, post())).status).toBe(200);
     expect((await fetch(CHAT, post(`${JSON_BODY} `))).status).toBe(413);
   });
@@ -232,7 +232,7 @@ describe('bodies', () => {
     const off = shim();
     await off.fetch(CHAT, post(body));
     expect(off.asked[0]?.turns[0]?.parts[0]?.type).toBe('text');
-    const on = shim({ imgTags: true });
+    const on = shim({ images: { tags: true } });
     await on.fetch(CHAT, post(body));
     expect(on.asked[0]?.turns[0]?.parts[0]?.type).toBe('picture');
   });

@@ -1,0 +1,77 @@
+import { isObject } from './check.ts';
+import type { ErrorBody } from './types.ts';
+
+const CODES: Readonly<Record<number, string>> = {
+  401: 'invalid_api_key',
+  402: 'insufficient_quota',
+  403: 'permission_denied',
+  404: 'not_found',
+  410: 'end_of_life',
+  413: 'request_too_large',
+  429: 'rate_limit_exceeded',
+};
+
+/**
+ * The envelope for an error of any of the shapes that NVIDIA's gateway, its workers, vLLM, FastAPI and the proxies in
+ * between send.
+ *
+ * @param text the body as it came
+ */
+export function normaliseError(status: number, statusText: string, text: string): ErrorBody {
+  const body = parse(text.replace(/^\s*data:\s*/, ''));
+  const { error } = isObject(body) ? body : {};
+  const inner = isObject(error) ? error : isObject(body) ? body : {};
+  const message = sentence(error) || sentence(inner['detail']) || sentence(inner) || raw(body, text) || statusText;
+  const { type, param, code } = inner;
+  return {
+    error: {
+      message: message || `The remote answered with status ${status}.`,
+      type: typeof type === 'string' && /^[a-z_]+_error$/.test(type) ? type : kind(status),
+      param: typeof param === 'string' ? param : null,
+      code: typeof code === 'string' ? code : (CODES[status] ?? 'remote_error'),
+    },
+  };
+}
+
+/** Whether an event's JSON reports an error, in vLLM's newer shape, its older flat one, or as a string. */
+export function isErrorEvent(event: unknown): boolean {
+  if (!isObject(event)) return false;
+  if (event['error'] || event['object'] === 'error') return true;
+  return !('choices' in event) && ('message' in event || 'detail' in event);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The readable part of a value: itself, its message, its title, or FastAPI's list of places and faults. */
+function sentence(value: unknown): string {
+  if (typeof value === 'string') return value.trim();
+  if (Array.isArray(value)) return value.map(fault).filter(Boolean).join('; ');
+  if (!isObject(value)) return '';
+  return sentence(value['message']) || sentence(value['title']);
+}
+
+function fault(value: unknown): string {
+  if (!isObject(value)) return sentence(value);
+  const place = Array.isArray(value['loc']) ? value['loc'].join('.') : '';
+  return [place, sentence(value['msg'])].filter(Boolean).join(': ');
+}
+
+/** What is not JSON: plain text, or a proxy's page. */
+function raw(body: unknown, text: string): string {
+  if (body !== undefined) return '';
+  const words = text.replace(/<(style|script|head)[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ');
+  return words.replace(/\s+/g, ' ').trim().slice(0, 500);
+}
+
+function kind(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 429) return 'rate_limit_error';
+  return status >= 500 ? 'server_error' : 'invalid_request_error';
+}

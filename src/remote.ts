@@ -1,0 +1,204 @@
+import { toDialect, type DialectName } from './api/dialect.ts';
+import { isObject } from './api/check.ts';
+import { randomId } from './api/identity.ts';
+import { normaliseError } from './api/normalise.ts';
+import { relayEvents } from './api/relay.ts';
+import { NearsightError } from './wire/error.ts';
+
+/** One NIM endpoint, and what may go there. */
+export interface RemoteOptions {
+  /** Where it is, up to `/chat/completions`: `/nim` (a proxy of the page's own) or `http://localhost:8000/v1`. */
+  baseURL: string | URL;
+  /**
+   * Its key, or how to get one. It is sent to this address only. A page's visitors can read it: give pages a proxy.
+   * @defaultValue none; a client's own key is sent on only where the client meant to send it, to the same origin
+   */
+  apiKey?: string | (() => string | Promise<string>) | undefined;
+  /**
+   * What it takes: `nim1` (vision containers 1.x), `nim2` (vLLM), `hosted` (NVIDIA's catalogue), or `legacy`.
+   * @defaultValue 'hosted', the strictest but one; models that only exist at a path of their own are `legacy` by name
+   */
+  dialect?: DialectName | undefined;
+  /** The model to ask there when a request names a local one. @defaultValue none, such a request stays here */
+  model?: string | undefined;
+  /**
+   * Asked before a picture leaves the device; false answers the request with 403 `consent_refused`.
+   * @defaultValue nobody is asked
+   */
+  consent?: ((request: ConsentRequest) => boolean | Promise<boolean>) | undefined;
+  /** Whether cookies go along, for a proxy with a session. @defaultValue 'omit' */
+  credentials?: RequestCredentials | undefined;
+}
+
+/** What is about to leave. */
+export interface ConsentRequest {
+  model: string;
+  pictures: number;
+  /** Why it cannot stay: a policy or an error code. */
+  reason: string;
+  /** The address that it would go to. */
+  url: string;
+}
+
+/** A request on its way out. */
+export interface RemoteCall {
+  /** As the client wrote it. */
+  body: Record<string, unknown>;
+  /** The model as the client named it; the response repeats it. */
+  model: string;
+  /** Whether that is a model of ours, of which the remote has not heard. */
+  local: boolean;
+  pictures: number;
+  reason: string;
+  /** The client's own, and where it addressed the request. */
+  authorization: string | null;
+  addressed: URL;
+  /** The `fetch` that the shim wraps. */
+  fetch: typeof globalThis.fetch;
+  /** Makes a `data:` URL of a `blob:` one. */
+  inline: (url: string, param: string) => Promise<string>;
+  signal?: AbortSignal | undefined;
+}
+
+/** Vision models that are served at `/vlm/{model}` and know pictures as `<img>` tags only. */
+const LEGACY =
+  /^(adept\/fuyu-8b|community\/llava16-.*|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision.*)|nvidia\/(neva-22b|vila))$/;
+
+/** Refused for good by the gateway: no credit, no right, no such model, end of life. */
+const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
+
+/**
+ * Asks the remote. Its answer is passed on as it comes; its errors keep their status and get our envelope.
+ *
+ * @throws NearsightError `remote_unavailable` if it cannot be reached, `consent_refused`, `unsupported_field`,
+ *   `model_not_found`; or the signal's reason
+ */
+export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promise<Response> {
+  const model = call.local ? remote.model : call.model;
+  if (!model) {
+    const message = `The remote does not know '${call.model}'. Name a model of its own in remote.model.`;
+    throw new NearsightError('model_not_found', message, { param: 'model' });
+  }
+  const base = new URL(remote.baseURL, globalThis.document?.baseURI ?? globalThis.location?.href);
+  const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');
+  const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
+  await askConsent(remote, call, url);
+  const body = await toDialect({ ...call.body, model }, dialect, call.inline);
+  const key = await authorization(remote, call, base);
+  const stream = body['stream'] === true;
+  const init: RequestInit = {
+    method: 'POST',
+    headers: { accept: stream ? 'text/event-stream' : 'application/json', 'content-type': 'application/json', ...key },
+    body: JSON.stringify(body),
+    credentials: remote.credentials ?? 'omit',
+    // A redirect could carry the request, and in old browsers the key, to another origin.
+    redirect: 'error',
+    signal: call.signal ?? null,
+  };
+  const response = await follow(call, url, base, init);
+  const renamed = model === call.model ? undefined : call.model;
+  return response.ok ? passOn(response, call, stream, renamed) : passError(response, call, key.authorization);
+}
+
+async function askConsent(remote: RemoteOptions, { model, pictures, reason }: RemoteCall, url: URL): Promise<void> {
+  if (pictures === 0 || !remote.consent) return;
+  if (await remote.consent({ model, pictures, reason, url: url.href })) return;
+  throw new NearsightError('consent_refused', 'The picture was not allowed to leave this device.');
+}
+
+async function authorization(remote: RemoteOptions, call: RemoteCall, base: URL): Promise<{ authorization?: string }> {
+  const key = typeof remote.apiKey === 'function' ? await remote.apiKey() : remote.apiKey;
+  if (key) return { authorization: `Bearer ${key}` };
+  return call.authorization && call.addressed.origin === base.origin ? { authorization: call.authorization } : {};
+}
+
+/** Sends the request and waits out 202s: NVCF answers those while a request is still in its queue. */
+async function follow(call: RemoteCall, url: URL, base: URL, init: RequestInit): Promise<Response> {
+  let response = await send(call, url, init);
+  while (response.status === 202) {
+    const id = response.headers.get('nvcf-reqid') ?? '';
+    await response.body?.cancel();
+    if (!/^[\w-]+$/.test(id)) throw unavailable(url, 'it answered 202 without an id to ask for');
+    await delay(POLL_MS, call.signal);
+    const { body: _, method: __, ...rest } = init;
+    response = await send(call, below(base, `status/${id}`), rest);
+  }
+  return response;
+}
+
+/** The status route answers only when there is news or after its own time-out; this only spaces the exceptions. */
+const POLL_MS = 250;
+
+async function send({ fetch, signal }: RemoteCall, url: URL, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url.href, init);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    const nvidia = /(^|\.)nvidia\.com$/.test(url.hostname);
+    const why = nvidia
+      ? "NVIDIA's servers do not let web pages call them (CORS): a server of yours must pass requests on, see nearsight/proxy"
+      : 'it is down, does not allow this page to call it (CORS), or connect-src forbids it';
+    throw unavailable(url, why, cause);
+  }
+}
+
+/** The headers of a remote's response that mean something to a client, and who answered. */
+function headersOf(response: Response, call: RemoteCall): Headers {
+  const headers = new Headers({ 'x-nearsight-origin': 'remote', 'x-nearsight-reason': call.reason });
+  for (const name of ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status']) {
+    const value = response.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  headers.set('x-request-id', response.headers.get('x-request-id') ?? headers.get('nvcf-reqid') ?? randomId());
+  headers.set('x-nearsight-model', call.model);
+  return headers;
+}
+
+async function passOn(response: Response, call: RemoteCall, stream: boolean, model?: string): Promise<Response> {
+  const headers = headersOf(response, call);
+  const init = { status: response.status, statusText: response.statusText || 'OK', headers };
+  if (stream) {
+    headers.set('content-type', 'text/event-stream');
+    return new Response(response.body?.pipeThrough(relayEvents(model)) ?? null, init);
+  }
+  // SDKs hand out the raw string unless the type says JSON.
+  headers.set('content-type', 'application/json');
+  if (model === undefined) return new Response(response.body, init);
+  const text = await response.text();
+  const body = JSON.parse(text) as unknown;
+  return new Response(isObject(body) ? JSON.stringify({ ...body, model }) : text, init);
+}
+
+async function passError(response: Response, call: RemoteCall, key: string | undefined): Promise<Response> {
+  const { status } = response;
+  const text = await response.text();
+  // A server may quote what it was sent.
+  const secret = key?.replace(/^Bearer /, '');
+  const clean = secret ? text.replaceAll(secret, '[key]') : text;
+  const headers = headersOf(response, call);
+  headers.set('content-type', 'application/json');
+  if (PERMANENT.includes(status)) headers.set('x-should-retry', 'false');
+  if ([429, 503, 529].includes(status) && !headers.has('retry-after') && !headers.has('retry-after-ms')) {
+    // The free tier allows 40 requests a minute and never says when the next may come.
+    headers.set('retry-after-ms', String(Math.round(1500 + 500 * Math.random())));
+    headers.set('retry-after', '2');
+  }
+  const body = JSON.stringify(normaliseError(status, response.statusText, clean));
+  return new Response(body, { status, statusText: response.statusText || `Status ${status}`, headers });
+}
+
+function unavailable(url: URL, why: string, cause?: unknown): NearsightError {
+  return new NearsightError('remote_unavailable', `The remote at ${url.origin} could not be asked: ${why}.`, { cause });
+}
+
+function below(base: URL, path: string): URL {
+  return new URL(`${base.href.replace(/\/*$/, '')}/${path}`);
+}
+
+async function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  const { setTimeout } = globalThis;
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener('abort', () => (clearTimeout(timer), reject(signal.reason as Error)), { once: true });
+  });
+}
