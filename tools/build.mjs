@@ -1,7 +1,7 @@
 /** Builds the package into dist: modules, the worker and its files with Vite, declarations with the compiler. */
 import { build } from 'vite';
 import { exit } from 'node:process';
-import { succeeds } from './setup/command.mjs';
+import { tool } from './setup/command.mjs';
 
 for (const mode of ['page', 'worker']) await build({ mode, logLevel: 'warn' });
-if (!succeeds('npx', ['--no-install', 'tsc', '-p', 'tsconfig.types.json'])) exit(1);
+if (!tool('tsc', '-p', 'tsconfig.types.json')) exit(1);

@@ -10,16 +10,10 @@ import { overBudget } from './check/budgets.mjs';
 import { tooLong } from './check/ceilings.mjs';
 import { missingDocstrings } from './check/docstrings.mjs';
 import { sourcesIn } from './check/sources.mjs';
-import { succeeds } from './setup/command.mjs';
+import { tool } from './setup/command.mjs';
 
 /** Every room has its own compiler settings: the page knows no worker globals, the worker no DOM. */
 const rooms = ['src', 'worker', 'models', 'proxy', 'demo', 'bench', 'tools', 'test', 'test/types'];
-
-/**
- * @param {string} tool of node_modules
- * @param {...string} args
- */
-const run = (tool, ...args) => succeeds('npx', ['--no-install', tool, ...args]);
 
 /** @param {readonly string[]} findings */
 function none(findings) {
@@ -33,16 +27,16 @@ const sources = ['src', 'worker', 'models', 'proxy', 'demo', 'bench', 'tools', '
 
 /** @type {Record<string, () => boolean>} */
 const checks = {
-  format: () => run('oxfmt', '--check'),
-  lint: () => run('oxlint'),
-  'dead code': () => run('knip'),
+  format: () => tool('oxfmt', '--check'),
+  lint: () => tool('oxlint'),
+  'dead code': () => tool('knip'),
   arrows: () => none(forbiddenArrows(sources)),
   ceilings: () => none(tooLong(sources)),
   docstrings: () => none(missingDocstrings()),
   budgets: () => none(overBudget()),
 };
 for (const room of rooms.filter((folder) => existsSync(`${folder}/tsconfig.json`))) {
-  checks[`types of ${room}`] = () => run('tsc', '-p', room);
+  checks[`types of ${room}`] = () => tool('tsc', '-p', room);
 }
 
 const failed = Object.entries(checks)

@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { cacheFolder } from './cache.mjs';
-import { succeeds } from './command.mjs';
+import { succeeds, tool } from './command.mjs';
 
 /** @typedef {'chromium' | 'firefox'} BrowserName */
 
@@ -93,6 +93,6 @@ export function missingBrowser(name) {
   return {
     announcement: `downloads ${download} from its maker into ${downloads} (about 400 MB)`,
     advice,
-    run: () => succeeds('npx', ['--no-install', 'browsers', 'install', download, '--path', downloads]),
+    run: () => tool('browsers', 'install', download, '--path', downloads),
   };
 }

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
 
 /**
  * Runs a command to its end, its output passed through to ours.
@@ -9,8 +10,24 @@ import { spawnSync } from 'node:child_process';
  * @returns {boolean} whether it exited with 0
  */
 export function succeeds(command, args, env = {}) {
-  const { status } = spawnSync(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
+  const { status } = spawnSync(command, args, {
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+    // Commands of npm and its packages are batch files there.
+    shell: process.platform === 'win32',
+  });
   return status === 0;
+}
+
+/**
+ * Runs a command of an installed package.
+ *
+ * @param {string} name
+ * @param {...string} args
+ * @returns {boolean} whether it exited with 0
+ */
+export function tool(name, ...args) {
+  return succeeds(join('node_modules', '.bin', name), args);
 }
 
 /**
