@@ -7,7 +7,7 @@ export async function untilAborted<T>(work: Promise<T>, signal?: AbortSignal): P
   if (!signal) return work;
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(signal.reason as Error);
+    onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
   });

@@ -1,3 +1,4 @@
+import { untilAborted } from './abort.ts';
 import { toDialect, type DialectName } from './api/dialect.ts';
 import { isObject } from './api/check.ts';
 import { randomId } from './api/identity.ts';
@@ -119,7 +120,7 @@ async function follow(call: RemoteCall, url: URL, base: URL, init: RequestInit):
     const id = response.headers.get('nvcf-reqid') ?? '';
     await response.body?.cancel();
     if (!/^[\w-]+$/.test(id)) throw unavailable(url, 'it answered 202 without an id to ask for');
-    await delay(POLL_MS, call.signal);
+    await untilAborted(new Promise((resolve) => setTimeout(resolve, POLL_MS)), call.signal);
     const { body: _, method: __, ...rest } = init;
     response = await send(call, below(base, `status/${id}`), rest);
   }
@@ -193,12 +194,4 @@ function unavailable(url: URL, why: string, cause?: unknown): NearsightError {
 
 function below(base: URL, path: string): URL {
   return new URL(`${base.href.replace(/\/*$/, '')}/${path}`);
-}
-
-async function delay(ms: number, signal?: AbortSignal): Promise<void> {
-  const { setTimeout } = globalThis;
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener('abort', () => (clearTimeout(timer), reject(signal.reason as Error)), { once: true });
-  });
 }

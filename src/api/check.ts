@@ -46,14 +46,20 @@ export function readFields<F extends Fields>(value: unknown, fields: F, path: st
   const values: Record<string, unknown> = {};
   for (const [name, given] of Object.entries(value)) {
     const at = path ? `${path}.${clip(name)}` : clip(name);
-    const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    const field = fieldOf(fields, name);
     if (!field) throw new NearsightError('invalid_request', `Unknown field: ${at}. Remove it.`, { param: at });
     if (given === null) continue;
     if (field.fate === 'honoured') values[name] = field.read(given, at);
     if (field.fate === 'refused' && !isInert(field.inert, given)) throw unsupported(field.why, at);
   }
   // Each name was read by its own row's check, which is what `Values` says.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return values as Values<F>;
+}
+
+/** The row of that name, if the table itself has one. */
+export function fieldOf(fields: Fields, name: string): Field | undefined {
+  return Object.hasOwn(fields, name) ? fields[name] : undefined;
 }
 
 /** A nested object with its own table. */

@@ -1,4 +1,4 @@
-import { isInert, isObject, unsupported, type Field, type Fields } from './check.ts';
+import { fieldOf, isInert, isObject, unsupported, type Field, type Fields } from './check.ts';
 import { Dialect, MESSAGE, REFUSED_PARTS, REQUEST } from './fields.ts';
 
 /**
@@ -38,7 +38,7 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
 export async function toDialect(body: Json, dialect: DialectName, inline: Inline): Promise<Json> {
   const sent: Json = {};
   for (const [name, value] of Object.entries(renamed(body, dialect))) {
-    const field: Field | undefined = Object.hasOwn(REQUEST, name) ? REQUEST[name as keyof typeof REQUEST] : undefined;
+    const field = fieldOf(REQUEST, name);
     if (value === null || !field) continue;
     if (knows(dialect, name, field)) sent[name] = value;
     else if (!asksNothing(name, field, value)) throw unsupported('the remote does not document it', name);
@@ -120,6 +120,6 @@ function asText(part: unknown, path: string): string {
 }
 
 function documents(fields: Fields, name: string, dialect: DialectName): boolean {
-  const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+  const field = fieldOf(fields, name);
   return field !== undefined && (field.known & Dialect[dialect === 'legacy' ? 'hosted' : dialect]) !== 0;
 }

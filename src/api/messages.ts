@@ -1,6 +1,6 @@
 import type { Detail, Turn } from '../wire/job.ts';
 import { isObject, mustBe, readFields, unsupported, type Values } from './check.ts';
-import { IMAGE_PART, IMAGE_URL, MESSAGE, REFUSAL_PART, REFUSED_PARTS, TEXT_PART } from './fields.ts';
+import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
 
 /** A turn whose pictures are still URLs. */
 export interface RequestTurn {

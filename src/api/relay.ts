@@ -16,7 +16,7 @@ export function relayEvents(model?: string): TransformStream<Uint8Array<ArrayBuf
   let named = false;
   const relay = (line: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
     const text = decoder.decode(line);
-    if (/^event:/.test(text)) named = /^event:\s*error\s*$/.test(text);
+    if (text.startsWith('event:')) named = /^event:\s*error\s*$/.test(text);
     if (text.trim() === '') named = false;
     const [, prefix = '', data = '', end = ''] = /^(data: ?)(.*?)(\r?\n?)$/s.exec(text) ?? [];
     const changed = data && rewrite(data, named, model);
