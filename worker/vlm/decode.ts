@@ -24,7 +24,7 @@ export async function decodePicture({ bytes, param }: PicturePart, maxPixels: nu
     checkSize(header, maxPixels);
     const bitmap = await openBitmap(bytes, header.type);
     try {
-      return readPixels(bitmap);
+      return await readPixels(bitmap);
     } finally {
       bitmap.close();
     }
@@ -49,30 +49,64 @@ function checkSize({ width, height }: Header, maxPixels: number): void {
  */
 async function openBitmap(bytes: Uint8Array<ArrayBuffer>, type: string): Promise<ImageBitmap> {
   try {
-    return await createImageBitmap(new Blob([bytes], { type }), { colorSpaceConversion: 'none' });
+    const asWritten = { colorSpaceConversion: 'none', premultiplyAlpha: 'none' } as const;
+    return await createImageBitmap(new Blob([bytes], { type }), asWritten);
   } catch (error) {
     throw new Error(`the browser cannot decode this ${type}`, { cause: error });
   }
 }
 
-function readPixels(bitmap: ImageBitmap): Rgb {
+async function readPixels(bitmap: ImageBitmap): Promise<Rgb> {
   const { width, height } = bitmap;
   const data = new Uint8Array(width * height * 3);
   const canvas = new OffscreenCanvas(width, Math.min(BAND, height));
   // Read often: keeps the canvas out of the GPU, where drawing may round differently.
-  const context = canvas.getContext('2d', { alpha: false, willReadFrequently: true });
+  const context = canvas.getContext('2d', { willReadFrequently: true });
   if (!context) throw new Error('there is no 2D canvas to decode it on');
-  context.fillStyle = 'white';
-  let to = 0;
+  let opaque = true;
   for (let y = 0; y < height; y += BAND) {
-    context.fillRect(0, 0, canvas.width, canvas.height);
+    context.clearRect(0, 0, width, BAND);
     context.drawImage(bitmap, 0, -y);
-    const rgba = context.getImageData(0, 0, width, Math.min(BAND, height - y)).data;
-    for (let from = 0; from < rgba.length; from += 4) {
-      data[to++] = rgba[from]!;
-      data[to++] = rgba[from + 1]!;
-      data[to++] = rgba[from + 2]!;
-    }
+    const band = context.getImageData(0, 0, width, Math.min(BAND, height - y)).data;
+    opaque = layOnWhite(band, RGBA, data.subarray(y * width * 3)) && opaque;
   }
+  if (!opaque) await readStraight(bitmap, data);
   return { width, height, data };
+}
+
+/**
+ * Reads transparent pictures again, past the canvas: a canvas multiplies colours with alpha, and Firefox rounds up
+ * there. Where frames are not to be had, values are up to one level off.
+ */
+async function readStraight(bitmap: ImageBitmap, data: Uint8Array): Promise<void> {
+  if (!('VideoFrame' in globalThis)) return;
+  const frame = new VideoFrame(bitmap, { timestamp: 0 });
+  try {
+    if (frame.format !== 'RGBA' && frame.format !== 'BGRA') return;
+    const pixels = new Uint8Array(frame.allocationSize());
+    await frame.copyTo(pixels);
+    layOnWhite(pixels, frame.format === 'RGBA' ? RGBA : BGRA, data);
+  } finally {
+    frame.close();
+  }
+}
+
+/** Where red, green and blue are in a pixel of four bytes; alpha is last. */
+type Order = readonly [red: number, green: number, blue: number];
+const RGBA: Order = [0, 1, 2];
+const BGRA: Order = [2, 1, 0];
+
+/** Drops alpha from straight (not premultiplied) pixels. Returns whether all were opaque. */
+function layOnWhite(pixels: ArrayLike<number>, [red, green, blue]: Order, rgb: Uint8Array): boolean {
+  let opaque = true;
+  for (let from = 0, to = 0; from < pixels.length; from += 4, to += 3) {
+    const alpha = pixels[from + 3]!;
+    rgb[to] = pixels[from + red]!;
+    rgb[to + 1] = pixels[from + green]!;
+    rgb[to + 2] = pixels[from + blue]!;
+    if (alpha === 255) continue;
+    opaque = false;
+    for (let i = to; i < to + 3; i++) rgb[i] = Math.round((rgb[i]! * alpha) / 255) + 255 - alpha;
+  }
+  return opaque;
 }

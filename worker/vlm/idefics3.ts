@@ -59,16 +59,15 @@ function picturesOf(turns: readonly Turn[]): PicturePart[] {
 }
 
 /**
- * The tiles that a request's `detail` asks for. `low` is one view and `high` is tiles and the whole, as the reference
- * always does. `auto` takes one view while that shrinks the picture to no less than half: tiles cost five to seventeen
- * times the work and the context, and on a picture of few pixels they show nothing more.
+ * The tiles that a request's `detail` asks for: `low` is one view, `high` is tiles and the whole.
  *
- * Models that were trained without tiles get one view whatever the detail.
+ * `auto` does what the model's own processor does by default, but for pictures that one view shrinks to no less than
+ * half: tiles cost five to seventeen times the work and the context, and of few pixels they show nothing more.
  */
 function gridFor(image: Rgb, detail: Detail, settings: ViewSettings): Grid {
   const large = Math.max(image.width, image.height) > 2 * settings.size;
-  const tiles = detail === 'high' || (detail === 'auto' && large);
-  return tiles && settings.splitting ? gridOf(image, settings) : { rows: 0, columns: 0 };
+  const tiles = detail === 'high' || (detail === 'auto' && settings.splitting && large);
+  return tiles ? gridOf(image, settings) : { rows: 0, columns: 0 };
 }
 
 /**

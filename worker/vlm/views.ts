@@ -9,7 +9,7 @@ export interface ViewSettings {
   size: number;
   /** The picture is first scaled (small ones up) so that its longer edge has this many pixels. */
   longestEdge: number;
-  /** False for models that were trained on whole pictures only. */
+  /** Whether pictures are cut into tiles when the request does not say. */
   splitting: boolean;
   /** Per channel: values are `(level / 255 - mean) / std`. */
   mean: readonly number[];

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { crc32, deflateSync } from 'node:zlib';
+import { crc32, deflateSync, gunzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cutViews, gridOf, type ViewSettings } from '../../../worker/vlm/views.ts';
 import { openPage, type TestPage } from '../harness/harness.ts';
 import type { Order, Outcome } from './worker.ts';
 
@@ -19,7 +20,7 @@ interface Golden {
 const fixtures = new URL('../../fixtures/vlm/', import.meta.url);
 const goldens: Golden[] = JSON.parse(readFileSync(new URL('pictures.json', fixtures), 'utf8'));
 const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`pictures/${file}`, fixtures));
-const MAX_PIXELS = 1_000_000;
+const MAX_PIXELS = 4_000_000;
 
 let page: TestPage;
 
@@ -41,15 +42,15 @@ beforeAll(async () => {
 afterAll(() => page[Symbol.asyncDispose]());
 
 /** Decodes in the worker; bytes travel as base64. */
-async function decode(bytes: Uint8Array): Promise<Outcome> {
-  const outcome = await page.evaluate(
-    async (base64: string, maxPixels: number) => {
+async function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
+  return page.evaluate(
+    async (base64: string, maxPixels: number, frames: boolean) => {
       const worker = new Worker('/decode.js', { type: 'module' });
       const reply = new Promise<Outcome>((resolve, reject) => {
         worker.onmessage = ({ data }: MessageEvent<Outcome>) => resolve(data);
         worker.onerror = ({ message }) => reject(new Error(message));
       });
-      const order: Order = { bytes: Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)), maxPixels };
+      const order: Order = { bytes: Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)), maxPixels, frames };
       worker.postMessage(order);
       const result = await reply;
       worker.terminate();
@@ -57,8 +58,8 @@ async function decode(bytes: Uint8Array): Promise<Outcome> {
     },
     Buffer.from(bytes).toString('base64'),
     MAX_PIXELS,
+    frames,
   );
-  return outcome;
 }
 
 /** A grey PNG in which every level follows from its place. */
@@ -97,6 +98,14 @@ describe('pictures decode to what Pillow sees', () => {
     expect(differences.reduce((sum, difference) => sum + difference) / differences.length).toBeLessThanOrEqual(mean);
   });
 
+  it.for(goldens.filter(({ file }) => /alpha.*(png|webp)/.test(file)))(
+    '$file, to one level, where there is no VideoFrame',
+    async ({ file, rgb }) => {
+      const differences = differencesOf(await decode(bytesOf(file), false), Buffer.from(rgb, 'base64'));
+      expect(Math.max(...differences)).toBeLessThanOrEqual(1);
+    },
+  );
+
   it('a picture of many bands, and one as wide as a canvas', async () => {
     const level = (x: number, y: number): number => (x * 31 + y * 7) % 251;
     for (const [width, height] of [
@@ -109,6 +118,31 @@ describe('pictures decode to what Pillow sees', () => {
       const differences = differencesOf(await decode(png(width, height, level)), wanted);
       expect(Math.max(0, ...new Set(differences))).toBe(0);
     }
+  });
+});
+
+describe('golden pictures of glimpse, decoded here, become the views of the Python processor', () => {
+  interface Views {
+    picture: string;
+    split: boolean;
+    file: string;
+    shape: [frames: number, height: number, width: number, channels: number];
+  }
+  const folder = new URL('../../fixtures/glimpse/', import.meta.url);
+  const { pixels }: { pixels: Views[] } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
+  const settings: ViewSettings = { size: 96, longestEdge: 192, splitting: false, mean: [], std: [] };
+
+  it.for(pixels)('$picture (tiles: $split)', async ({ picture, split, file, shape: [frames] }) => {
+    const seen = await decode(readFileSync(new URL(picture, folder)));
+    if (!('rgb' in seen)) throw new Error(seen.message);
+    const image = { ...seen, data: Uint8Array.from(Buffer.from(seen.rgb, 'base64')) };
+    const grid = split ? gridOf(image, settings) : { rows: 0, columns: 0 };
+    const views = cutViews(image, grid, settings);
+    expect(views.height).toBe(frames * settings.size);
+    const wanted = gunzipSync(readFileSync(new URL(file, folder)));
+    expect(wanted.length).toBe(views.data.length);
+    const differences = views.data.map((level, i) => Math.abs(level - wanted[i]!));
+    expect(Math.max(...new Set(differences))).toBeLessThanOrEqual(1);
   });
 });
 
@@ -136,7 +170,7 @@ describe('what cannot be read is refused, with the part and the cause', () => {
     ['half a WebP', half('lossy.webp'), 'it is cut short'],
     ['half a GIF', half('still.gif'), 'it is cut short'],
     ['half an AVIF', half('420.avif'), 'it is cut short'],
-    ['100 megapixels', huge, 'it is 10000 x 10000 pixels, and at most 1000000 are allowed'],
+    ['100 megapixels', huge, 'it is 10000 x 10000 pixels, and at most 4000000 are allowed'],
     ['a strip longer than a canvas', png(20_000, 2, () => 0), 'an edge may have at most 16384'],
     ['a broken PNG', broken('rgb.png', 100), 'the browser cannot decode this image/png'],
     ['a broken WebP', broken('lossless.webp', 30), 'the browser cannot decode this image/webp'],

@@ -6,6 +6,8 @@ import { decodePicture } from '../../../worker/vlm/decode.ts';
 export interface Order {
   bytes: Uint8Array<ArrayBuffer>;
   maxPixels: number;
+  /** False: as in a browser without WebCodecs. */
+  frames: boolean;
 }
 
 /** `rgb` is base64. */
@@ -13,7 +15,8 @@ export type Outcome =
   | { width: number; height: number; rgb: string }
   | { code: string; message: string; param: string | undefined };
 
-async function decode({ bytes, maxPixels }: Order): Promise<Outcome> {
+async function decode({ bytes, maxPixels, frames }: Order): Promise<Outcome> {
+  if (!frames) Reflect.deleteProperty(globalThis, 'VideoFrame');
   const part = { type: 'picture', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
   try {
     const { width, height, data } = await decodePicture(part, maxPixels);

@@ -114,12 +114,13 @@ describe('views', () => {
     expect(pictures[0]?.pixelMask()).toEqual(new Uint8Array(frames * 32 * 32).fill(1));
   });
 
-  it('are one where the model was trained on whole pictures, whatever the detail', async () => {
+  it("are tiles only when asked for, where that is the model's default", async () => {
     const name = 'preprocessor_config.json';
     const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
     const whole = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: false }));
     const family = openFamily(new Map(files).set(name, whole), decoding(pattern(300, 300)));
-    expect((await family.read(chat('high'), 1e6, never)).pictures).toMatchObject([{ frames: 1 }]);
+    const { pictures } = await family.read(chat('auto', 'high'), 1e6, never);
+    expect(pictures).toMatchObject([{ frames: 1 }, { frames: 17 }]);
   });
 });
 

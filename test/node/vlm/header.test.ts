@@ -46,13 +46,21 @@ describe('what a picture file says of itself', () => {
 describe('files that are cut short', () => {
   /** Bytes after the first frame's last: a PNG's final checksum; what an animation does not need. */
   const spare = (file: string): number => (file.endsWith('.png') ? 4 : file.endsWith('.gif') ? 1 : 0);
+  const refusal = (bytes: Uint8Array): string | undefined => {
+    try {
+      readHeader(bytes);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : undefined;
+    }
+  };
   const stills = goldens.filter(({ file }) => !/animated.gif/.test(file));
 
   it.for(stills)('$file is refused at every length', ({ file }) => {
     const bytes = bytesOf(file);
-    for (let length = bytes.length - spare(file) - 1; length >= 64; length--) {
-      expect(() => readHeader(bytes.subarray(0, length)), `${length} of ${bytes.length}`).toThrow('it is cut short');
-    }
+    const complete = bytes.length - spare(file);
+    const cut = Array.from({ length: complete - 64 }, (_, i) => bytes.subarray(0, complete - 1 - i));
+    expect(cut.filter((part) => refusal(part) !== 'it is cut short').map((part) => part.length)).toEqual([]);
   });
 
   it('an animation is whole when its first frame is', () => {
@@ -87,7 +95,7 @@ describe('files that are not pictures, or lie', () => {
     ['lossy WebP', patched('lossy.webp', 26, 0x10, 0x27, 0x10, 0x27)],
     ['lossless WebP', patched('lossless.webp', 21, 0x0f, 0xe7, 0xc3, 0x09)],
     ['extended WebP', patched('animated.webp', 24, 0x0f, 0x27, 0, 0x0f, 0x27, 0)],
-    ['AVIF', patched('lossy.avif', indexOf(bytesOf('lossy.avif'), 'ispe') + 8, 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10)],
+    ['AVIF', patched('420.avif', indexOf(bytesOf('420.avif'), 'ispe') + 8, 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10)],
   ] as const)('a %s of 100 megapixels says so', ([, bytes]) => {
     expect(readHeader(bytes)).toMatchObject({ width: 10_000, height: 10_000 });
   });
