@@ -27,12 +27,12 @@ export class Turn {
   add(text: string): void {
     this.#answer.classList.remove('pending');
     this.#text += text;
-    this.#answer.textContent = this.#text;
+    this.#answer.textContent = this.#text.trimStart();
     this.#scroll();
   }
 
   finish(receipt: Receipt, device: string): void {
-    this.#settle(`Answer: ${this.#text}`);
+    this.#settle(`Answer: ${this.#text.trim()}`);
     const { origin, model, firstTokenMs, tokensPerSecond, cut } = receipt;
     const facts = [
       origin === 'local' ? `${model}, here on ${device}` : `${model}, by a remote server`,

@@ -2,7 +2,7 @@ import type { Device, ModelFacts, Nearsight, StatusValue, Verdict } from 'nearsi
 import { announce, elements } from './elements.ts';
 import { failureOf } from './failure.ts';
 
-const DEVICE_NAMES = { webgpu: 'WebGPU', wasm: 'the processor (wasm)' } satisfies Record<Device, string>;
+const DEVICE_NAMES = { webgpu: 'WebGPU', wasm: 'the processor' } satisfies Record<Device, string>;
 
 /** A device in a visitor's words. */
 export function deviceName(device: Device | undefined): string {
@@ -32,8 +32,10 @@ export function showStatus(nearsight: Nearsight, model: string): void {
     else elements.statusProgress.removeAttribute('value');
     elements.load.hidden = line.action === undefined;
     elements.load.textContent = line.action ?? '';
-    if (status.state !== announced && status.state !== 'idle') announce(line.text);
-    announced = status.state;
+    // Loading goes back and forth between files and sessions; it is announced once.
+    const stage = status.state === 'preparing' ? 'downloading' : status.state;
+    if (stage !== announced && stage !== 'idle') announce(line.text);
+    announced = stage;
   };
 
   // A failed load is told by the status itself.
