@@ -33,12 +33,13 @@ export interface OpenOptions {
 /** A model that is ready to answer. One call at a time; the caller queues. */
 export interface Model {
   readonly facts: ModelFacts;
-  /** Resolves if the GPU device is lost: the model is dead then, and this worker's onnxruntime with it. */
+  /** Resolves if the GPU device is lost. */
   readonly lost: Promise<NearsightError>;
   /**
    * Answers a job, sending parts as {@link Part} says.
    *
-   * @throws NearsightError, or the signal's reason as soon as it aborts, within one step
+   * @throws NearsightError, or the signal's reason as soon as it aborts, within one step. After `gpu_error` and
+   *   `device_lost` the model is of no more use, and neither is this worker's onnxruntime.
    */
   answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void>;
   /** Drops what is kept of earlier requests. Not while one is being answered. */
@@ -177,21 +178,21 @@ class OpenedModel implements Model {
   }
 
   /**
-   * Does work that ends when the GPU reports an error or is lost. After a loss, pending runs may never settle, so the
-   * work is left behind then; after an error it goes on to its next look at the signal, and the model stays usable.
+   * Does work that ends at once when the GPU reports an error or is lost: runs that are pending then may never settle,
+   * so they are left behind, and the model must not be used again.
    */
   async #guarded(signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const fault = this.#gpu?.watch();
+    const fault = this.#gpu?.fault;
     if (!fault) return work(signal);
-    const guard = AbortSignal.any([signal, fault]);
     let leave = (): void => {};
-    const gone = new Promise<void>((resolve) => {
-      leave = () => this.#gpu?.gone && resolve();
+    const faulty = new Promise<void>((resolve) => {
+      leave = resolve;
     });
     fault.addEventListener('abort', leave);
     try {
-      await Promise.race([work(guard), gone]);
-      guard.throwIfAborted();
+      fault.throwIfAborted();
+      await Promise.race([work(AbortSignal.any([signal, fault])), faulty]);
+      fault.throwIfAborted();
     } catch (error) {
       // An error on the GPU often shows first as something else: a failed run, or logits that are no numbers.
       throw fault.aborted ? fault.reason : error;

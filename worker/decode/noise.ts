@@ -17,6 +17,9 @@ export function drawKey(seed: number, choice: number, step: number): number {
   return mix(mix(mix(folded) + choice) + step);
 }
 
+/** No noise is larger: -ln(-ln u) at the last midpoint below 1 is 16.64. */
+export const MOST_NOISE = 16.7;
+
 /** A fresh seed, for requests that name none. */
 export function freshSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;

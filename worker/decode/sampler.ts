@@ -1,6 +1,6 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Sampling } from '../../src/wire/job.ts';
-import { drawKey, gumbel } from './noise.ts';
+import { drawKey, gumbel, MOST_NOISE } from './noise.ts';
 
 /** A token and the natural logarithm of its probability under the model alone. */
 export interface Scored {
@@ -91,9 +91,11 @@ export class Sampler {
     const inverse = Math.fround(1 / temperature);
     for (let id = 0; id < logits.length; id++) logits[id] = at(logits, id) * inverse;
     const key = drawKey(seed, this.#choice, this.#step);
-    let best = -Infinity;
     let drawn = largest;
+    let best = Math.fround(at(logits, largest) + gumbel(key, largest));
     for (const id of this.#kept(logits)) {
+      // Noise is dear over a whole vocabulary, and most tokens could not win with the largest there is.
+      if (at(logits, id) + MOST_NOISE < best) continue;
       const noisy = Math.fround(at(logits, id) + gumbel(key, id));
       if (noisy > best || (noisy === best && id < drawn)) {
         best = noisy;

@@ -16,9 +16,12 @@ export function framesPerRun(size: number, limits: GPUSupportedLimits | undefine
   return Math.max(1, Math.min(MOST_FRAMES, Math.floor(limits.maxStorageBufferBindingSize / bytes)));
 }
 
+/** From this many rows on, attention and matrices have kernels of their own. */
+const PROMPT_ROWS = 32;
+
 /** Compiles the decoder's shaders, those for a prompt and those for a single token, by using them once. */
 export async function warmUp(decoder: Decoder, signal: AbortSignal): Promise<void> {
-  const ids = new Int32Array(64);
+  const ids = new Int32Array(PROMPT_ROWS);
   decoder.reset(ids.length + 1);
   await decoder.prefill(ids, -1, [], signal);
   await decoder.step(0);

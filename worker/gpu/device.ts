@@ -44,27 +44,24 @@ export class Gpu {
   readonly software: boolean;
   /** Resolves when the device is gone: what was asked of it since may never settle. */
   readonly lost: Promise<NearsightError>;
-  /** True once the device is lost. */
-  gone = false;
-  #fault = new AbortController();
+  /** Aborts at the first error that the GPU reports, or at the loss, with a NearsightError as its reason. */
+  readonly fault: AbortSignal;
 
   private constructor(device: GPUDevice, adapter: GPUAdapter) {
     this.device = device;
     this.hardware = describe(adapter.info);
     this.software = isSoftware(adapter);
+    const fault = new AbortController();
+    this.fault = fault.signal;
     this.lost = device.lost.then(({ reason, message }) => {
-      const error = new NearsightError(
-        'device_lost',
-        `The GPU device was lost (${reason}): ${message || 'no reason given'}`,
-      );
-      this.gone = true;
-      this.#fault.abort(error);
+      const words = `The GPU device was lost (${reason}): ${message || 'no reason given'}`;
+      const error = new NearsightError('device_lost', words);
+      fault.abort(error);
       return error;
     });
     device.addEventListener('uncapturederror', ({ error }) => {
-      this.#fault.abort(
-        new NearsightError('gpu_error', `The GPU reported an error, so the answer cannot be trusted: ${error.message}`),
-      );
+      const words = `The GPU reported an error, so the answer cannot be trusted: ${error.message}`;
+      fault.abort(new NearsightError('gpu_error', words));
     });
   }
 
@@ -75,12 +72,6 @@ export class Gpu {
       requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
     });
     return new Gpu(device, adapter);
-  }
-
-  /** A signal that aborts at the first GPU error from now on, or at the loss, with that error as its reason. */
-  watch(): AbortSignal {
-    if (this.#fault.signal.aborted && !this.gone) this.#fault = new AbortController();
-    return this.#fault.signal;
   }
 
   close(): void {

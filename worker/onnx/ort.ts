@@ -72,7 +72,7 @@ export function wasmThreads(): number {
 async function configure({ script, glue, wasm }: Build, folder: string | undefined): Promise<Ort> {
   const locate = ([name, url]: [string, string]): string => new URL(folder ? folder + name : url, import.meta.url).href;
   // Out of the bundlers' sight: most of them cannot split a worker into chunks, and all can copy files.
-  const ort = (await import(/* @vite-ignore */ /* webpackIgnore: true */ locate(script))) as Ort;
+  const ort: Ort = await import(/* @vite-ignore */ /* webpackIgnore: true */ locate(script));
   ort.env.logLevel = 'error';
   ort.env.wasm.numThreads = wasmThreads();
   ort.env.wasm.wasmPaths = { mjs: locate(glue), wasm: locate(wasm) };

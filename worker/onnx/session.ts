@@ -53,10 +53,12 @@ export class Session {
   static async open(ort: Ort, graph: Uint8Array, device?: GPUDevice): Promise<Session> {
     const options: InferenceSession.SessionOptions = device
       ? {
+          // Errors only: that lengths are computed on the CPU is known, and no concern of the page's console.
+          logSeverityLevel: 3,
           executionProviders: [{ name: 'webgpu', device, validationMode: 'disabled' }],
           preferredOutputLocation: 'gpu-buffer',
         }
-      : { executionProviders: ['wasm'] };
+      : { logSeverityLevel: 3, executionProviders: ['wasm'] };
     return new Session(await inTurn(() => ort.InferenceSession.create(graph, options)));
   }
 

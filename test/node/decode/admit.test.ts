@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { admit } from '../../../worker/decode/admit.ts';
+import type { Picture, Prompt } from '../../../worker/vlm/family.ts';
+
+function prompt(ids: number, ...pictures: number[]): Prompt {
+  const picture = (tokens: number): Picture => ({
+    key: '',
+    frames: 1,
+    tokens,
+    size: 1,
+    pixelValues: async () => new Float32Array(3),
+    pixelMask: () => new Uint8Array(1),
+  });
+  return { ids: new Int32Array(ids), pictures: pictures.map(picture) };
+}
+
+test('an answer may fill the context to its last token', () => {
+  expect(admit(prompt(90), 10, 100)).toBe(10);
+  expect(admit(prompt(90), undefined, 100)).toBe(10);
+  expect(admit(prompt(99), undefined, 100)).toBe(1);
+});
+
+test('one token more is refused, with the counts and a remedy', () => {
+  expect(() => admit(prompt(90), 11, 100)).toThrow(
+    "This model's context is 100 tokens. The request needs 101: 90 in the messages, 11 for the answer. " +
+      'Send fewer messages or a smaller max_tokens.',
+  );
+  expect(() => admit(prompt(90), 11, 100)).toThrow(expect.objectContaining({ param: 'max_tokens' }));
+  expect(() => admit(prompt(100), undefined, 100)).toThrow(
+    expect.objectContaining({ code: 'context_length_exceeded', param: 'messages' }),
+  );
+});
+
+test('pictures that take most of it are named', () => {
+  expect(() => admit(prompt(1200, 1088, 64), 10, 1024)).toThrow(
+    "1200 in the messages, 1152 of them in 2 pictures, 10 for the answer. Send fewer pictures or detail 'low'.",
+  );
+});

@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Device } from '../../../src/wire/spec.ts';
+import { argmax } from '../../../worker/decode/sampler.ts';
+import type { Picture } from '../../../worker/vlm/family.ts';
+import { openGraphs, type Graphs, useDawn } from './rig.ts';
+
+interface Golden {
+  cases: { name: string; input_ids: number[]; answer: { ids: number[] }; first_logits: { q4: [number, number][] } }[];
+  pixels: { case: string; file: string; shape: [frames: number, height: number, width: number, 3] }[];
+}
+
+const folder = new URL('../../fixtures/glimpse/', import.meta.url);
+const golden: Golden = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
+const IMAGE = 1278;
+/** The golden values are rounded to four places; kernels differ by less than that again. */
+const TOLERANCE = 2e-4;
+
+/** Cases whose pixels are there after preprocessing (the rest are asked in browsers), and those without any. */
+const cases = golden.cases.flatMap((each) => {
+  const pixels = golden.pixels.find((entry) => entry.case === each.name);
+  const tokens = each.input_ids.filter((id) => id === IMAGE).length;
+  return pixels || tokens === 0 ? [{ ...each, pictures: pixels ? [picture(pixels, tokens)] : [] }] : [];
+});
+
+/** What the family gives, from levels written by the Python reference: level / 255, less 0.5, over 0.5. */
+function picture({ file, shape: [frames, height, size] }: Golden['pixels'][number], tokens: number): Picture {
+  const levels = gunzipSync(readFileSync(new URL(file, folder)));
+  const values = new Float32Array(levels.length);
+  const plane = height * size;
+  for (let at = 0; at < levels.length; at++) {
+    const [frame, pixel, channel] = [Math.floor(at / (plane * 3)), Math.floor(at / 3) % plane, at % 3];
+    values[(frame * 3 + channel) * plane + pixel] = ((levels[at] ?? 0) / 255 - 0.5) / 0.5;
+  }
+  return {
+    key: file,
+    frames,
+    tokens,
+    size,
+    pixelValues: async () => values,
+    pixelMask: () => new Uint8Array(frames * plane).fill(1),
+  };
+}
+
+describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', (device) => {
+  let graphs: Graphs;
+
+  beforeAll(async () => {
+    if (device === 'webgpu') useDawn();
+    const read = (name: string): Uint8Array =>
+      readFileSync(new URL(`../../../models/glimpse/onnx/${name}_q4.onnx`, import.meta.url));
+    graphs = await openGraphs(device, read);
+  }, 60_000);
+
+  afterAll(() => graphs.close());
+
+  test.each(cases)('$name: the ten largest logits and the greedy answer of the Python reference', async (each) => {
+    const { decoder, vision } = graphs;
+    const { signal } = new AbortController();
+    const ids = Int32Array.from(each.input_ids);
+    decoder.reset(ids.length + each.answer.ids.length);
+    let logits = await decoder.prefill(ids, IMAGE, await vision.encode(each.pictures, signal), signal);
+    for (const [id, value] of each.first_logits.q4)
+      expect(Math.abs((logits[id] ?? NaN) - value)).toBeLessThan(TOLERANCE);
+    const answer = [argmax(logits)];
+    while (answer.length < each.answer.ids.length) {
+      logits = await decoder.step(answer.at(-1) ?? 0);
+      answer.push(argmax(logits));
+    }
+    expect(answer).toEqual(each.answer.ids);
+  });
+});

@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { create, globals } from 'webgpu';
+import type { Device, ModelFile, ModelSpec } from '../../../src/wire/spec.ts';
+import { CpuMemory } from '../../../worker/decode/cpu.ts';
+import { Decoder } from '../../../worker/decode/decoder.ts';
+import { Vision } from '../../../worker/decode/vision.ts';
+import { framesPerRun } from '../../../worker/decode/warm.ts';
+import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
+import { GpuMemory } from '../../../worker/gpu/memory.ts';
+import { loadOrt } from '../../../worker/onnx/ort.ts';
+import { Session } from '../../../worker/onnx/session.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** What a worker has beside it, and Node has not: where onnxruntime-web's files are. */
+export const assets = { ort: pathToFileURL(join(root, 'node_modules/onnxruntime-web/dist/')).href };
+
+/** Puts WebGPU into this process: Dawn, on the adapter that the machine has, or on lavapipe. */
+export function useDawn(): void {
+  Object.assign(globalThis, globals);
+  // Dawn's bindings refuse views on shared memory, which is what the wasm heap is; browsers take them.
+  const { writeBuffer } = GPUQueue.prototype;
+  GPUQueue.prototype.writeBuffer = function write(...range: Parameters<GPUQueue['writeBuffer']>) {
+    const [buffer, offset, data, start = 0, size] = range;
+    if (!ArrayBuffer.isView(data) || !(data.buffer instanceof SharedArrayBuffer)) return writeBuffer.apply(this, range);
+    const unit = 'BYTES_PER_ELEMENT' in data ? Number(data.BYTES_PER_ELEMENT) : 1;
+    const from = start * unit;
+    const bytes = new Uint8Array(
+      data.buffer,
+      data.byteOffset + from,
+      size === undefined ? data.byteLength - from : size * unit,
+    );
+    return writeBuffer.call(this, buffer, offset, bytes.slice());
+  };
+  const gpu = create([]);
+  Object.defineProperty(globalThis, 'navigator', { value: { gpu, hardwareConcurrency: 1 }, configurable: true });
+}
+
+/** The engine without prompts and answers, to be asked for logits. */
+export interface Graphs {
+  vision: Vision;
+  decoder: Decoder;
+  close(): Promise<void>;
+}
+
+/** Opens a model's three graphs, on Dawn or on wasm. */
+export async function openGraphs(device: Device, read: (name: string) => Uint8Array): Promise<Graphs> {
+  const ort = await loadOrt(device, assets.ort);
+  const adapter = device === 'webgpu' ? await findAdapter() : null;
+  if (device === 'webgpu' && !adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
+  const gpu = adapter ? await Gpu.open(adapter) : undefined;
+  const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
+  const vision = await Session.open(ort, read('vision_encoder'), gpu?.device);
+  const embed = await Session.open(ort, read('embed_tokens'), gpu?.device);
+  const decoder = await Session.open(ort, read('decoder_model_merged'), gpu?.device);
+  const pictures = new Vision(ort, vision, (size) => framesPerRun(size, gpu?.device.limits));
+  return {
+    vision: pictures,
+    decoder: new Decoder(ort, embed, decoder, memory),
+    async close() {
+      pictures.forget();
+      memory.close();
+      for (const session of [vision, embed, decoder]) await session.close();
+      gpu?.close();
+    },
+  };
+}
+
+const shared = process.env['NEARSIGHT_SHARED'] ?? join(root, '../shared');
+const source = join(shared, 'models/SmolVLM-256M-Instruct');
+const folder = join(homedir(), '.cache/nearsight/standin');
+
+/** Whether the full-size stand-in for SmolVLM-256M, real but for its random weights, can be made here. */
+export const standinAvailable = existsSync(source);
+
+/** A spec of the stand-in with these weights, filled at the first use. */
+export function standinSpec(dtype: 'q4' | 'q4f16'): ModelSpec {
+  const graphs = ['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map((name) => `${name}_${dtype}`);
+  if (!graphs.every((name) => existsSync(join(folder, 'onnx', `${name}.onnx`)))) {
+    execFileSync(process.execPath, [join(source, 'fill.mjs'), folder, '--only', graphs.join(',')]);
+  }
+  const [vision, embed, decoder] = graphs.map((name) => unhashed(`onnx/${name}.onnx`));
+  if (!vision || !embed || !decoder) throw new Error('three graphs');
+  return {
+    id: 'standin',
+    family: 'idefics3',
+    contextLength: 2048,
+    bearableOnWasm: true,
+    files: CONFIGS.map(unhashed),
+    variants: [{ dtype, devices: ['webgpu', 'wasm'], f16: dtype === 'q4f16', vision, embed, decoder }],
+  };
+}
+
+/** Reads a file of the stand-in. */
+export function readStandin({ path }: ModelFile): Promise<Uint8Array> {
+  return readFile(join(folder, path));
+}
+
+const CONFIGS = [
+  'config.json',
+  'generation_config.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+  'chat_template.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+];
+
+/** Checking downloads is the store's work and has its own tests. */
+function unhashed(path: string): ModelFile {
+  return { path, bytes: 0, sha256: '' };
+}
