@@ -141,18 +141,6 @@ describe('keys of pictures', () => {
 });
 
 describe('reading', () => {
-  it('decodes again what was too much to keep', async () => {
-    const half = { width: 8192, height: 4096, data: new Uint8Array(8192 * 4096 * 3) };
-    let decoded = 0;
-    const family = openFamily(files, async () => (decoded++, half));
-    const { pictures } = await family.read(chat('low', 'low', 'low'), 1e9, never);
-    expect(decoded).toBe(3);
-    await pictures[0]?.pixelValues();
-    expect(decoded).toBe(3);
-    await pictures[2]?.pixelValues();
-    expect(decoded).toBe(4);
-  });
-
   it('stops between pictures when it is aborted', async () => {
     const controller = new AbortController();
     let decoded = 0;
