@@ -51,13 +51,3 @@ test('a module worker computes on WebGPU', async () => {
   expect(features.includes('shader-f16')).toBe(browserName === 'firefox');
   expect(page.foreign).toEqual([]);
 });
-
-test('an error in the page arrives with its message and the page log', async () => {
-  await using page = await openPage();
-  await expect(
-    page.evaluate(() => {
-      console.warn('a hint');
-      throw new TypeError('thrown in the page');
-    }),
-  ).rejects.toThrow(/thrown in the page[^]*a hint/);
-});

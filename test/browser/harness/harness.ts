@@ -103,7 +103,7 @@ export async function openPage({
   const page = new TestPage(await browser.newPage(), server);
   try {
     await page.page.goto(`${server.origin}/`);
-    await page.page.waitForFunction(() => 'nearsight' in globalThis, { timeout: 20_000 });
+    await page.page.waitForFunction(() => 'nearsight' in globalThis, { timeout: 60_000 });
     return page;
   } catch (error) {
     await page[Symbol.asyncDispose]();

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { build } from 'vite';
 import type { TestProject } from 'vitest/node';
@@ -18,7 +19,8 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const browserName = project.name === 'firefox' ? 'firefox' : 'chromium';
   if (!existsSync('dist/index.js')) throw new Error('These tests drive the built package: run `npm run build` first.');
-  const pageFolder = resolve('.cache/test-page', browserName);
+  // Two runs at once must not build into the same folder.
+  const pageFolder = resolve(`.cache/test-page/${browserName}-${process.pid}`);
   await build({ configFile: 'test/browser/page/vite.config.ts', build: { outDir: pageFolder } });
   const browser = await launchBrowser(browserName);
   project.provide('browserName', browserName);
@@ -29,5 +31,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await browser.disconnect();
   return async () => {
     child?.kill();
+    await rm(pageFolder, { recursive: true });
   };
 }
