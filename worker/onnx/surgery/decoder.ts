@@ -1,0 +1,31 @@
+import { decode } from '../graph.ts';
+import { hasControlFlow } from '../graph-edit.ts';
+import type { Evaluate } from './evaluate.ts';
+import { keepLastRow } from './last-row.ts';
+import { feedLengths } from './lengths.ts';
+import { close, type Operated, type Outcome, refused } from './operation.ts';
+import { foldRotary, trimTables } from './rotary.ts';
+
+export interface DecoderOptions {
+  /** Most positions that a sequence will have. */
+  positions: number;
+  evaluate: Evaluate;
+}
+
+/**
+ * Fits a decoder to how it is run here: one sequence, no padding, one token at a time.
+ *
+ * Handles what the two generations of exporters write (early 2025: rotations of their own, lengths summed from the
+ * mask, logits of all rows; late 2025: rotation inside attention, a bias, `num_logits_to_keep`), by what nodes do, not
+ * by what they are called. Each rewrite is made where it is exact and refused, with the reason, where that cannot be
+ * told; a graph of another kind comes back as it was.
+ *
+ * @throws NearsightError `load_failed` if the bytes are not an ONNX model
+ */
+export async function operateDecoder(model: Uint8Array, { positions, evaluate }: DecoderOptions): Promise<Operated> {
+  const graph = decode(model);
+  if (hasControlFlow(graph)) return close(graph, [refused('lengths', 'the graph has branches or loops')]);
+  const outcomes: Outcome[] = [await feedLengths(graph, evaluate)];
+  outcomes.push(foldRotary(graph), keepLastRow(graph), trimTables(graph, positions));
+  return close(graph, outcomes);
+}

@@ -1,0 +1,35 @@
+import type { InferenceSession, Ort, Tensor } from '../ort.ts';
+
+/** A tensor in memory. */
+export type Sample = Pick<Tensor, 'type' | 'dims' | 'data'>;
+
+/** Runs a small model on the CPU. */
+export type Evaluate = (
+  model: Uint8Array,
+  feeds: ReadonlyMap<string, Sample>,
+) => Promise<Readonly<Record<string, Sample>>>;
+
+/**
+ * Evaluates with onnxruntime itself: so there is nothing to keep in step with it, and no operator that it knows and we
+ * do not. Not while another session is being opened or runs.
+ *
+ * @param provider the CPU's: `wasm` in browsers
+ */
+export function evaluateOn(ort: Pick<Ort, 'InferenceSession' | 'Tensor'>, provider: 'wasm' | 'cpu'): Evaluate {
+  return async (model, feeds) => {
+    // Each model runs a few times at most. To optimise it would cost more than to run it.
+    const options: InferenceSession.SessionOptions = {
+      executionProviders: [provider],
+      graphOptimizationLevel: 'disabled',
+    };
+    const session = await ort.InferenceSession.create(model, options);
+    try {
+      const inputs = [...feeds].map(
+        ([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)] as const,
+      );
+      return await session.run(Object.fromEntries(inputs));
+    } finally {
+      await session.release();
+    }
+  };
+}

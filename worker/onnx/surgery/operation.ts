@@ -1,0 +1,53 @@
+import { encode, type Graph, WEIGHTS } from '../graph.ts';
+
+/** What surgery may do to a graph. */
+export type Rewrite =
+  /** The decoder takes its lengths as inputs; `attention_mask` and what was computed from it are gone. */
+  | 'lengths'
+  /** The decoder gives logits of the last row only. */
+  | 'last-row'
+  /** Attention rotates queries and keys itself; `position_ids` is gone. */
+  | 'rotary'
+  /** Rotary tables end where the context ends. */
+  | 'rotary-tables'
+  /** The vision encoder takes all views as whole pictures; `pixel_attention_mask` is gone. */
+  | 'whole-views'
+  /** Attention that was written out is one operator. */
+  | 'attention'
+  /** The same for the tanh approximation of GELU. */
+  | 'gelu';
+
+/** How one rewrite went: done, or why not. */
+export interface Outcome {
+  rewrite: Rewrite;
+  /** Why the graph was left as it is in this respect; absent if the rewrite was made. */
+  reason?: string;
+}
+
+/** A graph after surgery, for `InferenceSession.create(graph, { externalData })`. */
+export interface Operated {
+  graph: Uint8Array;
+  /** The weights: the file that surgery was given, by reference. Empty if `graph` is that file itself. */
+  externalData: readonly { path: string; data: Uint8Array }[];
+  /** One for each rewrite that was tried. If all have a reason, the graph is the one it was. */
+  outcomes: readonly Outcome[];
+  /** Names of the inputs that it takes now. */
+  inputs: readonly string[];
+}
+
+export const done = (rewrite: Rewrite): Outcome => ({ rewrite });
+
+export const refused = (rewrite: Rewrite, reason: string): Outcome => ({ rewrite, reason });
+
+/** True if this rewrite was made. */
+export function made(outcomes: readonly Outcome[], rewrite: Rewrite): boolean {
+  return outcomes.some((outcome) => outcome.rewrite === rewrite && outcome.reason === undefined);
+}
+
+/** Closes the graph again, if anything was changed. */
+export function close(graph: Graph, outcomes: readonly Outcome[]): Operated {
+  const changed = outcomes.some(({ reason }) => reason === undefined);
+  const inputs = graph.inputs.map(({ name }) => name).filter((name) => !graph.tensors.has(name));
+  if (!changed) return { graph: graph.source, externalData: [], outcomes, inputs };
+  return { graph: encode(graph, true), externalData: [{ path: WEIGHTS, data: graph.source }], outcomes, inputs };
+}
