@@ -18,8 +18,12 @@ const MAX_TILES = 6;
 export function parse(files: FamilyFiles, name: string): Fields {
   const bytes = files.get(name);
   if (!bytes) throw new NearsightError('load_failed', `The model has no ${name}; its spec must list one under files.`);
-  const root: unknown = JSON.parse(new TextDecoder().decode(bytes));
-  return new Fields(root, name);
+  try {
+    const root: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return new Fields(root, name);
+  } catch (cause) {
+    throw new NearsightError('load_failed', `${name} is not JSON.`, { cause });
+  }
 }
 
 /** The decoder's numbers. `stopIds` come from the generation config: the text config's own `eos_token_id` is wrong. */

@@ -39,13 +39,11 @@ export function openTokenizer(file: Fields): TemplateTokenizer {
     },
     {},
   );
+  const escape = (text: string): string => text.replace(/\W/g, '\\$&');
   // Longest first: of two names that start at the same place, the longer one wins.
-  const names = [...special.keys()].sort((a, b) => b.length - a.length).map((name) => name.replace(/\W/g, '\\$&'));
-  const splitter = new RegExp(`(${names.join('|')})`);
-  const firstLetters = new RegExp(
-    `[\\${[...new Set(names.map((name) => name.replace('\\', '').charAt(0)))].join('\\')}]`,
-    'g',
-  );
+  const names = [...special.keys()].sort((a, b) => b.length - a.length);
+  const splitter = new RegExp(`(${names.map(escape).join('|')})`);
+  const firstLetters = new RegExp(`[${names.map((name) => escape(name.charAt(0))).join('')}]`, 'g');
   const specialIds = new Set(special.values());
   const byteOf = byteAlphabet();
 

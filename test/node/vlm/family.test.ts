@@ -67,6 +67,11 @@ describe('opening a model', () => {
     );
   });
 
+  it('names the file that is not JSON', () => {
+    const broken = new Map(files).set('config.json', new TextEncoder().encode('<html>'));
+    expect(() => openFamily(broken)).toThrow('config.json is not JSON.');
+  });
+
   it('names the file that is missing', () => {
     const without = new Map(files);
     without.delete('processor_config.json');
