@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 
 IMAGE, PATCH, SHUFFLE = 96, 16, 2
@@ -58,12 +59,33 @@ class Glimpse(nn.Module):
         if features is not None:
             at_picture = (ids == self.idefics.config.image_token_id).unsqueeze(-1).expand_as(embeds)
             embeds = embeds.masked_scatter(at_picture, features.to(embeds.dtype))
-        rotary = text.rotary_emb(embeds, position_ids=positions)
+        cos, sin = (t.unsqueeze(1) for t in text.rotary_emb(embeds, position_ids=positions))
         bias = torch.zeros(mask.shape, dtype=embeds.dtype).masked_fill_(~mask, torch.finfo(embeds.dtype).min).unsqueeze(1)
         for layer in text.layers:
-            embeds = layer(embeds, attention_mask=bias, position_embeddings=rotary, position_ids=positions)
-            embeds = embeds[0] if isinstance(embeds, tuple) else embeds
-        return text.norm(embeds)
+            embeds = decoder_layer(layer, embeds, cos, sin, bias)
+        return rms_norm(text.norm, embeds)
+
+
+def rms_norm(module, x):
+    return F.rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)
+
+
+def decoder_layer(layer, x, cos, sin, bias):
+    """LlamaDecoderLayer's forward with fewer, larger operations: at this width the small ones cost more than the arithmetic."""
+    attn, mlp, (batch, length, _) = layer.self_attn, layer.mlp, x.shape
+    heads, kv_heads, width = TEXT["num_attention_heads"], TEXT["num_key_value_heads"], TEXT["head_dim"]
+    y = rms_norm(layer.input_layernorm, x)
+    qkv = F.linear(y, torch.cat([attn.q_proj.weight, attn.k_proj.weight, attn.v_proj.weight]))
+    qkv = qkv.view(batch, length, heads + 2 * kv_heads, width).transpose(1, 2)
+    qk, v = qkv[:, : heads + kv_heads], qkv[:, heads + kv_heads :]
+    half = width // 2
+    qk = torch.addcmul(qk * cos, torch.cat([-qk[..., half:], qk[..., :half]], -1), sin)
+    k, v = (t.repeat_interleave(heads // kv_heads, 1) for t in (qk[:, heads:], v))
+    z = F.scaled_dot_product_attention(qk[:, :heads], k, v, attn_mask=bias)
+    x = x + attn.o_proj(z.transpose(1, 2).reshape(batch, length, heads * width))
+    y = rms_norm(layer.post_attention_layernorm, x)
+    gate, up = F.linear(y, torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])).chunk(2, -1)
+    return x + mlp.down_proj(F.silu(gate) * up)
 
 
 def is_quantized(name, tensor):

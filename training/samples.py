@@ -15,6 +15,7 @@ import scenes as s
 from model import IMAGE
 
 IGNORE = -100
+LENGTH = 88  # no further conversation is packed on a picture after so many tokens
 LONGEST = 2 * IMAGE  # preprocessor_config.json: size.longest_edge
 
 
@@ -138,6 +139,8 @@ class Samples:
         sample.groups = [0] * len(sample.ids)
         sample.targets = [IGNORE] * len(sample.ids)
         for number, group in enumerate(groups, 1):
+            if number > 1 and len(sample.ids) > LENGTH:
+                break
             for turn, (_, question, answer) in enumerate(group):
                 lead = "" if turn == 0 else prompt.NEXT
                 ask = lead + ("" if question_first and turn == 0 else question) + prompt.ASK

@@ -80,6 +80,17 @@ def test_fp32_equals_pytorch(model, cache):
         assert np.abs(got - expected).max() < 1e-4, np.abs(got - expected).max()
 
 
+def test_training_forward_equals_reference(model):
+    ids, pixels = (torch.from_numpy(a) for a in example(model, 7))
+    length = ids.shape[1]
+    with torch.no_grad():
+        expected = model.idefics(input_ids=ids, pixel_values=pixels, pixel_attention_mask=torch.ones(1, 2, 96, 96, dtype=torch.bool)).logits
+        features = model.picture_tokens(model.patches(pixels[0])).flatten(0, 1)
+        mask = torch.ones(1, length, length, dtype=torch.bool).tril()
+        got = model.idefics.lm_head(model.hidden(ids, torch.arange(length)[None], mask, features))
+    assert (got - expected).abs().max() < 1e-4
+
+
 def test_cache_equals_prefill(model, cache):
     runner = Runner(cache / "onnx", "")
     ids, pixels = example(model, 9)
