@@ -160,7 +160,7 @@ async function passOn(response: Response, call: RemoteCall, stream: boolean, mod
   const init = { status: response.status, statusText: response.statusText || 'OK', headers };
   if (stream) {
     headers.set('content-type', 'text/event-stream');
-    return new Response(response.body?.pipeThrough(relayEvents(model)) ?? null, init);
+    return new Response(response.body && relayEvents(response.body, model, call.signal), init);
   }
   // SDKs hand out the raw string unless the type says JSON.
   headers.set('content-type', 'application/json');
