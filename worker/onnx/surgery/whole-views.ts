@@ -1,0 +1,183 @@
+import { BOOL, encode, FLOAT, FLOAT16, type Graph, INT32, INT64, makeTensor, makeValue, type Node } from '../graph.ts';
+import { extract, makeNode, prune, weightBytes, Wiring } from '../graph-edit.ts';
+import { noise } from './noise.ts';
+import type { Evaluate, Sample } from './evaluate.ts';
+import { done, type Outcome, refused } from './operation.ts';
+
+const PIXELS = 'pixel_values';
+const MASK = 'pixel_attention_mask';
+
+/** Batches that values are computed for: one view alone, and two numbers of several. */
+const BATCHES: readonly number[] = [1, 2, 3];
+
+/** Indices and masks, not features. */
+const MOST_BYTES = 1 << 16;
+
+/**
+ * Settles, once for all pictures, what a vision encoder computes from `pixel_attention_mask` and from looking for empty
+ * views: which of the views are real, and which position each patch has. With views that are whole pictures, which is
+ * all that our preprocessing makes, the answers are always the same: all of them, and one row of positions.
+ *
+ * Those subgraphs (NonZero, GatherND, sums of int64) have no kernels on the GPU: each run would bring the pixels back
+ * to the CPU. They are recognised by computing them, for batches of one, two and three views of noise: the input of the
+ * patch convolution must be the pixels themselves, and whatever else flows into the encoder from before it must be the
+ * same constant for every view.
+ *
+ * @param size edge of a view in pixels; the encoder takes no other afterwards, and declares that
+ */
+export async function wholeViews(graph: Graph, size: number, evaluate: Evaluate): Promise<Outcome> {
+  const refuse = (reason: string): Outcome => refused('whole-views', reason);
+  if (!graph.inputs.some(({ name, type }) => name === MASK && type === BOOL)) return refuse(`there is no ${MASK}`);
+  const wiring = new Wiring(graph);
+  const [conv, ...others] = graph.nodes.filter(({ type }) => type === 'Conv');
+  if (!conv || others.length > 0) return refuse('there is not exactly one convolution');
+  const entry = uncast(wiring, conv);
+  const views = entry.inputs[0] ?? '';
+  const border = findBorder(graph, wiring, conv);
+  const trials = await compute(graph, [views, ...border], size, evaluate);
+  if (typeof trials === 'string') return refuse(trials);
+  if (!trials.every(({ pixels, values }) => isSame(values[views]?.data, pixels))) {
+    return refuse('views are changed before the first convolution');
+  }
+  const constants = new Map<string, Sample>();
+  for (const name of border) {
+    const constant = settle(trials, name);
+    if (!constant) return refuse(`${name} is not the same for every view`);
+    if (!sameForAll(trials, name) && !isBroadcast(wiring, name)) {
+      return refuse(`${name} is read where one row cannot stand for all`);
+    }
+    constants.set(name, constant);
+  }
+  for (const [name, constant] of constants) setConstant(graph, name, constant);
+  replaceViews(graph, entry, size);
+  prune(graph);
+  return done('whole-views');
+}
+
+/** The convolution, or the cast before it. */
+function uncast(wiring: Wiring, conv: Node): Node {
+  return wiring.producer(conv.inputs[0], 'Cast') ?? conv;
+}
+
+/** Values that flow from before the convolution past it, to what is behind it: indices and masks, before they meet weights. */
+function findBorder(graph: Graph, wiring: Wiring, conv: Node): string[] {
+  const behind = wiring.downstream(conv.outputs[0] ?? '');
+  behind.add(conv);
+  const border = new Set<string>();
+  const pending = [...behind].flatMap((node) => (node === conv ? [] : node.inputs));
+  for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+    const producer = wiring.producer(name);
+    if ((producer && behind.has(producer)) || !dependsOnInput(graph, wiring, name)) continue;
+    if (producer && readsWeights(wiring, producer)) pending.push(...producer.inputs);
+    else border.add(name);
+  }
+  return [...border];
+}
+
+function readsWeights(wiring: Wiring, { inputs }: Node): boolean {
+  return inputs.some((name) => (wiring.tensor(name)?.data?.length ?? 0) > MOST_BYTES);
+}
+
+function dependsOnInput(graph: Graph, wiring: Wiring, name: string): boolean {
+  const read = new Set([name, ...[...wiring.upstream([name])].flatMap(({ inputs }) => inputs)]);
+  return graph.inputs.some((input) => read.has(input.name));
+}
+
+interface Trial {
+  count: number;
+  pixels: Float32Array;
+  values: Readonly<Record<string, Sample>>;
+}
+
+async function compute(
+  graph: Graph,
+  names: readonly string[],
+  size: number,
+  evaluate: Evaluate,
+): Promise<Trial[] | string> {
+  const part = extract(graph, names);
+  if (weightBytes(part) > MOST_BYTES) return 'views pass through weights before the first convolution';
+  const unknown = part.inputs.find(({ name, type }) => !(name === PIXELS ? type === FLOAT : name === MASK));
+  if (unknown) return `the encoder has an input that is not known here: ${unknown.name}`;
+  const model = encode(part);
+  const trials: Trial[] = [];
+  for (const count of BATCHES) {
+    const pixels = noise(count * 3 * size * size);
+    const feeds = new Map<string, Sample>([
+      [PIXELS, { type: 'float32', dims: [1, count, 3, size, size], data: pixels }],
+      [MASK, { type: 'bool', dims: [1, count, size, size], data: new Uint8Array(count * size * size).fill(1) }],
+    ]);
+    for (const name of feeds.keys()) if (!part.inputs.some((input) => input.name === name)) feeds.delete(name);
+    trials.push({ count, pixels, values: await evaluate(model, feeds) });
+  }
+  return trials;
+}
+
+/** The value for one view, if every view of every batch has that. */
+function settle(trials: readonly Trial[], name: string): Sample | undefined {
+  const single = trials[0]?.values[name];
+  if (!single || TYPES[single.type] === undefined) return undefined;
+  if (sameForAll(trials, name)) return single;
+  const repeated = trials.every(({ count, values }) => {
+    const value = values[name];
+    return value?.dims[0] === count && isSame(value.data, repeat(single.data, count));
+  });
+  return repeated ? single : undefined;
+}
+
+/** True if a value does not depend on how many views there are. */
+function sameForAll(trials: readonly Trial[], name: string): boolean {
+  const single = trials[0]?.values[name];
+  return trials.every(({ values }) => {
+    const value = values[name];
+    return value?.dims.join() === single?.dims.join() && isSame(value?.data, single?.data);
+  });
+}
+
+/** True if a value [1, ..] gives the same as [views, ..]: it is added as it is, or picks rows that are added. */
+function isBroadcast(wiring: Wiring, name: string): boolean {
+  return wiring.consumers(name).every((node) => {
+    if (node.type === 'Add' || node.type === 'Mul') return true;
+    if (node.type !== 'Gather' || node.inputs[1] !== name || wiring.tensor(node.inputs[0]) === undefined) return false;
+    return wiring.consumers(node.outputs[0]).every(({ type }) => type === 'Add');
+  });
+}
+
+function isSame(data: Sample['data'] | undefined, expected: ArrayLike<unknown> | undefined): boolean {
+  if (!data || !expected || data.length !== expected.length) return false;
+  for (let i = 0; i < data.length; i++) if (data[i] !== expected[i]) return false;
+  return true;
+}
+
+function repeat(data: Sample['data'], count: number): unknown[] {
+  return Array.from({ length: data.length * count }, (_, i) => data[i % data.length]);
+}
+
+const TYPES: Readonly<Record<string, number>> = {
+  float32: FLOAT,
+  float16: FLOAT16,
+  int32: INT32,
+  int64: INT64,
+  bool: BOOL,
+};
+
+function setConstant(graph: Graph, name: string, { type, dims, data }: Sample): void {
+  if (!ArrayBuffer.isView(data)) return;
+  // The node that made it goes: a name has one maker.
+  graph.nodes = graph.nodes.filter(({ outputs }) => !outputs.includes(name));
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  graph.tensors.set(name, makeTensor(name, TYPES[type] ?? 0, dims, bytes));
+}
+
+/** Feeds the convolution the pixels [1, views, 3, size, size] as [views, 3, size, size]. */
+function replaceViews(graph: Graph, entry: Node, size: number): void {
+  const target = `${PIXELS}/views_shape`;
+  const views = `${PIXELS}/views`;
+  const dims = BigInt64Array.of(-1n, 3n, BigInt(size), BigInt(size));
+  graph.tensors.set(target, makeTensor(target, INT64, [4], new Uint8Array(dims.buffer)));
+  graph.nodes.unshift(makeNode('Reshape', [PIXELS, target], [views]));
+  entry.inputs[0] = views;
+  graph.inputs = graph.inputs.map((input) =>
+    input.name === PIXELS ? makeValue(PIXELS, FLOAT, [1, 'num_images', 3, size, size]) : input,
+  );
+}
