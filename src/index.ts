@@ -1,5 +1,10 @@
 export { createNearsight } from './nearsight.ts';
 export type { AskOptions, Limits, Nearsight, NearsightOptions } from './nearsight.ts';
+export type { DialectName } from './api/dialect.ts';
+export type * from './api/types.ts';
+export type { ConsentRequest, RemoteOptions } from './remote.ts';
+export type { ChoosePolicy, Policy, RouteFacts } from './route.ts';
+export type { PictureOptions, WireOptions } from './shim.ts';
 export type { StatusValue } from './status.ts';
 export { NearsightError, type ErrorCode } from './wire/error.ts';
 export type { Assets, ModelFacts, Verdict } from './wire/runtime.ts';

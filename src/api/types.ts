@@ -3,6 +3,7 @@
  * these types fit the `openai` package's own. What each field does is in docs/api.md.
  */
 
+/** The body of a request: the fields that are honoured. The harmless ones (`user`, `metadata`, …) are accepted, too. */
 export interface ChatCompletionRequest {
   model: string;
   messages: ChatMessage[];
@@ -27,16 +28,19 @@ export interface ChatCompletionRequest {
   nvext?: { top_k?: number | null; repetition_penalty?: number | null } | null;
 }
 
+/** One message of the chat. Pictures go in a user's. */
 export type ChatMessage =
   | { role: 'system' | 'developer'; content: string | TextPart[] }
   | { role: 'user'; content: string | (TextPart | ImagePart)[] }
   | { role: 'assistant'; content: string | TextPart[] };
 
+/** Text among the parts of a message. */
 export interface TextPart {
   type: 'text';
   text: string;
 }
 
+/** A picture among the parts of a user's message: a `data:`, `blob:` or `https:` URL. */
 export interface ImagePart {
   type: 'image_url';
   image_url: { url: string; detail?: 'low' | 'high' | 'auto' };
@@ -76,8 +80,10 @@ export interface ChatCompletionChunk {
   usage?: Usage | null;
 }
 
+/** `stop`: the model ended, or a stop text came. `length`: `max_tokens` or the context ended first. */
 export type FinishReason = 'stop' | 'length';
 
+/** Exact counts, in tokens; pictures count as the tokens that stand for them. */
 export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
@@ -85,11 +91,13 @@ export interface Usage {
   prompt_tokens_details: { cached_tokens: number };
 }
 
+/** The log probabilities of one choice, or of one piece of it. */
 export interface ChoiceLogprobs {
   content: LogprobEntry[];
   refusal: null;
 }
 
+/** One token of the answer, and the likeliest in its place. */
 export interface LogprobEntry {
   token: string;
   /** Natural logarithm. */
