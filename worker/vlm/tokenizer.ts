@@ -28,24 +28,26 @@ export function openTokenizer(file: Fields): TemplateTokenizer {
   if (file.get('normalizer')) throw file.error('normalizer', 'absent');
   if (file.get('post_processor')) throw file.error('post_processor', 'absent');
   const special = specialTokens(file);
+  const byteOf = byteAlphabet();
   const bpe = new Bpe(
     {
       model: file.get('model'),
       decoder: file.get('decoder'),
       normalizer: null,
-      pre_tokenizer: rustPreTokenizer(file.get('pre_tokenizer')),
+      pre_tokenizer: {
+        type: 'Sequence',
+        pretokenizers: [rustPreTokenizer(file.get('pre_tokenizer')), ...dropUnknown(file, byteOf.keys())],
+      },
       post_processor: null,
       added_tokens: [],
     },
     {},
   );
-  const escape = (text: string): string => text.replace(/\W/g, '\\$&');
   // Longest first: of two names that start at the same place, the longer one wins.
   const names = [...special.keys()].sort((a, b) => b.length - a.length);
   const splitter = new RegExp(`(${names.map(escape).join('|')})`);
   const firstLetters = new RegExp(`[${names.map((name) => escape(name.charAt(0))).join('')}]`, 'g');
   const specialIds = new Set(special.values());
-  const byteOf = byteAlphabet();
 
   const encode = (text: string): number[] => (text === '' ? [] : bpe.encode(text).ids);
   return {
@@ -63,6 +65,8 @@ export function openTokenizer(file: Fields): TemplateTokenizer {
     },
   };
 }
+
+const escape = (text: string): string => text.replace(/\W/g, '\\$&');
 
 function specialTokens(file: Fields): Map<string, number> {
   const tokens = new Map<string, number>();
@@ -109,6 +113,18 @@ function rustPreTokenizer(step: unknown): unknown {
     default:
       return step;
   }
+}
+
+/**
+ * A step that takes out bytes for which the vocabulary has no token (control characters, in SmolVLM's). Rust does so
+ * before merging, so that their neighbours meet; the library does after.
+ */
+function dropUnknown(file: Fields, alphabet: Iterable<string>): object[] {
+  const vocab = file.get('model.vocab');
+  if (!isRecord(vocab) || file.get('model.unk_token')) return [];
+  const unknown = [...alphabet].filter((letter) => !(letter in vocab));
+  if (unknown.length === 0) return [];
+  return [{ type: 'Replace', pattern: { Regex: `[${unknown.map(escape).join('')}]` }, content: '' }];
 }
 
 /**
