@@ -1,14 +1,12 @@
-/** What is written from an answer's parts. The parts are made by hand (see parts.ts); the reader is the real `openai`. */
-import OpenAI, { APIError } from 'openai';
+/** What is written from an answer's parts. The parts are made by hand (see parts.ts). */
 import { describe, expect, it } from 'vitest';
 import { errorResponse } from '../../src/api/failure.ts';
 import { parseChat, type ChatRequest } from '../../src/api/parse.ts';
 import { respond } from '../../src/api/respond.ts';
 import type { ChatCompletion, ChatCompletionChunk } from '../../src/api/types.ts';
-import { createShim } from '../../src/shim.ts';
 import { ERROR_STATUS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 import type { Part, TokenLogprob } from '../../src/wire/job.ts';
-import { ANSWER, finish, partsOf, slowParts, START, text, USAGE } from './parts.ts';
+import { ANSWER, failingAfter, finish, partsOf, slowParts, START, text, USAGE } from './parts.ts';
 
 const MESSAGES: { role: 'user'; content: string }[] = [{ role: 'user', content: 'What is this?' }];
 const LOGPROB: TokenLogprob = {
@@ -39,22 +37,6 @@ async function chunks(response: Response): Promise<ChatCompletionChunk[]> {
   const data = await events(response);
   expect(data.pop()).toBe('[DONE]');
   return data.map((event) => JSON.parse(event) as ChatCompletionChunk);
-}
-
-/** A client whose requests are answered with these parts, and how often it asked. */
-function clientFor(generate: (signal?: AbortSignal) => ReadableStream<Part>): { openai: OpenAI; asked: () => number } {
-  let asked = 0;
-  const fetch = createShim({
-    owns: ['https://integrate.api.nvidia.com'],
-    model: async () => 'glimpse',
-    limits: { requestBytes: 1e6, pictureBytes: 1e6, pictures: 3 },
-    generate: async (_request, signal) => {
-      asked++;
-      return generate(signal);
-    },
-  });
-  const baseURL = 'https://integrate.api.nvidia.com/v1';
-  return { openai: new OpenAI({ baseURL, apiKey: 'local', fetch, maxRetries: 2 }), asked: () => asked };
 }
 
 describe('a JSON body', () => {
@@ -280,101 +262,3 @@ describe('an error', () => {
     expect(Number(errorResponse(new NearsightError('queue_full', '')).headers.get('retry-after'))).toBeGreaterThan(0);
   });
 });
-
-describe('the openai package', () => {
-  it('reads a JSON answer', async () => {
-    const { openai } = clientFor(() => partsOf(...ANSWER));
-    const { data, request_id } = await openai.chat.completions
-      .create({ model: 'glimpse', messages: MESSAGES })
-      .withResponse();
-    expect(data.choices[0]?.message.content).toBe('A red cat.');
-    expect(data.usage?.prompt_tokens_details?.cached_tokens).toBe(12);
-    expect(data.id).toBe(`chatcmpl-${request_id}`);
-  });
-
-  it('reads a streamed answer', async () => {
-    const { openai } = clientFor(() => partsOf(...ANSWER));
-    const stream = await openai.chat.completions.create({
-      model: 'glimpse',
-      messages: MESSAGES,
-      stream: true,
-      stream_options: { include_usage: true },
-    });
-    let content = '';
-    let usage;
-    for await (const chunk of stream) {
-      content += chunk.choices[0]?.delta.content ?? '';
-      usage = chunk.usage ?? usage;
-    }
-    expect(content).toBe('A red cat.');
-    expect(usage?.total_tokens).toBe(73);
-  });
-
-  it('puts a stream together with its .stream() helper', async () => {
-    const { openai } = clientFor(() => partsOf(...ANSWER));
-    const stream = openai.chat.completions.stream({ model: 'glimpse', messages: MESSAGES, logprobs: true });
-    const completion = await stream.finalChatCompletion();
-    expect(completion.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'A red cat.' } });
-  });
-
-  it('lists the models', async () => {
-    const { openai } = clientFor(() => partsOf());
-    const ids = [];
-    for await (const model of openai.models.list()) ids.push(model.id);
-    expect(ids).toEqual(['glimpse']);
-    expect(await openai.models.retrieve('glimpse')).toMatchObject({ id: 'glimpse', object: 'model' });
-    await expect(openai.models.retrieve('a/b')).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
-  });
-
-  it('throws its own error classes, and does not retry what is permanent', async () => {
-    const { openai, asked } = clientFor(() => failingAfter('integrity'));
-    const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES });
-    await expect(create).rejects.toMatchObject({ status: 503, code: 'integrity', type: 'server_error' });
-    expect(asked()).toBe(1);
-    const wrong = openai.chat.completions.create({ model: 'other', messages: MESSAGES });
-    await expect(wrong).rejects.toBeInstanceOf(OpenAI.NotFoundError);
-    const bad = openai.chat.completions.create({ model: 'glimpse', messages: [] });
-    await expect(bad).rejects.toMatchObject({ constructor: OpenAI.BadRequestError, param: 'messages' });
-  });
-
-  it('retries what may pass', async () => {
-    let attempts = 0;
-    const { openai } = clientFor(() => (++attempts < 2 ? failingAfter('worker_crashed') : partsOf(...ANSWER)));
-    const completion = await openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES });
-    expect([attempts, completion.choices[0]?.message.content]).toEqual([2, 'A red cat.']);
-  });
-
-  it('throws when a stream breaks off', async () => {
-    const { openai } = clientFor(() => failingAfter(START, text('A red')));
-    const stream = await openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES, stream: true });
-    let content = '';
-    const read = (async () => {
-      for await (const chunk of stream) content += chunk.choices[0]?.delta.content ?? '';
-    })();
-    await expect(read).rejects.toBeInstanceOf(APIError);
-    expect(content).toBe('A red');
-  });
-
-  it('stops the answer when its loop is left', async () => {
-    const { stream: parts, cancelled } = slowParts(START, text('x'));
-    const { openai } = clientFor(() => parts);
-    const stream = await openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES, stream: true });
-    for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
-    await expect.poll(cancelled).toBe(true);
-  });
-});
-
-/** Ends in an error: of the GPU after these parts, or of this code at once. */
-function failingAfter(...parts: readonly Part[] | readonly [ErrorCode]): ReadableStream<Part> {
-  const rest = [...parts];
-  return new ReadableStream<Part>(
-    {
-      pull(controller) {
-        const part = rest.shift();
-        if (typeof part === 'object') controller.enqueue(part);
-        else controller.error(new NearsightError(part ?? 'gpu_error', 'The GPU reported an error.'));
-      },
-    },
-    { highWaterMark: 0 },
-  );
-}

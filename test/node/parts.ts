@@ -1,3 +1,4 @@
+import { NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 import type { Part, TokenLogprob } from '../../src/wire/job.ts';
 
 /**
@@ -45,4 +46,19 @@ export function slowParts(...parts: readonly Part[]): { stream: ReadableStream<P
     { highWaterMark: 0 },
   );
   return { stream, cancelled: () => cancelled };
+}
+
+/** Ends in an error: of the GPU after these parts, or of this code at once. */
+export function failingAfter(...parts: readonly Part[] | readonly [ErrorCode]): ReadableStream<Part> {
+  const rest = [...parts];
+  return new ReadableStream<Part>(
+    {
+      pull(controller) {
+        const part = rest.shift();
+        if (typeof part === 'object') controller.enqueue(part);
+        else controller.error(new NearsightError(part ?? 'gpu_error', 'The GPU reported an error.'));
+      },
+    },
+    { highWaterMark: 0 },
+  );
 }

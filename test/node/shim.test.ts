@@ -1,9 +1,8 @@
-/** Which requests are ours, how their bodies are read, and what an abort does. Parts are made by hand (see parts.ts). */
+/** Which requests are ours, and how their bodies are read. Parts are made by hand (see parts.ts). */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ChatRequest } from '../../src/api/parse.ts';
 import { createShim, type ShimOptions } from '../../src/shim.ts';
-import type { Part } from '../../src/wire/job.ts';
-import { ANSWER, partsOf, slowParts, START, text } from './parts.ts';
+import { ANSWER, partsOf } from './parts.ts';
 
 const NIM = 'https://integrate.api.nvidia.com';
 const CHAT = `${NIM}/v1/chat/completions`;
@@ -237,80 +236,3 @@ describe('bodies', () => {
     expect(on.asked[0]?.turns[0]?.parts[0]?.type).toBe('picture');
   });
 });
-
-describe('an abort', () => {
-  const reason = new Error('I changed my mind');
-
-  it.each<[string, (signal: AbortSignal) => Parameters<typeof fetch>]>([
-    ['of init', (signal) => [CHAT, post(JSON_BODY, { signal })]],
-    ['of the Request', (signal) => [new Request(CHAT, post(JSON_BODY, { signal }))]],
-  ])('%s before the call rejects with its reason, and nothing starts', async (_whose, call) => {
-    const { fetch, asked } = shim();
-    await expect(fetch(...call(AbortSignal.abort(reason)))).rejects.toBe(reason);
-    expect(asked).toEqual([]);
-  });
-
-  it('of init counts in place of the Request', async () => {
-    const aborted = AbortSignal.abort(reason);
-    const request = new Request(CHAT, post(JSON_BODY, { signal: aborted }));
-    expect((await shim().fetch(request, { signal: null })).status).toBe(200);
-  });
-
-  it.each<[string, Partial<ShimOptions>, RequestInit['body']]>([
-    ['the body is read', {}, new ReadableStream()],
-    ['the model is looked up', { model: () => new Promise<string>(() => {}) }, JSON_BODY],
-    ['the answer is being started', { generate: () => new Promise<ReadableStream<Part>>(() => {}) }, JSON_BODY],
-    ['the first token is awaited', { generate: async () => new ReadableStream<Part>() }, JSON_BODY],
-  ])('while %s rejects at once', async (_phase, options, body) => {
-    const caller = new AbortController();
-    const response = shim(options).fetch(CHAT, post(body, { signal: caller.signal }));
-    setTimeout(() => caller.abort(reason), 5);
-    await expect(response).rejects.toBe(reason);
-  });
-
-  it('in mid-stream errors the body with its reason', async () => {
-    const caller = new AbortController();
-    const { stream } = slowParts(START, text('x'));
-    const generate: ShimOptions['generate'] = async (_request, signal) => stream.pipeThrough(endedBy(signal));
-    const body = JSON.stringify({ ...BODY, stream: true });
-    const response = await shim({ generate }).fetch(CHAT, post(body, { signal: caller.signal }));
-    const reader = response.body?.getReader();
-    await reader?.read();
-    caller.abort(reason);
-    const drain = async (): Promise<void> => {
-      while (!(await reader?.read())?.done);
-    };
-    await expect(drain()).rejects.toBe(reason);
-  });
-
-  it('of a time-out passes as it is', async () => {
-    const generate = (): Promise<ReadableStream<Part>> => new Promise(() => {});
-    const response = shim({ generate }).fetch(CHAT, post(JSON_BODY, { signal: AbortSignal.timeout(5) }));
-    await expect(response).rejects.toMatchObject({ name: 'TimeoutError' });
-  });
-
-  it('after the answer is nothing', async () => {
-    const caller = new AbortController();
-    const response = await shim().fetch(CHAT, post(JSON_BODY, { signal: caller.signal }));
-    caller.abort(reason);
-    expect(await response.json()).toHaveProperty('choices');
-  });
-
-  it('leaves no listener behind', async () => {
-    const { signal } = new AbortController();
-    const add = vi.spyOn(signal, 'addEventListener');
-    const remove = vi.spyOn(signal, 'removeEventListener');
-    await (await shim().fetch(CHAT, post(JSON_BODY, { signal }))).text();
-    expect(add.mock.calls.length).toBeGreaterThan(0);
-    expect(remove.mock.calls.map(([, listener]) => listener)).toEqual(add.mock.calls.map(([, listener]) => listener));
-  });
-});
-
-/** Errors with the signal's reason, as the runtime's port does. */
-function endedBy(signal: AbortSignal | undefined): TransformStream<Part, Part> {
-  return new TransformStream<Part, Part>({
-    start(controller) {
-      signal?.addEventListener('abort', () => controller.error(signal.reason), { once: true });
-    },
-  });
-}
