@@ -4,6 +4,7 @@ import type { ErrorBody } from './types.ts';
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
@@ -18,6 +19,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
 
 /** Faults that may be gone when the request is sent again. SDKs retry every other 5xx too, unless told not to. */
 const PASSING: readonly ErrorCode[] = [
+  'rate_limited',
   'queue_full',
   'worker_crashed',
   'device_lost',
@@ -26,11 +28,19 @@ const PASSING: readonly ErrorCode[] = [
   'remote_unavailable',
 ];
 
+/** OpenAI's coarse kind of an error. */
+export function errorKind(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 429) return 'rate_limit_error';
+  return status >= 500 ? 'server_error' : 'invalid_request_error';
+}
+
 /** The envelope that clients parse. */
 export function errorBody(error: NearsightError): ErrorBody {
-  const type =
-    error.status === 429 ? 'rate_limit_error' : error.status >= 500 ? 'server_error' : 'invalid_request_error';
-  return { error: { message: error.message, type, param: error.param ?? null, code: error.code } };
+  return {
+    error: { message: error.message, type: errorKind(error.status), param: error.param ?? null, code: error.code },
+  };
 }
 
 /** Anything thrown, as the Response that says so; `reason` is its code. */

@@ -1,4 +1,5 @@
 import { isObject } from './check.ts';
+import { errorKind } from './failure.ts';
 import type { ErrorBody } from './types.ts';
 
 const CODES: Readonly<Record<number, string>> = {
@@ -26,7 +27,7 @@ export function normaliseError(status: number, statusText: string, text: string)
   return {
     error: {
       message: message || `The remote answered with status ${status}.`,
-      type: typeof type === 'string' && /^[a-z_]+_error$/.test(type) ? type : kind(status),
+      type: typeof type === 'string' && /^[a-z_]+_error$/.test(type) ? type : errorKind(status),
       param: typeof param === 'string' ? param : null,
       code: typeof code === 'string' ? code : (CODES[status] ?? 'remote_error'),
     },
@@ -67,11 +68,4 @@ function raw(body: unknown, text: string): string {
   if (body !== undefined) return '';
   const words = text.replace(/<(style|script|head)[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ');
   return words.replace(/\s+/g, ' ').trim().slice(0, 500);
-}
-
-function kind(status: number): string {
-  if (status === 401) return 'authentication_error';
-  if (status === 403) return 'permission_error';
-  if (status === 429) return 'rate_limit_error';
-  return status >= 500 ? 'server_error' : 'invalid_request_error';
 }

@@ -12,6 +12,10 @@ export const ERROR_STATUS = {
   unreadable_image: 400,
   /** Prompt and `max_tokens` do not fit in the model's context. */
   context_length_exceeded: 400,
+  /** A proxy's `authorize` did not let the caller in. */
+  unauthorized: 401,
+  /** A proxy does not take calls from pages of that origin. */
+  origin_refused: 403,
   /** The page's `remote.consent` did not let the request leave the device. */
   consent_refused: 403,
   /** The page's own policy refuses the request. */
@@ -26,6 +30,8 @@ export const ERROR_STATUS = {
   request_too_large: 413,
   /** The body is not JSON by its content type. */
   unsupported_media_type: 415,
+  /** A proxy's rate limit for this client. */
+  rate_limited: 429,
   /** More requests are waiting than `limits.waiting`. */
   queue_full: 429,
   /** The caller aborted. Seen by `ask` and internally; `fetch` rejects with the signal's own reason instead. */

@@ -1,0 +1,5 @@
+export { createNimProxy } from './proxy.ts';
+export type { NimProxy, NimProxyOptions } from './proxy.ts';
+export { memoryStore } from './limits.ts';
+export type { RateLimit, RateStore } from './limits.ts';
+export { toNodeHandler } from './node.ts';

@@ -1,0 +1,192 @@
+import { isObject } from '../src/api/check.ts';
+import { errorResponse } from '../src/api/failure.ts';
+import { NearsightError } from '../src/wire/error.ts';
+import { memoryStore, type RateLimit, type RateStore } from './limits.ts';
+
+/** What {@link createNimProxy} takes. */
+export interface NimProxyOptions {
+  /** The NVIDIA key, or how to get it. It goes to `upstream` only, and into no response. */
+  apiKey: string | (() => string | Promise<string>);
+  /**
+   * Decides who may use the key: check the session or token of your own application. An `Origin` header proves nothing,
+   * because programs outside browsers send what they like. False is answered 401.
+   */
+  authorize: (request: Request) => boolean | Promise<boolean>;
+  /** The models that may be asked, by their full names. Others are answered 404. */
+  models: readonly string[];
+  /** Other origins whose pages may call, with their cookies. @defaultValue none: only the proxy's own origin */
+  origins?: readonly string[] | undefined;
+  /** Most bytes of a request. @defaultValue 26_214_400 (25 MiB, as NVIDIA's gateway) */
+  maxBytes?: number | undefined;
+  /** How often one client may ask. @defaultValue as often as NVIDIA lets you */
+  rateLimit?: RateLimit | undefined;
+  /** Where requests go: `vlm` for models with a path of their own. @defaultValue NVIDIA's two hosts */
+  upstream?: { chat: string; vlm: string } | undefined;
+}
+
+/** Answers one request of a page. Rejects only if the page has gone. */
+export type NimProxy = (request: Request) => Promise<Response>;
+
+interface Target {
+  method: 'GET' | 'POST';
+  url: string;
+  /** The model that the path names. */
+  model?: string | undefined;
+}
+
+const NVIDIA = { chat: 'https://integrate.api.nvidia.com/v1', vlm: 'https://ai.api.nvidia.com/v1' };
+
+/** What of the upstream's headers is passed on. */
+const PASSED = ['content-type', 'retry-after', 'nvcf-reqid', 'nvcf-status', 'x-request-id', 'deprecation'];
+
+/**
+ * The server's side of `remote: { baseURL: '/nim' }`: passes requests on to NVIDIA with a key that pages never see.
+ * Mount it at any path; it answers `…/chat/completions`, `…/vlm/{publisher}/{model}` and `…/status/{id}`.
+ *
+ * Answers stream through as they come. A request is read whole first, because its model and its size decide; nothing
+ * is passed on unless the origin, the caller, the rate, the size and the model are allowed, checked in that order.
+ */
+export function createNimProxy(options: NimProxyOptions): NimProxy {
+  const store = options.rateLimit?.store ?? memoryStore();
+  return async (request) => {
+    const cors = corsHeaders(request, options.origins ?? []);
+    try {
+      if (!cors) throw new NearsightError('origin_refused', 'Pages of this origin may not use this proxy.');
+      if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: cors });
+      const response = await answer(request, options, store);
+      for (const [name, value] of Object.entries(cors)) response.headers.set(name, value);
+      return response;
+    } catch (error) {
+      request.signal.throwIfAborted();
+      return errorResponse(error, { 'x-nearsight-origin': 'proxy', ...cors });
+    }
+  };
+}
+
+async function answer(request: Request, options: NimProxyOptions, store: RateStore): Promise<Response> {
+  const target = targetOf(request, options.upstream ?? NVIDIA);
+  if (!target) throw new NearsightError('unknown_url', 'There is nothing at this path. Try …/chat/completions.');
+  if (request.method !== target.method) {
+    const error = new NearsightError('method_not_allowed', `This path takes ${target.method}, not ${request.method}.`);
+    return errorResponse(error, { allow: target.method });
+  }
+  if (!(await options.authorize(request))) {
+    throw new NearsightError('unauthorized', 'This proxy does not know you: its authorize() said no.');
+  }
+  const wait = await waitOf(request, options.rateLimit, store);
+  if (wait > 0) {
+    const error = new NearsightError('rate_limited', `Too many requests. Ask again in ${wait} seconds.`);
+    return errorResponse(error, { 'retry-after': String(wait) });
+  }
+  const body = target.method === 'POST' ? await readBody(request, target, options) : null;
+  const key = typeof options.apiKey === 'function' ? await options.apiKey() : options.apiKey;
+  return ask(target, request, body, key);
+}
+
+/** Where a path leads, by its end: the proxy does not know where it is mounted. */
+function targetOf(request: Request, { chat, vlm }: { chat: string; vlm: string }): Target | undefined {
+  const path = new URL(request.url).pathname;
+  if (path.endsWith('/chat/completions')) return { method: 'POST', url: `${chat}/chat/completions` };
+  const model = /\/vlm\/([\w.-]+\/[\w.-]+)$/.exec(path)?.[1];
+  if (model) return { method: 'POST', url: `${vlm}/vlm/${model}`, model };
+  const id = /\/status\/([\w-]+)$/.exec(path)?.[1];
+  return id ? { method: 'GET', url: `${vlm}/status/${id}` } : undefined;
+}
+
+/** For pages of listed origins; none are needed for the proxy's own; absent: the origin may not call. */
+function corsHeaders(request: Request, origins: readonly string[]): Record<string, string> | undefined {
+  const origin = request.headers.get('origin');
+  if (origin === null || origin === new URL(request.url).origin) return {};
+  if (!origins.includes(origin)) return undefined;
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-allow-credentials': 'true',
+    'access-control-allow-headers': 'accept, authorization, content-type',
+    'access-control-allow-methods': 'GET, POST',
+    'access-control-expose-headers': PASSED.join(', '),
+    'access-control-max-age': '86400',
+    vary: 'origin',
+  };
+}
+
+async function waitOf(request: Request, limit: RateLimit | undefined, store: RateStore): Promise<number> {
+  return limit ? store.take(await limit.client(request), limit.requests, limit.seconds) : 0;
+}
+
+/** The request's bytes, once its size and its model are known to be allowed. */
+async function readBody(request: Request, target: Target, options: NimProxyOptions): Promise<Uint8Array<ArrayBuffer>> {
+  const type = request.headers.get('content-type') ?? '';
+  if (!type.toLowerCase().startsWith('application/json')) {
+    throw new NearsightError('unsupported_media_type', 'The body must be application/json.');
+  }
+  const bytes = await readBytes(request, options.maxBytes ?? 25 * 1024 * 1024);
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new NearsightError('invalid_request', 'The body is not valid JSON.', { cause });
+  }
+  const model = target.model ?? (isObject(body) ? body['model'] : undefined);
+  if (typeof model !== 'string' || !options.models.includes(model)) {
+    const message = `This proxy does not pass that model on. Allowed: ${options.models.join(', ')}.`;
+    throw new NearsightError('model_not_found', message, { param: 'model' });
+  }
+  return bytes;
+}
+
+async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let size = Number(request.headers.get('content-length'));
+  const reader = size > limit ? undefined : request.body?.getReader();
+  if (reader) size = 0;
+  for (let next = await reader?.read(); next && !next.done && size <= limit; next = await reader?.read()) {
+    chunks.push(next.value);
+    size += next.value.length;
+  }
+  if (size > limit) {
+    await reader?.cancel();
+    throw new NearsightError('request_too_large', `The request has more than ${limit} bytes. Send smaller pictures.`);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+async function ask(
+  target: Target,
+  { headers, signal }: Request,
+  body: Uint8Array<ArrayBuffer> | null,
+  key: string,
+): Promise<Response> {
+  const response = await reach(target.url, {
+    method: target.method,
+    headers: {
+      accept: headers.get('accept') ?? 'application/json',
+      authorization: `Bearer ${key}`,
+      ...(body && { 'content-type': 'application/json' }),
+    },
+    body,
+    // The key must not follow a redirect to somewhere else.
+    redirect: 'manual',
+    signal,
+  });
+  const passed = PASSED.flatMap((name) => {
+    const value = response.headers.get(name);
+    return value === null ? [] : [[name, value] as const];
+  });
+  const init = { status: response.status, statusText: response.statusText, headers: Object.fromEntries(passed) };
+  if (response.status >= 300 && response.status < 400) {
+    await response.body?.cancel();
+    throw new NearsightError('remote_unavailable', 'NVIDIA answered with a redirect, which is not followed.');
+  }
+  // A server may quote what it was sent.
+  return response.ok
+    ? new Response(response.body, init)
+    : new Response((await response.text()).replaceAll(key, '[key]'), init);
+}
+
+async function reach(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (cause) {
+    throw new NearsightError('remote_unavailable', 'NVIDIA could not be reached by the proxy.', { cause });
+  }
+}
