@@ -4,6 +4,12 @@ import type { Decoder } from './decoder.ts';
 import { type Drawn, Sampler, type Scored } from './sampler.ts';
 import { TextAssembler } from './text.ts';
 
+/**
+ * Chat templates write `Assistant: Yes` where the model, after `Assistant:`, generates ` Yes`. The blank is the
+ * template's: left in the answer, it would be doubled when a client sends the answer back as an earlier turn.
+ */
+const BLANK = 0x20;
+
 /** What one answer is made from, once the prompt has been read. */
 export interface Opening {
   decoder: Decoder;
@@ -43,7 +49,9 @@ export async function answerOne(
       reason = 'stop';
       break;
     }
-    send(text.push(tokenizer.bytes(drawn.id), entryOf(drawn, tokenizer)));
+    const bytes = tokenizer.bytes(drawn.id);
+    const shown = tokens === 1 && bytes[0] === BLANK ? bytes.subarray(1) : bytes;
+    send(text.push(shown, entryOf(drawn, tokenizer)));
     if (text.stopped) {
       reason = 'stop';
       break;

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openPage, type TestPage } from './harness/harness.ts';
+
+interface Message {
+  role: string;
+  content: string | { type: string; text?: string; image_url?: { url: string; detail?: string } }[];
+}
+
+interface Case {
+  name: string;
+  messages: Message[];
+  split: boolean;
+  input_ids: number[];
+  answer: { ids: number[]; text: string };
+}
+
+const folder = new URL('../fixtures/glimpse/', import.meta.url);
+const { cases } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8')) as { cases: Case[] };
+
+/** One of each form. On a software GPU a token costs a second, so the rest is asked there only in the long run. */
+const forms = ['dog', 'split-square', 'two-pictures', 'follow-up', 'no-picture'];
+const chosen = {
+  wasm: cases,
+  webgpu: process.env['NEARSIGHT_LONG'] === '1' ? cases : cases.filter(({ name }) => forms.includes(name)),
+};
+
+/** The request as a client would send it: pictures inside, as `data:` URLs. */
+function request({ messages, split, answer }: Case): string {
+  const inline = (content: Message['content']): Message['content'] =>
+    typeof content === 'string'
+      ? content
+      : content.map((part) => {
+          if (!part.image_url) return part;
+          const { url } = part.image_url;
+          const type = url.slice(url.lastIndexOf('.') + 1).replace('jpg', 'jpeg');
+          const data = readFileSync(new URL(url, folder)).toString('base64');
+          return {
+            ...part,
+            image_url: { url: `data:image/${type};base64,${data}`, detail: split ? 'high' : 'low' },
+          };
+        });
+  return JSON.stringify({
+    model: 'glimpse',
+    messages: messages.map(({ role, content }) => ({ role, content: inline(content) })),
+    max_tokens: answer.ids.length,
+    temperature: 0,
+  });
+}
+
+describe.each(['wasm', 'webgpu'] as const)('glimpse on %s gives the tokens of the Python reference', (device) => {
+  let page: TestPage;
+
+  beforeAll(async () => {
+    page = await openPage();
+    await page.evaluate(async (on) => {
+      const near = nearsight.createNearsight({ model: glimpse, device: on });
+      await near.load();
+      Object.assign(globalThis, { near });
+    }, device);
+  }, 240_000);
+
+  afterAll(async () => {
+    await page?.[Symbol.asyncDispose]();
+  });
+
+  test.each(chosen[device])('$name', { timeout: 240_000 }, async (each) => {
+    const { status, body } = await page.evaluate(async (text) => {
+      const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };
+      const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
+      const headers = { 'content-type': 'application/json' };
+      const response = await near.fetch(url, { method: 'POST', headers, body: text });
+      return { status: response.status, body: await response.json() };
+    }, request(each));
+    expect({ status, error: body.error }).toEqual({ status: 200, error: undefined });
+    // The reference trims both ends, and shows half a character where the limit cuts one; we never do.
+    expect(body.choices[0].message.content.trim()).toBe(each.answer.text.replace(/\ufffd+$/, ''));
+    expect(body.usage).toMatchObject({
+      prompt_tokens: each.input_ids.length,
+      completion_tokens: each.answer.ids.length,
+    });
+    expect(page.foreign).toEqual([]);
+  });
+});

@@ -1,0 +1,325 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openPage, type TestPage } from './harness/harness.ts';
+import { installSaboteur, saboteur, type Sabotage } from './harness/saboteur.ts';
+
+declare const lab: Lab;
+declare global {
+  // oxlint-disable-next-line no-var -- only `var` declares a global
+  var sabotage: Sabotage;
+}
+
+/** What the tests below share in the page; see `openLab`. */
+interface Lab {
+  /** A nearsight on the software GPU (or the CPU), with a picture to ask about. */
+  make(device: 'webgpu' | 'wasm'): import('nearsight').Nearsight;
+  /** A `data:` URL. */
+  picture: string;
+  ask(on: import('nearsight').Nearsight, extra?: object, init?: RequestInit): Promise<Response>;
+  /** A right answer, whatever happened before. */
+  works(on: import('nearsight').Nearsight): Promise<boolean>;
+  /** `name` and `code` of what a promise was rejected with, or null. */
+  fault(promise: Promise<unknown>): Promise<{ name: string; code: unknown } | null>;
+  errorOf(response: Response): Promise<{ status: number; code: string }>;
+}
+
+function installLab(): void {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 96;
+  const context = canvas.getContext('2d');
+  if (!context) throw new Error('no canvas');
+  context.fillStyle = 'white';
+  context.fillRect(0, 0, 96, 96);
+  context.fillStyle = 'red';
+  context.fillRect(24, 24, 48, 48);
+  const picture = canvas.toDataURL('image/png');
+  const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
+  const content = [
+    { type: 'image_url', image_url: { url: picture } },
+    { type: 'text', text: 'What colour is the shape?' },
+  ];
+  const body = (extra = {}): string =>
+    JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content }], max_tokens: 12, ...extra });
+  const make: Lab['make'] = (device) => nearsight.createNearsight({ model: glimpse, device });
+  const ask: Lab['ask'] = (on, extra, init) =>
+    on.fetch(url, { method: 'POST', body: body(extra), headers: { 'content-type': 'application/json' }, ...init });
+  let right: string | undefined;
+  const works: Lab['works'] = async (on) => {
+    const response = await ask(on);
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(text);
+    const answer = JSON.parse(text).choices[0].message.content;
+    right ??= answer;
+    return answer === right && answer.length > 0;
+  };
+  const fault: Lab['fault'] = (promise) =>
+    promise.then(
+      () => null,
+      (error) => ({ name: error.name, code: error.code }),
+    );
+  const errorOf: Lab['errorOf'] = async (response) => ({
+    status: response.status,
+    code: (await response.json()).error?.code,
+  });
+  Object.assign(globalThis, { lab: { make, picture, ask, works, fault, errorOf } });
+}
+
+let page: TestPage;
+
+beforeAll(async () => {
+  page = await openPage({ answer: saboteur });
+  await page.evaluate(installSaboteur);
+  await page.evaluate(installLab);
+});
+
+afterAll(async () => {
+  await page?.[Symbol.asyncDispose]();
+});
+
+describe('a worker that dies', () => {
+  test('mid-stream: the stream errors with a code, and the next request works in a new worker', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('wasm');
+      await near.load();
+      const before = sabotage.workers.length;
+      const response = await lab.ask(near, { stream: true, max_tokens: 400, stop: ['never said'] });
+      const reader = response.body!.getReader();
+      await reader.read();
+      sabotage.workers.at(-1)!.terminate();
+      let text = '';
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        text += new TextDecoder().decode(value);
+      }
+      const works = await lab.works(near);
+      const started = sabotage.workers.length - before;
+      near.dispose();
+      return { text, works, started };
+    });
+    expect(result.text).toContain('"code":"worker_crashed"');
+    expect(result.text).not.toContain('"finish_reason":"stop"');
+    expect(result).toMatchObject({ works: true, started: 1 });
+  });
+
+  test('mid-load and mid-prefill: the request is answered 500, and the next one works', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('wasm');
+      const loading = lab.ask(near);
+      await new Promise<void>((resolve) => {
+        near.status.subscribe(({ state }) => state === 'downloading' && resolve());
+      });
+      sabotage.workers.at(-1)!.terminate();
+      const midLoad = await lab.errorOf(await loading);
+      const state = near.status.value.state;
+      await near.load();
+      const prefilling = lab.ask(near);
+      // The job is posted when the request counts as active; the first token is many milliseconds away.
+      await new Promise<void>((resolve) => {
+        near.status.subscribe((value) => value.state === 'ready' && value.active > 0 && resolve());
+      });
+      sabotage.workers.at(-1)!.terminate();
+      const midPrefill = await lab.errorOf(await prefilling);
+      const works = await lab.works(near);
+      near.dispose();
+      return { midLoad, state, midPrefill, works };
+    });
+    expect(result).toEqual({
+      midLoad: { status: 500, code: 'worker_crashed' },
+      state: 'failed',
+      midPrefill: { status: 500, code: 'worker_crashed' },
+      works: true,
+    });
+  });
+});
+
+describe('a GPU that fails', () => {
+  test.each(['destroy', 'invalid'] as const)('%s mid-stream: an error event, then a new worker', async (order) => {
+    const result = await page.evaluate(async (name) => {
+      const near = lab.make('webgpu');
+      await near.load();
+      const response = await lab.ask(near, { stream: true, max_tokens: 400, temperature: 1, logit_bias: { 2: -100 } });
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+      await reader.read();
+      const ordered = sabotage.order(name);
+      let text = '';
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        text += value;
+      }
+      await ordered;
+      const works = await lab.works(near);
+      near.dispose();
+      return { text, works };
+    }, order);
+    expect(result.text).toContain(order === 'destroy' ? '"code":"device_lost"' : '"code":"gpu_error"');
+    expect(result.works).toBe(true);
+  });
+
+  test('lost while nothing runs: noticed, and the next request works', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('webgpu');
+      await near.load();
+      await sabotage.order('destroy');
+      await new Promise<void>((resolve) => {
+        near.status.subscribe(({ state }) => state === 'failed' && resolve());
+      });
+      const works = await lab.works(near);
+      near.dispose();
+      return works;
+    });
+    expect(result).toBe(true);
+  });
+});
+
+describe('abort', () => {
+  test('before, while loading, queued, in prefill, between tokens: the reason comes back, the next request is right', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('wasm');
+      const codes: Record<string, unknown> = {};
+      const aborting = async (name: string, when: (abort: () => void) => unknown, extra = {}): Promise<void> => {
+        const caller = new AbortController();
+        const reason = new DOMException(name, 'AbortError');
+        const started = lab.ask(near, extra, { signal: caller.signal }).then((response) => response.text());
+        const outcome = started.then(
+          () => 'answered',
+          (error) => (error === reason ? 'own reason' : String(error)),
+        );
+        await when(() => caller.abort(reason));
+        codes[name] = await outcome;
+      };
+      codes['before'] = await lab.fault(lab.ask(near, {}, { signal: AbortSignal.abort() }));
+      await aborting('while loading', (abort) => {
+        const stop = near.status.subscribe(({ state }) => state === 'downloading' && abort());
+        return new Promise<void>((resolve) => setTimeout(resolve, 300)).then(stop);
+      });
+      const idle = near.status.value.state;
+      await near.load();
+      const other = lab.ask(near).then((response) => response.status);
+      await aborting('queued', (abort) => abort());
+      const first = await other;
+      await aborting('in prefill', (abort) => {
+        const stop = near.status.subscribe(
+          (value) => value.state === 'ready' && value.active > 0 && setTimeout(abort, 5),
+        );
+        setTimeout(stop, 1000);
+      });
+      const caller = new AbortController();
+      const response = await lab.ask(near, { stream: true, max_tokens: 400 }, { signal: caller.signal });
+      const reader = response.body!.getReader();
+      await reader.read();
+      const reason = new DOMException('between tokens', 'AbortError');
+      caller.abort(reason);
+      codes['between tokens'] = await (async () => {
+        for (;;) if ((await reader.read()).done) return 'ended';
+      })().catch((error) => (error === reason ? 'own reason' : String(error)));
+      const works = await lab.works(near);
+      const { waiting } = await near.inventory();
+      near.dispose();
+      return { codes, idle, first, works, waiting };
+    });
+    expect(result.codes).toEqual({
+      before: { name: 'AbortError', code: 20 },
+      'while loading': 'own reason',
+      queued: 'own reason',
+      'in prefill': 'own reason',
+      'between tokens': 'own reason',
+    });
+    expect(result).toMatchObject({ idle: 'idle', first: 200, works: true, waiting: 0 });
+  });
+
+  test('body.cancel() and break stop the decode', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('wasm');
+      await near.load();
+      const response = await lab.ask(near, { stream: true, max_tokens: 400 });
+      await response.body!.cancel();
+      for await (const text of near.ask(lab.picture, 'Describe the picture.')) {
+        if (text) break;
+      }
+      const started = performance.now();
+      const works = await lab.works(near);
+      const { waiting, ports } = await near.inventory();
+      near.dispose();
+      return { works, waiting, ports, ms: performance.now() - started };
+    });
+    expect(result).toMatchObject({ works: true, waiting: 0, ports: 1 });
+  });
+});
+
+describe('many requests at once', () => {
+  test('two and twenty are answered in order; past the bound they are refused with 429', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('wasm');
+      await near.load();
+      const order: number[] = [];
+      const asked = Array.from({ length: 20 }, async (_, i) => {
+        // The first is long, so that it still runs when the last one arrives.
+        const response = await lab.ask(near, { max_tokens: i === 0 ? 60 : 2 });
+        await response.text();
+        if (response.status === 200) order.push(i);
+        return response;
+      });
+      const responses = await Promise.all(asked);
+      const refused = responses.filter(({ status }) => status === 429);
+      const works = await lab.works(near);
+      near.dispose();
+      return { order, refused: refused.length, retry: refused[0]?.headers.get('retry-after-ms'), works };
+    });
+    // One runs, sixteen wait.
+    expect(result.order).toEqual(Array.from({ length: 17 }, (_, i) => i));
+    expect(result).toMatchObject({ refused: 3, works: true });
+    expect(Number(result.retry)).toBeGreaterThan(0);
+  });
+
+  test('share one load', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('wasm');
+      const before = sabotage.workers.length;
+      const answers = await Promise.all([lab.ask(near), lab.ask(near), near.load()]);
+      const workers = sabotage.workers.length - before;
+      near.dispose();
+      return { statuses: answers.slice(0, 2).map((answer) => (answer as Response).status), workers };
+    });
+    expect(result).toEqual({ statuses: [200, 200], workers: 1 });
+  });
+});
+
+describe('loading', () => {
+  test('a failed load is not remembered', async () => {
+    const result = await page.evaluate(async () => {
+      let broken = true;
+      const spec = { ...glimpse, files: glimpse.files.map((file) => ({ ...file })) };
+      Object.defineProperty(spec.files[0], 'sha256', {
+        enumerable: true,
+        get: () => (broken ? '0'.repeat(64) : glimpse.files[0]!.sha256),
+      });
+      const near = nearsight.createNearsight({ model: spec, device: 'wasm' });
+      const first = await lab.errorOf(await lab.ask(near));
+      broken = false;
+      const works = await lab.works(near);
+      near.dispose();
+      return { first, works };
+    });
+    expect(result).toEqual({ first: { status: 503, code: 'integrity' }, works: true });
+  });
+
+  test('creating starts nothing; dispose while generating rejects with its code, and so does all after it', async () => {
+    const result = await page.evaluate(async () => {
+      const before = sabotage.workers.length;
+      const near = lab.make('wasm');
+      const started = sabotage.workers.length - before;
+      await near.load();
+      const response = await lab.ask(near, { stream: true, max_tokens: 400 });
+      near.dispose();
+      const text = await response.text();
+      const after = await lab.errorOf(await lab.ask(near));
+      const load = await lab.fault(near.load());
+      return { started, text, after, load };
+    });
+    expect(result.started).toBe(0);
+    expect(result.text).toContain('"code":"disposed"');
+    expect(result.after).toEqual({ status: 503, code: 'disposed' });
+    expect(result.load).toEqual({ name: 'NearsightError', code: 'disposed' });
+  });
+});
