@@ -22,7 +22,9 @@ export default defineConfig(({ mode }) => ({
     reportCompressedSize: false,
     rolldownOptions: {
       input:
-        mode === 'worker' ? { worker: 'worker/index.ts' } : { index: 'src/index.ts', glimpse: 'models/glimpse.ts' },
+        mode === 'worker'
+          ? { worker: 'worker/index.ts' }
+          : { index: 'src/index.ts', glimpse: 'models/glimpse.ts', proxy: 'proxy/index.ts' },
       preserveEntrySignatures: 'strict',
       checks: { pluginTimings: false },
       output: { entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js', assetFileNames },

@@ -58,7 +58,7 @@ export function createNimProxy(options: NimProxyOptions): NimProxy {
       return response;
     } catch (error) {
       request.signal.throwIfAborted();
-      return errorResponse(error, { 'x-nearsight-origin': 'proxy', ...cors });
+      return refuse(error, cors);
     }
   };
 }
@@ -68,7 +68,7 @@ async function answer(request: Request, options: NimProxyOptions, store: RateSto
   if (!target) throw new NearsightError('unknown_url', 'There is nothing at this path. Try …/chat/completions.');
   if (request.method !== target.method) {
     const error = new NearsightError('method_not_allowed', `This path takes ${target.method}, not ${request.method}.`);
-    return errorResponse(error, { allow: target.method });
+    return refuse(error, { allow: target.method });
   }
   if (!(await options.authorize(request))) {
     throw new NearsightError('unauthorized', 'This proxy does not know you: its authorize() said no.');
@@ -76,11 +76,15 @@ async function answer(request: Request, options: NimProxyOptions, store: RateSto
   const wait = await waitOf(request, options.rateLimit, store);
   if (wait > 0) {
     const error = new NearsightError('rate_limited', `Too many requests. Ask again in ${wait} seconds.`);
-    return errorResponse(error, { 'retry-after': String(wait) });
+    return refuse(error, { 'retry-after': String(wait) });
   }
   const body = target.method === 'POST' ? await readBody(request, target, options) : null;
   const key = typeof options.apiKey === 'function' ? await options.apiKey() : options.apiKey;
   return ask(target, request, body, key);
+}
+
+function refuse(error: unknown, headers?: Record<string, string>): Response {
+  return errorResponse(error, { 'x-nearsight-origin': 'proxy', ...headers });
 }
 
 /** Where a path leads, by its end: the proxy does not know where it is mounted. */
