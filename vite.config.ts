@@ -38,11 +38,16 @@ export default defineConfig(({ mode }) => ({
  */
 function workerByName(): Plugin {
   const source = "new URL('../worker/index.ts', import.meta.url)";
+  const built = "new URL('./worker.js', import.meta.url)";
+  // Each stands in for the next at the same length, so the source map stays true, which `map: null` says.
+  const kept = '__WORKER_URL'.padEnd(built.length, '_');
+  const swap = (code: string, from: string, to: string) =>
+    code.includes(from) ? { code: code.replace(from, to), map: null } : null;
   return {
     name: 'worker-by-name',
     enforce: 'pre',
-    transform: (code) => (code.includes(source) ? code.replace(source, '__WORKER_URL__') : undefined),
-    renderChunk: (code) => code.replace('__WORKER_URL__', "new URL('./worker.js', import.meta.url)"),
+    transform: (code) => swap(code, source, kept.padEnd(source.length)),
+    renderChunk: (code) => swap(code, kept, built),
   };
 }
 

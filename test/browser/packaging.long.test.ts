@@ -1,0 +1,87 @@
+/**
+ * The packed tarball, installed as a user does, in an application built three ways: each answers a question in a real
+ * browser, under the strict policy. All three answers are the same, and not empty.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { serve } from '../../tools/serve.mjs';
+import { newTab, strictPolicy } from './harness/harness.ts';
+
+const bin = resolve('node_modules/.bin');
+const page = (script: string) =>
+  `<!doctype html><title>application</title><script type="module" src="${script}"></script>`;
+
+let workshop: string;
+let tarball: string;
+const answers: string[] = [];
+
+beforeAll(() => {
+  workshop = mkdtempSync(join(tmpdir(), 'nearsight-'));
+  execFileSync('npm', ['pack', '--pack-destination', workshop], { stdio: 'pipe' });
+  tarball = join(workshop, readdirSync(workshop).find((name) => name.endsWith('.tgz')) ?? '');
+});
+
+afterAll(() => rmSync(workshop, { recursive: true }));
+
+/** A new folder with the package installed from the tarball, and nothing else. */
+function newApplication(name: string): string {
+  const folder = join(workshop, name);
+  cpSync('test/fixtures/application', folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  execFileSync('npm', ['install', '--ignore-scripts', '--offline', tarball], { cwd: folder, stdio: 'pipe' });
+  return folder;
+}
+
+/** Opens a built application, asks, and compares with the answers of those before. */
+async function expectAnswer(folder: string): Promise<void> {
+  const server = await serve(folder, { headers: { 'content-security-policy': strictPolicy } });
+  const tab = await newTab();
+  const requests: string[] = [];
+  tab.on('request', (request) => requests.push(request.url()));
+  try {
+    await tab.goto(`${server.origin}/`);
+    await tab.waitForFunction(() => 'ask' in globalThis, { timeout: 60_000 });
+    const answer = await tab.evaluate('ask("What colour is the shape?")');
+    expect(answer).toMatch(/\w/);
+    answers.push(String(answer));
+    expect(new Set(answers).size).toBe(1);
+    expect(requests.filter((url) => !url.startsWith(server.origin) && !/^(data|blob):/.test(url))).toEqual([]);
+  } finally {
+    await tab.close();
+    await server.close();
+  }
+}
+
+test('a new Vite application, with no configuration', async () => {
+  const folder = newApplication('vite');
+  writeFileSync(join(folder, 'index.html'), page('/application.js'));
+  execFileSync(join(bin, 'vite'), ['build', '--logLevel', 'warn'], { cwd: folder, stdio: 'pipe' });
+  await expectAnswer(join(folder, 'dist'));
+});
+
+test('an esbuild application, with the runtime files copied beside its bundle', async () => {
+  const folder = newApplication('esbuild');
+  const built = join(folder, 'built');
+  const options = ['--bundle', '--format=esm', '--splitting', `--outdir=${built}`];
+  execFileSync(join(bin, 'esbuild'), ['application.js', ...options], { cwd: folder, stdio: 'pipe' });
+  for (const part of ['worker.js', 'ort', 'glimpse']) {
+    cpSync(join(folder, 'node_modules/nearsight/dist', part), join(built, part), { recursive: true });
+  }
+  writeFileSync(join(built, 'index.html'), page('/application.js'));
+  await expectAnswer(built);
+});
+
+test('a page with no bundler', async () => {
+  const folder = newApplication('plain');
+  cpSync(join(folder, 'node_modules/nearsight/dist'), join(folder, 'site/nearsight'), { recursive: true });
+  const source = readFileSync(join(folder, 'application.js'), 'utf8');
+  const byURL = source
+    .replace("'nearsight'", "'/nearsight/index.js'")
+    .replace("'nearsight/glimpse'", "'/nearsight/glimpse.js'");
+  writeFileSync(join(folder, 'site/application.js'), byURL);
+  writeFileSync(join(folder, 'site/index.html'), page('/application.js'));
+  await expectAnswer(join(folder, 'site'));
+});
