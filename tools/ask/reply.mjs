@@ -2,7 +2,7 @@ import { createParser } from 'eventsource-parser';
 
 /**
  * @typedef {object} Summary what `--json` prints
- * @property {string} answer
+ * @property {string} answer without the blank that some models begin with
  * @property {string} origin `local` or `remote`
  * @property {string} model
  * @property {string} device
@@ -61,7 +61,8 @@ export class Reply {
   #read(data) {
     if (data === '[DONE]') return;
     const { choices = [], usage, error } = JSON.parse(data);
-    const text = choices[0]?.delta.content;
+    const content = choices[0]?.delta.content ?? '';
+    const text = this.#answer === '' ? content.trimStart() : content;
     if (text) {
       this.#answer += text;
       this.#onText(text);

@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { expect, inject, test } from 'vitest';
+
+// `npm run ask` as a terminal sees it: a process with two outputs and an exit code. It starts a browser of its own.
+
+const browser = inject('browserName');
+const question = ['demo/samples/dog.png', 'What is this?', '--browser', browser, '--max-tokens', '4'];
+
+async function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, ['tools/ask.mjs', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 110_000, // a little before the test's own, so that no browser is left behind
+  });
+  const ended = new Promise<number | null>((settle) => {
+    child.once('close', settle);
+  });
+  const [code, out, err] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  return { code, out, err };
+}
+
+test('streams the answer, then says who gave it', async () => {
+  const { code, out, err } = await run(...question);
+  expect(err).toContain('ask: ready');
+  expect(out).toMatch(/^\S[^\n]*\nlocal · glimpse on wasm · first token after \d+ ms · ([\d.]+ tokens\/s|too short)/);
+  expect(code).toBe(0);
+});
+
+test('--json prints one object and nothing else', async () => {
+  const { code, out } = await run(...question, '--json', '--device', 'wasm');
+  expect(code).toBe(0);
+  expect(JSON.parse(out)).toEqual({
+    answer: expect.stringMatching(/\S/),
+    origin: 'local',
+    model: 'glimpse',
+    device: 'wasm',
+    ttftMs: expect.any(Number),
+    tokensPerSecond: expect.toSatisfy((rate) => rate === null || rate > 0),
+  });
+});
+
+test('what is not a picture is refused in the words of the library', async () => {
+  const { code, out, err } = await run('LICENSE', 'What is this?', '--browser', browser, '--json');
+  expect(code).toBe(1);
+  expect(out).toBe('');
+  expect(err).toMatch(/^ask: The picture at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
+});

@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+
+// What `npm run ask` does before it starts a browser; the rest is in test/browser/ask.test.ts.
+
+describe('called wrongly, it says how to call it', () => {
+  test.each([
+    [[], /A picture and a question are needed/],
+    [['demo/samples/dog.png'], /A picture and a question are needed/],
+    [['nowhere.png', 'What is this?'], /There is no file .*nowhere\.png/],
+    [['demo/samples/dog.png', 'What', 'is', 'this?'], /put the question in quotes/],
+    [['demo/samples/dog.png', 'What is this?', '--browser', 'safari'], /--browser is one of chromium, firefox/],
+    [['demo/samples/dog.png', 'What is this?', '--model', 'demo'], /--model is glimpse, smolvlm-256m, or a folder/],
+    [['demo/samples/dog.png', 'What is this?', '--max-tokens', '0'], /--max-tokens is a number from 1 on/],
+    [['demo/samples/dog.png', 'What is this?', '--colour'], /Unknown option '--colour'/],
+  ])('%j', (args, words) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['tools/ask.mjs', ...args], { encoding: 'utf8' });
+    expect(stderr).toMatch(words);
+    expect(stderr).toContain('Usage: npm run ask --');
+    expect(stdout).toBe('');
+    expect(status).toBe(2);
+  });
+});
