@@ -17,7 +17,7 @@ const allowed = {
   'worker/onnx/': [...runtime, 'onnxruntime-web'],
   'worker/vlm/': [...runtime, '@huggingface/jinja', '@huggingface/tokenizers'],
   'models/': ['src/wire/'],
-  'proxy/': ['src/api/', 'src/wire/'],
+  'proxy/': ['src/api/', 'src/wire/', 'node:'],
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite'],
   'bench/': ['nearsight', 'tools/', 'node:'],
   'test/browser/': ['nearsight', 'openai', 'tools/', 'vitest', 'vite', 'puppeteer-core', 'node:'],

@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { parseSync } from 'vite';
 
 /** The modules whose exports are the public face: those that package.json's `exports` are built from. */
-const entries = ['src/index.ts', 'models/glimpse.ts'];
+const entryPoints = ['src/index.ts', 'models/glimpse.ts', 'proxy/index.ts'];
 
 /** @param {string} path */
 function parse(path) {
@@ -38,7 +38,7 @@ function declarationOf(program, name) {
 }
 
 /**
- * A public name needs a docstring; so does every optional property of a public interface: it has a default to tell.
+ * A public name needs a docstring; so does every optional property of public options: it has a default to tell.
  *
  * @param {string} path
  * @param {string} name
@@ -50,7 +50,7 @@ function undocumented(path, name) {
   if (!found) return [`${path}: no declaration of the public name ${name}`];
   const { statement, declared } = found;
   const itself = documented.has(statement.start) ? [] : [`${path}: ${name} is public and has no docstring`];
-  if (declared.type !== 'TSInterfaceDeclaration') return itself;
+  if (declared.type !== 'TSInterfaceDeclaration' || !name.endsWith('Options')) return itself;
   const members = declared.body.body
     .filter((member) => member.type === 'TSPropertySignature' && member.optional && !documented.has(member.start))
     .map((member) => ('key' in member && member.key.type === 'Identifier' ? member.key.name : 'a property'));
@@ -60,15 +60,20 @@ function undocumented(path, name) {
   ];
 }
 
+/**
+ * @param {string} path
+ * @returns {string[]} what a module exports without a docstring, followed through its re-exports
+ */
+function undocumentedIn(path) {
+  const exported = parse(path).module.staticExports.flatMap(({ entries }) => entries);
+  return exported.flatMap(({ exportName, importName, moduleRequest }) => {
+    const from = moduleRequest ? posix.join(posix.dirname(path), moduleRequest.value) : path;
+    if (moduleRequest && importName.kind !== 'Name') return undocumentedIn(from);
+    return undocumented(from, (moduleRequest ? importName.name : exportName.name) ?? 'default');
+  });
+}
+
 /** @returns {string[]} */
 export function missingDocstrings() {
-  return entries.filter(existsSync).flatMap((entry) =>
-    parse(entry)
-      .module.staticExports.flatMap((statement) => statement.entries)
-      .flatMap(({ exportName, importName, moduleRequest }) => {
-        const path = moduleRequest ? posix.join(posix.dirname(entry), moduleRequest.value) : entry;
-        const name = (moduleRequest ? importName.name : exportName.name) ?? 'default';
-        return undocumented(path, name);
-      }),
-  );
+  return entryPoints.flatMap(undocumentedIn);
 }
