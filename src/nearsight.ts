@@ -28,9 +28,11 @@ export interface NearsightOptions extends WireOptions {
   worker?: string | URL;
   /** Where the runtime's own files are, when not beside the worker. */
   assets?: Assets;
+  /** Those left out keep their defaults. */
   limits?: Partial<Limits>;
 }
 
+/** What a page accepts before it refuses. */
 export interface Limits {
   /** Requests that may wait while one runs; one more is answered 429. @defaultValue 16 */
   waiting: number;
@@ -50,6 +52,7 @@ export interface AskOptions {
   maxTokens?: number;
   /** 0 (the default) always takes the likeliest token. */
   temperature?: number;
+  /** Aborting it ends the answer with the signal's reason; absent: only leaving the loop does. */
   signal?: AbortSignal;
 }
 

@@ -23,6 +23,7 @@ export interface ModelSpec {
   bearableOnWasm: boolean;
 }
 
+/** A file that is used only if its bytes match. */
 export interface ModelFile {
   /** The name within the model's folder: `onnx/embed_tokens_q4.onnx`. */
   path: string;
@@ -33,6 +34,7 @@ export interface ModelFile {
   url?: string | URL | undefined;
 }
 
+/** One set of graphs: the same model in one precision. */
 export interface ModelVariant {
   /** The hub's suffix: `q4`, `q4f16`, … */
   dtype: string;
