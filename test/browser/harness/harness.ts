@@ -30,7 +30,13 @@ let browser: Browser;
 
 beforeAll(async () => {
   const protocol = browserName === 'firefox' ? 'webDriverBiDi' : 'cdp';
-  browser = await puppeteer.connect({ browserWSEndpoint: inject('endpoint'), protocol, defaultViewport: null });
+  browser = await puppeteer.connect({
+    browserWSEndpoint: inject('endpoint'),
+    protocol,
+    defaultViewport: null,
+    // Each test has its own limit of time.
+    protocolTimeout: 0,
+  });
 });
 
 afterAll(async () => {

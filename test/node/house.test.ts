@@ -1,0 +1,68 @@
+// The house check is only worth its time if it can fail.
+import { expect, test } from 'vitest';
+import { forbiddenArrows } from '../../tools/check/arrows.mjs';
+import { tooLong } from '../../tools/check/ceilings.mjs';
+import { importsOf } from '../../tools/check/sources.mjs';
+
+const source = (path: string, text: string) => ({ path, text, lines: text.split('\n').length - 1 });
+
+test.each([
+  ['the page, the runtime', 'src/nearsight.ts', "import { Queue } from '../worker/queue.ts';"],
+  [
+    'the page, its worker outside the engine',
+    'src/shim.ts',
+    "new Worker(new URL('../worker/index.ts', import.meta.url));",
+  ],
+  ['the page, onnxruntime', 'src/model.ts', "const ort = await import('onnxruntime-web/webgpu');"],
+  ['the wire, the page', 'src/wire/port.ts', "export * from '../abort.ts';"],
+  ['the api, the page', 'src/api/parse.ts', "import type { Session } from '../session.ts';"],
+  ['the runtime, the page', 'worker/runtime.ts', "type Status = import('../src/status.ts').Status;"],
+  [
+    'the decoder, onnxruntime past its door',
+    'worker/decode/decoder.ts',
+    "import type { Tensor } from 'onnxruntime-web';",
+  ],
+  ['the store, the tokenizer', 'worker/store/store.ts', "import { Tokenizer } from '@huggingface/tokenizers';"],
+  ['models, the runtime', 'models/mine.ts', "import { family } from '../worker/vlm/family.ts';"],
+  ['the demo, the inside of the package', 'demo/main.ts', "import { Engine } from '../src/engine.ts';"],
+  ['the demo, a tool', 'demo/main.ts', "import { serve } from '../tools/serve.mjs';"],
+  [
+    'a browser test, the inside of the package',
+    'test/browser/x.test.ts',
+    "import { route } from '../../src/route.ts';",
+  ],
+])('%s: no such arrow', (_, path, text) => {
+  expect(forbiddenArrows([source(path, text)])).toHaveLength(1);
+});
+
+test.each([
+  ['src/engine.ts', "new Worker(new URL('../worker/index.ts', import.meta.url));"],
+  ['src/nearsight.ts', "import type { Part } from './wire/job.ts'; import { parse } from './api/parse.ts';"],
+  ['worker/onnx/ort.ts', "import glue from 'onnxruntime-web/ort.jspi.min.mjs?url';"],
+  ['worker/decode/decoder.ts', "import { loadOrt } from '../onnx/ort.ts';"],
+  ['demo/main.ts', "import { glimpse } from 'nearsight/glimpse';"],
+  ['test/node/x.test.ts', "import { Queue } from '../../worker/queue.ts';"],
+])('%s may: %s', (path, text) => {
+  expect(forbiddenArrows([source(path, text)])).toEqual([]);
+});
+
+test('imports of all kinds are seen, and what is loaded later can be told apart', () => {
+  const text = `import a from './a.ts'; export { b } from '../b.ts?url'; await import('c'); type D = import('./d.ts').D;`;
+  expect(importsOf(source('src/api/x.ts', text))).toEqual(['src/api/a.ts', 'src/b.ts', 'c', 'src/api/d.ts']);
+  expect(importsOf(source('src/api/x.ts', text), { staticOnly: true })).toEqual(['src/api/a.ts', 'src/b.ts']);
+});
+
+test('a long file needs a written reason', () => {
+  const body = 'let line;\n'.repeat(301);
+  expect(tooLong([source('src/x.ts', body)])).toHaveLength(1);
+  expect(tooLong([source('src/x.ts', `// size:\n${body}`)])).toHaveLength(1);
+  expect(tooLong([source('src/x.ts', `// size: one table\n${body}`)])).toEqual([]);
+  expect(tooLong([source('src/x.ts', 'let line;\n'.repeat(300))])).toEqual([]);
+});
+
+test('the shipped rooms have a ceiling together, which comments do not count towards', () => {
+  const files = Array.from({ length: 30 }, (_, i) => `worker/${i}.ts`);
+  const full = (text: string) => tooLong(files.map((path) => source(path, text.repeat(250))));
+  expect(full('let line;\n')).toHaveLength(1);
+  expect(full('// A comment.\n')).toEqual([]);
+});
