@@ -2,3 +2,5 @@
 declare const nearsight: typeof import('nearsight');
 declare const glimpse: typeof import('nearsight/glimpse').glimpse;
 declare const OpenAI: typeof import('openai').default;
+/** The AI SDK and LangChain. */
+declare function loadClients(): Promise<typeof import('./clients.ts')>;

@@ -3,4 +3,7 @@ import * as nearsight from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
 import OpenAI from 'openai';
 
-Object.assign(globalThis, { nearsight, glimpse, OpenAI });
+/** The AI SDK and LangChain, loaded when a test asks for them. */
+const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clients.ts');
+
+Object.assign(globalThis, { nearsight, glimpse, OpenAI, loadClients });
