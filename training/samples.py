@@ -100,7 +100,7 @@ class Samples:
         if self.vision_only:
             scene = self.scene(rng)
             return Sample(whole(scene.image), [scene.classes], [], [], [])
-        form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [64, 9, 13, 6, 7, 1])[0]
+        form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [67, 9, 12, 4, 7, 1])[0]
         if form == "easy":
             picture = rng.choice(self.easy.pictures)
             asked = rng.sample(self.easy.questions[picture], min(6, len(self.easy.questions[picture])))
