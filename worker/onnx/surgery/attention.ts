@@ -1,6 +1,6 @@
 import type { Graph, Node } from '../graph.ts';
 import { intAttribute, intsAttribute, prune, setFloat, setInt, Wiring } from '../graph-edit.ts';
-import { scaled } from './match.ts';
+import { scaled, soleReader } from './match.ts';
 import { done, type Outcome, refused } from './operation.ts';
 
 const ATTENTION = 'com.microsoft.MultiHeadAttention';
@@ -51,11 +51,13 @@ function takeApart(wiring: Wiring, softmax: Node): Parts | undefined {
   const query = splitHeads(wiring, left.value, [0, 2, 1, 3]);
   const key = splitHeads(wiring, right.value, [0, 2, 3, 1]);
 
-  const weighted = reader(wiring, withoutCasts(wiring, softmax.outputs[0]), 'MatMul', 0);
+  const weights = withoutCasts(wiring, softmax.outputs[0]);
+  const weighted = soleReader(wiring, weights, 'MatMul');
   const value = splitHeads(wiring, weighted?.inputs[1], [0, 2, 1, 3]);
-  const turned = reader(wiring, weighted?.outputs[0], 'Transpose', 0);
-  if (!query || !key || !value || !turned || !samePerm(turned, [0, 2, 1, 3])) return undefined;
-  const result = reader(wiring, turned.outputs[0], 'Reshape', 0);
+  const turned = soleReader(wiring, weighted?.outputs[0], 'Transpose');
+  if (!query || !key || !value || weighted?.inputs[0] !== weights || !turned || !samePerm(turned, [0, 2, 1, 3]))
+    return undefined;
+  const result = soleReader(wiring, turned.outputs[0], 'Reshape');
   if (!result || query.heads !== key.heads || query.heads !== value.heads) return undefined;
   if (query.size !== key.size || query.size !== value.size) return undefined;
   const [batch, , hidden, ...more] = shape(wiring, result.inputs[1], query.source) ?? [];
@@ -155,14 +157,11 @@ function lastDim(wiring: Wiring, name: string): number | undefined {
 
 function withoutCasts(wiring: Wiring, name: string | undefined): string | undefined {
   let at = name;
-  for (let cast = reader(wiring, at, 'Cast', 0); cast; cast = reader(wiring, at, 'Cast', 0)) at = cast.outputs[0];
-  return at;
-}
-
-/** The only reader of a value, if it is of this type and reads it there. */
-function reader(wiring: Wiring, name: string | undefined, type: string, at: number): Node | undefined {
-  const [found, ...others] = wiring.consumers(name);
-  return found && others.length === 0 && found.type === type && found.inputs[at] === name ? found : undefined;
+  for (;;) {
+    const cast = soleReader(wiring, at, 'Cast');
+    if (!cast) return at;
+    [at] = cast.outputs;
+  }
 }
 
 function samePerm(transpose: Node, perm: readonly number[]): boolean {

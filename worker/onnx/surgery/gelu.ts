@@ -1,6 +1,6 @@
 import type { Graph, Node } from '../graph.ts';
 import { prune, Wiring } from '../graph-edit.ts';
-import { isNear, partner, scaled } from './match.ts';
+import { isNear, partner, scaled, soleReader } from './match.ts';
 import { done, type Outcome, refused } from './operation.ts';
 
 const FAST_GELU = 'com.microsoft.FastGelu';
@@ -53,13 +53,13 @@ function isCube(wiring: Wiring, name: string, x: string): boolean {
 
 /** The node that gives x/2 · (1 + tanh), in whichever order the three factors were multiplied. */
 function result(wiring: Wiring, tanh: Node, x: string): Node | undefined {
-  const plusOne = only(wiring, tanh, 'Add');
+  const plusOne = soleReader(wiring, tanh.outputs[0], 'Add');
   if (!plusOne || scaled(wiring, plusOne)?.by !== 1) return undefined;
   let node: Node = plusOne;
   let halved = false;
   let timesX = false;
   while (!halved || !timesX) {
-    const product = only(wiring, node, 'Mul');
+    const product = soleReader(wiring, node.outputs[0], 'Mul');
     const other = product && partner(product, node.outputs[0] ?? '');
     if (!product || other === undefined) return undefined;
     const half = scaled(wiring, wiring.producer(other, 'Mul'));
@@ -70,10 +70,4 @@ function result(wiring: Wiring, tanh: Node, x: string): Node | undefined {
     node = product;
   }
   return node;
-}
-
-/** The only reader of a node's value, if it is of this type. */
-function only(wiring: Wiring, node: Node, type: string): Node | undefined {
-  const [reader, ...others] = wiring.consumers(node.outputs[0]);
-  return reader && others.length === 0 && reader.type === type ? reader : undefined;
 }

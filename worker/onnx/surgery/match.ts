@@ -29,3 +29,9 @@ export function partner(node: Node, name: string): string | undefined {
   const [left, right] = node.inputs;
   return left === name ? right : right === name ? left : undefined;
 }
+
+/** The only node that reads a value, if it is of this type. */
+export function soleReader(wiring: Wiring, name: string | undefined, type: string): Node | undefined {
+  const [found, ...others] = wiring.consumers(name);
+  return found && others.length === 0 && found.type === type ? found : undefined;
+}

@@ -12,6 +12,10 @@ export type Rewrite =
   | 'rotary-tables'
   /** The vision encoder takes all views as whole pictures; `pixel_attention_mask` is gone. */
   | 'whole-views'
+  /** LayerNormalization that was written out is one operator. */
+  | 'layer-norm'
+  /** Biases are added where the matrix is multiplied. */
+  | 'bias'
   /** Attention that was written out is one operator. */
   | 'attention'
   /** The same for the tanh approximation of GELU. */

@@ -2,7 +2,9 @@ import { decode } from '../graph.ts';
 import { hasControlFlow } from '../graph-edit.ts';
 import { fuseAttention } from './attention.ts';
 import type { Evaluate } from './evaluate.ts';
+import { fuseBias } from './bias.ts';
 import { fuseGelu } from './gelu.ts';
+import { fuseLayerNorm } from './layer-norm.ts';
 import { close, type Operated, refused } from './operation.ts';
 import { wholeViews } from './whole-views.ts';
 
@@ -10,17 +12,27 @@ export interface VisionOptions {
   /** Edge of the views that it will be given, in pixels. All of them are whole: their masks have no zeros. */
   size: number;
   evaluate: Evaluate;
+  /**
+   * Makes attention one operator. On a GPU that is what saves most; but it brings a kernel that software adapters need
+   * minutes to compile, so leave it out there.
+   */
+  attention: boolean;
 }
 
 /**
- * Fits a vision encoder to how it is run here, on views that are whole pictures of one size, and gives the GPU
- * attention and GELU as operators that it has kernels for. (LayerNormalization written out, and biases after
- * MatMulNBits, onnxruntime joins itself.)
+ * Fits a vision encoder to how it is run here, on views that are whole pictures of one size, and gives the device
+ * operators that it has kernels for, instead of the steps that they are made of. onnxruntime joins some of these by
+ * itself on the CPU, but not on WebGPU.
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
-export async function operateVision(model: Uint8Array, { size, evaluate }: VisionOptions): Promise<Operated> {
+export async function operateVision(model: Uint8Array, options: VisionOptions): Promise<Operated> {
+  const { size, evaluate, attention } = options;
   const graph = decode(model);
   if (hasControlFlow(graph)) return close(graph, [refused('whole-views', 'the graph has branches or loops')]);
-  return close(graph, [await wholeViews(graph, size, evaluate), fuseAttention(graph), fuseGelu(graph)]);
+  const outcomes = [await wholeViews(graph, size, evaluate), fuseLayerNorm(graph), fuseGelu(graph)];
+  // After attention, which tells the width of a projection by its bias.
+  if (attention) outcomes.push(fuseAttention(graph));
+  outcomes.push(fuseBias(graph));
+  return close(graph, outcomes);
 }
