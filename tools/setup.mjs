@@ -28,8 +28,13 @@ function take(step) {
 }
 
 chdir(fileURLToPath(new URL('..', import.meta.url)));
-take(missingDependencies());
-if (!process.argv.includes('--packages-only')) {
-  for (const name of browserNames) take(missingBrowser(name));
-  take(missingLavapipe());
+try {
+  take(missingDependencies());
+  if (!process.argv.includes('--packages-only')) {
+    for (const name of browserNames) take(missingBrowser(name));
+    take(missingLavapipe());
+  }
+} catch (error) {
+  console.error(`setup: ${error instanceof Error ? error.message : error}`);
+  exit(1);
 }
