@@ -31,12 +31,13 @@ export class Turn {
     this.#scroll();
   }
 
-  finish(receipt: Receipt, device: string): void {
+  /** @param loaded whether the model was there when the question was asked; else the wait was for it, too */
+  finish(receipt: Receipt, device: string, loaded: boolean): void {
     this.#settle(`Answer: ${this.#text.trim()}`);
     const { origin, model, firstTokenMs, tokensPerSecond, cut } = receipt;
     const facts = [
       origin === 'local' ? `${model}, here on ${device}` : `${model}, by a remote server`,
-      `first token after ${seconds(firstTokenMs)}`,
+      `first token after ${seconds(firstTokenMs)}${loaded ? '' : ', loading included'}`,
     ];
     if (tokensPerSecond !== undefined) facts.push(`${tokensPerSecond.toPrecision(3)} tokens a second`);
     if (cut) facts.push('cut off here');

@@ -46,6 +46,7 @@ async function answer(text: string): Promise<void> {
   if (answering || !picture) return;
   const abort = new AbortController();
   const turn = new Turn(text);
+  const loaded = nearsight.status.value.state === 'ready';
   setAnswering(abort);
   const unsubscribe = nearsight.status.subscribe(({ state }) =>
     turn.wait(state === 'ready' ? 'Looking at the picture…' : `Waiting for ${glimpse.id} to load…`),
@@ -61,7 +62,7 @@ async function answer(text: string): Promise<void> {
     });
     history.push({ question: text, answer: turn.text });
     const { value } = nearsight.status;
-    turn.finish(receipt, deviceName(value.state === 'ready' ? value.facts.device : undefined));
+    turn.finish(receipt, deviceName(value.state === 'ready' ? value.facts.device : undefined), loaded);
   } catch (error) {
     // What was stopped or failed is on the page, but the model need not be reminded of it.
     if (abort.signal.aborted) turn.stop();

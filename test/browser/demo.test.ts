@@ -44,7 +44,9 @@ async function lastText(demo: TestPage, selector: string, count = 1): Promise<st
 test('answers questions about a sample picture, turn by turn, under its own policy', async () => {
   await using demo = await openDemo();
   await demo.page.click('#suggestions button');
-  expect(await lastText(demo, '.note')).toMatch(/^glimpse, here on the processor · first token after \d/);
+  expect(await lastText(demo, '.note')).toMatch(
+    /^glimpse, here on the processor · first token after [\d.]+ m?s, loading included/,
+  );
   expect(await lastText(demo, '.answer')).toMatch(/\S/);
   expect(await lastText(demo, '#status-text')).toMatch(/^Ready on the processor · \d+ wasm threads/);
   expect(await lastText(demo, '#announcer')).toMatch(/^Answer: \S/);
