@@ -1,9 +1,12 @@
 import { untilAborted } from './abort.ts';
 import { Engine } from './engine.ts';
 import type { Status } from './status.ts';
-import { asNearsightError, NearsightError } from './wire/error.ts';
+import { asNearsightError, type ErrorCode, NearsightError } from './wire/error.ts';
 import type { ChatJob, Part } from './wire/job.ts';
 import type { LoadPart, LoadRequest, ModelFacts, Verdict } from './wire/runtime.ts';
+
+/** After these a device may have written anything anywhere. */
+const GPU_FAILED: readonly ErrorCode[] = ['device_lost', 'gpu_error'];
 
 /** An engine with its model open. */
 interface Opened {
@@ -57,7 +60,7 @@ export class Session {
   /** Answers a job; the stream errors with a NearsightError, or with `signal`'s own reason. */
   async generate(job: ChatJob, signal?: AbortSignal): Promise<ReadableStream<Part>> {
     const { engine } = await this.open(signal);
-    return this.#counted(engine.generate(job, signal));
+    return this.#watched(engine, engine.generate(job, signal));
   }
 
   /** Asks a worker what this device can do; downloads no model. */
@@ -133,8 +136,11 @@ export class Session {
     this.#status.set(error.code === 'aborted' ? { state: 'idle' } : { state: 'failed', error });
   }
 
-  /** Passes the parts on and keeps count of the answers under way. */
-  #counted(parts: ReadableStream<Part>): ReadableStream<Part> {
+  /**
+   * Passes the parts on, keeps count of the answers under way, and ends an engine whose GPU has failed before anybody
+   * hears of it: the next request must not meet it.
+   */
+  #watched(engine: Engine, parts: ReadableStream<Part>): ReadableStream<Part> {
     const reader = parts.getReader();
     this.#count(1);
     let count = (): void => {
@@ -146,11 +152,13 @@ export class Session {
         try {
           const { done, value } = await reader.read();
           if (!done) return controller.enqueue(value);
+          count();
           controller.close();
         } catch (error) {
+          count();
+          if (error instanceof NearsightError && GPU_FAILED.includes(error.code)) engine.stop(error);
           controller.error(error);
         }
-        count();
       },
       cancel(reason) {
         count();

@@ -12,8 +12,6 @@ interface Loaded {
   model: Model;
   /** Most jobs that may wait. */
   waiting: number;
-  /** Ends the load call with the error that makes the model unfit for further use. */
-  fail(error: NearsightError): void;
 }
 
 /** The worker's side of the contract: one model, one job at a time. */
@@ -23,14 +21,12 @@ export function createRuntime(): Runtime {
 
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
     const model = await queue.run(() => open(request, emit, signal), signal);
-    const failed = new Promise<NearsightError>((fail) => {
-      loaded = { model, waiting: request.waiting, fail };
-    });
+    loaded = { model, waiting: request.waiting };
     const cancelled = new Promise<undefined>((resolve) => {
       signal.addEventListener('abort', () => resolve(undefined), { once: true });
     });
     emit({ type: 'ready', facts: model.facts });
-    const loss = await Promise.race([model.lost, failed, cancelled]);
+    const loss = await Promise.race([model.lost, cancelled]);
     loaded = undefined;
     // On a loss the page ends this worker; only a cancelled load is worth tidying up after.
     if (loss) throw loss;
@@ -40,12 +36,7 @@ export function createRuntime(): Runtime {
   async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     const current = loaded;
     if (!current) throw new NearsightError('device_lost', 'The model is no longer loaded in this worker.');
-    try {
-      await queue.run(() => current.model.answer(job, emit, signal), signal, current.waiting);
-    } catch (error) {
-      if (error instanceof NearsightError && error.code === 'gpu_error') current.fail(error);
-      throw error;
-    }
+    await queue.run(() => current.model.answer(job, emit, signal), signal, current.waiting);
   }
 
   return {

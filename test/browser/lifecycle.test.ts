@@ -15,6 +15,8 @@ interface Lab {
   /** A `data:` URL. */
   picture: string;
   ask(on: import('nearsight').Nearsight, extra?: object, init?: RequestInit): Promise<Response>;
+  /** Asks for a stream that goes on until something stops it. */
+  long: object;
   /** A right answer, whatever happened before. */
   works(on: import('nearsight').Nearsight): Promise<boolean>;
   /** `name` and `code` of what a promise was rejected with, or null. */
@@ -42,6 +44,8 @@ function installLab(): void {
   const make: Lab['make'] = (device) => nearsight.createNearsight({ model: glimpse, device });
   const ask: Lab['ask'] = (on, extra, init) =>
     on.fetch(url, { method: 'POST', body: body(extra), headers: { 'content-type': 'application/json' }, ...init });
+  // 1279 is <end_of_utterance>.
+  const long = { stream: true, max_tokens: 400, logit_bias: { 1279: -100 } };
   let right: string | undefined;
   const works: Lab['works'] = async (on) => {
     const response = await ask(on);
@@ -60,7 +64,7 @@ function installLab(): void {
     status: response.status,
     code: (await response.json()).error?.code,
   });
-  Object.assign(globalThis, { lab: { make, picture, ask, works, fault, errorOf } });
+  Object.assign(globalThis, { lab: { make, picture, long, ask, works, fault, errorOf } });
 }
 
 let page: TestPage;
@@ -81,7 +85,7 @@ describe('a worker that dies', () => {
       const near = lab.make('wasm');
       await near.load();
       const before = sabotage.workers.length;
-      const response = await lab.ask(near, { stream: true, max_tokens: 400, stop: ['never said'] });
+      const response = await lab.ask(near, lab.long);
       const reader = response.body!.getReader();
       await reader.read();
       sabotage.workers.at(-1)!.terminate();
@@ -137,7 +141,7 @@ describe('a GPU that fails', () => {
     const result = await page.evaluate(async (name) => {
       const near = lab.make('webgpu');
       await near.load();
-      const response = await lab.ask(near, { stream: true, max_tokens: 400, temperature: 1, logit_bias: { 2: -100 } });
+      const response = await lab.ask(near, lab.long);
       const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
       await reader.read();
       const ordered = sabotage.order(name);
@@ -189,10 +193,17 @@ describe('abort', () => {
         codes[name] = await outcome;
       };
       codes['before'] = await lab.fault(lab.ask(near, {}, { signal: AbortSignal.abort() }));
-      await aborting('while loading', (abort) => {
-        const stop = near.status.subscribe(({ state }) => state === 'downloading' && abort());
-        return new Promise<void>((resolve) => setTimeout(resolve, 300)).then(stop);
-      });
+      await aborting(
+        'while loading',
+        (abort) =>
+          new Promise<void>((resolve) => {
+            near.status.subscribe(({ state }) => {
+              if (state !== 'downloading') return;
+              abort();
+              resolve();
+            });
+          }),
+      );
       const idle = near.status.value.state;
       await near.load();
       const other = lab.ask(near).then((response) => response.status);
@@ -205,7 +216,7 @@ describe('abort', () => {
         setTimeout(stop, 1000);
       });
       const caller = new AbortController();
-      const response = await lab.ask(near, { stream: true, max_tokens: 400 }, { signal: caller.signal });
+      const response = await lab.ask(near, lab.long, { signal: caller.signal });
       const reader = response.body!.getReader();
       await reader.read();
       const reason = new DOMException('between tokens', 'AbortError');
@@ -232,7 +243,7 @@ describe('abort', () => {
     const result = await page.evaluate(async () => {
       const near = lab.make('wasm');
       await near.load();
-      const response = await lab.ask(near, { stream: true, max_tokens: 400 });
+      const response = await lab.ask(near, lab.long);
       await response.body!.cancel();
       for await (const text of near.ask(lab.picture, 'Describe the picture.')) {
         if (text) break;
@@ -255,7 +266,7 @@ describe('many requests at once', () => {
       const order: number[] = [];
       const asked = Array.from({ length: 20 }, async (_, i) => {
         // The first is long, so that it still runs when the last one arrives.
-        const response = await lab.ask(near, { max_tokens: i === 0 ? 60 : 2 });
+        const response = await lab.ask(near, i === 0 ? { ...lab.long, stream: false } : { max_tokens: 2 });
         await response.text();
         if (response.status === 200) order.push(i);
         return response;
@@ -310,7 +321,7 @@ describe('loading', () => {
       const near = lab.make('wasm');
       const started = sabotage.workers.length - before;
       await near.load();
-      const response = await lab.ask(near, { stream: true, max_tokens: 400 });
+      const response = await lab.ask(near, lab.long);
       near.dispose();
       const text = await response.text();
       const after = await lab.errorOf(await lab.ask(near));

@@ -1,6 +1,7 @@
 import type { ChatJob, Part, TokenLogprob } from '../../src/wire/job.ts';
 import type { Tokenizer } from '../vlm/family.ts';
 import type { Decoder } from './decoder.ts';
+import { pause } from './pause.ts';
 import { type Drawn, Sampler, type Scored } from './sampler.ts';
 import { TextAssembler } from './text.ts';
 
@@ -70,7 +71,7 @@ async function* draw(opening: Opening, job: ChatJob, choice: number, signal: Abo
   decoder.rewind(prompt.length);
   let { logits } = opening;
   for (;;) {
-    signal.throwIfAborted();
+    await pause(signal);
     const drawn = sampler.draw(logits);
     yield drawn;
     logits = await decoder.step(drawn.id);

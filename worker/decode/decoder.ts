@@ -3,6 +3,7 @@ import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session, type Tensors } from '../onnx/session.ts';
 import { type KvCache, kvLayout } from './kv.ts';
 import { elementBytes, type Memory, rowsOf } from './memory.ts';
+import { pause } from './pause.ts';
 
 /** Most rows that a chunk of the prompt has: the shortest wait between two looks at the abort signal. */
 const CHUNK_ROWS = 512;
@@ -65,7 +66,7 @@ export class Decoder {
     const rows = new FeatureRows(features, this.#memory);
     let logits: Float32Array | undefined;
     for (let start = 0; start < ids.length; start += this.#chunkRows) {
-      signal.throwIfAborted();
+      await pause(signal);
       const chunk = ids.subarray(start, start + this.#chunkRows);
       const last = start + chunk.length === ids.length;
       logits = await this.#read(chunk, last, (embeddings) => rows.lay(chunk, imageTokenId, embeddings));

@@ -30,6 +30,9 @@ export interface OpenOptions {
   signal: AbortSignal;
 }
 
+/** How long to wait, after an error that nobody expected, for the GPU to say that it is at fault. */
+const ANNOUNCED_MS = 100;
+
 /** A model that is ready to answer. One call at a time; the caller queues. */
 export interface Model {
   readonly facts: ModelFacts;
@@ -194,7 +197,10 @@ class OpenedModel implements Model {
       await Promise.race([work(AbortSignal.any([signal, fault])), faulty]);
       fault.throwIfAborted();
     } catch (error) {
-      // An error on the GPU often shows first as something else: a failed run, or logits that are no numbers.
+      // A fault often shows first as something else (a failed run, a buffer unmapped), and is announced right after.
+      if (!(error instanceof NearsightError) && !signal.aborted) {
+        await Promise.race([faulty, new Promise((resolve) => setTimeout(resolve, ANNOUNCED_MS))]);
+      }
       throw fault.aborted ? fault.reason : error;
     } finally {
       fault.removeEventListener('abort', leave);

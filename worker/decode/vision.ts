@@ -2,6 +2,7 @@ import { NearsightError } from '../../src/wire/error.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session } from '../onnx/session.ts';
 import type { Picture } from '../vlm/family.ts';
+import { pause } from './pause.ts';
 
 /** Features of earlier pictures are kept up to this: about 440 views of SmolVLM's, at 64 rows of 576 floats each. */
 const KEPT_BYTES = 64 << 20;
@@ -71,7 +72,7 @@ export class Vision {
     const step = this.#framesPerRun(size);
     try {
       for (let frame = 0; frame < frames; frame += step) {
-        signal.throwIfAborted();
+        await pause(signal);
         const count = Math.min(step, frames - frame);
         const pixels = size * size;
         features.push(
