@@ -11,7 +11,7 @@ import { ERROR_STATUS } from '../../src/wire/error.ts';
 const SOURCE = readFileSync(new URL('../../src/api/fields.ts', import.meta.url), 'utf8');
 const ERRORS = readFileSync(new URL('../../src/wire/error.ts', import.meta.url), 'utf8');
 
-const SECTIONS: Record<string, Fields> = {
+const SECTIONS = {
   REQUEST: tables.REQUEST,
   STREAM_OPTIONS: tables.STREAM_OPTIONS,
   RESPONSE_FORMAT: tables.RESPONSE_FORMAT,
@@ -22,7 +22,14 @@ const SECTIONS: Record<string, Fields> = {
   IMAGE_URL: tables.IMAGE_URL,
   REFUSAL_PART: tables.REFUSAL_PART,
   REFUSED_PARTS: tables.REFUSED_PARTS,
-};
+} as const satisfies Record<string, Fields>;
+
+export type TableName = keyof typeof SECTIONS;
+
+/** The comment above a row. */
+export function commentOf(table: TableName, name: string): string {
+  return commentAbove(`  ${name}:`, bodyOf(table));
+}
 
 /** Rows that have no comment though the table's reader needs one. */
 export function undocumented(): string[] {

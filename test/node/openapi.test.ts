@@ -1,0 +1,102 @@
+/** docs/openapi.yaml says what the parser does and what the writers write. */
+import Ajv2020 from 'ajv/dist/2020.js';
+import { describe, expect, it } from 'vitest';
+import { errorResponse } from '../../src/api/failure.ts';
+import { parseChat } from '../../src/api/parse.ts';
+import { respond } from '../../src/api/respond.ts';
+import { ERROR_STATUS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
+import { CASES, MIN } from './api-samples.ts';
+import { openapi, SCHEMAS } from './openapi.ts';
+import { ANSWER, finish, partsOf, START, text, USAGE } from './parts.ts';
+
+const ajv = new Ajv2020({
+  strict: true,
+  strictRequired: false,
+  strictTypes: false,
+  allowUnionTypes: true,
+  logger: false,
+});
+ajv.addFormat('uri', true);
+for (const [name, schema] of Object.entries(SCHEMAS)) ajv.addSchema(schema, `#/components/schemas/${name}`);
+
+const describes = (name: string, value: unknown): boolean =>
+  ajv.validate(`#/components/schemas/${name}`, value) === true;
+
+function accepts(body: unknown): boolean {
+  try {
+    return Boolean(parseChat(body));
+  } catch {
+    return false;
+  }
+}
+
+/** Rules that relate fields to each other, which the prose tells and the schema leaves out. */
+const BEYOND = [
+  // top_logprobs needs logprobs; an empty question is none; only a refusal can stand for content.
+  /"top_logprobs":[1-9]\d*,?(?!.*"logprobs":true)/,
+  /"content":(""|\[\]|\[""\]|null)/,
+];
+
+describe.each(CASES)('requests: %s', (_name, _path, fields, samples, send) => {
+  it.each(Object.entries(fields))('%s', (name, field) => {
+    const sample = samples[name];
+    const values = [null, ...(sample ? [sample.value, ...sample.bad] : ['anything', {}, 7])];
+    if (field.fate === 'refused') values.push(...field.inert);
+    for (const value of values) {
+      const body = send({ ...sample?.with, [name]: value });
+      const written = JSON.stringify(body);
+      if (written.includes('undefined') || BEYOND.some((rule) => rule.test(written))) continue;
+      expect([written.slice(0, 200), describes('VisionChatRequest', body)]).toEqual([
+        written.slice(0, 200),
+        accepts(body),
+      ]);
+    }
+  });
+});
+
+describe('answers', () => {
+  const entry = { token: 'a', logprob: -1, bytes: [97], top: [{ token: 'a', logprob: -1, bytes: [97] }] };
+  const parts = [START, text('a', 0, [entry]), text('b', 1, [entry]), finish(1, 'length'), finish(), USAGE];
+  const answer = async (fields: object): Promise<Response> =>
+    respond(parseChat({ ...MIN, ...fields }), partsOf(...parts), { model: 'm', reason: 'local-first' });
+
+  it('a JSON body', async () => {
+    const body: unknown = await (await answer({ n: 2, logprobs: true, top_logprobs: 1 })).json();
+    expect(describes('VisionChatResponse', body), ajv.errorsText()).toBe(true);
+    expect(describes('VisionChatResponse', { ...Object(body), choices: [{}] })).toBe(false);
+  });
+
+  it('each event of a stream', async () => {
+    const response = await answer({ n: 2, logprobs: true, stream: true, stream_options: { include_usage: true } });
+    const events = (await response.text()).split('\n\n').slice(0, -2);
+    expect(events.length).toBeGreaterThan(ANSWER.length);
+    for (const event of events) expect(describes('VisionChatChunk', JSON.parse(event.slice(6))), event).toBe(true);
+  });
+
+  it.each(Object.keys(ERROR_STATUS) as ErrorCode[])('the error %s', async (code) => {
+    const body: unknown = await errorResponse(new NearsightError(code, 'x')).json();
+    expect(describes('Error', body), ajv.errorsText()).toBe(true);
+  });
+});
+
+it("has NIM's published vision schema in it", () => {
+  const picture = { type: 'image_url', image_url: { url: 'https://a.example/b.png' } };
+  const content = [{ type: 'text', text: 'What?' }, picture];
+  const request = {
+    model: 'm',
+    messages: [{ role: 'user', content }],
+    max_tokens: 512,
+    temperature: 0.2,
+    stream: false,
+  };
+  expect(describes('VisionChatRequest', request)).toBe(true);
+  const yaml = openapi();
+  for (const word of ['/v1/chat/completions', 'VisionChatResponse', '"400"', '"401"', '"413"', 'scheme: bearer']) {
+    expect(yaml).toContain(word);
+  }
+  for (const server of ['https://integrate.api.nvidia.com', 'http://localhost:8000']) expect(yaml).toContain(server);
+});
+
+it('docs/openapi.yaml is what the table says', async () => {
+  await expect(openapi()).toMatchFileSnapshot('../../docs/openapi.yaml');
+});
