@@ -9,7 +9,7 @@ export interface Sample {
 export const samples: readonly Sample[] = [
   {
     url: new URL('./samples/dog.png', import.meta.url).href,
-    alt: 'A dog’s face on pale yellow',
+    alt: 'A dog’s face on yellow',
     questions: ['What is this?', 'What kind of thing is this?', 'Is there a cat in the picture?'],
   },
   {
@@ -24,7 +24,7 @@ export const samples: readonly Sample[] = [
   },
   {
     url: new URL('./samples/tree.png', import.meta.url).href,
-    alt: 'A sun above a tree on pale blue',
+    alt: 'A sun above a tree on pink',
     questions: ['Describe the picture.', 'What is above the tree?', 'How many things are there?'],
   },
   {
