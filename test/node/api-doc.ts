@@ -11,7 +11,8 @@ import { ERROR_STATUS } from '../../src/wire/error.ts';
 const SOURCE = readFileSync(new URL('../../src/api/fields.ts', import.meta.url), 'utf8');
 const ERRORS = readFileSync(new URL('../../src/wire/error.ts', import.meta.url), 'utf8');
 
-const SECTIONS = {
+/** The tables, in the order of the page. */
+export const SECTIONS = {
   REQUEST: tables.REQUEST,
   STREAM_OPTIONS: tables.STREAM_OPTIONS,
   RESPONSE_FORMAT: tables.RESPONSE_FORMAT,

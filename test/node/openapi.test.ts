@@ -19,8 +19,7 @@ const ajv = new Ajv2020({
 ajv.addFormat('uri', true);
 for (const [name, schema] of Object.entries(SCHEMAS)) ajv.addSchema(schema, `#/components/schemas/${name}`);
 
-const describes = (name: string, value: unknown): boolean =>
-  ajv.validate(`#/components/schemas/${name}`, value) === true;
+const describes = (name: string, value: unknown): boolean => ajv.validate(`#/components/schemas/${name}`, value);
 
 function accepts(body: unknown): boolean {
   try {

@@ -4,9 +4,9 @@
  */
 import { stringify } from 'yaml';
 import type { Fields, Values } from '../../src/api/check.ts';
-import * as tables from '../../src/api/fields.ts';
+import type * as tables from '../../src/api/fields.ts';
 import { ERROR_STATUS } from '../../src/wire/error.ts';
-import { commentOf, type TableName } from './api-doc.ts';
+import { commentOf, SECTIONS, type TableName } from './api-doc.ts';
 
 type Schema = Record<string, unknown>;
 type Schemas<F extends Fields> = Record<keyof Values<F> & string, Schema>;
@@ -79,7 +79,7 @@ const IMAGE_URL: Schemas<typeof tables.IMAGE_URL> = { url: { type: 'string', for
 
 /** An object of the table: what is refused may still be sent with a value that asks for nothing. */
 function objectOf(table: TableName, schemas: Record<string, Schema>, required: string[]): Schema {
-  const fields: Fields = tables[table];
+  const fields: Fields = SECTIONS[table];
   const properties = Object.entries(fields).flatMap(([name, field]): [string, Schema][] => {
     const description = commentOf(table, name);
     if (field.fate === 'harmless') return [[name, { description: `No effect here. ${description}` }]];
@@ -210,10 +210,12 @@ const json = (name: string): Schema => ({ 'application/json': { schema: ref(name
 function failures(): Record<string, Schema> {
   const statuses = [...new Set(Object.values(ERROR_STATUS))].filter((status) => status !== 499);
   return Object.fromEntries(
-    statuses.toSorted().map((status) => {
-      const codes = Object.entries(ERROR_STATUS).filter(([, one]) => one === status);
-      return [String(status), { description: codes.map(([code]) => code).join(', '), content: json('Error') }];
-    }),
+    statuses
+      .toSorted((one, other) => one - other)
+      .map((status) => {
+        const codes = Object.entries(ERROR_STATUS).filter(([, one]) => one === status);
+        return [String(status), { description: codes.map(([code]) => code).join(', '), content: json('Error') }];
+      }),
   );
 }
 
