@@ -3,8 +3,12 @@ import { NearsightError } from '../../src/wire/error.ts';
 /** Renderers that run on the CPU, by the words with which they describe themselves. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i;
 
-/** Features that make the kernels faster and that some adapters lack. */
-const WANTED: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+/**
+ * The narrowest subgroups that onnxruntime's kernels are right with. In 1.30 flash attention over 32 rows or more gives
+ * wrong sums on narrower ones: logits off by 3e-3 with 8 lanes (lavapipe), other answers altogether with 4
+ * (SwiftShader). Without the feature it goes through workgroup memory, as it always does on NVIDIA and Apple.
+ */
+const SUBGROUP_LANES = 16;
 
 /** Limits that onnxruntime's kernels and large weights need beyond WebGPU's defaults. */
 const RAISED = [
@@ -35,6 +39,13 @@ export function isSoftware({ info }: GPUAdapter): boolean {
 /** The adapter's own words: vendor, architecture, description. */
 export function describe({ vendor, architecture, description }: GPUAdapterInfo): string {
   return [vendor, architecture, description].filter(Boolean).join(' ') || 'unnamed adapter';
+}
+
+/** What makes the kernels faster, as far as the adapter has it and they are right with it. */
+function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
+  const wanted: GPUFeatureName[] = ['shader-f16', 'timestamp-query'];
+  if (info.subgroupMinSize >= SUBGROUP_LANES) wanted.push('subgroups');
+  return wanted.filter((feature) => offered.has(feature));
 }
 
 /** Our own device on an adapter, watched for errors and loss. */
@@ -68,7 +79,7 @@ export class Gpu {
   /** Opens a device with all that the adapter can give. */
   static async open(adapter: GPUAdapter): Promise<Gpu> {
     const device = await adapter.requestDevice({
-      requiredFeatures: WANTED.filter((feature) => adapter.features.has(feature)),
+      requiredFeatures: features(adapter),
       requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
     });
     return new Gpu(device, adapter);
