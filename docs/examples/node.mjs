@@ -1,0 +1,30 @@
+// A server of Node's own: `NVIDIA_API_KEY=nvapi-… node docs/examples/node.mjs`, then open http://localhost:3000.
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { env } from 'node:process';
+import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
+
+/** Who has logged in. Yours is a database, and a log-in that asks for more than a visit. */
+const sessions = new Set();
+
+/** @param {string | null | undefined} cookie */
+const sessionOf = (cookie) => /(?:^|; )session=([\w-]+)/.exec(cookie ?? '')?.[1] ?? '';
+
+const proxy = createNimProxy({
+  apiKey: env.NVIDIA_API_KEY ?? '',
+  authorize: (request) => sessions.has(sessionOf(request.headers.get('cookie'))),
+  models: ['meta/llama-3.2-11b-vision-instruct'],
+  rateLimit: { requests: 20, seconds: 60, client: (request) => sessionOf(request.headers.get('cookie')) },
+  // Only for trying this against another NIM, such as a container at http://localhost:8000/v1.
+  ...(env.NIM_URL && { upstream: { chat: env.NIM_URL, vlm: env.NIM_URL } }),
+});
+const handle = toNodeHandler(proxy);
+
+createServer((request, response) => {
+  if (request.url?.startsWith('/nim/')) return void handle(request, response);
+  const session = randomUUID();
+  sessions.add(session);
+  response.setHeader('set-cookie', `session=${session}; HttpOnly; SameSite=Strict; Path=/`);
+  response.setHeader('content-type', 'text/html');
+  response.end("<p>createNearsight({ …, remote: { baseURL: '/nim', credentials: 'same-origin' } })");
+}).listen(Number(env.PORT ?? 3000), 'localhost');
