@@ -39,7 +39,7 @@ function variant(dtype: string) {
 }
 
 /**
- * The model that comes with nearsight: a toy of 5 million parameters that knows drawings of everyday things, small
+ * The model that comes with nearsight: a toy of a few million parameters that knows drawings of everyday things, small
  * enough to be a file of your own site. What it can and cannot do is in its card, `models/glimpse/README.md`.
  */
 export const glimpse: ModelSpec = {
@@ -49,7 +49,8 @@ export const glimpse: ModelSpec = {
   bearableOnWasm: true,
   files: files.filter(({ path }) => !path.startsWith('onnx/')),
   variants: [
-    // At this size float16 saves nothing that anyone would notice, so the exact one comes first.
+    // At this size float16 saves nothing that anyone would notice, so the exact one comes first, and is always taken;
+    // `{ ...glimpse, variants: glimpse.variants.filter(({ f16 }) => f16) }` asks for the other.
     { ...variant('q4'), devices: ['webgpu', 'wasm'], f16: false },
     { ...variant('q4f16'), devices: ['webgpu'], f16: true },
   ],

@@ -2,7 +2,7 @@ import type { ModelSpec } from '../src/wire/spec.ts';
 
 /**
  * SmolVLM-256M-Instruct by Hugging Face (Apache-2.0), as published on their hub: about 190 MB with `shader-f16`, else
- * about 260 MB. Serve the files yourself with `{ ...smolvlm256m, baseURL: '/models/smolvlm-256m/' }`.
+ * about 270 MB. Serve the files yourself with `{ ...smolvlm256m, baseURL: '/models/smolvlm-256m/' }`.
  */
 export const smolvlm256m = {
   id: 'smolvlm-256m',
