@@ -11,12 +11,12 @@ export const evaluate: Evaluate = evaluateOn(ort, 'cpu');
 /** A graph of the full-size stand-in for SmolVLM-256M, if this machine has it (`fill.mjs` writes it). */
 export function standIn(name: string): Uint8Array | undefined {
   const path = join(homedir(), '.cache/nearsight/standin/onnx', `${name}.onnx`);
-  return existsSync(path) ? readFileSync(path) : undefined;
+  return existsSync(path) ? new Uint8Array(readFileSync(path)) : undefined;
 }
 
 /** A graph of the embedded model. */
 export function glimpse(name: string): Uint8Array {
-  return readFileSync(join(import.meta.dirname, '../../models/glimpse/onnx', `${name}.onnx`));
+  return new Uint8Array(readFileSync(join(import.meta.dirname, '../../models/glimpse/onnx', `${name}.onnx`)));
 }
 
 /** A graph as native ORT runs it. */

@@ -168,14 +168,27 @@ export function makeNode(type: string, inputs: string[], outputs: string[]): Nod
   return { type, name: outputs[0] ?? type, inputs, outputs, attributes: new Map(), rest: [] };
 }
 
+/** Why nothing can be said about a graph by following its values from node to node, if so. */
+export function opaque(graph: Graph): string | undefined {
+  if (graph.nodes.some(hasGraph)) return 'the graph has branches or loops';
+  // In order, as ONNX wants nodes to be, there can be no cycles.
+  const known = new Set(['', ...graph.tensors.keys(), ...graph.inputs.map(({ name }) => name)]);
+  for (const { name, inputs, outputs } of graph.nodes) {
+    if (!inputs.every((input) => known.has(input))) return `node ${name} reads what no earlier node gives`;
+    for (const output of outputs) {
+      if (output !== '' && known.has(output)) return `two nodes give ${output}`;
+      known.add(output);
+    }
+  }
+  return undefined;
+}
+
 /** True if a node has a graph of its own (If, Loop, Scan), which reads values that no list of inputs shows. */
-export function hasControlFlow(graph: Graph): boolean {
-  return graph.nodes.some(({ attributes }) =>
-    [...attributes.values()].some((attribute) => {
-      for (const { number } of fields(attribute)) if (number === 6 || number === 11) return true;
-      return false;
-    }),
-  );
+function hasGraph({ attributes }: Node): boolean {
+  return [...attributes.values()].some((attribute) => {
+    for (const { number } of fields(attribute)) if (number === 6 || number === 11) return true;
+    return false;
+  });
 }
 
 /** Removes nodes whose values nobody reads, then weights and inputs that no node reads, and shapes that may be stale. */

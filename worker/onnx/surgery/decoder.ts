@@ -1,5 +1,5 @@
 import { decode } from '../graph.ts';
-import { hasControlFlow } from '../graph-edit.ts';
+import { opaque } from '../graph-edit.ts';
 import type { Evaluate } from './evaluate.ts';
 import { keepLastRow } from './last-row.ts';
 import { feedLengths } from './lengths.ts';
@@ -24,7 +24,8 @@ export interface DecoderOptions {
  */
 export async function operateDecoder(model: Uint8Array, { positions, evaluate }: DecoderOptions): Promise<Operated> {
   const graph = decode(model);
-  if (hasControlFlow(graph)) return close(graph, [refused('lengths', 'the graph has branches or loops')]);
+  const reason = opaque(graph);
+  if (reason !== undefined) return close(graph, [refused('lengths', reason)]);
   const outcomes: Outcome[] = [await feedLengths(graph, evaluate)];
   outcomes.push(foldRotary(graph), keepLastRow(graph), trimTables(graph, positions));
   return close(graph, outcomes);

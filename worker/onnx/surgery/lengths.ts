@@ -2,7 +2,8 @@ import { type Graph, INT32, type Node, makeValue } from '../graph.ts';
 import { prune } from '../graph-edit.ts';
 import type { Evaluate, Sample } from './evaluate.ts';
 import { done, type Outcome, refused } from './operation.ts';
-import { isEverywhere, type Probe, probe } from './probe.ts';
+import { isEverywhere, probe, type Step } from './probe.ts';
+import type { Trial } from './trial.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
 
@@ -59,7 +60,7 @@ function rewire(node: Node): void {
 }
 
 /** Whether a bias [.., rows, positions] is zero for every row at its own position and all before it. */
-function isZeroBehind({ step: { past, rows }, values }: Probe, name: string): boolean {
+function isZeroBehind({ given: { past, rows }, values }: Trial<Step>, name: string): boolean {
   const bias = values[name];
   const width = past + rows;
   if (!bias || bias.data.length === 0 || bias.data.length % (rows * width) !== 0) return false;

@@ -90,6 +90,7 @@ export function trimTables(graph: Graph, positions: number): Outcome {
     if (!table?.data || table.dims.length !== 2 || rows <= positions) continue;
     if (!wiring.consumers(name).every(({ type }) => type === ATTENTION || type === ROTARY)) continue;
     const bytes = (table.data.length / rows) * positions;
+    if (!Number.isInteger(bytes)) continue;
     graph.tensors.set(name, makeTensor(name, table.type, [positions, width], table.data.subarray(0, bytes)));
     trimmed++;
   }

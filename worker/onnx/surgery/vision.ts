@@ -1,5 +1,5 @@
 import { decode } from '../graph.ts';
-import { hasControlFlow } from '../graph-edit.ts';
+import { opaque } from '../graph-edit.ts';
 import { fuseAttention } from './attention.ts';
 import type { Evaluate } from './evaluate.ts';
 import { fuseBias } from './bias.ts';
@@ -29,7 +29,8 @@ export interface VisionOptions {
 export async function operateVision(model: Uint8Array, options: VisionOptions): Promise<Operated> {
   const { size, evaluate, attention } = options;
   const graph = decode(model);
-  if (hasControlFlow(graph)) return close(graph, [refused('whole-views', 'the graph has branches or loops')]);
+  const reason = opaque(graph);
+  if (reason !== undefined) return close(graph, [refused('whole-views', reason)]);
   const outcomes = [await wholeViews(graph, size, evaluate), fuseLayerNorm(graph), fuseGelu(graph)];
   // After attention, which tells the width of a projection by its bias.
   if (attention) outcomes.push(fuseAttention(graph));

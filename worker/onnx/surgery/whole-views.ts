@@ -1,17 +1,26 @@
-import { BOOL, encode, FLOAT, FLOAT16, type Graph, INT32, INT64, makeTensor, makeValue, type Node } from '../graph.ts';
-import { extract, makeNode, prune, weightBytes, Wiring } from '../graph-edit.ts';
+import {
+  BOOL,
+  FLOAT,
+  FLOAT16,
+  type Graph,
+  INT32,
+  INT64,
+  makeTensor,
+  makeValue,
+  type Node,
+  type Value,
+} from '../graph.ts';
+import { makeNode, prune, Wiring } from '../graph-edit.ts';
 import { noise } from './noise.ts';
 import type { Evaluate, Sample } from './evaluate.ts';
 import { done, type Outcome, refused } from './operation.ts';
+import { MOST_BYTES, type Trial, tryOut } from './trial.ts';
 
 const PIXELS = 'pixel_values';
 const MASK = 'pixel_attention_mask';
 
 /** Batches that values are computed for: one view alone, and two numbers of several. */
 const BATCHES: readonly number[] = [1, 2, 3];
-
-/** Indices and masks, not features. */
-const MOST_BYTES = 1 << 16;
 
 /**
  * Settles, once for all pictures, what a vision encoder computes from `pixel_attention_mask` and from looking for empty
@@ -36,7 +45,7 @@ export async function wholeViews(graph: Graph, size: number, evaluate: Evaluate)
   const border = findBorder(graph, wiring, conv);
   const trials = await compute(graph, [views, ...border], size, evaluate);
   if (typeof trials === 'string') return refuse(trials);
-  if (!trials.every(({ pixels, values }) => isSame(values[views]?.data, pixels))) {
+  if (!trials.every(({ given, values }) => isSame(values[views]?.data, given.pixels))) {
     return refuse('views are changed before the first convolution');
   }
   const constants = new Map<string, Sample>();
@@ -83,42 +92,33 @@ function dependsOnInput(graph: Graph, wiring: Wiring, name: string): boolean {
   return graph.inputs.some((input) => read.has(input.name));
 }
 
-interface Trial {
+/** A batch of noise. */
+interface Batch {
   count: number;
   pixels: Float32Array;
-  values: Readonly<Record<string, Sample>>;
 }
 
-async function compute(
+function compute(
   graph: Graph,
   names: readonly string[],
   size: number,
   evaluate: Evaluate,
-): Promise<Trial[] | string> {
-  const part = extract(graph, names);
-  if (weightBytes(part) > MOST_BYTES) return 'views pass through weights before the first convolution';
-  const unknown = part.inputs.find(({ name, type }) => !(name === PIXELS ? type === FLOAT : name === MASK));
-  if (unknown) return `the encoder has an input that is not known here: ${unknown.name}`;
-  const model = encode(part);
-  const trials: Trial[] = [];
-  for (const count of BATCHES) {
-    const pixels = noise(count * 3 * size * size);
-    const feeds = new Map<string, Sample>([
-      [PIXELS, { type: 'float32', dims: [1, count, 3, size, size], data: pixels }],
-      [MASK, { type: 'bool', dims: [1, count, size, size], data: new Uint8Array(count * size * size).fill(1) }],
-    ]);
-    for (const name of feeds.keys()) if (!part.inputs.some((input) => input.name === name)) feeds.delete(name);
-    trials.push({ count, pixels, values: await evaluate(model, feeds) });
-  }
-  return trials;
+): Promise<Trial<Batch>[] | string> {
+  const batches = BATCHES.map((count) => ({ count, pixels: noise(count * 3 * size * size) }));
+  const feed = ({ name, type }: Value, { count, pixels }: Batch): Sample | undefined => {
+    if (name === PIXELS && type === FLOAT) return { type: 'float32', dims: [1, count, 3, size, size], data: pixels };
+    if (name !== MASK || type !== BOOL) return undefined;
+    return { type: 'bool', dims: [1, count, size, size], data: new Uint8Array(count * size * size).fill(1) };
+  };
+  return tryOut(graph, names, batches, feed, evaluate);
 }
 
 /** The value for one view, if every view of every batch has that. */
-function settle(trials: readonly Trial[], name: string): Sample | undefined {
+function settle(trials: readonly Trial<Batch>[], name: string): Sample | undefined {
   const single = trials[0]?.values[name];
   if (!single || TYPES[single.type] === undefined) return undefined;
   if (sameForAll(trials, name)) return single;
-  const repeated = trials.every(({ count, values }) => {
+  const repeated = trials.every(({ given: { count }, values }) => {
     const value = values[name];
     return value?.dims[0] === count && isSame(value.data, repeat(single.data, count));
   });
@@ -126,7 +126,7 @@ function settle(trials: readonly Trial[], name: string): Sample | undefined {
 }
 
 /** True if a value does not depend on how many views there are. */
-function sameForAll(trials: readonly Trial[], name: string): boolean {
+function sameForAll(trials: readonly Trial<Batch>[], name: string): boolean {
   const single = trials[0]?.values[name];
   return trials.every(({ values }) => {
     const value = values[name];
