@@ -9,7 +9,16 @@ import { deviceName, showStatus } from './status-line.ts';
 
 const wanted = new URLSearchParams(location.search).get('device');
 const device = wanted === 'webgpu' || wanted === 'wasm' ? wanted : 'auto';
-const nearsight = createNearsight({ model: glimpse, device });
+/** Set if the server of this page passes requests on to NVIDIA; see vite.config.ts. */
+const nimModel = String(import.meta.env['VITE_NIM_MODEL'] ?? '');
+const remote = nimModel
+  ? {
+      baseURL: new URL('nim', document.baseURI),
+      model: nimModel,
+      consent: () => confirm('This device cannot answer. Send the question and the picture to NVIDIA?'),
+    }
+  : undefined;
+const nearsight = createNearsight({ model: glimpse, device, remote });
 
 let picture: ChosenPicture | undefined;
 let history: Exchange[] = [];

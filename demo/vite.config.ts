@@ -1,3 +1,5 @@
+import { env } from 'node:process';
+import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 import { defineConfig, type Plugin } from 'vite';
 
 // Where the page may get anything from: its own origin, and the pictures that its visitor gave it.
@@ -20,10 +22,25 @@ const policyInPage: Plugin = {
   ],
 };
 
+const NIM_MODEL = 'meta/llama-3.2-11b-vision-instruct';
+const key = env['NVIDIA_API_KEY'];
+
+/** With a key in the environment, what the device cannot answer may go to NVIDIA, through this server. */
+function nim(apiKey: string): Plugin {
+  // Vite listens to this machine only, unless told otherwise.
+  const handler = toNodeHandler(createNimProxy({ apiKey, authorize: () => true, models: [NIM_MODEL] }));
+  return {
+    name: 'nim',
+    configureServer: ({ middlewares }) => void middlewares.use('/nim', handler),
+    configurePreviewServer: ({ middlewares }) => void middlewares.use('/nim', handler),
+  };
+}
+
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  plugins: [policyInPage],
+  plugins: [policyInPage, ...(key ? [nim(key)] : [])],
+  define: { 'import.meta.env.VITE_NIM_MODEL': JSON.stringify(key ? NIM_MODEL : '') },
   worker: { format: 'es', rolldownOptions: { checks: { bundlerTimings: false } } },
   // Nothing inlined: the policy knows no `data:`.
   build: {

@@ -13,14 +13,14 @@ import type { NimProxy } from './proxy.ts';
 export function toNodeHandler(
   proxy: NimProxy,
   origin?: string,
-): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
-  return async (request, response) => {
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const gone = new AbortController();
     response.on('close', () => gone.abort(new DOMException('The page has gone.', 'AbortError')));
     try {
-      const answer = await proxy(toRequest(request, origin, gone.signal));
-      response.writeHead(answer.status, answer.statusText, Object.fromEntries(answer.headers));
-      const reader = answer.body?.getReader();
+      const { status, statusText, headers, body } = await proxy(toRequest(request, origin, gone.signal));
+      response.writeHead(status, statusText, Object.fromEntries(headers));
+      const reader = body?.getReader();
       for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) response.write(next.value);
       response.end();
     } catch {
@@ -28,6 +28,7 @@ export function toNodeHandler(
       response.destroy();
     }
   };
+  return (request, response) => void answer(request, response);
 }
 
 function toRequest(request: IncomingMessage, origin: string | undefined, signal: AbortSignal): Request {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { execPath, stderr } from 'node:process';
 
 /** What the built package is made of. */
-const sources = ['src', 'worker', 'models', 'vite.config.ts', 'tsconfig.types.json', 'package-lock.json'];
+const sources = ['src', 'worker', 'models', 'proxy', 'vite.config.ts', 'tsconfig.types.json', 'package-lock.json'];
 
 /**
  * @param {string} path of a file or a folder

@@ -21,7 +21,7 @@ const proxy = createNimProxy({
 const handle = toNodeHandler(proxy);
 
 createServer((request, response) => {
-  if (request.url?.startsWith('/nim/')) return void handle(request, response);
+  if (request.url?.startsWith('/nim/')) return handle(request, response);
   const session = randomUUID();
   sessions.add(session);
   response.setHeader('set-cookie', `session=${session}; HttpOnly; SameSite=Strict; Path=/`);

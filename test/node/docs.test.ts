@@ -12,7 +12,8 @@ import type { ModelSpec } from '../../src/wire/spec.ts';
 const readme = readFileSync('README.md', 'utf8');
 
 test('every link to a file leads to one', () => {
-  const pages = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)];
+  const names = readdirSync('docs').filter((name) => name.endsWith('.md'));
+  const pages = ['README.md', ...names.map((name) => `docs/${name}`)];
   const broken = pages.flatMap((page) => {
     const targets = readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g);
     return Array.from(targets, ([, target = '']) => join(dirname(page), target)).filter((path) => !existsSync(path));

@@ -36,7 +36,7 @@ it('Node: lets in who has the session of the page', async () => {
       )
       .toBe(true);
     const cookie = (await fetch(origin)).headers.get('set-cookie')?.split(';')[0] ?? '';
-    const ask = (headers: HeadersInit): Promise<Response> =>
+    const ask = (headers: Record<string, string>): Promise<Response> =>
       fetch(`${origin}/nim/chat/completions`, { method: 'POST', body: BODY, headers: { ...JSON_TYPE, ...headers } });
     expect((await ask({})).status).toBe(401);
     expect(await (await ask({ cookie })).json()).toMatchObject({ choices: [{ message: { content: 'From afar.' } }] });

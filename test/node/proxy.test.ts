@@ -37,7 +37,7 @@ async function proxied(options: Partial<NimProxyOptions> = {}): Promise<{ url: s
     upstream: { chat: upstream.baseURL, vlm: upstream.baseURL },
     ...options,
   });
-  const http = createServer((request, response) => void toNodeHandler(proxy)(request, response));
+  const http = createServer(toNodeHandler(proxy));
   server = http;
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   const address = http.address();
