@@ -98,7 +98,10 @@ export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promis
   };
   const response = await follow(call, url, base, init);
   const renamed = model === call.model ? undefined : call.model;
-  return response.ok ? passOn(response, call, stream, renamed) : passError(response, call, key.authorization);
+  const headers = headersOf(response, model, call.reason);
+  return response.ok
+    ? passOn(response, headers, call, stream, renamed)
+    : passError(response, headers, key.authorization);
 }
 
 async function askConsent(remote: RemoteOptions, { model, pictures, reason }: RemoteCall, url: URL): Promise<void> {
@@ -144,39 +147,50 @@ async function send({ fetch, signal }: RemoteCall, url: URL, init: RequestInit):
 }
 
 /** The headers of a remote's response that mean something to a client, and who answered. */
-function headersOf(response: Response, call: RemoteCall): Headers {
-  const headers = new Headers({ 'x-nearsight-origin': 'remote', 'x-nearsight-reason': call.reason });
+function headersOf(response: Response, model: string, reason: string): Headers {
+  const headers = new Headers({
+    'x-nearsight-origin': 'remote',
+    'x-nearsight-reason': reason,
+    'x-nearsight-model': model,
+  });
   for (const name of ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status']) {
     const value = response.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
   headers.set('x-request-id', response.headers.get('x-request-id') ?? headers.get('nvcf-reqid') ?? randomId());
-  headers.set('x-nearsight-model', call.model);
   return headers;
 }
 
-async function passOn(response: Response, call: RemoteCall, stream: boolean, model?: string): Promise<Response> {
-  const headers = headersOf(response, call);
+async function passOn(
+  response: Response,
+  headers: Headers,
+  { signal }: RemoteCall,
+  stream: boolean,
+  model?: string,
+): Promise<Response> {
   const init = { status: response.status, statusText: response.statusText || 'OK', headers };
   if (stream) {
     headers.set('content-type', 'text/event-stream');
-    return new Response(response.body && relayEvents(response.body, model, call.signal), init);
+    return new Response(response.body && relayEvents(response.body, model, signal), init);
   }
   // SDKs hand out the raw string unless the type says JSON.
   headers.set('content-type', 'application/json');
   if (model === undefined) return new Response(response.body, init);
   const text = await response.text();
-  const body = JSON.parse(text) as unknown;
-  return new Response(isObject(body) ? JSON.stringify({ ...body, model }) : text, init);
+  try {
+    const body: unknown = JSON.parse(text);
+    return new Response(isObject(body) ? JSON.stringify({ ...body, model }) : text, init);
+  } catch (cause) {
+    throw new NearsightError('remote_unavailable', "The remote's answer is not JSON.", { cause });
+  }
 }
 
-async function passError(response: Response, call: RemoteCall, key: string | undefined): Promise<Response> {
+async function passError(response: Response, headers: Headers, key: string | undefined): Promise<Response> {
   const { status } = response;
   const text = await response.text();
   // A server may quote what it was sent.
   const secret = key?.replace(/^Bearer /, '');
   const clean = secret ? text.replaceAll(secret, '[key]') : text;
-  const headers = headersOf(response, call);
   headers.set('content-type', 'application/json');
   if (PERMANENT.includes(status)) headers.set('x-should-retry', 'false');
   if ([429, 503, 529].includes(status) && !headers.has('retry-after') && !headers.has('retry-after-ms')) {

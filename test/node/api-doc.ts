@@ -69,7 +69,7 @@ const HEADERS = `## Response headers
 
 | Header | Value |
 | --- | --- |
-| \`x-nearsight-origin\` | Who answered: \`local\`. |
+| \`x-nearsight-origin\` | Who answered: \`local\`, \`remote\`, or \`proxy\` (its own refusals). |
 | \`x-nearsight-model\` | The model that answered, by its own name (the body repeats the requested one). Absent if none did. |
 | \`x-nearsight-reason\` | Why it was answered there: a word for machines; of an error, its code. |
 | \`x-request-id\` | 32 hexadecimal digits; the body's \`id\` is \`chatcmpl-\` and the same. |

@@ -33,6 +33,7 @@ describe('what cannot be answered here', () => {
     const { fetch, nim } = await wired({ generate: failing(code), remote: { model: 'meta/llama' } });
     const response = await fetch(...ask({ model: 'glimpse' }));
     expect(response.headers.get('x-nearsight-reason')).toBe(code);
+    expect(response.headers.get('x-nearsight-model')).toBe('meta/llama');
     expect(await response.json()).toMatchObject({ model: 'glimpse' });
     expect(nim.seen[0]?.body).toMatchObject({ model: 'meta/llama' });
   });
