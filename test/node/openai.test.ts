@@ -2,6 +2,7 @@
 import OpenAI, { APIError } from 'openai';
 import { describe, expect, it } from 'vitest';
 import { createShim } from '../../src/shim.ts';
+import { ERROR_STATUS } from '../../src/wire/error.ts';
 import type { Part } from '../../src/wire/job.ts';
 import { ANSWER, failingAfter, partsOf, slowParts, START, text } from './parts.ts';
 
@@ -104,4 +105,44 @@ describe('the openai package', () => {
     for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
     await expect.poll(cancelled).toBe(true);
   });
+
+  it.each([
+    ['invalid_request', OpenAI.BadRequestError, 1],
+    ['request_too_large', APIError, 1],
+    ['queue_full', OpenAI.RateLimitError, 2],
+    ['gpu_error', OpenAI.InternalServerError, 2],
+    ['unsupported_device', OpenAI.InternalServerError, 1],
+  ] as const)('%s: throws its own class, after as many attempts as make sense', async (code, kind, attempts) => {
+    const { openai, asked } = clientFor(() => failingAfter(code));
+    const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, { maxRetries: 1 });
+    const error: unknown = await create.catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(kind);
+    expect(error).toMatchObject({ status: ERROR_STATUS[code], code });
+    expect(asked()).toBe(attempts);
+  });
+
+  it('gives up when its caller aborts, and the answer is stopped', async () => {
+    const caller = new AbortController();
+    const { openai, asked } = clientFor(waiting);
+    setTimeout(() => caller.abort(), 20);
+    const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, { signal: caller.signal });
+    await expect(create).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
+    expect(asked()).toBe(1);
+  });
+
+  it('gives up after its time-out, and the answer is stopped', async () => {
+    const { openai } = clientFor(waiting);
+    const options = { timeout: 20, maxRetries: 0 };
+    const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, options);
+    await expect(create).rejects.toBeInstanceOf(OpenAI.APIConnectionTimeoutError);
+  });
 });
+
+/** An answer that never begins, and errors with the signal's reason when that aborts. */
+function waiting(signal?: AbortSignal): ReadableStream<Part> {
+  return new ReadableStream<Part>({
+    start(controller) {
+      signal?.addEventListener('abort', () => controller.error(signal.reason));
+    },
+  });
+}
