@@ -10,7 +10,7 @@ import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
 export default defineConfig(({ mode }) => ({
   base: './',
   publicDir: false,
-  plugins: [workerByName()],
+  plugins: [workerByName(), withoutLostMaps()],
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   build: {
     target: 'es2023',
@@ -48,6 +48,21 @@ function workerByName(): Plugin {
     enforce: 'pre',
     transform: (code) => swap(code, source, kept.padEnd(source.length)),
     renderChunk: (code) => swap(code, kept, built),
+  };
+}
+
+/** ONNX Runtime's scripts name source maps that do not come along, which development servers complain about. */
+function withoutLostMaps(): Plugin {
+  return {
+    name: 'without-lost-maps',
+    generateBundle(_, bundle) {
+      for (const file of Object.values(bundle)) {
+        if (file.type !== 'asset' || !file.fileName.endsWith('.mjs')) continue;
+        file.source = Buffer.from(file.source)
+          .toString()
+          .replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n');
+      }
+    },
   };
 }
 

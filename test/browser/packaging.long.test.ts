@@ -1,11 +1,12 @@
 /**
- * The packed tarball, installed as a user does, in an application built three ways: each answers a question in a real
- * browser, under the strict policy. All three answers are the same, and not empty.
+ * The packed tarball, installed as a user does, in an application built three ways and served in development: each answers a question in a real
+ * browser, under the strict policy. All answers are the same, and not empty.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createServer } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serve } from '../../tools/serve.mjs';
 import { newTab, strictPolicy } from './harness/harness.ts';
@@ -35,23 +36,31 @@ function newApplication(name: string): string {
   return folder;
 }
 
-/** Opens a built application, asks, and compares with the answers of those before. */
+/** Serves a built application under the strict policy, and asks it. */
 async function expectAnswer(folder: string): Promise<void> {
   const server = await serve(folder, { headers: { 'content-security-policy': strictPolicy } });
+  try {
+    await expectAnswerAt(server.origin);
+  } finally {
+    await server.close();
+  }
+}
+
+/** Opens the application, asks, and compares with the answers of those before. */
+async function expectAnswerAt(origin: string): Promise<void> {
   const tab = await newTab();
   const requests: string[] = [];
   tab.on('request', (request) => requests.push(request.url()));
   try {
-    await tab.goto(`${server.origin}/`);
+    await tab.goto(`${origin}/`);
     await tab.waitForFunction(() => 'ask' in globalThis, { timeout: 60_000 });
     const answer = await tab.evaluate('ask("What colour is the shape?")');
     expect(answer).toMatch(/\w/);
     answers.push(String(answer));
     expect(new Set(answers).size).toBe(1);
-    expect(requests.filter((url) => !url.startsWith(server.origin) && !/^(data|blob):/.test(url))).toEqual([]);
+    expect(requests.filter((url) => !url.startsWith(origin) && !/^(data|blob|ws):/.test(url))).toEqual([]);
   } finally {
     await tab.close();
-    await server.close();
   }
 }
 
@@ -60,6 +69,19 @@ test('a new Vite application, with no configuration', async () => {
   writeFileSync(join(folder, 'index.html'), page('/application.js'));
   execFileSync(join(bin, 'vite'), ['build', '--logLevel', 'warn'], { cwd: folder, stdio: 'pipe' });
   await expectAnswer(join(folder, 'dist'));
+});
+
+test("the same application on Vite's development server", async () => {
+  const root = newApplication('vite-dev');
+  writeFileSync(join(root, 'index.html'), page('/application.js'));
+  const server = await createServer({ root, configFile: false, logLevel: 'warn', server: { host: '127.0.0.1' } });
+  try {
+    await server.listen(0);
+    const url = server.resolvedUrls?.local[0];
+    await expectAnswerAt(new URL(url ?? '').origin);
+  } finally {
+    await server.close();
+  }
 });
 
 test('an esbuild application, with the runtime files copied beside its bundle', async () => {
