@@ -64,6 +64,8 @@ export function readPort<Part>(port: MessagePort, crash: AbortSignal, signal?: A
         finish = () => {};
         crash.removeEventListener('abort', onCrash);
         signal?.removeEventListener('abort', onAbort);
+        // Parts that were under way are still delivered after a close, to a stream that takes no more.
+        port.onmessage = null;
         port.close();
         openPorts--;
       };
