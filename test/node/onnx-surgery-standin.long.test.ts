@@ -57,8 +57,7 @@ describe('SmolVLM-256M in full size: vision_encoder_q4 (skipped where fill.mjs h
       const actual = await encodeViews(after, 1, 512);
       await after.close();
       expect(actual.dims).toEqual(expected.dims);
-      expect(distance(expected.data, actual.data)).toBeLessThan(1e-4);
-      console.log(census(decode(model).nodes), census(decode(operated.graph).nodes));
+      expect(distance(expected.data, actual.data)).toBeLessThan(2e-5);
     },
     300_000,
   );

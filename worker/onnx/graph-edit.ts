@@ -29,13 +29,13 @@ export class Wiring {
     return this.#consumers.get(name ?? '') ?? [];
   }
 
-  /** All nodes that the values are computed from. */
-  upstream(names: Iterable<string>): Set<Node> {
+  /** All nodes that the values are computed from, except those of type `stop` and what only they lead to. */
+  upstream(names: Iterable<string>, stop?: string): Set<Node> {
     const found = new Set<Node>();
     const pending = [...names];
     for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
       const node = this.#producers.get(name);
-      if (!node || found.has(node)) continue;
+      if (!node || node.type === stop || found.has(node)) continue;
       found.add(node);
       pending.push(...node.inputs);
     }

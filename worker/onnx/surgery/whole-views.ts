@@ -19,8 +19,8 @@ import { MOST_BYTES, type Trial, tryOut } from './trial.ts';
 const PIXELS = 'pixel_values';
 const MASK = 'pixel_attention_mask';
 
-/** Batches that values are computed for: one view alone, and two numbers of several. */
-const BATCHES: readonly number[] = [1, 2, 3];
+/** Batches that values are computed for: one view alone, and several. */
+const BATCHES: readonly number[] = [1, 3];
 
 /**
  * Settles, once for all pictures, what a vision encoder computes from `pixel_attention_mask` and from looking for empty
@@ -28,7 +28,7 @@ const BATCHES: readonly number[] = [1, 2, 3];
  * all that our preprocessing makes, the answers are always the same: all of them, and one row of positions.
  *
  * Those subgraphs (NonZero, GatherND, sums of int64) have no kernels on the GPU: each run would bring the pixels back
- * to the CPU. They are recognised by computing them, for batches of one, two and three views of noise: the input of the
+ * to the CPU. They are recognised by computing them, for a view of noise, and for three: the input of the
  * patch convolution must be the pixels themselves, and whatever else flows into the encoder from before it must be the
  * same constant for every view.
  *
@@ -40,8 +40,7 @@ export async function wholeViews(graph: Graph, size: number, evaluate: Evaluate)
   const wiring = new Wiring(graph);
   const [conv, ...others] = graph.nodes.filter(({ type }) => type === 'Conv');
   if (!conv || others.length > 0) return refuse('there is not exactly one convolution');
-  const entry = uncast(wiring, conv);
-  const views = entry.inputs[0] ?? '';
+  const [views = ''] = (wiring.producer(conv.inputs[0], 'Cast') ?? conv).inputs;
   const border = findBorder(graph, wiring, conv);
   const trials = await compute(graph, [views, ...border], size, evaluate);
   if (typeof trials === 'string') return refuse(trials);
@@ -51,24 +50,17 @@ export async function wholeViews(graph: Graph, size: number, evaluate: Evaluate)
   const constants = new Map<string, Sample>();
   for (const name of border) {
     const constant = settle(trials, name);
-    if (!constant) return refuse(`${name} is not the same for every view`);
-    if (!sameForAll(trials, name) && !isBroadcast(wiring, name)) {
-      return refuse(`${name} is read where one row cannot stand for all`);
-    }
-    constants.set(name, constant);
+    if (constant && (sameForAll(trials, name) || isBroadcast(wiring, name))) constants.set(name, constant);
+    else if (dependsOnInput(graph, wiring, name, 'Shape')) return refuse(`${name} is not one constant for every view`);
+    // Else it is a shape, such as the number of views: computed at no cost, from what is known without the GPU.
   }
   for (const [name, constant] of constants) setConstant(graph, name, constant);
-  replaceViews(graph, entry, size);
+  replaceViews(graph, views, size);
   prune(graph);
   return done('whole-views');
 }
 
-/** The convolution, or the cast before it. */
-function uncast(wiring: Wiring, conv: Node): Node {
-  return wiring.producer(conv.inputs[0], 'Cast') ?? conv;
-}
-
-/** Values that flow from before the convolution past it, to what is behind it: indices and masks, before they meet weights. */
+/** Values that flow past the convolution to what is behind it: indices and masks, before they meet weights. */
 function findBorder(graph: Graph, wiring: Wiring, conv: Node): string[] {
   const behind = wiring.downstream(conv.outputs[0] ?? '');
   behind.add(conv);
@@ -87,8 +79,8 @@ function readsWeights(wiring: Wiring, { inputs }: Node): boolean {
   return inputs.some((name) => (wiring.tensor(name)?.data?.length ?? 0) > MOST_BYTES);
 }
 
-function dependsOnInput(graph: Graph, wiring: Wiring, name: string): boolean {
-  const read = new Set([name, ...[...wiring.upstream([name])].flatMap(({ inputs }) => inputs)]);
+function dependsOnInput(graph: Graph, wiring: Wiring, name: string, stop?: string): boolean {
+  const read = new Set([name, ...[...wiring.upstream([name], stop)].flatMap(({ inputs }) => inputs)]);
   return graph.inputs.some((input) => read.has(input.name));
 }
 
@@ -169,14 +161,14 @@ function setConstant(graph: Graph, name: string, { type, dims, data }: Sample): 
   graph.tensors.set(name, makeTensor(name, TYPES[type] ?? 0, dims, bytes));
 }
 
-/** Feeds the convolution the pixels [1, views, 3, size, size] as [views, 3, size, size]. */
-function replaceViews(graph: Graph, entry: Node, size: number): void {
+/** Gives all who read `old`, which holds the same, the pixels [1, views, 3, size, size] as [views, 3, size, size]. */
+function replaceViews(graph: Graph, old: string, size: number): void {
   const target = `${PIXELS}/views_shape`;
   const views = `${PIXELS}/views`;
   const dims = BigInt64Array.of(-1n, 3n, BigInt(size), BigInt(size));
+  for (const node of graph.nodes) node.inputs = node.inputs.map((name) => (name === old ? views : name));
   graph.tensors.set(target, makeTensor(target, INT64, [4], new Uint8Array(dims.buffer)));
   graph.nodes.unshift(makeNode('Reshape', [PIXELS, target], [views]));
-  entry.inputs[0] = views;
   graph.inputs = graph.inputs.map((input) =>
     input.name === PIXELS ? makeValue(PIXELS, FLOAT, [1, 'num_images', 3, size, size]) : input,
   );
