@@ -67,6 +67,16 @@ describe('the port', () => {
     await expect(reader.read()).rejects.toMatchObject({ code: 'gpu_error', message: 'validation failed' });
   });
 
+  it('drops the parts that are under way when the reader cancels', async () => {
+    const { port1, port2 } = new MessageChannel();
+    const reader = readPort<number>(port1, never).getReader();
+    for (let i = 0; i < 100; i++) port2.postMessage({ part: i });
+    await reader.read();
+    await reader.cancel();
+    // A part that met the closed stream would be an uncaught exception, which fails the run.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+
   it('stops the producer when the reader cancels', async () => {
     const before = openPorts;
     const { port1, port2 } = new MessageChannel();
