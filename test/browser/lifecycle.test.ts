@@ -1,71 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openPage, type TestPage } from './harness/harness.ts';
-import { installSaboteur, saboteur, type Sabotage } from './harness/saboteur.ts';
-
-declare const lab: Lab;
-declare global {
-  // oxlint-disable-next-line no-var -- only `var` declares a global
-  var sabotage: Sabotage;
-}
-
-/** What the tests below share in the page; see `openLab`. */
-interface Lab {
-  /** A nearsight on the software GPU (or the CPU), with a picture to ask about. */
-  make(device: 'webgpu' | 'wasm'): import('nearsight').Nearsight;
-  /** A `data:` URL. */
-  picture: string;
-  ask(on: import('nearsight').Nearsight, extra?: object, init?: RequestInit): Promise<Response>;
-  /** Asks for a stream that goes on until something stops it. */
-  long: object;
-  /** A right answer, whatever happened before. */
-  works(on: import('nearsight').Nearsight): Promise<boolean>;
-  /** `name` and `code` of what a promise was rejected with, or null. */
-  fault(promise: Promise<unknown>): Promise<{ name: string; code: unknown } | null>;
-  errorOf(response: Response): Promise<{ status: number; code: string }>;
-}
-
-function installLab(): void {
-  const canvas = document.createElement('canvas');
-  canvas.width = canvas.height = 96;
-  const context = canvas.getContext('2d');
-  if (!context) throw new Error('no canvas');
-  context.fillStyle = 'white';
-  context.fillRect(0, 0, 96, 96);
-  context.fillStyle = 'red';
-  context.fillRect(24, 24, 48, 48);
-  const picture = canvas.toDataURL('image/png');
-  const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
-  const content = [
-    { type: 'image_url', image_url: { url: picture } },
-    { type: 'text', text: 'What colour is the shape?' },
-  ];
-  const body = (extra = {}): string =>
-    JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content }], max_tokens: 12, ...extra });
-  const make: Lab['make'] = (device) => nearsight.createNearsight({ model: glimpse, device });
-  const ask: Lab['ask'] = (on, extra, init) =>
-    on.fetch(url, { method: 'POST', body: body(extra), headers: { 'content-type': 'application/json' }, ...init });
-  // 1279 is <end_of_utterance>.
-  const long = { stream: true, max_tokens: 400, logit_bias: { 1279: -100 } };
-  let right: string | undefined;
-  const works: Lab['works'] = async (on) => {
-    const response = await ask(on);
-    const text = await response.text();
-    if (response.status !== 200) throw new Error(text);
-    const answer = JSON.parse(text).choices[0].message.content;
-    right ??= answer;
-    return answer === right && answer.length > 0;
-  };
-  const fault: Lab['fault'] = (promise) =>
-    promise.then(
-      () => null,
-      (error) => ({ name: error.name, code: error.code }),
-    );
-  const errorOf: Lab['errorOf'] = async (response) => ({
-    status: response.status,
-    code: (await response.json()).error?.code,
-  });
-  Object.assign(globalThis, { lab: { make, picture, long, ask, works, fault, errorOf } });
-}
+import { installLab } from './harness/lab.ts';
+import { installSaboteur, saboteur } from './harness/saboteur.ts';
 
 let page: TestPage;
 

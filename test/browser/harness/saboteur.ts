@@ -56,6 +56,11 @@ export interface Sabotage {
   order(name: 'destroy' | 'invalid' | 'count'): Promise<{ buffers: number }>;
 }
 
+declare global {
+  // oxlint-disable-next-line no-var -- only `var` declares a global
+  var sabotage: Sabotage;
+}
+
 /** Runs in the page: workers started from now on are under control. */
 export function installSaboteur(): void {
   const workers: Worker[] = [];

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest';
+import { browserName, openPage } from './harness/harness.ts';
+import { installLab } from './harness/lab.ts';
+import { installSaboteur, saboteur } from './harness/saboteur.ts';
+
+test('200 requests leave no growth in GPU buffers, ports or heap', { timeout: 1_200_000 }, async () => {
+  await using page = await openPage({ answer: saboteur });
+  await page.evaluate(installSaboteur);
+  await page.evaluate(installLab);
+  await page.evaluate(() => {
+    const near = lab.make('webgpu');
+    const rounds = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        const response = await lab.ask(near, { max_tokens: 2, stream: i % 2 === 0 });
+        const text = await response.text();
+        if (response.status !== 200) throw new Error(text);
+      }
+    };
+    const take = async () => ({ ...(await near.inventory()), ...(await sabotage.order('count')) });
+    Object.assign(globalThis, { rounds, take });
+  });
+  // The heap is the page's; only Chromium tells, after a collection.
+  const measure = async () => {
+    const session = browserName === 'chromium' ? await page.page.createCDPSession() : undefined;
+    await session?.send('HeapProfiler.collectGarbage');
+    const heap = await page.evaluate(
+      () => (performance as { memory?: { usedJSHeapSize: number } }).memory?.usedJSHeapSize ?? 0,
+    );
+    await session?.detach();
+    const taken = await page.evaluate(() =>
+      (globalThis as unknown as { take(): Promise<{ gpuBuffers: number; ports: number; buffers: number }> }).take(),
+    );
+    return { ...taken, heap };
+  };
+  const rounds = (count: number) =>
+    page.evaluate((n) => (globalThis as unknown as { rounds(n: number): Promise<void> }).rounds(n), count);
+  await rounds(20);
+  const before = await measure();
+  for (let i = 0; i < 10; i++) await rounds(20);
+  const after = await measure();
+  expect(after.ports).toBe(before.ports);
+  expect(after.gpuBuffers).toBe(before.gpuBuffers);
+  expect(after.buffers).toBeLessThanOrEqual(before.buffers);
+  expect(after.heap).toBeLessThan(before.heap + 1_000_000);
+});
