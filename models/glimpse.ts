@@ -18,9 +18,9 @@ const urls: Record<string, URL> = {
   'onnx/vision_encoder_q4f16.onnx': new URL('./glimpse/onnx/vision_encoder_q4f16.onnx', import.meta.url),
 };
 
-const files = listed.flatMap((file): ModelFile[] => {
-  const url = urls[file.path];
-  return url ? [{ ...file, url }] : [];
+const files = listed.flatMap((each): ModelFile[] => {
+  const url = urls[each.path];
+  return url ? [{ ...each, url }] : [];
 });
 
 function file(path: string): ModelFile {

@@ -35,6 +35,6 @@ try {
     take(missingLavapipe());
   }
 } catch (error) {
-  console.error(`setup: ${error instanceof Error ? error.message : error}`);
+  console.error(`setup: ${error instanceof Error ? error.message : String(error)}`);
   exit(1);
 }

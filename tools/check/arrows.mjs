@@ -18,7 +18,7 @@ const allowed = {
   'worker/vlm/': [...runtime, '@huggingface/jinja', '@huggingface/tokenizers'],
   'models/': ['src/wire/'],
   'proxy/': ['src/api/', 'src/wire/', 'node:'],
-  'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite'],
+  'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
   'bench/': ['nearsight', 'tools/', 'node:'],
   'test/browser/': ['packages', 'tools/', 'test/nim/'],
   // How each browser decodes pictures is compared pixel by pixel, which the public face does not show.
