@@ -1,4 +1,3 @@
-import { env } from 'node:process';
 import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 import { defineConfig, type Plugin } from 'vite';
 
@@ -23,7 +22,7 @@ const policyInPage: Plugin = {
 };
 
 const NIM_MODEL = 'meta/llama-3.2-11b-vision-instruct';
-const key = env['NVIDIA_API_KEY'];
+const key = process.env['NVIDIA_API_KEY'];
 
 /** With a key in the environment, what the device cannot answer may go to NVIDIA, through this server. */
 function nim(apiKey: string): Plugin {

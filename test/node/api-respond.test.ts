@@ -8,6 +8,16 @@ import { ERROR_STATUS, NearsightError, type ErrorCode } from '../../src/wire/err
 import type { Part, TokenLogprob } from '../../src/wire/job.ts';
 import { ANSWER, failingAfter, finish, partsOf, slowParts, START, text, USAGE } from './parts.ts';
 
+/** Codes of faults that may pass. */
+const RETRIED: readonly string[] = [
+  'rate_limited',
+  'queue_full',
+  'worker_crashed',
+  'device_lost',
+  'gpu_error',
+  'load_failed',
+  'remote_unavailable',
+];
 const MESSAGES: { role: 'user'; content: string }[] = [{ role: 'user', content: 'What is this?' }];
 const LOGPROB: TokenLogprob = {
   token: ' ca',
@@ -233,19 +243,12 @@ describe('an error', () => {
     expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f]{32}$/);
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
     expect(response.headers.get('x-nearsight-reason')).toBe(code);
-    const again = [
-      'queue_full',
-      'worker_crashed',
-      'device_lost',
-      'gpu_error',
-      'load_failed',
-      'remote_unavailable',
-    ].includes(code);
+    const again = RETRIED.includes(code);
     expect(response.headers.get('x-should-retry')).toBe(String(again));
     expect(await response.json()).toEqual({
       error: {
         message: 'What happened.',
-        type: expect.stringMatching(/^(invalid_request|rate_limit|server)_error$/),
+        type: expect.stringMatching(/^(invalid_request|authentication|permission|rate_limit|server)_error$/),
         param: 'messages[0]',
         code,
       },
