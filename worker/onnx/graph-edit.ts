@@ -142,13 +142,6 @@ export function intsAttribute(node: Node, name: string): number[] {
   return values;
 }
 
-export function floatAttribute(node: Node, name: string, absent: number): number {
-  for (const { number, payload } of fields(node.attributes.get(name) ?? new Uint8Array())) {
-    if (number === 2) return fromBytes(FLOAT, payload)?.[0] ?? absent;
-  }
-  return absent;
-}
-
 export function setInt(node: Node, name: string, value: number): void {
   node.attributes.set(name, new Writer().text(1, name).integer(3, value).integer(20, ATTRIBUTE_INT).finish());
 }

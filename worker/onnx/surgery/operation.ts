@@ -43,11 +43,6 @@ export const done = (rewrite: Rewrite): Outcome => ({ rewrite });
 
 export const refused = (rewrite: Rewrite, reason: string): Outcome => ({ rewrite, reason });
 
-/** True if this rewrite was made. */
-export function made(outcomes: readonly Outcome[], rewrite: Rewrite): boolean {
-  return outcomes.some((outcome) => outcome.rewrite === rewrite && outcome.reason === undefined);
-}
-
 /** Closes the graph again, if anything was changed. */
 export function close(graph: Graph, outcomes: readonly Outcome[]): Operated {
   const changed = outcomes.some(({ reason }) => reason === undefined);

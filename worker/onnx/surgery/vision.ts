@@ -13,8 +13,8 @@ export interface VisionOptions {
   size: number;
   evaluate: Evaluate;
   /**
-   * Makes attention one operator. On a GPU that is what saves most; but it brings a kernel that software adapters need
-   * minutes to compile, so leave it out there.
+   * Makes attention one operator, which saves most on a GPU. Leave it out on software adapters: onnxruntime's kernel for
+   * 32 rows and more takes minutes to compile there, and is wrong on lavapipe where the device has `subgroups`.
    */
   attention: boolean;
 }
