@@ -201,8 +201,9 @@ describe('many requests at once', () => {
       await near.load();
       const order: number[] = [];
       const asked = Array.from({ length: 20 }, async (_, i) => {
-        // The first is long, so that it still runs when the last one arrives.
-        const response = await lab.ask(near, i === 0 ? { ...lab.long, stream: false } : { max_tokens: 2 });
+        // The first is long, so that it still runs when the last one arrives; the others are long enough to be told
+        // apart, because nothing orders the messages of different ports.
+        const response = await lab.ask(near, { ...lab.long, stream: false, max_tokens: i === 0 ? 400 : 8 });
         await response.text();
         if (response.status === 200) order.push(i);
         return response;
