@@ -22,15 +22,18 @@ export class Decoder {
   /** The mask has no holes: one for each position there is. */
   #ones = new BigInt64Array(0);
 
-  /** @throws NearsightError `load_failed` if the graphs do not fit together, or need inputs that are unknown here */
-  constructor(ort: Ort, embed: Session, session: Session, memory: Memory) {
+  /**
+   * @param mostRows of a prompt to read at once; default: 512, or as many as the logits of every row allow
+   * @throws NearsightError `load_failed` if the graphs do not fit together, or need inputs that are unknown here
+   */
+  constructor(ort: Ort, embed: Session, session: Session, memory: Memory, mostRows = CHUNK_ROWS) {
     checkPorts(embed, session);
     this.#ort = ort;
     this.#embed = embed;
     this.#session = session;
     this.#memory = memory;
     this.#cache = memory.cache(kvLayout(session));
-    this.#chunkRows = chunkRows(session);
+    this.#chunkRows = Math.min(mostRows, chunkRows(session));
   }
 
   /** Positions read so far. */

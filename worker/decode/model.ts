@@ -128,7 +128,7 @@ class OpenedModel implements Model {
     this.#gpu = gpu;
     this.#memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
     this.#vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
-    this.#decoder = new Decoder(ort, graphs.embed, graphs.decoder, this.#memory);
+    this.#decoder = new Decoder(ort, graphs.embed, graphs.decoder, this.#memory, gpu?.promptRows);
   }
 
   /** Compiles shaders by using them. On wasm there are none. */

@@ -37,8 +37,10 @@ export function isSoftware({ info }: GPUAdapter): boolean {
 }
 
 /** The adapter's own words: vendor, architecture, description. */
-export function describe({ vendor, architecture, description }: GPUAdapterInfo): string {
-  return [vendor, architecture, description].filter(Boolean).join(' ') || 'unnamed adapter';
+export function describe(info: GPUAdapterInfo): string {
+  // Firefox tells no names.
+  const unnamed = info.isFallbackAdapter ? 'software adapter' : 'unnamed adapter';
+  return [info.vendor, info.architecture, info.description].filter(Boolean).join(' ') || unnamed;
 }
 
 /** What makes the kernels faster, as far as the adapter has it and they are right with it. */
@@ -53,6 +55,11 @@ export class Gpu {
   readonly device: GPUDevice;
   readonly hardware: string;
   readonly software: boolean;
+  /**
+   * Most rows of a prompt that onnxruntime should be given at once, if fewer than it could take. From 32 rows on,
+   * attention has a kernel of its own, which LLVM, under Mesa's software renderer, compiles for minutes.
+   */
+  readonly promptRows: number | undefined;
   /** Resolves when the device is gone: what was asked of it since may never settle. */
   readonly lost: Promise<NearsightError>;
   /** Aborts at the first error that the GPU reports, or at the loss, with a NearsightError as its reason. */
@@ -62,6 +69,7 @@ export class Gpu {
     this.device = device;
     this.hardware = describe(adapter.info);
     this.software = isSoftware(adapter);
+    this.promptRows = this.software && adapter.info.architecture !== 'swiftshader' ? 31 : undefined;
     const fault = new AbortController();
     this.fault = fault.signal;
     this.lost = device.lost.then(({ reason, message }) => {

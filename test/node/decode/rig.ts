@@ -61,7 +61,7 @@ export async function openGraphs(device: Device, read: (name: string) => Uint8Ar
   const pictures = new Vision(ort, vision, (size) => framesPerRun(size, gpu?.device.limits));
   return {
     vision: pictures,
-    decoder: new Decoder(ort, embed, decoder, memory),
+    decoder: new Decoder(ort, embed, decoder, memory, gpu?.promptRows),
     async close() {
       pictures.forget();
       memory.close();
@@ -94,6 +94,11 @@ export function standinSpec(dtype: 'q4' | 'q4f16'): ModelSpec {
     files: CONFIGS.map(unhashed),
     variants: [{ dtype, devices: ['webgpu', 'wasm'], f16: dtype === 'q4f16', vision, embed, decoder }],
   };
+}
+
+/** Where a graph of the stand-in is, once {@link standinSpec} has filled it. */
+export function standinFile(name: string): string {
+  return join(folder, 'onnx', `${name}.onnx`);
 }
 
 /** Reads a file of the stand-in. */

@@ -1,0 +1,58 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { argmax } from '../../../worker/decode/sampler.ts';
+
+/** A decoder run as its exporter meant it: the whole prompt at once, and a cache that grows by one. */
+export interface NativeDecoder {
+  /** The greedy answer, with the logits that each id was taken from. */
+  answer(prompt: Int32Array, steps: number): Promise<{ id: number; logits: Float32Array }[]>;
+}
+
+/** Opens unmodified files in native onnxruntime on the CPU, the reference for ours. */
+export async function nativeDecoder(embedFile: string, decoderFile: string): Promise<NativeDecoder> {
+  const embed = await InferenceSession.create(embedFile);
+  const decoder = await InferenceSession.create(decoderFile);
+  const pasts = decoder.inputMetadata.flatMap((port) =>
+    port.isTensor && port.name.startsWith('past_key_values.') ? [port] : [],
+  );
+
+  const integers = (values: number[]): Tensor =>
+    new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
+
+  async function read(ids: number[], at: number, past: Record<string, Tensor>): Promise<InferenceSession.ReturnType> {
+    const { inputs_embeds } = await embed.run({ input_ids: integers(ids) });
+    return decoder.run({
+      ...past,
+      inputs_embeds: inputs_embeds as Tensor,
+      attention_mask: integers(Array.from({ length: at + ids.length }, () => 1)),
+      position_ids: integers(ids.map((_, row) => at + row)),
+    });
+  }
+
+  return {
+    async answer(prompt, steps) {
+      let past = Object.fromEntries(
+        pasts.map(({ name, shape }) => [
+          name,
+          new Tensor('float32', new Float32Array(0), [1, Number(shape[1]), 0, Number(shape[3])]),
+        ]),
+      );
+      let ids = [...prompt];
+      let at = 0;
+      const answer = [];
+      for (let step = 0; step < steps; step++) {
+        const outputs = await read(ids, at, past);
+        const all = outputs['logits']?.data;
+        if (!(all instanceof Float32Array)) throw new Error('no float32 logits');
+        const logits = all.slice((all.length / ids.length) * -1);
+        const id = argmax(logits);
+        answer.push({ id, logits });
+        at += ids.length;
+        ids = [id];
+        past = Object.fromEntries(
+          pasts.map(({ name }) => [name, outputs[name.replace('past_key_values', 'present')] as Tensor]),
+        );
+      }
+      return answer;
+    },
+  };
+}
