@@ -49,6 +49,22 @@ export interface ShimOptions extends WireOptions {
   ) => Promise<ReadableStream<Part>>;
 }
 
+let imported: Promise<typeof import('./answer.ts')> | undefined;
+
+/**
+ * A file of its own: pages that only pass requests on, or only call `ask`, never fetch it.
+ *
+ * One import for all, because Chromium wakes several imports of the same file in any order, and requests sent at once
+ * shall be answered in order. A failed one is not remembered.
+ */
+function answerer(): Promise<typeof import('./answer.ts')> {
+  imported ??= import('./answer.ts').catch((error: unknown) => {
+    imported = undefined;
+    throw error;
+  });
+  return imported;
+}
+
 /**
  * A `fetch` that answers requests to the owned addresses itself, and passes others on untouched.
  *
@@ -71,8 +87,7 @@ export function createShim(options: ShimOptions): typeof globalThis.fetch {
     const body = openBody(input, init);
     const endpoint = findEndpoint(path, url.pathname);
     try {
-      // A file of its own: pages that only pass requests on, or only call `ask`, never fetch it.
-      const { answer } = await untilAborted(import('./answer.ts'), signal);
+      const { answer } = await untilAborted(answerer(), signal);
       const call = { url, endpoint, method, headers, body, signal };
       const response = await untilAborted(answer(call, { ...options, fetch: passOn }), signal);
       return Object.defineProperty(response, 'url', { value: url.href });
