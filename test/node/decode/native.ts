@@ -30,7 +30,7 @@ export async function nativeDecoder(embedFile: string, decoderFile: string): Pro
 
   return {
     async answer(prompt, steps) {
-      let past = Object.fromEntries(
+      let past: Record<string, Tensor> = Object.fromEntries(
         pasts.map(({ name, shape }) => [
           name,
           new Tensor('float32', new Float32Array(0), [1, Number(shape[1]), 0, Number(shape[3])]),

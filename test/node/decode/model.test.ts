@@ -1,0 +1,166 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { glimpse } from '../../../models/glimpse.ts';
+import type { ChatJob, Part, Sampling } from '../../../src/wire/job.ts';
+import { type Model, openModel } from '../../../worker/decode/model.ts';
+import { assets } from './rig.ts';
+
+const GREEDY: Sampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+};
+
+const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11 };
+
+let model: Model;
+
+beforeAll(async () => {
+  const steps: number[] = [];
+  model = await openModel({
+    spec: glimpse,
+    device: 'wasm',
+    assets,
+    read: async ({ url }) => readFileSync(fileURLToPath(String(url))),
+    onStep: (done, of) => steps.push(done / of),
+    signal: new AbortController().signal,
+  });
+  expect(steps).toEqual([0.25, 0.5, 0.75, 1]);
+}, 60_000);
+
+afterAll(() => model.dispose());
+
+function job(changes: Partial<ChatJob> = {}): ChatJob {
+  return {
+    turns: [{ role: 'user', parts: [{ type: 'text', text: 'What is this?' }] }],
+    maxTokens: 12,
+    stop: [],
+    sampling: GREEDY,
+    choices: 1,
+    limits: { pixels: 1e7 },
+    ...changes,
+  };
+}
+
+async function answer(changes: Partial<ChatJob> = {}, signal = new AbortController().signal): Promise<Part[]> {
+  const parts: Part[] = [];
+  await model.answer(job(changes), (part) => parts.push(part), signal);
+  return parts;
+}
+
+function textOf(parts: Part[], choice = 0): string {
+  return parts.map((part) => (part.type === 'text' && part.choice === choice ? part.text : '')).join('');
+}
+
+/** Greedy, but never the end: as many tokens as may come. */
+const ENDLESS: Sampling = { ...GREEDY, logitBias: [[1279, -100]] };
+
+describe('an answer', () => {
+  test('is start, text, one finish, usage, with the counts', async () => {
+    const parts = await answer({ sampling: ENDLESS });
+    expect(parts[0]).toMatchObject({ type: 'start', cachedTokens: 0, device: 'wasm' });
+    expect(parts.at(-2)).toEqual({ type: 'finish', choice: 0, reason: 'length' });
+    expect(parts.at(-1)).toMatchObject({ type: 'usage', cachedTokens: 0, completionTokens: 12 });
+    expect(new Set(parts.slice(1, -2).map(({ type }) => type))).toEqual(new Set(['text']));
+  });
+
+  test('ends at the end token, which is counted and not shown', async () => {
+    const parts = await answer({ sampling: { ...GREEDY, logitBias: [[1279, 100]] } });
+    expect(parts.slice(1)).toEqual([
+      { type: 'finish', choice: 0, reason: 'stop' },
+      {
+        type: 'usage',
+        promptTokens: parts[0]?.type === 'start' ? parts[0].promptTokens : NaN,
+        cachedTokens: 0,
+        completionTokens: 1,
+      },
+    ]);
+  });
+
+  test('ends before a stop string', async () => {
+    const whole = textOf(await answer({ sampling: ENDLESS }));
+    const stop = whole.slice(3, 6);
+    const parts = await answer({ sampling: ENDLESS, stop: [stop] });
+    expect(textOf(parts)).toBe(whole.slice(0, whole.indexOf(stop)));
+    expect(parts.at(-2)).toEqual({ type: 'finish', choice: 0, reason: 'stop' });
+  });
+
+  test('carries the log probabilities of each token, with its bytes and the likeliest beside it', async () => {
+    const parts = await answer({ sampling: ENDLESS, topLogprobs: 3 });
+    const entries = parts.flatMap((part) => (part.type === 'text' ? (part.logprobs ?? []) : []));
+    expect(entries).toHaveLength(12);
+    for (const { token, bytes, logprob, top } of entries) {
+      expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(token);
+      expect(top).toHaveLength(3);
+      expect(logprob).toBeLessThanOrEqual(top[0]?.logprob ?? NaN);
+      expect(top.reduce((sum, each) => sum + Math.exp(each.logprob), 0)).toBeLessThanOrEqual(1);
+    }
+    expect(entries.map(({ token }) => token).join('')).toContain(textOf(parts));
+  });
+
+  test('of several choices starts each from the same prompt', async () => {
+    const greedy = await answer({ sampling: ENDLESS, choices: 3 });
+    expect(textOf(greedy, 1)).toBe(textOf(greedy, 0));
+    expect(textOf(greedy, 2)).toBe(textOf(greedy, 0));
+    expect(greedy.at(-1)).toMatchObject({ completionTokens: 36 });
+    const sampled = await answer({ sampling: { ...SAMPLED, logitBias: ENDLESS.logitBias }, choices: 2 });
+    expect(textOf(sampled, 1)).not.toBe(textOf(sampled, 0));
+  });
+
+  test('with a seed repeats itself, and with another does not', async () => {
+    const sampling = { ...SAMPLED, logitBias: ENDLESS.logitBias };
+    const once = textOf(await answer({ sampling }));
+    expect(textOf(await answer({ sampling }))).toBe(once);
+    expect(textOf(await answer({ sampling: { ...sampling, seed: 12 } }))).not.toBe(once);
+  });
+});
+
+describe('admission', () => {
+  test('refuses what does not fit, before any part is sent', async () => {
+    const parts: Part[] = [];
+    const asked = job({ maxTokens: 5000 });
+    const refused = model.answer(asked, (part) => parts.push(part), new AbortController().signal);
+    await expect(refused).rejects.toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
+    expect(parts).toEqual([]);
+  });
+
+  test('refuses a bias for a token that there is not', async () => {
+    await expect(answer({ sampling: { ...GREEDY, logitBias: [[1280, 1]] } })).rejects.toMatchObject({
+      code: 'invalid_request',
+      param: 'logit_bias',
+    });
+  });
+});
+
+describe('abort', () => {
+  test('between tokens stops within one step, with the reason given, and the next answer is right', async () => {
+    const right = textOf(await answer({ sampling: ENDLESS }));
+    const controller = new AbortController();
+    const parts: Part[] = [];
+    const reason = new Error('enough');
+    const aborted = model.answer(
+      job({ sampling: ENDLESS, maxTokens: 500 }),
+      (part) => {
+        parts.push(part);
+        if (parts.length === 4) controller.abort(reason);
+      },
+      controller.signal,
+    );
+    await expect(aborted).rejects.toBe(reason);
+    expect(parts).toHaveLength(4);
+    expect(textOf(await answer({ sampling: ENDLESS }))).toBe(right);
+  });
+
+  test('before the start sends nothing', async () => {
+    const parts: Part[] = [];
+    const aborted = model.answer(job(), (part) => parts.push(part), AbortSignal.abort(new Error('never mind')));
+    await expect(aborted).rejects.toThrow('never mind');
+    expect(parts).toEqual([]);
+  });
+});
