@@ -13,6 +13,8 @@ const CHUNK_LOGIT_BYTES = 64 << 20;
 
 /** The language model: embeds token ids, lays pictures' features over them, and keeps what it has read. */
 export class Decoder {
+  /** What keys and values are kept in, and most likely all that is computed from them. */
+  readonly precision: 'float32' | 'float16';
   readonly #ort: Ort;
   readonly #embed: Session;
   readonly #session: Session;
@@ -32,7 +34,9 @@ export class Decoder {
     this.#embed = embed;
     this.#session = session;
     this.#memory = memory;
-    this.#cache = memory.cache(kvLayout(session));
+    const layout = kvLayout(session);
+    this.precision = layout.type;
+    this.#cache = memory.cache(layout);
     this.#chunkRows = Math.min(mostRows, chunkRows(session));
   }
 
@@ -54,7 +58,7 @@ export class Decoder {
   }
 
   /**
-   * Reads a prompt, chunk by chunk.
+   * Reads a prompt, or more of it, chunk by chunk.
    *
    * @param features the pictures' features in order, [views, rows, hidden] each; their rows replace the embeddings
    *   of `imageTokenId`, one after the other

@@ -17,7 +17,7 @@ import type { Memory } from './memory.ts';
 import { freshSeed } from './noise.ts';
 import { checkBias } from './sampler.ts';
 import { Vision } from './vision.ts';
-import { framesPerRun, warmUp } from './warm.ts';
+import { framesPerRun, proveKernels } from './prove.ts';
 
 export interface OpenOptions {
   spec: ModelSpec;
@@ -87,7 +87,7 @@ export async function openModel(options: OpenOptions): Promise<Model> {
       hardware: gpu?.hardware ?? `${wasmThreads()} wasm threads`,
     };
     const model = new OpenedModel(ort, family, facts, opened, gpu);
-    await model.warmUp(signal);
+    await model.prove(signal);
     step();
     return model;
   } catch (error) {
@@ -131,10 +131,11 @@ class OpenedModel implements Model {
     this.#decoder = new Decoder(ort, graphs.embed, graphs.decoder, this.#memory, gpu?.promptRows);
   }
 
-  /** Compiles shaders by using them. On wasm there are none. */
-  async warmUp(signal: AbortSignal): Promise<void> {
+  /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
+  async prove(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
-    await this.#guarded(signal, (guard) => warmUp(this.#decoder, guard));
+    const { vocab } = this.#family.config;
+    await this.#guarded(signal, (guard) => proveKernels(this.#decoder, vocab, guard));
   }
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {

@@ -9,7 +9,7 @@ import type { Device, ModelFile, ModelSpec } from '../../../src/wire/spec.ts';
 import { CpuMemory } from '../../../worker/decode/cpu.ts';
 import { Decoder } from '../../../worker/decode/decoder.ts';
 import { Vision } from '../../../worker/decode/vision.ts';
-import { framesPerRun } from '../../../worker/decode/warm.ts';
+import { framesPerRun } from '../../../worker/decode/prove.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { GpuMemory } from '../../../worker/gpu/memory.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
