@@ -7,7 +7,9 @@ too (they equal PyTorch to 1e-4, see test_export.py) and how often both give the
 """
 
 import argparse
+import hashlib
 import itertools
+import json
 import random
 import time
 from dataclasses import dataclass
@@ -231,42 +233,53 @@ class Answerer:
         return question.answer in [names[i] for i in np.argsort(-scores)[:5]]
 
 
-def measure(args):
+def measure(args, weights):
+    """Measures the rows that have no result for these weights yet; each result is a file, so that runs resume and share the work."""
     rows, answerer = Rows(args.cache), Answerer(args)
-    result = {label: {} for label in answerer.runners}
-    refused, answerable, same, asked = dict.fromkeys(result, 0), 0, 0, 0
     for row in [name for name, *_ in TABLE if hasattr(rows, name) and (not args.rows or name in args.rows)]:
+        if (weights / f"{row}.json").exists():
+            continue
         begun = time.monotonic()
         questions = list(itertools.islice(getattr(rows, row)(random.Random(f"evaluate {row}")), args.items))
         prepared = [answerer.prepare(question) for question in questions]
         told = {label: answerer.answers(runner, questions, prepared) for label, runner in answerer.runners.items()}
-        for label, runner in answerer.runners.items():
-            result[label][row] = [np.mean([exact(t, question.answer) for t, question in zip(told[label], questions)]), len(questions)]
-            if row not in REFUSALS:
-                refused[label] += sum(exact(t, phrases.CANNOT_TELL) for t in told[label])
-            if row == "held_out_style":
-                hits = [answerer.top5(runner, question, ready, rows.style.names) for question, ready in zip(questions, prepared)]
-                result[label]["held_out_style_top5"] = [np.mean(hits), len(questions)]
-        answerable += len(questions) * (row not in REFUSALS)
-        asked += len(questions)
-        same += sum(len(set(answers)) == 1 for answers in zip(*told.values()))
-        print(f"{row:22} {'  '.join(f'{label} {r[row][0]:.3f}' for label, r in result.items())}  "
+        result = {"items": len(questions), "same": sum(len(set(answers)) == 1 for answers in zip(*told.values()))}
+        for label in told:
+            result[label] = {
+                "right": sum(exact(t, question.answer) for t, question in zip(told[label], questions)),
+                "refused": sum(exact(t, phrases.CANNOT_TELL) for t in told[label]),
+            }
+        if row == "held_out_style":
+            result["top5"] = sum(answerer.top5(answerer.runners[args.suffix], question, ready, rows.style.names)
+                                 for question, ready in zip(questions, prepared))
+        write_json(weights / f"{row}.json", result)
+        shares = "  ".join(f"{label} {result[label]['right'] / len(questions):.3f}" for label in told)
+        print(f"{row:22} {shares}  "
               f"{len(questions)} items, {time.monotonic() - begun:.0f} s", flush=True)
         if args.show:
             print("   ", [(question.text, question.answer, t) for question, t in list(zip(questions, told[args.suffix]))[: args.show]])
-    for label in result:
-        result[label]["refused"] = [refused[label] / max(1, answerable), answerable]
-    return result, (same / asked if args.compare else None)
 
 
-def fill_card(card, result):
+def summary(weights, label):
+    """{row: (share, items)} from the files of the rows measured so far."""
+    files = {f.stem: json.loads(f.read_text()) for f in sorted(weights.glob("*.json"))}
+    rows = {row: (r[label]["right"] / r["items"], r["items"]) for row, r in files.items()}
+    if "held_out_style" in files:
+        rows["held_out_style_top5"] = (files["held_out_style"]["top5"] / files["held_out_style"]["items"], files["held_out_style"]["items"])
+    answerable = [r for row, r in files.items() if row not in REFUSALS]
+    if answerable:
+        asked = sum(r["items"] for r in answerable)
+        rows["refused"] = (sum(r[label]["refused"] for r in answerable) / asked, asked)
+    return rows, sum(r["same"] for r in files.values()) / max(1, sum(r["items"] for r in files.values()))
+
+
+def fill_card(card, rows):
     lines = ["| what | at least | measured | items |", "|---|---|---|---|"]
     for row, title, bar in TABLE:
-        if row in result:
-            lines.append(f"| {title} | {bar} | {100 * result[row][0]:.1f} % | {result[row][1]} |")
-    text = card.read_text()
+        if row in rows:
+            lines.append(f"| {title} | {bar} | {100 * rows[row][0]:.1f} % | {rows[row][1]:,} |")
     start, end = "<!-- table: written by training/evaluate.py -->\n", "<!-- end of table -->"
-    before, rest = text.split(start)
+    before, rest = card.read_text().split(start)
     card.write_text(before + start + "\n".join(lines) + "\n" + end + rest.split(end)[1])
 
 
@@ -281,15 +294,17 @@ def main():
     parser.add_argument("--show", type=int, default=0, help="print this many answers of each row")
     parser.add_argument("--card", type=Path, help="the model card whose table is to be filled")
     args = parser.parse_args()
-    result, agreement = measure(args)
-    write_json(args.cache / f"evaluation{args.suffix}{'_compare' if args.compare else ''}.json", {"result": result, "agreement": agreement})
-    if agreement is not None:
-        print(f"the same answer from both in {100 * agreement:.2f} %")
-        print("largest loss of a row against fp32: " + max(
-            (f"{100 * (result['fp32'][row][0] - result[args.suffix][row][0]):+.2f} points ({row})" for row in result["fp32"] if row != "refused"),
-            key=lambda t: float(t.split()[0])))
+    digest = hashlib.sha256((args.model / f"onnx/decoder_model_merged{args.suffix}.onnx").read_bytes()).hexdigest()[:12]
+    weights = args.cache / f"evaluation/{digest}-{args.items}{'-compare' if args.compare else ''}"
+    weights.mkdir(parents=True, exist_ok=True)
+    measure(args, weights)
+    rows, agreement = summary(weights, args.suffix)
+    if args.compare:
+        full, _ = summary(weights, "fp32")
+        worst = max(full, key=lambda row: full[row][0] - rows[row][0] if row != "refused" else -1)
+        print(f"the same answer from both in {100 * agreement:.2f} %; largest loss {100 * (full[worst][0] - rows[worst][0]):.2f} points ({worst})")
     if args.card:
-        fill_card(args.card, result[args.suffix])
+        fill_card(args.card, rows)
 
 
 if __name__ == "__main__":

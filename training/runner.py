@@ -18,7 +18,7 @@ def processor(folder, **options):
 
 
 class Runner:
-    def __init__(self, folder, suffix, threads=2):
+    def __init__(self, folder, suffix, threads=1):
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         open_ = lambda name: ort.InferenceSession(str(folder / f"{name}{suffix}.onnx"), options)
