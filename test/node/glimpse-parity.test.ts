@@ -6,13 +6,21 @@ import { AutoModelForImageTextToText, AutoTokenizer, env, Tensor } from '@huggin
 import { beforeAll, expect, test } from 'vitest';
 
 interface Golden {
-  cases: { name: string; prompt: string; input_ids: number[]; frames: number; answer: { ids: number[]; text: string } }[];
+  cases: {
+    name: string;
+    prompt: string;
+    input_ids: number[];
+    frames: number;
+    answer: { ids: number[]; text: string };
+  }[];
   pixels: { case: string; file: string; shape: [frames: number, height: number, width: number, channels: number] }[];
 }
 
 const folder = new URL('../fixtures/glimpse/', import.meta.url);
 const golden: Golden = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
-const cases = golden.cases.filter(({ name, frames }) => frames === 0 || golden.pixels.some((pixels) => pixels.case === name));
+const cases = golden.cases.filter(
+  ({ name, frames }) => frames === 0 || golden.pixels.some((pixels) => pixels.case === name),
+);
 
 /** [1, frames, 3, height, width] in -1..1, from the stored levels. */
 function pixelValues(name: string): { pixel_values: Tensor; pixel_attention_mask: Tensor } | undefined {
@@ -43,19 +51,24 @@ beforeAll(async () => {
   model = await AutoModelForImageTextToText.from_pretrained('glimpse', { dtype: 'q4' });
 }, 60_000);
 
-test.each(cases)('transformers.js answers as the golden files do: $name', async ({ name, input_ids, answer }) => {
-  const output = await model.generate({
-    input_ids: int64(input_ids),
-    attention_mask: int64(input_ids.map(() => 1)),
-    ...pixelValues(name),
-    max_new_tokens: 32,
-    do_sample: false,
-  });
-  const ids = Array.from((output as Tensor).data as BigInt64Array, Number);
-  expect(ids.slice(input_ids.length)).toEqual(answer.ids);
-}, 60_000);
+test.each(cases)(
+  'transformers.js answers as the golden files do: $name',
+  async ({ name, input_ids, answer }) => {
+    const output = await model.generate({
+      input_ids: int64(input_ids),
+      attention_mask: int64(input_ids.map(() => 1)),
+      ...pixelValues(name),
+      max_new_tokens: 32,
+      do_sample: false,
+    });
+    const ids = Array.from((output as Tensor).data as BigInt64Array, Number);
+    expect(ids.slice(input_ids.length)).toEqual(answer.ids);
+  },
+  60_000,
+);
 
 test('the tokenizer decodes the golden answers', async () => {
   const tokenizer = await AutoTokenizer.from_pretrained('glimpse');
-  for (const { answer } of golden.cases) expect(tokenizer.decode(answer.ids, { skip_special_tokens: true }).trim()).toBe(answer.text);
+  for (const { answer } of golden.cases)
+    expect(tokenizer.decode(answer.ids, { skip_special_tokens: true }).trim()).toBe(answer.text);
 });
