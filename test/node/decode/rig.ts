@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
-import type { Device, ModelFile, ModelSpec } from '../../../src/wire/spec.ts';
+import type { Device } from '../../../src/wire/spec.ts';
 import { CpuMemory } from '../../../worker/decode/cpu.ts';
 import { Decoder } from '../../../worker/decode/decoder.ts';
 import { Vision } from '../../../worker/decode/vision.ts';
@@ -78,45 +77,14 @@ const folder = join(homedir(), '.cache/nearsight/standin');
 /** Whether the full-size stand-in for SmolVLM-256M, real but for its random weights, can be made here. */
 export const standinAvailable = existsSync(source);
 
-/** A spec of the stand-in with these weights, filled at the first use. */
-export function standinSpec(dtype: 'q4' | 'q4f16'): ModelSpec {
-  const graphs = ['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map((name) => `${name}_${dtype}`);
-  if (!graphs.every((name) => existsSync(join(folder, 'onnx', `${name}.onnx`)))) {
-    execFileSync(process.execPath, [join(source, 'fill.mjs'), folder, '--only', graphs.join(',')]);
-  }
-  const [vision, embed, decoder] = graphs.map((name) => unhashed(`onnx/${name}.onnx`));
-  if (!vision || !embed || !decoder) throw new Error('three graphs');
-  return {
-    id: 'standin',
-    family: 'idefics3',
-    contextLength: 2048,
-    bearableOnWasm: true,
-    files: CONFIGS.map(unhashed),
-    variants: [{ dtype, devices: ['webgpu', 'wasm'], f16: dtype === 'q4f16', vision, embed, decoder }],
-  };
+/** Fills the stand-in's graphs with this kind of weights, the first time. */
+export function fillStandin(dtype: 'q4'): void {
+  const names = ['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map((name) => `${name}_${dtype}`);
+  if (names.every((name) => existsSync(standinFile(name)))) return;
+  execFileSync(process.execPath, [join(source, 'fill.mjs'), folder, '--only', names.join(',')]);
 }
 
-/** Where a graph of the stand-in is, once {@link standinSpec} has filled it. */
+/** Where a graph of the stand-in is, once it has been filled. */
 export function standinFile(name: string): string {
   return join(folder, 'onnx', `${name}.onnx`);
-}
-
-/** Reads a file of the stand-in. */
-export function readStandin({ path }: ModelFile): Promise<Uint8Array> {
-  return readFile(join(folder, path));
-}
-
-const CONFIGS = [
-  'config.json',
-  'generation_config.json',
-  'preprocessor_config.json',
-  'processor_config.json',
-  'chat_template.json',
-  'tokenizer.json',
-  'tokenizer_config.json',
-];
-
-/** Checking downloads is the store's work and has its own tests. */
-function unhashed(path: string): ModelFile {
-  return { path, bytes: 0, sha256: '' };
 }
