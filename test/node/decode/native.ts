@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { argmax } from '../../../worker/decode/sampler.ts';
+import type { Picture } from '../../../worker/vlm/family.ts';
 
 /** A decoder run as its exporter meant it: the whole prompt at once, and a cache that grows by one. */
 export interface NativeDecoder {
@@ -55,4 +56,16 @@ export async function nativeDecoder(embedFile: string, decoderFile: string): Pro
       return answer;
     },
   };
+}
+
+/** The features of a picture's views, all encoded at once, by the unmodified file. */
+export async function nativeFeatures(visionFile: string, picture: Picture): Promise<Float32Array> {
+  const session = await InferenceSession.create(visionFile);
+  const { frames, size } = picture;
+  const { image_features: features } = await session.run({
+    pixel_values: new Tensor('float32', await picture.pixelValues(), [1, frames, 3, size, size]),
+    pixel_attention_mask: new Tensor('bool', picture.pixelMask(), [1, frames, size, size]),
+  });
+  if (!(features?.data instanceof Float32Array)) throw new Error('no float32 features');
+  return features.data;
 }
