@@ -24,7 +24,7 @@ from scenes import Art
 
 STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, seed of the sample stream
     "vision": dict(batch=32, rate=3e-3, patches=1.0, seed=1, before=None),
-    "joint": dict(batch=16, rate=1.5e-3, patches=0.5, seed=2, before="vision"),
+    "joint": dict(batch=32, rate=1.5e-3, patches=0.5, seed=2, before="vision"),
     "quantized": dict(batch=32, rate=1.5e-3, patches=0.5, seed=3, before="joint"),
 }
 WARMUP = 100
