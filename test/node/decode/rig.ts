@@ -1,6 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
@@ -68,23 +65,4 @@ export async function openGraphs(device: Device, read: (name: string) => Uint8Ar
       gpu?.close();
     },
   };
-}
-
-const shared = process.env['NEARSIGHT_SHARED'] ?? join(root, '../shared');
-const source = join(shared, 'models/SmolVLM-256M-Instruct');
-const folder = join(homedir(), '.cache/nearsight/standin');
-
-/** Whether the full-size stand-in for SmolVLM-256M, real but for its random weights, can be made here. */
-export const standinAvailable = existsSync(source);
-
-/** Fills the stand-in's graphs with this kind of weights, the first time. */
-export function fillStandin(dtype: 'q4'): void {
-  const names = ['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map((name) => `${name}_${dtype}`);
-  if (names.every((name) => existsSync(standinFile(name)))) return;
-  execFileSync(process.execPath, [join(source, 'fill.mjs'), folder, '--only', names.join(',')]);
-}
-
-/** Where a graph of the stand-in is, once it has been filled. */
-export function standinFile(name: string): string {
-  return join(folder, 'onnx', `${name}.onnx`);
 }

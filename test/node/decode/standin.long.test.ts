@@ -4,7 +4,8 @@ import type { Device } from '../../../src/wire/spec.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
 import { nativeDecoder, type NativeDecoder, nativeFeatures } from './native.ts';
-import { fillStandin, type Graphs, openGraphs, standinAvailable, standinFile, useDawn } from './rig.ts';
+import { fillStandin, standinAvailable, standinFile } from '../../../tools/standin.mjs';
+import { type Graphs, openGraphs, useDawn } from './rig.ts';
 
 /** Logits of this model lie within 13 of each other; kernels differ in the order of their float32 sums, by up to 9e-6. */
 const TOLERANCE = 5e-5;

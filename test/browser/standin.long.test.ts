@@ -1,0 +1,62 @@
+import { createReadStream, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { describe, expect, test } from 'vitest';
+import { specOfFolder } from '../../tools/ask/model.mjs';
+import { fillStandin, standinAvailable, standinFolder } from '../../tools/standin.mjs';
+import { openPage } from './harness/harness.ts';
+
+/** The model's files, from the page's own server. */
+function modelServer(request: Request): Response | undefined {
+  const { pathname } = new URL(request.url);
+  if (!pathname.startsWith('/standin/')) return undefined;
+  const file = join(standinFolder, pathname.slice('/standin/'.length));
+  const body = Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array<ArrayBuffer>>;
+  return new Response(body, { headers: { 'content-length': String(statSync(file).size) } });
+}
+
+if (!standinAvailable) console.warn('Skipped: the full-size stand-in for SmolVLM-256M is not on this machine.');
+
+describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weights', () => {
+  test('loads from a server with progress by bytes, checks hashes, and answers about a picture', async () => {
+    fillStandin('q4');
+    await using page = await openPage({ answer: modelServer });
+    const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
+    const result = await page.evaluate(async (model) => {
+      const near = nearsight.createNearsight({ model, device: 'wasm' });
+      const bytes: [number, number][] = [];
+      near.status.subscribe((value) => {
+        if (value.state === 'downloading') bytes.push([value.loadedBytes, value.totalBytes]);
+      });
+      const facts = await near.load();
+      const canvas = document.createElement('canvas');
+      canvas.width = 640;
+      canvas.height = 480;
+      canvas.getContext('2d')!.fillRect(100, 100, 300, 200);
+      const picture = await new Promise<Blob>((resolve) => canvas.toBlob((blob) => resolve(blob!)));
+      const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
+      const data = new Uint8Array(await picture.arrayBuffer());
+      const image = `data:image/png;base64,${btoa(String.fromCharCode(...data))}`;
+      const content = [
+        { type: 'image_url', image_url: { url: image, detail: 'low' } },
+        { type: 'text', text: 'Can you describe this image?' },
+      ];
+      const body = JSON.stringify({ model: model.id, messages: [{ role: 'user', content }], max_tokens: 4 });
+      const response = await near.fetch(url, { method: 'POST', body });
+      const { usage, choices } = await response.json();
+      near.dispose();
+      return { facts, first: bytes[0], last: bytes.at(-1), events: bytes.length, usage, choices };
+    }, spec);
+    const [variant] = spec.variants;
+    if (!variant) throw new Error('the stand-in has no graphs');
+    const files = [...spec.files, variant.vision, variant.embed, variant.decoder];
+    const total = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(result.facts).toMatchObject({ device: 'wasm', dtype: 'q4' });
+    expect(result.last).toEqual([total, total]);
+    expect(result.events).toBeGreaterThan(10);
+    // As the Python processor counts this chat: 81 tokens, 64 of them the picture.
+    expect(result.usage).toMatchObject({ prompt_tokens: 81, completion_tokens: 4 });
+    expect(result.choices[0].finish_reason).toBe('length');
+    expect(page.foreign).toEqual([]);
+  }, 400_000);
+});
