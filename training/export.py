@@ -7,7 +7,6 @@ The shipped variants (q4 and q4f16) go to OUT/onnx; fp32 and fp16 go to CACHE/on
 
 import argparse
 import hashlib
-import json
 import shutil
 from pathlib import Path
 

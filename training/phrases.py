@@ -132,8 +132,3 @@ def dress(question, rng):
     if rng.random() < 0.25:
         question = question.rstrip("?.")
     return question
-
-
-def contains_name(answer, name):
-    """Whether a free answer names the thing (used for the top-5 score)."""
-    return name in answer.lower()
