@@ -30,8 +30,8 @@ export interface OpenOptions {
   signal: AbortSignal;
 }
 
-/** How long to wait, after an error that nobody expected, for the GPU to say that it is at fault. */
-const ANNOUNCED_MS = 100;
+/** How long to wait, after an error that nobody expected, for the GPU to say that it is at fault: Firefox takes its time. */
+const ANNOUNCED_MS = 1000;
 
 /** A model that is ready to answer. One call at a time; the caller queues. */
 export interface Model {
