@@ -1,6 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session, type Tensors } from '../onnx/session.ts';
+import { SEQLENS_K, TOTAL_LENGTH } from '../onnx/surgery/lengths.ts';
 import { type KvCache, kvLayout } from './kv.ts';
 import { elementBytes, type Memory, rowsOf } from './memory.ts';
 import { pause } from './pause.ts';
@@ -114,6 +115,8 @@ export class Decoder {
     const past = this.#cache.length;
     const feeds: Tensors = { ...this.#cache.feeds(), inputs_embeds: embeddings };
     const { inputs } = this.#session;
+    if (inputs.has(SEQLENS_K)) feeds[SEQLENS_K] = this.#int32(past + count - 1);
+    if (inputs.has(TOTAL_LENGTH)) feeds[TOTAL_LENGTH] = this.#int32(past + count);
     if (inputs.has('attention_mask')) {
       const mask = this.#ones.subarray(0, past + count);
       feeds['attention_mask'] = new this.#ort.Tensor('int64', mask, [1, mask.length]);
@@ -124,6 +127,10 @@ export class Decoder {
     }
     if (inputs.has('num_logits_to_keep')) feeds['num_logits_to_keep'] = this.#integers(Int32Array.of(1), []);
     return feeds;
+  }
+
+  #int32(value: number): Tensor {
+    return new this.#ort.Tensor('int32', Int32Array.of(value), [1]);
   }
 
   #integers(values: Int32Array, dims: number[]): Tensor {
@@ -165,13 +172,14 @@ class FeatureRows {
 }
 
 function chunkRows({ inputs, outputs }: Session): number {
-  const vocab = outputs.get('logits')?.shape.at(-1);
-  if (inputs.has('num_logits_to_keep') || typeof vocab !== 'number') return CHUNK_ROWS;
+  const [, logitRows, vocab] = outputs.get('logits')?.shape ?? [];
+  if (logitRows === 1 || inputs.has('num_logits_to_keep') || typeof vocab !== 'number') return CHUNK_ROWS;
   const rows = Math.floor(CHUNK_LOGIT_BYTES / (vocab * elementBytes(outputs.get('logits')?.type ?? 'float32')));
   return Math.max(32, Math.min(CHUNK_ROWS, rows));
 }
 
-const INPUTS = /^(inputs_embeds|attention_mask|position_ids|num_logits_to_keep|past_key_values\..+)$/;
+const INPUTS =
+  /^(inputs_embeds|attention_mask|position_ids|num_logits_to_keep|seqlens_k|total_sequence_length|past_key_values\..+)$/;
 
 function checkPorts(embed: Session, decoder: Session): void {
   const unknown = [...decoder.inputs.keys()].find((name) => !INPUTS.test(name));

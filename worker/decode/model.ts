@@ -6,13 +6,14 @@ import { Gpu } from '../gpu/device.ts';
 import { GpuMemory } from '../gpu/memory.ts';
 import { chooseDevice } from '../gpu/probe.ts';
 import { loadOrt, type Ort, wasmThreads } from '../onnx/ort.ts';
-import { liveTensors, Session } from '../onnx/session.ts';
+import { liveTensors } from '../onnx/session.ts';
 import type { Family } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import { CpuMemory } from './cpu.ts';
 import { Decoder } from './decoder.ts';
+import { closeGraphs, type Graphs, openGraphs } from './graphs.ts';
 import type { Memory } from './memory.ts';
 import { freshSeed } from './noise.ts';
 import { checkBias } from './sampler.ts';
@@ -62,36 +63,35 @@ export async function openModel(options: OpenOptions): Promise<Model> {
   const choice = await chooseDevice(spec, options.device);
   const ort = await loadOrt(choice.device, assets.ort);
   const gpu = choice.device === 'webgpu' ? await Gpu.open(choice.adapter) : undefined;
-  const sessions: Session[] = [];
+  let graphs: Graphs | undefined;
   try {
     const family = openFamily(await readAll(options));
-    const { vision, embed, decoder, dtype } = choice.variant;
+    const { variant } = choice;
     let done = 0;
-    const step = (): void => options.onStep(++done, 4);
-    const open = async (file: ModelFile): Promise<Session> => {
-      const bytes = await options.read(file);
-      signal.throwIfAborted();
-      const session = await Session.open(ort, bytes, gpu?.device).catch((cause: unknown) => {
-        throw new NearsightError('load_failed', `${file.path} could not be opened: ${String(cause)}`, { cause });
-      });
-      sessions.push(session);
-      step();
-      return session;
-    };
-    const opened = { vision: await open(vision), embed: await open(embed), decoder: await open(decoder) };
     const facts: ModelFacts = {
       model: spec.id,
       device: choice.device,
-      dtype,
+      dtype: variant.dtype,
       contextLength: Math.min(spec.contextLength, family.config.maxPositions),
       hardware: gpu?.hardware ?? `${wasmThreads()} wasm threads`,
     };
-    const model = new OpenedModel(ort, family, facts, opened, gpu);
+    graphs = await openGraphs({
+      ort,
+      device: gpu?.device,
+      positions: facts.contextLength,
+      read: async (graph) => {
+        const bytes = await options.read(variant[graph]);
+        signal.throwIfAborted();
+        return bytes;
+      },
+      onOpened: () => options.onStep(++done, 4),
+    });
+    const model = new OpenedModel(ort, family, facts, graphs, gpu);
     await model.prove(signal);
-    step();
+    options.onStep(++done, 4);
     return model;
   } catch (error) {
-    for (const session of sessions) await session.close();
+    if (graphs) await closeGraphs(graphs);
     gpu?.close();
     throw error;
   }
@@ -101,12 +101,6 @@ async function readAll({ spec, read }: OpenOptions): Promise<Map<string, Uint8Ar
   const files = new Map<string, Uint8Array>();
   for (const file of spec.files) files.set(file.path, await read(file));
   return files;
-}
-
-interface Graphs {
-  vision: Session;
-  embed: Session;
-  decoder: Session;
 }
 
 class OpenedModel implements Model {
@@ -157,7 +151,7 @@ class OpenedModel implements Model {
   async dispose(): Promise<void> {
     this.#vision.forget();
     this.#memory.close();
-    for (const session of Object.values(this.#graphs)) await session.close();
+    await closeGraphs(this.#graphs);
     this.#gpu?.close();
   }
 

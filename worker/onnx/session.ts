@@ -1,4 +1,6 @@
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
+import { type Evaluate, evaluateOn } from './surgery/evaluate.ts';
+import type { Operated } from './surgery/operation.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */
 export interface Port {
@@ -32,6 +34,12 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return result;
 }
 
+/** Computes what surgery asks about parts of a graph, with the build that is loaded, in its turn. */
+export function evaluator(ort: Ort): Evaluate {
+  const evaluate = evaluateOn(ort, 'wasm');
+  return (model, feeds) => inTurn(() => evaluate(model, feeds));
+}
+
 /** One graph, ready to run. */
 export class Session {
   readonly inputs: ReadonlyMap<string, Port>;
@@ -49,16 +57,17 @@ export class Session {
    *
    * `validationMode: 'disabled'` spares every run a wait for the GPU process; the errors that it would have
    * reported arrive as the device's `uncapturederror`, which `worker/gpu` watches.
+   *
+   * @param model a file as it was read, or after surgery, which leaves the weights where they are
    */
-  static async open(ort: Ort, graph: Uint8Array, device?: GPUDevice): Promise<Session> {
-    const options: InferenceSession.SessionOptions = device
-      ? {
-          // Errors only: that lengths are computed on the CPU is known, and no concern of the page's console.
-          logSeverityLevel: 3,
-          executionProviders: [{ name: 'webgpu', device, validationMode: 'disabled' }],
-          preferredOutputLocation: 'gpu-buffer',
-        }
-      : { logSeverityLevel: 3, executionProviders: ['wasm'] };
+  static async open(ort: Ort, model: Uint8Array | Operated, device?: GPUDevice): Promise<Session> {
+    const { graph, externalData } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
+    // Errors only: that a plain graph's lengths are computed on the CPU is known, and no concern of the page's console.
+    const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData };
+    if (device) {
+      options.executionProviders = [{ name: 'webgpu', device, validationMode: 'disabled' }];
+      options.preferredOutputLocation = 'gpu-buffer';
+    } else options.executionProviders = ['wasm'];
     return new Session(await inTurn(() => ort.InferenceSession.create(graph, options)));
   }
 

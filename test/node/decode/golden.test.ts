@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
-import { openGraphs, type Graphs, useDawn } from './rig.ts';
+import { type Engine, openEngine, useDawn } from './rig.ts';
 
 interface Golden {
   cases: { name: string; input_ids: number[]; answer: { ids: number[] }; first_logits: { q4: [number, number][] } }[];
@@ -47,19 +47,19 @@ function picture({ file, shape: [frames, height, size] }: Golden['pixels'][numbe
 const devices: Device[] = process.env['NEARSIGHT_LONG'] === '1' ? ['wasm', 'webgpu'] : ['wasm'];
 
 describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
-  let graphs: Graphs;
+  let engine: Engine;
 
   beforeAll(async () => {
     if (device === 'webgpu') useDawn();
     const read = (name: string): Uint8Array =>
       readFileSync(new URL(`../../../models/glimpse/onnx/${name}_q4.onnx`, import.meta.url));
-    graphs = await openGraphs(device, read);
+    engine = await openEngine(device, read);
   }, 60_000);
 
-  afterAll(() => graphs.close());
+  afterAll(() => engine.close());
 
   test.each(cases)('$name: the ten largest logits and the greedy answer of the Python reference', async (each) => {
-    const { decoder, vision } = graphs;
+    const { decoder, vision } = engine;
     const { signal } = new AbortController();
     const ids = Int32Array.from(each.input_ids);
     decoder.reset(ids.length + each.answer.ids.length);

@@ -1,29 +1,29 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { proveKernels } from '../../../worker/decode/prove.ts';
-import { type Graphs, openGraphs } from './rig.ts';
+import { type Engine, openEngine } from './rig.ts';
 
 const { signal } = new AbortController();
 const VOCAB = 1280;
 
 describe('two paths through the decoder', () => {
-  let graphs: Graphs;
+  let engine: Engine;
 
   beforeAll(async () => {
     const read = (name: string): Uint8Array =>
       readFileSync(new URL(`../../../models/glimpse/onnx/${name}_q4.onnx`, import.meta.url));
-    graphs = await openGraphs('wasm', read);
+    engine = await openEngine('wasm', read);
   }, 60_000);
 
-  afterAll(() => graphs.close());
+  afterAll(() => engine.close());
 
   test('that agree pass', async () => {
-    await expect(proveKernels(graphs.decoder, VOCAB, signal)).resolves.toBeUndefined();
+    await expect(proveKernels(engine.decoder, VOCAB, signal)).resolves.toBeUndefined();
   });
 
   /** The decoder with a fault: one logit of a single-token step comes out as `wrong` makes it. */
   function faulty(wrong: (logit: number) => number): Parameters<typeof proveKernels>[0] {
-    const { decoder } = graphs;
+    const { decoder } = engine;
     return {
       precision: decoder.precision,
       reset: (positions) => decoder.reset(positions),

@@ -4,12 +4,12 @@ import { create, globals } from 'webgpu';
 import type { Device } from '../../../src/wire/spec.ts';
 import { CpuMemory } from '../../../worker/decode/cpu.ts';
 import { Decoder } from '../../../worker/decode/decoder.ts';
+import { closeGraphs, openGraphs } from '../../../worker/decode/graphs.ts';
 import { Vision } from '../../../worker/decode/vision.ts';
 import { framesPerRun } from '../../../worker/decode/prove.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { GpuMemory } from '../../../worker/gpu/memory.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
-import { Session } from '../../../worker/onnx/session.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -38,30 +38,37 @@ export function useDawn(): void {
 }
 
 /** The engine without prompts and answers, to be asked for logits. */
-export interface Graphs {
+export interface Engine {
   vision: Vision;
   decoder: Decoder;
   close(): Promise<void>;
 }
 
+/** Names of a model's files. */
+const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
+
 /** Opens a model's three graphs, on Dawn or on wasm. */
-export async function openGraphs(device: Device, read: (name: string) => Uint8Array): Promise<Graphs> {
+export async function openEngine(device: Device, read: (name: string) => Uint8Array): Promise<Engine> {
   const ort = await loadOrt(device, assets.ort);
   const adapter = device === 'webgpu' ? await findAdapter() : null;
   if (device === 'webgpu' && !adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
   const gpu = adapter ? await Gpu.open(adapter) : undefined;
   const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-  const vision = await Session.open(ort, read('vision_encoder'), gpu?.device);
-  const embed = await Session.open(ort, read('embed_tokens'), gpu?.device);
-  const decoder = await Session.open(ort, read('decoder_model_merged'), gpu?.device);
-  const pictures = new Vision(ort, vision, (size) => framesPerRun(size, gpu?.device.limits));
+  const graphs = await openGraphs({
+    ort,
+    device: gpu?.device,
+    positions: 1024,
+    read: async (graph) => read(FILES[graph]),
+    onOpened: () => {},
+  });
+  const vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
   return {
-    vision: pictures,
-    decoder: new Decoder(ort, embed, decoder, memory, gpu?.promptRows),
+    vision,
+    decoder: new Decoder(ort, graphs.embed, graphs.decoder, memory, gpu?.promptRows),
     async close() {
-      pictures.forget();
+      vision.forget();
       memory.close();
-      for (const session of [vision, embed, decoder]) await session.close();
+      await closeGraphs(graphs);
       gpu?.close();
     },
   };

@@ -5,7 +5,7 @@ import { argmax } from '../../../worker/decode/sampler.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
 import { nativeDecoder, type NativeDecoder, nativeFeatures } from './native.ts';
 import { fillStandin, standinAvailable, standinFile } from '../../../tools/standin.mjs';
-import { type Graphs, openGraphs, useDawn } from './rig.ts';
+import { type Engine, openEngine, useDawn } from './rig.ts';
 
 /** Logits of this model lie within 13 of each other; kernels differ in the order of their float32 sums, by up to 9e-6. */
 const TOLERANCE = 5e-5;
@@ -42,19 +42,19 @@ describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxr
   }, 120_000);
 
   describe.each<Device>(['wasm', 'webgpu'])('on %s', { timeout: 900_000 }, (device) => {
-    let graphs: Graphs;
+    let engine: Engine;
 
     beforeAll(async () => {
       if (device === 'webgpu') useDawn();
-      graphs = await openGraphs(device, (name) => readFileSync(standinFile(`${name}_q4`)));
+      engine = await openEngine(device, (name) => readFileSync(standinFile(`${name}_q4`)));
     }, 300_000);
 
-    afterAll(() => graphs.close());
+    afterAll(() => engine.close());
 
     test.each(PROMPTS[device])('logits and greedy ids after %i tokens', async (length) => {
       const ids = prompt(length);
       const wanted = await native.answer(ids, STEPS);
-      const { decoder } = graphs;
+      const { decoder } = engine;
       decoder.reset(length + STEPS);
       let logits = await decoder.prefill(ids, -1, [], new AbortController().signal);
       for (const step of wanted) {
@@ -73,12 +73,12 @@ test.skipIf(!standinAvailable)(
     fillStandin('q4');
     const picture = view(512);
     const wanted = await nativeFeatures(standinFile('vision_encoder_q4'), picture);
-    const graphs = await openGraphs('wasm', (name) => readFileSync(standinFile(`${name}_q4`)));
-    const [features] = await graphs.vision.encode([picture], new AbortController().signal);
+    const engine = await openEngine('wasm', (name) => readFileSync(standinFile(`${name}_q4`)));
+    const [features] = await engine.vision.encode([picture], new AbortController().signal);
     const data = features?.data;
     if (!(data instanceof Float32Array)) throw new Error('no float32 features');
     expect(furthest(data, wanted)).toBeLessThan(TOLERANCE);
-    await graphs.close();
+    await engine.close();
   },
 );
 
