@@ -1,47 +1,21 @@
 /**
- * The clients that people use, unmodified, in a real page: answered by glimpse in the page, by a NIM stand-in on another
- * origin (test/nim), and by the latter in place of the former. What goes over the network is watched.
+ * What goes over the network, watched from both ends: a real page that answers with glimpse, and a NIM stand-in on another
+ * origin (test/nim). What clients make of it is in clients.test.ts.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { NearsightOptions } from 'nearsight';
 import { createNimProxy } from 'nearsight/proxy';
 import { startNim, type Nim } from '../nim/server.ts';
 import { openPage, type TestPage } from './harness/harness.ts';
-
-declare const wire: Wire;
-
-/** What the tests below share in the page. */
-interface Wire {
-  /** The `fetch` of a new nearsight on the CPU; the one before is disposed of. */
-  make(options?: Partial<NearsightOptions>): typeof fetch;
-  /** A `data:` URL of a red square. */
-  picture: string;
-}
-
-const NIM = 'https://integrate.api.nvidia.com/v1';
-
-function installWire(): void {
-  const canvas = document.createElement('canvas');
-  canvas.width = canvas.height = 64;
-  const context = canvas.getContext('2d');
-  if (!context) throw new Error('no canvas');
-  context.fillStyle = 'red';
-  context.fillRect(0, 0, 64, 64);
-  let last: import('nearsight').Nearsight | undefined;
-  const make: Wire['make'] = (options) => {
-    last?.dispose();
-    last = nearsight.createNearsight({ model: glimpse, device: 'wasm', ...options });
-    return last.fetch;
-  };
-  Object.assign(globalThis, { wire: { make, picture: canvas.toDataURL('image/png') } satisfies Wire });
-}
+import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import { installWire, type Answered } from './harness/wire.ts';
 
 let page: TestPage;
 let nim: Nim;
 
 beforeAll(async () => {
-  page = await openPage({ policy: null, isolated: false });
+  page = await openPage({ policy: null, answer: saboteur });
   nim = await startNim({ cors: page.origin });
+  await page.evaluate(installSaboteur);
   await page.evaluate(installWire);
 });
 
@@ -50,106 +24,111 @@ afterAll(async () => {
   await nim.close();
 });
 
-/** Who answers, the model that leads there, and what the answer must be. */
-const where = [
-  ['in the page', 'glimpse', /\S/],
-  ['by the remote', 'meta/llama', /^(From afar\.|A cat ✓\.)$/],
-  ['by the remote, because a field is not honoured here', 'glimpse+tools', /^(From afar\.|A cat ✓\.)$/],
-] as const;
-
-test.each(where)('openai, %s: create, stream and the .stream() helper', async (_where, name, expected) => {
-  const said = await page.evaluate(
-    async (baseURL, remote, model) => {
-      const options = { dialect: 'nim2', model: 'meta/llama', baseURL: remote } as const;
-      const openai = new OpenAI({
-        baseURL,
-        apiKey: 'local',
-        fetch: wire.make({ remote: options }),
-        dangerouslyAllowBrowser: true,
-      });
-      const [local, tools] = model.split('+');
-      const content = [
-        { type: 'text' as const, text: 'What is this?' },
-        { type: 'image_url' as const, image_url: { url: wire.picture } },
-      ];
-      const request = {
-        model: local ?? '',
-        max_tokens: 4,
-        messages: [{ role: 'user' as const, content }],
-        ...(tools && { tools: [{ type: 'function' as const, function: { name: 'x' } }] }),
-      };
-      const whole = await openai.chat.completions.create(request);
-      let streamed = '';
-      for await (const chunk of await openai.chat.completions.create({ ...request, stream: true })) {
-        streamed += chunk.choices[0]?.delta.content ?? '';
-      }
-      const helper = await openai.chat.completions.stream(request).finalContent();
-      return [whole.choices[0]?.message.content, streamed, helper];
-    },
-    NIM,
-    nim.baseURL,
-    name,
-  );
-  for (const text of said) expect(text).toMatch(expected);
-  if (name === 'glimpse') expect(new Set(said).size).toBe(1);
+test('only listed headers cross the origin, so that a preflight passes', async () => {
+  const said = await page.evaluate(async (baseURL) => {
+    const near = wire.make({ remote: { baseURL } });
+    const openai = new OpenAI({
+      baseURL: 'https://integrate.api.nvidia.com/v1',
+      apiKey: 'local',
+      organization: 'org',
+      fetch: near.fetch,
+      dangerouslyAllowBrowser: true,
+    });
+    const messages = [{ role: 'user' as const, content: 'hi' }];
+    return (await openai.chat.completions.create({ model: 'meta/llama', messages })).choices[0]?.message.content;
+  }, nim.baseURL);
+  expect(said).toBe('From afar.');
+  const { headers, method } = nim.seen[0]!;
+  expect(method).toBe('POST');
+  expect(Object.keys(headers).filter((name) => /^(x-|openai|authorization|cookie)/.test(name))).toEqual([]);
 });
 
-test.each(where.slice(0, 2))('the AI SDK, %s: generateText and streamText', async (_where, name, expected) => {
-  const said = await page.evaluate(
-    async (baseURL, remote, name) => {
-      const { createOpenAICompatible, generateText, streamText } = await loadClients();
-      const provider = createOpenAICompatible({
-        name: 'nearsight',
-        baseURL,
-        fetch: wire.make({ remote: { baseURL: remote } }),
-      });
-      const content = [
-        { type: 'text' as const, text: 'What is this?' },
-        { type: 'file' as const, data: wire.picture, mediaType: 'image/png' },
-      ];
-      const request = { model: provider(name), maxOutputTokens: 4, messages: [{ role: 'user' as const, content }] };
-      const { text } = await generateText(request);
-      let streamed = '';
-      for await (const piece of streamText(request).textStream) streamed += piece;
-      return [text, streamed];
-    },
-    NIM,
-    nim.baseURL,
-    name,
-  );
-  for (const text of said) expect(text).toMatch(expected);
+test('before its first token, a job that fails here moves to the remote', async () => {
+  const answers = await page.evaluate(failEarly, nim.baseURL);
+  const expected = (reason: string): object => ({
+    status: 200,
+    origin: 'remote',
+    model: 'meta/llama',
+    reason,
+    text: expect.stringMatching(/From afar\.|A cat/),
+  });
+  expect(answers).toEqual({
+    unloadable: expected('load_failed'),
+    dying: expected('worker_crashed'),
+    full: expected('queue_full'),
+    field: expected('unsupported_field'),
+    picture: expected('unreadable_image'),
+    long: expected('context_length_exceeded'),
+    unknown: expected('model_not_found'),
+  });
 });
 
-test.each(where.slice(0, 2))('LangChain, %s: invoke and stream', async (_where, name, expected) => {
-  const said = await page.evaluate(
-    async (baseURL, remote, model) => {
-      const { ChatOpenAI, HumanMessage } = await loadClients();
-      const fetch = wire.make({ remote: { baseURL: remote } });
-      const chat = new ChatOpenAI({ model, apiKey: 'local', maxTokens: 4, configuration: { baseURL, fetch } });
-      const content = [
-        { type: 'text' as const, text: 'What is this?' },
-        { type: 'image_url' as const, image_url: { url: wire.picture } },
-      ];
-      const question = [new HumanMessage({ content })];
-      let streamed = '';
-      for await (const piece of await chat.stream(question)) streamed += piece.text;
-      return [(await chat.invoke(question)).text, streamed];
-    },
-    NIM,
-    nim.baseURL,
-    name,
-  );
-  for (const text of said) expect(text).toMatch(expected);
+/** Runs in the page: what a device cannot do, each for its own reason. */
+async function failEarly(baseURL: string): Promise<Record<string, Answered>> {
+  const remote = { baseURL, dialect: 'nim2' as const, model: 'meta/llama' };
+  const near = wire.make({ remote, limits: { waiting: 0 } });
+  const ask = async (fields: object = {}, on = near): Promise<Answered> =>
+    wire.answered(await on.fetch(wire.url, { method: 'POST', body: wire.body(fields) }));
+  const none = wire.make({ remote, broken: true });
+  const unloadable = await ask({}, none);
+  none.dispose();
+  await near.load();
+  const prefilling = ask({ stream: true });
+  await wire.state(near, (value) => value.state === 'ready' && value.active > 0);
+  sabotage.workers.at(-1)?.terminate();
+  const dying = await prefilling;
+  const other = await near.fetch(wire.url, { method: 'POST', body: wire.body({ stream: true, ...wire.endless }) });
+  const full = await ask();
+  await other.body?.cancel();
+  const field = await ask({ response_format: { type: 'json_object' } });
+  // Of another origin, which does not let the page read it.
+  const content = ['What?', { image_url: `${baseURL}/cat.png` }];
+  const picture = await ask({ messages: [{ role: 'user', content }] });
+  const long = await ask({ max_tokens: 1e6 });
+  const unknown = await ask({ model: 'meta/llama' });
+  near.dispose();
+  return { unloadable, dying, full, field, picture, long, unknown };
+}
+
+test('after its first token, never', async () => {
+  const before = nim.seen.length;
+  const answer = await page.evaluate(async (baseURL) => {
+    const near = wire.make({ remote: { baseURL, model: 'meta/llama' } });
+    const body = wire.body({ stream: true, ...wire.endless });
+    const response = await near.fetch(wire.url, { method: 'POST', body });
+    sabotage.workers.at(-1)?.terminate();
+    const answered = await wire.answered(response);
+    near.dispose();
+    return answered;
+  }, nim.baseURL);
+  expect(answer).toMatchObject({ status: 200, origin: 'local', reason: 'local-first' });
+  expect(answer.text).toContain('"code":"worker_crashed"');
+  expect(answer.text).not.toContain('"finish_reason":"stop"');
+  expect(nim.seen).toHaveLength(before);
 });
 
-test('only listed headers cross the origin, so that a preflight passes', () => {
-  const allowed = ['accept', 'accept-language', 'content-type', 'authorization'];
-  for (const { headers, method } of nim.seen) {
-    expect(method).toBe('POST');
-    const own = Object.keys(headers).filter((name) => /^(x-|openai|authorization)/.test(name));
-    expect(own.filter((name) => !allowed.includes(name))).toEqual([]);
-    expect(headers.cookie).toBeUndefined();
-  }
+test('the other way round, a remote that is down is stood in for by the page', async () => {
+  const answer = await page.evaluate(async (baseURL) => {
+    const near = wire.make({ policy: 'remote-first', remote: { baseURL, model: 'error/busy' } });
+    const answered = await wire.answered(await near.fetch(wire.url, { method: 'POST', body: wire.body() }));
+    near.dispose();
+    return answered;
+  }, nim.baseURL);
+  expect(answer).toMatchObject({ status: 200, origin: 'local', model: 'glimpse', reason: 'remote_unavailable' });
+  expect(nim.seen.at(-1)?.body).toMatchObject({ model: 'error/busy' });
+});
+
+test('a picture that consent is refused for does not leave', async () => {
+  const before = nim.seen.length;
+  const answer = await page.evaluate(async (baseURL) => {
+    const remote = { baseURL, consent: ({ pictures }: { pictures: number }) => pictures === 0 };
+    const near = wire.make({ remote });
+    const body = wire.body({ model: 'meta/llama' });
+    return wire.answered(await near.fetch(wire.url, { method: 'POST', body }));
+  }, nim.baseURL);
+  expect(answer.status).toBe(403);
+  expect(answer.text).toContain('"code":"consent_refused"');
+  expect(nim.seen).toHaveLength(before);
 });
 
 test('a page reaches NVIDIA through a proxy of its own, under the strict policy', async () => {
@@ -161,12 +140,11 @@ test('a page reaches NVIDIA through a proxy of its own, under the strict policy'
     new URL(request.url).pathname.startsWith('/nim/') ? proxy(request) : undefined;
   await using proxied = await openPage({ isolated: false, answer });
   await proxied.evaluate(installWire);
-  const said = await proxied.evaluate(async (url) => {
-    const fetch = wire.make({ remote: { baseURL: '/nim' } });
-    const content = ['What?', { image_url: wire.picture }];
-    const body = JSON.stringify({ model: 'meta/llama', messages: [{ role: 'user', content }], stream: true });
-    return (await fetch(url, { method: 'POST', body })).text();
-  }, `${NIM}/chat/completions`);
+  const said = await proxied.evaluate(async () => {
+    const { fetch } = wire.make({ remote: { baseURL: '/nim' } });
+    const body = wire.body({ model: 'meta/llama', stream: true });
+    return (await fetch(wire.url, { method: 'POST', body })).text();
+  });
   await hosted.close();
   expect(said).toContain('A cat');
   expect(said).toMatch(/data: \[DONE\]\n\n$/);
@@ -177,15 +155,10 @@ test('a page reaches NVIDIA through a proxy of its own, under the strict policy'
 
 test('a remote that does not let the page in is named, with the way round', async () => {
   const closed = await startNim();
-  const error = await page.evaluate(
-    async (url, remote) => {
-      const body = JSON.stringify({ model: 'meta/llama', messages: [{ role: 'user', content: 'hi' }] });
-      const response = await wire.make({ remote: { baseURL: remote } })(url, { method: 'POST', body });
-      return { status: response.status, text: await response.text() };
-    },
-    `${NIM}/chat/completions`,
-    closed.baseURL,
-  );
+  const error = await page.evaluate(async (baseURL) => {
+    const { fetch } = wire.make({ remote: { baseURL } });
+    return wire.answered(await fetch(wire.url, { method: 'POST', body: wire.body({ model: 'meta/llama' }) }));
+  }, closed.baseURL);
   await closed.close();
   expect(error.status).toBe(502);
   expect(error.text).toContain('CORS');
@@ -199,32 +172,30 @@ test('local-only: not one request leaves after the load, whatever is asked', asy
   const quiet = await startNim({ cors: watched.origin });
   const ask = (header: string | null): Promise<(number | string)[]> =>
     watched.evaluate(
-      async (baseURL, remote, policy) => {
-        const fetch = wire.make({ remote: { baseURL: remote }, policy: policy ? 'remote-first' : 'local-only' });
+      async (remote, policy) => {
+        const near = wire.make({ remote: { baseURL: remote }, policy: policy ? 'remote-first' : 'local-only' });
+        const headers = policy ? { 'x-nearsight-policy': policy } : undefined;
         const outcomes: (number | string)[] = [];
-        const post = async (fields: object): Promise<void> => {
-          const body = JSON.stringify({ model: 'glimpse', max_tokens: 2, ...fields });
-          const headers = policy ? { 'x-nearsight-policy': policy } : undefined;
-          const response = await fetch(`${baseURL}/chat/completions`, {
-            method: 'POST',
-            body,
-            ...(headers && { headers }),
-          });
+        const post = async (fields: object = {}): Promise<void> => {
+          const body = wire.body({ max_tokens: 2, ...fields });
+          const response = await near.fetch(wire.url, { method: 'POST', body, ...(headers && { headers }) });
           const error = ((await response.json()) as { error?: { code: string } }).error;
           outcomes.push(error?.code ?? response.status);
         };
         const picture = (url: string): object => ({
           messages: [{ role: 'user', content: ['What?', { image_url: url }] }],
         });
-        await post(picture(wire.picture));
-        await post({ ...picture(wire.picture), model: 'meta/llama' });
-        await post({ ...picture(wire.picture), tools: [{}] });
+        await post();
+        await post({ model: 'meta/llama' });
+        await post({ tools: [{}] });
         await post(picture(`${remote}/cat.png`));
         await post(picture('data:image/png;base64,AAAA'));
-        for (const path of ['embeddings', 'models']) outcomes.push((await fetch(`${baseURL}/${path}`)).status);
+        for (const path of ['embeddings', 'models']) {
+          outcomes.push((await near.fetch(`https://integrate.api.nvidia.com/v1/${path}`)).status);
+        }
+        near.dispose();
         return outcomes;
       },
-      NIM,
       quiet.baseURL,
       header,
     );

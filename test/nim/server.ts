@@ -1,7 +1,8 @@
 /**
  * A stand-in for NIM: a real HTTP server on loopback that answers as the hosted catalogue, its gateway and the
  * containers were seen to answer. What it says verbatim is in errors.ts and streams.ts; which of it, the model's name
- * decides: `error/NAME`, `stream/NAME`, `queued/N`, anything else is answered.
+ * decides: `error/NAME`, `once/NAME` (the error at first, then an answer), `stream/NAME`, `queued/N`; anything else is
+ * answered.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import { ERRORS } from './errors.ts';
@@ -83,6 +84,8 @@ async function answer(
   if (extra)
     return sendJson(response, 422, { detail: [{ loc: ['body', extra], msg: 'Extra inputs are not permitted' }] });
   if (kind === 'error') return sendError(response, name);
+  if (kind === 'once' && seen.filter(({ body }) => body['model'] === model).length === 1)
+    return sendError(response, name);
   if (kind === 'queued') return sendQueued(response, name);
   if (entry.body['stream']) return sendStream(response, kind === 'stream' ? name : 'openai');
   sendJson(response, 200, completion(model));
@@ -116,6 +119,8 @@ export function completion(model: string): object {
 function sendQueued(response: ServerResponse, left: string): void {
   const count = Number(left.replace(/^r-/, ''));
   if (count === 0) return sendJson(response, 200, completion('queued/0'), { 'nvcf-status': 'fulfilled' });
+  // As NVCF, the only one that queues.
+  response.setHeader('access-control-expose-headers', 'nvcf-reqid');
   response.writeHead(202, { 'nvcf-reqid': `r-${count - 1}`, 'nvcf-status': 'in-progress' }).end();
 }
 

@@ -1,7 +1,153 @@
-// The other clients, apart from the page so that tests which do not need them do not wait for them.
+// The clients that people use, unmodified, behind one question each; apart from the page, so that tests which do not
+// need them do not wait for them.
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { HumanMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
-import { generateText, streamText } from 'ai';
+import { generateText, RetryError, streamText } from 'ai';
+import OpenAI from 'openai';
 
-export { ChatOpenAI, createOpenAICompatible, generateText, HumanMessage, streamText };
+/** A question about a picture, in terms that all clients have. */
+export interface Question {
+  fetch: typeof fetch;
+  /** A `data:` URL. */
+  picture: string;
+  model: string;
+  /** `stream`: as it comes; `helper`: by the client's own way to put a stream together, where it has one. */
+  how?: 'whole' | 'stream' | 'helper';
+  text?: string;
+  maxTokens?: number;
+  /** Default 0: none. */
+  retries?: number;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  onText?: (text: string) => void;
+}
+
+/** What came of it: text, then a fault or none. */
+export interface Outcome {
+  said: string;
+  fault: Fault | null;
+}
+
+/** What a client threw, in the client's own terms. */
+export interface Fault {
+  kind: string;
+  status: number | undefined;
+  code: string | undefined;
+  message: string;
+}
+
+type Ask = (question: Question, onText: (text: string) => void) => Promise<void>;
+
+const BASE_URL = 'https://integrate.api.nvidia.com/v1';
+
+/** `openai`: create, stream, and its `.stream()` helper. */
+const openai: Ask = async ({ fetch, model, picture, how, text = 'What is this?', ...question }, onText) => {
+  const { maxTokens = 4, retries = 0, signal, timeoutMs } = question;
+  const client = new OpenAI({
+    baseURL: BASE_URL,
+    apiKey: 'local',
+    fetch,
+    maxRetries: retries,
+    dangerouslyAllowBrowser: true,
+  });
+  const content = [
+    { type: 'text' as const, text },
+    { type: 'image_url' as const, image_url: { url: picture } },
+  ];
+  const request = { model, max_tokens: maxTokens, messages: [{ role: 'user' as const, content }] };
+  const options = { ...(signal && { signal }), ...(timeoutMs && { timeout: timeoutMs }) };
+  if (how === 'stream') {
+    const stream = await client.chat.completions.create({ ...request, stream: true }, options);
+    for await (const chunk of stream) onText(chunk.choices[0]?.delta.content ?? '');
+  } else if (how === 'helper') {
+    const stream = client.chat.completions.stream(request, options).on('content', (delta) => onText(delta));
+    await stream.finalChatCompletion();
+  } else {
+    const { choices } = await client.chat.completions.create(request, options);
+    onText(choices[0]?.message.content ?? '');
+  }
+};
+
+/** The AI SDK: `generateText` and `streamText`. */
+const aiSdk: Ask = async ({ fetch, model, picture, how, text = 'What is this?', ...question }, onText) => {
+  const { maxTokens = 4, retries = 0, signal, timeoutMs } = question;
+  const content = [
+    { type: 'text' as const, text },
+    { type: 'file' as const, data: picture, mediaType: 'image/png' },
+  ];
+  const request = {
+    model: createOpenAICompatible({ name: 'nearsight', baseURL: BASE_URL, fetch })(model),
+    maxOutputTokens: maxTokens,
+    maxRetries: retries,
+    messages: [{ role: 'user' as const, content }],
+    ...(signal && { abortSignal: signal }),
+    ...(timeoutMs && { timeout: timeoutMs }),
+  };
+  if (how !== 'stream') return onText((await generateText(request)).text);
+  // The client hands errors of a stream over here, and ends the text.
+  let failed: { error: unknown } | undefined;
+  for await (const piece of streamText({ ...request, onError: (event) => void (failed = event) }).textStream) {
+    onText(piece);
+  }
+  if (failed) throw failed.error;
+};
+
+/** LangChain: `invoke` and `stream`. */
+const langChain: Ask = async ({ fetch, model, picture, how, text = 'What is this?', ...question }, onText) => {
+  const { maxTokens = 4, retries = 0, signal, timeoutMs } = question;
+  const chat = new ChatOpenAI({
+    model,
+    apiKey: 'local',
+    maxTokens,
+    maxRetries: retries,
+    configuration: { baseURL: BASE_URL, fetch },
+    ...(timeoutMs && { timeout: timeoutMs }),
+  });
+  const content = [
+    { type: 'text' as const, text },
+    { type: 'image_url' as const, image_url: { url: picture } },
+  ];
+  const messages = [new HumanMessage({ content })];
+  const options = signal ? { signal } : {};
+  if (how !== 'stream') return onText((await chat.invoke(messages, options)).text);
+  for await (const piece of await chat.stream(messages, options)) onText(piece.text);
+};
+
+const CLIENTS = { openai, 'the AI SDK': aiSdk, LangChain: langChain };
+
+export type Client = keyof typeof CLIENTS;
+
+/** Asks through a client, and never rejects. */
+export async function askThrough(client: Client, question: Question): Promise<Outcome> {
+  let said = '';
+  const onText = (text: string): void => {
+    if (text === '') return;
+    said += text;
+    question.onText?.(text);
+  };
+  try {
+    await CLIENTS[client](question, onText);
+    return { said, fault: null };
+  } catch (error) {
+    return { said, fault: faultOf(error) };
+  }
+}
+
+function faultOf(thrown: unknown): Fault {
+  // The AI SDK wraps the last of several failures in an error of its own.
+  const error = (RetryError.isInstance(thrown) ? thrown.lastError : thrown) as Error & {
+    status?: number;
+    statusCode?: number;
+    code?: string | null;
+    data?: { error: { code: string } };
+  };
+  const { name, constructor } = thrown as Error;
+  return {
+    // A bundler numbers classes of the same name.
+    kind: (name === 'Error' ? constructor.name : name).replace(/\$\d+$/, ''),
+    status: error.status ?? error.statusCode,
+    code: error.code ?? error.data?.error.code,
+    message: error.message,
+  };
+}

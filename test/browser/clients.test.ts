@@ -1,0 +1,269 @@
+/**
+ * What the clients that people use make of an answer, of each failure, of an abort and of a time-out: unmodified, in a
+ * real page, answered by glimpse in the page, by a NIM stand-in on another origin (test/nim), and by the latter in
+ * place of the former.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startNim, type Nim } from '../nim/server.ts';
+import type { Client, Outcome, Question } from './page/clients.ts';
+import { openPage, type TestPage } from './harness/harness.ts';
+import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import { installWire } from './harness/wire.ts';
+
+/** An outcome, and how often the client called `fetch` for it. */
+type Attempted = Outcome & { calls: number };
+
+/** How a test asks: what is JSON of a {@link Question}. */
+type Asked = Omit<Question, 'fetch' | 'picture' | 'model' | 'signal' | 'onText'>;
+
+const CLIENTS: Client[] = ['openai', 'the AI SDK', 'LangChain'];
+
+/** A failure: its status (none in mid-stream), and whether another attempt makes sense. */
+type Failure = 400 | 401 | 413 | 429 | 503 | 'mid-stream';
+
+/** What each client throws. LangChain asks through openai and throws its errors. */
+const OPENAI_ERRORS: Record<Failure, string> = {
+  400: 'BadRequestError',
+  401: 'AuthenticationError',
+  413: 'APIError',
+  429: 'RateLimitError',
+  503: 'InternalServerError',
+  'mid-stream': 'APIError',
+};
+const ERRORS: Record<Client, Record<Failure, string>> = {
+  openai: OPENAI_ERRORS,
+  'the AI SDK': {
+    400: 'AI_APICallError',
+    401: 'AI_APICallError',
+    413: 'AI_APICallError',
+    // Thrown when attempts were used up.
+    429: 'AI_RetryError',
+    503: 'AI_RetryError',
+    'mid-stream': 'AI_StreamProviderError',
+  },
+  LangChain: OPENAI_ERRORS,
+};
+
+/** What a client that may try twice must make of a failure: what may pass is tried again, all else is not. */
+function failure(client: Client, kind: Failure, code: string, message: string): object {
+  const status = typeof kind === 'number' ? { status: kind } : {};
+  return {
+    said: kind === 'mid-stream' ? expect.stringMatching(/\S/) : '',
+    fault: { kind: ERRORS[client][kind], code, message: expect.stringContaining(message), ...status },
+    calls: kind === 429 || kind === 503 ? 2 : 1,
+  };
+}
+
+let page: TestPage;
+let nim: Nim;
+
+beforeAll(async () => {
+  page = await openPage({ policy: null, answer: saboteur });
+  nim = await startNim({ cors: page.origin });
+  await page.evaluate(installSaboteur);
+  await page.evaluate(installWire);
+});
+
+afterAll(async () => {
+  await page[Symbol.asyncDispose]();
+  await nim.close();
+});
+
+/**
+ * Asks the remote.
+ *
+ * @param instead asks for the local model, which cannot be loaded, so that the remote answers in its place
+ */
+function askRemote(client: Client, model: string, instead: boolean, asked: Asked = {}): Promise<Attempted> {
+  return page.evaluate(
+    async (client, model, instead, baseURL, asked) => {
+      const { askThrough } = await loadClients();
+      const remote = { baseURL, dialect: 'nim2' as const, ...(instead && { model }) };
+      const near = wire.make({ broken: instead, remote });
+      const { fetch, calls } = wire.counting(near.fetch);
+      const question = { ...asked, fetch, picture: wire.picture, model: instead ? 'glimpse' : model };
+      const outcome = await askThrough(client, question);
+      near.dispose();
+      return { ...outcome, calls: calls() };
+    },
+    client,
+    model,
+    instead,
+    nim.baseURL,
+    asked,
+  );
+}
+
+/** Where the remote is asked, and whether in place of a page that failed. */
+const AFAR = [
+  ['by the remote', false],
+  ['by the remote, because the page failed before the first token', true],
+] as const;
+
+describe.each(CLIENTS)('%s', (client) => {
+  const ways = client === 'openai' ? (['whole', 'stream', 'helper'] as const) : (['whole', 'stream'] as const);
+
+  test('is answered in the page, whole and streamed alike', async () => {
+    const said = await page.evaluate(
+      async (client, ways) => {
+        const { askThrough } = await loadClients();
+        const near = wire.make({ policy: 'local-only' });
+        const texts: Outcome[] = [];
+        for (const how of ways) {
+          texts.push(await askThrough(client, { fetch: near.fetch, picture: wire.picture, model: 'glimpse', how }));
+        }
+        near.dispose();
+        return texts;
+      },
+      client,
+      ways,
+    );
+    expect(said[0]).toEqual({ said: expect.stringMatching(/\S/), fault: null });
+    expect(new Set(said.map((each) => each.said)).size).toBe(1);
+  });
+
+  test.each(AFAR)('is answered %s', async (_where, instead) => {
+    const asked = ways.map((how) => askRemote(client, 'meta/llama', instead, { how }));
+    for (const { said, fault } of await Promise.all(asked)) {
+      expect(fault).toBeNull();
+      expect(said).toMatch(/^(From afar\.|A cat ✓\.)$/);
+    }
+  });
+
+  test.each(AFAR)('hands over each failure %s, as the remote said it', async (_where, instead) => {
+    const failures = [
+      [400, 'plain-validation', 'remote_error', 'Unsupported parameter(s): `tool_stream`'],
+      [401, 'unauthorized', 'invalid_api_key', 'Authentication failed'],
+      [413, 'nginx-too-large', 'request_too_large', '413 Request Entity Too Large'],
+      [429, 'too-many', 'rate_limit_exceeded', 'Too Many Requests'],
+      [503, 'busy', 'remote_error', 'All workers are busy'],
+    ] as const;
+    await Promise.all(
+      failures.map(async ([status, name, code, message]) => {
+        const outcome = await askRemote(client, `error/${name}`, instead, { retries: 1 });
+        expect(outcome).toMatchObject(failure(client, status, code, message));
+      }),
+    );
+    const streamed = ways.filter((how) => how !== 'whole');
+    for (const how of streamed) {
+      const broken = await askRemote(client, 'stream/fails-nested', instead, { how, retries: 1 });
+      expect(broken).toMatchObject(failure(client, 'mid-stream', 'remote_error', 'EngineCore died'));
+      const cut = await askRemote(client, 'stream/cut', instead, { how, retries: 1 });
+      expect(cut).toMatchObject(failure(client, 'mid-stream', 'remote_unavailable', 'broke off'));
+    }
+  });
+
+  test('is answered by the remote at the second attempt', async () => {
+    const outcome = await askRemote(client, 'once/busy', false, { retries: 1 });
+    expect(outcome).toEqual({ said: 'From afar.', fault: null, calls: 2 });
+    nim.seen.length = 0;
+  });
+
+  test('hands over each failure of the page, and is answered when it has passed', async () => {
+    const outcomes = await page.evaluate(failInPage, client);
+    const { picture, large, busy, freed, dying, after, unloadable } = outcomes;
+    expect(picture).toMatchObject(failure(client, 400, 'unreadable_image', 'messages[0].content[1].image_url'));
+    expect(large).toMatchObject(failure(client, 413, 'request_too_large', 'limits.requestBytes is 20000'));
+    expect(busy).toMatchObject(failure(client, 429, 'queue_full', 'limits.waiting'));
+    expect(freed).toEqual({ said: expect.stringMatching(/\S/), fault: null, calls: 2 });
+    expect(dying).toMatchObject(failure(client, 'mid-stream', 'worker_crashed', 'The worker stopped'));
+    expect(after).toEqual({ said: freed.said, fault: null, calls: 1 });
+    expect(unloadable).toMatchObject(failure(client, 503, 'load_failed', '/nowhere: HTTP 404'));
+  });
+
+  test('stops the answer in the page when it is aborted, or out of time', async () => {
+    const { aborted, late, waiting, ports, after } = await page.evaluate(stopInPage, client);
+    expect(aborted).toEqual({ said: expect.stringMatching(/\S/), fault: ABORTED[client] });
+    expect(late).toMatchObject({ said: '', fault: { kind: LATE[client] }, calls: 1 });
+    // The one port left is that of the load.
+    expect({ waiting, ports }).toEqual({ waiting: 0, ports: 1 });
+    expect(after).toEqual({ said: expect.stringMatching(/\S/), fault: null });
+  });
+
+  test('tells the remote when it is aborted, or out of time', async () => {
+    const aborted = await page.evaluate(
+      async (client, baseURL) => {
+        const { askThrough } = await loadClients();
+        const { fetch } = wire.make({ remote: { baseURL } });
+        const abort = new AbortController();
+        const question = { fetch, picture: wire.picture, model: 'stream/hang', how: 'stream' as const };
+        return askThrough(client, { ...question, signal: abort.signal, onText: () => abort.abort() });
+      },
+      client,
+      nim.baseURL,
+    );
+    expect(aborted).toEqual({ said: 'A', fault: ABORTED[client] });
+    await expect.poll(() => nim.seen.at(-1)).toMatchObject({ body: { model: 'stream/hang' }, aborted: true });
+
+    const late = await askRemote(client, 'queued/99', false, { timeoutMs: 300 });
+    expect(late).toMatchObject({ said: '', fault: { kind: LATE[client] }, calls: 1 });
+    const asked = nim.seen.length;
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(nim.seen).toHaveLength(asked);
+  });
+});
+
+/** openai and the AI SDK end their streams without a word when they are aborted. */
+const ABORTED: Record<Client, unknown> = {
+  openai: null,
+  'the AI SDK': null,
+  LangChain: expect.objectContaining({ kind: 'AbortError' }),
+};
+
+const LATE: Record<Client, string> = {
+  openai: 'APIConnectionTimeoutError',
+  'the AI SDK': 'TimeoutError',
+  LangChain: 'TimeoutError',
+};
+
+/** Runs in the page: every failure that a page can have by itself. It never answers 401, for want of a key to check. */
+async function failInPage(client: Client) {
+  const { askThrough } = await loadClients();
+  const near = wire.make({ policy: 'local-only', limits: { requestBytes: 20_000, waiting: 0 } });
+  const ask = async (question: Partial<Question> = {}): Promise<Attempted> => {
+    const { fetch, calls } = wire.counting(question.fetch ?? near.fetch);
+    const usual = { picture: wire.picture, model: 'glimpse', retries: 1 };
+    const outcome = await askThrough(client, { ...usual, ...question, fetch });
+    return { ...outcome, calls: calls() };
+  };
+  const picture = await ask({ picture: 'data:image/png;base64,AAAA' });
+  const large = await ask({ text: 'x'.repeat(20_000) });
+  const other = await near.fetch(wire.url, { method: 'POST', body: wire.body({ stream: true, ...wire.endless }) });
+  const busy = await ask();
+  const freed = await ask({
+    fetch: async (...call) => {
+      const response = await near.fetch(...call);
+      if (response.status === 429) await other.body?.cancel();
+      return response;
+    },
+  });
+  const dying = await ask({
+    how: 'stream',
+    maxTokens: 400,
+    fetch: wire.adding(wire.endless, near.fetch),
+    onText: () => sabotage.workers.at(-1)?.terminate(),
+  });
+  const after = await ask();
+  near.dispose();
+  const none = wire.make({ broken: true, policy: 'local-only' });
+  const unloadable = await ask({ fetch: none.fetch });
+  none.dispose();
+  return { picture, large, busy, freed, dying, after, unloadable };
+}
+
+/** Runs in the page: an abort at the first text, then a time-out, in answers that would go on. */
+async function stopInPage(client: Client) {
+  const { askThrough } = await loadClients();
+  const near = wire.make({ policy: 'local-only' });
+  const endless = wire.adding(wire.endless, near.fetch);
+  const usual = { fetch: endless, picture: wire.picture, model: 'glimpse', maxTokens: 400 };
+  const abort = new AbortController();
+  const onText = (): void => abort.abort();
+  const aborted = await askThrough(client, { ...usual, how: 'stream', signal: abort.signal, onText });
+  const { fetch, calls } = wire.counting(endless);
+  const late = await askThrough(client, { ...usual, fetch, timeoutMs: 100 });
+  const after = await askThrough(client, { ...usual, fetch: near.fetch, maxTokens: 4 });
+  const { waiting, ports } = await near.inventory();
+  near.dispose();
+  return { aborted, late: { ...late, calls: calls() }, after, waiting, ports };
+}

@@ -1,0 +1,85 @@
+import type { Nearsight, NearsightOptions, StatusValue } from 'nearsight';
+
+declare global {
+  // oxlint-disable-next-line no-var -- only `var` declares a global
+  var wire: Wire;
+}
+
+/** A Response in plain data. */
+export interface Answered {
+  status: number;
+  origin: string | null;
+  model: string | null;
+  reason: string | null;
+  text: string;
+}
+
+/** What tests of the wire share in the page. */
+export interface Wire {
+  /** A nearsight on the CPU. `broken`: one whose model cannot be loaded. */
+  make(options?: Partial<NearsightOptions> & { broken?: boolean }): Nearsight;
+  /** A `data:` URL of a red square. */
+  picture: string;
+  /** Where chats are asked for. */
+  url: string;
+  /** A question about the picture, to glimpse unless `fields` say otherwise. */
+  body(fields?: object): string;
+  /** Keeps glimpse from ending its answer. */
+  endless: object;
+  /** Adds fields to the body of every request, so that clients which know no such fields send them. */
+  adding(fields: object, fetch: typeof globalThis.fetch): typeof globalThis.fetch;
+  /** Waits for a state. */
+  state(near: Nearsight, is: (value: StatusValue) => boolean): Promise<void>;
+  /** Who answered, why, and what the whole body says. */
+  answered(response: Response): Promise<Answered>;
+  /** Counts the calls. */
+  counting(fetch: typeof globalThis.fetch): { fetch: typeof globalThis.fetch; calls: () => number };
+}
+
+/** Runs in the page. */
+export function installWire(): void {
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = 64;
+  const context = canvas.getContext('2d');
+  if (!context) throw new Error('no canvas');
+  context.fillStyle = 'red';
+  context.fillRect(0, 0, 64, 64);
+  const make: Wire['make'] = ({ broken, ...options } = {}) => {
+    const files = glimpse.files.map((file) => ({ ...file, url: '/nowhere' }));
+    return nearsight.createNearsight({ model: broken ? { ...glimpse, files } : glimpse, device: 'wasm', ...options });
+  };
+  const picture = canvas.toDataURL('image/png');
+  const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
+  const body: Wire['body'] = (fields) =>
+    JSON.stringify({
+      model: 'glimpse',
+      messages: [{ role: 'user', content: ['What?', { image_url: picture }] }],
+      ...fields,
+    });
+  // 1279 is <end_of_utterance>.
+  const endless = { logit_bias: { 1279: -100 } };
+  const adding: Wire['adding'] = (fields, fetch) => (url, init) =>
+    fetch(url, { ...init, body: JSON.stringify({ ...JSON.parse(init?.body as string), ...fields }) });
+  const state: Wire['state'] = (near, is) =>
+    new Promise((resolve) => {
+      near.status.subscribe((value) => is(value) && resolve());
+    });
+  const answered: Wire['answered'] = async (response) => ({
+    status: response.status,
+    origin: response.headers.get('x-nearsight-origin'),
+    model: response.headers.get('x-nearsight-model'),
+    reason: response.headers.get('x-nearsight-reason'),
+    text: await response.text(),
+  });
+  const counting: Wire['counting'] = (fetch) => {
+    let calls = 0;
+    const counted: typeof fetch = (...call) => {
+      calls++;
+      return fetch(...call);
+    };
+    return { fetch: counted, calls: () => calls };
+  };
+  Object.assign(globalThis, {
+    wire: { make, picture, url, body, endless, adding, state, answered, counting } satisfies Wire,
+  });
+}
