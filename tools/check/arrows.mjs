@@ -1,7 +1,7 @@
 import { importsOf } from './sources.mjs';
 
 /** What the runtime's folders share. Packages come in through one door each: onnx/ and vlm/. */
-const runtime = ['src/wire/', 'models/', 'worker/', 'worker/onnx/', 'worker/vlm/'];
+const runtime = ['src/wire/', 'models/', 'worker/', 'worker/gpu/', 'worker/onnx/', 'worker/vlm/'];
 
 /**
  * Who may import what: rooms (with `/`) and packages. A file belongs to the longest room that its path starts with, and
@@ -14,6 +14,7 @@ const allowed = {
   'src/api/': ['src/wire/'],
   'src/wire/': [],
   'worker/': [...runtime, 'comlink'],
+  'worker/gpu/': runtime,
   'worker/onnx/': [...runtime, 'onnxruntime-web'],
   'worker/vlm/': [...runtime, '@huggingface/jinja', '@huggingface/tokenizers'],
   'models/': ['src/wire/'],
@@ -21,8 +22,8 @@ const allowed = {
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
   'bench/': ['nearsight', 'tools/', 'node:'],
   'test/browser/': ['packages', 'tools/', 'test/nim/'],
-  // How each browser decodes pictures is compared pixel by pixel, which the public face does not show.
-  'test/browser/vlm/': ['packages', 'tools/', 'test/browser/', 'worker/vlm/', 'src/wire/'],
+  // How each browser decodes and scales pictures is compared pixel by pixel, which the public face does not show.
+  'test/browser/vlm/': ['packages', 'tools/', 'test/browser/', 'worker/vlm/', 'worker/gpu/', 'src/wire/'],
 };
 
 /** The one place where the page names the worker: its URL, not its code. */

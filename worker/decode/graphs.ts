@@ -1,8 +1,10 @@
 import { NearsightError } from '../../src/wire/error.ts';
+import type { Gpu } from '../gpu/device.ts';
 import type { Ort } from '../onnx/ort.ts';
 import { evaluator, Session } from '../onnx/session.ts';
 import { operateDecoder } from '../onnx/surgery/decoder.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
+import { operateVision } from '../onnx/surgery/vision.ts';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
@@ -14,9 +16,11 @@ export interface Graphs {
 export interface GraphOptions {
   ort: Ort;
   /** The GPU that they run on, if one does. */
-  device: GPUDevice | undefined;
+  gpu: Pick<Gpu, 'device' | 'promptRows'> | undefined;
   /** Most positions that a sequence will have. */
   positions: number;
+  /** Edge of a picture's view, in pixels. */
+  view: number;
   /** Gives the file of a graph. */
   read: (graph: keyof Graphs) => Promise<Uint8Array>;
   /** Called as each is ready. */
@@ -29,7 +33,7 @@ export interface GraphOptions {
  *
  * @throws NearsightError `load_failed`, or what `read` throws; no session stays open then
  */
-export async function openGraphs({ ort, device, positions, read, onOpened }: GraphOptions): Promise<Graphs> {
+export async function openGraphs({ ort, gpu, positions, view, read, onOpened }: GraphOptions): Promise<Graphs> {
   const evaluate = evaluator(ort);
   const opened: Session[] = [];
   const open = async (
@@ -38,7 +42,7 @@ export async function openGraphs({ ort, device, positions, read, onOpened }: Gra
   ): Promise<Session> => {
     const model = await read(graph);
     try {
-      const session = await Session.open(ort, await operate(model), device);
+      const session = await Session.open(ort, await operate(model), gpu?.device);
       opened.push(session);
       onOpened();
       return session;
@@ -50,7 +54,10 @@ export async function openGraphs({ ort, device, positions, read, onOpened }: Gra
   const asItIs = (model: Uint8Array): Uint8Array => model;
   try {
     return {
-      vision: await open('vision', asItIs),
+      // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
+      vision: await open('vision', (model) =>
+        gpu ? operateVision(model, { size: view, evaluate, attention: gpu.promptRows === undefined }) : model,
+      ),
       embed: await open('embed', asItIs),
       decoder: await open('decoder', (model) => operateDecoder(model, { positions, evaluate })),
     };

@@ -5,6 +5,7 @@ import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
 import { GpuMemory } from '../gpu/memory.ts';
 import { chooseDevice } from '../gpu/probe.ts';
+import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, wasmThreads } from '../onnx/ort.ts';
 import { liveTensors } from '../onnx/session.ts';
 import type { Family } from '../vlm/family.ts';
@@ -77,8 +78,9 @@ export async function openModel(options: OpenOptions): Promise<Model> {
     };
     graphs = await openGraphs({
       ort,
-      device: gpu?.device,
+      gpu,
       positions: facts.contextLength,
+      view: family.view,
       read: async (graph) => {
         const bytes = await options.read(variant[graph]);
         signal.throwIfAborted();
@@ -121,7 +123,8 @@ class OpenedModel implements Model {
     this.#graphs = graphs;
     this.#gpu = gpu;
     this.#memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-    this.#vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
+    const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
+    this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
     this.#decoder = new Decoder(ort, graphs.embed, graphs.decoder, this.#memory, gpu?.promptRows);
   }
 

@@ -3,6 +3,7 @@ import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session } from '../onnx/session.ts';
 import type { Picture } from '../vlm/family.ts';
 import { pause } from './pause.ts';
+import { cpuViews, pixelTensor, type ViewMaker } from './views.ts';
 
 /** Features of earlier pictures are kept up to this: about 440 views of SmolVLM's, at 64 rows of 576 floats each. */
 const KEPT_BYTES = 64 << 20;
@@ -18,11 +19,15 @@ export class Vision {
   readonly #ort: Ort;
   readonly #session: Session;
   readonly #framesPerRun: (size: number) => number;
+  readonly #views: ViewMaker;
   /** By the picture's key, the least recently used first. */
   readonly #kept = new Map<string, Encoded>();
 
-  /** @param framesPerRun how many views of this edge, in pixels, fit in one run */
-  constructor(ort: Ort, session: Session, framesPerRun: (size: number) => number) {
+  /**
+   * @param framesPerRun how many views of this edge, in pixels, fit in one run
+   * @param views makes them; by default in memory
+   */
+  constructor(ort: Ort, session: Session, framesPerRun: (size: number) => number, views: ViewMaker = cpuViews) {
     for (const [name, { type }] of session.inputs) {
       if (PORTS.get(name) === type) continue;
       throw new NearsightError(
@@ -33,6 +38,7 @@ export class Vision {
     this.#ort = ort;
     this.#session = session;
     this.#framesPerRun = framesPerRun;
+    this.#views = views;
   }
 
   /** The features of all the pictures' views, in order. They stay valid until {@link trim} or {@link forget}. */
@@ -66,27 +72,20 @@ export class Vision {
 
   async #run(picture: Picture, signal: AbortSignal): Promise<Encoded> {
     const { frames, size } = picture;
-    const values = await picture.pixelValues();
-    const mask = picture.pixelMask();
+    const views = await this.#views.open(picture, signal);
     const features: Tensor[] = [];
     const step = this.#framesPerRun(size);
     try {
-      for (let frame = 0; frame < frames; frame += step) {
+      for (let first = 0; first < frames; first += step) {
         await pause(signal);
-        const count = Math.min(step, frames - frame);
-        const pixels = size * size;
-        features.push(
-          await this.#view(
-            values.subarray(frame * 3 * pixels, (frame + count) * 3 * pixels),
-            mask.subarray(frame * pixels, (frame + count) * pixels),
-            count,
-            size,
-          ),
-        );
+        const count = Math.min(step, frames - first);
+        features.push(await this.#batch(await views.batch(first, count), count, size));
       }
     } catch (error) {
       features.forEach(release);
       throw error;
+    } finally {
+      views.close();
     }
     const rows = features.reduce((sum, { dims }) => sum + dims.slice(0, -1).reduce((a, b) => a * b, 1), 0);
     if (rows !== picture.tokens) {
@@ -96,14 +95,12 @@ export class Vision {
     return { features, bytes: features.reduce((sum, { size: elements }) => sum + elements * 4, 0) };
   }
 
-  async #view(values: Float32Array, mask: Uint8Array, count: number, size: number): Promise<Tensor> {
-    const { Tensor: OrtTensor } = this.#ort;
-    const feeds: Record<string, Tensor> = {};
-    for (const name of this.#session.inputs.keys()) {
-      feeds[name] =
-        name === 'pixel_values'
-          ? new OrtTensor('float32', values, [1, count, 3, size, size])
-          : new OrtTensor('bool', mask, [1, count, size, size]);
+  async #batch(values: Float32Array | GPUBuffer, count: number, size: number): Promise<Tensor> {
+    const feeds: Record<string, Tensor> = { pixel_values: pixelTensor(this.#ort, values, count, size) };
+    if (this.#session.inputs.has('pixel_attention_mask')) {
+      // Every view is filled: the reference pads only to put pictures with different numbers of views in one batch.
+      const mask = new Uint8Array(count * size * size).fill(1);
+      feeds['pixel_attention_mask'] = new this.#ort.Tensor('bool', mask, [1, count, size, size]);
     }
     const { image_features: features } = await this.#session.run(feeds);
     if (!features) throw new NearsightError('internal', 'The vision encoder gave no image_features.');

@@ -1,4 +1,6 @@
 import type { Turn } from '../../src/wire/job.ts';
+import type { Rgb } from './lanczos.ts';
+import type { Grid, ViewSettings } from './views.ts';
 
 /**
  * A model's configs and tokenizer as they were downloaded, by the name they have on the hub: `config.json`,
@@ -16,6 +18,8 @@ export interface Family {
   readonly tokenizer: Tokenizer;
   /** Stands in the prompt for each feature row of a picture. */
   readonly imageTokenId: number;
+  /** Edge of a picture's view, in pixels. */
+  readonly view: number;
   /**
    * Decodes the pictures, lays out their views and renders the prompt.
    *
@@ -60,12 +64,19 @@ export interface Picture {
   tokens: number;
   /** Edge of a view, in pixels. */
   size: number;
+  /** How it is cut into them. */
+  grid: Grid;
+  settings: ViewSettings;
   /**
-   * Float32 [frames, 3, size, size], normalised; computed on demand, so that features found by `key` cost nothing.
+   * The decoded picture, whole.
    *
    * @throws NearsightError `unreadable_image` as `read` does: of many large pictures the pixels are not all kept.
    */
+  pixels(): Promise<Rgb>;
+  /**
+   * Float32 [frames, 3, size, size], normalised; computed on demand, so that features found by `key` cost nothing.
+   *
+   * @throws NearsightError as `pixels`
+   */
   pixelValues(): Promise<Float32Array<ArrayBuffer>>;
-  /** One byte for each pixel of each view, [frames, size, size]: 1 for the picture, 0 for padding. */
-  pixelMask(): Uint8Array<ArrayBuffer>;
 }

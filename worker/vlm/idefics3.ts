@@ -7,7 +7,7 @@ import { chatTemplate, parse, rowsPerView, textConfig, viewSettings } from './se
 import { openTokenizer } from './tokenizer.ts';
 import { cutViews, type Grid, gridOf, normalise, viewCount, type ViewSettings } from './views.ts';
 
-/** Decoded pixels of one request that are kept for `pixelValues` (192 MiB); pictures beyond are decoded again there. */
+/** Decoded pixels of one request that are kept until they are needed (192 MiB); pictures beyond are decoded again there. */
 const KEPT_PIXELS = 64 << 20;
 
 /**
@@ -37,21 +37,29 @@ export function openFamily(files: FamilyFiles, decode: typeof decodePicture = de
       const frames = viewCount(grid);
       room -= image.width * image.height;
       const kept = room >= 0 ? image : undefined;
+      const pixels = async (): Promise<Rgb> => kept ?? (await decode(part, maxPixels));
       grids.push(grid);
       pictures.push({
         key: await keyOf(image, grid),
         frames,
         tokens: frames * rows,
         size: settings.size,
-        pixelValues: async () => normalise(cutViews(kept ?? (await decode(part, maxPixels)), grid, settings), settings),
-        // Every view is filled: the reference pads only to put pictures with different numbers of views in one batch.
-        pixelMask: () => new Uint8Array(frames * settings.size ** 2).fill(1),
+        grid,
+        settings,
+        pixels,
+        pixelValues: async () => normalise(cutViews(await pixels(), grid, settings), settings),
       });
     }
     return { ids: writer.write(turns, grids), pictures };
   }
 
-  return { config: textConfig(config, parse(files, 'generation_config.json')), tokenizer, imageTokenId, read };
+  return {
+    config: textConfig(config, parse(files, 'generation_config.json')),
+    tokenizer,
+    imageTokenId,
+    view: settings.size,
+    read,
+  };
 }
 
 function picturesOf(turns: readonly Turn[]): PicturePart[] {

@@ -15,7 +15,7 @@ const PRECISION = 22;
 const HALF = 1 << (PRECISION - 1);
 
 /** For each output sample, the first input sample that it draws on, how many, and their weights. */
-interface Kernel {
+export interface Kernel {
   first: Int32Array;
   length: Int32Array;
   /** Row `i` starts at `i * stride`. */
@@ -30,12 +30,16 @@ interface Kernel {
  * When it shrinks, the kernel is stretched to cover all input samples, so nothing aliases (a canvas would).
  */
 export function resize(image: Rgb, width: number, height: number): Rgb {
-  // The one exception to the order, since Pillow 12: rounding in between makes it visible by a few levels.
-  if (image.height > 100 * image.width && height < image.height) {
+  if (shrinksDownFirst(image, height)) {
     return resize(resizeColumns(image, height), width, height);
   }
   const wide = width === image.width ? image : resizeRows(image, width);
   return height === wide.height ? wide : resizeColumns(wide, height);
+}
+
+/** The one exception to the order of passes, since Pillow 12: rounding in between makes it visible by a few levels. */
+export function shrinksDownFirst(from: { width: number; height: number }, height: number): boolean {
+  return from.height > 100 * from.width && height < from.height;
 }
 
 function resizeRows(image: Rgb, width: number): Rgb {
@@ -88,7 +92,7 @@ function resizeColumns(image: Rgb, height: number): Rgb {
 }
 
 /** The weights of one axis. Samples sit at pixel centres; what falls outside the picture is left out of the average. */
-function kernelFor(from: number, to: number): Kernel {
+export function kernelFor(from: number, to: number): Kernel {
   const scale = from / to;
   const stretch = Math.max(scale, 1);
   const support = LOBES * stretch;

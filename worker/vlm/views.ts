@@ -22,7 +22,7 @@ export interface Grid {
   columns: number;
 }
 
-interface Size {
+export interface Size {
   width: number;
   height: number;
 }
@@ -45,33 +45,37 @@ export function gridOf(picture: Size, settings: ViewSettings): Grid {
 }
 
 /**
- * The views of a picture, one under the other: tiles in reading order, then the whole, each `size` x `size`.
+ * The sizes that a picture is scaled to, one after the other; tiles are cut from the last, and one view is made of it.
  *
  * A picture is always scaled to its longest edge first, even for the one small view of an un-split picture: the
  * reference does, and skipping it gives other pixels.
  */
-export function cutViews(picture: Rgb, grid: Grid, settings: ViewSettings): Rgb {
-  const { size, longestEdge } = settings;
+export function scalesOf(picture: Size, grid: Grid, { size, longestEdge }: ViewSettings): Size[] {
   const scaled = longestEdgeSize(picture, longestEdge);
-  let whole = resize(picture, scaled.width, scaled.height);
+  return grid.rows > 0 ? [scaled, tiledSize(scaled, size)] : [scaled];
+}
+
+/** The views of a picture, one under the other: tiles in reading order, then the whole, each `size` x `size`. */
+export function cutViews(picture: Rgb, grid: Grid, settings: ViewSettings): Rgb {
+  const { size } = settings;
+  let whole = picture;
+  for (const { width, height } of scalesOf(picture, grid, settings)) whole = resize(whole, width, height);
   const strip = new Uint8Array(viewCount(grid) * size * size * 3);
-  if (grid.rows > 0) {
-    const tiled = tiledSize(scaled, size);
-    whole = resize(whole, tiled.width, tiled.height);
-    copyTiles(whole, grid, size, strip);
-  }
+  copyTiles(whole, grid, size, strip);
   const view = resize(whole, size, size);
   strip.set(view.data, strip.length - view.data.length);
   return { width: size, height: viewCount(grid) * size, data: strip };
 }
 
 /** The float32 values of views, [views, 3, size, size], rounded where the reference rounds. */
-export function normalise(views: Rgb, { size, mean, std }: ViewSettings): Float32Array<ArrayBuffer> {
+export function normalise(views: Rgb, settings: ViewSettings): Float32Array<ArrayBuffer> {
+  const { size } = settings;
+  const tables = levelTables(settings);
   const area = size * size;
   const count = views.height / size;
   const values = new Float32Array(count * 3 * area);
   for (let channel = 0; channel < 3; channel++) {
-    const table = levels(mean[channel]!, std[channel]!);
+    const table = tables[channel]!;
     for (let view = 0; view < count; view++) {
       const to = (view * 3 + channel) * area;
       let from = view * area * 3 + channel;
@@ -81,11 +85,13 @@ export function normalise(views: Rgb, { size, mean, std }: ViewSettings): Float3
   return values;
 }
 
-/** What each of the 256 levels becomes; every step is rounded to float32, as NumPy does. */
-function levels(mean: number, std: number): Float32Array {
+/** What each of the 256 levels becomes in each channel; every step is rounded to float32, as NumPy does. */
+export function levelTables({ mean, std }: ViewSettings): Float32Array<ArrayBuffer>[] {
   const { fround } = Math;
-  return Float32Array.from({ length: 256 }, (_, level) =>
-    fround(fround(fround(level * RESCALE_FACTOR) - fround(mean)) / fround(std)),
+  return [0, 1, 2].map((channel) =>
+    Float32Array.from({ length: 256 }, (_, level) =>
+      fround(fround(fround(level * RESCALE_FACTOR) - fround(mean[channel]!)) / fround(std[channel]!)),
+    ),
   );
 }
 

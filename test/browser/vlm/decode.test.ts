@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { crc32, deflateSync, gunzipSync } from 'node:zlib';
-import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutViews, gridOf, type ViewSettings } from '../../../worker/vlm/views.ts';
-import { openPage, type TestPage } from '../harness/harness.ts';
-import type { Order, Outcome } from './worker.ts';
+import type { TestPage } from '../harness/harness.ts';
+import { openWorkerPage, order } from './lone-worker.ts';
+import type { Outcome } from './worker.ts';
 
 interface Golden {
   file: string;
@@ -25,41 +25,13 @@ const MAX_PIXELS = 4_000_000;
 let page: TestPage;
 
 beforeAll(async () => {
-  const entry = new URL('worker.ts', import.meta.url).pathname;
-  const built = await build({
-    configFile: false,
-    logLevel: 'warn',
-    build: { write: false, minify: false, target: 'es2023', lib: { entry, formats: ['es'], fileName: 'decode' } },
-  });
-  const [output] = [built].flat();
-  const code = output && 'output' in output ? output.output[0].code : '';
-  const headers = { 'content-type': 'text/javascript', 'cross-origin-embedder-policy': 'require-corp' };
-  page = await openPage({
-    answer: ({ url }) => (url.endsWith('/decode.js') ? new Response(code, { headers }) : undefined),
-  });
+  page = await openWorkerPage('worker.ts');
 });
 
 afterAll(() => page[Symbol.asyncDispose]());
 
-/** Decodes in the worker; bytes travel as base64. */
-async function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
-  return page.evaluate(
-    async (base64: string, maxPixels: number, frames: boolean) => {
-      const worker = new Worker('/decode.js', { type: 'module' });
-      const reply = new Promise<Outcome>((resolve, reject) => {
-        worker.onmessage = ({ data }: MessageEvent<Outcome>) => resolve(data);
-        worker.onerror = ({ message }) => reject(new Error(message));
-      });
-      const order: Order = { bytes: Uint8Array.from(atob(base64), (char) => char.charCodeAt(0)), maxPixels, frames };
-      worker.postMessage(order);
-      const result = await reply;
-      worker.terminate();
-      return result;
-    },
-    Buffer.from(bytes).toString('base64'),
-    MAX_PIXELS,
-    frames,
-  );
+function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
+  return order(page, { bytes, maxPixels: MAX_PIXELS, frames });
 }
 
 /** A grey PNG in which every level follows from its place. */

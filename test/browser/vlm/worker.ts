@@ -3,7 +3,7 @@
 import { NearsightError } from '../../../src/wire/error.ts';
 import { decodePicture } from '../../../worker/vlm/decode.ts';
 
-export interface Order {
+interface Order {
   bytes: Uint8Array<ArrayBuffer>;
   maxPixels: number;
   /** False: as in a browser without WebCodecs. */

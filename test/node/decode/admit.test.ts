@@ -1,16 +1,10 @@
 import { expect, test } from 'vitest';
 import { admit } from '../../../worker/decode/admit.ts';
 import type { Picture, Prompt } from '../../../worker/vlm/family.ts';
+import { pictureOfValues } from './pictures.ts';
 
 function prompt(ids: number, ...pictures: number[]): Prompt {
-  const picture = (tokens: number): Picture => ({
-    key: '',
-    frames: 1,
-    tokens,
-    size: 1,
-    pixelValues: async () => new Float32Array(3),
-    pixelMask: () => new Uint8Array(1),
-  });
+  const picture = (tokens: number): Picture => pictureOfValues('', new Float32Array(3), { frames: 1, tokens, size: 1 });
   return { ids: new Int32Array(ids), pictures: pictures.map(picture) };
 }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
+import { pictureOfValues } from './pictures.ts';
 import { type Engine, openEngine, useDawn } from './rig.ts';
 
 interface Golden {
@@ -33,14 +34,7 @@ function picture({ file, shape: [frames, height, size] }: Golden['pixels'][numbe
     const [frame, pixel, channel] = [Math.floor(at / (plane * 3)), Math.floor(at / 3) % plane, at % 3];
     values[(frame * 3 + channel) * plane + pixel] = ((levels[at] ?? 0) / 255 - 0.5) / 0.5;
   }
-  return {
-    key: file,
-    frames,
-    tokens,
-    size,
-    pixelValues: async () => values,
-    pixelMask: () => new Uint8Array(frames * plane).fill(1),
-  };
+  return pictureOfValues(file, values, { frames, tokens, size });
 }
 
 /** Dawn on lavapipe compiles these shaders for three minutes, once; in the short run browsers stand for WebGPU. */

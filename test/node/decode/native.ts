@@ -64,7 +64,7 @@ export async function nativeFeatures(visionFile: string, picture: Picture): Prom
   const { frames, size } = picture;
   const { image_features: features } = await session.run({
     pixel_values: new Tensor('float32', await picture.pixelValues(), [1, frames, 3, size, size]),
-    pixel_attention_mask: new Tensor('bool', picture.pixelMask(), [1, frames, size, size]),
+    pixel_attention_mask: new Tensor('bool', new Uint8Array(frames * size ** 2).fill(1), [1, frames, size, size]),
   });
   if (!(features?.data instanceof Float32Array)) throw new Error('no float32 features');
   return features.data;

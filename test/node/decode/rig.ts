@@ -47,8 +47,8 @@ export interface Engine {
 /** Names of a model's files. */
 const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
 
-/** Opens a model's three graphs, on Dawn or on wasm. */
-export async function openEngine(device: Device, read: (name: string) => Uint8Array): Promise<Engine> {
+/** Opens a model's three graphs, on Dawn or on wasm. Views are glimpse's, unless told otherwise. */
+export async function openEngine(device: Device, read: (name: string) => Uint8Array, view = 96): Promise<Engine> {
   const ort = await loadOrt(device, assets.ort);
   const adapter = device === 'webgpu' ? await findAdapter() : null;
   if (device === 'webgpu' && !adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
@@ -56,8 +56,9 @@ export async function openEngine(device: Device, read: (name: string) => Uint8Ar
   const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
   const graphs = await openGraphs({
     ort,
-    device: gpu?.device,
+    gpu,
     positions: 1024,
+    view,
     read: async (graph) => read(FILES[graph]),
     onOpened: () => {},
   });

@@ -5,6 +5,7 @@ import { argmax } from '../../../worker/decode/sampler.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
 import { nativeDecoder, type NativeDecoder, nativeFeatures } from './native.ts';
 import { fillStandin, standinAvailable, standinFile } from '../../../tools/standin.mjs';
+import { pictureOfValues } from './pictures.ts';
 import { type Engine, openEngine, useDawn } from './rig.ts';
 
 /** Logits of this model lie within 13 of each other; kernels differ in the order of their float32 sums, by up to 9e-6. */
@@ -21,16 +22,8 @@ function prompt(length: number): Int32Array {
 
 /** A view of smooth noise, as normalised pixels. */
 function view(size: number): Picture {
-  const plane = size * size;
-  return {
-    key: 'view',
-    frames: 1,
-    tokens: 64,
-    size,
-    pixelValues: async () =>
-      Float32Array.from({ length: 3 * plane }, (_, at) => Math.sin(at * 0.013) * Math.cos(at / size)),
-    pixelMask: () => new Uint8Array(plane).fill(1),
-  };
+  const values = Float32Array.from({ length: 3 * size * size }, (_, at) => Math.sin(at * 0.013) * Math.cos(at / size));
+  return pictureOfValues('view', values, { frames: 1, tokens: 64, size });
 }
 
 describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxruntime on the same files', () => {
@@ -46,7 +39,7 @@ describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxr
 
     beforeAll(async () => {
       if (device === 'webgpu') useDawn();
-      engine = await openEngine(device, (name) => readFileSync(standinFile(`${name}_q4`)));
+      engine = await openEngine(device, (name) => readFileSync(standinFile(`${name}_q4`)), 512);
     }, 300_000);
 
     afterAll(() => engine.close());
@@ -73,7 +66,7 @@ test.skipIf(!standinAvailable)(
     fillStandin('q4');
     const picture = view(512);
     const wanted = await nativeFeatures(standinFile('vision_encoder_q4'), picture);
-    const engine = await openEngine('wasm', (name) => readFileSync(standinFile(`${name}_q4`)));
+    const engine = await openEngine('wasm', (name) => readFileSync(standinFile(`${name}_q4`)), 512);
     const [features] = await engine.vision.encode([picture], new AbortController().signal);
     const data = features?.data;
     if (!(data instanceof Float32Array)) throw new Error('no float32 features');

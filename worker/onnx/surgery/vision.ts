@@ -13,8 +13,8 @@ export interface VisionOptions {
   size: number;
   evaluate: Evaluate;
   /**
-   * Makes attention one operator, which saves most on a GPU. Leave it out on software adapters: onnxruntime's kernel for
-   * 32 rows and more takes minutes to compile there, and is wrong on lavapipe where the device has `subgroups`.
+   * Makes attention one operator, which saves most on a GPU. Leave it out under Mesa's software renderer, where
+   * onnxruntime's kernel for 32 rows and more takes minutes to compile.
    */
   attention: boolean;
 }
