@@ -1,6 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Sampling } from '../../src/wire/job.ts';
-import { drawKey, gumbel, MOST_NOISE } from './noise.ts';
+import { power } from './curves.ts';
+import { answerKey, drawKey, gumbel, MOST_NOISE } from './noise.ts';
 
 /** A token and the natural logarithm of its probability under the model alone. */
 export interface Scored {
@@ -18,6 +19,50 @@ export interface Drawn {
 /** Temperatures under this are taken for 0, as vLLM does. */
 const GREEDY_BELOW = 1e-5;
 
+/** Logits are held within this size, so that nothing that is done to them overflows. */
+const MOST = 1e24;
+
+/** How much less likely than the likeliest a token is, is measured in 2^-15 bits; at 32 bits it is out of sight. */
+export const UNITS = 2 ** 15;
+export const OUT_OF_SIGHT = 32 * UNITS;
+
+/** A request's sampling as the numbers that drawing needs, all of which float32 or 32-bit integers hold exactly. */
+export interface Recipe {
+  greedy: boolean;
+  /** What logits are multiplied with: bits per nat, over the temperature. */
+  scale: number;
+  repetition: number;
+  /** What positive logits of seen tokens are multiplied with. */
+  inverseRepetition: number;
+  frequency: number;
+  presence: number;
+  /** 0: all. */
+  topK: number;
+  /** In 65536ths; 65536: all. */
+  topP: number;
+  /** What min-p leaves, as the furthest distance from the likeliest; {@link OUT_OF_SIGHT}: all, without limit. */
+  furthest: number;
+  /** True if top-k, top-p or min-p have work to do. */
+  filters: boolean;
+}
+
+export function recipe(sampling: Sampling): Recipe {
+  const { temperature, topK, topP, minP, repetitionPenalty } = sampling;
+  const greedy = temperature < GREEDY_BELOW;
+  return {
+    greedy,
+    scale: greedy ? 1 : Math.fround(Math.LOG2E / temperature),
+    repetition: Math.fround(repetitionPenalty),
+    inverseRepetition: Math.fround(Math.min(1 / repetitionPenalty, 1e6)),
+    frequency: Math.fround(sampling.frequencyPenalty),
+    presence: Math.fround(sampling.presencePenalty),
+    topK,
+    topP: Math.round(topP * 2 ** 16),
+    furthest: minP > 0 ? Math.min(OUT_OF_SIGHT - 1, Math.floor(-Math.log2(minP) * UNITS)) : OUT_OF_SIGHT - 1,
+    filters: !greedy && (topK !== 0 || topP !== 1 || minP !== 0),
+  };
+}
+
 /**
  * Draws the tokens of one answer from their logits, in float32, in this order:
  *
@@ -27,16 +72,22 @@ const GREEDY_BELOW = 1e-5;
  *    far holds `count > 0` times (the prompt does not count);
  * 4. temperature: logits are divided by it; at 0 (or below 1e-5, where the quotients overflow) the largest one wins, the
  *    lowest id among equals, and no more is done;
- * 5. top-k: the `topK` largest stay (of equals, the lower ids);
- * 6. top-p: of these, the likeliest ones stay whose probabilities (softmax over what top-k left) first sum to `topP`;
+ * 5. top-k: the `topK` largest stay, and those that equal the last of them;
+ * 6. top-p: of these, the likeliest ones stay whose probabilities (softmax over what top-k left) first sum to `topP`,
+ *    and those that equal the last of them;
  * 7. min-p: those stay that are at least `minP` times as likely as the likeliest;
  * 8. draw: the largest logit plus Gumbel noise of (seed, choice, step, id), which is a draw from their softmax.
+ *
+ * A shader must come to the same tokens (worker/gpu/sampler.ts), so from step 4 on logits are in bits, steps 5 to 7
+ * compare whole 2^-15 bits below the largest, and sums are of integers: no order of summation enters. If any of these
+ * steps is on, tokens less than 2^-32 times as likely as the likeliest never come.
  *
  * Log probabilities are those of the model itself, before step 1, so that they do not depend on the settings.
  */
 export class Sampler {
-  readonly #sampling: Sampling & { seed: number };
-  readonly #choice: number;
+  readonly #recipe: Recipe;
+  readonly #bias: Sampling['logitBias'];
+  readonly #key: number;
   readonly #topLogprobs: number | undefined;
   readonly #counts = new Map<number, number>();
   readonly #seen: Set<number>;
@@ -49,8 +100,9 @@ export class Sampler {
    * @param topLogprobs how many likeliest tokens to report with each; absent: no log probabilities
    */
   constructor(sampling: Sampling & { seed: number }, prompt: Int32Array, choice: number, topLogprobs?: number) {
-    this.#sampling = sampling;
-    this.#choice = choice;
+    this.#recipe = recipe(sampling);
+    this.#bias = sampling.logitBias;
+    this.#key = answerKey(sampling.seed, choice);
     this.#topLogprobs = topLogprobs;
     this.#seen = new Set(sampling.repetitionPenalty === 1 ? [] : prompt);
   }
@@ -64,39 +116,37 @@ export class Sampler {
     return this.#topLogprobs === undefined ? { id } : { id, ...score(logits, id, this.#topLogprobs) };
   }
 
+  /** Steps 1 to 4. */
   #adjusted(logits: Float32Array): Float32Array {
-    const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = this.#sampling;
-    const out = logits.slice();
-    for (const [id, bias] of logitBias) out[id] = at(out, id) + bias;
-    if (repetitionPenalty !== 1) {
-      for (const id of this.#seen) {
-        const logit = at(out, id);
-        out[id] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
-      }
+    const { greedy, scale, repetition, inverseRepetition, frequency, presence } = this.#recipe;
+    const out = finite(logits);
+    for (const [id, bias] of this.#bias) out[id] = at(out, id) + bias;
+    if (repetition !== 1) {
+      for (const id of this.#seen) out[id] = at(out, id) * (at(out, id) > 0 ? inverseRepetition : repetition);
     }
-    if (frequencyPenalty !== 0 || presencePenalty !== 0) {
+    if (frequency !== 0 || presence !== 0) {
       for (const [id, count] of this.#counts) {
-        out[id] = at(out, id) - Math.fround(Math.fround(count * frequencyPenalty) + presencePenalty);
+        out[id] = at(out, id) - Math.fround(Math.fround(count * frequency) + presence);
       }
     }
+    if (!greedy) for (let id = 0; id < out.length; id++) out[id] = at(out, id) * scale;
     return out;
   }
 
+  /** Steps 4 to 8. */
   #choose(logits: Float32Array): number {
-    const { temperature, seed } = this.#sampling;
     const largest = argmax(logits);
-    // Infinities and values that are no numbers come from kernels gone wrong: refuse rather than answer.
-    if (!Number.isFinite(at(logits, largest))) throw new NearsightError('internal', 'The model gave no finite logits.');
-    if (temperature < GREEDY_BELOW) return largest;
-    const inverse = Math.fround(1 / temperature);
-    for (let id = 0; id < logits.length; id++) logits[id] = at(logits, id) * inverse;
-    const key = drawKey(seed, this.#choice, this.#step);
+    if (this.#recipe.greedy) return largest;
+    const key = drawKey(this.#key, this.#step);
+    const floor = this.#recipe.filters ? this.#furthest(logits) : Infinity;
+    const peak = at(logits, largest);
     let drawn = largest;
-    let best = Math.fround(at(logits, largest) + gumbel(key, largest));
-    for (const id of this.#kept(logits)) {
+    let best = Math.fround(peak + gumbel(key, largest));
+    for (let id = 0; id < logits.length; id++) {
+      const logit = at(logits, id);
       // Noise is dear over a whole vocabulary, and most tokens could not win with the largest there is.
-      if (at(logits, id) + MOST_NOISE < best) continue;
-      const noisy = Math.fround(at(logits, id) + gumbel(key, id));
+      if (logit + MOST_NOISE < best || (this.#recipe.filters && distance(peak, logit) > floor)) continue;
+      const noisy = Math.fround(logit + gumbel(key, id));
       if (noisy > best || (noisy === best && id < drawn)) {
         best = noisy;
         drawn = id;
@@ -105,15 +155,15 @@ export class Sampler {
     return drawn;
   }
 
-  /** The ids that top-k, top-p and min-p leave, in ascending order or by falling logit. */
-  #kept(logits: Float32Array): Iterable<number> {
-    const { topK, topP, minP } = this.#sampling;
-    if (topK === 0 && topP === 1 && minP === 0) return logits.keys();
+  /** How far from the likeliest are those that top-k, top-p and min-p leave. */
+  #furthest(logits: Float32Array): number {
+    const { topK, topP, furthest } = this.#recipe;
+    if (topK === 0 && topP === 65536) return furthest;
     const largest = at(logits, argmax(logits));
-    const floor = minP > 0 ? Math.fround(largest + Math.log(minP)) : -Infinity;
-    if (topK === 0 && topP === 1) return atLeast(logits, floor);
-    const ids = likeliest(logits, topK || logits.length);
-    return nucleus(logits, ids, topP).filter((id) => at(logits, id) >= floor);
+    const distances = Uint32Array.from(logits, (logit) => distance(largest, logit)).sort();
+    const seen = distances.subarray(0, upTo(distances, OUT_OF_SIGHT - 1));
+    const last = topK === 0 ? OUT_OF_SIGHT - 1 : (seen[topK - 1] ?? OUT_OF_SIGHT - 1);
+    return Math.min(furthest, last, nucleus(seen.subarray(0, upTo(seen, last)), topP));
   }
 }
 
@@ -139,31 +189,53 @@ export function argmax(logits: Float32Array): number {
   return best;
 }
 
-/** The `count` largest, by falling logit and then by rising id. */
-function likeliest(logits: Float32Array, count: number): number[] {
-  const order = (a: number, b: number): number => at(logits, b) - at(logits, a) || a - b;
-  if (count >= logits.length) return [...logits.keys()].sort(order);
-  // Sorting numbers is native and fast, sorting ids by a function is not: drop those below the count-th largest first.
-  const threshold = at(logits.slice().sort(), logits.length - count);
-  return atLeast(logits, threshold).sort(order).slice(0, count);
+/**
+ * A copy to work in.
+ *
+ * @throws NearsightError if there is a value that is no number or infinite, or if all are minus infinity: such come
+ *   from kernels gone wrong, and no answer is better than theirs
+ */
+function finite(logits: Float32Array): Float32Array {
+  let usable = false;
+  const out = logits.map((logit) => {
+    if (Number.isNaN(logit) || logit === Infinity) throw notFinite();
+    usable ||= logit > -MOST;
+    return Math.max(-MOST, Math.min(MOST, logit));
+  });
+  if (!usable) throw notFinite();
+  return out;
 }
 
-/** The ids whose logit is `floor` or more, ascending. */
-function atLeast(logits: Float32Array, floor: number): number[] {
-  const ids: number[] = [];
-  for (let id = 0; id < logits.length; id++) if (at(logits, id) >= floor) ids.push(id);
-  return ids;
+export function notFinite(): NearsightError {
+  return new NearsightError('internal', 'The model gave no finite logits.');
 }
 
-/** The shortest beginning of `ids`, which fall in likelihood, whose probabilities sum to at least `share`. */
-function nucleus(logits: Float32Array, ids: number[], share: number): number[] {
-  if (share === 1) return ids;
-  const largest = at(logits, ids[0] ?? 0);
-  const weights = ids.map((id) => Math.exp(at(logits, id) - largest));
-  const needed = share * weights.reduce((sum, weight) => sum + weight, 0);
+/** How far a logit is below the largest, in units of 2^-15 bits. */
+function distance(largest: number, logit: number): number {
+  const bits = Math.fround(largest - logit);
+  return bits < 32 ? Math.floor(bits * UNITS) : OUT_OF_SIGHT;
+}
+
+/** How many of the ascending `values` are `last` or less. */
+function upTo(values: Uint32Array, last: number): number {
+  let from = 0;
+  let to = values.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (at(values, middle) <= last) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
+/** The last of the ascending `distances` that it takes for their probabilities to sum to `share`, in 65536ths. */
+function nucleus(distances: Uint32Array, share: number): number {
+  if (share === 65536) return OUT_OF_SIGHT;
+  const total = distances.reduce((sum, each) => sum + power(each), 0);
+  // The product has up to 62 bits, more than a number holds.
+  const needed = Number((BigInt(total) * BigInt(share)) >> 16n);
   let sum = 0;
-  const end = weights.findIndex((weight) => (sum += weight) >= needed);
-  return end < 0 ? ids : ids.slice(0, end + 1);
+  return distances.find((each) => (sum += power(each)) >= needed) ?? OUT_OF_SIGHT;
 }
 
 function score(logits: Float32Array, id: number, count: number): { logprob: number; top: Scored[] } {
@@ -174,7 +246,16 @@ function score(logits: Float32Array, id: number, count: number): { logprob: numb
   return { logprob: logprob(id), top };
 }
 
-/** A logit that is known to be there. */
-function at(logits: Float32Array, id: number): number {
-  return logits[id] ?? -Infinity;
+/** The `count` largest, by falling logit and then by rising id. */
+function likeliest(logits: Float32Array, count: number): number[] {
+  // Sorting numbers is native and fast, sorting ids by a function is not: drop those below the count-th largest first.
+  const threshold = at(logits.slice().sort(), Math.max(0, logits.length - count));
+  const ids: number[] = [];
+  for (let id = 0; id < logits.length; id++) if (at(logits, id) >= threshold) ids.push(id);
+  return ids.sort((a, b) => at(logits, b) - at(logits, a) || a - b).slice(0, count);
+}
+
+/** A value that is known to be there. */
+function at(values: Float32Array | Uint32Array, index: number): number {
+  return values[index] ?? -Infinity;
 }

@@ -6,3 +6,5 @@ export const UNIFORM = 0x40;
 export const STORAGE = 0x80;
 /** `GPUMapMode.READ`. */
 export const MODE_READ = 0x1;
+/** `GPUShaderStage.COMPUTE`. */
+export const VISIBLE_COMPUTE = 0x4;

@@ -38,15 +38,12 @@ function histogram(sampling: Partial<Seeded>, logits: Float32Array, draws: numbe
 function expected(logits: Float32Array, { temperature, topK, topP, minP }: Sampling): number[] {
   const scaled = Array.from(logits, (logit) => logit / temperature);
   const ids = [...scaled.keys()].sort((a, b) => scaled[b]! - scaled[a]! || a - b);
-  const kept = ids.slice(0, topK || ids.length);
+  const kept = ids.filter((id) => scaled[id]! >= scaled[ids[(topK || ids.length) - 1]!]!);
   const weight = (id: number): number => Math.exp(scaled[id]!);
   const total = kept.reduce((sum, id) => sum + weight(id), 0);
   let cumulative = 0;
-  const nucleus = kept.filter((id) => {
-    const within = cumulative < topP * total;
-    cumulative += weight(id);
-    return within;
-  });
+  const last = kept.find((id) => (cumulative += weight(id)) >= topP * total) ?? kept.at(-1)!;
+  const nucleus = kept.filter((id) => scaled[id]! >= scaled[last]!);
   const final = nucleus.filter((id) => weight(id) >= minP * weight(ids[0]!));
   const sum = final.reduce((all, id) => all + weight(id), 0);
   return scaled.map((_, id) => (final.includes(id) ? weight(id) / sum : 0));
@@ -57,9 +54,10 @@ describe('drawing', () => {
     ['plain softmax', {}],
     ['a low temperature', { temperature: 0.4 }],
     ['a high temperature', { temperature: 2.5 }],
-    ['top-k that cuts between equals', { topK: 1 }],
+    ['top-k that would cut between equals', { topK: 1 }],
     ['top-k', { topK: 3 }],
     ['top-p', { topP: 0.7 }],
+    ['top-p that would cut between equals', { topP: 0.2 }],
     ['top-p after top-k', { topK: 5, topP: 0.8 }],
     ['min-p', { minP: 0.3 }],
     ['all of them', { temperature: 1.3, topK: 6, topP: 0.9, minP: 0.15 }],
