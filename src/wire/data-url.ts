@@ -1,3 +1,10 @@
+declare global {
+  interface Uint8ArrayConstructor {
+    /** In newer browsers; ten times as fast as by way of a string. TypeScript's library does not have it yet. */
+    fromBase64?(text: string): Uint8Array<ArrayBuffer>;
+  }
+}
+
 /** A `data:` URL, taken apart. */
 export interface DataURL {
   /** Lower case, without parameters; empty if the URL names none. */
@@ -29,8 +36,10 @@ export function readDataURL(url: string): DataURL {
 
 function fromBase64(data: string): Uint8Array<ArrayBuffer> {
   try {
-    // atob ignores blanks and missing padding by itself.
-    const binary = atob(data.includes('%') ? decodeURIComponent(data) : data);
+    const text = data.includes('%') ? decodeURIComponent(data) : data;
+    // Both ignore blanks and missing padding by themselves.
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+    const binary = atob(text);
     const bytes = new Uint8Array(binary.length);
     for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
     return bytes;
