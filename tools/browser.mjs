@@ -9,6 +9,7 @@ import { lavapipeEnvironment } from './setup/lavapipe.mjs';
  * @property {boolean} [headless] default true
  * @property {'software' | 'hardware'} [gpu] which adapter WebGPU shall find. Default 'software': the same results on
  *   every machine, with a GPU or without. (On macOS and Windows Firefox always uses the platform's.)
+ * @property {number} [protocolTimeout] milliseconds that one call into a page may take; 0: any. Default 180,000
  */
 
 const chromiumFlags = [
@@ -35,16 +36,18 @@ const firefoxPreferences = {
  * @param {LaunchOptions} [options]
  * @returns {Promise<import('puppeteer-core').Browser>} the caller closes it
  */
-export async function launchBrowser(name, { headless = true, gpu = 'software' } = {}) {
+export async function launchBrowser(name, { headless = true, gpu = 'software', protocolTimeout = 180_000 } = {}) {
   const executablePath = findBrowser(name);
   if (!executablePath) throw new Error(`No ${name} on this machine: run \`npm run setup\`.`);
   if (name === 'firefox') {
     const driver = gpu === 'software' ? lavapipeEnvironment() : {};
     const env = { ...process.env, ...driver };
-    return puppeteer.launch({ browser: name, executablePath, headless, env, extraPrefsFirefox: firefoxPreferences });
+    const extraPrefsFirefox = firefoxPreferences;
+    return puppeteer.launch({ browser: name, executablePath, headless, env, extraPrefsFirefox, protocolTimeout });
   }
   const adapter = gpu === 'software' ? '--use-webgpu-adapter=swiftshader' : '--enable-features=Vulkan';
   // Chromium's sandbox refuses to start as root, as in most containers.
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  return puppeteer.launch({ executablePath, headless, args: [...chromiumFlags, adapter, ...sandbox] });
+  const args = [...chromiumFlags, adapter, ...sandbox];
+  return puppeteer.launch({ executablePath, headless, args, protocolTimeout });
 }

@@ -9,13 +9,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const shared = process.env['NEARSIGHT_SHARED'] ?? fileURLToPath(new URL('../../shared', import.meta.url));
-const source = join(shared, 'models/SmolVLM-256M-Instruct');
+/** Its graphs without weights, its configs, and the script that fills them. */
+export const standinSource = join(shared, 'models/SmolVLM-256M-Instruct');
 
 /** Where it is kept once filled, laid out as on the hub. */
 export const standinFolder = join(homedir(), '.cache/nearsight/standin');
 
 /** Whether it can be made here. */
-export const standinAvailable = existsSync(source);
+export const standinAvailable = existsSync(standinSource);
 
 /**
  * Fills its graphs with this kind of weights, the first time.
@@ -25,7 +26,7 @@ export const standinAvailable = existsSync(source);
 export function fillStandin(dtype) {
   const names = ['vision_encoder', 'embed_tokens', 'decoder_model_merged'].map((name) => `${name}_${dtype}`);
   if (names.every((name) => existsSync(standinFile(name)))) return;
-  execFileSync(process.execPath, [join(source, 'fill.mjs'), standinFolder, '--only', names.join(',')]);
+  execFileSync(process.execPath, [join(standinSource, 'fill.mjs'), standinFolder, '--only', names.join(',')]);
 }
 
 /**

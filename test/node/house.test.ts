@@ -26,6 +26,7 @@ test.each([
   ['models, the runtime', 'models/mine.ts', "import { family } from '../worker/vlm/family.ts';"],
   ['the demo, the inside of the package', 'demo/main.ts', "import { Engine } from '../src/engine.ts';"],
   ['the demo, a tool', 'demo/main.ts', "import { serve } from '../tools/serve.mjs';"],
+  ['the bench, the inside of the package', 'bench/x.mjs', "import { openModel } from '../worker/decode/model.ts';"],
   [
     'a browser test, the inside of the package',
     'test/browser/x.test.ts',
@@ -41,6 +42,7 @@ test.each([
   ['worker/onnx/ort.ts', "import glue from 'onnxruntime-web/ort.jspi.min.mjs?url';"],
   ['worker/decode/decoder.ts', "import { loadOrt } from '../onnx/ort.ts';"],
   ['demo/main.ts', "import { glimpse } from 'nearsight/glimpse';"],
+  ['bench/x.mjs', "import { createNearsight } from 'nearsight'; import { create } from 'webgpu';"],
   ['test/node/x.test.ts', "import { Queue } from '../../worker/queue.ts';"],
 ])('%s may: %s', (path, text) => {
   expect(forbiddenArrows([source(path, text)])).toEqual([]);

@@ -1,0 +1,129 @@
+/**
+ * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
+ * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
+ *
+ *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--full] [--rounds N] [--gpu hardware] [--no-dawn]
+ *
+ * What is measured and how stands in `scenarios.mjs`; the bars in `rows.mjs`; the loop on Dawn in `dawn/`. The model is
+ * glimpse; `--full` takes the full-size stand-in for SmolVLM-256M too, where its files are, which takes a software GPU
+ * many minutes. A busy machine gives other times (the counts stay): close what you can.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { arch, cpus, platform, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { chdir, execPath } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { prepare } from '../tools/fresh.mjs';
+import { lavapipeEnvironment } from '../tools/setup/lavapipe.mjs';
+import { fillStandin, standinAvailable, standinFolder } from '../tools/standin.mjs';
+import { markdown, rowsOf } from './rows.mjs';
+
+/** @typedef {import('./browser.mjs').Run} Run */
+/** @typedef {import('./browser.mjs').Outcome} Outcome */
+
+chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const { values } = parseArgs({
+  options: {
+    browser: { type: 'string' },
+    device: { type: 'string' },
+    full: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '3' },
+    gpu: { type: 'string', default: 'software' },
+    'no-dawn': { type: 'boolean', default: false },
+  },
+});
+
+/** @param {string} words */
+const say = (words) => console.error(`bench: ${words}`);
+
+prepare();
+const rounds = Number(values.rounds);
+/** @type {Run['gpu']} */
+const gpu = values.gpu === 'hardware' ? 'hardware' : 'software';
+/** @type {Outcome[]} */
+const outcomes = [];
+for (const run of runs()) await take(run);
+if (!values['no-dawn'] && !values.browser && values.device !== 'wasm') {
+  takeDawn();
+  if (values.full && standinAvailable) takeDawn('--model', standinFolder);
+}
+save();
+
+/**
+ * @typedef {Omit<Run, 'model'> & { folder: 'glimpse' | 'standin' }} Asked
+ *
+ * @returns {Asked[]}
+ */
+function runs() {
+  const browsers = /** @type {const} */ (['chromium', 'firefox']).filter((name) => name === (values.browser ?? name));
+  const devices = /** @type {const} */ (['webgpu', 'wasm']).filter((name) => name === (values.device ?? name));
+  const small = { rounds, contexts: [100, 600], short: 8, long: 40, hold: 400, growth: true };
+  const large = { rounds: Math.min(rounds, 3), contexts: [100], short: 4, long: 12, hold: 3000, growth: false };
+  const places = browsers.flatMap((browser) => devices.map((device) => ({ browser, device, dtype: 'q4', gpu })));
+  /** @type {Asked[]} */
+  const glimpse = places.map((place) => ({ ...place, folder: 'glimpse', plan: small }));
+  if (!values.full) return glimpse;
+  if (!standinAvailable) {
+    say('skipped: the full-size stand-in for SmolVLM-256M is not on this machine');
+    return glimpse;
+  }
+  fillStandin('q4');
+  return [...glimpse, ...places.map((place) => ({ ...place, folder: /** @type {const} */ ('standin'), plan: large }))];
+}
+
+/** @param {Asked} asked */
+async function take({ folder, ...run }) {
+  // Only now is it sure that the packages behind these are installed.
+  const [{ openSite }, { benchInBrowser }, { specOfFolder }] = await Promise.all([
+    import('./site.mjs'),
+    import('./browser.mjs'),
+    import('../tools/ask/model.mjs'),
+  ]);
+  const site = await openSite();
+  try {
+    const files = folder === 'glimpse' ? 'models/glimpse' : standinFolder;
+    const spec = await specOfFolder(files, `${site.origin}/models/${folder}/`);
+    const endTokens = folder === 'glimpse' ? [1279] : [49279];
+    const model = { id: folder === 'glimpse' ? 'glimpse' : 'SmolVLM-256M (random weights)', folder, spec, endTokens };
+    say(`${model.id} in ${run.browser} on ${run.device}`);
+    const outcome = await benchInBrowser({ ...run, model }, site.origin, say);
+    outcomes.push(outcome);
+    console.log(markdown(outcome));
+  } catch (error) {
+    console.error(error);
+    say(`${folder} in ${run.browser} on ${run.device} failed, the rest goes on`);
+    process.exitCode = 1;
+  } finally {
+    await site.close();
+  }
+}
+
+/** @param {string[]} args */
+function takeDawn(...args) {
+  const json = join(mkdtempSync(join(tmpdir(), 'nearsight-bench-')), 'dawn.json');
+  const driver = gpu === 'software' ? lavapipeEnvironment() : {};
+  say(`Dawn ${args.join(' ')}`);
+  // A process of its own: Vulkan drivers are found by the environment.
+  const { status } = spawnSync(execPath, ['bench/dawn/main.mjs', '--rounds', values.rounds, '--json', json, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, ...driver },
+  });
+  if (status === 0) outcomes.push(JSON.parse(readFileSync(json, 'utf8')));
+  else process.exitCode = 1;
+  rmSync(dirname(json), { recursive: true });
+}
+
+function save() {
+  if (outcomes.length === 0) return;
+  const adapter = gpu === 'hardware' ? (outcomes[0]?.facts['ours']?.hardware ?? gpu) : 'software';
+  const date = new Date().toISOString().slice(0, 10);
+  const file = `bench/results/${date}-${adapter.replaceAll(/[^\w.-]+/g, '-')}.json`;
+  const machine = { platform: platform(), arch: arch(), cores: cpus().length, cpu: cpus()[0]?.model };
+  const places = outcomes.map((outcome) => ({ ...outcome, rows: rowsOf(outcome) }));
+  mkdirSync('bench/results', { recursive: true });
+  writeFileSync(file, `${JSON.stringify({ date, machine, places }, null, 1)}\n`);
+  say(`written to ${file}`);
+}

@@ -1,0 +1,77 @@
+/** Runs the scenarios in one browser, with one model on one device. */
+import { launchBrowser } from '../tools/browser.mjs';
+import { installCounters } from '../tools/counters.mjs';
+import { Scenarios } from './scenarios.mjs';
+
+/** @typedef {import('./page/side.ts').Opening} Opening */
+/** @typedef {import('./page/side.ts').Facts} Facts */
+
+/**
+ * @typedef {object} Run
+ * @property {'chromium' | 'firefox'} browser
+ * @property {Opening['device']} device
+ * @property {Opening['model']} model
+ * @property {string} dtype
+ * @property {'software' | 'hardware'} gpu
+ * @property {Omit<import('./scenarios.mjs').Plan, 'sides' | 'gpu'>} plan
+ *
+ * @typedef {object} Outcome
+ * @property {string} where
+ * @property {string} version of the browser
+ * @property {string} model
+ * @property {Record<string, Facts>} facts by side
+ * @property {import('./scenarios.mjs').Samples} samples
+ * @property {Record<string, number>} lengths
+ */
+
+/**
+ * The sides beside ours: transformers.js as it comes, and with the one setting that helps it most here.
+ *
+ * @param {Run} run
+ * @param {Facts} ours
+ * @returns {Record<string, Partial<Opening>>}
+ */
+function theirs({ device }, ours) {
+  if (device === 'webgpu') return { 'transformers.js': {}, 'without validation': { unvalidated: true } };
+  return { 'transformers.js': {}, 'with our threads': { threads: ours.threads } };
+}
+
+/**
+ * @param {Run} run
+ * @param {string} origin of the bench's site
+ * @param {(words: string) => void} say
+ * @returns {Promise<Outcome>}
+ */
+export async function benchInBrowser(run, origin, say) {
+  const { browser: name, device, model, dtype, plan } = run;
+  const browser = await launchBrowser(name, { gpu: run.gpu, protocolTimeout: 0 });
+  try {
+    const page = await browser.newPage();
+    page.on('pageerror', (error) => say(String(error)));
+    await page.evaluateOnNewDocument(installCounters);
+    await page.goto(`${origin}/`);
+    await page.waitForFunction(() => 'bench' in globalThis);
+    /** @param {string} side @param {'ours' | 'theirs'} kind @param {Partial<Opening>} [extra] */
+    const open = (side, kind, extra) =>
+      page.evaluate((...args) => bench.open(...args), side, kind, { model, device, dtype, ...extra });
+    const ours = await open('ours', 'ours');
+    /** @type {Record<string, Facts>} */
+    const facts = { ours };
+    for (const [side, extra] of Object.entries(theirs(run, ours))) facts[side] = await open(side, 'theirs', extra);
+    const scenarios = new Scenarios(
+      {
+        ask: (side, question) => page.evaluate((...args) => bench.ask(...args), side, question),
+        hold: (side, ms) => page.evaluate((...args) => bench.hold(...args), side, ms),
+        idle: (side, on) => page.evaluate((...args) => bench.idle(...args), side, on),
+        growth: (side, question) => page.evaluate((...args) => bench.growth(...args), side, question),
+        say,
+      },
+      { ...plan, sides: Object.keys(facts), gpu: device === 'webgpu' },
+    );
+    await scenarios.run();
+    const { samples, lengths } = scenarios;
+    return { where: `${name}, ${device}`, version: await browser.version(), model: model.id, facts, samples, lengths };
+  } finally {
+    await browser.close();
+  }
+}

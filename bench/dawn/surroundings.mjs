@@ -1,0 +1,138 @@
+/**
+ * What a page and a worker have and Node lacks, so that the built package runs in Node unchanged, on Dawn. Page and
+ * worker share one thread here: between them there is a channel all the same.
+ *
+ * Import this before anything that looks for WebGPU.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { cwd } from 'node:process';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { create, globals } from 'webgpu';
+import { decodePng } from './png.mjs';
+
+Object.assign(globalThis, globals);
+
+/** Dawn's bindings refuse views on shared memory, which is what the wasm heap is; browsers take them. */
+function takeSharedMemory() {
+  const { writeBuffer } = GPUQueue.prototype;
+  GPUQueue.prototype.writeBuffer = function (...args) {
+    const [buffer, offset, data, start = 0, size] = args;
+    if (!ArrayBuffer.isView(data) || !(data.buffer instanceof SharedArrayBuffer)) {
+      return Reflect.apply(writeBuffer, this, args);
+    }
+    const unit = 'BYTES_PER_ELEMENT' in data ? Number(data.BYTES_PER_ELEMENT) : 1;
+    const from = data.byteOffset + start * unit;
+    const to = size === undefined ? data.byteOffset + data.byteLength : from + size * unit;
+    return writeBuffer.call(this, buffer, offset, Uint8Array.from(new Uint8Array(data.buffer).subarray(from, to)));
+  };
+}
+
+/** A lock is only ever waited for until its holder dies, and here nobody dies alone. */
+const locks = {
+  /**
+   * @param {string} _name
+   * @param {{ signal: AbortSignal } | (() => Promise<never>)} options
+   * @returns {Promise<never>}
+   */
+  request: (_name, options) =>
+    typeof options === 'function'
+      ? options()
+      : new Promise((_, reject) => {
+          options.signal.addEventListener('abort', () => reject(options.signal.reason));
+        }),
+};
+
+/** A worker's script, run in this very thread. There can be one. */
+class InlineWorker {
+  #port;
+
+  /** @param {URL} url */
+  constructor(url) {
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    Object.assign(globalThis, {
+      addEventListener: port2.addEventListener.bind(port2),
+      removeEventListener: port2.removeEventListener.bind(port2),
+      postMessage: port2.postMessage.bind(port2),
+    });
+    port1.start();
+    void import(url.href).then(() => port2.start());
+  }
+
+  /** @param {Parameters<MessagePort['addEventListener']>} args */
+  addEventListener(...args) {
+    this.#port.addEventListener(...args);
+  }
+
+  /** @param {Parameters<MessagePort['removeEventListener']>} args */
+  removeEventListener(...args) {
+    this.#port.removeEventListener(...args);
+  }
+
+  /**
+   * @param {unknown} message
+   * @param {Transferable[]} [transfer]
+   */
+  postMessage(message, transfer = []) {
+    this.#port.postMessage(message, transfer);
+  }
+
+  terminate() {
+    this.#port.close();
+  }
+}
+
+/** Draws what `createImageBitmap` below decoded, and gives it back. */
+class InlineCanvas {
+  getContext() {
+    /** @type {Uint8ClampedArray} */
+    let data = new Uint8ClampedArray();
+    let width = 0;
+    let top = 0;
+    return {
+      clearRect() {},
+      /** @param {{ width: number, data: Uint8ClampedArray }} bitmap @param {number} _x @param {number} y */
+      drawImage(bitmap, _x, y) {
+        ({ data, width } = bitmap);
+        top = -y;
+      },
+      /** @param {number} _x @param {number} _y @param {number} w @param {number} h */
+      getImageData: (_x, _y, w, h) => ({
+        width: w,
+        height: h,
+        data: data.subarray(top * width * 4, (top + h) * width * 4),
+      }),
+    };
+  }
+}
+
+/** @param {Blob} blob */
+async function createImageBitmap(blob) {
+  return { ...decodePng(Buffer.from(await blob.arrayBuffer())), close() {} };
+}
+
+/** @param {unknown} input */
+async function fetchFile(input) {
+  const url = String(input);
+  if (!url.startsWith('file:')) throw new TypeError(`this benchmark reads files only, not ${url}`);
+  return new Response(readFileSync(fileURLToPath(url)));
+}
+
+/** @param {string[]} options of Dawn: `backend=vulkan` and the like */
+export function surround(options = []) {
+  takeSharedMemory();
+  const values = {
+    navigator: { gpu: create(options), hardwareConcurrency: availableParallelism(), locks },
+    location: { href: `${pathToFileURL(cwd()).href}/?counters=dawn` },
+    isSecureContext: true,
+    Worker: InlineWorker,
+    OffscreenCanvas: InlineCanvas,
+    createImageBitmap,
+    fetch: fetchFile,
+    self: globalThis,
+  };
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+}

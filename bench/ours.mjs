@@ -1,0 +1,98 @@
+/** nearsight through its public face: a streamed chat completion, parsed as little as can be. */
+import { createNearsight } from 'nearsight';
+
+/** @typedef {import('./page/side.ts').Answer} Answer */
+/** @typedef {import('./page/side.ts').Opening} Opening */
+/** @typedef {import('./page/side.ts').Turn} Turn */
+
+const NIM = 'https://integrate.api.nvidia.com/v1/chat/completions';
+
+const SAMPLING = { temperature: 0.8, top_p: 0.9, frequency_penalty: 0.3, presence_penalty: 0.3, seed: 7 };
+
+const now = () => performance.timeOrigin + performance.now();
+
+/**
+ * @param {Opening} opening
+ * @param {(number: number) => Promise<{ dataUrl: string }>} picture
+ * @param {() => import('../tools/counters.mjs').CountedWorker} worker asked for when it has started
+ * @param {string} [ort] folder of onnxruntime's files, if not the package's own
+ * @returns {Promise<import('./page/side.ts').Side>}
+ */
+export async function openOurs({ model, device, dtype }, picture, worker, ort) {
+  const variants = model.spec.variants.filter((variant) => variant.dtype === dtype);
+  const nearsight = createNearsight({ model: { ...model.spec, variants }, device, ...(ort && { assets: { ort } }) });
+  const facts = await nearsight.load();
+  const bias = Object.fromEntries(model.endTokens.map((id) => [id, -100]));
+
+  /** @param {Turn} turn */
+  async function message({ role, text, picture: number }) {
+    if (number === undefined) return { role, content: text };
+    const url = (await picture(number)).dataUrl;
+    const view = { type: 'image_url', image_url: { url, detail: 'low' } };
+    return { role, content: [view, { type: 'text', text }] };
+  }
+
+  return {
+    facts: {
+      build: device === 'wasm' ? 'plain' : 'userAgentData' in navigator ? 'jspi' : 'asyncify',
+      threads: device === 'wasm' ? Number.parseInt(facts.hardware, 10) : 1,
+      device: facts.device,
+      dtype: facts.dtype,
+      hardware: facts.hardware,
+    },
+    worker: worker(),
+    async ask({ turns, tokens, sampled = false }) {
+      const messages = await Promise.all(turns.map(message));
+      const askedAt = now();
+      const response = await nearsight.fetch(NIM, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({
+          model: model.spec.id,
+          messages,
+          max_tokens: tokens,
+          logit_bias: bias,
+          stream: true,
+          stream_options: { include_usage: true },
+          ...(sampled && SAMPLING),
+        }),
+      });
+      if (!response.ok || !response.body) throw new Error(await response.text());
+      return read(response.body, askedAt, tokens);
+    },
+    forget: () => nearsight.forget(),
+    close: () => nearsight.dispose(),
+  };
+}
+
+/**
+ * @param {ReadableStream<Uint8Array<ArrayBuffer>>} body
+ * @param {number} askedAt
+ * @param {number} tokens
+ * @returns {Promise<Answer>}
+ */
+async function read(body, askedAt, tokens) {
+  const decoder = new TextDecoder();
+  const reader = body.getReader();
+  let events = '';
+  /** @type {number | undefined} */
+  let firstMs;
+  let totalMs = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    const piece = decoder.decode(value, { stream: true });
+    events += piece;
+    // The first event with text in it; the one before it says only who speaks.
+    if (firstMs === undefined && /"content":"[^"]/.test(events)) firstMs = now() - askedAt;
+    if (!piece.startsWith('data: [DONE]')) totalMs = now() - askedAt;
+  }
+  const chunks = events
+    .split('\n\n')
+    .filter((event) => event.startsWith('data: {'))
+    .map((event) => JSON.parse(event.slice('data: '.length)));
+  const { usage } = chunks.find((each) => each.usage) ?? {};
+  if (usage?.completion_tokens !== tokens) throw new Error(`asked for ${tokens} tokens: ${events.slice(-2000)}`);
+  const text = chunks.map((each) => each.choices[0]?.delta.content ?? '').join('');
+  return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens: usage.prompt_tokens, text };
+}

@@ -1,0 +1,39 @@
+/** A photo-sized picture, as the two sides like to be given it. */
+export interface Picture {
+  blob: Blob;
+  dataUrl: string;
+}
+
+const made = new Map<number, Promise<Picture>>();
+
+/** 640x480 pixels of gradients and shapes, different for every number. Made before any clock runs. */
+export function picture(number: number): Promise<Picture> {
+  const known = made.get(number) ?? draw(number);
+  made.set(number, known);
+  return known;
+}
+
+async function draw(number: number): Promise<Picture> {
+  const canvas = new OffscreenCanvas(640, 480);
+  const context = canvas.getContext('2d');
+  if (!context) throw new Error('no canvas');
+  const hue = (number * 47) % 360;
+  const gradient = context.createLinearGradient(0, 0, 640, 480);
+  gradient.addColorStop(0, `hsl(${hue} 60% 80%)`);
+  gradient.addColorStop(1, `hsl(${hue + 90} 60% 40%)`);
+  context.fillStyle = gradient;
+  context.fillRect(0, 0, 640, 480);
+  for (let shape = 0; shape < 12; shape++) {
+    context.fillStyle = `hsl(${(hue + shape * 30) % 360} 80% 50%)`;
+    context.beginPath();
+    context.arc((shape * 131 + number * 17) % 640, (shape * 89 + number * 29) % 480, 20 + shape * 4, 0, 7);
+    context.fill();
+  }
+  const blob = await canvas.convertToBlob({ type: 'image/jpeg', quality: 0.9 });
+  const dataUrl = await new Promise<string>((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(typeof reader.result === 'string' ? reader.result : '');
+    reader.readAsDataURL(blob);
+  });
+  return { blob, dataUrl };
+}

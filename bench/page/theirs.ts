@@ -1,0 +1,46 @@
+import { picture } from './pictures.ts';
+import type { Answer, Opening, Question, Side } from './side.ts';
+import type { Order, Reply, TheirFacts } from './transformers-worker.ts';
+
+/** transformers.js in a worker of its own, as ours is; times are taken on the page for both. */
+export async function openTheirs({ model, ...opening }: Opening): Promise<Side> {
+  const worker = new Worker(new URL('./transformers-worker.ts', import.meta.url), { type: 'module' });
+  const counted = counters.newest();
+
+  function call(order: Order, onToken = (): void => {}): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+        if (data.type === 'token') onToken();
+        else if (data.type === 'failed') reject(new Error(data.message));
+        else resolve(data);
+      };
+      worker.onerror = ({ message }) => reject(new Error(message));
+      worker.postMessage(order);
+    });
+  }
+
+  async function ask(question: Question): Promise<Answer> {
+    const numbers = question.turns.flatMap((turn) => (turn.picture === undefined ? [] : [turn.picture]));
+    const pictures = await Promise.all(numbers.map(async (number) => (await picture(number)).blob));
+    const askedAt = performance.timeOrigin + performance.now();
+    const since = (): number => performance.timeOrigin + performance.now() - askedAt;
+    let firstMs: number | undefined;
+    const reply = await call({ type: 'ask', question, pictures }, () => (firstMs ??= since()));
+    if (reply.type !== 'answered') throw new Error('no answer');
+    const totalMs = since();
+    if (reply.tokens !== question.tokens) throw new Error(`asked for ${question.tokens} tokens, got ${reply.tokens}`);
+    return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens: reply.promptTokens, text: reply.text };
+  }
+
+  const site = new URL('/', location.href).href;
+  const opened = await call({ type: 'open', site, folder: model.folder, ...opening });
+  if (opened.type !== 'opened') throw new Error('it did not open');
+  const facts: TheirFacts = opened.facts;
+  return {
+    facts: { ...facts, build: 'asyncify', hardware: opening.device === 'wasm' ? `${facts.threads} wasm threads` : '' },
+    worker: counted,
+    ask,
+    forget: async () => {},
+    close: () => worker.terminate(),
+  };
+}

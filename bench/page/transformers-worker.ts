@@ -1,0 +1,98 @@
+// transformers.js as its documentation uses it, in a worker: the yardstick.
+import {
+  AutoModelForImageTextToText,
+  AutoProcessor,
+  AutoTokenizer,
+  env,
+  load_image,
+  type PreTrainedModel,
+  type PreTrainedTokenizer,
+  type Processor,
+  Tensor,
+  TextStreamer,
+} from '@huggingface/transformers';
+import type { Facts, Opening, Question } from './side.ts';
+
+export type TheirFacts = Pick<Facts, 'device' | 'dtype' | 'threads'>;
+
+export type Order =
+  | ({ type: 'open'; site: string; folder: string } & Pick<Opening, 'device' | 'dtype' | 'unvalidated' | 'threads'>)
+  | { type: 'ask'; question: Question; pictures: Blob[] };
+
+export type Reply =
+  | { type: 'opened'; facts: TheirFacts }
+  | { type: 'token' }
+  | { type: 'answered'; promptTokens: number; tokens: number; text: string }
+  | { type: 'failed'; message: string };
+
+interface Opened {
+  model: PreTrainedModel;
+  processor: Processor;
+  tokenizer: PreTrainedTokenizer;
+}
+
+let opened: Opened | undefined;
+
+const tell = (reply: Reply): void => postMessage(reply);
+
+async function open({ site, folder, device, dtype, unvalidated, threads }: Extract<Order, { type: 'open' }>) {
+  env.allowLocalModels = true;
+  env.allowRemoteModels = false;
+  // A path: of a whole URL it would think that nothing is there.
+  env.localModelPath = '/models/';
+  env.useBrowserCache = false;
+  env.useWasmCache = false;
+  const { wasm } = env.backends.onnx;
+  if (!wasm) throw new Error('no onnxruntime');
+  const files = `${site}transformers-ort/ort-wasm-simd-threaded.asyncify`;
+  wasm.wasmPaths = { mjs: `${files}.mjs`, wasm: `${files}.wasm` };
+  if (threads !== undefined) wasm.numThreads = threads;
+  const options = unvalidated
+    ? { session_options: { executionProviders: [{ name: 'webgpu', validationMode: 'disabled' }] } }
+    : {};
+  // The hub's names of data types; a folder may lack the one that is meant.
+  const kind = dtype === 'q4f16' ? 'q4f16' : 'q4';
+  const model = await AutoModelForImageTextToText.from_pretrained(folder, { device, dtype: kind, ...options });
+  const processor = await AutoProcessor.from_pretrained(folder);
+  opened = { model, processor, tokenizer: await AutoTokenizer.from_pretrained(folder) };
+  // What onnxruntime-web has settled on by now; undefined means that it was never asked.
+  tell({ type: 'opened', facts: { device, dtype: kind, threads: wasm.numThreads ?? 1 } });
+}
+
+async function ask({ question: { turns, tokens, sampled = false }, pictures }: Extract<Order, { type: 'ask' }>) {
+  if (!opened) throw new Error('not opened');
+  const { model, processor, tokenizer } = opened;
+  const chat = turns.map(({ role, text, picture }) => ({
+    role,
+    content: [...(picture === undefined ? [] : [{ type: 'image' as const }]), { type: 'text' as const, text }],
+  }));
+  const prompt = tokenizer.apply_chat_template(chat, { add_generation_prompt: true, tokenize: false });
+  if (typeof prompt !== 'string') throw new Error('the chat template gave no text');
+  // Its processor fails without pictures, so text goes to the tokenizer.
+  const inputs =
+    pictures.length > 0
+      ? await processor(prompt, await Promise.all(pictures.map((picture) => load_image(picture))), {
+          do_image_splitting: false,
+        })
+      : tokenizer(prompt);
+  const streamer = new TextStreamer(tokenizer, {
+    skip_prompt: true,
+    callback_function: () => {},
+    token_callback_function: () => tell({ type: 'token' }),
+  });
+  const sampling = sampled
+    ? { do_sample: true, temperature: 0.8, top_p: 0.9, repetition_penalty: 1.1 }
+    : { do_sample: false };
+  const output = await model.generate({ ...inputs, max_new_tokens: tokens, eos_token_id: null, streamer, ...sampling });
+  if (!(output instanceof Tensor)) throw new Error('no ids');
+  const all = Array.from(output.data, BigInt);
+  const promptTokens = Number(inputs.input_ids.dims[1]);
+  const ids = all.slice(promptTokens);
+  const text = tokenizer.decode(ids, { skip_special_tokens: true });
+  tell({ type: 'answered', promptTokens, tokens: ids.length, text });
+}
+
+addEventListener('message', ({ data }: MessageEvent<Order>) => {
+  const done = data.type === 'open' ? open(data) : ask(data);
+  done.catch((error: unknown) => tell({ type: 'failed', message: String(error) }));
+});

@@ -1,0 +1,23 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+const quiet = { checks: { pluginTimings: false } };
+
+/** The bench page, built the way a user's application would be. */
+export default defineConfig({
+  root: fileURLToPath(new URL('.', import.meta.url)),
+  base: './',
+  logLevel: 'warn',
+  // Its onnxruntime's files are served beside it, not copied into it.
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
+  build: {
+    target: 'es2023',
+    assetsInlineLimit: 0,
+    modulePreload: false,
+    reportCompressedSize: false,
+    chunkSizeWarningLimit: 2000,
+    emptyOutDir: true,
+    rolldownOptions: quiet,
+  },
+  worker: { format: 'es', rolldownOptions: quiet },
+});

@@ -1,0 +1,193 @@
+/** From samples to the table: each measure with its bar, and whether it was met. */
+
+/** @typedef {import('./browser.mjs').Outcome} Outcome */
+
+/**
+ * @typedef {object} Row
+ * @property {string} measure
+ * @property {number | null} ours
+ * @property {Record<string, number>} theirs by side
+ * @property {string} result what is held against the bar, in words
+ * @property {string} bar
+ * @property {'met' | 'missed' | ''} verdict empty where there is no bar
+ */
+
+/** @param {readonly number[]} values */
+export function median(values) {
+  if (values.length === 0) return undefined;
+  const sorted = values.toSorted((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
+
+/** @param {number} value */
+const short = (value) => (value === 0 ? '0' : Number(value.toPrecision(3)).toLocaleString('en'));
+
+/** The outcome's samples as medians, and rows made of them. */
+class Table {
+  /** @type {Row[]} */
+  rows = [];
+  #outcome;
+
+  /** @param {Outcome} outcome */
+  constructor(outcome) {
+    this.#outcome = outcome;
+  }
+
+  /** @param {string} measure */
+  ours(measure) {
+    return median(this.#outcome.samples['ours']?.[measure] ?? []);
+  }
+
+  /**
+   * @param {string} measure
+   * @returns {Record<string, number>}
+   */
+  theirs(measure) {
+    const others = Object.entries(this.#outcome.samples).filter(([side]) => side !== 'ours');
+    return Object.fromEntries(
+      others.flatMap(([side, samples]) => {
+        const value = median(samples[measure] ?? []);
+        return value === undefined ? [] : [[side, value]];
+      }),
+    );
+  }
+
+  /**
+   * A row for a measure, unless it was not taken.
+   *
+   * @param {string} measure
+   * @param {string} title
+   * @param {(ours: number, theirs: number) => { result: string, bar: string, met: boolean } | undefined} judge given the
+   *   best of the other sides, or NaN where there is none
+   */
+  add(measure, title, judge) {
+    const ours = this.ours(measure);
+    if (ours === undefined) return;
+    const theirs = this.theirs(measure);
+    const best = Object.keys(theirs).length > 0 ? Math.min(...Object.values(theirs)) : NaN;
+    const { result = '', bar = '', met } = judge(ours, best) ?? {};
+    this.rows.push({
+      measure: title,
+      ours,
+      theirs,
+      result,
+      bar,
+      verdict: met === undefined ? '' : met ? 'met' : 'missed',
+    });
+  }
+}
+
+/** @param {number} most */
+const atMost = (most) => (/** @type {number} */ ours) => ({
+  result: short(ours),
+  bar: `at most ${short(most)}`,
+  met: ours <= most,
+});
+
+/** @param {number} times */
+const faster = (times) => (/** @type {number} */ ours, /** @type {number} */ theirs) => ({
+  result: `${short(theirs / ours)}x`,
+  bar: times === 1 ? 'never slower' : `${times}x faster`,
+  met: theirs / ours >= times,
+});
+
+/**
+ * @param {number | undefined} of
+ * @param {number} most
+ * @param {string} words
+ */
+const share = (of, most, words) => (/** @type {number} */ ours) =>
+  of === undefined
+    ? undefined
+    : { result: `${short(ours / of)} ${words}`, bar: `at most ${most}`, met: ours / of <= most };
+
+/**
+ * The rows of one browser and device.
+ *
+ * @param {Outcome} outcome
+ * @returns {Row[]}
+ */
+export function rowsOf(outcome) {
+  const table = new Table(outcome);
+  const glimpse = outcome.model === 'glimpse';
+  const gpu = outcome.facts['ours']?.device === 'webgpu';
+  const timed = gpu && outcome.where.startsWith('firefox') && glimpse;
+  if (gpu) counted(table, outcome, glimpse);
+  for (const context of [100, 600]) {
+    const decode = table.ours(`decode ${context}`);
+    table.add(`decode ${context}`, `decode, ms a token, ${context} tokens of context`, faster(timed ? 4 : 1));
+    if (!gpu) {
+      const ort = table.ours(`ort ${context}`);
+      table.add(`ort ${context}`, `bare onnxruntime within it, ms a token`, () =>
+        decode === undefined || ort === undefined
+          ? undefined
+          : { result: `${short(decode / ort)} of bare`, bar: 'at most 1.03', met: decode / ort <= 1.03 },
+      );
+    }
+  }
+  const greedy = table.ours('decode 100');
+  table.add('sampled', 'decode with sampling, ms a token', share(greedy, 1.1, 'of greedy'));
+  table.add('host', 'own work of the program, ms a token', faster(2));
+  table.add('five', 'five tokens, ms', faster(timed ? 2 : 1));
+  asked(table, { glimpse, gpu, timed });
+  return table.rows;
+}
+
+/**
+ * @param {Table} table
+ * @param {Outcome} outcome
+ * @param {boolean} glimpse
+ */
+function counted(table, outcome, glimpse) {
+  const fast = (table.ours('decode 100') ?? Infinity) < 6;
+  table.add('waits', 'waits for the GPU, a token', atMost(0));
+  table.add('maps', '`mapAsync`, a token', atMost(fast ? 1 / 8 : 1));
+  table.add('readBytes', 'bytes read back, a token', atMost(64));
+  // Chromium's software adapter has 10 storage buffers a stage, lavapipe more than 11.
+  const most = outcome.where.startsWith('chromium') ? 330 : 300;
+  table.add('dispatches', 'dispatches, a token', glimpse ? () => undefined : atMost(most));
+  table.add('submits', 'submissions, a token', () => undefined);
+  table.add('growth', 'growth of GPU buffers over 500 tokens, bytes', atMost(0));
+}
+
+/**
+ * @param {Table} table
+ * @param {{ glimpse: boolean, gpu: boolean, timed: boolean }} which
+ */
+function asked(table, { glimpse, gpu, timed }) {
+  const picture = table.ours('picture');
+  table.add('picture', 'new picture, to the first token, ms', faster(timed ? 1.5 : 1));
+  table.add('picture, own', 'of that outside onnxruntime, ms', share(picture, 0.1, 'of it'));
+  table.add('followup', 'second question on it, to the first token, ms', glimpse ? faster(1) : faster(gpu ? 20 : 10));
+  table.add('text', 'question of that length without a picture, ms', (ours) =>
+    share(ours, 1.3, 'is the second question of it')(table.ours('followup') ?? NaN),
+  );
+  table.add('again', 'the picture in a new chat, to the first token, ms', () => undefined);
+  table.add('again, vision runs', 'runs of the vision encoder for that', atMost(0));
+}
+
+/**
+ * @param {Outcome} outcome
+ * @returns {string} the rows as a Markdown table, with what the sides are
+ */
+export function markdown(outcome) {
+  const others = Object.keys(outcome.facts).filter((side) => side !== 'ours');
+  const head = ['measure', 'ours', ...others, 'result', 'bar', ''];
+  const body = rowsOf(outcome).map(({ measure, ours, theirs, result, bar, verdict }) => [
+    measure,
+    ours === null ? '' : short(ours),
+    ...others.map((side) => (theirs[side] === undefined ? '' : short(theirs[side]))),
+    result,
+    bar,
+    verdict,
+  ]);
+  const lines = [head, head.map(() => '---'), ...body].map((cells) => `| ${cells.join(' | ')} |`);
+  const facts = Object.entries(outcome.facts).map(
+    ([side, { build, threads, dtype, hardware }]) =>
+      `${side}: ${build} build, ${threads} thread(s), ${dtype}${hardware ? `, ${hardware}` : ''}`,
+  );
+  return [`\n### ${outcome.model} in ${outcome.where} (${outcome.version})\n`, facts.join('; '), '', ...lines].join(
+    '\n',
+  );
+}

@@ -1,0 +1,61 @@
+/** The bench's own server: the page, the models' folders, transformers.js' onnxruntime, and what counts. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, extname, join, resolve } from 'node:path';
+import { serveCounters } from '../tools/counters.mjs';
+import { serve } from '../tools/serve.mjs';
+import { standinFolder } from '../tools/standin.mjs';
+import { timedOrt } from './timed-ort.mjs';
+
+/** Isolated, so that wasm may use threads. */
+const headers = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+};
+
+/** The onnxruntime-web that transformers.js pins, which may not be ours. */
+const theirs = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'));
+
+/** @type {Record<string, string>} */
+const folders = {
+  '/models/glimpse/': 'models/glimpse',
+  '/models/standin/': standinFolder,
+  '/transformers-ort/': dirname(theirs.resolve('onnxruntime-web/webgpu')),
+};
+
+/** @param {string} pathname */
+function fileAt(pathname) {
+  const prefix = Object.keys(folders).find((each) => pathname.startsWith(each));
+  const folder = prefix && folders[prefix];
+  if (!folder) return undefined;
+  const file = join(folder, pathname.slice(prefix.length));
+  return existsSync(file) ? file : undefined;
+}
+
+/** @param {Request} request */
+function answer(request) {
+  const { pathname, search } = new URL(request.url);
+  const script = { ...headers, 'content-type': 'text/javascript' };
+  if (/\/ort\.(jspi|webgpu|wasm)\.min[^/]*\.mjs$/.test(pathname) && search !== '?real')
+    return new Response(timedOrt(`${pathname}?real`), { headers: script });
+  const file = fileAt(pathname);
+  if (!file) return serveCounters(request);
+  /** @type {Record<string, string>} */
+  const types = { '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
+  const type = types[extname(file)] ?? 'application/octet-stream';
+  return new Response(readFileSync(file), {
+    headers: { ...headers, 'content-type': type, 'content-length': String(statSync(file).size) },
+  });
+}
+
+/**
+ * Builds the bench page and serves it.
+ *
+ * @returns {Promise<import('../tools/serve.mjs').Server>}
+ */
+export async function openSite() {
+  const { build } = await import('vite');
+  const outDir = resolve('.cache/bench-page');
+  await build({ configFile: 'bench/page/vite.config.ts', build: { outDir } });
+  return serve(outDir, { headers, answer });
+}
