@@ -1,24 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Sampling } from '../../src/wire/job.ts';
 import { argmax } from '../../worker/decode/sampler.ts';
 import { findAdapter, Gpu } from '../../worker/gpu/device.ts';
 import { GreedySampler } from '../../worker/gpu/greedy.ts';
 import { Readback } from '../../worker/gpu/readback.ts';
 import { type GpuSampler, RING_SLOTS } from '../../worker/gpu/sampling.ts';
 import { COPY_DST, STORAGE } from '../../worker/gpu/usage.ts';
-import { useDawn } from './decode/rig.ts';
-
-const GREEDY: Sampling & { seed: number } = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  seed: 1,
-};
+import { GREEDY, useDawn } from './decode/rig.ts';
 
 let gpu: Gpu;
 

@@ -1,4 +1,4 @@
-import { encode, FLOAT, type Graph, INT32, INT64, makeTensor, makeValue } from '../../worker/onnx/graph.ts';
+import { encode, FLOAT, FLOAT16, type Graph, INT32, INT64, makeTensor, makeValue } from '../../worker/onnx/graph.ts';
 import { makeNode, setFloat, setInt } from '../../worker/onnx/graph-edit.ts';
 import { Writer } from '../../worker/onnx/proto.ts';
 import { noise } from './onnx-surgery.ts';
@@ -114,6 +114,27 @@ export function toyDecoder(quirks: Quirks = {}): Uint8Array<ArrayBuffer> {
   b.add('Div', ['scores', 'cap'], 'capped');
   b.add('Tanh', ['capped'], 'squashed');
   b.add('Mul', ['squashed', 'cap'], 'logits');
+  return encode(b.graph);
+}
+
+/** Looks embeddings up, as both generations of exporters write it: plainly, or of halves that are then widened. */
+export function toyEmbed(type: 'float32' | 'float16'): Uint8Array<ArrayBuffer> {
+  const b = new Builder();
+  b.graph.inputs.push(makeValue('input_ids', INT64, ['batch', 'rows']));
+  b.graph.outputs.push(makeValue('inputs_embeds', FLOAT, ['batch', 'rows', HIDDEN]));
+  if (type === 'float32') {
+    b.floats('table', [VOCAB, HIDDEN], noise(VOCAB * HIDDEN, 99));
+    b.add('Gather', ['table', 'input_ids'], 'inputs_embeds', { axis: 0 });
+  } else {
+    // Every exponent, subnormals too; no infinities.
+    const halves = Uint16Array.from(
+      noise(VOCAB * HIDDEN, 99),
+      (x, at) => (at % 0x3c) * 0x100 + (x < 0 ? 0x8000 : 0) + (at % 251),
+    );
+    b.graph.tensors.set('table', makeTensor('table', FLOAT16, [VOCAB, HIDDEN], new Uint8Array(halves.buffer)));
+    b.add('Gather', ['table', 'input_ids'], 'rows', { axis: 0 });
+    b.add('Cast', ['rows'], 'inputs_embeds', { to: FLOAT });
+  }
   return encode(b.graph);
 }
 

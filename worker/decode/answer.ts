@@ -1,8 +1,7 @@
 import type { ChatJob, Part, TokenLogprob } from '../../src/wire/job.ts';
 import type { Tokenizer } from '../vlm/family.ts';
 import type { Decoder } from './decoder.ts';
-import { pause } from './pause.ts';
-import { type Drawn, Sampler, type Scored } from './sampler.ts';
+import type { Drawn, Scored } from './sampler.ts';
 import { TextAssembler } from './text.ts';
 
 /**
@@ -17,8 +16,6 @@ export interface Opening {
   tokenizer: Tokenizer;
   stopIds: readonly number[];
   prompt: Int32Array;
-  /** The logits after the prompt. */
-  logits: Float32Array;
   maxTokens: number;
   seed: number;
 }
@@ -35,7 +32,7 @@ export async function answerOne(
   emit: (part: Part) => void,
   signal: AbortSignal,
 ): Promise<number> {
-  const { tokenizer, stopIds, maxTokens } = opening;
+  const { decoder, tokenizer, stopIds, prompt, maxTokens: limit, seed } = opening;
   const text = new TextAssembler(job.stop);
   const wanted = job.topLogprobs !== undefined;
   const send = (piece: { text: string; logprobs: TokenLogprob[] }): void => {
@@ -44,7 +41,9 @@ export async function answerOne(
   };
   let tokens = 0;
   let reason: 'stop' | 'length' = 'length';
-  for await (const drawn of draw(opening, job, choice, signal)) {
+  const sampling = { ...job.sampling, seed };
+  const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit };
+  for await (const drawn of decoder.draw(drawing, signal)) {
     tokens++;
     if (stopIds.includes(drawn.id)) {
       reason = 'stop';
@@ -57,25 +56,10 @@ export async function answerOne(
       reason = 'stop';
       break;
     }
-    if (tokens === maxTokens) break;
   }
   if (!text.stopped) send(text.finish());
   emit({ type: 'finish', choice, reason });
   return tokens;
-}
-
-/** The tokens of one answer, without end: whoever reads them decides when it is over. */
-async function* draw(opening: Opening, job: ChatJob, choice: number, signal: AbortSignal): AsyncGenerator<Drawn> {
-  const { decoder, prompt, seed } = opening;
-  const sampler = new Sampler({ ...job.sampling, seed }, prompt, choice, job.topLogprobs);
-  decoder.rewind(prompt.length);
-  let { logits } = opening;
-  for (;;) {
-    await pause(signal);
-    const drawn = sampler.draw(logits);
-    yield drawn;
-    logits = await decoder.step(drawn.id);
-  }
 }
 
 function entryOf(drawn: Drawn, tokenizer: Tokenizer): TokenLogprob | undefined {

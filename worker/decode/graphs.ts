@@ -1,16 +1,27 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { GpuEmbedding } from '../gpu/embedding.ts';
+import { GreedySampler } from '../gpu/greedy.ts';
+import { GpuMemory } from '../gpu/memory.ts';
+import { readbackLatency } from '../gpu/readback.ts';
 import type { Ort } from '../onnx/ort.ts';
 import { evaluator, Session } from '../onnx/session.ts';
 import { operateDecoder } from '../onnx/surgery/decoder.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
 import { operateVision } from '../onnx/surgery/vision.ts';
+import { type EmbeddingTable, embeddingTable } from '../onnx/table.ts';
+import { CpuMemory } from './cpu.ts';
+import type { Decoder } from './decoder.ts';
+import { embedByGraph, embedByTable } from './embeddings.ts';
+import { CHUNK_ROWS, PlainDecoder } from './plain.ts';
+import { logitsRow, ResidentDecoder } from './resident.ts';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
   vision: Session;
-  embed: Session;
   decoder: Session;
+  /** The graph, or the table that is all it does: with that it need not be run. */
+  embed: Session | EmbeddingTable;
 }
 
 export interface GraphOptions {
@@ -36,13 +47,9 @@ export interface GraphOptions {
 export async function openGraphs({ ort, gpu, positions, view, read, onOpened }: GraphOptions): Promise<Graphs> {
   const evaluate = evaluator(ort);
   const opened: Session[] = [];
-  const open = async (
-    graph: keyof Graphs,
-    operate: (model: Uint8Array) => Uint8Array | Promise<Operated>,
-  ): Promise<Session> => {
-    const model = await read(graph);
+  const open = async (graph: keyof Graphs, model: Uint8Array | Promise<Operated>): Promise<Session> => {
     try {
-      const session = await Session.open(ort, await operate(model), gpu?.device);
+      const session = await Session.open(ort, await model, gpu?.device);
       opened.push(session);
       onOpened();
       return session;
@@ -51,16 +58,20 @@ export async function openGraphs({ ort, gpu, positions, view, read, onOpened }: 
       throw new NearsightError('load_failed', `The ${graph} graph could not be opened: ${String(cause)}`, { cause });
     }
   };
-  const asItIs = (model: Uint8Array): Uint8Array => model;
   try {
-    return {
-      // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
-      vision: await open('vision', (model) =>
-        gpu ? operateVision(model, { size: view, evaluate, attention: gpu.promptRows === undefined }) : model,
-      ),
-      embed: await open('embed', asItIs),
-      decoder: await open('decoder', (model) => operateDecoder(model, { positions, evaluate })),
-    };
+    // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
+    const fitted = (model: Uint8Array): Uint8Array | Promise<Operated> =>
+      gpu ? operateVision(model, { size: view, evaluate, attention: gpu.promptRows === undefined }) : model;
+    const vision = await open('vision', fitted(await read('vision')));
+    const decoder = await open('decoder', operateDecoder(await read('decoder'), { positions, evaluate }));
+    const embed = await read('embed');
+    const table = embeddingTable(embed);
+    // On a GPU a table is of use only where the decoder is run in a way that can look it up there.
+    if (!table || (gpu && !canReside(gpu.device, decoder, table))) {
+      return { vision, decoder, embed: await open('embed', embed) };
+    }
+    onOpened();
+    return { vision, decoder, embed: table };
   } catch (error) {
     for (const session of opened) await session.close();
     throw error;
@@ -69,5 +80,35 @@ export async function openGraphs({ ort, gpu, positions, view, read, onOpened }: 
 
 /** Frees the weights. */
 export async function closeGraphs(graphs: Graphs): Promise<void> {
-  for (const session of Object.values(graphs)) await session.close();
+  for (const graph of Object.values(graphs)) if (graph instanceof Session) await graph.close();
+}
+
+/** The decoder that suits the graphs and the device. */
+export async function openDecoder(ort: Ort, graphs: Omit<Graphs, 'vision'>, gpu?: Gpu): Promise<Decoder> {
+  const { decoder: session, embed } = graphs;
+  if (embed instanceof Session) {
+    checkTypes(embed, session);
+    const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
+    return new PlainDecoder(ort, embedByGraph(ort, embed), session, memory, gpu?.promptRows);
+  }
+  if (!gpu) return new PlainDecoder(ort, embedByTable(ort, embed), session, new CpuMemory(ort));
+  const { device, promptRows: mostRows = CHUNK_ROWS } = gpu;
+  const logits = logitsRow(session);
+  if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
+  const sampler = new GreedySampler(device, logits.vocab, logits.type);
+  const latency = await readbackLatency(device);
+  const memory = new GpuMemory(ort, device);
+  return new ResidentDecoder({ ort, device, session, table: embed, logits, memory, sampler, mostRows, latency });
+}
+
+function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTable): boolean {
+  return GpuEmbedding.fits(table, limits) && logitsRow(decoder) !== undefined;
+}
+
+function checkTypes(embed: Session, decoder: Session): void {
+  const given = embed.outputs.get('inputs_embeds')?.type;
+  const taken = decoder.inputs.get('inputs_embeds')?.type;
+  if (given && given === taken) return;
+  const message = `The embedding graph gives ${given ?? 'no inputs_embeds'}, the decoder takes ${taken}.`;
+  throw new NearsightError('load_failed', message);
 }

@@ -1,4 +1,4 @@
-import type { Tensor } from '../onnx/ort.ts';
+import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { KvCache, KvLayout } from './kv.ts';
 
 /**
@@ -50,4 +50,9 @@ export function widen(halves: Uint16Array): Float32Array {
 export function floats(bytes: ArrayBuffer, offset: number, count: number, type: Tensor.Type): Float32Array {
   if (type === 'float16') return widen(new Uint16Array(bytes, offset, count));
   return new Float32Array(bytes, offset, count).slice();
+}
+
+/** Integers as graphs take them. */
+export function int64(ort: Ort, values: Int32Array, dims: number[]): Tensor {
+  return new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
 }

@@ -3,7 +3,6 @@ import type { ChatJob, Part } from '../../src/wire/job.ts';
 import type { Assets, ModelFacts } from '../../src/wire/runtime.ts';
 import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
-import { GpuMemory } from '../gpu/memory.ts';
 import { chooseDevice } from '../gpu/probe.ts';
 import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, wasmThreads } from '../onnx/ort.ts';
@@ -12,10 +11,8 @@ import type { Family } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
-import { CpuMemory } from './cpu.ts';
-import { Decoder } from './decoder.ts';
-import { closeGraphs, type Graphs, openGraphs } from './graphs.ts';
-import type { Memory } from './memory.ts';
+import type { Decoder } from './decoder.ts';
+import { closeGraphs, type Graphs, openDecoder, openGraphs } from './graphs.ts';
 import { freshSeed } from './noise.ts';
 import { checkBias } from './sampler.ts';
 import { Vision } from './vision.ts';
@@ -88,7 +85,8 @@ export async function openModel(options: OpenOptions): Promise<Model> {
       },
       onOpened: () => options.onStep(++done, 4),
     });
-    const model = new OpenedModel(ort, family, facts, graphs, gpu);
+    const decoder = await openDecoder(ort, graphs, gpu);
+    const model = new OpenedModel({ ort, family, facts, graphs, decoder, gpu });
     await model.prove(signal);
     options.onStep(++done, 4);
     return model;
@@ -105,27 +103,34 @@ async function readAll({ spec, read }: OpenOptions): Promise<Map<string, Uint8Ar
   return files;
 }
 
+interface Opened {
+  ort: Ort;
+  family: Family;
+  facts: ModelFacts;
+  graphs: Graphs;
+  decoder: Decoder;
+  gpu: Gpu | undefined;
+}
+
 class OpenedModel implements Model {
   readonly facts: ModelFacts;
   readonly lost: Promise<NearsightError>;
   readonly #family: Family;
   readonly #graphs: Graphs;
   readonly #gpu: Gpu | undefined;
-  readonly #memory: Memory;
   readonly #vision: Vision;
   readonly #decoder: Decoder;
 
-  constructor(ort: Ort, family: Family, facts: ModelFacts, graphs: Graphs, gpu: Gpu | undefined) {
+  constructor({ ort, family, facts, graphs, decoder, gpu }: Opened) {
     this.facts = facts;
     // Without a GPU there is none to lose.
     this.lost = gpu?.lost ?? new Promise(() => {});
     this.#family = family;
     this.#graphs = graphs;
     this.#gpu = gpu;
-    this.#memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
     const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
     this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
-    this.#decoder = new Decoder(ort, graphs.embed, graphs.decoder, this.#memory, gpu?.promptRows);
+    this.#decoder = decoder;
   }
 
   /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
@@ -148,12 +153,12 @@ class OpenedModel implements Model {
   }
 
   gpuBuffers(): number {
-    return this.#memory.buffers() + liveTensors();
+    return this.#decoder.buffers + liveTensors();
   }
 
   async dispose(): Promise<void> {
     this.#vision.forget();
-    this.#memory.close();
+    this.#decoder.close();
     await closeGraphs(this.#graphs);
     this.#gpu?.close();
   }
@@ -166,11 +171,11 @@ class OpenedModel implements Model {
     const promptTokens = prompt.ids.length;
     const features = await this.#vision.encode(prompt.pictures, signal);
     this.#decoder.reset(promptTokens + maxTokens);
-    const logits = await this.#decoder.prefill(prompt.ids, imageTokenId, features, signal);
+    await this.#decoder.prefill(prompt.ids, imageTokenId, features, signal);
     emit({ type: 'start', promptTokens, cachedTokens: 0, device: this.facts.device });
     const seed = job.sampling.seed ?? freshSeed();
     const { stopIds } = config;
-    const opening = { decoder: this.#decoder, tokenizer, stopIds, prompt: prompt.ids, logits, maxTokens, seed };
+    const opening = { decoder: this.#decoder, tokenizer, stopIds, prompt: prompt.ids, maxTokens, seed };
     let completionTokens = 0;
     for (let choice = 0; choice < job.choices; choice++) {
       completionTokens += await answerOne(opening, job, choice, emit, signal);

@@ -29,7 +29,7 @@ const FEW_ROWS = 16;
 const TOLERANCE = { float32: 2e-4, float16: 0.03 };
 
 /** The part of a decoder that is tried. */
-type Tried = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'precision'>;
+type Tried = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'precision'>;
 
 /**
  * Compiles the decoder's shaders by using them, and checks them: the same tokens are read at once, and then a few at a
@@ -41,13 +41,14 @@ type Tried = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'precision'>;
  */
 export async function proveKernels(decoder: Tried, vocab: number, signal: AbortSignal): Promise<void> {
   const ids = Int32Array.from({ length: ROWS }, (_, at) => (at * 7919 + 1) % vocab);
-  const read = (from: number, to: number): Promise<Float32Array> =>
-    decoder.prefill(ids.subarray(from, to), -1, [], signal);
+  const read = (from: number, to: number): Promise<void> => decoder.prefill(ids.subarray(from, to), -1, [], signal);
   decoder.reset(ROWS);
-  const atOnce = await read(0, ROWS);
+  await read(0, ROWS);
+  const atOnce = await decoder.logits();
   decoder.reset(ROWS);
   for (let row = 0; row < ROWS - 1; row += FEW_ROWS) await read(row, Math.min(row + FEW_ROWS, ROWS - 1));
-  const oneByOne = await decoder.step(ids.at(-1) ?? 0);
+  await decoder.step(ids.at(-1) ?? 0);
+  const oneByOne = await decoder.logits();
   const furthest = atOnce.reduce((most, logit, id) => Math.max(most, Math.abs(logit - (oneByOne[id] ?? NaN))), 0);
   const spread = Math.max(...atOnce) - Math.min(...atOnce);
   const share = furthest / spread;

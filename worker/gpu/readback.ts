@@ -1,4 +1,4 @@
-import { COPY_DST, MAP_READ, MODE_READ } from './usage.ts';
+import { COPY_DST, COPY_SRC, MAP_READ, MODE_READ } from './usage.ts';
 
 /**
  * Brings bytes from the GPU to JavaScript through a staging buffer that is kept between reads; growing it is the only
@@ -44,4 +44,18 @@ export class Readback {
     });
     return this.#staging;
   }
+}
+
+/** Milliseconds that bringing bytes here takes when the GPU has nothing else to do. */
+export async function readbackLatency(device: GPUDevice): Promise<number> {
+  const readback = new Readback(device);
+  const source = device.createBuffer({ label: 'latency', size: 16, usage: COPY_SRC });
+  // The first waits for whatever was submitted before, and for the next of the times at which Firefox looks.
+  await readback.read(source, 0, 16);
+  const started = performance.now();
+  await readback.read(source, 0, 16);
+  const took = performance.now() - started;
+  source.destroy();
+  readback.close();
+  return took;
 }

@@ -2,10 +2,9 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
-import { argmax } from '../../../worker/decode/sampler.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
 import { pictureOfValues } from './pictures.ts';
-import { type Engine, openEngine, useDawn } from './rig.ts';
+import { type Engine, GREEDY, openEngine, useDawn } from './rig.ts';
 
 interface Golden {
   cases: { name: string; input_ids: number[]; answer: { ids: number[] }; first_logits: { q4: [number, number][] } }[];
@@ -57,14 +56,13 @@ describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
     const { signal } = new AbortController();
     const ids = Int32Array.from(each.input_ids);
     decoder.reset(ids.length + each.answer.ids.length);
-    let logits = await decoder.prefill(ids, IMAGE, await vision.encode(each.pictures, signal), signal);
+    await decoder.prefill(ids, IMAGE, await vision.encode(each.pictures, signal), signal);
+    const logits = await decoder.logits();
     for (const [id, value] of each.first_logits.q4)
       expect(Math.abs((logits[id] ?? NaN) - value)).toBeLessThan(TOLERANCE);
-    const answer = [argmax(logits)];
-    while (answer.length < each.answer.ids.length) {
-      logits = await decoder.step(answer.at(-1) ?? 0);
-      answer.push(argmax(logits));
-    }
+    const drawing = { sampling: GREEDY, prompt: ids, choice: 0, topLogprobs: undefined, limit: each.answer.ids.length };
+    const answer: number[] = [];
+    for await (const { id } of decoder.draw(drawing, signal)) answer.push(id);
     expect(answer).toEqual(each.answer.ids);
   });
 });

@@ -9,9 +9,12 @@ export interface NativeDecoder {
 }
 
 /** Opens unmodified files in native onnxruntime on the CPU, the reference for ours. */
-export async function nativeDecoder(embedFile: string, decoderFile: string): Promise<NativeDecoder> {
-  const embed = await InferenceSession.create(embedFile);
-  const decoder = await InferenceSession.create(decoderFile);
+export async function nativeDecoder(
+  embedFile: string | Uint8Array,
+  decoderFile: string | Uint8Array,
+): Promise<NativeDecoder> {
+  const embed = await open(embedFile);
+  const decoder = await open(decoderFile);
   const pasts = decoder.inputMetadata.flatMap((port) =>
     port.isTensor && port.name.startsWith('past_key_values.') ? [port] : [],
   );
@@ -21,12 +24,16 @@ export async function nativeDecoder(embedFile: string, decoderFile: string): Pro
 
   async function read(ids: number[], at: number, past: Record<string, Tensor>): Promise<InferenceSession.ReturnType> {
     const { inputs_embeds } = await embed.run({ input_ids: integers(ids) });
-    return decoder.run({
+    const feeds: Record<string, Tensor> = {
       ...past,
       inputs_embeds: inputs_embeds as Tensor,
       attention_mask: integers(Array.from({ length: at + ids.length }, () => 1)),
-      position_ids: integers(ids.map((_, row) => at + row)),
-    });
+    };
+    const { inputNames } = decoder;
+    if (inputNames.includes('position_ids')) feeds['position_ids'] = integers(ids.map((_, row) => at + row));
+    if (inputNames.includes('num_logits_to_keep'))
+      feeds['num_logits_to_keep'] = new Tensor('int64', BigInt64Array.of(1n), []);
+    return decoder.run(feeds);
   }
 
   return {
@@ -44,7 +51,7 @@ export async function nativeDecoder(embedFile: string, decoderFile: string): Pro
         const outputs = await read(ids, at, past);
         const all = outputs['logits']?.data;
         if (!(all instanceof Float32Array)) throw new Error('no float32 logits');
-        const logits = all.slice((all.length / ids.length) * -1);
+        const logits = all.slice(-Number(outputs['logits']?.dims.at(-1)));
         const id = argmax(logits);
         answer.push({ id, logits });
         at += ids.length;
@@ -56,6 +63,10 @@ export async function nativeDecoder(embedFile: string, decoderFile: string): Pro
       return answer;
     },
   };
+}
+
+function open(file: string | Uint8Array): Promise<InferenceSession> {
+  return typeof file === 'string' ? InferenceSession.create(file) : InferenceSession.create(file);
 }
 
 /** The features of a picture's views, all encoded at once, by the unmodified file. */

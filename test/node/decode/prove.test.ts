@@ -24,13 +24,18 @@ describe('two paths through the decoder', () => {
   /** The decoder with a fault: one logit of a single-token step comes out as `wrong` makes it. */
   function faulty(wrong: (logit: number) => number): Parameters<typeof proveKernels>[0] {
     const { decoder } = engine;
+    let stepped = false;
     return {
       precision: decoder.precision,
       reset: (positions) => decoder.reset(positions),
       prefill: (...prompt) => decoder.prefill(...prompt),
       async step(id) {
-        const logits = await decoder.step(id);
-        logits[5] = wrong(logits[5] ?? 0);
+        await decoder.step(id);
+        stepped = true;
+      },
+      async logits() {
+        const logits = (await decoder.logits()).slice();
+        if (stepped) logits[5] = wrong(logits[5] ?? 0);
         return logits;
       },
     };

@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
+import type { Sampling } from '../../../src/wire/job.ts';
 import type { Device } from '../../../src/wire/spec.ts';
-import { CpuMemory } from '../../../worker/decode/cpu.ts';
-import { Decoder } from '../../../worker/decode/decoder.ts';
-import { closeGraphs, openGraphs } from '../../../worker/decode/graphs.ts';
+import type { Decoder } from '../../../worker/decode/decoder.ts';
+import { closeGraphs, openDecoder, openGraphs } from '../../../worker/decode/graphs.ts';
 import { Vision } from '../../../worker/decode/vision.ts';
 import { framesPerRun } from '../../../worker/decode/prove.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
-import { GpuMemory } from '../../../worker/gpu/memory.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -44,6 +43,19 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/** Always the likeliest token. */
+export const GREEDY: Sampling & { seed: number } = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+  seed: 1,
+};
+
 /** Names of a model's files. */
 const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
 
@@ -53,7 +65,6 @@ export async function openEngine(device: Device, read: (name: string) => Uint8Ar
   const adapter = device === 'webgpu' ? await findAdapter() : null;
   if (device === 'webgpu' && !adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
   const gpu = adapter ? await Gpu.open(adapter) : undefined;
-  const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
   const graphs = await openGraphs({
     ort,
     gpu,
@@ -62,13 +73,14 @@ export async function openEngine(device: Device, read: (name: string) => Uint8Ar
     read: async (graph) => read(FILES[graph]),
     onOpened: () => {},
   });
+  const decoder = await openDecoder(ort, graphs, gpu);
   const vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
   return {
     vision,
-    decoder: new Decoder(ort, graphs.embed, graphs.decoder, memory, gpu?.promptRows),
+    decoder,
     async close() {
       vision.forget();
-      memory.close();
+      decoder.close();
       await closeGraphs(graphs);
       gpu?.close();
     },

@@ -1,4 +1,4 @@
-import { type Graph, INT64, type Node, type Tensor, makeTensor } from '../graph.ts';
+import { type Graph, INT64, type Node, type Tensor, makeTensor, makeValue } from '../graph.ts';
 import { intAttribute, makeNode, prune, setInt, Wiring } from '../graph-edit.ts';
 import { done, type Outcome, refused } from './operation.ts';
 
@@ -20,8 +20,7 @@ export function keepLastRow(graph: Graph): Outcome {
   if (graph.inputs.some(({ name, type }) => name === ROWS_ASKED && type === INT64)) {
     graph.tensors.set(ROWS_ASKED, int64(ROWS_ASKED, [], 1));
     graph.inputs = graph.inputs.filter(({ name }) => name !== ROWS_ASKED);
-    prune(graph);
-    return done('last-row');
+    return close(graph);
   }
   const wiring = new Wiring(graph);
   const head = findHead(wiring);
@@ -36,7 +35,16 @@ export function keepLastRow(graph: Graph): Outcome {
   setInt(gather, 'axis', 1);
   graph.nodes.splice(graph.nodes.indexOf(head), 0, gather);
   head.inputs[0] = picked;
+  return close(graph);
+}
+
+function close(graph: Graph): Outcome {
   prune(graph);
+  // What follows from constants ORT does not always say, and whoever opens the graph wants to know.
+  graph.outputs = graph.outputs.map((output) => {
+    const { name, type, dims } = output;
+    return name === 'logits' && dims.length === 3 ? makeValue(name, type, dims.with(1, 1)) : output;
+  });
   return done('last-row');
 }
 

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Decoder, Drawing } from '../../../worker/decode/decoder.ts';
+import { openDecoder } from '../../../worker/decode/graphs.ts';
+import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
+import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
+import { evaluator, Session } from '../../../worker/onnx/session.ts';
+import { operateDecoder } from '../../../worker/onnx/surgery/decoder.ts';
+import { embeddingTable } from '../../../worker/onnx/table.ts';
+import { toyDecoder, toyEmbed } from '../onnx-surgery-toy.ts';
+import { nativeDecoder, type NativeDecoder } from './native.ts';
+import { assets, GREEDY, useDawn } from './rig.ts';
+
+const { signal } = new AbortController();
+const PROMPT = Int32Array.from({ length: 11 }, (_, at) => (at * 7 + 3) % 24);
+const STEPS = 40;
+
+let ort: Ort;
+let gpu: Gpu;
+
+beforeAll(async () => {
+  useDawn();
+  ort = await loadOrt('webgpu', assets.ort);
+  const adapter = await findAdapter();
+  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
+  gpu = await Gpu.open(adapter);
+});
+
+afterAll(() => gpu.close());
+
+/** Both generations of exports, and both types of table. */
+describe.each([
+  ['early 2025', { rotary: 'input', allRows: true }, 'float32'],
+  ['late 2025', {}, 'float16'],
+] as const)('the loop on the GPU, with a toy of %s', (_, quirks, type) => {
+  const decoderFile = toyDecoder(quirks);
+  const embedFile = toyEmbed(type);
+  let native: NativeDecoder;
+  let session: Session;
+  let decoder: Decoder;
+
+  beforeAll(async () => {
+    native = await nativeDecoder(embedFile, decoderFile);
+    const operated = await operateDecoder(decoderFile, { positions: 256, evaluate: evaluator(ort) });
+    session = await Session.open(ort, operated, gpu.device);
+    const table = embeddingTable(embedFile);
+    if (!table) throw new Error('no table');
+    decoder = await openDecoder(ort, { decoder: session, embed: table }, gpu);
+  }, 120_000);
+
+  afterAll(async () => {
+    decoder.close();
+    await session.close();
+  });
+
+  async function take(count: number, changes: Partial<Drawing> = {}): Promise<number[]> {
+    const ids: number[] = [];
+    const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS, ...changes };
+    for await (const { id } of decoder.draw(drawing, signal)) {
+      ids.push(id);
+      if (ids.length === count) break;
+    }
+    return ids;
+  }
+
+  test('gives the ids of native onnxruntime on the unmodified files', async () => {
+    const wanted = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
+    expect(new Set(wanted).size).toBeGreaterThan(2);
+    decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    expect(await take(Infinity)).toEqual(wanted);
+    expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
+    // Other answers to the same prompt, whatever was submitted ahead of the one before.
+    expect(await take(3)).toEqual(wanted.slice(0, 3));
+    expect(decoder.length).toBeLessThanOrEqual(PROMPT.length + 3);
+    expect(await take(1)).toEqual(wanted.slice(0, 1));
+    expect(await take(Infinity)).toEqual(wanted);
+  });
+});

@@ -1,0 +1,79 @@
+/** How often a reader should see text. */
+const TEXT_MS = 50;
+
+/** Steps faster than this are read back in lots of eight and more, so that readbacks cost nothing beside them. */
+const FAST_MS = 6;
+const FAST_LOT = 10;
+
+const MOST_LOT = 32;
+const MOST_AHEAD = 64;
+
+/** Time between a draw's end on the GPU and the next submission, beyond what a readback takes. */
+const MARGIN_MS = 2;
+
+/** Until it has been measured: few steps ahead, because those after a stop token are made in vain. */
+const FIRST_GUESS_MS = 50;
+
+/**
+ * How many draws are read back together, and how many may be submitted ahead of what has been read.
+ *
+ * Enough to keep the GPU at work while ids travel, which takes Firefox 100 ms and Chromium one or two; and no more,
+ * since all that are ahead when an answer ends were made in vain.
+ */
+export class Pace {
+  readonly #latency: number;
+  #step = FIRST_GUESS_MS;
+  /** Draws that have arrived since `#since`. */
+  #count = 0;
+  #since: number | undefined;
+  #lots = 0;
+
+  /** @param latency of a readback from an idle GPU, in milliseconds */
+  constructor(latency: number) {
+    this.#latency = latency;
+  }
+
+  /** Starts an answer. */
+  begin(): void {
+    this.#since = undefined;
+    this.#lots = 0;
+  }
+
+  /** Draws in the next readback. The first comes alone and the second early: short answers should not wait for company. */
+  get lot(): number {
+    if (this.#lots === 0) return 1;
+    return this.#lots === 1 ? Math.min(4, this.#steady) : this.#steady;
+  }
+
+  /** Most draws that may be submitted and not read. */
+  get ahead(): number {
+    const underWay = Math.ceil((this.#latency + MARGIN_MS) / this.#step);
+    return Math.min(MOST_AHEAD, this.#steady + underWay);
+  }
+
+  /** A lot was sent. */
+  sent(): void {
+    this.#lots++;
+  }
+
+  /** Draws have arrived, at this time in milliseconds. */
+  arrived(draws: number, now: number): void {
+    if (this.#since === undefined) {
+      this.#since = now;
+      this.#count = 0;
+      return;
+    }
+    this.#count += draws;
+    const elapsed = now - this.#since;
+    // Firefox brings several lots at once: over less than that, there is no telling how long a step took.
+    if (elapsed < Math.max(TEXT_MS, this.#latency)) return;
+    this.#step = (this.#step + Math.max(0.1, elapsed / this.#count)) / 2;
+    this.#since = now;
+    this.#count = 0;
+  }
+
+  get #steady(): number {
+    const lot = Math.floor(TEXT_MS / this.#step);
+    return Math.max(this.#step < FAST_MS ? FAST_LOT : 1, Math.min(MOST_LOT, lot));
+  }
+}
