@@ -63,7 +63,7 @@ test('a long file needs a written reason', () => {
 });
 
 test('the shipped rooms have a ceiling together, which comments do not count towards', () => {
-  const files = Array.from({ length: 33 }, (_, i) => `worker/${i}.ts`);
+  const files = Array.from({ length: 37 }, (_, i) => `worker/${i}.ts`);
   const full = (text: string) => tooLong(files.map((path) => source(path, text.repeat(250))));
   expect(full('let line;\n')).toHaveLength(1);
   expect(full('// A comment.\n')).toEqual([]);

@@ -2,7 +2,7 @@
 const fileCeiling = 300;
 
 /** Lines of code that the shipped rooms may have together, WGSL included. Docstrings are not what it is short of. */
-const houseCeiling = 8000;
+const houseCeiling = 9000;
 const shipped = ['src/', 'worker/', 'models/', 'proxy/'];
 
 /**
