@@ -40,6 +40,8 @@ export interface Decoder {
    * that is noticed, a bounded number of steps has been made in vain, and no harm is done.
    */
   draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void>;
+  /** Learns how fast it is here, once its kernels have been compiled. What was read is forgotten. */
+  calibrate(): Promise<void>;
   /** GPU buffers held. */
   readonly buffers: number;
   close(): void;

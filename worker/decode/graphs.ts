@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { GpuEmbedding } from '../gpu/embedding.ts';
-import { GreedySampler } from '../gpu/greedy.ts';
+import { WgslSampler } from '../gpu/sampler.ts';
 import { GpuMemory } from '../gpu/memory.ts';
 import { readbackLatency } from '../gpu/readback.ts';
 import type { Ort } from '../onnx/ort.ts';
@@ -13,8 +13,9 @@ import { type EmbeddingTable, embeddingTable } from '../onnx/table.ts';
 import { CpuMemory } from './cpu.ts';
 import type { Decoder } from './decoder.ts';
 import { embedByGraph, embedByTable } from './embeddings.ts';
+import { logitsRow } from './logits-row.ts';
 import { CHUNK_ROWS, PlainDecoder } from './plain.ts';
-import { logitsRow, ResidentDecoder } from './resident.ts';
+import { ResidentDecoder } from './resident.ts';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
@@ -95,7 +96,7 @@ export async function openDecoder(ort: Ort, graphs: Omit<Graphs, 'vision'>, gpu?
   const { device, promptRows: mostRows = CHUNK_ROWS } = gpu;
   const logits = logitsRow(session);
   if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
-  const sampler = new GreedySampler(device, logits.vocab, logits.type);
+  const sampler = new WgslSampler(device, logits.vocab, logits.type);
   const latency = await readbackLatency(device);
   const memory = new GpuMemory(ort, device);
   return new ResidentDecoder({ ort, device, session, table: embed, logits, memory, sampler, mostRows, latency });

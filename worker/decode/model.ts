@@ -137,7 +137,10 @@ class OpenedModel implements Model {
   async prove(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
     const { vocab } = this.#family.config;
-    await this.#guarded(signal, (guard) => proveKernels(this.#decoder, vocab, guard));
+    await this.#guarded(signal, async (guard) => {
+      await proveKernels(this.#decoder, vocab, guard);
+      await this.#decoder.calibrate();
+    });
   }
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {

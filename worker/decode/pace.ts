@@ -5,14 +5,14 @@ const TEXT_MS = 50;
 const FAST_MS = 6;
 const FAST_LOT = 10;
 
+const LEAST_MS = 0.1;
+
 const MOST_LOT = 32;
 const MOST_AHEAD = 64;
 
-/** Time between a draw's end on the GPU and the next submission, beyond what a readback takes. */
+/** Time between a draw's end on the GPU and the next submission, as a share of what a readback takes, and beyond it. */
+const MARGIN = 1.1;
 const MARGIN_MS = 2;
-
-/** Until it has been measured: few steps ahead, because those after a stop token are made in vain. */
-const FIRST_GUESS_MS = 50;
 
 /**
  * How many draws are read back together, and how many may be submitted ahead of what has been read.
@@ -22,15 +22,19 @@ const FIRST_GUESS_MS = 50;
  */
 export class Pace {
   readonly #latency: number;
-  #step = FIRST_GUESS_MS;
+  #step: number;
   /** Draws that have arrived since `#since`. */
   #count = 0;
   #since: number | undefined;
   #lots = 0;
 
-  /** @param latency of a readback from an idle GPU, in milliseconds */
-  constructor(latency: number) {
+  /**
+   * @param latency of a readback from an idle GPU, in milliseconds
+   * @param step that a step takes, as far as is known; rather more than less, so that few are made in vain
+   */
+  constructor(latency: number, step: number) {
     this.#latency = latency;
+    this.#step = step;
   }
 
   /** Starts an answer. */
@@ -47,7 +51,7 @@ export class Pace {
 
   /** Most draws that may be submitted and not read. */
   get ahead(): number {
-    const underWay = Math.ceil((this.#latency + MARGIN_MS) / this.#step);
+    const underWay = Math.ceil((MARGIN * this.#latency + MARGIN_MS) / this.#step);
     return Math.min(MOST_AHEAD, this.#steady + underWay);
   }
 
@@ -67,9 +71,14 @@ export class Pace {
     const elapsed = now - this.#since;
     // Firefox brings several lots at once: over less than that, there is no telling how long a step took.
     if (elapsed < Math.max(TEXT_MS, this.#latency)) return;
-    this.#step = (this.#step + Math.max(0.1, elapsed / this.#count)) / 2;
+    this.#step = (this.#step + Math.max(LEAST_MS, elapsed / this.#count)) / 2;
     this.#since = now;
     this.#count = 0;
+  }
+
+  /** All that was allowed ahead is here, and more could have been made: the GPU stood still. */
+  starved(): void {
+    this.#step = Math.max(LEAST_MS, this.#step * 0.7);
   }
 
   get #steady(): number {

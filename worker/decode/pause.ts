@@ -15,3 +15,18 @@ export async function pause(signal: AbortSignal): Promise<void> {
   });
   signal.throwIfAborted();
 }
+
+/** Waits for a promise, but not beyond an abort: then it throws the signal's reason. */
+export async function orAbort(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  let stop = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  signal.addEventListener('abort', stop);
+  try {
+    await Promise.race([promise, aborted]);
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

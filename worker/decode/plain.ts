@@ -94,6 +94,8 @@ export class PlainDecoder implements Decoder {
     return drawOnCpu(this, drawing, signal);
   }
 
+  async calibrate(): Promise<void> {}
+
   get buffers(): number {
     return this.#memory.buffers();
   }

@@ -6,6 +6,7 @@ import type { GpuDraw, GpuSampler } from '../gpu/sampling.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from '../gpu/usage.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/session.ts';
+import type { LogitsRow } from './logits-row.ts';
 import { SEQLENS_K, TOTAL_LENGTH } from '../onnx/surgery/lengths.ts';
 import type { EmbeddingTable } from '../onnx/table.ts';
 import { type Decoder, type Drawing, drawOnCpu } from './decoder.ts';
@@ -13,26 +14,15 @@ import { FeatureRows } from './feature-rows.ts';
 import { type KvCache, kvLayout } from './kv.ts';
 import { elementBytes, rowsOf } from './memory.ts';
 import { Pace } from './pace.ts';
-import { pause } from './pause.ts';
+import { orAbort, pause } from './pause.ts';
 import type { Drawn } from './sampler.ts';
 
-/** The logits that a decoder gives at each run. */
-export interface LogitsRow {
-  vocab: number;
-  type: 'float32' | 'float16';
-}
+/** What a step is taken to last before any was timed. */
+const UNKNOWN_MS = 50;
 
-/** The decoder's ports as surgery leaves them. */
-const FED = /^(inputs_embeds|seqlens_k|total_sequence_length|past_key_values\..+)$/;
-
-/** The logits of a decoder that can be run as {@link ResidentDecoder} does. */
-export function logitsRow({ inputs, outputs }: Session): LogitsRow | undefined {
-  const { type, shape: [, rows, vocab] = [] } = outputs.get('logits') ?? {};
-  if (![...inputs.keys()].every((name) => FED.test(name)) || !inputs.has(SEQLENS_K) || !inputs.has(TOTAL_LENGTH))
-    return undefined;
-  if (inputs.get('inputs_embeds')?.type !== 'float32' || rows !== 1 || typeof vocab !== 'number') return undefined;
-  return type === 'float32' || type === 'float16' ? { vocab, type } : undefined;
-}
+/** Steps that are timed together, unless one alone takes {@link SLOW_MS}. */
+const TIMED_STEPS = 8;
+const SLOW_MS = 150;
 
 export interface ResidentOptions {
   ort: Ort;
@@ -65,7 +55,8 @@ export class ResidentDecoder implements Decoder {
   readonly #sampler: GpuSampler;
   readonly #embedding: GpuEmbedding;
   readonly #arrivals: Arrivals;
-  readonly #pace: Pace;
+  readonly #latency: number;
+  #pace: Pace;
   readonly #mostRows: number;
   readonly #width: number;
   /** Positions after the run, where the graph wants it: in memory. */
@@ -93,7 +84,8 @@ export class ResidentDecoder implements Decoder {
     this.#cache = memory.cache(layout);
     this.#embedding = new GpuEmbedding(device, table, mostRows, sampler.drawn);
     this.#arrivals = new Arrivals(device, sampler.ring.size);
-    this.#pace = new Pace(latency);
+    this.#latency = latency;
+    this.#pace = new Pace(latency, UNKNOWN_MS);
     const row = (label: string): Tensor => {
       const size = Math.ceil((logits.vocab * elementBytes(logits.type)) / 16) * 16;
       const buffer = device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
@@ -121,6 +113,19 @@ export class ResidentDecoder implements Decoder {
     this.#stepTargets = { ...this.#cache.targets(), logits: this.#stepLogits };
   }
 
+  async calibrate(): Promise<void> {
+    this.reset(TIMED_STEPS + 1);
+    this.#embedding.place(0);
+    const time = async (steps: number): Promise<number> => {
+      const started = performance.now();
+      for (let step = 0; step < steps; step++) await this.step(0);
+      await this.logits();
+      return (performance.now() - started) / steps;
+    };
+    const alone = await time(1);
+    this.#pace = new Pace(this.#latency, alone < SLOW_MS ? await time(TIMED_STEPS) : alone);
+  }
+
   async prefill(
     ids: Int32Array,
     imageTokenId: number,
@@ -129,7 +134,11 @@ export class ResidentDecoder implements Decoder {
   ): Promise<void> {
     if (ids.length === 0) throw new NearsightError('invalid_request', 'The prompt is empty.');
     const rows = new FeatureRows(features);
+    let before: Promise<unknown> = Promise.resolve();
+    let last = before;
     for (let start = 0; start < ids.length; start += this.#mostRows) {
+      // Runs return before they are done, and an abort could not take back what is queued: no more than two at a time.
+      await orAbort(before, signal);
       await pause(signal);
       const chunk = ids.slice(start, start + this.#mostRows);
       const encoder = this.#device.createCommandEncoder();
@@ -138,6 +147,9 @@ export class ResidentDecoder implements Decoder {
       this.#device.queue.submit([encoder.finish()]);
       this.#embedding.place(this.length + chunk.length);
       await this.#run({ ...this.#feeds, inputs_embeds: this.#input(chunk.length) }, this.#promptTargets, chunk.length);
+      before = last;
+      // A device that is lost says so elsewhere.
+      last = this.#device.queue.onSubmittedWorkDone().catch(() => {});
     }
     signal.throwIfAborted();
     this.#logits = this.#promptLogits;
@@ -186,35 +198,41 @@ export class ResidentDecoder implements Decoder {
   async *#drawAhead(draws: GpuDraw, limit: number, signal: AbortSignal): AsyncGenerator<Drawn, void> {
     const pace = this.#pace;
     const arrivals = this.#arrivals;
-    const aborted = abortOf(signal);
     const start = this.length;
     const words = draws.entryBytes / 4;
     let submitted = 0;
     let sent = 0;
     let read = 0;
+    let held = false;
     pace.begin();
     try {
       while (read < limit) {
-        if (submitted < limit && (submitted - read < pace.ahead || arrivals.pending === 0)) {
+        const more = submitted < limit && arrivals.room && (submitted - read < pace.ahead || arrivals.pending === 0);
+        if (more) {
           await pause(signal);
           submitted++;
           const full = submitted - sent >= pace.lot || submitted === limit || submitted - read >= pace.ahead;
-          const lot = full && arrivals.room ? { from: sent, to: submitted } : undefined;
+          const lot = full ? { from: sent, to: submitted } : undefined;
           this.#submitDraw(draws, submitted < limit, lot);
           if (lot) sent = submitted;
           if (submitted < limit) await this.#run(this.#feeds, this.#stepTargets, 1);
-        } else await Promise.race([arrivals.oldest(), aborted.promise]);
+          held = false;
+        } else {
+          await orAbort(arrivals.oldest(), signal);
+          held = submitted < limit;
+        }
         for (let lot = arrivals.take(); lot; lot = arrivals.take()) {
           const count = lot.length / words;
           pace.arrived(count, performance.now());
           for (let at = 0; at < lot.length; at += words) {
+            signal.throwIfAborted();
             read++;
             yield draws.read(lot.subarray(at, at + words));
           }
         }
+        if (held && read === submitted) pace.starved();
       }
     } finally {
-      aborted.forget();
       arrivals.abandon();
       // What was read beyond the last token taken is of no answer.
       this.#cache.rewind(Math.min(this.length, start + read));
@@ -264,17 +282,4 @@ export class ResidentDecoder implements Decoder {
   #tensor(buffer: GPUBuffer, dataType: 'float32' | 'float16' | 'int32', dims: number[]): Tensor {
     return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType, dims, dispose: () => buffer.destroy() });
   }
-}
-
-/** A promise that rejects when the signal aborts, until it is forgotten. */
-function abortOf(signal: AbortSignal): { promise: Promise<never>; forget: () => void } {
-  let forget = (): void => {};
-  const promise = new Promise<never>((_, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    forget = () => signal.removeEventListener('abort', abort);
-  });
-  // Nobody may be waiting when it aborts.
-  promise.catch(() => {});
-  return { promise, forget };
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Decoder, Drawing } from '../../../worker/decode/decoder.ts';
 import { openDecoder } from '../../../worker/decode/graphs.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
@@ -73,6 +73,40 @@ describe.each([
     expect(await take(3)).toEqual(wanted.slice(0, 3));
     expect(decoder.length).toBeLessThanOrEqual(PROMPT.length + 3);
     expect(await take(1)).toEqual(wanted.slice(0, 1));
+    expect(await take(Infinity)).toEqual(wanted);
+  });
+
+  test('makes no buffer while it decodes, and brings back 8 bytes a token', async () => {
+    const steps = 200;
+    decoder.reset(PROMPT.length + steps);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    // Every shape of run has been seen once.
+    await take(Infinity, { limit: steps });
+    const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
+    const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
+    const ids = await take(Infinity, { limit: steps });
+    const [sizes, buffers] = [mapped.mock.calls.map(([, , size]) => size ?? NaN), made.mock.calls.length];
+    vi.restoreAllMocks();
+    expect(ids).toHaveLength(steps);
+    expect(buffers).toBe(0);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(8 * steps);
+    expect(sizes.length).toBeLessThanOrEqual(steps);
+  });
+
+  test('an abort ends it before another step is submitted, and the next answer is right', async () => {
+    decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    const wanted = await take(Infinity);
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
+    const draws = decoder.draw(drawing, controller.signal);
+    await draws.next();
+    controller.abort(reason);
+    const submitted = vi.spyOn(GPUQueue.prototype, 'submit');
+    await expect(draws.next()).rejects.toBe(reason);
+    expect(submitted).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
     expect(await take(Infinity)).toEqual(wanted);
   });
 });
