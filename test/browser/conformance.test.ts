@@ -1,0 +1,287 @@
+/**
+ * Contract C1 before the real model: every row of docs/api.md, which is generated from the table that validates, is sent
+ * alone. An honoured field must be seen in what comes back, a harmless one must change nothing, a refused one must be a
+ * 400 that names it. A new row without an effect here fails.
+ */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TABLES } from './harness/api-page.ts';
+import { openPage, type TestPage } from './harness/harness.ts';
+import { installWire } from './harness/wire.ts';
+
+type Json = Record<string, unknown>;
+
+/** A response, without what differs from one to the next. */
+interface Reply {
+  status: number;
+  type: string | null;
+  /** The JSON body; of a stream, its text and its usage. */
+  body: Completion & { error: { code: string; param: string } };
+}
+
+interface Completion {
+  model: string;
+  choices: {
+    message: { content: string };
+    finish_reason: string;
+    logprobs: { content: { bytes: number[]; top_logprobs: unknown[] }[] } | null;
+  }[];
+  usage?: { prompt_tokens: number; completion_tokens: number };
+}
+
+let page: TestPage;
+
+beforeAll(async () => {
+  page = await openPage();
+  await page.evaluate(installWire);
+  await page.evaluate(async () => {
+    const near = wire.make({ aliases: { 'meta/llama': 'glimpse' } });
+    await near.load();
+    Object.assign(globalThis, { near });
+  });
+});
+
+afterAll(() => page[Symbol.asyncDispose]());
+
+function ask(body: Json): Promise<Reply> {
+  return page.evaluate(
+    async (text) => {
+      const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };
+      const response = await near.fetch(wire.url, { method: 'POST', body: text });
+      const type = response.headers.get('content-type');
+      const said = await response.text();
+      const events = Array.from(said.matchAll(/^data: (\{.*)$/gm), ([, event = '']) => JSON.parse(event));
+      // A stream's text comes in pieces of any size.
+      const content = events.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
+      const whole =
+        type === 'application/json' ? JSON.parse(said) : { usage: events.at(-1)?.usage, choices: [content] };
+      const body = { ...whole, id: '', created: 0 };
+      if (body.usage) delete body.usage.prompt_tokens_details;
+      return { status: response.status, type, body };
+    },
+    JSON.stringify({ max_tokens: 6, ...body }),
+  );
+}
+
+const [BANANA, SQUARE] = ['banana', 'split-square'].map(
+  (name) => `data:image/png;base64,${readFileSync(`test/fixtures/glimpse/${name}.png`, 'base64')}`,
+);
+const text = { type: 'text', text: 'What color is this?' };
+/** 1279 is <end_of_utterance>: glimpse goes on until it is cut off. */
+const endless = { max_tokens: 24, logit_bias: { 1279: -100 } };
+const sampled = { ...endless, temperature: 1.5, seed: 7 };
+
+const picture = (fields: Json = {}): Json => ({ type: 'image_url', image_url: { url: BANANA }, ...fields });
+const chat = (content: unknown, role = 'user'): Json => ({ model: 'glimpse', messages: [{ role, content }] });
+const said = ({ body }: Reply): string => body.choices[0]?.message.content ?? '';
+const promptTokens = ({ body }: Reply): number => body.usage?.prompt_tokens ?? NaN;
+const refused = (param: string): object => ({ status: 400, body: { error: { code: 'unsupported_field', param } } });
+
+/** What a field does, given the same request without it. */
+interface Effect {
+  value: unknown;
+  /** What the request needs, so that the field can have an effect. */
+  request?: Json;
+  /** What stands beside the field. */
+  beside?: Json;
+  sees: (reply: Reply, without: Reply) => unknown;
+}
+
+/** Sampling that is narrowed down to the likeliest token is greedy. */
+const greedy = async (reply: Reply, without: Reply): Promise<void> => {
+  expect(said(reply)).toBe(said(await ask({ ...chat([picture(), text]), ...endless })));
+  expect(said(reply)).not.toBe(said(without));
+};
+const differs = (reply: Reply, without: Reply): void => {
+  expect(reply.status).toBe(200);
+  expect(said(reply)).not.toBe(said(without));
+};
+const longer = (reply: Reply, without: Reply): void =>
+  expect(promptTokens(reply)).toBeGreaterThan(promptTokens(without));
+
+/** The effects in a table, and how a field of it is sent. */
+interface Place {
+  /** In the title. */
+  about: string;
+  path: string;
+  send: (field: Json) => Json;
+  effects: Record<string, Effect>;
+}
+
+const PLACES: Place[] = [
+  {
+    about: 'The body',
+    path: '',
+    send: (field) => ({ ...chat([picture(), text]), ...field }),
+    effects: {
+      model: { value: 'meta/llama', sees: ({ body }) => expect(body.model).toBe('meta/llama') },
+      messages: { value: [{ role: 'user', content: 'hi' }], sees: differs },
+      max_tokens: cut(),
+      max_completion_tokens: { ...cut(), request: { max_tokens: undefined } },
+      temperature: { value: 2, request: { ...endless, seed: 1 }, sees: differs },
+      top_p: { value: 1e-9, request: sampled, sees: greedy },
+      top_k: { value: 1, request: sampled, sees: greedy },
+      min_p: { value: 1, request: sampled, sees: greedy },
+      seed: {
+        value: 8,
+        request: sampled,
+        async sees(reply, without) {
+          expect(said(reply)).not.toBe(said(without));
+          expect(said(await ask({ ...chat([picture(), text]), ...sampled, seed: 8 }))).toBe(said(reply));
+        },
+      },
+      stop: {
+        value: ['e'],
+        request: endless,
+        sees(reply, without) {
+          expect(said(reply)).toBe(said(without).slice(0, said(without).indexOf('e')));
+          expect(reply.body.choices[0]?.finish_reason).toBe('stop');
+        },
+      },
+      n: { value: 2, sees: ({ body }) => expect(body.choices).toHaveLength(2) },
+      frequency_penalty: { value: 2, request: endless, sees: differs },
+      presence_penalty: { value: 2, request: endless, sees: differs },
+      repetition_penalty: { value: 2, request: endless, sees: differs },
+      logit_bias: { value: { 1279: 100 }, sees: (reply) => expect(said(reply)).toBe('') },
+      logprobs: {
+        value: true,
+        sees({ body }) {
+          const bytes = body.choices[0]?.logprobs?.content.flatMap((token) => token.bytes) ?? [];
+          expect(new TextDecoder().decode(Uint8Array.from(bytes))).toContain(body.choices[0]?.message.content);
+        },
+      },
+      top_logprobs: {
+        value: 3,
+        request: { logprobs: true },
+        sees: ({ body }) => expect(body.choices[0]?.logprobs?.content[0]?.top_logprobs).toHaveLength(3),
+      },
+      stream: { value: true, sees: ({ type }) => expect(type).toBe('text/event-stream') },
+      stream_options: { value: { include_usage: true }, request: { stream: true }, sees: hasUsage },
+      response_format: { value: { type: 'json_object' }, sees: isRefused('response_format.type') },
+      nvext: { value: { top_k: 1 }, request: sampled, sees: greedy },
+    },
+  },
+  {
+    about: '`stream_options`',
+    path: 'stream_options.',
+    send: (field) => ({ ...chat(text.text), stream: true, stream_options: field }),
+    effects: { include_usage: { value: true, sees: hasUsage } },
+  },
+  {
+    about: '`response_format`',
+    path: 'response_format.',
+    send: (field) => ({ ...chat(text.text), response_format: field }),
+    effects: { type: { value: 'json_schema', sees: isRefused('response_format.type') } },
+  },
+  {
+    about: '`nvext`',
+    path: 'nvext.',
+    send: (field) => ({ ...chat([picture(), text]), nvext: field }),
+    effects: {
+      top_k: { value: 1, request: sampled, sees: greedy },
+      repetition_penalty: { value: 2, request: endless, sees: differs },
+    },
+  },
+  {
+    about: '`messages[]`',
+    path: 'messages[0].',
+    send: (field) => ({ ...chat(''), messages: [{ role: 'user', content: 'hi', ...field }] }),
+    effects: {
+      role: { value: 'tool', sees: isRefused('messages[0].role') },
+      content: { value: 'hi there, what is this?', sees: longer },
+      refusal: {
+        value: 'That I will not say.',
+        beside: { role: 'assistant', content: null },
+        async sees(reply) {
+          longer(reply, await ask({ ...chat(''), messages: [{ role: 'assistant', content: '' }] }));
+        },
+      },
+    },
+  },
+  {
+    about: 'with text',
+    path: 'messages[0].content[0].',
+    send: (field) => chat([{ type: 'text', text: 'hi', ...field }, picture()]),
+    effects: {
+      type: { value: 'video_url', sees: isRefused('messages[0].content[0].type') },
+      text: { value: 'hi there, what is this?', sees: longer },
+    },
+  },
+  {
+    about: 'with a refusal',
+    path: 'messages[0].content[0].',
+    send: (field) => chat([{ type: 'refusal', refusal: 'No.', ...field }], 'assistant'),
+    effects: {
+      type: { value: 'file', sees: isRefused('messages[0].content[0].type') },
+      refusal: { value: 'That I will not say.', sees: longer },
+    },
+  },
+  {
+    about: 'with a picture',
+    path: 'messages[0].content[0].',
+    send: (field) => chat([picture(field), text]),
+    effects: {
+      type: { value: 'audio_url', sees: isRefused('messages[0].content[0].type') },
+      image_url: { value: SQUARE, sees: differs },
+      detail: { value: 'high', beside: { image_url: SQUARE }, sees: longer },
+    },
+  },
+  {
+    about: '`messages[].content[].image_url`',
+    path: 'messages[0].content[0].image_url.',
+    send: (field) => chat([picture({ image_url: { url: BANANA, ...field } }), text]),
+    effects: {
+      url: { value: SQUARE, sees: differs },
+      detail: { value: 'high', beside: { url: SQUARE }, sees: longer },
+    },
+  },
+];
+
+function cut(): Effect {
+  return { value: 1, sees: ({ body }) => expect(body.usage?.completion_tokens).toBe(1) };
+}
+
+function hasUsage({ body }: Reply, without: Reply): void {
+  expect(body.usage).toMatchObject({ completion_tokens: expect.any(Number) });
+  expect(without.body.usage).toBeUndefined();
+}
+
+function isRefused(param: string): Effect['sees'] {
+  return (reply) => expect(reply).toMatchObject(refused(param));
+}
+
+test('every table of the page is proved', () => {
+  const rest = [...TABLES.keys()].filter((title) => !PLACES.some(({ about }) => title.includes(about)));
+  expect(rest).toEqual(['Parts that we know and cannot read']);
+  expect(TABLES.size).toBe(PLACES.length + 1);
+});
+
+describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
+  const rows = [...TABLES].find(([title]) => title.includes(about))?.[1] ?? [];
+
+  test.each(rows.filter(({ fate }) => fate === 'honoured'))('honours $field', async ({ field }) => {
+    const effect = effects[field];
+    if (!effect) throw new Error(`No effect is known of ${path}${field}: a field that is honoured must be seen to be.`);
+    const { value, request, beside, sees } = effect;
+    const without = await ask({ ...request, ...send({ ...beside }) });
+    const reply = await ask({ ...request, ...send({ ...beside, [field]: value }) });
+    expect(reply).not.toEqual(without);
+    await sees(reply, without);
+  });
+
+  test.each(rows.filter(({ fate }) => fate === 'harmless'))('is the same with $field', async ({ field }) => {
+    const without = await ask(send({}));
+    expect(without.status).toBe(200);
+    for (const value of ['text', { a: 1 }]) expect(await ask(send({ [field]: value }))).toEqual(without);
+  });
+
+  test.each(rows.filter(({ fate }) => fate === 'refused'))('refuses $field', async ({ field, inert }) => {
+    expect(await ask(send({ [field]: 'anything at all' }))).toMatchObject(refused(`${path}${field}`));
+    for (const value of inert) expect(await ask(send({ [field]: value }))).toEqual(await ask(send({})));
+  });
+});
+
+test.each(TABLES.get('Parts that we know and cannot read') ?? [])('refuses parts of type $field', async ({ field }) => {
+  const part = { type: field, [field]: { url: BANANA } };
+  expect(await ask(chat([text, part]))).toMatchObject(refused('messages[0].content[1].type'));
+});

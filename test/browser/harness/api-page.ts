@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+
+/** What docs/api.md says of a field. */
+export interface Row {
+  field: string;
+  fate: string;
+  /** Values of a refused field that ask for nothing. */
+  inert: unknown[];
+}
+
+/** The tables of fields in docs/api.md, by their titles. */
+export const TABLES: ReadonlyMap<string, Row[]> = new Map(
+  readFileSync('docs/api.md', 'utf8')
+    .split(/^## /m)
+    .filter((section) => section.includes('| Fate |'))
+    .map((section) => [section.slice(0, section.indexOf('\n')), rowsOf(section)]),
+);
+
+function rowsOf(section: string): Row[] {
+  return section.split('\n').flatMap((line) => {
+    if (!line.startsWith('| `')) return [];
+    const row = /^\| `(\w+)` \| (honoured|harmless|refused) \|.*?(?:Accepted: (.*?)\. )?\|$/.exec(line);
+    if (!row) throw new Error(`docs/api.md has a row that is not understood: ${line}`);
+    const [, field = '', fate = '', accepted = ''] = row;
+    const inert = Array.from(accepted.matchAll(/`(.*?)`/g), ([, json = '']): unknown => JSON.parse(json));
+    return [{ field, fate, inert }];
+  });
+}
