@@ -3,3 +3,4 @@ export type { NimProxy, NimProxyOptions } from './proxy.ts';
 export { memoryStore } from './limits.ts';
 export type { RateLimit, RateStore } from './limits.ts';
 export { toNodeHandler } from './node.ts';
+export type { NodeRequest, NodeResponse } from './node.ts';

@@ -1,5 +1,20 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { NimProxy } from './proxy.ts';
+
+/** What is needed of Node's `IncomingMessage`. Spelt out, so that nobody needs Node's types who does not run on Node. */
+export interface NodeRequest extends AsyncIterable<Uint8Array> {
+  method?: string | undefined;
+  url?: string | undefined;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+/** What is needed of Node's `ServerResponse`. */
+export interface NodeResponse {
+  on(event: 'close', listener: () => void): unknown;
+  writeHead(status: number, statusText: string, headers: Record<string, string>): unknown;
+  write(chunk: Uint8Array): unknown;
+  end(): unknown;
+  destroy(): unknown;
+}
 
 /**
  * A proxy as a handler of Node's HTTP server, of Connect and Express, and of Vite's dev server. (Workers, Deno and Bun
@@ -13,8 +28,8 @@ import type { NimProxy } from './proxy.ts';
 export function toNodeHandler(
   proxy: NimProxy,
   origin?: string,
-): (request: IncomingMessage, response: ServerResponse) => void {
-  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+): (request: NodeRequest, response: NodeResponse) => void {
+  const answer = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
     const gone = new AbortController();
     response.on('close', () => gone.abort(new DOMException('The page has gone.', 'AbortError')));
     try {
@@ -31,8 +46,11 @@ export function toNodeHandler(
   return (request, response) => void answer(request, response);
 }
 
-function toRequest(request: IncomingMessage, origin: string | undefined, signal: AbortSignal): Request {
-  const url = new URL(request.url ?? '/', origin ?? `http://${request.headers.host ?? 'localhost'}`);
+function toRequest(request: NodeRequest, origin: string | undefined, signal: AbortSignal): Request {
+  // Put together as text: resolved as a URL, a path of `//evil.example/nim` would name another host, and its own origin.
+  const path = request.url?.startsWith('/') ? request.url : '/';
+  const host = [request.headers['host'] ?? 'localhost'].flat()[0];
+  const url = new URL((origin?.replace(/\/$/, '') ?? `http://${host}`) + path);
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) headers.set(name, [value ?? []].flat().join(', '));
   const method = request.method ?? 'GET';

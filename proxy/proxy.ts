@@ -1,3 +1,4 @@
+import { readWithin } from '../src/api/bytes.ts';
 import { isObject } from '../src/api/check.ts';
 import { errorResponse } from '../src/api/failure.ts';
 import { NearsightError } from '../src/wire/error.ts';
@@ -58,7 +59,10 @@ export function createNimProxy(options: NimProxyOptions): NimProxy {
       return response;
     } catch (error) {
       request.signal.throwIfAborted();
-      return refuse(error, cors);
+      if (error instanceof NearsightError) return refuse(error, cors);
+      // What `authorize`, `apiKey` or a store said is for the server's log: it may hold a secret.
+      console.error(error);
+      return refuse(new NearsightError('internal', 'The proxy failed. Its log says why.'), cors);
     }
   };
 }
@@ -80,10 +84,11 @@ async function answer(request: Request, options: NimProxyOptions, store: RateSto
   }
   const body = target.method === 'POST' ? await readBody(request, target, options) : null;
   const key = typeof options.apiKey === 'function' ? await options.apiKey() : options.apiKey;
+  if (!key) throw new NearsightError('remote_unavailable', 'The proxy has no key: its apiKey is empty.');
   return ask(target, request, body, key);
 }
 
-function refuse(error: unknown, headers?: Record<string, string>): Response {
+function refuse(error: NearsightError, headers?: Record<string, string>): Response {
   return errorResponse(error, { 'x-nearsight-origin': 'proxy', ...headers });
 }
 
@@ -117,49 +122,47 @@ async function waitOf(request: Request, limit: RateLimit | undefined, store: Rat
   return limit ? store.take(await limit.client(request), limit.requests, limit.seconds) : 0;
 }
 
-/** The request's bytes, once its size and its model are known to be allowed. */
-async function readBody(request: Request, target: Target, options: NimProxyOptions): Promise<Uint8Array<ArrayBuffer>> {
+/** The request's text, once its size and its model are known to be allowed. */
+async function readBody(request: Request, target: Target, options: NimProxyOptions): Promise<string> {
   const type = request.headers.get('content-type') ?? '';
   if (!type.toLowerCase().startsWith('application/json')) {
     throw new NearsightError('unsupported_media_type', 'The body must be application/json.');
   }
-  const bytes = await readBytes(request, options.maxBytes ?? 25 * 1024 * 1024);
-  let body: unknown;
-  try {
-    body = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new NearsightError('invalid_request', 'The body is not valid JSON.', { cause });
+  const limit = options.maxBytes ?? 25 * 1024 * 1024;
+  const declared = Number(request.headers.get('content-length'));
+  const bytes = declared > limit ? undefined : await readWithin(request.body, limit);
+  if (!bytes) {
+    throw new NearsightError('request_too_large', `The request has more than ${limit} bytes. Send smaller pictures.`);
   }
-  const model = target.model ?? (isObject(body) ? body['model'] : undefined);
-  if (typeof model !== 'string' || !options.models.includes(model)) {
+  const body = rewrite(bytes);
+  const named = [target.model, body.model].filter((model) => model !== undefined);
+  if (named.length === 0 || !named.every((model) => typeof model === 'string' && options.models.includes(model))) {
     const message = `This proxy does not pass that model on. Allowed: ${options.models.join(', ')}.`;
     throw new NearsightError('model_not_found', message, { param: 'model' });
   }
-  return bytes;
+  return body.text;
 }
 
-async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let size = Number(request.headers.get('content-length'));
-  const reader = size > limit ? undefined : request.body?.getReader();
-  if (reader) size = 0;
-  for (let next = await reader?.read(); next && !next.done && size <= limit; next = await reader?.read()) {
-    chunks.push(next.value);
-    size += next.value.length;
+/**
+ * A body written anew, so that no reader behind us finds another model in it than we do: of two fields of one name, or of
+ * `MODEL`, which Go takes for `model`.
+ */
+function rewrite(bytes: Uint8Array): { text: string; model: unknown } {
+  let body: unknown;
+  let text: string;
+  try {
+    body = JSON.parse(new TextDecoder().decode(bytes));
+    text = JSON.stringify(body);
+  } catch (cause) {
+    throw new NearsightError('invalid_request', 'The body is not valid JSON.', { cause });
   }
-  if (size > limit) {
-    await reader?.cancel();
-    throw new NearsightError('request_too_large', `The request has more than ${limit} bytes. Send smaller pictures.`);
-  }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  if (!isObject(body)) throw new NearsightError('invalid_request', 'The body must be a JSON object.');
+  const alike = Object.keys(body).find((name) => name !== 'model' && name.toLowerCase() === 'model');
+  if (alike) throw new NearsightError('invalid_request', `Unknown field: ${alike}. Remove it.`, { param: alike });
+  return { text, model: body['model'] };
 }
 
-async function ask(
-  target: Target,
-  { headers, signal }: Request,
-  body: Uint8Array<ArrayBuffer> | null,
-  key: string,
-): Promise<Response> {
+async function ask(target: Target, { headers, signal }: Request, body: string | null, key: string): Promise<Response> {
   const response = await reach(target.url, {
     method: target.method,
     headers: {

@@ -1,3 +1,4 @@
+import { readWithin } from './api/bytes.ts';
 import type { PictureRef, RequestPart, RequestTurn } from './api/messages.ts';
 import { readDataURL } from './wire/data-url.ts';
 import { NearsightError } from './wire/error.ts';
@@ -134,7 +135,10 @@ async function download(url: URL, ref: PictureRef, rules: PictureRules, signal?:
     const response = await fetch(url, { credentials: 'omit', redirect, signal: signal ?? null });
     if (!response.ok) throw unreadable(ref, `${url.origin} answered HTTP ${response.status} ${response.statusText}`);
     checkType(response.headers.get('content-type')?.split(';')[0] ?? '', ref);
-    return await readBytes(response, ref, rules);
+    checkSize(Number(response.headers.get('content-length')), ref, rules);
+    const bytes = await readWithin(response.body, rules.pictureBytes);
+    if (!bytes) throw tooLarge(ref, rules);
+    return bytes;
   } catch (error) {
     if (error instanceof NearsightError) throw error;
     signal?.throwIfAborted();
@@ -144,27 +148,6 @@ async function download(url: URL, ref: PictureRef, rules: PictureRules, signal?:
         : `${url.origin} could not be read: it is unreachable, does not allow this page to read it (CORS), or connect-src forbids it`;
     throw unreadable(ref, causes, error);
   }
-}
-
-/** Reads a body no further than the limit. */
-async function readBytes(response: Response, ref: PictureRef, rules: PictureRules): Promise<Bytes> {
-  checkSize(Number(response.headers.get('content-length')), ref, rules);
-  const chunks: Bytes[] = [];
-  let size = 0;
-  const reader = response.body?.getReader();
-  for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
-    chunks.push(next.value);
-    size += next.value.length;
-    if (size > rules.pictureBytes) await reader?.cancel();
-    checkSize(size, ref, rules);
-  }
-  const bytes = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
 }
 
 /** Refuses what says that it is no picture. Servers often name a wrong type, so anything unclear is let through. */
@@ -177,9 +160,11 @@ function checkType(mediaType: string, ref: PictureRef): void {
 }
 
 function checkSize(bytes: number, ref: PictureRef, rules: PictureRules): void {
-  if (bytes > rules.pictureBytes) {
-    throw unreadable(ref, `it has more than ${rules.pictureBytes} bytes (limits.pictureBytes). Send a smaller one`);
-  }
+  if (bytes > rules.pictureBytes) throw tooLarge(ref, rules);
+}
+
+function tooLarge(ref: PictureRef, { pictureBytes }: PictureRules): NearsightError {
+  return unreadable(ref, `it has more than ${pictureBytes} bytes (limits.pictureBytes). Send a smaller one`);
 }
 
 function unreadable(ref: PictureRef, why: string, cause?: unknown): NearsightError {

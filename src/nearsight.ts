@@ -5,7 +5,7 @@ import { Session } from './session.ts';
 import { createShim, type WireOptions } from './shim.ts';
 import { Status, type StatusValue } from './status.ts';
 import { NearsightError } from './wire/error.ts';
-import type { ChatJob, Part } from './wire/job.ts';
+import { GREEDY, type ChatJob, type Part } from './wire/job.ts';
 import type { Assets, Inventory, LoadRequest, ModelFacts, Verdict } from './wire/runtime.ts';
 import type { ModelSpec } from './wire/spec.ts';
 
@@ -110,7 +110,7 @@ export function createNearsight(options: NearsightOptions): Nearsight {
   }
 
   async function* ask(
-    ...[picture, question, { maxTokens, temperature = 0, signal } = {}]: Parameters<Nearsight['ask']>
+    ...[picture, question, { maxTokens, temperature = GREEDY.temperature, signal } = {}]: Parameters<Nearsight['ask']>
   ) {
     const bytes = await readPicture(picture, limits, signal);
     const parts = await session.generate(askJob(bytes, question, maxTokens, temperature, limits), signal);
@@ -178,16 +178,7 @@ function askJob(
     turns: [{ role: 'user', parts: [picture, { type: 'text', text: question }] }],
     maxTokens,
     stop: [],
-    sampling: {
-      temperature,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      frequencyPenalty: 0,
-      presencePenalty: 0,
-      repetitionPenalty: 1,
-      logitBias: [],
-    },
+    sampling: { ...GREEDY, temperature },
     choices: 1,
     limits: { pixels: limits.pixels },
   };

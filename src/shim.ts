@@ -1,6 +1,6 @@
 import { untilAborted } from './abort.ts';
 import { openBody } from './api/body.ts';
-import { findEndpoint, ownedPath, targetURL } from './api/endpoint.ts';
+import { isRequest, findEndpoint, ownedPath, targetURL } from './api/endpoint.ts';
 import { errorResponse } from './api/failure.ts';
 import type { ChatRequest } from './api/parse.ts';
 import type { PictureRules } from './images.ts';
@@ -79,7 +79,7 @@ export function createShim(options: ShimOptions): typeof globalThis.fetch {
     const path = url && ownedPath(url, options.owns);
     if (!url || path === undefined) return passOn(input, init);
 
-    const request = input instanceof Request ? input : undefined;
+    const request = isRequest(input) ? input : undefined;
     const method = (init?.method ?? request?.method ?? 'GET').toUpperCase();
     const headers = new Headers(init?.headers ?? request?.headers);
     const signal = (init?.signal === undefined ? request?.signal : init.signal) ?? undefined;

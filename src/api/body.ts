@@ -1,4 +1,6 @@
 import { NearsightError } from '../wire/error.ts';
+import { readWithin } from './bytes.ts';
+import { isRequest } from './endpoint.ts';
 
 /** A body of any kind that `fetch` takes, not read yet. */
 export interface Body {
@@ -14,7 +16,7 @@ export interface Body {
  * @throws TypeError as `fetch` does, if the body has been read already
  */
 export function openBody(input: RequestInfo | URL, init: RequestInit | undefined): Body {
-  const request = input instanceof Request ? input : undefined;
+  const request = isRequest(input) ? input : undefined;
   // A Response, because Firefox has no streams in the body of a Request.
   const text = typeof init?.body === 'string' ? init.body : undefined;
   const source = text === undefined && init?.body != null ? new Response(init.body) : request;
@@ -33,13 +35,13 @@ export async function readJson({ text, source, contentType }: Body, limit: numbe
   // A string without a content type is sent as text/plain, so that is let through.
   const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? '';
   if (type !== '' && type !== 'text/plain' && type !== 'application/json' && !type.endsWith('+json')) {
-    const message = `The body must be application/json, but its content type is ${type}.`;
+    const message = `The body must be application/json, but its content type is ${type.slice(0, 80)}.`;
     throw new NearsightError('unsupported_media_type', message);
   }
-  const bytes = text === undefined ? await source?.arrayBuffer() : undefined;
-  const size = text === undefined ? (bytes?.byteLength ?? 0) : utf8Bytes(text, limit);
+  const bytes = text === undefined ? await readBytes(source, limit) : undefined;
+  const size = text === undefined ? (bytes?.byteLength ?? Infinity) : utf8Bytes(text, limit);
   if (size > limit) {
-    const message = `The body has ${size} bytes; limits.requestBytes is ${limit}. Send smaller pictures.`;
+    const message = `The body has more than ${limit} bytes (limits.requestBytes). Send smaller pictures.`;
     throw new NearsightError('request_too_large', message);
   }
   try {
@@ -54,4 +56,16 @@ export async function readJson({ text, source, contentType }: Body, limit: numbe
 function utf8Bytes(text: string, limit: number): number {
   const most = text.length * 3;
   return most <= limit ? most : new Blob([text]).size;
+}
+
+/** @returns undefined if there are more than the limit */
+async function readBytes(source: Body['source'], limit: number): Promise<Uint8Array | undefined> {
+  try {
+    // Firefox has no stream in the body of a Request.
+    return source && !source.body
+      ? new Uint8Array(await source.arrayBuffer())
+      : await readWithin(source?.body ?? null, limit);
+  } catch (cause) {
+    throw new NearsightError('invalid_request', 'The body could not be read.', { cause });
+  }
 }

@@ -21,14 +21,21 @@ export function ownedPath(url: URL, owns: readonly (string | URL)[]): string | u
   for (const owned of owns) {
     const prefix = new URL(owned, baseURL());
     const below = tidy(prefix.pathname);
-    if (url.origin === prefix.origin && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
+    // A `blob:` URL has the origin of its page, and is none of ours.
+    const same = url.protocol === prefix.protocol && url.host === prefix.host;
+    if (same && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
   }
   return undefined;
 }
 
+/** Whether `fetch`'s first argument is a Request: of any window, because `fetch` takes those of others, too. */
+export function isRequest(input: RequestInfo | URL): input is Request {
+  return Object.prototype.toString.call(input) === '[object Request]';
+}
+
 /** The URL that `fetch` would go to; absent where `fetch` would throw. */
 export function targetURL(input: RequestInfo | URL): URL | undefined {
-  const target = input instanceof Request ? input.url : input;
+  const target = isRequest(input) ? input.url : input;
   const base = baseURL();
   return URL.canParse(target, base) ? new URL(target, base) : undefined;
 }

@@ -1,5 +1,5 @@
 import { NearsightError } from '../wire/error.ts';
-import type { ChatJob, Sampling } from '../wire/job.ts';
+import { GREEDY, type ChatJob, type Sampling } from '../wire/job.ts';
 import { mustBe, readFields, type Values } from './check.ts';
 import { REQUEST } from './fields.ts';
 import { readTurns, type RequestTurn } from './messages.ts';
@@ -52,15 +52,16 @@ function readSampling(fields: Values<typeof REQUEST>): Sampling {
   const topK = same('top_k', fields.top_k, 'nvext.top_k', fields.nvext?.top_k);
   const repetition = fields.nvext?.repetition_penalty;
   return {
-    temperature: fields.temperature ?? 0,
-    topP: fields.top_p ?? 1,
-    topK: Math.max(topK ?? 0, 0),
-    minP: fields.min_p ?? 0,
-    frequencyPenalty: fields.frequency_penalty ?? 0,
-    presencePenalty: fields.presence_penalty ?? 0,
+    temperature: fields.temperature ?? GREEDY.temperature,
+    topP: fields.top_p ?? GREEDY.topP,
+    topK: Math.max(topK ?? GREEDY.topK, 0),
+    minP: fields.min_p ?? GREEDY.minP,
+    frequencyPenalty: fields.frequency_penalty ?? GREEDY.frequencyPenalty,
+    presencePenalty: fields.presence_penalty ?? GREEDY.presencePenalty,
     repetitionPenalty:
-      same('repetition_penalty', fields.repetition_penalty, 'nvext.repetition_penalty', repetition) ?? 1,
-    logitBias: fields.logit_bias ?? [],
+      same('repetition_penalty', fields.repetition_penalty, 'nvext.repetition_penalty', repetition) ??
+      GREEDY.repetitionPenalty,
+    logitBias: fields.logit_bias ?? GREEDY.logitBias,
     seed: fields.seed,
   };
 }

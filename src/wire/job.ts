@@ -48,6 +48,18 @@ export interface Sampling {
   seed?: number | undefined;
 }
 
+/** Greedy, and nothing else asked for: what the wire takes where a request is silent. */
+export const GREEDY: Sampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+};
+
 export interface PictureLimits {
   /** Width times height, checked before the picture is decoded. */
   pixels: number;

@@ -4,11 +4,10 @@
  * place of the former.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startNim, type Nim } from '../nim/server.ts';
+import type { Nim } from '../nim/server.ts';
 import type { Client, Outcome, Question } from './page/clients.ts';
-import { openPage, type TestPage } from './harness/harness.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
-import { installWire } from './harness/wire.ts';
+import type { TestPage } from './harness/harness.ts';
+import { openWire } from './harness/wire.ts';
 
 /** An outcome, and how often the client called `fetch` for it. */
 type Attempted = Outcome & { calls: number };
@@ -58,10 +57,7 @@ let page: TestPage;
 let nim: Nim;
 
 beforeAll(async () => {
-  page = await openPage({ policy: null, answer: saboteur });
-  nim = await startNim({ cors: page.origin });
-  await page.evaluate(installSaboteur);
-  await page.evaluate(installWire);
+  ({ page, nim } = await openWire());
 });
 
 afterAll(async () => {
@@ -163,7 +159,9 @@ describe.each(CLIENTS)('%s', (client) => {
     const outcomes = await page.evaluate(failInPage, client);
     const { picture, large, busy, freed, dying, after, unloadable } = outcomes;
     expect(picture).toMatchObject(failure(client, 400, 'unreadable_image', 'messages[0].content[1].image_url'));
-    expect(large).toMatchObject(failure(client, 413, 'request_too_large', 'limits.requestBytes is 20000'));
+    expect(large).toMatchObject(
+      failure(client, 413, 'request_too_large', 'more than 20000 bytes (limits.requestBytes)'),
+    );
     expect(busy).toMatchObject(failure(client, 429, 'queue_full', 'limits.waiting'));
     expect(freed).toEqual({ said: expect.stringMatching(/\S/), fault: null, calls: 2 });
     expect(dying).toMatchObject(failure(client, 'mid-stream', 'worker_crashed', 'The worker stopped'));

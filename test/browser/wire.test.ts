@@ -6,17 +6,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createNimProxy } from 'nearsight/proxy';
 import { startNim, type Nim } from '../nim/server.ts';
 import { openPage, type TestPage } from './harness/harness.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
-import { installWire, type Answered } from './harness/wire.ts';
+import { installWire, openWire, type Answered } from './harness/wire.ts';
 
 let page: TestPage;
 let nim: Nim;
 
 beforeAll(async () => {
-  page = await openPage({ policy: null, answer: saboteur });
-  nim = await startNim({ cors: page.origin });
-  await page.evaluate(installSaboteur);
-  await page.evaluate(installWire);
+  ({ page, nim } = await openWire());
 });
 
 afterAll(async () => {
@@ -164,6 +160,23 @@ test('a remote that does not let the page in is named, with the way round', asyn
   expect(error.text).toContain('CORS');
   // The browser asked first and was refused, so nothing was said.
   expect(closed.seen).toEqual([]);
+});
+
+test('a Request of another window is ours, too, and does not leave', async () => {
+  await using watched = await openPage();
+  await watched.evaluate(installWire);
+  const answer = await watched.evaluate(async () => {
+    const frame = document.body.appendChild(document.createElement('iframe'));
+    const { Request } = frame.contentWindow as Window & typeof globalThis;
+    const near = wire.make();
+    const answered = await wire.answered(
+      await near.fetch(new Request(wire.url, { method: 'POST', body: wire.body() })),
+    );
+    near.dispose();
+    return answered;
+  });
+  expect(answer).toMatchObject({ status: 200, origin: 'local' });
+  expect(watched.foreign).toEqual([]);
 });
 
 test('local-only: not one request leaves after the load, whatever is asked', async () => {

@@ -14,6 +14,8 @@ export interface Seen {
   path: string;
   headers: IncomingMessage['headers'];
   body: Record<string, unknown>;
+  /** The body, as it was written. */
+  text: string;
   /** Whether the client went away before the answer was whole. */
   aborted: boolean;
 }
@@ -70,7 +72,9 @@ async function answer(
   const { method = '', url: path = '', headers } = request;
   if (options.cors) allowOrigin(response, options.cors);
   if (method === 'OPTIONS') return void response.writeHead(options.cors ? 204 : 403).end();
-  const entry: Seen = { method, path, headers, body: await readBody(request), aborted: false };
+  const text = await readText(request);
+  const body = text ? (JSON.parse(text) as Record<string, unknown>) : {};
+  const entry: Seen = { method, path, headers, body, text, aborted: false };
   seen.push(entry);
   response.on('close', () => (entry.aborted = !response.writableFinished));
   if (options.key && headers.authorization !== `Bearer ${options.key}`) return sendError(response, 'wrong-key');
@@ -157,9 +161,8 @@ function allowOrigin(response: ServerResponse, origin: string): void {
   response.setHeader('access-control-expose-headers', 'X-Request-Id');
 }
 
-async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+async function readText(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  const text = Buffer.concat(chunks).toString();
-  return text ? (JSON.parse(text) as Record<string, unknown>) : {};
+  return Buffer.concat(chunks).toString();
 }

@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 /** @returns what a command of an installed package printed; throws with it if it failed */
@@ -14,6 +17,38 @@ test('the types resolve under every resolution that reads `exports`', () => {
   // The package is ES modules only; attw fails on a problem in any other resolution.
   const report = run('attw', '--pack', '.', '--profile', 'esm-only', '--format', 'ascii', '--no-emoji');
   expect(report).toContain('"nearsight/glimpse"');
+});
+
+test('the types need no others than those of the web', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'nearsight-types-'));
+  try {
+    const installed = join(folder, 'node_modules/nearsight');
+    for (const part of ['dist', 'package.json']) cpSync(part, join(installed, part), { recursive: true });
+    const source = `
+      import { createNearsight } from 'nearsight';
+      import { glimpse } from 'nearsight/glimpse';
+      import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
+      createNearsight({ model: glimpse }).fetch satisfies typeof fetch;
+      const proxy = createNimProxy({ apiKey: '', authorize: () => true, models: [] });
+      proxy(new Request('')) satisfies Promise<Response>;
+      toNodeHandler(proxy);
+      // @ts-expect-error Nothing of Node's is known here.
+      process.exit();`;
+    writeFileSync(join(folder, 'application.ts'), source);
+    const lib = ['ES2023', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'];
+    const compilerOptions = {
+      noEmit: true,
+      strict: true,
+      module: 'ESNext',
+      moduleResolution: 'Bundler',
+      types: [],
+      lib,
+    };
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['.'] }));
+    expect(run('tsc', '-p', folder)).toBe('');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('the package holds what it needs and nothing else', () => {

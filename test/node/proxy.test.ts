@@ -1,6 +1,7 @@
 /** The proxy, mounted in a real Node server, in front of a real server that answers as NIM does (test/nim). */
 import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createNimProxy, memoryStore, toNodeHandler, type NimProxyOptions } from '../../proxy/index.ts';
 import { STREAMS } from '../nim/streams.ts';
@@ -72,6 +73,9 @@ describe('who may pass', () => {
     ['no model', 'chat/completions', post({ model: undefined }), 404, 'model_not_found'],
     ['another model by its path', 'vlm/google/deplot', post(), 404, 'model_not_found'],
     ['a model smuggled into the path', 'vlm/nvidia/neva-22b%2F..', post(), 404, 'unknown_url'],
+    ['a model in another case', 'chat/completions', post({ Model: 'meta/expensive' }), 400, 'invalid_request'],
+    ['a model beside the path', 'vlm/nvidia/neva-22b', post({ model: 'meta/expensive' }), 404, 'model_not_found'],
+    ['a list', 'chat/completions', post({}, { body: '["meta/llama"]' }), 400, 'invalid_request'],
     ['a large body', 'chat/completions', post({ pad: 'x'.repeat(2000) }), 413, 'request_too_large'],
     ['no JSON', 'chat/completions', post({}, { body: '{' }), 400, 'invalid_request'],
     ['a form', 'chat/completions', post({}, { headers: { cookie: 'session=1' } }), 415, 'unsupported_media_type'],
@@ -92,6 +96,44 @@ describe('who may pass', () => {
     const response = await fetch(`${url}/chat/completions`, { ...post(), body, duplex: 'half' } as RequestInit);
     expect(response.status).toBe(413);
     expect(upstream.seen).toEqual([]);
+  });
+
+  it('not: a page that writes its own origin into the path', async () => {
+    const { url, nim: upstream } = await proxied();
+    const origin = 'http://evil.example';
+    const { port } = new URL(url);
+    const path = '//evil.example/nim/chat/completions';
+    // As text, because fetch would tidy it up.
+    const socket = connect(Number(port), '127.0.0.1');
+    const { cookie, 'content-type': type } = headers;
+    socket.end(
+      `POST ${path} HTTP/1.1\r\nHost: app.example\r\nOrigin: ${origin}\r\nCookie: ${cookie}\r\nContent-Type: ${type}\r\n` +
+        `Content-Length: 22\r\nConnection: close\r\n\r\n{"model":"meta/llama"}`,
+    );
+    expect(await textOf(socket)).toMatch(/^HTTP\/1\.1 403 .*origin_refused/s);
+    expect(upstream.seen).toEqual([]);
+  });
+
+  it('what names its model twice, by the name that was looked at', async () => {
+    const { url, nim: upstream } = await proxied();
+    const body = '{"model":"meta/expensive","messages":[],"model":"meta/llama"}';
+    expect((await fetch(`${url}/chat/completions`, post({}, { body }))).status).toBe(200);
+    expect(upstream.seen[0]?.text).toBe('{"model":"meta/llama","messages":[]}');
+  });
+
+  it.each<[string, Partial<NimProxyOptions>, number]>([
+    ['a session store that is down', { authorize: () => Promise.reject(new Error('db://user:secret@host')) }, 500],
+    ['a key that cannot be read', { apiKey: () => Promise.reject(new Error('no secret')) }, 500],
+    ['no key', { apiKey: '' }, 502],
+  ])('nobody: %s, about which the caller learns nothing', async (_why, options, status) => {
+    const log = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const { url, nim: upstream } = await proxied(options);
+    const response = await fetch(`${url}/chat/completions`, post());
+    expect(response.status).toBe(status);
+    expect(await response.text()).not.toContain('secret');
+    expect(log).toHaveBeenCalledTimes(status === 500 ? 1 : 0);
+    expect(upstream.seen).toEqual([]);
+    log.mockRestore();
   });
 
   it('listed origins, with a preflight', async () => {

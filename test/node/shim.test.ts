@@ -132,6 +132,7 @@ describe('addresses', () => {
     'https://ai.api.nvidia.com/v1/vlmx/a/b',
     'https://ai.api.nvidia.com/v1/genai/a/b',
     'data:,hello',
+    `blob:${NIM}/v1/chat/completions`,
   ])('passes %s on, untouched', async (url) => {
     const { fetch, passed } = shim();
     const init = post();
@@ -206,6 +207,23 @@ describe('bodies', () => {
     const response = await shim().fetch(CHAT, post(body, { headers }));
     expect(response.status).toBe(status);
     if (status !== 200) expect(await response.json()).toHaveProperty('error.message');
+  });
+
+  it('of streams are read no further than the limit', async () => {
+    const cancelled = vi.fn();
+    const endless = new ReadableStream({ pull: (it) => it.enqueue(new Uint8Array(100)), cancel: cancelled });
+    const response = await shim().fetch(CHAT, post(endless));
+    expect(response.status).toBe(413);
+    expect(cancelled).toHaveBeenCalledOnce();
+  });
+
+  it.each([
+    ['breaks off', (controller: ReadableStreamDefaultController) => controller.error(new Error('gone'))],
+    ['yields no bytes', (controller: ReadableStreamDefaultController) => controller.enqueue(7)],
+  ])('of a stream that %s are a 400', async (_what, pull) => {
+    const response = await shim().fetch(CHAT, post(new ReadableStream({ pull })));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { message: 'The body could not be read.' } });
   });
 
   it('of exactly the limit pass', async () => {

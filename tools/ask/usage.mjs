@@ -36,7 +36,7 @@ export class UsageError extends Error {
 export function readCommand(args, folder) {
   const { values, positionals } = parse(args);
   const [path, question, ...rest] = positionals;
-  if (path === undefined || question === undefined) throw new UsageError('A picture and a question are needed.');
+  if (path === undefined || !question?.trim()) throw new UsageError('A picture and a question are needed.');
   if (rest.length > 0) throw new UsageError('Too many arguments: put the question in quotes.');
   return {
     picture: readPicture(resolve(folder, path)),
@@ -95,7 +95,9 @@ function countOf(option, value) {
 
 /** @param {string} file */
 function readPicture(file) {
-  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) throw new UsageError(`There is no file ${file}.`);
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found?.isDirectory()) throw new UsageError(`${file} is a folder, not a picture.`);
+  if (!found?.isFile()) throw new UsageError(`There is no file ${file}.`);
   return readFileSync(file);
 }
 

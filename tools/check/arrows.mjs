@@ -18,7 +18,7 @@ const allowed = {
   'worker/onnx/': [...runtime, 'onnxruntime-web'],
   'worker/vlm/': [...runtime, '@huggingface/jinja', '@huggingface/tokenizers'],
   'models/': ['src/wire/'],
-  'proxy/': ['src/api/', 'src/wire/', 'node:'],
+  'proxy/': ['src/api/', 'src/wire/'],
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
   // The other sides: transformers.js, and a loop by hand on the same onnxruntime and Dawn.
   'bench/': ['nearsight', 'tools/', '@huggingface/transformers', 'onnxruntime-web', 'webgpu', 'vite', 'node:'],

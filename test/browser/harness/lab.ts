@@ -10,6 +10,8 @@ export interface Lab {
   /** A `data:` URL. */
   picture: string;
   ask(on: import('nearsight').Nearsight, extra?: object, init?: RequestInit): Promise<Response>;
+  /** Asks about a picture that nobody has seen, so that nothing of it is kept. */
+  fresh(): object;
   /** Asks for a stream that goes on until something stops it. */
   long: object;
   /** A right answer, whatever happened before. */
@@ -31,12 +33,21 @@ export function installLab(): void {
   context.fillRect(24, 24, 48, 48);
   const picture = canvas.toDataURL('image/png');
   const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
-  const content = [
-    { type: 'image_url', image_url: { url: picture } },
-    { type: 'text', text: 'What colour is the shape?' },
-  ];
+  const about = (picture: string): object => {
+    const content = [
+      { type: 'image_url', image_url: { url: picture } },
+      { type: 'text', text: 'What colour is the shape?' },
+    ];
+    return { messages: [{ role: 'user', content }] };
+  };
   const body = (extra = {}): string =>
-    JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content }], max_tokens: 12, ...extra });
+    JSON.stringify({ model: 'glimpse', ...about(picture), max_tokens: 12, ...extra });
+  let shade = 0;
+  const fresh: Lab['fresh'] = () => {
+    context.fillStyle = `rgb(${++shade} 0 255)`;
+    context.fillRect(24, 24, 48, 48);
+    return about(canvas.toDataURL('image/png'));
+  };
   const make: Lab['make'] = (device) => nearsight.createNearsight({ model: glimpse, device });
   const ask: Lab['ask'] = (on, extra, init) =>
     on.fetch(url, { method: 'POST', body: body(extra), headers: { 'content-type': 'application/json' }, ...init });
@@ -60,5 +71,5 @@ export function installLab(): void {
     status: response.status,
     code: (await response.json()).error?.code,
   });
-  Object.assign(globalThis, { lab: { make, picture, long, ask, works, fault, errorOf } });
+  Object.assign(globalThis, { lab: { make, picture, fresh, long, ask, works, fault, errorOf } });
 }

@@ -31,6 +31,11 @@ const orders = {
   count: () => {},
 };
 const channel = new BroadcastChannel('saboteur');
+const { createImageBitmap } = globalThis;
+globalThis.createImageBitmap = (...args) => {
+  channel.postMessage({ event: 'decoding' });
+  return createImageBitmap(...args);
+};
 channel.onmessage = ({ data }) => {
   if (!(data in orders)) return;
   orders[data]();
@@ -54,6 +59,8 @@ export interface Sabotage {
   workers: Worker[];
   /** Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers. */
   order(name: 'destroy' | 'invalid' | 'count'): Promise<{ buffers: number }>;
+  /** Resolves when a worker next decodes a picture: its answer has begun, and vision and prompt are still to come. */
+  decoding(): Promise<unknown>;
 }
 
 declare global {
@@ -72,10 +79,20 @@ export function installSaboteur(): void {
     }
   };
   const channel = new BroadcastChannel('saboteur');
-  const order = (name: string): Promise<unknown> =>
+  const heard = (is: (data: { done?: string; event?: string }) => boolean): Promise<unknown> =>
     new Promise((resolve) => {
-      channel.addEventListener('message', ({ data }) => resolve(data), { once: true });
-      channel.postMessage(name);
+      const onMessage = ({ data }: MessageEvent): void => {
+        if (!is(data)) return;
+        channel.removeEventListener('message', onMessage);
+        resolve(data);
+      };
+      channel.addEventListener('message', onMessage);
     });
-  Object.assign(globalThis, { sabotage: { workers, order } });
+  const order = (name: string): Promise<unknown> => {
+    const done = heard((data) => data.done === name);
+    channel.postMessage(name);
+    return done;
+  };
+  const decoding = (): Promise<unknown> => heard(({ event }) => event === 'decoding');
+  Object.assign(globalThis, { sabotage: { workers, order, decoding } });
 }

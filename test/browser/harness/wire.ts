@@ -1,4 +1,7 @@
 import type { Nearsight, NearsightOptions, StatusValue } from 'nearsight';
+import { startNim, type Nim } from '../../nim/server.ts';
+import { openPage, type TestPage } from './harness.ts';
+import { installSaboteur, saboteur } from './saboteur.ts';
 
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
@@ -34,6 +37,14 @@ export interface Wire {
   answered(response: Response): Promise<Answered>;
   /** Counts the calls. */
   counting(fetch: typeof globalThis.fetch): { fetch: typeof globalThis.fetch; calls: () => number };
+}
+
+/** A page that may go to other servers, its workers under control, and a NIM stand-in that lets it in. */
+export async function openWire(): Promise<{ page: TestPage; nim: Nim }> {
+  const page = await openPage({ policy: null, answer: saboteur });
+  await page.evaluate(installSaboteur);
+  await page.evaluate(installWire);
+  return { page, nim: await startNim({ cors: page.origin }) };
 }
 
 /** Runs in the page. */

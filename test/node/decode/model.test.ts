@@ -2,20 +2,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
-import type { ChatJob, Part, Sampling } from '../../../src/wire/job.ts';
+import { GREEDY, type ChatJob, type Part, type Sampling } from '../../../src/wire/job.ts';
 import { type Model, openModel } from '../../../worker/decode/model.ts';
 import { assets } from './rig.ts';
-
-const GREEDY: Sampling = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-};
 
 const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11 };
 

@@ -1,0 +1,29 @@
+/**
+ * The bytes of a stream, read no further than the limit.
+ *
+ * @returns undefined if there are more; the rest was cancelled
+ * @throws what the stream errors with; TypeError if it yields anything but bytes
+ */
+export async function readWithin(
+  stream: ReadableStream<Uint8Array> | null,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const reader = stream?.getReader();
+  for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
+    if (!(next.value instanceof Uint8Array)) throw new TypeError('The stream yields something other than bytes.');
+    chunks.push(next.value);
+    size += next.value.length;
+    if (size <= limit) continue;
+    await reader?.cancel();
+    return undefined;
+  }
+  const bytes = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
+}
