@@ -1,8 +1,8 @@
 /** Lines a file may have without saying why it has more: `// size: <reason>` in its first ten lines. */
 const fileCeiling = 300;
 
-/** Lines of code that the shipped rooms may have together, WGSL included. Docstrings are not what it is short of. */
-const houseCeiling = 9000;
+/** Lines that the shipped rooms may have together, WGSL and comments included: see docs/decisions.md. */
+const houseCeiling = 11_500;
 const shipped = ['src/', 'worker/', 'models/', 'proxy/'];
 
 /**
@@ -15,19 +15,10 @@ export function tooLong(sources) {
     .map(({ path, lines }) => `${path} has ${lines} lines; above ${fileCeiling} it needs a "// size: <reason>" on top`);
   const total = sources
     .filter(({ path }) => shipped.some((room) => path.startsWith(room)))
-    .reduce((sum, { text }) => sum + codeLines(text), 0);
+    .reduce((sum, { lines }) => sum + lines, 0);
   return total > houseCeiling
-    ? [...files, `${shipped.join(', ')} have ${total} lines of code together, over ${houseCeiling}`]
+    ? [...files, `${shipped.join(', ')} have ${total} lines together, over ${houseCeiling}`]
     : files;
-}
-
-/**
- * Lines that are neither blank nor all comment.
- *
- * @param {string} text
- */
-function codeLines(text) {
-  return text.split('\n').filter((line) => !/^\s*($|\/\/|\/\*|\*)/.test(line)).length;
 }
 
 /** @param {string} text */
