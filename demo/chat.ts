@@ -94,8 +94,8 @@ export async function ask(fetch: typeof globalThis.fetch, question: Question): P
     origin: response.headers.get('x-nearsight-origin') ?? 'remote',
     model: response.headers.get('x-nearsight-model') ?? question.model,
     firstTokenMs: first - asked,
-    // The response came with the first token: the rate is that of the others.
-    tokensPerSecond: tokens > 2 ? (tokens - 1) / seconds : undefined,
+    // The response came with the first token: the rate is that of the others, if there are enough to have one.
+    tokensPerSecond: tokens > 4 ? (tokens - 1) / seconds : undefined,
     cut,
   };
 }

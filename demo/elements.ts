@@ -1,5 +1,6 @@
 /** The parts of the page that scripts touch, found once and checked: a missing one is a mistake in `index.html`. */
 export const elements = {
+  promise: find('promise', HTMLElement),
   status: find('status', HTMLElement),
   statusText: find('status-text', HTMLElement),
   statusProgress: find('status-progress', HTMLProgressElement),

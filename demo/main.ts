@@ -19,6 +19,8 @@ const remote = nimModel
     }
   : undefined;
 const nearsight = createNearsight({ model: glimpse, device, remote });
+if (remote)
+  elements.promise.textContent = 'Ask a picture. What this browser cannot answer may go to NVIDIA, if you agree.';
 
 let picture: ChosenPicture | undefined;
 let history: Exchange[] = [];
@@ -53,6 +55,7 @@ document.addEventListener('keydown', (event) => {
 /** Asks, and shows the answer as it comes. One at a time: the next question may be about this answer. */
 async function answer(text: string): Promise<void> {
   if (answering || !picture) return;
+  elements.notice.hidden = true;
   const abort = new AbortController();
   const turn = new Turn(text);
   const loaded = nearsight.status.value.state === 'ready';

@@ -56,7 +56,7 @@ function lineOf(status: StatusValue, verdict: Verdict | undefined, model: string
       return idleLine(verdict, model);
     case 'downloading': {
       const progress = status.totalBytes > 0 ? status.loadedBytes / status.totalBytes : null;
-      const percent = progress === null ? '' : `, ${Math.floor(progress * 100)} %`;
+      const percent = progress === null ? '' : `, ${Math.floor(progress * 100)}\u00a0%`;
       return {
         text: `Loading ${model}: ${megabytes(status.loadedBytes)} of ${megabytes(status.totalBytes)}${percent}`,
         progress,

@@ -24,6 +24,8 @@ async function openDemo(): Promise<TestPage> {
   // The processor is there on every machine, and the same everywhere.
   await demo.page.goto(`${origin}/?device=wasm`);
   await demo.page.waitForSelector('#suggestions button');
+  // The last thing to move the page under a click.
+  await demo.page.waitForSelector('#load:not([hidden])');
   return demo;
 }
 
@@ -130,6 +132,22 @@ test('says kindly what it cannot read, and keeps the picture it has', async () =
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.answer.failed')).toMatch(/^This picture could not be read/);
   expect(await lastText(demo, '.note')).not.toBe('');
+});
+
+test('a picture may be dropped or pasted', async () => {
+  await using demo = await openDemo();
+  for (const kind of ['drop', 'paste'] as const) {
+    await demo.evaluate(async (kind) => {
+      const blob = await (await fetch(document.querySelector('img')!.src)).blob();
+      const data = new DataTransfer();
+      data.items.add(new File([blob], `${kind}.png`, { type: 'image/png' }));
+      const event = new Event(kind);
+      // Firefox lets no script put files into a clipboard.
+      Object.defineProperty(event, kind === 'drop' ? 'dataTransfer' : 'clipboardData', { value: data });
+      document.dispatchEvent(event);
+    }, kind);
+    await demo.page.waitForSelector(`#picture[alt="${kind}.png"]`);
+  }
 });
 
 test('a new picture starts a new conversation', async () => {
