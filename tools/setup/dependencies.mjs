@@ -32,6 +32,7 @@ export function missingDependencies() {
   return {
     announcement: 'npm ci: installs the packages of package-lock.json into node_modules (about 1 GB)',
     advice: 'Run `npm ci --ignore-scripts`.',
-    run: () => succeeds('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit']),
+    // Without warnings: some clients ask for Node 22, and run in browsers only.
+    run: () => succeeds('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error']),
   };
 }
