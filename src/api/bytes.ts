@@ -12,9 +12,11 @@ export async function readWithin(
   let size = 0;
   const reader = stream?.getReader();
   for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
-    if (!(next.value instanceof Uint8Array)) throw new TypeError('The stream yields something other than bytes.');
-    chunks.push(next.value);
-    size += next.value.length;
+    const { value } = next;
+    // Bytes of another window are no `Uint8Array` of ours.
+    if (!ArrayBuffer.isView(value)) throw new TypeError('The stream yields something other than bytes.');
+    chunks.push(value);
+    size += value.length;
     if (size <= limit) continue;
     await reader?.cancel();
     return undefined;

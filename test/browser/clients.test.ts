@@ -226,7 +226,7 @@ async function failInPage(client: Client) {
   };
   const picture = await ask({ picture: 'data:image/png;base64,AAAA' });
   const large = await ask({ text: 'x'.repeat(20_000) });
-  const other = await near.fetch(wire.url, { method: 'POST', body: wire.body({ stream: true, ...wire.endless }) });
+  const other = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
   const busy = await ask();
   const freed = await ask({
     fetch: async (...call) => {

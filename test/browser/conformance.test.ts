@@ -2,6 +2,8 @@
  * Contract C1 before the real model: every row of docs/api.md, which is generated from the table that validates, is sent
  * alone. An honoured field must be seen in what comes back, a harmless one must change nothing, a refused one must be a
  * 400 that names it. A new row without an effect here fails.
+ *
+ * size: one table of effects, to be read beside the page.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -35,7 +37,7 @@ beforeAll(async () => {
   page = await openPage();
   await page.evaluate(installWire);
   await page.evaluate(async () => {
-    const near = wire.make({ aliases: { 'meta/llama': 'glimpse' } });
+    const near = wire.make({ aliases: { 'meta/llama': 'glimpse' }, images: { tags: true } });
     await near.load();
     Object.assign(globalThis, { near });
   });
@@ -63,7 +65,7 @@ function ask(body: Json): Promise<Reply> {
   );
 }
 
-const [BANANA, SQUARE] = ['banana', 'split-square'].map(
+const [BANANA = '', SQUARE = ''] = ['banana', 'split-square'].map(
   (name) => `data:image/png;base64,${readFileSync(`test/fixtures/glimpse/${name}.png`, 'base64')}`,
 );
 const text = { type: 'text', text: 'What color is this?' };
@@ -284,4 +286,33 @@ describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
 test.each(TABLES.get('Parts that we know and cannot read') ?? [])('refuses parts of type $field', async ({ field }) => {
   const part = { type: field, [field]: { url: BANANA } };
   expect(await ask(chat([text, part]))).toMatchObject(refused('messages[0].content[1].type'));
+});
+
+const question = 'What color is this?';
+
+test.each<[string, unknown]>([
+  ['a picture as a bare string', [{ type: 'image_url', image_url: BANANA }, text]],
+  ['parts without types', [{ image_url: { url: BANANA } }, { text: question }]],
+  ['plain strings among the parts', [picture(), question]],
+  [
+    "Responses' names of the parts",
+    [
+      { type: 'input_image', image_url: BANANA },
+      { type: 'input_text', text: question },
+    ],
+  ],
+  ['a tag in a string', `<img src="${BANANA}" />${question}`],
+  ['a tag in other words', `<IMG alt='' src='${BANANA}'>${question}`],
+])('%s is the same message', async (_what, content) => {
+  const usual = await ask(chat([picture(), text]));
+  expect(usual.status).toBe(200);
+  expect(await ask(chat(content))).toEqual(usual);
+});
+
+test.each<[string, unknown]>([
+  ['in a part', [{ type: 'text', text: '<img src="data:,x" /> is a tag.' }]],
+  ['that is escaped', '&lt;img src="data:,x" />'],
+])('a tag %s is text', async (_where, content) => {
+  expect((await ask(chat(content))).status).toBe(200);
+  expect((await ask(chat('<img src="data:,x" />'))).body.error.code).toBe('unreadable_image');
 });

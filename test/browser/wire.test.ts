@@ -46,6 +46,7 @@ test('before its first token, a job that fails here moves to the remote', async 
     origin: 'remote',
     model: 'meta/llama',
     reason,
+    retry: null,
     text: expect.stringMatching(/From afar\.|A cat/),
   });
   expect(answers).toEqual({
@@ -64,7 +65,7 @@ async function failEarly(baseURL: string): Promise<Record<string, Answered>> {
   const remote = { baseURL, dialect: 'nim2' as const, model: 'meta/llama' };
   const near = wire.make({ remote, limits: { waiting: 0 } });
   const ask = async (fields: object = {}, on = near): Promise<Answered> =>
-    wire.answered(await on.fetch(wire.url, { method: 'POST', body: wire.body(fields) }));
+    wire.answered(await on.fetch(wire.url, wire.post(fields)));
   const none = wire.make({ remote, broken: true });
   const unloadable = await ask({}, none);
   none.dispose();
@@ -73,7 +74,7 @@ async function failEarly(baseURL: string): Promise<Record<string, Answered>> {
   await wire.state(near, (value) => value.state === 'ready' && value.active > 0);
   sabotage.workers.at(-1)?.terminate();
   const dying = await prefilling;
-  const other = await near.fetch(wire.url, { method: 'POST', body: wire.body({ stream: true, ...wire.endless }) });
+  const other = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
   const full = await ask();
   await other.body?.cancel();
   const field = await ask({ response_format: { type: 'json_object' } });
@@ -90,8 +91,7 @@ test('after its first token, never', async () => {
   const before = nim.seen.length;
   const answer = await page.evaluate(async (baseURL) => {
     const near = wire.make({ remote: { baseURL, model: 'meta/llama' } });
-    const body = wire.body({ stream: true, ...wire.endless });
-    const response = await near.fetch(wire.url, { method: 'POST', body });
+    const response = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
     sabotage.workers.at(-1)?.terminate();
     const answered = await wire.answered(response);
     near.dispose();
@@ -106,7 +106,7 @@ test('after its first token, never', async () => {
 test('the other way round, a remote that is down is stood in for by the page', async () => {
   const answer = await page.evaluate(async (baseURL) => {
     const near = wire.make({ policy: 'remote-first', remote: { baseURL, model: 'error/busy' } });
-    const answered = await wire.answered(await near.fetch(wire.url, { method: 'POST', body: wire.body() }));
+    const answered = await wire.answered(await near.fetch(wire.url, wire.post()));
     near.dispose();
     return answered;
   }, nim.baseURL);
@@ -119,8 +119,7 @@ test('a picture that consent is refused for does not leave', async () => {
   const answer = await page.evaluate(async (baseURL) => {
     const remote = { baseURL, consent: ({ pictures }: { pictures: number }) => pictures === 0 };
     const near = wire.make({ remote });
-    const body = wire.body({ model: 'meta/llama' });
-    return wire.answered(await near.fetch(wire.url, { method: 'POST', body }));
+    return wire.answered(await near.fetch(wire.url, wire.post({ model: 'meta/llama' })));
   }, nim.baseURL);
   expect(answer.status).toBe(403);
   expect(answer.text).toContain('"code":"consent_refused"');
@@ -138,8 +137,7 @@ test('a page reaches NVIDIA through a proxy of its own, under the strict policy'
   await proxied.evaluate(installWire);
   const said = await proxied.evaluate(async () => {
     const { fetch } = wire.make({ remote: { baseURL: '/nim' } });
-    const body = wire.body({ model: 'meta/llama', stream: true });
-    return (await fetch(wire.url, { method: 'POST', body })).text();
+    return (await fetch(wire.url, wire.post({ model: 'meta/llama', stream: true }))).text();
   });
   await hosted.close();
   expect(said).toContain('A cat');
@@ -153,7 +151,7 @@ test('a remote that does not let the page in is named, with the way round', asyn
   const closed = await startNim();
   const error = await page.evaluate(async (baseURL) => {
     const { fetch } = wire.make({ remote: { baseURL } });
-    return wire.answered(await fetch(wire.url, { method: 'POST', body: wire.body({ model: 'meta/llama' }) }));
+    return wire.answered(await fetch(wire.url, wire.post({ model: 'meta/llama' })));
   }, closed.baseURL);
   await closed.close();
   expect(error.status).toBe(502);
@@ -169,14 +167,31 @@ test('a Request of another window is ours, too, and does not leave', async () =>
     const frame = document.body.appendChild(document.createElement('iframe'));
     const { Request } = frame.contentWindow as Window & typeof globalThis;
     const near = wire.make();
-    const answered = await wire.answered(
-      await near.fetch(new Request(wire.url, { method: 'POST', body: wire.body() })),
-    );
+    const answered = await wire.answered(await near.fetch(new Request(wire.url, wire.post())));
     near.dispose();
     return answered;
   });
   expect(answer).toMatchObject({ status: 200, origin: 'local' });
   expect(watched.foreign).toEqual([]);
+});
+
+test('a picture that is not there, or that its server hides from the page, is a 400 that says which and why', async () => {
+  const hidden = await startNim();
+  const answers = await page.evaluate(async (elsewhere) => {
+    const near = wire.make();
+    const about = async (url: string): Promise<Answered> => {
+      const content = ['What?', { image_url: url }];
+      return wire.answered(await near.fetch(wire.url, wire.post({ messages: [{ role: 'user', content }] })));
+    };
+    const all = [await about(`${location.origin}/nowhere.png`), await about(`${elsewhere}/cat.png`)];
+    near.dispose();
+    return all;
+  }, hidden.baseURL);
+  await hidden.close();
+  for (const [at, why] of ['HTTP 404', '(CORS)'].entries()) {
+    expect(answers[at]).toMatchObject({ status: 400, reason: 'unreadable_image', text: expect.stringContaining(why) });
+    expect(answers[at]?.text).toContain('"param":"messages[0].content[1].image_url"');
+  }
 });
 
 test('local-only: not one request leaves after the load, whatever is asked', async () => {

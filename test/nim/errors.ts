@@ -198,6 +198,14 @@ export const ERRORS: readonly NimError[] = [
     code: 'rate_limit_exceeded',
   },
   {
+    name: 'closed',
+    status: 499,
+    headers: PROBLEM,
+    body: '{"type":"about:blank","title":"Client Closed Request","status":499}',
+    message: 'Client Closed Request',
+    code: 'remote_error',
+  },
+  {
     name: 'engine',
     status: 500,
     headers: JSON_TYPE,
@@ -227,6 +235,14 @@ export const ERRORS: readonly NimError[] = [
     headers: JSON_TYPE,
     body: '{"message":"ResourceExhausted: All workers are busy, please retry later","type":"Service Unavailable","code":503}',
     message: 'ResourceExhausted: All workers are busy, please retry later',
+    code: 'remote_error',
+  },
+  {
+    name: 'worker-limit',
+    status: 503,
+    headers: JSON_TYPE,
+    body: '{"message":"ResourceExhausted: Worker local total request limit reached (33/32)","type":"Service Unavailable","code":503}',
+    message: 'ResourceExhausted: Worker local total request limit reached (33/32)',
     code: 'remote_error',
   },
   {

@@ -129,6 +129,19 @@ describe('dialects', () => {
     },
   );
 
+  it.each([
+    'meta/llama-3.2-90b-vision-instruct',
+    'microsoft/phi-3.5-vision-instruct',
+    'nvidia/nemotron-nano-12b-v2-vl',
+  ])('%s is asked at the common path, with parts', async (model) => {
+    const { fetch, nim } = await wired({}, { dialect: 'hosted' });
+    const response = await fetch(...ask({ ...picture(), model }));
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-nearsight-reason')).toBe('model_not_found');
+    expect(nim.seen[0]).toMatchObject({ path: '/v1/chat/completions', body: { model } });
+    expect(nim.seen[0]?.body).toMatchObject({ messages: [{ content: [{ type: 'text' }, { type: 'image_url' }] }] });
+  });
+
   it('sends the bytes of a blob: URL, which means nothing elsewhere', async () => {
     const { fetch, nim } = await wired();
     const bytes = Buffer.from(PNG.slice(PNG.indexOf(',') + 1), 'base64');

@@ -38,6 +38,11 @@ describe('route', () => {
   it.each(codes)('%s moves to the remote, unless it is the request that is at fault', (code) => {
     const stays = [...final, 'aborted', 'disposed'].includes(code);
     expect(decide({ localFault: fault(code) })).toBe(stays ? `refuse: ${code}` : `remote: ${code}`);
+    expect(decide({ localFault: fault(code), remote: false })).toBe(`refuse: ${code}`);
+    expect(decide({ localFault: fault(code), policy: 'local-only' })).toBe(`refuse: ${code}`);
+    expect(decide({ localFault: fault(code), policy: 'remote-first' })).toBe(
+      stays ? `refuse: ${code}` : 'remote: remote-first',
+    );
   });
 
   it.each(final)('%s at the remote does not come back', (code) => {

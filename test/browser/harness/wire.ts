@@ -14,6 +14,8 @@ export interface Answered {
   origin: string | null;
   model: string | null;
   reason: string | null;
+  /** `x-should-retry`. */
+  retry: string | null;
   text: string;
 }
 
@@ -27,6 +29,8 @@ export interface Wire {
   url: string;
   /** A question about the picture, to glimpse unless `fields` say otherwise. */
   body(fields?: object): string;
+  /** The same, as `fetch`'s second argument. */
+  post(fields?: object): RequestInit;
   /** Keeps glimpse from ending its answer. */
   endless: object;
   /** Adds fields to the body of every request, so that clients which know no such fields send them. */
@@ -67,6 +71,7 @@ export function installWire(): void {
       messages: [{ role: 'user', content: ['What?', { image_url: picture }] }],
       ...fields,
     });
+  const post: Wire['post'] = (fields) => ({ method: 'POST', body: body(fields) });
   // 1279 is <end_of_utterance>.
   const endless = { logit_bias: { 1279: -100 } };
   const adding: Wire['adding'] = (fields, fetch) => (url, init) =>
@@ -80,6 +85,7 @@ export function installWire(): void {
     origin: response.headers.get('x-nearsight-origin'),
     model: response.headers.get('x-nearsight-model'),
     reason: response.headers.get('x-nearsight-reason'),
+    retry: response.headers.get('x-should-retry'),
     text: await response.text(),
   });
   const counting: Wire['counting'] = (fetch) => {
@@ -91,6 +97,6 @@ export function installWire(): void {
     return { fetch: counted, calls: () => calls };
   };
   Object.assign(globalThis, {
-    wire: { make, picture, url, body, endless, adding, state, answered, counting } satisfies Wire,
+    wire: { make, picture, url, body, post, endless, adding, state, answered, counting } satisfies Wire,
   });
 }
