@@ -186,6 +186,27 @@ describe('abort', () => {
     });
     expect(result).toMatchObject({ works: true, waiting: 0, ports: 1 });
   });
+
+  test('of two clones, one that is cancelled leaves the other its answer; both together stop the decode', async () => {
+    const result = await page.evaluate(async () => {
+      const near = lab.make('wasm');
+      await near.load();
+      const response = await lab.ask(near, lab.long);
+      const copy = response.clone();
+      // Settles only with the other.
+      const cancelled = copy.body!.cancel();
+      const reader = response.body!.getReader();
+      let chunks = 0;
+      while (chunks < 20 && !(await reader.read()).done) chunks++;
+      await reader.cancel();
+      await cancelled;
+      const works = await lab.works(near);
+      const { waiting, ports } = await near.inventory();
+      near.dispose();
+      return { chunks, works, waiting, ports };
+    });
+    expect(result).toEqual({ chunks: 20, works: true, waiting: 0, ports: 1 });
+  });
 });
 
 describe('many requests at once', () => {
