@@ -42,6 +42,7 @@ export interface ModelVariant {
   /** True if any graph holds float16, which WebGPU runs only with `shader-f16`. */
   f16: boolean;
   vision: ModelFile;
+  /** Token embeddings. Those in half precision are half the download, and WebGPU reads them without `shader-f16`. */
   embed: ModelFile;
   decoder: ModelFile;
 }

@@ -79,9 +79,9 @@ export async function openGraphs({ ort, gpu, positions, view, read, onOpened }: 
   }
 }
 
-/** Frees the weights. */
-export async function closeGraphs(graphs: Graphs): Promise<void> {
-  for (const graph of Object.values(graphs)) if (graph instanceof Session) await graph.close();
+/** What must be closed one day. A table is the decoder's, which needs it in memory or does not. */
+export function sessionsOf(graphs: Graphs): Session[] {
+  return Object.values(graphs).filter((graph) => graph instanceof Session);
 }
 
 /** The decoder that suits the graphs and the device. */

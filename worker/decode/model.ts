@@ -6,13 +6,13 @@ import { Gpu } from '../gpu/device.ts';
 import { chooseDevice } from '../gpu/probe.ts';
 import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, wasmThreads } from '../onnx/ort.ts';
-import { liveTensors } from '../onnx/session.ts';
+import { liveTensors, type Session } from '../onnx/session.ts';
 import type { Family } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import type { Decoder } from './decoder.ts';
-import { closeGraphs, type Graphs, openDecoder, openGraphs } from './graphs.ts';
+import { type Graphs, openDecoder, openGraphs, sessionsOf } from './graphs.ts';
 import { freshSeed } from './noise.ts';
 import { checkBias } from './sampler.ts';
 import { Vision } from './vision.ts';
@@ -91,7 +91,7 @@ export async function openModel(options: OpenOptions): Promise<Model> {
     options.onStep(++done, 4);
     return model;
   } catch (error) {
-    if (graphs) await closeGraphs(graphs);
+    if (graphs) for (const session of sessionsOf(graphs)) await session.close();
     gpu?.close();
     throw error;
   }
@@ -116,7 +116,7 @@ class OpenedModel implements Model {
   readonly facts: ModelFacts;
   readonly lost: Promise<NearsightError>;
   readonly #family: Family;
-  readonly #graphs: Graphs;
+  readonly #sessions: readonly Session[];
   readonly #gpu: Gpu | undefined;
   readonly #vision: Vision;
   readonly #decoder: Decoder;
@@ -126,7 +126,7 @@ class OpenedModel implements Model {
     // Without a GPU there is none to lose.
     this.lost = gpu?.lost ?? new Promise(() => {});
     this.#family = family;
-    this.#graphs = graphs;
+    this.#sessions = sessionsOf(graphs);
     this.#gpu = gpu;
     const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
     this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
@@ -162,7 +162,7 @@ class OpenedModel implements Model {
   async dispose(): Promise<void> {
     this.#vision.forget();
     this.#decoder.close();
-    await closeGraphs(this.#graphs);
+    for (const session of this.#sessions) await session.close();
     this.#gpu?.close();
   }
 

@@ -31,7 +31,7 @@ afterAll(() => gpu.close());
 describe.each([
   ['early 2025', { rotary: 'input', allRows: true }, 'float32'],
   ['late 2025', {}, 'float16'],
-] as const)('the loop on the GPU, with a toy of %s', (_, quirks, type) => {
+] as const)('the loop on the GPU, with a toy of %s', { timeout: 180_000 }, (_, quirks, type) => {
   const decoderFile = toyDecoder(quirks);
   const embedFile = toyEmbed(type);
   let native: NativeDecoder;
@@ -109,4 +109,25 @@ describe.each([
     vi.restoreAllMocks();
     expect(await take(Infinity)).toEqual(wanted);
   });
+});
+
+test('a decoder that surgery does not know goes step by step on the GPU as well', { timeout: 180_000 }, async () => {
+  const decoderFile = toyDecoder({ rotary: 'input', allRows: true });
+  const embedFile = toyEmbed('float32');
+  const native = await nativeDecoder(embedFile, decoderFile);
+  const wanted = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
+  const graphs = {
+    decoder: await Session.open(ort, decoderFile, gpu.device),
+    embed: await Session.open(ort, embedFile, gpu.device),
+  };
+  const decoder = await openDecoder(ort, graphs, gpu);
+  decoder.reset(PROMPT.length + STEPS);
+  await decoder.prefill(PROMPT, -1, [], signal);
+  const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
+  const ids: number[] = [];
+  for await (const { id } of decoder.draw(drawing, signal)) ids.push(id);
+  expect(ids).toEqual(wanted);
+  decoder.close();
+  await graphs.decoder.close();
+  await graphs.embed.close();
 });

@@ -4,7 +4,7 @@ import { create, globals } from 'webgpu';
 import type { Sampling } from '../../../src/wire/job.ts';
 import type { Device } from '../../../src/wire/spec.ts';
 import type { Decoder } from '../../../worker/decode/decoder.ts';
-import { closeGraphs, openDecoder, openGraphs } from '../../../worker/decode/graphs.ts';
+import { openDecoder, openGraphs, sessionsOf } from '../../../worker/decode/graphs.ts';
 import { Vision } from '../../../worker/decode/vision.ts';
 import { framesPerRun } from '../../../worker/decode/prove.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
@@ -81,7 +81,7 @@ export async function openEngine(device: Device, read: (name: string) => Uint8Ar
     async close() {
       vision.forget();
       decoder.close();
-      await closeGraphs(graphs);
+      for (const session of sessionsOf(graphs)) await session.close();
       gpu?.close();
     },
   };
