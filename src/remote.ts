@@ -1,7 +1,7 @@
 import { untilAborted } from './abort.ts';
 import { toDialect, type DialectName } from './api/dialect.ts';
 import { isObject } from './api/check.ts';
-import { randomId } from './api/identity.ts';
+import { headerText, randomId } from './api/identity.ts';
 import { normaliseError } from './api/normalise.ts';
 import { relayEvents } from './api/relay.ts';
 import { NearsightError } from './wire/error.ts';
@@ -63,7 +63,10 @@ export interface RemoteCall {
 
 /** Vision models that are served at `/vlm/{model}` and know pictures as `<img>` tags only. */
 const LEGACY =
-  /^(adept\/fuyu-8b|community\/llava16-.*|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision.*)|nvidia\/(neva-22b|vila))$/;
+  /^(adept\/fuyu-8b|community\/llava16-[\w-]+|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision[\w-]*)|nvidia\/(neva-22b|vila))$/;
+
+/** What can be a part of an address: no `..`, which would lead the key to another one. */
+const IN_PATH = /^\w[\w.-]*\/\w[\w.-]*$/;
 
 /** Refused for good by the gateway: no credit, no right, no such model, end of life. */
 const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
@@ -76,12 +79,10 @@ const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
  */
 export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promise<Response> {
   const model = call.local ? remote.model : call.model;
-  if (!model) {
-    const message = `The remote does not know '${call.model}'. Name a model of its own in remote.model.`;
-    throw new NearsightError('model_not_found', message, { param: 'model' });
-  }
+  if (!model) throw unknown(`'${call.model}'. Name a model of its own in remote.model`);
   const base = new URL(remote.baseURL, globalThis.document?.baseURI ?? globalThis.location?.href);
   const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');
+  if (dialect === 'legacy' && !IN_PATH.test(model)) throw unknown('a model of that name, which cannot be in a path');
   const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
   await askConsent(remote, call, url);
   const body = await toDialect({ ...call.body, model }, dialect, call.inline);
@@ -151,7 +152,7 @@ function headersOf(response: Response, model: string, reason: string): Headers {
   const headers = new Headers({
     'x-nearsight-origin': 'remote',
     'x-nearsight-reason': reason,
-    'x-nearsight-model': model,
+    'x-nearsight-model': headerText(model),
   });
   for (const name of ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status']) {
     const value = response.headers.get(name);
@@ -200,6 +201,10 @@ async function passError(response: Response, headers: Headers, key: string | und
   }
   const body = JSON.stringify(normaliseError(status, response.statusText, clean));
   return new Response(body, { status, statusText: response.statusText || `Status ${status}`, headers });
+}
+
+function unknown(what: string): NearsightError {
+  return new NearsightError('model_not_found', `The remote does not know ${what}.`, { param: 'model' });
 }
 
 function unavailable(url: URL, why: string, cause?: unknown): NearsightError {

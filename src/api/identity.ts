@@ -13,8 +13,13 @@ export function originHeaders({ model, reason, requestId }: Origin): Record<stri
     'x-request-id': requestId,
     'x-nearsight-origin': 'local',
     'x-nearsight-reason': reason,
-    ...(model && { 'x-nearsight-model': model }),
+    ...(model && { 'x-nearsight-model': headerText(model) }),
   };
+}
+
+/** A name as a header can hold it: anybody may ask for a model called ✓. */
+export function headerText(name: string): string {
+  return name.slice(0, 200).replace(/[^ -~]+/g, '?');
 }
 
 /** 128 random bits in hexadecimal. (`crypto.randomUUID` is missing on pages without TLS.) */

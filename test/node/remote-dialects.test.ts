@@ -142,6 +142,29 @@ describe('dialects', () => {
     expect(nim.seen[0]?.body).toMatchObject({ messages: [{ content: [{ type: 'text' }, { type: 'image_url' }] }] });
   });
 
+  it.each(['nvidia/../../status/r-0', '../models', 'a', 'a/b/c', 'a/b?c', 'a/%2e%2e'])(
+    '%s cannot be asked at a path of its own',
+    async (model) => {
+      const { fetch, nim } = await wired({ remote: { dialect: 'legacy' } });
+      const response = await fetch(...ask({ model }));
+      expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
+      expect(nim.seen).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['by the remote', {}],
+    ['here', { model: async () => 'модель ✓', policy: 'local-only' }],
+  ] as const)(
+    'says in its headers what a header can hold of a name, when it is answered %s',
+    async (_where, options) => {
+      const { fetch } = await wired(options);
+      const response = await fetch(...ask({ model: 'модель ✓' }));
+      expect([response.status, response.headers.get('x-nearsight-model')]).toEqual([200, '? ?']);
+      expect(await response.json()).toHaveProperty('model', 'модель ✓');
+    },
+  );
+
   it('sends the bytes of a blob: URL, which means nothing elsewhere', async () => {
     const { fetch, nim } = await wired();
     const bytes = Buffer.from(PNG.slice(PNG.indexOf(',') + 1), 'base64');
