@@ -62,6 +62,30 @@ test('answers questions about a sample picture, turn by turn, under its own poli
   expect(demo.log.filter((line) => /content.security.policy|refused|uncaught/i.test(line))).toEqual([]);
 });
 
+test('says what it is doing: not loaded, loading with bytes and percent, opening, ready, answering', async () => {
+  await using demo = await openDemo();
+  await demo.evaluate(() => {
+    const line = document.querySelector('#status-text')!;
+    const said = [line.textContent];
+    new MutationObserver(() => said.push(line.textContent)).observe(line, { childList: true });
+    Object.assign(globalThis, { said });
+  });
+  await demo.page.click('#load');
+  await demo.page.waitForSelector('#status[data-state=ready]');
+  await demo.page.click('#suggestions button');
+  await lastText(demo, '.note');
+  const said = await demo.evaluate(() => (globalThis as unknown as { said: string[] }).said);
+  for (const words of [
+    /^Not loaded\. glimpse \([\d.]+ MB, and its runtime\) will run on the processor\.$/,
+    /^Loading glimpse: [\d.]+ MB of [\d.]+ MB, \d+\u00a0%$/,
+    /^Opening the model: step \d of \d$/,
+    /^Ready on the processor · /,
+    /^Answering on the processor · /,
+  ]) {
+    expect(said).toContainEqual(expect.stringMatching(words));
+  }
+});
+
 test('its policy is in force: other servers cannot be reached, from the page or by a picture', async () => {
   await using demo = await openDemo();
   const blocked = await demo.evaluate(() => {
@@ -134,8 +158,11 @@ test('says kindly what it cannot read, and keeps the picture it has', async () =
   expect(await lastText(demo, '.note')).not.toBe('');
 });
 
-test('a picture may be dropped or pasted', async () => {
+test('a picture may be photographed, dropped or pasted', async () => {
   await using demo = await openDemo();
+  const camera = await demo.page.$('input#camera');
+  await camera?.uploadFile('demo/samples/star.png');
+  await demo.page.waitForSelector('#picture[alt="star.png"]');
   for (const kind of ['drop', 'paste'] as const) {
     await demo.evaluate(async (kind) => {
       const blob = await (await fetch(document.querySelector('img')!.src)).blob();
