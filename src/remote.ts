@@ -23,7 +23,7 @@ export interface RemoteOptions {
   /** The model to ask there when a request names a local one. @defaultValue none, such a request stays here */
   model?: string | undefined;
   /**
-   * Asked before a picture leaves the device; false answers the request with 403 `consent_refused`.
+   * Asked before a picture leaves the device; anything but true answers the request with 403 `consent_refused`.
    * @defaultValue nobody is asked
    */
   consent?: ((request: ConsentRequest) => boolean | Promise<boolean>) | undefined;
@@ -107,7 +107,9 @@ export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promis
 
 async function askConsent(remote: RemoteOptions, { model, pictures, reason }: RemoteCall, url: URL): Promise<void> {
   if (pictures === 0 || !remote.consent) return;
-  if (await remote.consent({ model, pictures, reason, url: url.href })) return;
+  // Whatever JavaScript answers: only true is a yes.
+  const answer: unknown = await remote.consent({ model, pictures, reason, url: url.href });
+  if (answer === true) return;
   throw new NearsightError('consent_refused', 'The picture was not allowed to leave this device.');
 }
 

@@ -57,15 +57,22 @@ export function route(input: RouteInput): Route {
   if (policy === 'local-first') {
     return localFault ? go('remote', localFault.code, remoteFault) : go('local', policy);
   }
-  return remoteFault ? go('local', remoteFault.code, localFault) : go('remote', policy);
+  if (policy === 'remote-first') {
+    return remoteFault ? go('local', remoteFault.code, localFault) : go('remote', policy);
+  }
+  // A misspelt policy must send nothing.
+  policy satisfies never;
+  return { target: 'refuse', error: new NearsightError('policy_refused', 'There is no policy of that name.') };
 }
 
 function chosen(policy: ChoosePolicy, { model, pictures, localFault, remoteFault }: RouteInput): Route {
   const faults = { localFault: localFault?.code ?? null, remoteFault: remoteFault?.code ?? null };
   const target = policy({ model, pictures, ...faults });
-  if (target !== 'refuse') return go(target, 'chosen', target === 'local' ? localFault : remoteFault);
+  // Anything else is a refusal, such as the promise of an `async` function or a forgotten `return`.
+  if (target === 'local') return go(target, 'chosen', localFault);
+  if (target === 'remote') return go(target, 'chosen', remoteFault);
   const message = "The page's policy refuses this request.";
-  return { target, error: localFault ?? remoteFault ?? new NearsightError('policy_refused', message) };
+  return { target: 'refuse', error: localFault ?? remoteFault ?? new NearsightError('policy_refused', message) };
 }
 
 function go(target: 'local' | 'remote', reason: Reason, fault?: NearsightError): Route {

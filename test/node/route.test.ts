@@ -72,6 +72,15 @@ describe('route', () => {
     expect(decide({ policy: () => 'refuse', localFault: unsupported })).toBe('refuse: unsupported_device');
   });
 
+  it.each<[string, unknown]>([
+    ['a misspelt policy', 'local_only'],
+    ['a policy that forgets to return', () => undefined],
+    ['a policy that is asynchronous', async () => 'local'],
+    ['a policy that names something else', () => 'cloud'],
+  ])('sends nothing under %s', (_what, policy) => {
+    expect(decide({ policy: policy as Policy })).toBe('refuse: policy_refused');
+  });
+
   it('does not ask the page where there is no choice', () => {
     const policy = vi.fn(() => 'remote' as const);
     expect(decide({ policy, remote: false })).toBe('local: local-only');
