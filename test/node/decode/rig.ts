@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
-import type { Sampling } from '../../../src/wire/job.ts';
+import { GREEDY as UNSEEDED } from '../../../src/wire/job.ts';
 import type { Device } from '../../../src/wire/spec.ts';
 import type { Decoder } from '../../../worker/decode/decoder.ts';
 import { openDecoder, openGraphs, sessionsOf } from '../../../worker/decode/graphs.ts';
@@ -44,17 +44,7 @@ export interface Engine {
 }
 
 /** Always the likeliest token. */
-export const GREEDY: Sampling & { seed: number } = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  seed: 1,
-};
+export const GREEDY = { ...UNSEEDED, seed: 1 };
 
 /** Names of a model's files. */
 const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };

@@ -1,22 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Sampling } from '../../../src/wire/job.ts';
+import { GREEDY as UNSEEDED, type Sampling } from '../../../src/wire/job.ts';
 import { Sampler } from '../../../worker/decode/sampler.ts';
 
 type Seeded = Sampling & { seed: number };
 
-const PLAIN: Seeded = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  seed: 7,
-};
-
-const GREEDY: Seeded = { ...PLAIN, temperature: 0 };
+const GREEDY: Seeded = { ...UNSEEDED, seed: 7 };
+const PLAIN: Seeded = { ...GREEDY, temperature: 1 };
 const NONE = new Int32Array(0);
 
 function sampler(sampling: Partial<Seeded>, prompt: Int32Array = NONE, choice = 0): Sampler {
