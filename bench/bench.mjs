@@ -4,12 +4,15 @@
  *
  *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--full] [--rounds N] [--gpu hardware] [--no-dawn]
  *
+ * `--rounds 0` takes the counts alone, which do not depend on the machine. What other runs of the day wrote about other
+ * places stays in the file.
+ *
  * What is measured and how stands in `scenarios.mjs`; the bars in `rows.mjs`; the loop on Dawn in `dawn/`. The model is
  * glimpse; `--full` takes the full-size stand-in for SmolVLM-256M too, where its files are, which takes a software GPU
  * many minutes. A busy machine gives other times (the counts stay): close what you can.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { chdir, execPath } from 'node:process';
@@ -122,7 +125,11 @@ function save() {
   const date = new Date().toISOString().slice(0, 10);
   const file = `bench/results/${date}-${adapter.replaceAll(/[^\w.-]+/g, '-')}.json`;
   const machine = { platform: platform(), arch: arch(), cores: cpus().length, cpu: cpus()[0]?.model };
-  const places = outcomes.map((outcome) => ({ ...outcome, rows: rowsOf(outcome) }));
+  const taken = outcomes.map((outcome) => ({ ...outcome, rows: rowsOf(outcome) }));
+  /** @type {Outcome[]} */
+  const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).places : [];
+  const others = before.filter(({ where, model }) => !taken.some((one) => one.where === where && one.model === model));
+  const places = [...others, ...taken];
   mkdirSync('bench/results', { recursive: true });
   writeFileSync(file, `${JSON.stringify({ date, machine, places }, null, 1)}\n`);
   say(`written to ${file}`);

@@ -40,7 +40,7 @@
  * @property {readonly string[]} sides `ours` first
  * @property {readonly string[]} [seeing] those that can be asked about pictures; default: all
  * @property {boolean} gpu
- * @property {number} rounds
+ * @property {number} rounds 0: counts alone are taken
  * @property {readonly number[]} contexts prompt lengths, in tokens
  * @property {number} short
  * @property {number} long
@@ -87,7 +87,7 @@ export class Scenarios {
   async run() {
     await this.#calibrate();
     this.#bench.say('warming up');
-    await this.#round();
+    if (this.#plan.rounds > 0) await this.#round();
     this.samples = {};
     for (let round = 1; round <= this.#plan.rounds; round++) {
       this.#bench.say(`round ${round} of ${this.#plan.rounds}`);
