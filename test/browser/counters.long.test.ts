@@ -1,0 +1,45 @@
+/** What `counters.test.ts` counts, over long answers, and with the full-size stand-in for SmolVLM-256M. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { specOfFolder } from '../../tools/ask/model.mjs';
+import { fillStandin, standinAvailable, standinFolder } from '../../tools/standin.mjs';
+import { growth, openCounted, perToken } from './counting.ts';
+import { browserName } from './harness/harness.ts';
+
+test('over 500 decoded tokens no GPU memory is added', { timeout: 1_200_000 }, async () => {
+  await using page = await openCounted();
+  await page.evaluate(async () => {
+    Object.assign(globalThis, { near: nearsight.createNearsight({ model: glimpse, device: 'webgpu' }) });
+    await near.load();
+  });
+  expect(await growth(page, 1279, 540, 40)).toBe(0);
+});
+
+if (!standinAvailable) console.warn('Skipped: the full-size stand-in for SmolVLM-256M is not on this machine.');
+
+describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weights', () => {
+  test('a decoded token: waits, reads and dispatches', { timeout: 1_800_000 }, async () => {
+    fillStandin('q4');
+    await using page = await openCounted(({ url }) => {
+      const { pathname } = new URL(url);
+      if (!pathname.startsWith('/standin/')) return undefined;
+      return new Response(readFileSync(join(standinFolder, pathname.slice('/standin/'.length))));
+    });
+    const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
+    await page.evaluate(async (model) => {
+      const variants = model.variants.filter(({ dtype }) => dtype === 'q4');
+      Object.assign(globalThis, {
+        near: nearsight.createNearsight({ model: { ...model, variants }, device: 'webgpu' }),
+      });
+      await near.load();
+    }, spec);
+    // 49279 is <end_of_utterance>.
+    const token = await perToken(page, 49279, 4, 20);
+    expect(token.waits).toBe(0);
+    expect(token.maps).toBeLessThanOrEqual(1);
+    expect(token.readBytes).toBeLessThanOrEqual(64);
+    // SwiftShader has 10 storage buffers a stage; onnxruntime's fused kernels want 11.
+    expect(token.dispatches).toBeLessThanOrEqual(browserName === 'chromium' ? 330 : 300);
+  });
+});
