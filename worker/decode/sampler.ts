@@ -2,6 +2,7 @@ import { NearsightError } from '../../src/wire/error.ts';
 import type { Sampling } from '../../src/wire/job.ts';
 import { power } from './curves.ts';
 import { answerKey, drawKey, gumbel, MOST_NOISE } from './noise.ts';
+import { Ranking } from './ranking.ts';
 
 /** A token and the natural logarithm of its probability under the model alone. */
 export interface Scored {
@@ -159,11 +160,21 @@ export class Sampler {
   #furthest(logits: Float32Array): number {
     const { topK, topP, furthest } = this.#recipe;
     if (topK === 0 && topP === 65536) return furthest;
-    const largest = at(logits, argmax(logits));
-    const distances = Uint32Array.from(logits, (logit) => distance(largest, logit)).sort();
-    const seen = distances.subarray(0, upTo(distances, OUT_OF_SIGHT - 1));
-    const last = topK === 0 ? OUT_OF_SIGHT - 1 : (seen[topK - 1] ?? OUT_OF_SIGHT - 1);
-    return Math.min(furthest, last, nucleus(seen.subarray(0, upTo(seen, last)), topP));
+    const ranking = new Ranking(distancesOf(logits));
+    if (topK === 0)
+      return Math.min(
+        furthest,
+        nucleus(ranking.total, topP, (needed) => ranking.bySum(needed)),
+      );
+    const near = ranking.byCount(topK);
+    const last = near[topK - 1] ?? OUT_OF_SIGHT - 1;
+    const kept = near.subarray(0, upTo(near, last));
+    const total = kept.reduce((sum, each) => sum + power(each), 0);
+    return Math.min(
+      furthest,
+      last,
+      nucleus(total, topP, () => kept),
+    );
   }
 }
 
@@ -216,26 +227,30 @@ function distance(largest: number, logit: number): number {
   return bits < 32 ? Math.floor(bits * UNITS) : OUT_OF_SIGHT;
 }
 
-/** How many of the ascending `values` are `last` or less. */
-function upTo(values: Uint32Array, last: number): number {
-  let from = 0;
-  let to = values.length;
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if (at(values, middle) <= last) from = middle + 1;
-    else to = middle;
-  }
-  return from;
+function distancesOf(logits: Float32Array): Uint32Array {
+  const largest = at(logits, argmax(logits));
+  const distances = new Uint32Array(logits.length);
+  for (let id = 0; id < logits.length; id++) distances[id] = distance(largest, at(logits, id));
+  return distances;
 }
 
-/** The last of the ascending `distances` that it takes for their probabilities to sum to `share`, in 65536ths. */
-function nucleus(distances: Uint32Array, share: number): number {
+/** How many of the ascending `values` are `last` or less. */
+function upTo(values: Uint32Array, last: number): number {
+  const beyond = values.findLastIndex((value) => value <= last);
+  return beyond + 1;
+}
+
+/**
+ * The last distance that it takes for probabilities to sum to `share`, in 65536ths, of `total`.
+ *
+ * @param nearest gives the distances in ascending order, as many as it takes to sum to what is needed
+ */
+function nucleus(total: number, share: number, nearest: (needed: number) => Uint32Array): number {
   if (share === 65536) return OUT_OF_SIGHT;
-  const total = distances.reduce((sum, each) => sum + power(each), 0);
   // The product has up to 62 bits, more than a number holds.
   const needed = Number((BigInt(total) * BigInt(share)) >> 16n);
   let sum = 0;
-  return distances.find((each) => (sum += power(each)) >= needed) ?? OUT_OF_SIGHT;
+  return nearest(needed).find((each) => (sum += power(each)) >= needed) ?? OUT_OF_SIGHT;
 }
 
 function score(logits: Float32Array, id: number, count: number): { logprob: number; top: Scored[] } {
