@@ -2,10 +2,10 @@
  * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
  * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
  *
- *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--full] [--rounds N] [--gpu hardware] [--no-dawn]
+ *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--full] [--rounds N] [--gpu hardware] [--no-dawn] [--no-counts]
  *
- * `--rounds 0` takes the counts alone, which do not depend on the machine. What other runs of the day wrote about other
- * places stays in the file.
+ * `--rounds 0` takes the counts alone, which do not depend on the machine; `--no-counts` the times alone. What other runs
+ * of the day wrote into the file stays there, but for what is measured anew.
  *
  * What is measured and how stands in `scenarios.mjs`; the bars in `rows.mjs`; the loop on Dawn in `dawn/`. The model is
  * glimpse; `--full` takes the full-size stand-in for SmolVLM-256M too, where its files are, which takes a software GPU
@@ -36,6 +36,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     gpu: { type: 'string', default: 'software' },
     'no-dawn': { type: 'boolean', default: false },
+    'no-counts': { type: 'boolean', default: false },
   },
 });
 
@@ -63,8 +64,17 @@ save();
 function runs() {
   const browsers = /** @type {const} */ (['chromium', 'firefox']).filter((name) => name === (values.browser ?? name));
   const devices = /** @type {const} */ (['webgpu', 'wasm']).filter((name) => name === (values.device ?? name));
-  const small = { rounds, contexts: [100, 600], short: 8, long: 40, hold: 400, growth: true };
-  const large = { rounds: Math.min(rounds, 3), contexts: [100], short: 4, long: 12, hold: 3000, growth: false };
+  const exact = !values['no-counts'];
+  const small = { rounds, exact, contexts: [100, 600], short: 8, long: 40, hold: 400, growth: true };
+  const large = {
+    exact,
+    rounds: Math.min(rounds, 3),
+    contexts: [100],
+    short: 4,
+    long: 12,
+    hold: 3000,
+    growth: false,
+  };
   const places = browsers.flatMap((browser) => devices.map((device) => ({ browser, device, dtype: 'q4', gpu })));
   /** @type {Asked[]} */
   const glimpse = places.map((place) => ({ ...place, folder: 'glimpse', plan: small }));
@@ -125,11 +135,21 @@ function save() {
   const date = new Date().toISOString().slice(0, 10);
   const file = `bench/results/${date}-${adapter.replaceAll(/[^\w.-]+/g, '-')}.json`;
   const machine = { platform: platform(), arch: arch(), cores: cpus().length, cpu: cpus()[0]?.model };
-  const taken = outcomes.map((outcome) => ({ ...outcome, rows: rowsOf(outcome) }));
   /** @type {Outcome[]} */
   const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).places : [];
-  const others = before.filter(({ where, model }) => !taken.some((one) => one.where === where && one.model === model));
-  const places = [...others, ...taken];
+  /** @param {Outcome} one @param {Outcome} other */
+  const same = (one, other) => one.where === other.where && one.model === other.model;
+  const merged = outcomes.map((outcome) => {
+    const known = before.find((each) => same(each, outcome));
+    const samples = Object.entries(outcome.samples).map(([side, taken]) => [
+      side,
+      { ...known?.samples[side], ...taken },
+    ]);
+    const lengths = { ...known?.lengths, ...outcome.lengths };
+    return { ...outcome, lengths, samples: Object.fromEntries(samples) };
+  });
+  const others = before.filter((each) => !merged.some((outcome) => same(each, outcome)));
+  const places = [...others, ...merged].map((outcome) => ({ ...outcome, rows: rowsOf(outcome) }));
   mkdirSync('bench/results', { recursive: true });
   writeFileSync(file, `${JSON.stringify({ date, machine, places }, null, 1)}\n`);
   say(`written to ${file}`);

@@ -145,7 +145,14 @@ async function askClassic(classic, { tokens }, promptTokens) {
  * @returns {import('../scenarios.mjs').Plan}
  */
 function plan(hardware) {
-  const common = { sides: ['ours', 'classic'], seeing: ['ours'], gpu: true, contexts: [100, 600], growth: false };
+  const common = {
+    sides: ['ours', 'classic'],
+    seeing: ['ours'],
+    gpu: true,
+    contexts: [100, 600],
+    exact: true,
+    growth: false,
+  };
   // At full size, a software adapter takes half a second a token.
   const slow = !glimpse && isSoftware(hardware);
   return {
