@@ -2,7 +2,7 @@
  * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
  * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
  *
- *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--full] [--rounds N] [--gpu hardware] [--no-dawn] [--no-counts]
+ *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--full | --full-only] [--rounds N] [--gpu hardware] [--no-dawn] [--no-counts]
  *
  * `--rounds 0` takes the counts alone, which do not depend on the machine; `--no-counts` the times alone. What other runs
  * of the day wrote into the file stays there, but for what is measured anew.
@@ -33,6 +33,7 @@ const { values } = parseArgs({
     browser: { type: 'string' },
     device: { type: 'string' },
     full: { type: 'boolean', default: false },
+    'full-only': { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
     gpu: { type: 'string', default: 'software' },
     'no-dawn': { type: 'boolean', default: false },
@@ -45,14 +46,15 @@ const say = (words) => console.error(`bench: ${words}`);
 
 prepare();
 const rounds = Number(values.rounds);
+const full = values.full || values['full-only'];
 /** @type {Run['gpu']} */
 const gpu = values.gpu === 'hardware' ? 'hardware' : 'software';
 /** @type {Outcome[]} */
 const outcomes = [];
 for (const run of runs()) await take(run);
 if (!values['no-dawn'] && !values.browser && values.device !== 'wasm') {
-  takeDawn();
-  if (values.full && standinAvailable) takeDawn('--model', standinFolder);
+  if (!values['full-only']) takeDawn();
+  if (full && standinAvailable) takeDawn('--model', standinFolder);
 }
 save();
 
@@ -72,19 +74,22 @@ function runs() {
     contexts: [100],
     short: 4,
     long: 12,
-    hold: 3000,
+    hold: 400,
     growth: false,
   };
   const places = browsers.flatMap((browser) => devices.map((device) => ({ browser, device, dtype: 'q4', gpu })));
   /** @type {Asked[]} */
   const glimpse = places.map((place) => ({ ...place, folder: 'glimpse', plan: small }));
-  if (!values.full) return glimpse;
+  if (!full) return glimpse;
   if (!standinAvailable) {
     say('skipped: the full-size stand-in for SmolVLM-256M is not on this machine');
     return glimpse;
   }
   fillStandin('q4');
-  return [...glimpse, ...places.map((place) => ({ ...place, folder: /** @type {const} */ ('standin'), plan: large }))];
+  return [
+    ...(values['full-only'] ? [] : glimpse),
+    ...places.map((place) => ({ ...place, folder: /** @type {const} */ ('standin'), plan: large })),
+  ];
 }
 
 /** @param {Asked} asked */

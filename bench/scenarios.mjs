@@ -216,9 +216,9 @@ export class Scenarios {
     await this.#bench.hold(side, 0);
     await this.#bench.idle(side, true);
     for (let round = 0; round < rounds; round++) {
-      const full = await this.#bench.ask(side, plain(words, long * 2));
+      const full = await this.#bench.ask(side, plain(words, long * 5));
       const brief = await this.#bench.ask(side, plain(words, short));
-      this.#note(side, 'host', (full.totalMs - brief.totalMs) / (long * 2 - short));
+      this.#note(side, 'host', (full.totalMs - brief.totalMs) / (long * 5 - short));
     }
   }
 

@@ -158,7 +158,7 @@ function plan(hardware) {
   return {
     ...common,
     rounds: Number(values.rounds),
-    ...(slow ? { short: 4, long: 12, hold: 3000 } : { short: 8, long: 40, hold: 400 }),
+    ...(slow ? { short: 4, long: 12, hold: 400 } : { short: 8, long: 40, hold: 400 }),
   };
 }
 
