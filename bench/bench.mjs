@@ -2,7 +2,8 @@
  * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
  * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
  *
- *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--full | --full-only] [--rounds N] [--gpu hardware] [--no-dawn] [--no-counts]
+ *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--gpu hardware] [--no-dawn]
+ *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-pictures]
  *
  * `--rounds 0` takes the counts alone, which do not depend on the machine; `--no-counts` the times alone. What other runs
  * of the day wrote into the file stays there, but for what is measured anew.
@@ -38,6 +39,8 @@ const { values } = parseArgs({
     gpu: { type: 'string', default: 'software' },
     'no-dawn': { type: 'boolean', default: false },
     'no-counts': { type: 'boolean', default: false },
+    // At full size, a software GPU takes a minute for one view.
+    'no-pictures': { type: 'boolean', default: false },
   },
 });
 
@@ -66,10 +69,10 @@ save();
 function runs() {
   const browsers = /** @type {const} */ (['chromium', 'firefox']).filter((name) => name === (values.browser ?? name));
   const devices = /** @type {const} */ (['webgpu', 'wasm']).filter((name) => name === (values.device ?? name));
-  const exact = !values['no-counts'];
-  const small = { rounds, exact, contexts: [100, 600], short: 8, long: 40, hold: 400, growth: true };
+  const common = { exact: !values['no-counts'], ...(values['no-pictures'] && { seeing: [] }) };
+  const small = { ...common, rounds, contexts: [100, 600], short: 8, long: 40, hold: 400, growth: true };
   const large = {
-    exact,
+    ...common,
     rounds: Math.min(rounds, 3),
     contexts: [100],
     short: 4,
