@@ -35,7 +35,7 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
       await near.load();
     }, spec);
     // 49279 is <end_of_utterance>.
-    const token = await perToken(page, 49279, 4, 20);
+    const token = await perToken(page, 49279, 2, 10);
     expect(token.waits).toBe(0);
     expect(token.maps).toBeLessThanOrEqual(1);
     expect(token.readBytes).toBeLessThanOrEqual(64);
