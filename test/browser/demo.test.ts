@@ -31,16 +31,21 @@ async function openDemo(): Promise<TestPage> {
 
 /** The text of the last element that matches, once there are `count` of them and it says something. */
 async function lastText(demo: TestPage, selector: string, count = 1): Promise<string> {
-  const handle = await demo.page.waitForFunction(
-    (wanted: string, least: number) => {
-      const found = document.querySelectorAll(wanted);
-      return found.length >= least ? found[found.length - 1]?.textContent : undefined;
-    },
-    { timeout: 100_000 },
-    selector,
-    count,
-  );
-  return String(await handle.jsonValue());
+  try {
+    const handle = await demo.page.waitForFunction(
+      (wanted: string, least: number) => {
+        const found = document.querySelectorAll(wanted);
+        return found.length >= least ? found[found.length - 1]?.textContent : undefined;
+      },
+      { timeout: 100_000 },
+      selector,
+      count,
+    );
+    return String(await handle.jsonValue());
+  } catch (cause) {
+    const page = await demo.evaluate(() => document.body.innerText);
+    throw new Error(`no ${selector}; the page says:\n${page}\n${demo.log.join('\n')}`, { cause });
+  }
 }
 
 test('answers questions about a sample picture, turn by turn, under its own policy', async () => {
