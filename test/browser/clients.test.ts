@@ -224,8 +224,6 @@ async function failInPage(client: Client) {
     const outcome = await askThrough(client, { ...usual, ...question, fetch });
     return { ...outcome, calls: calls() };
   };
-  const none = wire.make({ broken: true, policy: 'local-only' });
-  const failing = ask({ fetch: none.fetch });
   const picture = await ask({ picture: 'data:image/png;base64,AAAA' });
   const large = await ask({ text: 'x'.repeat(20_000) });
   const other = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
@@ -244,8 +242,10 @@ async function failInPage(client: Client) {
     onText: () => sabotage.workers.at(-1)?.terminate(),
   });
   const after = await ask();
-  const unloadable = await failing;
   near.dispose();
+  // Last: the worker that dies above is the newest one.
+  const none = wire.make({ broken: true, policy: 'local-only' });
+  const unloadable = await ask({ fetch: none.fetch });
   none.dispose();
   return { picture, large, busy, freed, dying, after, unloadable };
 }
