@@ -191,7 +191,8 @@ describe.each(CLIENTS)('%s', (client) => {
       nim.baseURL,
     );
     expect(aborted).toEqual({ said: 'A', fault: ABORTED[client] });
-    await expect.poll(() => nim.seen.at(-1)).toMatchObject({ body: { model: 'stream/hang' }, aborted: true });
+    const heard = expect.poll(() => nim.seen.at(-1), { timeout: 30_000 });
+    await heard.toMatchObject({ body: { model: 'stream/hang' }, aborted: true });
 
     const late = await askRemote(client, 'queued/99', false, { timeoutMs: 300 });
     expect(late).toMatchObject({ said: '', fault: { kind: LATE[client] }, calls: 1 });
