@@ -180,6 +180,7 @@ function askJob(
     stop: [],
     sampling: { ...GREEDY, temperature },
     choices: 1,
+    cache: true,
     limits: { pixels: limits.pixels },
   };
 }

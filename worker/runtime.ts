@@ -39,12 +39,17 @@ export function createRuntime(): Runtime {
     await queue.run(() => current.model.answer(job, emit, signal), signal, current.waiting);
   }
 
+  /** In its turn: the request that runs uses what is to be forgotten, and leaves something behind itself. */
+  async function forget(): Promise<void> {
+    if (loaded) await queue.run(async () => loaded?.model.forget(), new AbortController().signal);
+  }
+
   return {
     hello: holdLock,
     load: (request, port) => void servePort<LoadPart>(port, (emit, signal) => load(request, emit, signal)),
     generate: (job, port) => void servePort<Part>(port, (emit, signal) => generate(job, emit, signal)),
     probe: ({ spec, device }) => probe(spec, device),
-    forget: async () => loaded?.model.forget(),
+    forget,
     inventory: async () => ({
       gpuBuffers: loaded?.model.gpuBuffers() ?? 0,
       ports: openPorts,

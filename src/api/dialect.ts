@@ -27,6 +27,7 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
   logprobs: [false],
   top_logprobs: [0],
   nvext: [{}],
+  cache: [true],
 };
 
 /**

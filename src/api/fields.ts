@@ -185,6 +185,11 @@ export const REQUEST = {
   response_format: honoured(OPENAI | SELF_HOSTED, object(RESPONSE_FORMAT)),
   /** See below. */
   nvext: honoured(NIM1, object(NVEXT)),
+  /**
+   * Our own. False: nothing of earlier requests is used, and nothing of this one (text, pictures, answer) is kept to
+   * make later ones faster. Default: true.
+   */
+  cache: honoured(0, boolean),
 
   /** A label for the operator of a server. */
   user: harmless(OPENAI | SELF_HOSTED),

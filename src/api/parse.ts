@@ -44,6 +44,7 @@ export function parseChat(body: unknown, options: ParseOptions = {}): ChatReques
       sampling: readSampling(fields),
       choices: fields.n ?? 1,
       topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,
+      cache: fields.cache ?? true,
     },
   };
 }

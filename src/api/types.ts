@@ -26,6 +26,7 @@ export interface ChatCompletionRequest {
   stream_options?: { include_usage?: boolean | null } | null;
   response_format?: { type: 'text' } | null;
   nvext?: { top_k?: number | null; repetition_penalty?: number | null } | null;
+  cache?: boolean | null;
 }
 
 /** One message of the chat. Pictures go in a user's. */

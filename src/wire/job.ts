@@ -13,6 +13,8 @@ export interface ChatJob {
   /** Report log probabilities: how many alternatives per token, or absent for none at all. */
   topLogprobs?: number | undefined;
   limits: PictureLimits;
+  /** False: uses nothing that earlier requests left behind, and leaves nothing behind itself. */
+  cache: boolean;
 }
 
 export interface Turn {

@@ -28,7 +28,11 @@ interface Completion {
     finish_reason: string;
     logprobs: { content: { bytes: number[]; top_logprobs: unknown[] }[] } | null;
   }[];
-  usage?: { prompt_tokens: number; completion_tokens: number };
+  usage?: {
+    prompt_tokens: number;
+    completion_tokens: number;
+    prompt_tokens_details?: { cached_tokens: number };
+  };
 }
 
 let page: TestPage;
@@ -58,7 +62,8 @@ function ask(body: Json): Promise<Reply> {
       const whole =
         type === 'application/json' ? JSON.parse(said) : { usage: events.at(-1)?.usage, choices: [content] };
       const body = { ...whole, id: '', created: 0 };
-      if (body.usage) delete body.usage.prompt_tokens_details;
+      // It depends on what was asked before: only the field that is about it looks.
+      if (!('cache' in JSON.parse(text))) delete body.usage?.prompt_tokens_details;
       return { status: response.status, type, body };
     },
     JSON.stringify({ max_tokens: 6, ...body }),
@@ -161,6 +166,16 @@ const PLACES: Place[] = [
       stream_options: { value: { include_usage: true }, request: { stream: true }, sees: hasUsage },
       response_format: { value: { type: 'json_object' }, sees: isRefused('response_format.type') },
       nvext: { value: { top_k: 1 }, request: sampled, sees: greedy },
+      cache: {
+        value: false,
+        // Asked so often above that it is known.
+        request: { cache: true },
+        sees(reply, without) {
+          expect(without.body.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(8);
+          expect(reply.body.usage?.prompt_tokens_details?.cached_tokens).toBe(0);
+          expect(said(reply)).toBe(said(without));
+        },
+      },
     },
   },
   {

@@ -106,7 +106,7 @@ function ending(field: Field): string {
 function dialects(known: number): string {
   const names = { openai: 'OpenAI', nim1: 'NIM 1.x', nim2: 'NIM 2.x', hosted: 'hosted' };
   const has = Object.entries(Dialect).filter(([, bit]) => known & bit);
-  return has.map(([name]) => names[name as keyof typeof Dialect]).join(', ');
+  return has.map(([name]) => names[name as keyof typeof Dialect]).join(', ') || 'nearsight';
 }
 
 function errors(): string {

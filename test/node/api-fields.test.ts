@@ -97,6 +97,7 @@ describe('the body as a whole', () => {
         },
         choices: 1,
         topLogprobs: undefined,
+        cache: true,
       },
     } satisfies ChatRequest);
   });

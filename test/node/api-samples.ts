@@ -62,6 +62,7 @@ const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
     bad: ['text', [], { type: 1 }],
   },
   nvext: { value: { top_k: 4 }, sees: sampling({ topK: 4 }), bad: [1, [], { top_k: 'x' }] },
+  cache: { value: false, sees: { job: { cache: false } }, bad: ['false', 0] },
 };
 
 const STREAM_OPTIONS: Record<keyof Values<typeof tables.STREAM_OPTIONS>, Sample> = {

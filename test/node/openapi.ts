@@ -50,6 +50,7 @@ const REQUEST: Schemas<typeof tables.REQUEST> = {
   stream_options: ref('StreamOptions'),
   response_format: ref('ResponseFormat'),
   nvext: ref('NVExt'),
+  cache: boolean,
 };
 const STREAM_OPTIONS: Schemas<typeof tables.STREAM_OPTIONS> = { include_usage: boolean };
 const RESPONSE_FORMAT: Schemas<typeof tables.RESPONSE_FORMAT> = { type: { const: 'text' } };

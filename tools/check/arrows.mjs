@@ -23,6 +23,8 @@ const allowed = {
   // The other sides: transformers.js, and a loop by hand on the same onnxruntime and Dawn.
   'bench/': ['nearsight', 'tools/', '@huggingface/transformers', 'onnxruntime-web', 'webgpu', 'vite', 'node:'],
   'test/browser/': ['packages', 'tools/', 'test/nim/'],
+  // Drawing is compared with the CPU's over more kinds of logits than a model gives.
+  'test/browser/sampler/': ['packages', 'tools/', 'test/browser/', 'worker/gpu/'],
   // How each browser decodes and scales pictures is compared pixel by pixel, which the public face does not show.
   'test/browser/vlm/': ['packages', 'tools/', 'test/browser/', 'worker/vlm/', 'worker/gpu/', 'src/wire/'],
 };

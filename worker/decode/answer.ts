@@ -18,6 +18,8 @@ export interface Opening {
   prompt: Int32Array;
   maxTokens: number;
   seed: number;
+  /** Told of each token that is drawn. */
+  onDrawn: (id: number) => void;
 }
 
 /**
@@ -45,6 +47,7 @@ export async function answerOne(
   const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit };
   for await (const drawn of decoder.draw(drawing, signal)) {
     tokens++;
+    opening.onDrawn(drawn.id);
     if (stopIds.includes(drawn.id)) {
       reason = 'stop';
       break;

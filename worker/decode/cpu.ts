@@ -2,6 +2,7 @@ import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/session.ts';
 import type { KvCache, KvLayout } from './kv.ts';
 import { type Memory, elementBytes, floats, rowsOf } from './memory.ts';
+import type { Saved } from './prefix.ts';
 
 /** Tensors in plain arrays, for the wasm build. */
 export class CpuMemory implements Memory {
@@ -46,7 +47,9 @@ class GrowingCache implements KvCache {
     this.rewind(0);
   }
 
-  reserve(): void {}
+  reserve(_positions: number, kept: number): void {
+    this.rewind(kept);
+  }
 
   rewind(length: number): void {
     if (length === this.length && length > 0) return;
@@ -82,11 +85,48 @@ class GrowingCache implements KvCache {
     this.length += count;
   }
 
+  get savedBytes(): number {
+    const { names, heads, headDim, type } = this.#layout;
+    return names.size * heads * this.length * headDim * elementBytes(type);
+  }
+
+  save(): Saved {
+    // No copy: tensors are never written to, each run gives new ones.
+    return new SavedTensors(this.#past, this.length, this.savedBytes);
+  }
+
+  load(saved: Saved, length: number): void {
+    if (!(saved instanceof SavedTensors)) throw new TypeError('Saved by another cache.');
+    this.#past = { ...saved.tensors };
+    this.length = saved.length;
+    this.rewind(length);
+  }
+
+  clear(): void {
+    this.rewind(0);
+  }
+
   #tensor(data: ArrayBuffer, dims: number[]): Tensor {
     return this.#layout.type === 'float16'
       ? new this.#ort.Tensor('float16', new Uint16Array(data), dims)
       : new this.#ort.Tensor('float32', new Float32Array(data), dims);
   }
+}
+
+class SavedTensors implements Saved {
+  readonly lost = false;
+  readonly tensors: Tensors;
+  readonly length: number;
+  readonly bytes: number;
+
+  constructor(tensors: Tensors, length: number, taken: number) {
+    this.tensors = { ...tensors };
+    this.length = length;
+    this.bytes = taken;
+  }
+
+  /** The collector does. */
+  release(): void {}
 }
 
 /** A CPU tensor's memory. Never shared: onnxruntime-web copies outputs out of the wasm heap. */

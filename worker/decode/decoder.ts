@@ -1,5 +1,6 @@
 import type { Sampling } from '../../src/wire/job.ts';
 import type { Tensor } from '../onnx/ort.ts';
+import type { KvCache } from './kv.ts';
 import { pause } from './pause.ts';
 import { type Drawn, Sampler } from './sampler.ts';
 
@@ -20,10 +21,12 @@ export interface Drawing {
 export interface Decoder {
   /** What keys and values are kept in, and most likely all that is computed from them. */
   readonly precision: 'float32' | 'float16';
+  /** Keys and values of what was read. */
+  readonly kv: Pick<KvCache, 'savedBytes' | 'save' | 'load'>;
   /** Positions read so far. */
   readonly length: number;
-  /** Starts over, with room for `positions`. */
-  reset(positions: number): void;
+  /** Goes back to the first `kept` positions, none by default, with room for `positions` in all. */
+  reset(positions: number, kept?: number): void;
   /**
    * Reads a prompt, or more of it, chunk by chunk.
    *
@@ -42,6 +45,8 @@ export interface Decoder {
   draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void>;
   /** Learns how fast it is here, once its kernels have been compiled. What was read is forgotten. */
   calibrate(): Promise<void>;
+  /** Leaves nothing behind of what was read. */
+  clear(): void;
   /** GPU buffers held. */
   readonly buffers: number;
   close(): void;

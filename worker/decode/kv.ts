@@ -1,6 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/session.ts';
+import type { Saved } from './prefix.ts';
 
 /** How a decoder's graph names and shapes its keys and values: [1, heads, positions, headDim] in and out. */
 export interface KvLayout {
@@ -15,8 +16,8 @@ export interface KvLayout {
 export interface KvCache {
   /** Positions held. */
   readonly length: number;
-  /** Makes room for `positions` in all. What was held may be lost: call it before anything is read. */
-  reserve(positions: number): void;
+  /** Makes room for `positions` in all, and keeps the first `kept` of those held. */
+  reserve(positions: number, kept: number): void;
   /** Forgets all positions from `length` on. */
   rewind(length: number): void;
   /** What the next run reads. */
@@ -25,6 +26,14 @@ export interface KvCache {
   targets(): Tensors;
   /** Takes over the keys and values that a run over `count` more positions gave. */
   advance(count: number, outputs: Tensors): void;
+  /** Bytes that {@link save} would take. */
+  readonly savedBytes: number;
+  /** Sets a copy of all positions aside. */
+  save(): Saved;
+  /** Takes over the first `length` positions of what this cache set aside. Room was made before. */
+  load(saved: Saved, length: number): void;
+  /** Leaves nothing behind, and no room either. */
+  clear(): void;
 }
 
 const PAST = 'past_key_values.';

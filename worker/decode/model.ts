@@ -7,13 +7,15 @@ import { chooseDevice } from '../gpu/probe.ts';
 import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, wasmThreads } from '../onnx/ort.ts';
 import { liveTensors, type Session } from '../onnx/session.ts';
-import type { Family } from '../vlm/family.ts';
+import type { Family, Prompt } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import type { Decoder } from './decoder.ts';
 import { type Graphs, openDecoder, openGraphs, sessionsOf } from './graphs.ts';
 import { freshSeed } from './noise.ts';
+import { sequenceOf } from './prefix.ts';
+import { PrefixCache } from './prefix-cache.ts';
 import { checkBias } from './sampler.ts';
 import { Vision } from './vision.ts';
 import { framesPerRun, proveKernels } from './prove.ts';
@@ -120,6 +122,7 @@ class OpenedModel implements Model {
   readonly #gpu: Gpu | undefined;
   readonly #vision: Vision;
   readonly #decoder: Decoder;
+  readonly #prefixes: PrefixCache;
 
   constructor({ ort, family, facts, graphs, decoder, gpu }: Opened) {
     this.facts = facts;
@@ -131,6 +134,7 @@ class OpenedModel implements Model {
     const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
     this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
     this.#decoder = decoder;
+    this.#prefixes = new PrefixCache(decoder);
   }
 
   /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
@@ -152,38 +156,68 @@ class OpenedModel implements Model {
   }
 
   forget(): void {
+    this.#prefixes.forget();
     this.#vision.forget();
   }
 
   gpuBuffers(): number {
-    return this.#decoder.buffers + liveTensors();
+    const setAside = this.#gpu ? this.#prefixes.kept.count : 0;
+    return this.#decoder.buffers + setAside + liveTensors();
   }
 
   async dispose(): Promise<void> {
-    this.#vision.forget();
+    this.forget();
     this.#decoder.close();
     for (const session of this.#sessions) await session.close();
     this.#gpu?.close();
   }
 
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
-    const { tokenizer, imageTokenId, config } = this.#family;
+    const { tokenizer, config } = this.#family;
     checkBias(job.sampling, config.vocab);
     const prompt = await this.#family.read(job.turns, job.limits.pixels, signal);
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
-    const features = await this.#vision.encode(prompt.pictures, signal);
-    this.#decoder.reset(promptTokens + maxTokens);
-    await this.#decoder.prefill(prompt.ids, imageTokenId, features, signal);
-    emit({ type: 'start', promptTokens, cachedTokens: 0, device: this.facts.device });
-    const seed = job.sampling.seed ?? freshSeed();
-    const { stopIds } = config;
-    const opening = { decoder: this.#decoder, tokenizer, stopIds, prompt: prompt.ids, maxTokens, seed };
-    let completionTokens = 0;
-    for (let choice = 0; choice < job.choices; choice++) {
-      completionTokens += await answerOne(opening, job, choice, emit, signal);
+    try {
+      const cachedTokens = await this.#read(prompt, promptTokens + maxTokens, job.cache, signal);
+      emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device });
+      const opening = {
+        decoder: this.#decoder,
+        tokenizer,
+        stopIds: config.stopIds,
+        prompt: prompt.ids,
+        maxTokens,
+        seed: job.sampling.seed ?? freshSeed(),
+        onDrawn: (id: number): void => this.#prefixes.drew(id),
+      };
+      let completionTokens = 0;
+      for (let choice = 0; choice < job.choices; choice++) {
+        this.#prefixes.beginAnswer();
+        completionTokens += await answerOne(opening, job, choice, emit, signal);
+      }
+      emit({ type: 'usage', promptTokens, cachedTokens, completionTokens });
+    } catch (error) {
+      // Interrupted between two runs, what was read is sound. After anything else, who knows.
+      if (!signal.aborted) this.#prefixes.drop();
+      throw error;
+    } finally {
+      if (!job.cache) {
+        this.#prefixes.drop();
+        this.#vision.forget(prompt.pictures);
+      }
     }
-    emit({ type: 'usage', promptTokens, cachedTokens: 0, completionTokens });
+  }
+
+  /** Reads what of a prompt was not read before. Returns how many positions were. */
+  async #read(prompt: Prompt, positions: number, cache: boolean, signal: AbortSignal): Promise<number> {
+    const { imageTokenId } = this.#family;
+    const sequence = sequenceOf(prompt, imageTokenId);
+    const known = this.#prefixes.begin(sequence, positions, cache);
+    if (!cache) this.#vision.forget(prompt.pictures);
+    const fresh = prompt.pictures.filter((_, index) => (sequence.pictures[index]?.end ?? 0) > known);
+    const features = await this.#vision.encode(fresh, signal);
+    await this.#decoder.prefill(prompt.ids.subarray(known), imageTokenId, features, signal);
+    return known;
   }
 
   /**

@@ -2,7 +2,7 @@ import { bend, log2 } from './curves.ts';
 
 /**
  * Seeded noise for drawing tokens: counter-based, so that it needs no state, and made of 32-bit integer steps only, so
- * that a shader gives the same bits (worker/gpu/sampler-wgsl.ts).
+ * that a shader gives the same bits (worker/gpu/shaders).
  */
 
 /** Mixes the bits of a 32-bit integer (the "lowbias32" constants, found by C. Wellons' hash prospector). */

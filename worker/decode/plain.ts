@@ -19,11 +19,11 @@ const CHUNK_LOGIT_BYTES = 64 << 20;
 /** A decoder as its exporter meant it to be run, step by step. For wasm, and for graphs that surgery does not recognise. */
 export class PlainDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
+  readonly kv: KvCache;
   readonly #ort: Ort;
   readonly #embed: Embed;
   readonly #session: Session;
   readonly #memory: Memory;
-  readonly #cache: KvCache;
   readonly #chunkRows: number;
   /** The mask has no holes: one for each position there is. */
   #ones = new BigInt64Array(0);
@@ -43,17 +43,16 @@ export class PlainDecoder implements Decoder {
     this.#memory = memory;
     const layout = kvLayout(session);
     this.precision = layout.type;
-    this.#cache = memory.cache(layout);
+    this.kv = memory.cache(layout);
     this.#chunkRows = Math.min(mostRows, chunkRows(session));
   }
 
   get length(): number {
-    return this.#cache.length;
+    return this.kv.length;
   }
 
-  reset(positions: number): void {
-    this.#cache.reserve(positions);
-    this.#cache.rewind(0);
+  reset(positions: number, kept = 0): void {
+    this.kv.reserve(positions, kept);
     if (this.#ones.length < positions) this.#ones = new BigInt64Array(positions).fill(1n);
   }
 
@@ -89,12 +88,16 @@ export class PlainDecoder implements Decoder {
   }
 
   draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
-    this.#cache.rewind(this.#prompt.length);
+    this.kv.rewind(this.#prompt.length);
     this.#logits = this.#prompt.logits;
     return drawOnCpu(this, drawing, signal);
   }
 
   async calibrate(): Promise<void> {}
+
+  clear(): void {
+    this.kv.clear();
+  }
 
   get buffers(): number {
     return this.#memory.buffers();
@@ -109,11 +112,11 @@ export class PlainDecoder implements Decoder {
     let outputs: Tensors;
     try {
       lay?.(embeddings);
-      outputs = await this.#session.run(this.#feeds(embeddings, ids.length), this.#cache.targets());
+      outputs = await this.#session.run(this.#feeds(embeddings, ids.length), this.kv.targets());
     } finally {
       release(embeddings);
     }
-    this.#cache.advance(ids.length, outputs);
+    this.kv.advance(ids.length, outputs);
     const { logits } = outputs;
     if (!logits) throw new NearsightError('internal', 'The decoder gave no logits.');
     try {
@@ -124,8 +127,8 @@ export class PlainDecoder implements Decoder {
   }
 
   #feeds(embeddings: Tensor, count: number): Tensors {
-    const past = this.#cache.length;
-    const feeds: Tensors = { ...this.#cache.feeds(), inputs_embeds: embeddings };
+    const past = this.kv.length;
+    const feeds: Tensors = { ...this.kv.feeds(), inputs_embeds: embeddings };
     const { inputs } = this.#session;
     if (inputs.has(SEQLENS_K)) feeds[SEQLENS_K] = this.#int32(past + count - 1);
     if (inputs.has(TOTAL_LENGTH)) feeds[TOTAL_LENGTH] = this.#int32(past + count);

@@ -47,11 +47,11 @@ export interface ResidentOptions {
  */
 export class ResidentDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
+  readonly kv: KvCache;
   readonly #ort: Ort;
   readonly #device: GPUDevice;
   readonly #session: Session;
   readonly #memory: GpuMemory;
-  readonly #cache: KvCache;
   readonly #sampler: GpuSampler;
   readonly #embedding: GpuEmbedding;
   readonly #arrivals: Arrivals;
@@ -81,7 +81,7 @@ export class ResidentDecoder implements Decoder {
     this.#width = table.width;
     const layout = kvLayout(session);
     this.precision = layout.type;
-    this.#cache = memory.cache(layout);
+    this.kv = memory.cache(layout);
     this.#embedding = new GpuEmbedding(device, table, mostRows, sampler.drawn);
     this.#arrivals = new Arrivals(device, sampler.ring.size);
     this.#latency = latency;
@@ -97,20 +97,19 @@ export class ResidentDecoder implements Decoder {
   }
 
   get length(): number {
-    return this.#cache.length;
+    return this.kv.length;
   }
 
-  reset(positions: number): void {
-    this.#cache.reserve(positions);
-    this.#cache.rewind(0);
+  reset(positions: number, kept = 0): void {
+    this.kv.reserve(positions, kept);
     this.#feeds = {
-      ...this.#cache.feeds(),
+      ...this.kv.feeds(),
       inputs_embeds: this.#input(1),
       [SEQLENS_K]: this.#tensor(this.#embedding.last, 'int32', [1]),
       [TOTAL_LENGTH]: new this.#ort.Tensor('int32', this.#total, [1]),
     };
-    this.#promptTargets = { ...this.#cache.targets(), logits: this.#promptLogits };
-    this.#stepTargets = { ...this.#cache.targets(), logits: this.#stepLogits };
+    this.#promptTargets = { ...this.kv.targets(), logits: this.#promptLogits };
+    this.#stepTargets = { ...this.kv.targets(), logits: this.#stepLogits };
   }
 
   async calibrate(): Promise<void> {
@@ -172,11 +171,16 @@ export class ResidentDecoder implements Decoder {
 
   draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
     const { sampling, prompt, choice, topLogprobs, limit } = drawing;
-    this.#cache.rewind(this.#promptLength);
+    this.kv.rewind(this.#promptLength);
     this.#embedding.place(this.#promptLength);
     this.#logits = this.#promptLogits;
     const draws = this.#sampler.begin(sampling, prompt, choice, topLogprobs);
     return draws ? this.#drawAhead(draws, limit, signal) : drawOnCpu(this, drawing, signal);
+  }
+
+  clear(): void {
+    this.kv.clear();
+    this.#embedding.clear();
   }
 
   get buffers(): number {
@@ -235,7 +239,7 @@ export class ResidentDecoder implements Decoder {
     } finally {
       arrivals.abandon();
       // What was read beyond the last token taken is of no answer.
-      this.#cache.rewind(Math.min(this.length, start + read));
+      this.kv.rewind(Math.min(this.length, start + read));
     }
   }
 
@@ -256,7 +260,7 @@ export class ResidentDecoder implements Decoder {
   async #run(feeds: Tensors, into: Tensors, count: number): Promise<void> {
     this.#total[0] = this.length + count;
     await this.#session.runInto(feeds, into);
-    this.#cache.advance(count, {});
+    this.kv.advance(count, {});
     this.#logits = this.#stepLogits;
   }
 

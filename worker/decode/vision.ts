@@ -65,9 +65,12 @@ export class Vision {
     }
   }
 
-  /** Leaves nothing of any picture behind. */
-  forget(): void {
-    this.trim(-1);
+  /** Leaves nothing behind of these pictures; by default, of any. */
+  forget(pictures: readonly Pick<Picture, 'key'>[] = [...this.#kept.keys()].map((key) => ({ key }))): void {
+    for (const { key } of pictures) {
+      this.#kept.get(key)?.features.forEach(release);
+      this.#kept.delete(key);
+    }
   }
 
   async #run(picture: Picture, signal: AbortSignal): Promise<Encoded> {

@@ -64,6 +64,13 @@ export class GpuEmbedding {
     this.#device.queue.writeBuffer(this.last, 0, Int32Array.of(length - 1));
   }
 
+  /** Leaves nothing of a prompt in the input. */
+  clear(): void {
+    const encoder = this.#device.createCommandEncoder();
+    encoder.clearBuffer(this.embeddings);
+    this.#device.queue.submit([encoder.finish()]);
+  }
+
   close(): void {
     for (const buffer of [this.#table, this.#ids, this.embeddings, this.last]) buffer.destroy();
   }

@@ -32,6 +32,7 @@ function job(changes: Partial<ChatJob> = {}): ChatJob {
     stop: [],
     sampling: GREEDY,
     choices: 1,
+    cache: true,
     limits: { pixels: 1e7 },
     ...changes,
   };
@@ -60,7 +61,7 @@ describe('an answer', () => {
   });
 
   test('ends at the end token, which is counted and not shown', async () => {
-    const parts = await answer({ sampling: { ...GREEDY, logitBias: [[1279, 100]] } });
+    const parts = await answer({ cache: false, sampling: { ...GREEDY, logitBias: [[1279, 100]] } });
     expect(parts.slice(1)).toEqual([
       { type: 'finish', choice: 0, reason: 'stop' },
       {
@@ -107,6 +108,58 @@ describe('an answer', () => {
     const once = textOf(await answer({ sampling }));
     expect(textOf(await answer({ sampling }))).toBe(once);
     expect(textOf(await answer({ sampling: { ...sampling, seed: 12 } }))).not.toBe(once);
+  });
+});
+
+describe('what was read before', () => {
+  const CHATS = ['Name a colour.', 'Is it large?', 'What is this?', 'And that?', 'Why is that so?'];
+  type Turns = ChatJob['turns'];
+  const turn = (role: 'user' | 'assistant', text: string): Turns[number] => ({ role, parts: [{ type: 'text', text }] });
+  const cached = (parts: Part[]): number => (parts[0]?.type === 'start' ? parts[0].cachedTokens : NaN);
+
+  beforeAll(() => model.forget());
+
+  test('is not read again, and told as cached', async () => {
+    const turns = [turn('user', 'Tell me of a stone that has been here since the world began, and of the sea.')];
+    const first = await answer({ turns, sampling: ENDLESS });
+    expect(cached(first)).toBe(0);
+    const again = await answer({ turns, sampling: ENDLESS });
+    const promptTokens = again[0]?.type === 'start' ? again[0].promptTokens : NaN;
+    // All but the last, whose logits are needed.
+    expect(cached(again)).toBe(promptTokens - 1);
+    expect(again.at(-1)).toMatchObject({ type: 'usage', promptTokens, cachedTokens: promptTokens - 1 });
+    expect(textOf(again)).toBe(textOf(first));
+    const followUp = [...turns, turn('assistant', textOf(first)), turn('user', 'Why?')];
+    expect(cached(await answer({ turns: followUp, sampling: ENDLESS }))).toBeGreaterThanOrEqual(promptTokens);
+  });
+
+  test('makes no difference: random conversations get the answers that they get from a cold start', async () => {
+    const chats: Turns[] = [[], [], []];
+    const reused: number[] = [];
+    for (let round = 0; round < 24; round++) {
+      const at = (round * 7 + 3) % 3;
+      // Now and then one starts over, or goes another way from its last question on.
+      const before = round % 11 === 10 ? [] : round % 5 === 4 ? chats[at]!.slice(0, -2) : chats[at]!;
+      const turns = [...before, turn('user', CHATS[(round * round + 2 * at) % CHATS.length]!)];
+      const settings = { turns, sampling: round % 2 === 0 ? ENDLESS : { ...SAMPLED, logitBias: ENDLESS.logitBias } };
+      const warm = await answer(settings);
+      expect(textOf(warm)).toBe(textOf(await answer({ ...settings, cache: false })));
+      reused.push(cached(warm));
+      chats[at] = [...turns, turn('assistant', textOf(warm))];
+    }
+    expect(reused.filter((count) => count >= 16).length).toBeGreaterThan(12);
+  });
+
+  test('is neither used nor left by a request that wants no cache, and gone after forget', async () => {
+    const turns = [
+      turn('user', 'Now a question that nobody has ever asked of anybody, here or there, until today: why?'),
+    ];
+    expect(cached(await answer({ turns, cache: false }))).toBe(0);
+    expect(cached(await answer({ turns }))).toBe(0);
+    expect(cached(await answer({ turns }))).toBeGreaterThanOrEqual(16);
+    expect(cached(await answer({ turns, cache: false }))).toBe(0);
+    model.forget();
+    expect(cached(await answer({ turns }))).toBe(0);
   });
 });
 

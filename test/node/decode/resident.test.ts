@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Decoder, Drawing } from '../../../worker/decode/decoder.ts';
+import { type Decoder, type Drawing, drawOnCpu } from '../../../worker/decode/decoder.ts';
 import { openDecoder } from '../../../worker/decode/graphs.ts';
+import type { Drawn } from '../../../worker/decode/sampler.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/session.ts';
@@ -108,6 +109,56 @@ describe.each([
     expect(submitted).not.toHaveBeenCalled();
     vi.restoreAllMocks();
     expect(await take(Infinity)).toEqual(wanted);
+  });
+
+  test('draws with all settings what the CPU draws, and scores it the same', async () => {
+    const sampling = {
+      ...GREEDY,
+      temperature: 0.8,
+      topK: 12,
+      topP: 0.9,
+      frequencyPenalty: 0.4,
+      repetitionPenalty: 1.2,
+    };
+    const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
+    decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    const drawn: Drawn[] = [];
+    for await (const each of decoder.draw(drawing, signal)) drawn.push(each);
+    decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    const wanted: Drawn[] = [];
+    for await (const each of drawOnCpu(decoder, drawing, signal)) wanted.push(each);
+    expect(drawn.map(({ id }) => id)).toEqual(wanted.map(({ id }) => id));
+    for (const [at, { logprob, top }] of drawn.entries()) {
+      expect(logprob).toBeCloseTo(wanted[at]?.logprob ?? NaN, 4);
+      expect(top?.map(({ id }) => id)).toEqual(wanted[at]?.top?.map(({ id }) => id));
+    }
+  });
+
+  test('keeps what it has read when room is made, when it is set aside and when it is taken over again', async () => {
+    const read = (from: number): Promise<void> => decoder.prefill(PROMPT.subarray(from), -1, [], signal);
+    const other = PROMPT.map((id) => (id + 5) % 24);
+    decoder.clear();
+    decoder.reset(PROMPT.length + STEPS);
+    await read(0);
+    const wanted = await take(Infinity);
+    // More than one block of positions more.
+    decoder.reset(600, 5);
+    expect(decoder.length).toBe(5);
+    await read(5);
+    expect(await take(Infinity)).toEqual(wanted);
+    const saved = decoder.kv.save();
+    decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(other, -1, [], signal);
+    expect(await take(Infinity)).not.toEqual(wanted);
+    decoder.reset(900);
+    decoder.kv.load(saved, 7);
+    await read(7);
+    expect(await take(Infinity)).toEqual(wanted);
+    saved.release();
+    decoder.clear();
+    expect(decoder.length).toBe(0);
   });
 });
 

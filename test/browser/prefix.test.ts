@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installCounters, serveCounters } from '../../tools/counters.mjs';
+import { openPage, type TestPage } from './harness/harness.ts';
+
+declare global {
+  // oxlint-disable-next-line no-var -- only `var` declares a global
+  var prefix: {
+    /** Asks about a square of that colour, or about none. The answer, and what it took. */
+    ask(colour: string | undefined, chat: string[], extra?: object): Promise<Told>;
+    forget(): Promise<void>;
+  };
+  // oxlint-disable-next-line no-var -- only `var` declares a global
+  var counters: import('../../tools/counters.mjs').Counters;
+}
+
+interface Told {
+  text: string;
+  promptTokens: number;
+  cachedTokens: number;
+  /** Of kernels, on a GPU. */
+  dispatches: number;
+}
+
+/** Positions up to the end of a prompt's picture: what stands before it, and a view's rows. */
+const PICTURE = 14;
+
+/** Runs in the page; answers are all of the same length. */
+async function install(device: 'webgpu' | 'wasm'): Promise<void> {
+  const near = nearsight.createNearsight({ model: glimpse, device });
+  await near.load();
+  const square = (colour: string): string => {
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 96;
+    const context = canvas.getContext('2d')!;
+    context.fillStyle = colour;
+    context.fillRect(16, 16, 64, 64);
+    return canvas.toDataURL('image/png');
+  };
+  const dispatches = async (): Promise<number> =>
+    device === 'webgpu' ? (await counters.newest().take()).dispatches : 0;
+  globalThis.prefix = {
+    forget: () => near.forget(),
+    async ask(colour, chat, extra) {
+      const picture = colour && { type: 'image_url', image_url: { url: square(colour) } };
+      const messages = chat.map((text, index) => ({
+        role: index % 2 === 0 ? 'user' : 'assistant',
+        content: index === 0 && picture ? [picture, { type: 'text', text }] : text,
+      }));
+      const before = await dispatches();
+      const response = await near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'glimpse', messages, max_tokens: 4, logit_bias: { 1279: -100 }, ...extra }),
+      });
+      const { choices, usage, error } = await response.json();
+      if (error) throw new Error(error.message);
+      return {
+        text: choices[0].message.content,
+        promptTokens: usage.prompt_tokens,
+        cachedTokens: usage.prompt_tokens_details.cached_tokens,
+        dispatches: (await dispatches()) - before,
+      };
+    },
+  };
+}
+
+describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (device) => {
+  let page: TestPage;
+  const ask = (...order: Parameters<typeof prefix.ask>): Promise<Told> =>
+    page.evaluate((...each) => prefix.ask(...each), ...order);
+
+  beforeAll(async () => {
+    page = await openPage({ answer: serveCounters });
+    await page.evaluate(installCounters);
+    await page.evaluate(install, device);
+  }, 240_000);
+
+  afterAll(() => page[Symbol.asyncDispose]());
+
+  test('a picture is read once, whatever is asked about it', async () => {
+    const question = 'What colour is this?';
+    const first = await ask('red', [question]);
+    const again = await ask('red', [question]);
+    expect(again).toMatchObject({ text: first.text, cachedTokens: first.promptTokens - 1 });
+    const another = await ask('red', ['Is it large?']);
+    const followUp = await ask('red', [question, first.text, 'And its shape?']);
+    expect(another.cachedTokens).toBeGreaterThanOrEqual(PICTURE);
+    expect(followUp.cachedTokens).toBeGreaterThanOrEqual(first.promptTokens);
+    expect(first.cachedTokens).toBe(0);
+    if (device === 'wasm') return;
+    // Neither is more work on the GPU than a question without a picture: the vision encoder was not run.
+    const without = await ask(undefined, ['Is it large?'], { cache: false });
+    expect(first.dispatches).toBeGreaterThan(without.dispatches * 1.2);
+    expect(another.dispatches).toBeLessThan(without.dispatches * 1.05);
+    expect(followUp.dispatches).toBeLessThan(without.dispatches * 1.05);
+  });
+
+  test('another picture at the same place is not taken for it', async () => {
+    const red = await ask('red', ['What colour is this?']);
+    const blue = await ask('blue', ['What colour is this?']);
+    expect(blue.cachedTokens).toBe(0);
+    expect(blue.text).toBe((await ask('blue', ['What colour is this?'], { cache: false })).text);
+    expect(red.text).toBe((await ask('red', ['What colour is this?'], { cache: false })).text);
+  });
+
+  test('conversations that take turns get the answers of a cold start', async () => {
+    const chats: { colour: string | undefined; chat: string[] }[] = [
+      { colour: 'green', chat: [] },
+      { colour: 'yellow', chat: [] },
+      { colour: undefined, chat: [] },
+    ];
+    const questions = ['What colour is this?', 'Is it large?', 'And its shape?'];
+    for (const round of device === 'wasm' ? [0, 1, 2, 3, 4, 5, 6, 7, 8] : [0, 1, 3, 4]) {
+      const { colour, chat } = chats[round % 3]!;
+      chat.push(questions[(round + Math.floor(round / 3)) % 3]!);
+      const warm = await ask(colour, chat);
+      const cold = await ask(colour, chat, { cache: false });
+      expect(cold).toMatchObject({ cachedTokens: 0, text: warm.text });
+      expect(warm.cachedTokens).toBeGreaterThanOrEqual(round >= 3 && colour ? PICTURE : 0);
+      chat.push(warm.text);
+    }
+  });
+
+  test('forget leaves nothing', async () => {
+    await ask('red', ['Is it large?']);
+    await page.evaluate(() => prefix.forget());
+    expect(await ask('red', ['Is it large?'])).toMatchObject({ cachedTokens: 0 });
+  });
+});

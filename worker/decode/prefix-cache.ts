@@ -1,0 +1,102 @@
+import type { Decoder } from './decoder.ts';
+import { Branches, type Saved, type Sequence, sharedLength } from './prefix.ts';
+
+/**
+ * Bytes that keys and values of earlier conversations may take, besides those of the current one. At 46 kB a position
+ * (SmolVLM-256M in float32) these are 2,900 positions: two pictures in tiles, and what was said about them. It is half of
+ * what that model's weights take, so that a device that can hold the model can hold this as well.
+ */
+const BUDGET_BYTES = 128 << 20;
+
+/**
+ * Fewer positions than this are neither set aside nor reused: all prompts of a chat template have their first ones in
+ * common.
+ */
+const WORTHWHILE = 8;
+
+const NOTHING: Sequence = { ids: new Int32Array(0), pictures: [] };
+
+/** The part of a decoder that holds keys and values. */
+type Holder = Pick<Decoder, 'length' | 'kv' | 'reset' | 'clear'>;
+
+/**
+ * Finds the longest beginning of a prompt that was read before, and puts the decoder behind it. The decoder holds one
+ * sequence; when it turns to another, what it held is set aside, if there is room, so that a page can go back and forth
+ * between conversations.
+ */
+export class PrefixCache {
+  readonly #holder: Holder;
+  readonly #branches: Branches<Saved>;
+  #prompt = NOTHING;
+  /** What was drawn after the prompt. */
+  #answer: number[] = [];
+
+  constructor(holder: Holder, budget = BUDGET_BYTES) {
+    this.#holder = holder;
+    this.#branches = new Branches(budget);
+  }
+
+  /**
+   * Prepares the decoder for a prompt, with room for `positions`.
+   *
+   * @param reuse false: reads it from its first token on
+   * @returns how many positions need not be read; the last token is always read, for its logits
+   */
+  begin(prompt: Sequence, positions: number, reuse: boolean): number {
+    const wanted: Sequence = reuse ? { ...prompt, ids: prompt.ids.subarray(0, -1) } : NOTHING;
+    const held = this.#held();
+    const shared = sharedLength(held, wanted);
+    const kept = shared < WORTHWHILE ? 0 : shared;
+    const branch = this.#branches.longest(wanted);
+    const better = branch && branch.length >= WORTHWHILE && branch.length > kept ? branch : undefined;
+    if (held.ids.length - kept >= WORTHWHILE) this.#setAside(held, better?.saved);
+    this.#holder.reset(positions, better ? 0 : kept);
+    if (better) this.#holder.kv.load(better.saved, better.length);
+    this.#prompt = { ...prompt, ids: prompt.ids.slice() };
+    this.#answer = [];
+    return better?.length ?? kept;
+  }
+
+  /** An answer to the prompt begins: what was drawn for another is of no more use. */
+  beginAnswer(): void {
+    this.#answer = [];
+  }
+
+  /** A token was drawn. */
+  drew(id: number): void {
+    this.#answer.push(id);
+  }
+
+  /** Leaves nothing behind of what the decoder holds. */
+  drop(): void {
+    this.#holder.clear();
+    this.#prompt = NOTHING;
+    this.#answer = [];
+  }
+
+  /** Leaves nothing behind at all. */
+  forget(): void {
+    this.drop();
+    this.#branches.forget();
+  }
+
+  /** How many sequences are set aside, and the bytes that they take. */
+  get kept(): { count: number; bytes: number } {
+    return { count: this.#branches.count, bytes: this.#branches.bytes };
+  }
+
+  /** What the decoder holds: less than was asked of it, if it was interrupted. */
+  #held(): Sequence {
+    const { ids, pictures } = this.#prompt;
+    const all = new Int32Array(ids.length + this.#answer.length);
+    all.set(ids);
+    all.set(this.#answer, ids.length);
+    return { ids: all.subarray(0, this.#holder.length), pictures };
+  }
+
+  #setAside(held: Sequence, spared: Saved | undefined): void {
+    if (this.#branches.covers(held)) return;
+    const { kv } = this.#holder;
+    if (this.#branches.makeRoom(kv.savedBytes, spared)) this.#branches.add(held, kv.save());
+  }
+}
