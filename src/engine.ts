@@ -5,6 +5,12 @@ import { NearsightError } from './wire/error.ts';
 import { readPort } from './wire/port.ts';
 import type { Inventory, LoadPart, LoadRequest, ModelFacts, Runtime, Verdict } from './wire/runtime.ts';
 
+/** A worker that opens a model is asked for a sign of life this often, in milliseconds, … */
+const PULSE_MS = 5000;
+
+/** … and hangs if it owes so many. Opening the largest graph keeps it from answering for a few seconds. */
+const MOST_OWED = 5;
+
 /**
  * One worker, from its start to its death. It is never revived: whoever needs a worker again starts a new engine.
  *
@@ -14,6 +20,7 @@ export class Engine {
   readonly #worker: Worker;
   readonly #runtime: Remote<Runtime>;
   readonly #death = new AbortController();
+  #hung = false;
 
   /** @param url the worker's script, where the bundler did not put it beside this module */
   constructor(url?: string | URL) {
@@ -34,6 +41,11 @@ export class Engine {
     return this.#death.signal;
   }
 
+  /** Whether it is dead because it stopped answering while it opened a model. */
+  get hung(): boolean {
+    return this.#hung;
+  }
+
   /**
    * Opens the model. When the returned promise has resolved, the engine lives until the model is lost.
    *
@@ -44,6 +56,7 @@ export class Engine {
       this.stop(new NearsightError('aborted', 'The load was aborted.', { cause: signal.reason }));
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
+    let pulse: (() => void) | undefined;
     try {
       const { port1, port2 } = new MessageChannel();
       const parts = readPort<LoadPart>(port1, this.dead).getReader();
@@ -52,6 +65,8 @@ export class Engine {
         const { done, value } = await parts.read();
         if (done) throw new NearsightError('internal', 'The load ended without an answer.');
         onPart(value);
+        // Not before the first part: until then its script may be on its way.
+        pulse ??= this.#feelPulse();
         if (value.type !== 'ready') continue;
         // The stream stays open as long as the model lives; its error is the model's loss.
         parts.closed.catch((loss: NearsightError) => this.stop(loss));
@@ -61,6 +76,7 @@ export class Engine {
       this.stop(error);
       throw error;
     } finally {
+      pulse?.();
       signal.removeEventListener('abort', onAbort);
     }
   }
@@ -91,6 +107,28 @@ export class Engine {
     this.#death.abort(reason);
     this.#runtime[releaseProxy]();
     this.#worker.terminate();
+  }
+
+  /**
+   * Stops a worker that is alive and answers nothing. Counted in questions, not in time, because a page that sleeps asks
+   * none. Not while it answers requests: on wasm a run keeps the thread for as long as it takes.
+   *
+   * @returns ends the watch
+   */
+  #feelPulse(): () => void {
+    let owed = 0;
+    const timer = setInterval(() => {
+      if (owed === MOST_OWED) {
+        this.#hung = true;
+        return this.stop(crashed('it stopped answering while it opened the model'));
+      }
+      owed++;
+      const answered = (): void => {
+        owed = 0;
+      };
+      this.inventory().then(answered, () => {});
+    }, PULSE_MS);
+    return () => clearInterval(timer);
   }
 
   /** A worker can die without a word; then the lock that it held comes free. */

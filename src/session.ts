@@ -108,10 +108,23 @@ export class Session {
   async #load(signal: AbortSignal): Promise<Opened> {
     const request = await this.#request();
     signal.throwIfAborted();
+    try {
+      return await this.#openIn(request, signal);
+    } catch (error) {
+      if (!this.#engine?.hung) throw error;
+      // Firefox hangs now and then when ONNX Runtime starts its threads. Without them it has not been seen to.
+      this.#engine = undefined;
+      return this.#openIn({ ...request, threads: 1 }, signal);
+    }
+  }
+
+  /** Opens the model in a worker of its own. */
+  async #openIn(request: LoadRequest, signal: AbortSignal): Promise<Opened> {
     const engine = new Engine(this.#worker);
     this.#engine = engine;
     engine.dead.addEventListener('abort', () => {
-      if (this.#engine !== engine) return;
+      // One that hangs may be replaced without anybody hearing of it.
+      if (this.#engine !== engine || engine.hung) return;
       this.#engine = undefined;
       this.#lost(this.#flight, engine.dead.reason);
     });

@@ -61,7 +61,7 @@ export function createRuntime(): Runtime {
 
 /** Fetches what this device needs of the model, counting bytes, and opens it. */
 async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<Model> {
-  const { spec, device, assets } = request;
+  const { spec, device, assets, threads } = request;
   const verdict = await probe(spec, device);
   if (verdict.verdict === 'no') throw new NearsightError('unsupported_device', verdict.reason);
   const totalBytes = verdict.bytes ?? 0;
@@ -70,6 +70,7 @@ async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal
     spec,
     device,
     assets,
+    threads,
     read: (file: ModelFile) =>
       readFile(
         file,

@@ -28,6 +28,8 @@ export interface LoadRequest {
   spec: ModelSpec;
   device: Device | 'auto';
   assets: Assets;
+  /** Most threads that wasm may use; absent: as many as suit the machine. */
+  threads?: number | undefined;
   /** How many jobs may wait for their turn before one is refused with `queue_full`. */
   waiting: number;
 }

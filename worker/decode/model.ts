@@ -5,7 +5,7 @@ import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
 import { chooseDevice } from '../gpu/probe.ts';
 import { GpuViews } from '../gpu/views.ts';
-import { loadOrt, type Ort, wasmThreads } from '../onnx/ort.ts';
+import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
 import { liveTensors, type Session } from '../onnx/session.ts';
 import type { Family, Prompt } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
@@ -24,6 +24,8 @@ export interface OpenOptions {
   spec: ModelSpec;
   device: Device | 'auto';
   assets: Assets;
+  /** Most threads that wasm may use. */
+  threads?: number | undefined;
   /** Gives a file's bytes, verified. */
   read: (file: ModelFile) => Promise<Uint8Array>;
   /** Reports preparation, once the files are here: `done` of `of` steps. */
@@ -61,7 +63,8 @@ export interface Model {
 export async function openModel(options: OpenOptions): Promise<Model> {
   const { spec, assets, signal } = options;
   const choice = await chooseDevice(spec, options.device);
-  const ort = await loadOrt(choice.device, assets.ort);
+  const threads = threadsFor(choice.device, options.threads);
+  const ort = await loadOrt(choice.device, assets.ort, threads);
   const gpu = choice.device === 'webgpu' ? await Gpu.open(choice.adapter) : undefined;
   let graphs: Graphs | undefined;
   try {
@@ -73,7 +76,7 @@ export async function openModel(options: OpenOptions): Promise<Model> {
       device: choice.device,
       dtype: variant.dtype,
       contextLength: Math.min(spec.contextLength, family.config.maxPositions),
-      hardware: gpu?.hardware ?? `${wasmThreads()} wasm threads`,
+      hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
     };
     graphs = await openGraphs({
       ort,

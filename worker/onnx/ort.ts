@@ -48,12 +48,13 @@ let loaded: { name: BuildName; ort: Promise<Ort> } | undefined;
  * Loads the build of onnxruntime-web that suits the device, once for this worker.
  *
  * @param folder URL of the folder with the `.mjs` and `.wasm` files, with its final `/`; default: beside the worker
+ * @param threads for what runs on the CPU
  * @throws NearsightError `load_failed` if the script cannot be fetched
  */
-export function loadOrt(device: Device, folder?: string): Promise<Ort> {
+export function loadOrt(device: Device, folder?: string, threads = 1): Promise<Ort> {
   const name = device === 'wasm' ? 'plain' : suspendsNatively() ? 'jspi' : 'asyncify';
   if (loaded?.name === name) return loaded.ort;
-  const ort = configure(BUILDS[name], folder).catch((cause: unknown) => {
+  const ort = configure(BUILDS[name], threads, folder).catch((cause: unknown) => {
     loaded = undefined;
     throw new NearsightError('load_failed', `The ${name} build of onnxruntime-web could not be fetched.`, { cause });
   });
@@ -61,20 +62,23 @@ export function loadOrt(device: Device, folder?: string): Promise<Ort> {
   return ort;
 }
 
-/** Threads that wasm may use: memory is shared with them only if the page is cross-origin isolated. */
-export function wasmThreads(): number {
-  if (!globalThis.crossOriginIsolated) return 1;
+/**
+ * Threads that a model on a device should use, at most `most`. On wasm memory is shared with them only if the page is
+ * cross-origin isolated; on a GPU there is nothing for them to do.
+ */
+export function threadsFor(device: Device, most = Infinity): number {
+  if (device === 'webgpu' || !globalThis.crossOriginIsolated) return 1;
   // Up to four cores are taken as they come; above that, half of them are usually hyperthreads or slow cores.
   const cores = navigator.hardwareConcurrency;
-  return cores <= 4 ? cores : Math.min(8, Math.ceil(cores / 2));
+  return Math.min(most, cores <= 4 ? cores : Math.min(8, Math.ceil(cores / 2)));
 }
 
-async function configure({ script, glue, wasm }: Build, folder: string | undefined): Promise<Ort> {
+async function configure({ script, glue, wasm }: Build, threads: number, folder: string | undefined): Promise<Ort> {
   const locate = ([name, url]: [string, string]): string => new URL(folder ? folder + name : url, import.meta.url).href;
   // Out of the bundlers' sight: most of them cannot split a worker into chunks, and all can copy files.
   const ort: Ort = await import(/* @vite-ignore */ /* webpackIgnore: true */ locate(script));
   ort.env.logLevel = 'error';
-  ort.env.wasm.numThreads = wasmThreads();
+  ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { mjs: locate(glue), wasm: locate(wasm) };
   return ort;
 }

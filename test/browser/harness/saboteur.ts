@@ -29,6 +29,9 @@ const orders = {
   // A buffer that is both mappable and storage is a validation error.
   invalid: () => devices.forEach((device) => device.createBuffer({ size: 4, usage: 0x81 })),
   count: () => {},
+  hang: () => {
+    for (;;);
+  },
 };
 const channel = new BroadcastChannel('saboteur');
 const { createImageBitmap } = globalThis;
@@ -59,6 +62,8 @@ export interface Sabotage {
   workers: Worker[];
   /** Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers. */
   order(name: 'destroy' | 'invalid' | 'count'): Promise<{ buffers: number }>;
+  /** Makes the newest worker loop without end: it will not say that it does. */
+  hang(): void;
   /** Resolves when a worker next decodes a picture: its answer has begun, and vision and prompt are still to come. */
   decoding(): Promise<unknown>;
 }
@@ -93,6 +98,7 @@ export function installSaboteur(): void {
     channel.postMessage(name);
     return done;
   };
+  const hang = (): void => channel.postMessage('hang');
   const decoding = (): Promise<unknown> => heard(({ event }) => event === 'decoding');
-  Object.assign(globalThis, { sabotage: { workers, order, decoding } });
+  Object.assign(globalThis, { sabotage: { workers, order, hang, decoding } });
 }
