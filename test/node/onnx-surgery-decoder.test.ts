@@ -47,6 +47,25 @@ describe.each([
   });
 });
 
+describe('4-bit weights, widened for wasm', () => {
+  const model = glimpse('decoder_model_merged_q4');
+
+  test('the same logits, from ordinary matrices', async () => {
+    const operated = await operateDecoder(model, { positions, evaluate, widenBytes: 64 << 20 });
+    expect(verdicts(operated)['widen']).toBe('done');
+    expect(census(decode(operated.graph).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
+    expect(await drift(model, operated)).toBeLessThan(1e-5);
+  });
+
+  test('not beyond the budget, and not in half precision', async () => {
+    const tight = await operateDecoder(model, { positions, evaluate, widenBytes: 1 << 20 });
+    expect(verdicts(tight)['widen']).toMatch(/bytes, over 1048576/);
+    const half = glimpse('decoder_model_merged_q4f16');
+    const operated = await operateDecoder(half, { positions, evaluate, widenBytes: 64 << 20 });
+    expect(verdicts(operated)['widen']).toMatch(/no matrix is packed/);
+  });
+});
+
 describe('exports of late 2025', () => {
   test('the same logits, without the bias and num_logits_to_keep', async () => {
     const model = toyDecoder();

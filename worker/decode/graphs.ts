@@ -40,6 +40,12 @@ export interface GraphOptions {
 }
 
 /**
+ * Weights are widened on wasm up to this size, which is glimpse's (12 MB), not SmolVLM's (540 MB, of which there would be
+ * copies while the model is opened).
+ */
+const WIDEN_BYTES = 64 << 20;
+
+/**
  * Opens the graphs one after the other, each fitted to how it is run here. A graph that surgery does not recognise is
  * opened as it is.
  *
@@ -64,7 +70,8 @@ export async function openGraphs({ ort, gpu, positions, view, read, onOpened }: 
     const fitted = (model: Uint8Array): Uint8Array | Promise<Operated> =>
       gpu ? operateVision(model, { size: view, evaluate, attention: gpu.promptRows === undefined }) : model;
     const vision = await open('vision', fitted(await read('vision')));
-    const decoder = await open('decoder', operateDecoder(await read('decoder'), { positions, evaluate }));
+    const widenBytes = gpu ? undefined : WIDEN_BYTES;
+    const decoder = await open('decoder', operateDecoder(await read('decoder'), { positions, evaluate, widenBytes }));
     const embed = await read('embed');
     const table = embeddingTable(embed);
     // On a GPU a table is of use only where the decoder is run in a way that can look it up there.

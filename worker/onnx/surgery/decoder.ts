@@ -5,11 +5,14 @@ import { keepLastRow } from './last-row.ts';
 import { feedLengths } from './lengths.ts';
 import { close, type Operated, type Outcome, refused } from './operation.ts';
 import { foldRotary, trimTables } from './rotary.ts';
+import { widenWeights } from './widen.ts';
 
 export interface DecoderOptions {
   /** Most positions that a sequence will have. */
   positions: number;
   evaluate: Evaluate;
+  /** On wasm, most bytes that weights may take when they are widened; absent: they stay as they are. */
+  widenBytes?: number | undefined;
 }
 
 /**
@@ -22,11 +25,13 @@ export interface DecoderOptions {
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
-export async function operateDecoder(model: Uint8Array, { positions, evaluate }: DecoderOptions): Promise<Operated> {
+export async function operateDecoder(model: Uint8Array, options: DecoderOptions): Promise<Operated> {
+  const { positions, evaluate, widenBytes } = options;
   const graph = decode(model);
   const reason = opaque(graph);
   if (reason !== undefined) return close(graph, [refused('lengths', reason)]);
   const outcomes: Outcome[] = [await feedLengths(graph, evaluate)];
   outcomes.push(foldRotary(graph), keepLastRow(graph), trimTables(graph, positions));
+  if (widenBytes !== undefined) outcomes.push(widenWeights(graph, widenBytes));
   return close(graph, outcomes);
 }

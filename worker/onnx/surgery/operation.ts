@@ -8,6 +8,8 @@ export type Rewrite =
   | 'last-row'
   /** Attention rotates queries and keys itself; `position_ids` is gone. */
   | 'rotary'
+  /** Matrices of 4 bits are ordinary ones. */
+  | 'widen'
   /** Rotary tables end where the context ends. */
   | 'rotary-tables'
   /** The vision encoder takes all views as whole pictures; `pixel_attention_mask` is gone. */
