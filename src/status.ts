@@ -7,7 +7,7 @@ export type StatusValue =
   | { state: 'idle' }
   /** Fetching and checking files: bytes so far, of all that this device needs. */
   | { state: 'downloading'; loadedBytes: number; totalBytes: number }
-  /** Files are here; opening them and compiling shaders: `done` of `of` steps. */
+  /** Opening files that are here and compiling shaders, while the next is on its way: `done` of `of` steps. */
   | { state: 'preparing'; done: number; of: number }
   /** Ready, with `active` requests running or waiting. */
   | { state: 'ready'; facts: ModelFacts; active: number }

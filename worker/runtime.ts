@@ -64,22 +64,25 @@ async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal
   const { spec, device, assets, threads } = request;
   const verdict = await probe(spec, device);
   if (verdict.verdict === 'no') throw new NearsightError('unsupported_device', verdict.reason);
-  const totalBytes = verdict.bytes ?? 0;
+  let totalBytes = verdict.bytes ?? 0;
   let loadedBytes = 0;
   return openModel({
     spec,
     device,
     assets,
     threads,
-    read: (file: ModelFile) =>
+    read: (file: ModelFile, until: AbortSignal) =>
       readFile(
         file,
         (count) => {
           loadedBytes += count;
           emit({ type: 'download', loadedBytes, totalBytes });
         },
-        signal,
+        until,
       ),
+    onMore: (bytes) => {
+      totalBytes += bytes;
+    },
     onStep: (done, of) => emit({ type: 'prepare', done, of }),
     signal,
   });

@@ -43,7 +43,7 @@ export interface Assets {
 export type LoadPart =
   /** Bytes fetched and checked so far, of the files that this device needs. */
   | { type: 'download'; loadedBytes: number; totalBytes: number }
-  /** Files are here; sessions are being created and shaders compiled. `done` of `of` steps. */
+  /** A file is here and being opened, its shaders compiled, while the next is on its way. `done` of `of` steps. */
   | { type: 'prepare'; done: number; of: number }
   | { type: 'ready'; facts: ModelFacts };
 
@@ -55,6 +55,8 @@ export interface ModelFacts {
   contextLength: number;
   /** The adapter's own words (`vendor architecture description`), or the number of wasm threads. */
   hardware: string;
+  /** Why there: one sentence, with what was tried before and computed wrongly. */
+  reason: string;
 }
 
 /** The answer of `probe()`: can this browser run the model, before anything is downloaded. */

@@ -1,4 +1,5 @@
 import { NearsightError } from '../../src/wire/error.ts';
+import type { Device } from '../../src/wire/spec.ts';
 import type { Gpu } from '../gpu/device.ts';
 import { GpuEmbedding } from '../gpu/embedding.ts';
 import { WgslSampler } from '../gpu/sampler.ts';
@@ -10,11 +11,14 @@ import { operateDecoder } from '../onnx/surgery/decoder.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
 import { operateVision } from '../onnx/surgery/vision.ts';
 import { type EmbeddingTable, embeddingTable } from '../onnx/table.ts';
+import { readAhead } from '../store/ahead.ts';
 import { CpuMemory } from './cpu.ts';
 import type { Decoder } from './decoder.ts';
 import { embedByGraph, embedByTable } from './embeddings.ts';
+import { untilFault } from './guard.ts';
 import { logitsRow } from './logits-row.ts';
 import { CHUNK_ROWS, PlainDecoder } from './plain.ts';
+import { proveVision } from './prove-vision.ts';
 import { ResidentDecoder } from './resident.ts';
 
 /** A model's graphs, ready to run. */
@@ -28,15 +32,26 @@ export interface Graphs {
 export interface GraphOptions {
   ort: Ort;
   /** The GPU that they run on, if one does. */
-  gpu: Pick<Gpu, 'device' | 'promptRows'> | undefined;
+  gpu: Gpu | undefined;
   /** Most positions that a sequence will have. */
   positions: number;
   /** Edge of a picture's view, in pixels. */
   view: number;
-  /** Gives the file of a graph. */
-  read: (graph: keyof Graphs) => Promise<Uint8Array>;
-  /** Called as each is ready. */
-  onOpened: () => void;
+  /** What most of it is computed in. */
+  precision: Decoder['precision'];
+  /** Gives the file of a graph, until `signal` aborts. */
+  read: (graph: keyof Graphs, signal: AbortSignal) => Promise<Uint8Array>;
+  /** Called after each of {@link stepsOf}. */
+  onStep: () => void;
+  signal: AbortSignal;
+}
+
+/** In this order: what is opened first is proved while the next is on its way. */
+const ORDER = ['vision', 'decoder', 'embed'] as const;
+
+/** How many steps it takes to open the graphs: each, and on a GPU the proof of the vision encoder. */
+export function stepsOf(device: Device): number {
+  return ORDER.length + (device === 'webgpu' ? 1 : 0);
 }
 
 /**
@@ -46,42 +61,61 @@ export interface GraphOptions {
 const WIDEN_BYTES = 64 << 20;
 
 /**
- * Opens the graphs one after the other, each fitted to how it is run here. A graph that surgery does not recognise is
- * opened as it is.
+ * Opens the graphs one after the other, each fitted to how it is run here, while the file of the next is read. A graph
+ * that surgery does not recognise is opened as it is. The vision encoder is proved at once.
  *
- * @throws NearsightError `load_failed`, or what `read` throws; no session stays open then
+ * @throws NearsightError `load_failed`, `unsupported_device` if the vision encoder is computed wrongly, or what `read`
+ *   throws; no session stays open then
  */
-export async function openGraphs({ ort, gpu, positions, view, read, onOpened }: GraphOptions): Promise<Graphs> {
+export async function openGraphs(options: GraphOptions): Promise<Graphs> {
+  const { ort, gpu, positions, view, precision, onStep, signal } = options;
   const evaluate = evaluator(ort);
   const opened: Session[] = [];
   const open = async (graph: keyof Graphs, model: Uint8Array | Promise<Operated>): Promise<Session> => {
     try {
       const session = await Session.open(ort, await model, gpu?.device);
       opened.push(session);
-      onOpened();
+      onStep();
       return session;
     } catch (cause) {
       if (cause instanceof NearsightError) throw cause;
       throw new NearsightError('load_failed', `The ${graph} graph could not be opened: ${String(cause)}`, { cause });
     }
   };
-  try {
+  const reading = new AbortController();
+  const ahead = readAhead(ORDER, (graph) => options.read(graph, AbortSignal.any([signal, reading.signal])));
+  const read = async (): Promise<Uint8Array> => {
+    const file = await ahead();
+    signal.throwIfAborted();
+    return file;
+  };
+  const openVision = async (): Promise<Session> => {
+    const file = await read();
     // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
-    const fitted = (model: Uint8Array): Uint8Array | Promise<Operated> =>
-      gpu ? operateVision(model, { size: view, evaluate, attention: gpu.promptRows === undefined }) : model;
-    const vision = await open('vision', fitted(await read('vision')));
+    if (!gpu) return open('vision', file);
+    const attention = gpu.promptRows === undefined;
+    const session = await open('vision', operateVision(file, { size: view, evaluate, attention }));
+    const encoder = { ort, gpu, session, file, view, precision };
+    await untilFault(gpu.fault, signal, (guard) => proveVision(encoder, guard));
+    onStep();
+    return session;
+  };
+  try {
+    const vision = await openVision();
     const widenBytes = gpu ? undefined : WIDEN_BYTES;
-    const decoder = await open('decoder', operateDecoder(await read('decoder'), { positions, evaluate, widenBytes }));
-    const embed = await read('embed');
+    const decoder = await open('decoder', operateDecoder(await read(), { positions, evaluate, widenBytes }));
+    const embed = await read();
     const table = embeddingTable(embed);
     // On a GPU a table is of use only where the decoder is run in a way that can look it up there.
     if (!table || (gpu && !canReside(gpu.device, decoder, table))) {
       return { vision, decoder, embed: await open('embed', embed) };
     }
-    onOpened();
+    onStep();
     return { vision, decoder, embed: table };
   } catch (error) {
-    for (const session of opened) await session.close();
+    reading.abort();
+    // After a fault, runs may never settle, and closing waits for them.
+    if (!gpu?.fault.aborted) for (const session of opened) await session.close();
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import type { ChatJob, Part } from '../../src/wire/job.ts';
 import type { Assets, ModelFacts } from '../../src/wire/runtime.ts';
 import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
-import { chooseDevice } from '../gpu/probe.ts';
+import { type Choice, choicesFor, graphBytes } from '../gpu/probe.ts';
 import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
 import { liveTensors, type Session } from '../onnx/session.ts';
@@ -12,7 +12,8 @@ import { openFamily } from '../vlm/idefics3.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import type { Decoder } from './decoder.ts';
-import { type Graphs, openDecoder, openGraphs, sessionsOf } from './graphs.ts';
+import { type Graphs, openDecoder, openGraphs, sessionsOf, stepsOf } from './graphs.ts';
+import { untilFault } from './guard.ts';
 import { freshSeed } from './noise.ts';
 import { sequenceOf } from './prefix.ts';
 import { PrefixCache } from './prefix-cache.ts';
@@ -26,15 +27,14 @@ export interface OpenOptions {
   assets: Assets;
   /** Most threads that wasm may use. */
   threads?: number | undefined;
-  /** Gives a file's bytes, verified. */
-  read: (file: ModelFile) => Promise<Uint8Array>;
+  /** Gives a file's bytes, verified, until `signal` aborts. */
+  read: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>;
+  /** Called when other files have to be read than those of the best choice, with their bytes. */
+  onMore: (bytes: number) => void;
   /** Reports preparation, once the files are here: `done` of `of` steps. */
   onStep: (done: number, of: number) => void;
   signal: AbortSignal;
 }
-
-/** How long to wait, after an error that nobody expected, for the GPU to say that it is at fault: Firefox takes its time. */
-const ANNOUNCED_MS = 1000;
 
 /** A model that is ready to answer. One call at a time; the caller queues. */
 export interface Model {
@@ -56,55 +56,88 @@ export interface Model {
 }
 
 /**
- * Opens a model: chooses device and variant, reads the files, creates the sessions, compiles the shaders.
+ * Opens a model: chooses device and variant, reads the files, creates the sessions, compiles the shaders. Where a GPU
+ * turns out to compute a variant wrongly, the next that can run here is opened instead, on wasm in the end.
  *
  * @throws NearsightError `unsupported_device`, `load_failed`, or what `read` throws; the signal's reason on abort
  */
 export async function openModel(options: OpenOptions): Promise<Model> {
+  const { spec } = options;
+  const choices = await choicesFor(spec, options.device);
+  const family = openFamily(await readAll(options));
+  const wrong: string[] = [];
+  let gpu: Gpu | undefined;
+  for (const choice of choices) {
+    const { device, variant } = choice;
+    try {
+      if (wrong.length > 0) options.onMore(graphBytes(variant));
+      if (choice.device === 'webgpu') gpu ??= await Gpu.open(choice.adapter);
+      else gpu = closed(gpu);
+      const reason = [choice.reason, ...wrong.map((each) => `wrong there: ${each}`)].join('; ');
+      return await openOn(options, { ...choice, reason }, family, gpu);
+    } catch (error) {
+      if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
+        closed(gpu);
+        throw error;
+      }
+      wrong.push(`${device} ${variant.dtype}, ${error.message}`);
+    }
+  }
+  closed(gpu);
+  throw new NearsightError(
+    'unsupported_device',
+    `This GPU or its driver computes ${spec.id} wrongly (${wrong.join('; ')}). Update the driver or the browser, or use ` +
+      "device 'wasm'.",
+  );
+}
+
+function closed(gpu: Gpu | undefined): undefined {
+  gpu?.close();
+}
+
+async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu: Gpu | undefined): Promise<Model> {
   const { spec, assets, signal } = options;
-  const choice = await chooseDevice(spec, options.device);
-  const threads = threadsFor(choice.device, options.threads);
-  const ort = await loadOrt(choice.device, assets.ort, threads);
-  const gpu = choice.device === 'webgpu' ? await Gpu.open(choice.adapter) : undefined;
-  let graphs: Graphs | undefined;
+  const { variant, device } = choice;
+  const threads = threadsFor(device, options.threads);
+  const ort = await loadOrt(device, assets.ort, threads);
+  const facts: ModelFacts = {
+    model: spec.id,
+    device,
+    dtype: variant.dtype,
+    contextLength: Math.min(spec.contextLength, family.config.maxPositions),
+    hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
+    reason: choice.reason,
+  };
+  let done = 0;
+  const onStep = (): void => options.onStep(++done, stepsOf(device) + 1);
+  const graphs = await openGraphs({
+    ort,
+    gpu,
+    positions: facts.contextLength,
+    view: family.view,
+    precision: variant.f16 ? 'float16' : 'float32',
+    read: (graph, until) => options.read(variant[graph], until),
+    onStep,
+    signal,
+  });
+  let decoder: Decoder | undefined;
   try {
-    const family = openFamily(await readAll(options));
-    const { variant } = choice;
-    let done = 0;
-    const facts: ModelFacts = {
-      model: spec.id,
-      device: choice.device,
-      dtype: variant.dtype,
-      contextLength: Math.min(spec.contextLength, family.config.maxPositions),
-      hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
-    };
-    graphs = await openGraphs({
-      ort,
-      gpu,
-      positions: facts.contextLength,
-      view: family.view,
-      read: async (graph) => {
-        const bytes = await options.read(variant[graph]);
-        signal.throwIfAborted();
-        return bytes;
-      },
-      onOpened: () => options.onStep(++done, 4),
-    });
-    const decoder = await openDecoder(ort, graphs, gpu);
+    decoder = await openDecoder(ort, graphs, gpu);
     const model = new OpenedModel({ ort, family, facts, graphs, decoder, gpu });
     await model.prove(signal);
-    options.onStep(++done, 4);
+    onStep();
     return model;
   } catch (error) {
-    if (graphs) for (const session of sessionsOf(graphs)) await session.close();
-    gpu?.close();
+    decoder?.close();
+    // After a fault, runs may never settle, and closing waits for them.
+    if (!gpu?.fault.aborted) for (const session of sessionsOf(graphs)) await session.close();
     throw error;
   }
 }
 
-async function readAll({ spec, read }: OpenOptions): Promise<Map<string, Uint8Array>> {
+async function readAll({ spec, read, signal }: OpenOptions): Promise<Map<string, Uint8Array>> {
   const files = new Map<string, Uint8Array>();
-  for (const file of spec.files) files.set(file.path, await read(file));
+  for (const file of spec.files) files.set(file.path, await read(file, signal));
   return files;
 }
 
@@ -144,7 +177,7 @@ class OpenedModel implements Model {
   async prove(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
     const { vocab } = this.#family.config;
-    await this.#guarded(signal, async (guard) => {
+    await untilFault(this.#gpu.fault, signal, async (guard) => {
       await proveKernels(this.#decoder, vocab, guard);
       await this.#decoder.calibrate();
     });
@@ -152,7 +185,7 @@ class OpenedModel implements Model {
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     try {
-      await this.#guarded(signal, (guard) => this.#answer(job, emit, guard));
+      await untilFault(this.#gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
     } finally {
       this.#vision.trim();
     }
@@ -221,32 +254,5 @@ class OpenedModel implements Model {
     const features = await this.#vision.encode(fresh, signal);
     await this.#decoder.prefill(prompt.ids.subarray(known), imageTokenId, features, signal);
     return known;
-  }
-
-  /**
-   * Does work that ends at once when the GPU reports an error or is lost: runs that are pending then may never settle,
-   * so they are left behind, and the model must not be used again.
-   */
-  async #guarded(signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const fault = this.#gpu?.fault;
-    if (!fault) return work(signal);
-    let leave = (): void => {};
-    const faulty = new Promise<void>((resolve) => {
-      leave = resolve;
-    });
-    fault.addEventListener('abort', leave);
-    try {
-      fault.throwIfAborted();
-      await Promise.race([work(AbortSignal.any([signal, fault])), faulty]);
-      fault.throwIfAborted();
-    } catch (error) {
-      // A fault often shows first as something else (a failed run, a buffer unmapped), and is announced right after.
-      if (!(error instanceof NearsightError) && !signal.aborted) {
-        await Promise.race([faulty, new Promise((resolve) => setTimeout(resolve, ANNOUNCED_MS))]);
-      }
-      throw fault.aborted ? fault.reason : error;
-    } finally {
-      fault.removeEventListener('abort', leave);
-    }
   }
 }

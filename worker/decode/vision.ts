@@ -82,7 +82,7 @@ export class Vision {
       for (let first = 0; first < frames; first += step) {
         await pause(signal);
         const count = Math.min(step, frames - first);
-        features.push(await this.#batch(await views.batch(first, count), count, size));
+        features.push(await encodeBatch(this.#ort, this.#session, await views.batch(first, count), count, size));
       }
     } catch (error) {
       features.forEach(release);
@@ -97,18 +97,25 @@ export class Vision {
     }
     return { features, bytes: features.reduce((sum, { size: elements }) => sum + elements * 4, 0) };
   }
+}
 
-  async #batch(values: Float32Array | GPUBuffer, count: number, size: number): Promise<Tensor> {
-    const feeds: Record<string, Tensor> = { pixel_values: pixelTensor(this.#ort, values, count, size) };
-    if (this.#session.inputs.has('pixel_attention_mask')) {
-      // Every view is filled: the reference pads only to put pictures with different numbers of views in one batch.
-      const mask = new Uint8Array(count * size * size).fill(1);
-      feeds['pixel_attention_mask'] = new this.#ort.Tensor('bool', mask, [1, count, size, size]);
-    }
-    const { image_features: features } = await this.#session.run(feeds);
-    if (!features) throw new NearsightError('internal', 'The vision encoder gave no image_features.');
-    return features;
+/** The features of some views, all run at once. The caller must release them. */
+export async function encodeBatch(
+  ort: Ort,
+  session: Session,
+  values: Float32Array | GPUBuffer,
+  count: number,
+  size: number,
+): Promise<Tensor> {
+  const feeds: Record<string, Tensor> = { pixel_values: pixelTensor(ort, values, count, size) };
+  if (session.inputs.has('pixel_attention_mask')) {
+    // Every view is filled: the reference pads only to put pictures with different numbers of views in one batch.
+    const mask = new Uint8Array(count * size * size).fill(1);
+    feeds['pixel_attention_mask'] = new ort.Tensor('bool', mask, [1, count, size, size]);
   }
+  const { image_features: features } = await session.run(feeds);
+  if (!features) throw new NearsightError('internal', 'The vision encoder gave no image_features.');
+  return features;
 }
 
 const PORTS: ReadonlyMap<string, Tensor.Type> = new Map([

@@ -54,6 +54,8 @@ function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
 export class Gpu {
   readonly device: GPUDevice;
   readonly hardware: string;
+  /** True if it computes on the CPU. */
+  readonly software: boolean;
   /**
    * Most rows of a prompt that onnxruntime should be given at once, if fewer than it could take. From 32 rows on,
    * attention has a kernel of its own, which LLVM, under Mesa's software renderer, compiles for minutes.
@@ -67,7 +69,8 @@ export class Gpu {
   private constructor(device: GPUDevice, adapter: GPUAdapter) {
     this.device = device;
     this.hardware = describe(adapter.info);
-    this.promptRows = isSoftware(adapter) && adapter.info.architecture !== 'swiftshader' ? 31 : undefined;
+    this.software = isSoftware(adapter);
+    this.promptRows = this.software && adapter.info.architecture !== 'swiftshader' ? 31 : undefined;
     const fault = new AbortController();
     this.fault = fault.signal;
     this.lost = device.lost.then(({ reason, message }) => {

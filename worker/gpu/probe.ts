@@ -12,46 +12,60 @@ export type Choice = { variant: ModelVariant; reason: string } & (
 /** Can this browser run the model, before anything is downloaded? */
 export async function probe(spec: ModelSpec, device: Device | 'auto'): Promise<Verdict> {
   try {
-    const choice = await chooseDevice(spec, device);
-    const { vision, embed, decoder, dtype } = choice.variant;
-    const bytes = [...spec.files, vision, embed, decoder].reduce((sum, file) => sum + file.bytes, 0);
-    return { verdict: choice.slow ? 'slow' : 'yes', device: choice.device, dtype, bytes, reason: choice.reason };
+    const [choice] = await choicesFor(spec, device);
+    const bytes = spec.files.reduce((sum, file) => sum + file.bytes, graphBytes(choice.variant));
+    const { slow, variant, reason } = choice;
+    return { verdict: slow ? 'slow' : 'yes', device: choice.device, dtype: variant.dtype, bytes, reason };
   } catch (error) {
     if (error instanceof NearsightError) return { verdict: 'no', reason: error.message };
     throw error;
   }
 }
 
+/** What there is to read of a variant. */
+export function graphBytes({ vision, embed, decoder }: ModelVariant): number {
+  return vision.bytes + embed.bytes + decoder.bytes;
+}
+
 /**
- * Chooses where to run a model and which of its variants.
+ * Where a model can run and which of its variants, best first: the next is for when the one before turns out to compute
+ * wrongly here.
  *
  * `auto` takes a GPU; without one it takes wasm, if the spec calls the model bearable there. It never takes a software
  * adapter, which is slower than wasm: those are for tests, and must be asked for by name.
  *
- * @throws NearsightError `unsupported_device` with the missing feature or the limit that decided
+ * @throws NearsightError `unsupported_device` with the missing feature or the limit that decided, if there is no choice
  */
-export async function chooseDevice(spec: ModelSpec, device: Device | 'auto'): Promise<Choice> {
-  if (device === 'wasm') return onWasm(spec, 'wasm was asked for', true);
+export async function choicesFor(spec: ModelSpec, device: Device | 'auto'): Promise<[Choice, ...Choice[]]> {
+  if (device === 'wasm') return [onWasm(spec, 'wasm was asked for', true)];
   const adapter = await findAdapter();
   const obstacle = adapter ? obstacleOn(adapter, spec, device) : 'there is no WebGPU adapter here';
-  if (adapter && obstacle === undefined) return onGpu(spec, adapter);
+  if (adapter && obstacle === undefined) return onGpu(spec, adapter, device);
   if (device === 'webgpu') throw refusal(spec, `${obstacle}`);
   if (!spec.bearableOnWasm) throw refusal(spec, `${obstacle}, and without a GPU this model is too slow`);
-  return onWasm(spec, `${obstacle}`, false);
+  return [onWasm(spec, `${obstacle}`, false)];
 }
 
-function onGpu(spec: ModelSpec, adapter: GPUAdapter): Choice {
-  const variant = variantFor(adapter, spec);
-  if (!variant) throw new NearsightError('internal', 'A variant was there a moment ago.');
+function onGpu(spec: ModelSpec, adapter: GPUAdapter, device: 'webgpu' | 'auto'): [Choice, ...Choice[]] {
   const slow = isSoftware(adapter);
   const reason = `WebGPU on ${slow ? 'a software adapter' : 'a GPU'}: ${describe(adapter.info)}`;
-  return { device: 'webgpu', adapter, variant, slow, reason };
+  const [first, ...others] = runnableOn(adapter, spec)
+    .filter((variant) => fits(adapter, variant))
+    .map((variant): Choice => ({ device: 'webgpu', adapter, variant, slow, reason }));
+  if (!first) throw new NearsightError('internal', 'A variant was there a moment ago.');
+  if (device === 'auto' && spec.bearableOnWasm && wasmVariant(spec))
+    others.push(onWasm(spec, 'the GPU computes it wrongly', false));
+  return [first, ...others];
 }
 
 function onWasm(spec: ModelSpec, why: string, asked: boolean): Choice {
-  const variant = spec.variants.find(({ devices }) => devices.includes('wasm'));
+  const variant = wasmVariant(spec);
   if (!variant) throw refusal(spec, 'it has no variant for wasm');
   return { device: 'wasm', variant, slow: asked && !spec.bearableOnWasm, reason: `wasm on the CPU, because ${why}` };
+}
+
+function wasmVariant(spec: ModelSpec): ModelVariant | undefined {
+  return spec.variants.find(({ devices }) => devices.includes('wasm'));
 }
 
 /** Why an adapter cannot run the model, or undefined if it can. */
@@ -60,19 +74,22 @@ function obstacleOn(adapter: GPUAdapter, spec: ModelSpec, device: 'webgpu' | 'au
     return `the WebGPU adapter draws in software (${describe(adapter.info)})`;
   }
   if (!spec.variants.some(({ devices }) => devices.includes('webgpu'))) return 'the model has no variant for WebGPU';
-  const runnable = variantFor(adapter, spec);
-  if (!runnable) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
-  // The embedding file is one table, and a buffer must hold it whole.
+  const runnable = runnableOn(adapter, spec);
+  const [first] = runnable;
+  if (!first) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
+  if (runnable.some((variant) => fits(adapter, variant))) return undefined;
   const { maxBufferSize } = adapter.limits;
-  if (runnable.embed.bytes > maxBufferSize) {
-    return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${runnable.embed.bytes} bytes`;
-  }
-  return undefined;
+  return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${first.embed.bytes} bytes`;
 }
 
-function variantFor(adapter: GPUAdapter, spec: ModelSpec): ModelVariant | undefined {
-  const f16 = adapter.features.has('shader-f16');
-  return spec.variants.find((variant) => variant.devices.includes('webgpu') && (f16 || !variant.f16));
+function runnableOn({ features }: GPUAdapter, { variants }: ModelSpec): ModelVariant[] {
+  const f16 = features.has('shader-f16');
+  return variants.filter((variant) => variant.devices.includes('webgpu') && (f16 || !variant.f16));
+}
+
+/** The embedding file is one table, and a buffer must hold it whole. */
+function fits({ limits }: GPUAdapter, { embed }: ModelVariant): boolean {
+  return embed.bytes <= limits.maxBufferSize;
 }
 
 function refusal(spec: ModelSpec, why: string): NearsightError {

@@ -1,8 +1,9 @@
 /**
  * A worker under test control: the real one, with a patch in front of it that keeps hold of its GPU devices and does
- * as it is told over a BroadcastChannel. The library is not touched.
+ * as it is told over a BroadcastChannel, or by its own address from the start. The library is not touched.
  */
 const patch = `
+const plan = new URL(import.meta.url).searchParams;
 const devices = new Set();
 const buffers = new Set();
 if (globalThis.GPUAdapter) {
@@ -23,6 +24,24 @@ if (globalThis.GPUAdapter) {
     buffers.delete(this);
     return destroy.apply(this);
   };
+}
+// A number of results that the library reads come back wrong.
+let wrong = Number(plan.get('wrong'));
+if (wrong > 0) {
+  const { getMappedRange } = GPUBuffer.prototype;
+  GPUBuffer.prototype.getMappedRange = function (...args) {
+    const range = getMappedRange.apply(this, args);
+    // Short ones measure times.
+    if (this.label === 'readback' && range.byteLength > 64 && wrong-- > 0) new Float32Array(range)[7] += 100;
+    return range;
+  };
+}
+// The adapter gives itself out for a graphics card.
+if (plan.has('card')) {
+  for (const name of ['vendor', 'architecture', 'device', 'description']) {
+    Object.defineProperty(GPUAdapterInfo.prototype, name, { get: () => 'card' });
+  }
+  Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });
 }
 const orders = {
   destroy: () => devices.forEach((device) => device.destroy()),
@@ -53,7 +72,10 @@ export function saboteur(request: Request): Response | undefined {
   if (url.pathname === '/patch.js') return new Response(patch, { headers });
   if (url.pathname !== '/saboteur.js') return undefined;
   // Static imports: a dynamic one would let the page's first message pass before anybody listens.
-  return new Response(`import '/patch.js';\nimport ${JSON.stringify(url.searchParams.get('real'))};`, { headers });
+  return new Response(
+    `import ${JSON.stringify(`/patch.js${url.search}`)};\nimport ${JSON.stringify(url.searchParams.get('real'))};`,
+    { headers },
+  );
 }
 
 /** What {@link installSaboteur} puts on the page. */
@@ -73,13 +95,20 @@ declare global {
   var sabotage: Sabotage;
 }
 
-/** Runs in the page: workers started from now on are under control. */
-export function installSaboteur(): void {
+/**
+ * Runs in the page: workers started from now on are under control.
+ *
+ * @param plan what they do from the start: `wrong`, how many results come back wrong; `card`, pretend to be hardware
+ */
+export function installSaboteur(plan: { wrong?: number; card?: boolean } = {}): void {
   const workers: Worker[] = [];
   const RealWorker = globalThis.Worker;
   globalThis.Worker = class extends RealWorker {
     constructor(url: string | URL, options?: WorkerOptions) {
-      super(`/saboteur.js?real=${encodeURIComponent(String(url))}`, options);
+      const query = new URLSearchParams({ real: String(url) });
+      if (plan.wrong) query.set('wrong', String(plan.wrong));
+      if (plan.card) query.set('card', '');
+      super(`/saboteur.js?${query}`, options);
       workers.push(this);
     }
   };

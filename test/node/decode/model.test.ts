@@ -17,6 +17,7 @@ beforeAll(async () => {
     device: 'wasm',
     assets,
     read: async ({ url }) => readFileSync(fileURLToPath(String(url))),
+    onMore: () => {},
     onStep: (done, of) => steps.push(done / of),
     signal: new AbortController().signal,
   });

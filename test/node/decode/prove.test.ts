@@ -21,14 +21,20 @@ describe('two paths through the decoder', () => {
     await expect(proveKernels(engine.decoder, VOCAB, signal)).resolves.toBeUndefined();
   });
 
-  /** The decoder with a fault: one logit of a single-token step comes out as `wrong` makes it. */
-  function faulty(wrong: (logit: number) => number): Parameters<typeof proveKernels>[0] {
+  /**
+   * The decoder with faults: one logit of a single-token step comes out as `wrong` makes it, and one token later in the
+   * vocabulary is drawn, if `off`.
+   */
+  function faulty(wrong: (logit: number) => number, off = false): Parameters<typeof proveKernels>[0] {
     const { decoder } = engine;
     let stepped = false;
     return {
       precision: decoder.precision,
       reset: (positions) => decoder.reset(positions),
       prefill: (...prompt) => decoder.prefill(...prompt),
+      async *draw(...drawing) {
+        for await (const { id } of decoder.draw(...drawing)) yield { id: off ? id + 1 : id };
+      },
       async step(id) {
         await decoder.step(id);
         stepped = true;
@@ -46,6 +52,22 @@ describe('two paths through the decoder', () => {
     ['apart without end', () => Infinity],
     ['no number', () => NaN],
   ])('that are %s are refused', async (_, wrong) => {
-    await expect(proveKernels(faulty(wrong), VOCAB, signal)).rejects.toMatchObject({ code: 'unsupported_device' });
+    const proof = proveKernels(faulty(wrong), VOCAB, signal);
+    await expect(proof).rejects.toMatchObject({
+      code: 'unsupported_device',
+      message: expect.stringContaining('logits'),
+    });
+  });
+
+  test('that draw another token than the likeliest are refused', async () => {
+    const proof = proveKernels(
+      faulty((logit) => logit, true),
+      VOCAB,
+      signal,
+    );
+    await expect(proof).rejects.toMatchObject({
+      code: 'unsupported_device',
+      message: expect.stringContaining('drawn'),
+    });
   });
 });

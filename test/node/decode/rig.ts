@@ -61,7 +61,9 @@ export async function openEngine(device: Device, read: (name: string) => Uint8Ar
     positions: 1024,
     view,
     read: async (graph) => read(FILES[graph]),
-    onOpened: () => {},
+    precision: 'float32',
+    onStep: () => {},
+    signal: new AbortController().signal,
   });
   const decoder = await openDecoder(ort, graphs, gpu);
   const vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { browserName, openPage, type TestPage } from './harness/harness.ts';
+import { installLab } from './harness/lab.ts';
+import { installSaboteur, saboteur } from './harness/saboteur.ts';
+
+/** A page whose workers compute as many results wrongly, on what may pretend to be a graphics card. */
+async function openWrong(plan: { wrong: number; card?: boolean }): Promise<TestPage> {
+  const page = await openPage({ answer: saboteur });
+  await page.evaluate(installLab);
+  await page.evaluate(installSaboteur, plan);
+  return page;
+}
+
+test('a GPU that computes a picture wrongly is refused, with the difference', async () => {
+  await using page = await openWrong({ wrong: 1000 });
+  const result = await page.evaluate(async () => {
+    const near = lab.make('webgpu');
+    const refused = await near.load().then(() => '', String);
+    const { state } = near.status.value;
+    const response = await lab.errorOf(await lab.ask(near));
+    near.dispose();
+    return { refused, state, response };
+  });
+  expect(result.refused).toMatch(
+    /computes glimpse wrongly \(webgpu q4, a picture's features differ from the CPU's by /,
+  );
+  expect(result.state).toBe('failed');
+  expect(result.response).toEqual({ status: 503, code: 'unsupported_device' });
+});
+
+test('what was computed wrongly once gives way to the next variant, and the facts say so', async () => {
+  // The second variant is the same files once more: float16 is not to be had in both browsers.
+  await using page = await openWrong({ wrong: 1 });
+  const facts = await page.evaluate(async () => {
+    const [first] = glimpse.variants;
+    const model = { ...glimpse, variants: [first!, { ...first!, dtype: 'again' }] };
+    const near = nearsight.createNearsight({ model, device: 'webgpu' });
+    const opened = await near.load();
+    const works = await lab.works(near);
+    near.dispose();
+    return { ...opened, works };
+  });
+  expect(facts).toMatchObject({ device: 'webgpu', dtype: 'again', works: true });
+  expect(facts.reason).toContain("wrong there: webgpu q4, a picture's features differ");
+});
+
+// Firefox would compile the kernels that graphics cards get for a quarter of an hour: Mesa's renderer is spared them.
+test.skipIf(browserName === 'firefox')('in the end, `auto` takes wasm', async () => {
+  await using page = await openWrong({ wrong: 1000, card: true });
+  const facts = await page.evaluate(async () => {
+    const near = nearsight.createNearsight({ model: glimpse, device: 'auto' });
+    const progress: boolean[] = [];
+    near.status.subscribe((value) => {
+      if (value.state === 'downloading') progress.push(value.loadedBytes <= value.totalBytes);
+    });
+    const opened = await near.load();
+    const works = await lab.works(near);
+    near.dispose();
+    return { ...opened, works, progress: progress.every(Boolean) };
+  });
+  expect(facts).toMatchObject({ device: 'wasm', dtype: 'q4', works: true, progress: true });
+  expect(facts.reason).toContain('wrong there: webgpu q4');
+});

@@ -1,0 +1,37 @@
+import { NearsightError } from '../../src/wire/error.ts';
+
+/** How long to wait, after an error that nobody expected, for the GPU to say that it is at fault: Firefox takes its time. */
+const ANNOUNCED_MS = 1000;
+
+/**
+ * Does work that ends at once when the GPU reports an error or is lost: runs that are pending then may never settle, so
+ * they are left behind, and neither the model nor this worker's onnxruntime must be used again.
+ *
+ * @param fault of the GPU that the work is done on, if it is one
+ * @param work is given a signal that aborts at a fault as well
+ */
+export async function untilFault(
+  fault: AbortSignal | undefined,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  if (!fault) return work(signal);
+  let leave = (): void => {};
+  const faulty = new Promise<void>((resolve) => {
+    leave = resolve;
+  });
+  fault.addEventListener('abort', leave);
+  try {
+    fault.throwIfAborted();
+    await Promise.race([work(AbortSignal.any([signal, fault])), faulty]);
+    fault.throwIfAborted();
+  } catch (error) {
+    // A fault often shows first as something else (a failed run, a buffer unmapped), and is announced right after.
+    if (!(error instanceof NearsightError) && !signal.aborted) {
+      await Promise.race([faulty, new Promise((resolve) => setTimeout(resolve, ANNOUNCED_MS))]);
+    }
+    throw fault.aborted ? fault.reason : error;
+  } finally {
+    fault.removeEventListener('abort', leave);
+  }
+}
