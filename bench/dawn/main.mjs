@@ -39,9 +39,12 @@ const { openOurs } = await import('../ours.mjs');
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = values.model ? resolve(values.model) : join(root, 'dist/glimpse');
-const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+/** @param {string} name */
+const read = (name) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
+const config = read('config.json');
 const glimpse = config.vocab_size < 10_000;
-const endTokens = [config.text_config.eos_token_id];
+// The text config's own end token is wrong.
+const endTokens = [read('generation_config.json').eos_token_id].flat();
 
 const { obey } = globalThis.counted;
 
