@@ -149,7 +149,11 @@ def main():
     parser.add_argument("--packages", type=Path, help="folder where package.json was installed (default: CACHE/packages)")
     parser.add_argument("--photos", type=Path, nargs="*", default=[Path("/usr")], help="where Debian's packages are installed or unpacked")
     args = parser.parse_args()
-    packages = args.packages or args.cache / "packages"
+    args.cache = args.cache.resolve()  # draw.mjs finds its packages by absolute paths
+    packages = (args.packages or args.cache / "packages").resolve()
+    for folder in args.photos:
+        if folder.resolve().is_relative_to(args.cache / "photos"):
+            parser.error(f"{folder} is where the reduced photos go: unpack Debian's packages into another folder, such as {args.cache / 'unpacked'}")
     args.cache.mkdir(parents=True, exist_ok=True)
     if not (args.cache / "sprites.json").exists():
         subprocess.run(["node", HERE / "draw.mjs", HERE / "things.txt", packages, args.cache], check=True)

@@ -39,11 +39,15 @@ class Glimpse(nn.Module):
         self.idefics = Idefics3ForConditionalGeneration(cfg)
         self.patch_classes = nn.Linear(cfg.vision_config.hidden_size, classes)
 
-    def patches(self, frames):
-        """(n, 3, 96, 96) pixels in [-1, 1] -> (n, 36, width). Frames are always full, so no patch mask is needed."""
+    def patches(self, frames, kept=None):
+        """(n, 3, 96, 96) pixels in [-1, 1] -> (n, 36, width). Frames are always full, so no patch mask is needed.
+
+        `kept` (n, k) leaves the tower only k patches of each frame: training sees more pictures in the same time."""
         tower = self.idefics.model.vision_model
         x = tower.embeddings.patch_embedding(frames).flatten(2).transpose(1, 2)
         x = x + tower.embeddings.position_embedding.weight
+        if kept is not None:
+            x = x.gather(1, kept.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
         for layer in tower.encoder.layers:
             x = layer(x, None)
             x = x[0] if isinstance(x, tuple) else x

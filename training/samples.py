@@ -15,7 +15,8 @@ import scenes as s
 from model import IMAGE
 
 IGNORE = -100
-LENGTH = 88  # no further conversation is packed on a picture after so many tokens
+LENGTH = 96  # no further conversation is packed on a picture beyond so many tokens
+WINDOW = 4  # so many batches are drawn together and sorted by length, so that little of a batch is padding
 LONGEST = 2 * IMAGE  # preprocessor_config.json: size.longest_edge
 
 
@@ -97,8 +98,11 @@ class Samples:
 
     def __getitem__(self, seed):
         rng = random.Random(seed)
-        if self.vision_only:
-            scene = self.scene(rng)
+        if self.vision_only:  # mostly single things: names are the hardest to learn
+            if rng.random() < 0.4:
+                scene = s.things_scene(self.art, rng, n=1)
+            else:
+                scene = self.scene(rng, kinds=[40, 13, 40, 4, 3])
             return Sample(whole(scene.image), [scene.classes], [], [], [])
         form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [67, 9, 12, 4, 7, 1])[0]
         if form == "easy":
@@ -139,8 +143,9 @@ class Samples:
         sample.groups = [0] * len(sample.ids)
         sample.targets = [IGNORE] * len(sample.ids)
         for number, group in enumerate(groups, 1):
-            if number > 1 and len(sample.ids) > LENGTH:
-                break
+            room = LENGTH - len(sample.ids)
+            if number > 1 and room < sum(len(self.encode(question)) + len(self.encode(answer)) + 6 for _, question, answer in group):
+                continue
             for turn, (_, question, answer) in enumerate(group):
                 lead = "" if turn == 0 else prompt.NEXT
                 ask = lead + ("" if question_first and turn == 0 else question) + prompt.ASK
@@ -179,7 +184,7 @@ class Stream(torch.utils.data.Dataset):
 
     def __init__(self, cache, batch, seed, vision_only):
         self.cache, self.batch, self.seed, self.vision_only = cache, batch, seed, vision_only
-        self.samples = None
+        self.samples, self.window, self.drawn = None, None, []
 
     def __len__(self):
         return 10**9
@@ -187,5 +192,14 @@ class Stream(torch.utils.data.Dataset):
     def __getitem__(self, index):
         if self.samples is None:  # in the worker, so that memory maps and fonts are not pickled
             self.samples = Samples(self.cache, self.vision_only)
-        first = (self.seed << 40) + index * self.batch
-        return collate([self.samples[first + i] for i in range(self.batch)])
+        if self.vision_only:
+            return collate(self.draw(index, self.batch))
+        if index // WINDOW != self.window:
+            self.window = index // WINDOW
+            self.drawn = sorted(self.draw(self.window, WINDOW * self.batch), key=lambda sample: len(sample.ids))
+        part = index % WINDOW * self.batch
+        return collate(self.drawn[part : part + self.batch])
+
+    def draw(self, number, size):
+        first = (self.seed << 40) + number * size
+        return [self.samples[first + i] for i in range(size)]

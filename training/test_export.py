@@ -13,9 +13,12 @@ from PIL import Image
 from transformers import PreTrainedTokenizerFast
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
+import graphs
 import prompt
 import samples
 from export import load
+from model import Glimpse
+from restore import restore
 from runner import Runner, processor
 
 
@@ -122,6 +125,24 @@ def test_variants_agree(model, folder, cache):
     q4, q4f16 = (logits(Runner(folder / "onnx", s), model, ids, pixels) for s in ("_q4", "_q4f16"))
     spread = full.std()
     assert np.abs(half - full).max() < 0.1 * spread and np.abs(q4f16 - q4).max() < 0.1 * spread
+
+
+def test_restored_equals_shipped(model, folder):
+    """Training can start from the shipped files: read back, they give the same logits, and are written again byte for byte."""
+    again = Glimpse(model.idefics.config, model.patch_classes.out_features).eval()
+    restore(again, folder)
+    ids, pixels = example(again, 11)
+    shipped = Runner(folder / "onnx", "_q4")
+    with torch.no_grad():
+        features = again.picture_tokens(again.patches(torch.from_numpy(pixels[0]))).flatten(0, 1)
+        length = ids.shape[1]
+        mask = torch.ones(1, length, length, dtype=torch.bool).tril()
+        got = again.idefics.lm_head(again.hidden(torch.from_numpy(ids), torch.arange(length)[None], mask, features)).numpy()
+        built = {"vision_encoder": graphs.vision_encoder(again, False, True), "embed_tokens": graphs.embed_tokens(again, False),
+                 "decoder_model_merged": graphs.decoder(again, False, True)}
+    assert np.abs(got - logits(shipped, again, ids, pixels)).max() < 1e-4
+    for name, graph in built.items():
+        assert graph.SerializeToString() == (folder / f"onnx/{name}_q4.onnx").read_bytes(), name
 
 
 def main():

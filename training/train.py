@@ -4,38 +4,46 @@
     python train.py joint   --cache DIR --steps N      everything: answer questions, and still name the patches
     python train.py quantized --cache DIR --steps N    the same with 4-bit rounding in the loop, learning rate falling to zero
 
-Checkpoints are CACHE/STAGE.pt; a stage starts from its own, else from the stage before.
+Checkpoints are CACHE/STAGE.pt; a stage starts from its own, else from the stage before, else, with --shipped, from the files in models/glimpse.
 """
 
 import argparse
 import math
 import os
+import random
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize  # noqa: F401  (model.fake_quantize uses it by name)
 
 from model import Glimpse, config, fake_quantize, plain_state
 from muon import Muon
-from samples import IGNORE, Stream
-from scenes import Art
+from restore import restore
+from samples import IGNORE, Stream, whole
+from scenes import Art, things_scene
 
 STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, seed of the sample stream
-    "vision": dict(batch=32, rate=3e-3, patches=1.0, seed=1, before=None),
-    "joint": dict(batch=32, rate=1.5e-3, patches=0.5, seed=2, before="vision"),
-    "quantized": dict(batch=32, rate=1.5e-3, patches=0.5, seed=3, before="joint"),
+    "vision": dict(batch=64, rate=1e-3, patches=1.0, seed=1, before=None),
+    "joint": dict(batch=32, rate=1e-3, patches=0.5, seed=2, before="vision"),
+    "quantized": dict(batch=32, rate=1e-3, patches=0.5, seed=3, before="joint"),
 }
 WARMUP = 100
 SAVE_EVERY = 100
+KEPT = 18  # patches of a frame that the first stage looks at
 
 
 def losses(model, batch, vision_only):
     pixels = batch["pixels"].float().div_(127.5).sub_(1)
-    patches = model.patches(pixels)
-    known = batch["classes"] != IGNORE
-    naming = F.cross_entropy(model.patch_classes(patches[known]), batch["classes"][known])
+    classes, kept = batch["classes"], None
+    if vision_only:  # half of the patches, those that show something more likely than the empty ones
+        kept = (torch.rand(classes.shape) + 0.6 * (classes != 0)).topk(KEPT, 1).indices
+        classes = classes.gather(1, kept)
+    patches = model.patches(pixels, kept)
+    known = classes != IGNORE
+    naming = F.cross_entropy(model.patch_classes(patches[known]), classes[known])
     if vision_only:
         return naming, naming.new_zeros(())
     states = model.hidden(batch["ids"], batch["positions"], batch["mask"], model.picture_tokens(patches).flatten(0, 1))
@@ -52,7 +60,8 @@ def optimizers(model, rate, vision_only):
         inner = p.ndim == 2 and not any(part in name for part in ("embed", "lm_head", "patch_classes"))
         (matrices if inner else rest).append(p)
     return [
-        Muon(matrices, lr=rate, weight_decay=0.05),
+        # Strong decay: without it the attention's weights grow until its softmax is nearly one-hot and stops learning.
+        Muon(matrices, lr=rate, weight_decay=0.5),
         torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.01),
     ]
 
@@ -64,12 +73,46 @@ def learning_rate(stage, step, steps):
     return STAGES[stage]["rate"] * min(1.0, (step + 1) / WARMUP)
 
 
+class Average:
+    """A running mean of the weights: what a stage hands on, because it is better than the last step's at a rate held high."""
+
+    def __init__(self, model, checkpoint):
+        self.state = torch.load(checkpoint)["average"] if checkpoint.exists() else {k: v.clone() for k, v in plain_state(model).items()}
+
+    @torch.no_grad()
+    def update(self, model, step):
+        now, share = plain_state(model), max(1 / step, 1 / 500)
+        torch._foreach_lerp_(list(self.state.values()), [now[k] for k in self.state], share)
+
+
+class Check:
+    """How many single things the tower names by its patches; on drawings that training sees, in scenes that it does not."""
+
+    def __init__(self, cache, items=400):
+        art, rng = Art(cache), random.Random("check")
+        scenes = [things_scene(art, rng, n=1, augment=False) for _ in range(items)]
+        self.pixels = torch.from_numpy(np.stack([np.asarray(whole(scene.image)[0]) for scene in scenes])).permute(0, 3, 1, 2)
+        self.names = torch.tensor([art.class_id[scene.items[0].name] for scene in scenes])
+        self.things = len(art.things)
+
+    @torch.no_grad()
+    def __call__(self, model, state=None):
+        read = lambda pixels: model.patch_classes(model.patches(pixels.float().div(127.5).sub(1)))
+        if state:
+            kept = {k: v.clone() for k, v in plain_state(model).items()}
+            model.load_state_dict(state)
+        votes = torch.cat([read(part) for part in self.pixels.split(50)]).softmax(-1).sum(1)[:, 1 : 1 + self.things]
+        if state:
+            model.load_state_dict(kept)
+        return (votes.argmax(1) + 1 == self.names).float().mean().item()
+
+
 def save(path, **state):
     torch.save(state, path.with_suffix(".tmp"))
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def start(stage, model, opts, cache):
+def start(stage, model, opts, cache, shipped):
     """The step to go on from, with weights (and optimizer state, within a stage) loaded."""
     own, before = cache / f"{stage}.pt", STAGES[stage]["before"]
     if own.exists():
@@ -78,9 +121,27 @@ def start(stage, model, opts, cache):
         for opt, saved in zip(opts, state["optimizers"]):
             opt.load_state_dict(saved)
         return state["step"], state["seconds"]
-    if before:
-        model.load_state_dict(torch.load(cache / f"{before}.pt")["model"])
+    if before and (cache / f"{before}.pt").exists():
+        model.load_state_dict(torch.load(cache / f"{before}.pt")["average"])
+    elif shipped:
+        restore(model, shipped)
+        fit_head(model, cache)
+    elif before:
+        raise SystemExit(f"there is no {cache / before}.pt to start from: run that stage first, or name a model folder with --shipped")
     return 0, 0.0
+
+
+def fit_head(model, cache, steps=300):
+    """The shipped files lack the head that names patches: it learns to read the tower before it may change it."""
+    head = torch.optim.AdamW(model.patch_classes.parameters(), lr=1e-2)
+    stream = Stream(cache, 32, seed=4, vision_only=True)
+    for step in range(steps):
+        batch = stream[step]
+        with torch.no_grad():
+            patches = model.patches(batch["pixels"].float().div_(127.5).sub_(1))
+        F.cross_entropy(model.patch_classes(patches).flatten(0, 1), batch["classes"].flatten(), ignore_index=IGNORE).backward()
+        head.step()
+        head.zero_grad(set_to_none=True)
 
 
 def main():
@@ -88,18 +149,22 @@ def main():
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--shipped", type=Path, help="a model folder to start from where there is no checkpoint")
     args = parser.parse_args()
     plan, vision_only = STAGES[args.stage], args.stage == "vision"
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     from tokenizers import Tokenizer
     tokenizer = Tokenizer.from_file(str(args.cache / "tokenizer/tokenizer.json"))
     cfg = config(tokenizer.token_to_id("<image>"), tokenizer.token_to_id("<end_of_utterance>"))
     model = Glimpse(cfg, len(Art(args.cache).class_names))
     opts = optimizers(model, plan["rate"], vision_only)
-    step, seconds = start(args.stage, model, opts, args.cache)
+    step, seconds = start(args.stage, model, opts, args.cache, args.shipped)
+    average = Average(model, args.cache / f"{args.stage}.pt")
+    check = Check(args.cache)
     if args.stage == "quantized":
         fake_quantize(model)
+    torch.manual_seed(step)
     stream = Stream(args.cache, plan["batch"], plan["seed"], vision_only)
     loader = torch.utils.data.DataLoader(
         stream, batch_size=None, sampler=range(step, args.steps), num_workers=1, prefetch_factor=6)
@@ -116,6 +181,7 @@ def main():
             opt.step()
             opt.zero_grad(set_to_none=True)
         step += 1
+        average.update(model, step)
         shown = [a + b.item() for a, b in zip(shown, (naming, answering))]
         if step % 20 == 0:
             now = time.monotonic()
@@ -126,7 +192,9 @@ def main():
             if not math.isfinite(naming.item() + answering.item()):
                 raise SystemExit("the loss is not finite")
         if step % SAVE_EVERY == 0 or step == args.steps:
-            save(args.cache / f"{args.stage}.pt", model=plain_state(model), optimizers=[o.state_dict() for o in opts], step=step, seconds=seconds)
+            if step % 500 == 0:
+                print("naming", check(model), "average", check(model, average.state), flush=True)
+            save(args.cache / f"{args.stage}.pt", model=plain_state(model), average=average.state, optimizers=[o.state_dict() for o in opts], step=step, seconds=seconds)
 
 
 if __name__ == "__main__":
