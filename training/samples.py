@@ -98,11 +98,14 @@ class Samples:
 
     def __getitem__(self, seed):
         rng = random.Random(seed)
-        if self.vision_only:  # mostly single things: names are the hardest to learn
-            if rng.random() < 0.4:
+        if self.vision_only:  # mostly single things and large characters: the rest is easier once these are known
+            kind = rng.random()
+            if kind < 0.45:
                 scene = s.things_scene(self.art, rng, n=1)
+            elif kind < 0.6:
+                scene = s.text_scene(self.art, rng, characters=rng.randint(1, 3))
             else:
-                scene = self.scene(rng, kinds=[40, 13, 40, 4, 3])
+                scene = self.scene(rng, kinds=[50, 22, 20, 5, 3])
             return Sample(whole(scene.image), [scene.classes], [], [], [])
         form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [67, 9, 12, 4, 7, 1])[0]
         if form == "easy":

@@ -317,10 +317,10 @@ def random_text(art, rng):
     return "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 6)))
 
 
-def text_scene(art, rng, longest=None):
+def text_scene(art, rng, longest=None, characters=6):
     canvas = Canvas(art, rng, longest)
     width, height = canvas.image.size
-    text = random_text(art, rng)
+    text = random_text(art, rng)[:characters]
     shown = text if rng.random() < 0.75 or not text.isalpha() else text.lower() if rng.random() < 0.5 else text.capitalize()
     trial = art.font(rng, 40)
     box = trial.getbbox(shown)

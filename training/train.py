@@ -30,6 +30,7 @@ STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, seed o
     "joint": dict(batch=32, rate=1e-3, patches=0.5, seed=2, before="vision"),
     "quantized": dict(batch=32, rate=1e-3, patches=0.5, seed=3, before="joint"),
 }
+FALL = {"vision": (1, 1), "joint": (1, 0.4), "quantized": (0.4, 0)}  # parts of the peak rate at the first and the last step
 WARMUP = 100
 SAVE_EVERY = 100
 KEPT = 18  # patches of a frame that the first stage looks at
@@ -67,10 +68,9 @@ def optimizers(model, rate, vision_only):
 
 
 def learning_rate(stage, step, steps):
-    """Warm up, hold; the last stage falls linearly to zero."""
-    if stage == "quantized":
-        return STAGES[stage]["rate"] * max(0.0, 1 - step / steps)
-    return STAGES[stage]["rate"] * min(1.0, (step + 1) / WARMUP)
+    """Warm up and hold; then fall to 0.4 of the peak; then, in the last stage, to zero."""
+    first, last = FALL[stage]
+    return STAGES[stage]["rate"] * min(1.0, (step + 1) / WARMUP) * (first + (last - first) * min(1.0, step / steps))
 
 
 class Average:
@@ -193,7 +193,8 @@ def main():
                 raise SystemExit("the loss is not finite")
         if step % SAVE_EVERY == 0 or step == args.steps:
             if step % 500 == 0:
-                print("naming", check(model), "average", check(model, average.state), flush=True)
+                mean = "" if args.stage == "quantized" else f", their mean {check(model, average.state):.3f}"
+                print(f"single things named: last weights {check(model):.3f}{mean}", flush=True)
             save(args.cache / f"{args.stage}.pt", model=plain_state(model), average=average.state, optimizers=[o.state_dict() for o in opts], step=step, seconds=seconds)
 
 
