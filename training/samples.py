@@ -93,19 +93,18 @@ class Samples:
         return self.token_cache[text]
 
     def scene(self, rng, longest=None, kinds=None):
-        kind = rng.choices(["things", "shapes", "text", "photo", "noise"], kinds or [48, 14, 28, 6, 4])[0]
+        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [38, 16, 17, 6, 4, 19])[0]
+        if kind == "one thing":
+            return s.things_scene(self.art, rng, n=1, longest=longest)
         return getattr(s, f"{kind}_scene")(self.art, rng, longest=longest)
 
     def __getitem__(self, seed):
         rng = random.Random(seed)
         if self.vision_only:  # mostly single things and large characters: the rest is easier once these are known
-            kind = rng.random()
-            if kind < 0.45:
-                scene = s.things_scene(self.art, rng, n=1)
-            elif kind < 0.6:
+            if rng.random() < 0.15:
                 scene = s.text_scene(self.art, rng, characters=rng.randint(1, 3))
             else:
-                scene = self.scene(rng, kinds=[50, 22, 20, 5, 3])
+                scene = self.scene(rng, kinds=[24, 10, 9, 2, 1, 54])
             return Sample(whole(scene.image), [scene.classes], [], [], [])
         form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [67, 9, 12, 4, 7, 1])[0]
         if form == "easy":
@@ -118,7 +117,7 @@ class Samples:
         if form == "two":
             return self.two(rng)
         if form == "split":
-            scene = self.scene(rng, longest=rng.randint(150, 260), kinds=[50, 10, 34, 4, 2])
+            scene = self.scene(rng, longest=rng.randint(150, 260), kinds=[50, 10, 34, 4, 2, 0])
             frames, rows, cols = split(scene.image)
             groups = q.conversations(self.art, scene, rng, 4)
             return self.assemble([prompt.picture(rows, cols)], frames, [None] * (len(frames) - 1) + [scene.classes], groups, rng)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch.nn import functional as F
 from torch.nn.utils import parametrize  # noqa: F401  (model.fake_quantize uses it by name)
 
@@ -32,7 +33,7 @@ STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, seed o
 }
 FALL = {"vision": (1, 1), "joint": (1, 0.4), "quantized": (0.4, 0)}  # parts of the peak rate at the first and the last step
 WARMUP = 100
-SAVE_EVERY = 100
+SAVE_EVERY, CHECK_EVERY = 100, 500
 KEPT = 18  # patches of a frame that the first stage looks at
 
 
@@ -144,33 +145,16 @@ def fit_head(model, cache, steps=300):
         head.zero_grad(set_to_none=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--shipped", type=Path, help="a model folder to start from where there is no checkpoint")
-    args = parser.parse_args()
-    plan, vision_only = STAGES[args.stage], args.stage == "vision"
-    torch.manual_seed(0)
-    torch.set_num_threads(1)
-    from tokenizers import Tokenizer
-    tokenizer = Tokenizer.from_file(str(args.cache / "tokenizer/tokenizer.json"))
-    cfg = config(tokenizer.token_to_id("<image>"), tokenizer.token_to_id("<end_of_utterance>"))
-    model = Glimpse(cfg, len(Art(args.cache).class_names))
-    opts = optimizers(model, plan["rate"], vision_only)
-    step, seconds = start(args.stage, model, opts, args.cache, args.shipped)
-    average = Average(model, args.cache / f"{args.stage}.pt")
-    check = Check(args.cache)
-    if args.stage == "quantized":
-        fake_quantize(model)
+def train(stage, model, opts, average, progress, args):
+    """Runs the steps that are left; `progress` is (step, seconds) so far."""
+    plan, vision_only, (step, seconds) = STAGES[stage], stage == "vision", progress
     torch.manual_seed(step)
     stream = Stream(args.cache, plan["batch"], plan["seed"], vision_only)
     loader = torch.utils.data.DataLoader(
         stream, batch_size=None, sampler=range(step, args.steps), num_workers=1, prefetch_factor=6)
-    clock, shown = time.monotonic(), [0.0, 0.0]
+    check, clock, shown = Check(args.cache), time.monotonic(), [0.0, 0.0]
     for batch in loader:
-        rate = learning_rate(args.stage, step, args.steps)
+        rate = learning_rate(stage, step, args.steps)
         for opt in opts:
             for group in opt.param_groups:
                 group["lr"] = rate
@@ -187,15 +171,36 @@ def main():
             now = time.monotonic()
             seconds += now - clock
             clock = now
-            print(f"{args.stage} {step}/{args.steps} {seconds / 60:.1f} min  patches {shown[0] / 20:.3f}  answers {shown[1] / 20:.3f}", flush=True)
+            print(f"{stage} {step}/{args.steps} {seconds / 60:.1f} min  patches {shown[0] / 20:.3f}  answers {shown[1] / 20:.3f}", flush=True)
             shown = [0.0, 0.0]
             if not math.isfinite(naming.item() + answering.item()):
                 raise SystemExit("the loss is not finite")
+        if step % CHECK_EVERY == 0:
+            mean = "" if stage == "quantized" else f", their mean {check(model, average.state):.3f}"
+            print(f"single things named: last weights {check(model):.3f}{mean}", flush=True)
         if step % SAVE_EVERY == 0 or step == args.steps:
-            if step % 500 == 0:
-                mean = "" if args.stage == "quantized" else f", their mean {check(model, average.state):.3f}"
-                print(f"single things named: last weights {check(model):.3f}{mean}", flush=True)
-            save(args.cache / f"{args.stage}.pt", model=plain_state(model), average=average.state, optimizers=[o.state_dict() for o in opts], step=step, seconds=seconds)
+            save(args.cache / f"{stage}.pt", model=plain_state(model), average=average.state,
+                 optimizers=[o.state_dict() for o in opts], step=step, seconds=seconds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--shipped", type=Path, help="a model folder to start from where there is no checkpoint")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # two are hardly faster at this size, and drawing the pictures needs the other core
+    tokenizer = Tokenizer.from_file(str(args.cache / "tokenizer/tokenizer.json"))
+    cfg = config(tokenizer.token_to_id("<image>"), tokenizer.token_to_id("<end_of_utterance>"))
+    model = Glimpse(cfg, len(Art(args.cache).class_names))
+    opts = optimizers(model, STAGES[args.stage]["rate"], args.stage == "vision")
+    progress = start(args.stage, model, opts, args.cache, args.shipped)
+    average = Average(model, args.cache / f"{args.stage}.pt")
+    if args.stage == "quantized":
+        fake_quantize(model)
+    train(args.stage, model, opts, average, progress, args)
 
 
 if __name__ == "__main__":
