@@ -10,7 +10,7 @@ export const samples: readonly Sample[] = [
   {
     url: new URL('./samples/dog.png', import.meta.url).href,
     alt: 'A dog’s face on yellow',
-    questions: ['What is this?', 'What kind of thing is this?', 'Is there a cat in the picture?'],
+    questions: ['What is this?', 'What kind of thing is this?', 'Describe the picture.'],
   },
   {
     url: new URL('./samples/apples.png', import.meta.url).href,
@@ -20,12 +20,12 @@ export const samples: readonly Sample[] = [
   {
     url: new URL('./samples/pair.png', import.meta.url).href,
     alt: 'A cat and a sailboat on blue',
-    questions: ['Where is the cat?', 'What is on the right?', 'What color is the background?'],
+    questions: ['What is on the right?', 'How many things are there?', 'What color is the background?'],
   },
   {
     url: new URL('./samples/tree.png', import.meta.url).href,
     alt: 'A sun above a tree on pink',
-    questions: ['Describe the picture.', 'What is above the tree?', 'How many things are there?'],
+    questions: ['Describe the picture.', 'What is below the sun?', 'How many things are there?'],
   },
   {
     url: new URL('./samples/star.png', import.meta.url).href,
