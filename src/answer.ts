@@ -6,7 +6,7 @@ import { errorResponse } from './api/failure.ts';
 import { countPictures } from './api/messages.ts';
 import { parseChat, type ChatRequest } from './api/parse.ts';
 import { respond } from './api/respond.ts';
-import { inlinePicture } from './images.ts';
+import { allowedUnder, inlinePicture } from './images.ts';
 import { askRemote } from './remote.ts';
 import { route, tighten, type Reason, type RouteInput } from './route.ts';
 import type { ShimOptions } from './shim.ts';
@@ -105,9 +105,7 @@ async function askHere(
   reason: Reason,
 ): Promise<Response> {
   if (request instanceof NearsightError) throw request;
-  const origins = [globalThis.location?.origin, ...(options.images?.origins ?? [])];
-  const allowed = policy === 'local-only' ? (url: URL): boolean => origins.includes(url.origin) : undefined;
-  const parts = await options.generate(request, signal, allowed);
+  const parts = await options.generate(request, signal, allowedUnder(policy, options.images?.origins));
   return respond(request, parts, { model, reason, signal });
 }
 

@@ -11,6 +11,9 @@ const PULSE_MS = 5000;
 /** … and hangs if it owes so many. Opening the largest graph keeps it from answering for a few seconds. */
 const MOST_OWED = 5;
 
+/** Without threads none has been seen to hang: more likely the machine is slow. */
+const MOST_OWED_ALONE = 60;
+
 /**
  * One worker, from its start to its death. It is never revived: whoever needs a worker again starts a new engine.
  *
@@ -66,7 +69,7 @@ export class Engine {
         if (done) throw new NearsightError('internal', 'The load ended without an answer.');
         onPart(value);
         // Not before the first part: until then its script may be on its way.
-        pulse ??= this.#feelPulse();
+        pulse ??= this.#feelPulse(request.threads === 1 ? MOST_OWED_ALONE : MOST_OWED);
         if (value.type !== 'ready') continue;
         // The stream stays open as long as the model lives; its error is the model's loss.
         parts.closed.catch((loss: NearsightError) => this.stop(loss));
@@ -113,12 +116,13 @@ export class Engine {
    * Stops a worker that is alive and answers nothing. Counted in questions, not in time, because a page that sleeps asks
    * none. Not while it answers requests: on wasm a run keeps the thread for as long as it takes.
    *
+   * @param most signs of life that it may owe
    * @returns ends the watch
    */
-  #feelPulse(): () => void {
+  #feelPulse(most: number): () => void {
     let owed = 0;
     const timer = setInterval(() => {
-      if (owed === MOST_OWED) {
+      if (owed === most) {
         this.#hung = true;
         return this.stop(crashed('it stopped answering while it opened the model'));
       }

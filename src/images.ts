@@ -17,6 +17,16 @@ export interface PictureRules {
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
+ * From where pictures may be fetched under a policy: under `local-only` from the page's own origin and those it listed,
+ * else from anywhere.
+ */
+export function allowedUnder(policy: unknown, listed: readonly string[] = []): PictureRules['allowed'] {
+  if (policy !== 'local-only') return undefined;
+  const origins = [globalThis.location?.origin, ...listed];
+  return (url) => origins.includes(url.origin);
+}
+
+/**
  * The turns with their pictures' bytes; each URL is fetched once. The worker finds out whether they are pictures.
  *
  * @throws NearsightError `unreadable_image` with the part's `param` and the cause; or `signal`'s reason

@@ -1,5 +1,5 @@
 import type { ChatRequest } from './api/parse.ts';
-import { fetchPictures, readPicture, type PictureRules } from './images.ts';
+import { allowedUnder, fetchPictures, readPicture, type PictureRules } from './images.ts';
 import { resolveModel } from './model.ts';
 import { Session } from './session.ts';
 import { createShim, type WireOptions } from './shim.ts';
@@ -112,7 +112,8 @@ export function createNearsight(options: NearsightOptions): Nearsight {
   async function* ask(
     ...[picture, question, { maxTokens, temperature = GREEDY.temperature, signal } = {}]: Parameters<Nearsight['ask']>
   ) {
-    const bytes = await readPicture(picture, limits, signal);
+    const allowed = allowedUnder(options.policy, options.images?.origins);
+    const bytes = await readPicture(picture, { ...limits, allowed }, signal);
     const parts = await session.generate(askJob(bytes, question, maxTokens, temperature, limits), signal);
     const reader = parts.getReader();
     try {

@@ -122,9 +122,11 @@ async function authorization(remote: RemoteOptions, call: RemoteCall, base: URL)
 /** Sends the request and waits out 202s: NVCF answers those while a request is still in its queue. */
 async function follow(call: RemoteCall, url: URL, base: URL, init: RequestInit): Promise<Response> {
   let response = await send(call, url, init);
+  const end = Date.now() + QUEUE_MS;
   while (response.status === 202) {
     const id = response.headers.get('nvcf-reqid') ?? '';
     await response.body?.cancel();
+    if (Date.now() > end) throw unavailable(url, 'it had not begun with the request after ten minutes');
     if (!/^[\w-]+$/.test(id)) throw unavailable(url, 'it answered 202 without an id to ask for');
     await untilAborted(new Promise((resolve) => setTimeout(resolve, POLL_MS)), call.signal);
     const { body: _, method: __, ...rest } = init;
@@ -132,6 +134,9 @@ async function follow(call: RemoteCall, url: URL, base: URL, init: RequestInit):
   }
   return response;
 }
+
+/** A caller without a signal shall not wait for ever. */
+const QUEUE_MS = 600_000;
 
 /** The status route answers only when there is news or after its own time-out; this only spaces the exceptions. */
 const POLL_MS = 250;

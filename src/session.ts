@@ -108,25 +108,24 @@ export class Session {
   async #load(signal: AbortSignal): Promise<Opened> {
     const request = await this.#request();
     signal.throwIfAborted();
+    const engine = new Engine(this.#worker);
     try {
-      return await this.#openIn(request, signal);
+      return await this.#openIn(engine, request, signal);
     } catch (error) {
-      if (!this.#engine?.hung) throw error;
+      if (!engine.hung) throw error;
       // Firefox hangs now and then when ONNX Runtime starts its threads. Without them it has not been seen to.
-      this.#engine = undefined;
-      return this.#openIn({ ...request, threads: 1 }, signal);
+      return this.#openIn(new Engine(this.#worker), { ...request, threads: 1 }, signal);
     }
   }
 
-  /** Opens the model in a worker of its own. */
-  async #openIn(request: LoadRequest, signal: AbortSignal): Promise<Opened> {
-    const engine = new Engine(this.#worker);
+  /** Opens the model in a new worker. */
+  async #openIn(engine: Engine, request: LoadRequest, signal: AbortSignal): Promise<Opened> {
     this.#engine = engine;
     engine.dead.addEventListener('abort', () => {
-      // One that hangs may be replaced without anybody hearing of it.
-      if (this.#engine !== engine || engine.hung) return;
+      if (this.#engine !== engine) return;
       this.#engine = undefined;
-      this.#lost(this.#flight, engine.dead.reason);
+      // One that hangs may be replaced without anybody hearing of it; if not, its load fails.
+      if (!engine.hung) this.#lost(this.#flight, engine.dead.reason);
     });
     const facts = await engine.load(request, (part) => this.#report(part), signal);
     this.#status.set({ state: 'ready', facts, active: this.#active });

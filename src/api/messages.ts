@@ -28,17 +28,23 @@ export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: 
 }
 
 /**
- * How many pictures (or sounds, or films) a request carries, whether or not it is valid: strings and text parts are
- * taken to carry none, but for the tags that a server may read.
+ * How many pictures (or sounds, or films) a request carries, whether or not it is valid. Text carries none but for the
+ * tags that a server may read, also across parts: some are sent as one string.
  */
 export function countPictures(messages: unknown): number {
   if (!Array.isArray(messages)) return 0;
   const contents = messages.map((message: unknown) => (isObject(message) ? message['content'] : undefined));
   return contents.reduce<number>((count, content) => {
-    if (typeof content === 'string') return count + [...content.matchAll(MEDIA_TAG)].length;
-    if (!Array.isArray(content)) return count;
-    return count + content.filter((part: unknown) => isObject(part) && typeof part['text'] !== 'string').length;
+    const parts: readonly unknown[] = Array.isArray(content) ? content : [content];
+    const text = parts.map((part) => textOf(part) ?? '').join('');
+    const others = parts.filter((part) => isObject(part) && (textOf(part) === undefined || part['image_url'] != null));
+    return count + [...text.matchAll(MEDIA_TAG)].length + others.length;
   }, 0);
+}
+
+function textOf(part: unknown): string | undefined {
+  const text = isObject(part) ? part['text'] : part;
+  return typeof text === 'string' ? text : undefined;
 }
 
 function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {

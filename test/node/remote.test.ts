@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { createNearsight } from '../../src/nearsight.ts';
 import { createShim, type ShimOptions } from '../../src/shim.ts';
 import { NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 import type { Part } from '../../src/wire/job.ts';
@@ -142,6 +143,29 @@ describe('privacy', () => {
     expect(allowed).toEqual([true, true, false, undefined, undefined, undefined]);
   });
 
+  it('local-only holds for the short way, too', async () => {
+    vi.stubGlobal('location', { origin: 'https://page.example', href: 'https://page.example/' });
+    const network = vi.fn(async () => new Response());
+    vi.stubGlobal('fetch', network);
+    const near = createNearsight({ model: 'smolvlm-256m', policy: 'local-only' });
+    const asked = near.ask('https://other.example/a.png', 'What?')[Symbol.asyncIterator]().next();
+    await expect(asked).rejects.toMatchObject({ code: 'unreadable_image' });
+    vi.unstubAllGlobals();
+    expect(network).not.toHaveBeenCalled();
+  });
+
+  it('does not wait for ever while the remote says that it is waiting', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'Date'] });
+    const waiting = async (): Promise<Response> => new Response(null, { status: 202, headers: { 'nvcf-reqid': 'a' } });
+    const { fetch } = await wired({ fetch: waiting });
+    const asked = fetch(...ask());
+    await vi.advanceTimersByTimeAsync(601_000);
+    vi.useRealTimers();
+    const response = await asked;
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: 'remote_unavailable' } });
+  });
+
   it('asks for consent before a picture leaves, and not without one', async () => {
     const consent = vi.fn(() => false);
     const { fetch, nim } = await wired({ remote: { consent } });
@@ -154,7 +178,16 @@ describe('privacy', () => {
       reason: 'model_not_found',
       url: `${nim.baseURL}/chat/completions`,
     });
-    for (const content of ['<img src="x">', [{ type: 'video_url', video_url: { url: 'x' } }]]) {
+    const inText = [
+      '<img src="x">',
+      ['<img src="x">'],
+      [{ type: 'text', text: '<img src="x">' }],
+      [
+        { type: 'text', text: '<im' },
+        { type: 'text', text: 'g src="x">' },
+      ],
+    ];
+    for (const content of [...inText, [{ type: 'video_url', video_url: { url: 'x' } }]]) {
       expect((await fetch(...ask({ messages: [{ role: 'user', content }] }))).status).toBe(403);
     }
     expect(nim.seen).toEqual([]);
