@@ -55,7 +55,7 @@ export interface ModelFacts {
   contextLength: number;
   /** The adapter's own words (`vendor architecture description`), or the number of wasm threads. */
   hardware: string;
-  /** Why there: one sentence, with what was tried before and computed wrongly. */
+  /** Why there: one sentence, with what was tried before and failed. */
   reason: string;
 }
 

@@ -21,9 +21,7 @@ test('a GPU that computes a picture wrongly is refused, with the difference', as
     near.dispose();
     return { refused, state, response };
   });
-  expect(result.refused).toMatch(
-    /computes glimpse wrongly \(webgpu q4, a picture's features differ from the CPU's by /,
-  );
+  expect(result.refused).toMatch(/computes it wrongly \(webgpu q4, a picture's features differ from the CPU's by /);
   expect(result.state).toBe('failed');
   expect(result.response).toEqual({ status: 503, code: 'unsupported_device' });
 });
@@ -41,7 +39,7 @@ test('what was computed wrongly once gives way to the next variant, and the fact
     return { ...opened, works };
   });
   expect(facts).toMatchObject({ device: 'webgpu', dtype: 'again', works: true });
-  expect(facts.reason).toContain("wrong there: webgpu q4, a picture's features differ");
+  expect(facts.reason).toContain("failed there: webgpu q4, a picture's features differ");
 });
 
 // Firefox would compile the kernels that graphics cards get for a quarter of an hour: Mesa's renderer is spared them.
@@ -59,5 +57,5 @@ test.skipIf(browserName === 'firefox')('in the end, `auto` takes wasm', async ()
     return { ...opened, works, progress: progress.every(Boolean) };
   });
   expect(facts).toMatchObject({ device: 'wasm', dtype: 'q4', works: true, progress: true });
-  expect(facts.reason).toContain('wrong there: webgpu q4');
+  expect(facts.reason).toContain('failed there: webgpu q4');
 });

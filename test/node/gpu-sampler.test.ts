@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Sampler } from '../../worker/decode/sampler.ts';
 import { findAdapter, Gpu } from '../../worker/gpu/device.ts';
-import { useDawn } from './decode/rig.ts';
+import { GREEDY, useDawn } from './decode/rig.ts';
 import { Bench, compare, Dice, halves, MOST_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
 
 const NONE = new Int32Array(0);
+
+/** Greedy, with a bias that a double adds to 1 and float32 does not. */
+const BIASED: typeof GREEDY = { ...GREEDY, logitBias: [[1, 2 ** -24 + 2 ** -50]] };
 
 let gpu: Gpu;
 
@@ -26,6 +29,15 @@ describe.each([
   test('the GPU draws what the CPU draws', async () => {
     expect(await compare(gpu.device, { vocab, type, cases })).toEqual([]);
   });
+});
+
+test('a bias that float32 does not hold is added by both as the nearest that it does', async () => {
+  const bench = new Bench(gpu.device, 3001, 'float32');
+  const logits = new Float32Array(3001).fill(1);
+  const drawn = await bench.draw([logits], BIASED, NONE, 0);
+  bench.close();
+  expect(drawn).toEqual([{ id: 0 }]);
+  expect(new Sampler(BIASED, NONE, 0).draw(logits)).toEqual({ id: 0 });
 });
 
 describe('log probabilities', () => {

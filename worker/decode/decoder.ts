@@ -22,7 +22,7 @@ export interface Decoder {
   /** What keys and values are kept in, and most likely all that is computed from them. */
   readonly precision: 'float32' | 'float16';
   /** Keys and values of what was read. */
-  readonly kv: Pick<KvCache, 'savedBytes' | 'save' | 'load'>;
+  readonly kv: Pick<KvCache, 'rewind' | 'savedBytes' | 'save' | 'load'>;
   /** Positions read so far. */
   readonly length: number;
   /** Goes back to the first `kept` positions, none by default, with room for `positions` in all. */

@@ -57,7 +57,8 @@ export interface Model {
 
 /**
  * Opens a model: chooses device and variant, reads the files, creates the sessions, compiles the shaders. Where a GPU
- * turns out to compute a variant wrongly, the next that can run here is opened instead, on wasm in the end.
+ * gives no device or turns out to compute a variant wrongly, the next that can run here is opened instead, on wasm in
+ * the end.
  *
  * @throws NearsightError `unsupported_device`, `load_failed`, or what `read` throws; the signal's reason on abort
  */
@@ -65,29 +66,29 @@ export async function openModel(options: OpenOptions): Promise<Model> {
   const { spec } = options;
   const choices = await choicesFor(spec, options.device);
   const family = openFamily(await readAll(options));
-  const wrong: string[] = [];
+  const failed: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
     const { device, variant } = choice;
     try {
-      if (wrong.length > 0) options.onMore(graphBytes(variant));
+      if (failed.length > 0) options.onMore(graphBytes(variant));
       if (choice.device === 'webgpu') gpu ??= await Gpu.open(choice.adapter);
       else gpu = closed(gpu);
-      const reason = [choice.reason, ...wrong.map((each) => `wrong there: ${each}`)].join('; ');
+      const reason = [choice.reason, ...failed.map((each) => `failed there: ${each}`)].join('; ');
       return await openOn(options, { ...choice, reason }, family, gpu);
     } catch (error) {
       if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
         closed(gpu);
         throw error;
       }
-      wrong.push(`${device} ${variant.dtype}, ${error.message}`);
+      failed.push(`${device} ${variant.dtype}, ${error.message}`);
     }
   }
   closed(gpu);
   throw new NearsightError(
     'unsupported_device',
-    `This GPU or its driver computes ${spec.id} wrongly (${wrong.join('; ')}). Update the driver or the browser, or use ` +
-      "device 'wasm'.",
+    `This GPU or its driver cannot run ${spec.id}, or computes it wrongly (${failed.join('; ')}). Update the driver or ` +
+      "the browser, or use device 'wasm'.",
   );
 }
 

@@ -97,6 +97,8 @@ export class PlainDecoder implements Decoder {
 
   clear(): void {
     this.kv.clear();
+    this.#logits = undefined;
+    this.#prompt = { length: 0, logits: undefined };
   }
 
   get buffers(): number {

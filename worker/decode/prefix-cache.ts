@@ -85,18 +85,24 @@ export class PrefixCache {
     return { count: this.#branches.count, bytes: this.#branches.bytes };
   }
 
-  /** What the decoder holds: less than was asked of it, if it was interrupted. */
+  /**
+   * What the decoder holds: less than was asked of it, if it was interrupted. If that was within a picture, what it holds
+   * of that one is left out: it can never be reused.
+   */
   #held(): Sequence {
     const { ids, pictures } = this.#prompt;
     const all = new Int32Array(ids.length + this.#answer.length);
     all.set(ids);
     all.set(this.#answer, ids.length);
-    return { ids: all.subarray(0, this.#holder.length), pictures };
+    const { length } = this.#holder;
+    const unfinished = pictures.find(({ start, end }) => start < length && length < end);
+    return { ids: all.subarray(0, unfinished?.start ?? length), pictures };
   }
 
   #setAside(held: Sequence, spared: Saved | undefined): void {
     if (this.#branches.covers(held)) return;
     const { kv } = this.#holder;
+    kv.rewind(held.ids.length);
     if (this.#branches.makeRoom(kv.savedBytes, spared)) this.#branches.add(held, kv.save());
   }
 }

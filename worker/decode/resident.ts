@@ -180,7 +180,11 @@ export class ResidentDecoder implements Decoder {
 
   clear(): void {
     this.kv.clear();
-    this.#embedding.clear();
+    const encoder = this.#device.createCommandEncoder();
+    this.#embedding.clear(encoder);
+    this.#sampler.clear(encoder);
+    for (const { gpuBuffer } of [this.#promptLogits, this.#stepLogits]) encoder.clearBuffer(gpuBuffer);
+    this.#device.queue.submit([encoder.finish()]);
   }
 
   get buffers(): number {

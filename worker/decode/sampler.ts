@@ -121,7 +121,7 @@ export class Sampler {
   #adjusted(logits: Float32Array): Float32Array {
     const { greedy, scale, repetition, inverseRepetition, frequency, presence } = this.#recipe;
     const out = finite(logits);
-    for (const [id, bias] of this.#bias) out[id] = at(out, id) + bias;
+    for (const [id, bias] of this.#bias) out[id] = at(out, id) + Math.fround(bias);
     if (repetition !== 1) {
       for (const id of this.#seen) out[id] = at(out, id) * (at(out, id) > 0 ? inverseRepetition : repetition);
     }

@@ -85,11 +85,19 @@ export class Gpu {
     });
   }
 
-  /** Opens a device with all that the adapter can give. */
+  /**
+   * Opens a device with all that the adapter can give.
+   *
+   * @throws NearsightError `unsupported_device` if the adapter gives none
+   */
   static async open(adapter: GPUAdapter): Promise<Gpu> {
-    const device = await adapter.requestDevice({
+    const descriptor = {
       requiredFeatures: features(adapter),
       requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
+    };
+    const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
+      const words = `The GPU device could not be created: ${cause instanceof Error ? cause.message : String(cause)}`;
+      throw new NearsightError('unsupported_device', words, { cause });
     });
     return new Gpu(device, adapter);
   }

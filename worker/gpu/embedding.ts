@@ -64,11 +64,10 @@ export class GpuEmbedding {
     this.#device.queue.writeBuffer(this.last, 0, Int32Array.of(length - 1));
   }
 
-  /** Leaves nothing of a prompt in the input. */
-  clear(): void {
-    const encoder = this.#device.createCommandEncoder();
+  /** Leaves nothing of a prompt in the input, nor its ids. */
+  clear(encoder: GPUCommandEncoder): void {
     encoder.clearBuffer(this.embeddings);
-    this.#device.queue.submit([encoder.finish()]);
+    encoder.clearBuffer(this.#ids);
   }
 
   close(): void {

@@ -28,8 +28,8 @@ export function graphBytes({ vision, embed, decoder }: ModelVariant): number {
 }
 
 /**
- * Where a model can run and which of its variants, best first: the next is for when the one before turns out to compute
- * wrongly here.
+ * Where a model can run and which of its variants, best first: the next is for when the one before turns out not to run
+ * here, or to compute wrongly.
  *
  * `auto` takes a GPU; without one it takes wasm, if the spec calls the model bearable there. It never takes a software
  * adapter, which is slower than wasm: those are for tests, and must be asked for by name.
@@ -54,7 +54,7 @@ function onGpu(spec: ModelSpec, adapter: GPUAdapter, device: 'webgpu' | 'auto'):
     .map((variant): Choice => ({ device: 'webgpu', adapter, variant, slow, reason }));
   if (!first) throw new NearsightError('internal', 'A variant was there a moment ago.');
   if (device === 'auto' && spec.bearableOnWasm && wasmVariant(spec))
-    others.push(onWasm(spec, 'the GPU computes it wrongly', false));
+    others.push(onWasm(spec, 'the GPU cannot run it, or computes it wrongly', false));
   return [first, ...others];
 }
 

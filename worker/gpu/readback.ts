@@ -14,12 +14,15 @@ export class Readback {
 
   /** Bytes [offset, offset + size) of a buffer, after all that was submitted so far. One read at a time. */
   async read(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {
-    const staging = this.#room(size);
+    // Copies go by whole words, and rows of halves may end within one. All buffers here and onnxruntime's end with a word.
+    const before = offset % 4;
+    const whole = Math.ceil((before + size) / 4) * 4;
+    const staging = this.#room(whole);
     const encoder = this.#device.createCommandEncoder();
-    encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);
+    encoder.copyBufferToBuffer(buffer, offset - before, staging, 0, whole);
     this.#device.queue.submit([encoder.finish()]);
-    await staging.mapAsync(MODE_READ, 0, size);
-    const bytes = staging.getMappedRange(0, size).slice(0);
+    await staging.mapAsync(MODE_READ, 0, whole);
+    const bytes = staging.getMappedRange(0, whole).slice(before, before + size);
     staging.unmap();
     return bytes;
   }

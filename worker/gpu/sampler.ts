@@ -98,6 +98,11 @@ export class WgslSampler implements GpuSampler {
     };
   }
 
+  clear(encoder: GPUCommandEncoder): void {
+    const { bias, state, scaled, results, ring } = this.#buffers;
+    for (const buffer of [bias, state, scaled, results, ring]) encoder.clearBuffer(buffer);
+  }
+
   close(): void {
     for (const buffer of Object.values(this.#buffers)) buffer.destroy();
   }
@@ -145,10 +150,10 @@ export class WgslSampler implements GpuSampler {
       settings: buffer('settings', SETTINGS_BYTES / 4, UNIFORM | COPY_DST),
       bias: buffer('bias', vocab, STORAGE | COPY_DST),
       state: buffer('state', HEADER + vocab, STORAGE | COPY_SRC | COPY_DST),
-      scaled: buffer('scaled', vocab, STORAGE),
-      results: buffer('results', this.#groups * (PARTIAL + 2 * MOST_TOP), STORAGE),
+      scaled: buffer('scaled', vocab, STORAGE | COPY_DST),
+      results: buffer('results', this.#groups * (PARTIAL + 2 * MOST_TOP), STORAGE | COPY_DST),
       curves: buffer('curves', CURVES.length, STORAGE | COPY_DST),
-      ring: buffer('ring', RING_SLOTS * entryWords(MOST_TOP), STORAGE | COPY_SRC),
+      ring: buffer('ring', RING_SLOTS * entryWords(MOST_TOP), STORAGE | COPY_SRC | COPY_DST),
     };
   }
 

@@ -29,6 +29,8 @@ export interface GpuSampler {
   ): GpuDraw | undefined;
   /** How many buffers are held. */
   readonly buffers: number;
+  /** Leaves nothing of an answer in the buffers. */
+  clear(encoder: GPUCommandEncoder): void;
   close(): void;
 }
 

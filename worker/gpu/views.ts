@@ -32,10 +32,19 @@ export class GpuViews implements ViewMaker {
    * Uploads a picture and scales it. The bytes come from JavaScript, not from a texture: they had to be read there, to
    * know whether this picture was seen before.
    */
-  async open({ pixels, grid, settings }: Picture, signal: AbortSignal): Promise<Views> {
-    const image = await pixels();
+  async open(picture: Picture, signal: AbortSignal): Promise<Views> {
+    const image = await picture.pixels();
     signal.throwIfAborted();
     const scratch = new Scratch(this.#device, this.#resample);
+    try {
+      return this.#cut(scratch, image, picture);
+    } catch (error) {
+      scratch.close();
+      throw error;
+    }
+  }
+
+  #cut(scratch: Scratch, image: Rgb, { grid, settings }: Picture): Views {
     const scales = scalesOf(image, grid, settings);
     let tiled = scratch.upload(image, scales[0] ?? image);
     for (const scale of scales) tiled = scratch.resize(tiled, scale);

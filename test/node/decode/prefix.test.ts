@@ -142,6 +142,10 @@ class Ids {
     this.ids.length = kept;
   }
 
+  rewind(length: number): void {
+    this.ids.length = length;
+  }
+
   save(): Block {
     return new Block(Int32Array.from(this.ids));
   }
@@ -216,6 +220,21 @@ describe('the cache', () => {
     ask(holder, cache, long(1));
     holder.ids.length = 33;
     expect(ask(holder, cache, long(1))).toBe(33);
+  });
+
+  test('after interruptions within a picture keeps what stood before it, once', () => {
+    const holder = new Ids();
+    const cache = new PrefixCache(holder, 1000);
+    const asked = [...long(1), IMAGE, 7, IMAGE, 2];
+    const other = long(2);
+    for (const end of [41, 42, 41]) {
+      cache.begin(sequence(asked, 'cat'), asked.length, true);
+      holder.ids = asked.slice(0, end);
+      ask(holder, cache, other);
+    }
+    expect(cache.kept).toEqual({ count: 2, bytes: 80 });
+    expect(cache.begin(sequence(asked, 'cat'), asked.length, true)).toBe(40);
+    expect(holder.ids).toEqual(long(1));
   });
 
   test('is neither used nor filled by a request that wants none', () => {

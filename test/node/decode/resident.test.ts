@@ -3,6 +3,7 @@ import { type Decoder, type Drawing, drawOnCpu } from '../../../worker/decode/de
 import { openDecoder } from '../../../worker/decode/graphs.ts';
 import type { Drawn } from '../../../worker/decode/sampler.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
+import { Readback } from '../../../worker/gpu/readback.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/session.ts';
 import { operateDecoder } from '../../../worker/onnx/surgery/decoder.ts';
@@ -14,6 +15,9 @@ import { assets, GREEDY, useDawn } from './rig.ts';
 const { signal } = new AbortController();
 const PROMPT = Int32Array.from({ length: 11 }, (_, at) => (at * 7 + 3) % 24);
 const STEPS = 40;
+
+/** Buffers with something of a prompt or its answer in them, as far as a test can read them. */
+const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'logits after the prompt', 'logits']);
 
 let ort: Ort;
 let gpu: Gpu;
@@ -38,6 +42,8 @@ describe.each([
   let native: NativeDecoder;
   let session: Session;
   let decoder: Decoder;
+  /** What it holds and a test can read. */
+  let readable: GPUBuffer[];
 
   beforeAll(async () => {
     native = await nativeDecoder(embedFile, decoderFile);
@@ -45,7 +51,11 @@ describe.each([
     session = await Session.open(ort, operated, gpu.device);
     const table = embeddingTable(embedFile);
     if (!table) throw new Error('no table');
+    const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
     decoder = await openDecoder(ort, { decoder: session, embed: table }, gpu);
+    const buffers = made.mock.results.map(({ value }) => value as GPUBuffer);
+    vi.restoreAllMocks();
+    readable = buffers.filter(({ label }) => HOLD.has(label));
   }, 120_000);
 
   afterAll(async () => {
@@ -134,6 +144,26 @@ describe.each([
       expect(logprob).toBeCloseTo(wanted[at]?.logprob ?? NaN, 4);
       expect(top?.map(({ id }) => id)).toEqual(wanted[at]?.top?.map(({ id }) => id));
     }
+  });
+
+  test('cleared, keeps nothing of prompt and answer in its buffers', async () => {
+    decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    await take(3, { sampling: { ...GREEDY, logitBias: [[3, 1]] } });
+    const readback = new Readback(gpu.device);
+    const filled = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for (const buffer of readable) {
+        const bytes = new Uint8Array(await readback.read(buffer, 0, buffer.size));
+        if (bytes.some((byte) => byte !== 0)) found.push(buffer.label);
+      }
+      return found.sort();
+    };
+    expect(await filled()).toEqual([...HOLD].sort());
+    decoder.clear();
+    expect(await filled()).toEqual([]);
+    readback.close();
+    expect(gpu.fault.aborted).toBe(false);
   });
 
   test('keeps what it has read when room is made, when it is set aside and when it is taken over again', async () => {

@@ -134,6 +134,12 @@ describe('penalties, by hand', () => {
     expect(Array.from({ length: 4 }, () => second.draw(logits).id)).toEqual([0, 1, 0, 0]);
   });
 
+  test('a bias is the float32 that the GPU adds', () => {
+    // A little more than half the distance from 1 to the next float32; rounded to one, just half, which changes nothing.
+    const bias = 2 ** -24 + 2 ** -50;
+    expect(sampler({ temperature: 0, logitBias: [[1, bias]] }).draw(Float32Array.of(1, 1)).id).toBe(0);
+  });
+
   test('logits are left as they were', () => {
     const logits = LOGITS.slice();
     sampler({ logitBias: [[1, 4]], repetitionPenalty: 1.3, presencePenalty: 1 }, Int32Array.of(1)).draw(logits);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { Readback } from '../../../worker/gpu/readback.ts';
 import { GpuViews } from '../../../worker/gpu/views.ts';
@@ -69,4 +69,17 @@ test.for(cases)('$picture in views of $size (splitting: $splitting) as on the CP
   opened.close();
   readback.close();
   expect(gpu.fault.aborted).toBe(false);
+});
+
+test('what fails while it is cut leaves no buffer behind', async () => {
+  const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
+  const destroyed = vi.spyOn(GPUBuffer.prototype, 'destroy');
+  const settings = { ...cases[0]!, size: NaN };
+  const picture = { grid: { rows: 0, columns: 0 }, settings, pixels: async () => pattern(9, 9) } as never as Picture;
+  await expect(views.open(picture, signal)).rejects.toThrow();
+  const buffers = made.mock.results.filter(({ type }) => type === 'return').length;
+  const gone = destroyed.mock.calls.length;
+  vi.restoreAllMocks();
+  expect(buffers).toBeGreaterThan(0);
+  expect(gone).toBe(buffers);
 });

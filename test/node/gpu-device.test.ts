@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findAdapter, Gpu } from '../../worker/gpu/device.ts';
+import { Readback } from '../../worker/gpu/readback.ts';
+import { COPY_DST, COPY_SRC } from '../../worker/gpu/usage.ts';
+import { useDawn } from './decode/rig.ts';
+
+let adapter: GPUAdapter | null;
+let gpu: Gpu;
+
+beforeAll(async () => {
+  useDawn();
+  adapter = await findAdapter();
+  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
+  gpu = await Gpu.open(adapter);
+});
+
+afterAll(() => gpu.close());
+
+test('an adapter that gives no device is one that cannot be used, with its words', async () => {
+  // Each gives one, and this one has given it.
+  await expect(Gpu.open(adapter!)).rejects.toMatchObject({
+    code: 'unsupported_device',
+    message: expect.stringMatching(/^The GPU device could not be created: ./),
+    cause: expect.anything(),
+  });
+});
+
+test.each([
+  [0, 16],
+  [0, 6],
+  [2, 6],
+  [3, 1],
+  [6, 10],
+  [13, 3],
+])('bytes from %i on, %i of them, are read whatever words they share', async (offset, size) => {
+  const source = gpu.device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
+  const bytes = Uint8Array.from({ length: 16 }, (_, at) => at + 1);
+  gpu.device.queue.writeBuffer(source, 0, bytes);
+  const readback = new Readback(gpu.device);
+  const read = new Uint8Array(await readback.read(source, offset, size));
+  expect([...read]).toEqual([...bytes.subarray(offset, offset + size)]);
+  readback.close();
+  source.destroy();
+  expect(gpu.fault.aborted).toBe(false);
+});
