@@ -141,12 +141,14 @@ describe.each(CLIENTS)('%s', (client) => {
       }),
     );
     const streamed = ways.filter((how) => how !== 'whole');
-    for (const how of streamed) {
-      const broken = await askRemote(client, 'stream/fails-nested', instead, { how, retries: 1 });
-      expect(broken).toMatchObject(failure(client, 'mid-stream', 'remote_error', 'EngineCore died'));
-      const cut = await askRemote(client, 'stream/cut', instead, { how, retries: 1 });
-      expect(cut).toMatchObject(failure(client, 'mid-stream', 'remote_unavailable', 'broke off'));
-    }
+    await Promise.all(
+      streamed.map(async (how) => {
+        const broken = await askRemote(client, 'stream/fails-nested', instead, { how, retries: 1 });
+        expect(broken).toMatchObject(failure(client, 'mid-stream', 'remote_error', 'EngineCore died'));
+        const cut = await askRemote(client, 'stream/cut', instead, { how, retries: 1 });
+        expect(cut).toMatchObject(failure(client, 'mid-stream', 'remote_unavailable', 'broke off'));
+      }),
+    );
   });
 
   test('is answered by the remote at the second attempt', async () => {

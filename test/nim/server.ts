@@ -141,8 +141,9 @@ function sendStream(response: ServerResponse, name: string): void {
   const chunks = [...stream.chunks];
   const next = (): void => {
     const chunk = chunks.shift();
-    if (chunk === undefined)
-      return void (stream.end === 'cut' ? response.destroy() : stream.end === 'hang' || response.end());
+    // Chromium throws away what a page has not read by the time a connection breaks: a reader gets time first.
+    if (chunk === undefined && stream.end === 'cut') return void setTimeout(() => response.destroy(), 500);
+    if (chunk === undefined) return void (stream.end === 'hang' || response.end());
     response.write(chunk);
     setTimeout(next, 2);
   };
