@@ -23,6 +23,8 @@ export class Engine {
   readonly #worker: Worker;
   readonly #runtime: Remote<Runtime>;
   readonly #death = new AbortController();
+  /** Resolves when the worker holds its lock: from then on its death is noticed. */
+  readonly #greeted: Promise<void>;
   #hung = false;
 
   /** @param url the worker's script, where the bundler did not put it beside this module */
@@ -36,7 +38,9 @@ export class Engine {
     };
     this.#worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.#runtime = wrap<Runtime>(this.#worker);
-    void this.#watch(`nearsight-${crypto.randomUUID()}`);
+    const lock = `nearsight-${crypto.randomUUID()}`;
+    this.#greeted = this.#call(this.#runtime.hello(lock));
+    void this.#watch(lock);
   }
 
   /** Aborts when the worker is gone, with the NearsightError that says why. */
@@ -61,6 +65,7 @@ export class Engine {
     if (signal.aborted) onAbort();
     let pulse: (() => void) | undefined;
     try {
+      await this.#greeted;
       const { port1, port2 } = new MessageChannel();
       const parts = readPort<LoadPart>(port1, this.dead).getReader();
       void this.#runtime.load(request, transfer(port2, [port2]));
@@ -138,7 +143,7 @@ export class Engine {
   /** A worker can die without a word; then the lock that it held comes free. */
   async #watch(name: string): Promise<void> {
     try {
-      await this.#call(this.#runtime.hello(name));
+      await this.#greeted;
       await navigator.locks.request(name, { signal: this.dead }, () => {
         this.stop(crashed('it ended without a message, most likely out of memory'));
       });

@@ -12,7 +12,7 @@ export interface Lab {
   ask(on: import('nearsight').Nearsight, extra?: object, init?: RequestInit): Promise<Response>;
   /** Asks about a picture that nobody has seen, so that nothing of it is kept. */
   fresh(): object;
-  /** Asks for a stream that goes on until something stops it. */
+  /** Asks for a stream that goes on until something stops it: by itself it would end after minutes. */
   long: object;
   /** A right answer, whatever happened before. */
   works(on: import('nearsight').Nearsight): Promise<boolean>;
@@ -52,7 +52,7 @@ export function installLab(): void {
   const ask: Lab['ask'] = (on, extra, init) =>
     on.fetch(url, { method: 'POST', body: body(extra), headers: { 'content-type': 'application/json' }, ...init });
   // 1279 is <end_of_utterance>.
-  const long = { stream: true, max_tokens: 400, logit_bias: { 1279: -100 } };
+  const long = { stream: true, n: 128, logit_bias: { 1279: -100 } };
   let right: string | undefined;
   const works: Lab['works'] = async (on) => {
     const response = await ask(on);

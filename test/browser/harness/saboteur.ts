@@ -43,19 +43,33 @@ if (plan.has('card')) {
   }
   Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });
 }
+// The lock that tells the page of a death comes late.
+if (plan.has('late')) {
+  const { request } = LockManager.prototype;
+  LockManager.prototype.request = async function (...args) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return request.apply(this, args);
+  };
+}
+// Pictures are not decoded while this is pending.
+let held = Promise.resolve();
+let release = () => {};
 const orders = {
   destroy: () => devices.forEach((device) => device.destroy()),
   // A buffer that is both mappable and storage is a validation error.
   invalid: () => devices.forEach((device) => device.createBuffer({ size: 4, usage: 0x81 })),
   count: () => {},
+  hold: () => (held = new Promise((resolve) => (release = resolve))),
+  release: () => release(),
   hang: () => {
     for (;;);
   },
 };
 const channel = new BroadcastChannel('saboteur');
 const { createImageBitmap } = globalThis;
-globalThis.createImageBitmap = (...args) => {
+globalThis.createImageBitmap = async (...args) => {
   channel.postMessage({ event: 'decoding' });
+  await held;
   return createImageBitmap(...args);
 };
 channel.onmessage = ({ data }) => {
@@ -78,12 +92,27 @@ export function saboteur(request: Request): Response | undefined {
   );
 }
 
+/** What workers do from their start. */
+interface Plan {
+  /** How many results come back wrong. */
+  wrong?: number;
+  /** Pretend to be hardware. */
+  card?: boolean;
+  /** Take locks half a second after they ask for them. */
+  late?: boolean;
+}
+
 /** What {@link installSaboteur} puts on the page. */
 export interface Sabotage {
   /** Every worker that was started, oldest first. */
   workers: Worker[];
-  /** Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers. */
-  order(name: 'destroy' | 'invalid' | 'count'): Promise<{ buffers: number }>;
+  /** What workers do that are started from now on: see {@link installSaboteur}. */
+  plan: Plan;
+  /**
+   * Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers. `hold` keeps
+   * it from decoding pictures, and so whoever asks about one in its prefill, until `release`.
+   */
+  order(name: 'destroy' | 'invalid' | 'count' | 'hold' | 'release'): Promise<{ buffers: number }>;
   /** Makes the newest worker loop without end: it will not say that it does. */
   hang(): void;
   /** Resolves when a worker next decodes a picture: its answer has begun, and vision and prompt are still to come. */
@@ -95,12 +124,8 @@ declare global {
   var sabotage: Sabotage;
 }
 
-/**
- * Runs in the page: workers started from now on are under control.
- *
- * @param plan what they do from the start: `wrong`, how many results come back wrong; `card`, pretend to be hardware
- */
-export function installSaboteur(plan: { wrong?: number; card?: boolean } = {}): void {
+/** Runs in the page: workers started from now on are under control. */
+export function installSaboteur(plan: Plan = {}): void {
   const workers: Worker[] = [];
   const RealWorker = globalThis.Worker;
   globalThis.Worker = class extends RealWorker {
@@ -108,6 +133,7 @@ export function installSaboteur(plan: { wrong?: number; card?: boolean } = {}): 
       const query = new URLSearchParams({ real: String(url) });
       if (plan.wrong) query.set('wrong', String(plan.wrong));
       if (plan.card) query.set('card', '');
+      if (plan.late) query.set('late', '');
       super(`/saboteur.js?${query}`, options);
       workers.push(this);
     }
@@ -129,5 +155,5 @@ export function installSaboteur(plan: { wrong?: number; card?: boolean } = {}): 
   };
   const hang = (): void => channel.postMessage('hang');
   const decoding = (): Promise<unknown> => heard(({ event }) => event === 'decoding');
-  Object.assign(globalThis, { sabotage: { workers, order, hang, decoding } });
+  Object.assign(globalThis, { sabotage: { workers, plan, order, hang, decoding } });
 }
