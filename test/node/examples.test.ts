@@ -1,6 +1,8 @@
 /** The examples of docs/remote.md, run as they are, before the NIM stand-in. They need the built package. */
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'vite';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import worker from '../../docs/examples/worker.mjs';
@@ -20,7 +22,7 @@ beforeEach(async () => {
 afterEach(() => nim.close());
 
 it('Node: lets in who has the session of the page', async () => {
-  const port = 30_000 + (process.pid % 10_000);
+  const port = await freePort();
   const env = { ...process.env, NVIDIA_API_KEY: KEY, NIM_URL: nim.baseURL, PORT: String(port) };
   const child = spawn(process.execPath, ['docs/examples/node.mjs'], { env, stdio: 'inherit' });
   try {
@@ -44,6 +46,17 @@ it('Node: lets in who has the session of the page', async () => {
     child.kill();
   }
 });
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createHttpServer().listen(0, 'localhost');
+  await once(server, 'listening');
+  const address = server.address();
+  if (typeof address !== 'object' || !address) throw new Error('The server has no port.');
+  server.close();
+  await once(server, 'close');
+  return address.port;
+}
 
 it('Workers: lets in who has a signed cookie', async () => {
   const secret = 'secret-of-the-log-in';

@@ -195,8 +195,11 @@ describe('https: URLs', () => {
   it('stop at an abort, with its reason', async () => {
     const reason = new Error('enough');
     const caller = new AbortController();
-    setTimeout(() => caller.abort(reason), 20);
-    await expect(pictures([`${origin}/silent`], RULES, caller.signal)).rejects.toBe(reason);
+    requests.length = 0;
+    const refused = expect(pictures([`${origin}/silent`], RULES, caller.signal)).rejects.toBe(reason);
+    await expect.poll(() => requests.length).toBe(1);
+    caller.abort(reason);
+    await refused;
     await expect(pictures([`${origin}/ok`], RULES, AbortSignal.abort(reason))).rejects.toBe(reason);
   });
 

@@ -123,8 +123,10 @@ describe('the openai package', () => {
 
   it('gives up when its caller aborts, and the answer is stopped', async () => {
     const caller = new AbortController();
-    const { openai, asked } = clientFor(waiting);
-    setTimeout(() => caller.abort(), 20);
+    const { openai, asked } = clientFor((signal) => {
+      setTimeout(() => caller.abort());
+      return waiting(signal);
+    });
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, { signal: caller.signal });
     await expect(create).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
     expect(asked()).toBe(1);

@@ -67,11 +67,14 @@ describe('a queued request', () => {
   });
 
   it('is given up when the caller is gone', async () => {
-    const { fetch } = await wired();
+    const { fetch, nim } = await wired();
     const reason = new Error('enough');
     const caller = new AbortController();
-    setTimeout(() => caller.abort(reason), 30);
-    await expect(fetch(...ask({ model: 'queued/999' }, { signal: caller.signal }))).rejects.toBe(reason);
+    const asked = fetch(...ask({ model: 'queued/999' }, { signal: caller.signal }));
+    const refused = expect(asked).rejects.toBe(reason);
+    await expect.poll(() => nim.seen.length).toBeGreaterThan(1);
+    caller.abort(reason);
+    await refused;
   });
 });
 
@@ -132,9 +135,9 @@ describe('streams of the remote', () => {
     const caller = new AbortController();
     const reason = new Error('enough');
     const response = await fetch(...ask({ model: 'stream/hang', stream: true }, { signal: caller.signal }));
-    const body = response.text();
-    setTimeout(() => caller.abort(reason), 20);
-    await expect(body).rejects.toBe(reason);
+    const refused = expect(response.text()).rejects.toBe(reason);
+    caller.abort(reason);
+    await refused;
     await expect.poll(() => nim.seen[0]?.aborted).toBe(true);
   });
 });

@@ -40,16 +40,24 @@ describe('an abort', () => {
     expect((await shim()(request, { signal: null })).status).toBe(200);
   });
 
-  it.each<[string, Partial<ShimOptions>, NonNullable<RequestInit['body']>]>([
-    ['the body is read', {}, new ReadableStream()],
-    ['the model is looked up', { model: () => new Promise<string>(() => {}) }, JSON_BODY],
-    ['the answer is being started', { generate: () => new Promise<ReadableStream<Part>>(() => {}) }, JSON_BODY],
-    ['the first token is awaited', { generate: async () => new ReadableStream<Part>() }, JSON_BODY],
-  ])('while %s rejects at once', async (_phase, options, body) => {
+  /** What never ends, and says when it has begun. */
+  const lasting = <T>(begun: () => void): ReadableStream<T> =>
+    new ReadableStream({ pull: begun }, { highWaterMark: 0 });
+
+  it.each<[string, (begun: () => void) => [Partial<ShimOptions>, NonNullable<RequestInit['body']>]]>([
+    ['the body is read', (begun) => [{}, lasting(begun)]],
+    ['the model is looked up', (begun) => [{ model: () => new Promise(begun) }, JSON_BODY]],
+    ['the answer is being started', (begun) => [{ generate: () => new Promise(begun) }, JSON_BODY]],
+    ['the first token is awaited', (begun) => [{ generate: async () => lasting(begun) }, JSON_BODY]],
+  ])('while %s rejects at once', async (_phase, staying) => {
     const caller = new AbortController();
-    const response = shim(options)(CHAT, post(body, { signal: caller.signal }));
-    setTimeout(() => caller.abort(reason), 5);
-    await expect(response).rejects.toBe(reason);
+    let begun = (): void => {};
+    const reached = new Promise<void>((resolve) => (begun = resolve));
+    const [options, body] = staying(begun);
+    const refused = expect(shim(options)(CHAT, post(body, { signal: caller.signal }))).rejects.toBe(reason);
+    await reached;
+    caller.abort(reason);
+    await refused;
   });
 
   it('in mid-stream errors the body with its reason', async () => {
