@@ -4,16 +4,19 @@
  * place of the former.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Nim } from '../nim/server.ts';
+import { startNim, type Nim } from '../nim/server.ts';
 import type { Client, Outcome, Question } from './page/clients.ts';
 import type { TestPage } from './harness/harness.ts';
-import { openWire } from './harness/wire.ts';
+import { openSabotaged, openWire } from './harness/wire.ts';
 
 /** An outcome, and how often the client called `fetch` for it. */
 type Attempted = Outcome & { calls: number };
 
 /** How a test asks: what is JSON of a {@link Question}. */
-type Asked = Omit<Question, 'fetch' | 'picture' | 'model' | 'signal' | 'onText'>;
+type Asked = Omit<Question, 'fetch' | 'picture' | 'model' | 'signal' | 'onText'> & {
+  /** Has the remote break off when its first text is here. */
+  cut?: boolean;
+};
 
 const CLIENTS: Client[] = ['openai', 'the AI SDK', 'LangChain'];
 
@@ -70,14 +73,23 @@ afterAll(async () => {
  *
  * @param instead asks for the local model, which cannot be loaded, so that the remote answers in its place
  */
-function askRemote(client: Client, model: string, instead: boolean, asked: Asked = {}): Promise<Attempted> {
+function askRemote(
+  client: Client,
+  model: string,
+  instead: boolean,
+  asked: Asked = {},
+  remote = nim,
+): Promise<Attempted> {
   return page.evaluate(
     async (client, model, instead, baseURL, asked) => {
       const { askThrough } = await loadClients();
       const remote = { baseURL, dialect: 'nim2' as const, ...(instead && { model }) };
       const near = wire.make({ broken: instead, remote });
       const { fetch, calls } = wire.counting(near.fetch);
-      const question = { ...asked, fetch, picture: wire.picture, model: instead ? 'glimpse' : model };
+      const onText = (): void => {
+        if (asked.cut) void globalThis.fetch(`${baseURL}/cut`, { method: 'POST', body: JSON.stringify({ model }) });
+      };
+      const question = { ...asked, fetch, picture: wire.picture, model: instead ? 'glimpse' : model, onText };
       const outcome = await askThrough(client, question);
       near.dispose();
       return { ...outcome, calls: calls() };
@@ -85,7 +97,7 @@ function askRemote(client: Client, model: string, instead: boolean, asked: Asked
     client,
     model,
     instead,
-    nim.baseURL,
+    remote.baseURL,
     asked,
   );
 }
@@ -96,7 +108,8 @@ const AFAR = [
   ['by the remote, because the page failed before the first token', true],
 ] as const;
 
-describe.each(CLIENTS)('%s', (client) => {
+// At once: most of the time goes into the pauses that clients make before they ask again.
+describe.each(CLIENTS)('%s', { concurrent: true }, (client) => {
   const ways = client === 'openai' ? (['whole', 'stream', 'helper'] as const) : (['whole', 'stream'] as const);
 
   test('is answered in the page, whole and streamed alike', async () => {
@@ -145,20 +158,24 @@ describe.each(CLIENTS)('%s', (client) => {
       streamed.map(async (how) => {
         const broken = await askRemote(client, 'stream/fails-nested', instead, { how, retries: 1 });
         expect(broken).toMatchObject(failure(client, 'mid-stream', 'remote_error', 'EngineCore died'));
-        const cut = await askRemote(client, 'stream/cut', instead, { how, retries: 1 });
+        const cut = await askRemote(client, `stream/hang/${client}/${how}/${instead}`, instead, {
+          how,
+          retries: 1,
+          cut: true,
+        });
         expect(cut).toMatchObject(failure(client, 'mid-stream', 'remote_unavailable', 'broke off'));
       }),
     );
   });
 
   test('is answered by the remote at the second attempt', async () => {
-    const outcome = await askRemote(client, 'once/busy', false, { retries: 1 });
+    const outcome = await askRemote(client, `once/busy/${client}`, false, { retries: 1 });
     expect(outcome).toEqual({ said: 'From afar.', fault: null, calls: 2 });
-    nim.seen.length = 0;
   });
 
   test('hands over each failure of the page, and is answered when it has passed', async () => {
-    const outcomes = await page.evaluate(failInPage, client);
+    await using own = await openSabotaged();
+    const outcomes = await own.evaluate(failInPage, client);
     const { picture, large, busy, freed, dying, after, unloadable } = outcomes;
     expect(picture).toMatchObject(failure(client, 400, 'unreadable_image', 'messages[0].content[1].image_url'));
     expect(large).toMatchObject(
@@ -180,27 +197,34 @@ describe.each(CLIENTS)('%s', (client) => {
     expect(after).toEqual({ said: expect.stringMatching(/\S/), fault: null });
   });
 
-  test('tells the remote when it is aborted, or out of time', async () => {
+  test('tells the remote when it is aborted, or out of time', async ({ expect }) => {
+    const model = `stream/hang/${client}`;
     const aborted = await page.evaluate(
-      async (client, baseURL) => {
+      async (client, baseURL, model) => {
         const { askThrough } = await loadClients();
         const { fetch } = wire.make({ remote: { baseURL } });
         const abort = new AbortController();
-        const question = { fetch, picture: wire.picture, model: 'stream/hang', how: 'stream' as const };
+        const question = { fetch, picture: wire.picture, model, how: 'stream' as const };
         return askThrough(client, { ...question, signal: abort.signal, onText: () => abort.abort() });
       },
       client,
       nim.baseURL,
+      model,
     );
     expect(aborted).toEqual({ said: 'A', fault: ABORTED[client] });
-    const heard = expect.poll(() => nim.seen.at(-1), { timeout: 30_000 });
-    await heard.toMatchObject({ body: { model: 'stream/hang' }, aborted: true });
+    await expect.poll(() => nim.seen.find(({ body }) => body['model'] === model)).toMatchObject({ aborted: true });
 
-    const late = await askRemote(client, 'queued/99', false, { timeoutMs: 300 });
+    const busy = await startNim({ cors: page.origin });
+    const late = await askRemote(client, 'queued/99', false, { timeoutMs: 300 }, busy);
     expect(late).toMatchObject({ said: '', fault: { kind: LATE[client] }, calls: 1 });
-    const asked = nim.seen.length;
-    await new Promise((resolve) => setTimeout(resolve, 600));
-    expect(nim.seen).toHaveLength(asked);
+    // One question may still have been under way; those who go on ask four times a second.
+    const asked = async (): Promise<number> => {
+      const before = busy.seen.length;
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      return busy.seen.length - before;
+    };
+    await expect.poll(asked).toBe(0);
+    await busy.close();
   });
 });
 
@@ -229,12 +253,23 @@ async function failInPage(client: Client) {
   };
   const picture = await ask({ picture: 'data:image/png;base64,AAAA' });
   const large = await ask({ text: 'x'.repeat(20_000) });
-  const other = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
-  const busy = await ask();
+  await near.load();
+  const worker = sabotage.workers.at(-1);
+  await sabotage.order('hold');
+  const decoding = sabotage.decoding();
+  const other = near.fetch(wire.url, wire.post());
+  await decoding;
+  // While that one is kept in its prefill. This one's model is another: its time is spent waiting, too.
+  const none = wire.make({ broken: true, policy: 'local-only' });
+  const [busy, unloadable] = await Promise.all([ask(), ask({ fetch: none.fetch })]);
+  none.dispose();
   const freed = await ask({
     fetch: async (...call) => {
       const response = await near.fetch(...call);
-      if (response.status === 429) await other.body?.cancel();
+      if (response.status === 429) {
+        await sabotage.order('release');
+        await (await other).text();
+      }
       return response;
     },
   });
@@ -242,14 +277,10 @@ async function failInPage(client: Client) {
     how: 'stream',
     maxTokens: 400,
     fetch: wire.adding(wire.endless, near.fetch),
-    onText: () => sabotage.workers.at(-1)?.terminate(),
+    onText: () => worker?.terminate(),
   });
   const after = await ask();
   near.dispose();
-  // Last: the worker that dies above is the newest one.
-  const none = wire.make({ broken: true, policy: 'local-only' });
-  const unloadable = await ask({ fetch: none.fetch });
-  none.dispose();
   return { picture, large, busy, freed, dying, after, unloadable };
 }
 

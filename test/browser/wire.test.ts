@@ -70,8 +70,10 @@ async function failEarly(baseURL: string): Promise<Record<string, Answered>> {
   const unloadable = await ask({}, none);
   none.dispose();
   await near.load();
+  await sabotage.order('hold');
+  const decoding = sabotage.decoding();
   const prefilling = ask({ stream: true });
-  await wire.state(near, (value) => value.state === 'ready' && value.active > 0);
+  await decoding;
   sabotage.workers.at(-1)?.terminate();
   const dying = await prefilling;
   const other = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));

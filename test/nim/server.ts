@@ -2,7 +2,8 @@
  * A stand-in for NIM: a real HTTP server on loopback that answers as the hosted catalogue, its gateway and the
  * containers were seen to answer. What it says verbatim is in errors.ts and streams.ts; which of it, the model's name
  * decides: `error/NAME`, `once/NAME` (the error at first, then an answer), `stream/NAME`, `queued/N`; anything else is
- * answered.
+ * answered. More may follow the name, to tell requests apart. A POST to `/v1/cut` breaks off the answers under way to
+ * the model that it names: browsers throw away what a page has not read by then, so a page says when it has.
  */
 import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import { ERRORS } from './errors.ts';
@@ -18,6 +19,8 @@ export interface Seen {
   text: string;
   /** Whether the client went away before the answer was whole. */
   aborted: boolean;
+  /** Breaks the answer off. */
+  cut(): void;
 }
 
 export interface NimOptions {
@@ -74,7 +77,11 @@ async function answer(
   if (method === 'OPTIONS') return void response.writeHead(options.cors ? 204 : 403).end();
   const text = await readText(request);
   const body = text ? (JSON.parse(text) as Record<string, unknown>) : {};
-  const entry: Seen = { method, path, headers, body, text, aborted: false };
+  if (path === '/v1/cut') {
+    for (const { body: asked, cut } of seen) if (asked['model'] === body['model']) cut();
+    return void response.end();
+  }
+  const entry: Seen = { method, path, headers, body, text, aborted: false, cut: () => response.destroy() };
   seen.push(entry);
   response.on('close', () => (entry.aborted = !response.writableFinished));
   if (options.key && headers.authorization !== `Bearer ${options.key}`) return sendError(response, 'wrong-key');
@@ -141,9 +148,8 @@ function sendStream(response: ServerResponse, name: string): void {
   const chunks = [...stream.chunks];
   const next = (): void => {
     const chunk = chunks.shift();
-    // Chromium throws away what a page has not read by the time a connection breaks: a reader gets time first.
-    if (chunk === undefined && stream.end === 'cut') return void setTimeout(() => response.destroy(), 500);
-    if (chunk === undefined) return void (stream.end === 'hang' || response.end());
+    if (chunk === undefined)
+      return void (stream.end === 'cut' ? response.destroy() : stream.end === 'hang' || response.end());
     response.write(chunk);
     setTimeout(next, 2);
   };

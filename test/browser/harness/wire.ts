@@ -1,4 +1,4 @@
-import type { Nearsight, NearsightOptions, StatusValue } from 'nearsight';
+import type { Nearsight, NearsightOptions } from 'nearsight';
 import { startNim, type Nim } from '../../nim/server.ts';
 import { openPage, type TestPage } from './harness.ts';
 import { installSaboteur, saboteur } from './saboteur.ts';
@@ -31,23 +31,30 @@ export interface Wire {
   body(fields?: object): string;
   /** The same, as `fetch`'s second argument. */
   post(fields?: object): RequestInit;
-  /** Keeps glimpse from ending its answer. */
+  /** Keeps glimpse from ending its answer: by itself it would end after minutes. */
   endless: object;
   /** Adds fields to the body of every request, so that clients which know no such fields send them. */
   adding(fields: object, fetch: typeof globalThis.fetch): typeof globalThis.fetch;
-  /** Waits for a state. */
-  state(near: Nearsight, is: (value: StatusValue) => boolean): Promise<void>;
   /** Who answered, why, and what the whole body says. */
   answered(response: Response): Promise<Answered>;
   /** Counts the calls. */
   counting(fetch: typeof globalThis.fetch): { fetch: typeof globalThis.fetch; calls: () => number };
 }
 
-/** A page that may go to other servers, its workers under control, and a NIM stand-in that lets it in. */
-export async function openWire(): Promise<{ page: TestPage; nim: Nim }> {
-  const page = await openPage({ policy: null, answer: saboteur });
+/**
+ * A page that may go to other servers, its workers under control. It is not isolated, so that models have one thread
+ * each: several run at once.
+ */
+export async function openSabotaged(): Promise<TestPage> {
+  const page = await openPage({ policy: null, isolated: false, answer: saboteur });
   await page.evaluate(installSaboteur);
   await page.evaluate(installWire);
+  return page;
+}
+
+/** The same, and a NIM stand-in that lets it in. */
+export async function openWire(): Promise<{ page: TestPage; nim: Nim }> {
+  const page = await openSabotaged();
   return { page, nim: await startNim({ cors: page.origin }) };
 }
 
@@ -73,13 +80,9 @@ export function installWire(): void {
     });
   const post: Wire['post'] = (fields) => ({ method: 'POST', body: body(fields) });
   // 1279 is <end_of_utterance>.
-  const endless = { logit_bias: { 1279: -100 } };
+  const endless = { n: 128, logit_bias: { 1279: -100 } };
   const adding: Wire['adding'] = (fields, fetch) => (url, init) =>
     fetch(url, { ...init, body: JSON.stringify({ ...JSON.parse(init?.body as string), ...fields }) });
-  const state: Wire['state'] = (near, is) =>
-    new Promise((resolve) => {
-      near.status.subscribe((value) => is(value) && resolve());
-    });
   const answered: Wire['answered'] = async (response) => ({
     status: response.status,
     origin: response.headers.get('x-nearsight-origin'),
@@ -97,6 +100,6 @@ export function installWire(): void {
     return { fetch: counted, calls: () => calls };
   };
   Object.assign(globalThis, {
-    wire: { make, picture, url, body, post, endless, adding, state, answered, counting } satisfies Wire,
+    wire: { make, picture, url, body, post, endless, adding, answered, counting } satisfies Wire,
   });
 }
