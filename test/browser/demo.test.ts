@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { build, preview } from 'vite';
+import { build, preview, type Plugin } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { browserName, newTab, TestPage } from './harness/harness.ts';
 
@@ -9,9 +9,28 @@ const outDir = join(process.cwd(), '.cache/demo', browserName);
 let origin: string;
 let closeServer: () => Promise<void>;
 
+/** Graphs are not sent while this is pending: what the model has to say takes longer than any click. */
+let held = Promise.resolve();
+
+function holdModel(): () => void {
+  let release = (): void => {};
+  held = new Promise((resolve) => (release = resolve));
+  return release;
+}
+
+const holding: Plugin = {
+  name: 'holding',
+  configurePreviewServer: ({ middlewares }) =>
+    void middlewares.use((request, _response, next) => {
+      if (request.url?.includes('.onnx')) void held.then(next);
+      else next();
+    }),
+};
+
 beforeAll(async () => {
   await build({ configFile, logLevel: 'warn', build: { outDir } });
-  const server = await preview({ configFile, logLevel: 'warn', build: { outDir }, preview: { port: 4700 } });
+  const settings = { build: { outDir }, preview: { port: 4700 }, plugins: [holding] };
+  const server = await preview({ configFile, logLevel: 'warn', ...settings });
   closeServer = () => server.close();
   origin = new URL(server.resolvedUrls?.local[0] ?? '').origin;
 });
@@ -125,11 +144,13 @@ test('works by keyboard alone; Escape stops, and the next question is answered',
   expect(places).toEqual(places.toSorted((a, b) => a - b));
   expect(places).not.toContain(-1);
 
+  const release = holdModel();
   await keyboard.type('What is this?');
   await keyboard.press('Enter');
   await keyboard.press('Escape'); // while the model loads
   expect(await lastText(demo, '.note')).toBe('Stopped');
   expect(await focused()).toBe('question');
+  release();
 
   await keyboard.type('What is this?');
   await keyboard.press('Enter');
@@ -139,6 +160,7 @@ test('works by keyboard alone; Escape stops, and the next question is answered',
 
 test('the stop button stops, and hands the focus back', async () => {
   await using demo = await openDemo();
+  const release = holdModel();
   await demo.page.click('#suggestions button');
   await demo.page.waitForSelector('#stop:not([hidden])');
   expect(await demo.evaluate(() => document.activeElement?.id)).toBe('stop');
@@ -146,6 +168,7 @@ test('the stop button stops, and hands the focus back', async () => {
   expect(await lastText(demo, '.note')).toBe('Stopped');
   expect(await demo.evaluate(() => document.activeElement?.id)).toBe('question');
   await demo.page.waitForSelector('#ask:not([hidden])');
+  release();
 });
 
 test('says kindly what it cannot read, and keeps the picture it has', async () => {
