@@ -20,30 +20,42 @@ beforeAll(async () => {
     await near.load();
     /** Chromium tells of tasks over 50 ms. In Firefox, messages to oneself come late by what ran in between. */
     const longTasks = async (work: () => Promise<unknown>): Promise<number> => {
-      const found: number[] = [];
-      const note = (list: PerformanceObserverEntryList): void => {
-        found.push(...list.getEntries().map(({ duration }) => duration));
-      };
-      const observer = new PerformanceObserver(note);
+      const found: PerformanceEntry[] = [];
+      let told = (): void => {};
+      const observer = new PerformanceObserver((list) => {
+        found.push(...list.getEntries());
+        told();
+      });
       observer.observe({ type: 'longtask' });
       await work();
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      // They are told of in order, some time later: when a last one has been, made here, so have all before it.
+      const last = await new Promise<number>((resolve) => {
+        setTimeout(() => {
+          const from = performance.now();
+          while (performance.now() < from + 60);
+          resolve(from);
+        });
+      });
+      const ended = ({ startTime, duration }: PerformanceEntry): number => startTime + duration;
+      while (!found.some((task) => ended(task) > last + 30)) await new Promise<void>((resolve) => (told = resolve));
       observer.disconnect();
-      return Math.max(0, ...found);
+      return Math.max(0, ...found.filter((task) => ended(task) < last + 30).map(({ duration }) => duration));
     };
     const lateMessages = async (work: () => Promise<unknown>): Promise<number> => {
       const { port1, port2 } = new MessageChannel();
       let last = performance.now();
       let most = 0;
+      let came = (): void => {};
       port1.onmessage = () => {
         const now = performance.now();
         most = Math.max(most, now - last);
         last = now;
+        came();
         port2.postMessage(null);
       };
       port2.postMessage(null);
       await work();
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await new Promise<void>((resolve) => (came = resolve));
       port1.close();
       return most;
     };
@@ -87,7 +99,7 @@ afterAll(() => page[Symbol.asyncDispose]());
 test('the measure sees a task of 80 ms', async () => {
   const seen = await page.evaluate(() =>
     longest(async () => {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await new Promise((resolve) => setTimeout(resolve));
       const end = performance.now() + 80;
       while (performance.now() < end);
     }),
@@ -95,16 +107,20 @@ test('the measure sees a task of 80 ms', async () => {
   expect(seen).toBeGreaterThanOrEqual(75);
 });
 
-// The best of six: what our code does, it does each time; what other processes do to this one, they do now and then.
+// The best of ten: what our code does, it does each time; what other processes do to this one, they do now and then.
 test.each([0.1, 1, 4])('answering a request of %f MB takes no task over 50 ms', async (megabytes) => {
-  const { sizes, tasks } = await page.evaluate(async (bytes) => {
-    const ask = askWith(bytes);
-    const sizes = [(await ask()).length];
-    const tasks: number[] = [];
-    for (let round = 0; round < 6; round++) tasks.push(await longest(ask));
-    return { sizes, tasks };
-  }, megabytes * 1e6);
-  expect(sizes[0]).toBeGreaterThan(megabytes * 0.9e6);
-  expect(sizes[0]).toBeLessThan(megabytes * 1.2e6);
-  expect(Math.min(...tasks)).toBeLessThanOrEqual(BUDGET_MS);
+  const { size, least } = await page.evaluate(
+    async (bytes, budget) => {
+      const ask = askWith(bytes);
+      const size = (await ask()).length;
+      let least = Infinity;
+      for (let round = 0; round < 10 && least > budget; round++) least = Math.min(least, await longest(ask));
+      return { size, least };
+    },
+    megabytes * 1e6,
+    BUDGET_MS,
+  );
+  expect(size).toBeGreaterThan(megabytes * 0.9e6);
+  expect(size).toBeLessThan(megabytes * 1.2e6);
+  expect(least).toBeLessThanOrEqual(BUDGET_MS);
 });
