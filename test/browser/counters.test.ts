@@ -43,7 +43,7 @@ test.each([
     const worker = new Worker('/steps.js', { type: 'module' });
     const heard = (): Promise<unknown> => new Promise((resolve) => (worker.onmessage = resolve));
     await heard();
-    await counters.newest().hold(300);
+    await counters.newest().hold(50);
     worker.postMessage('go');
     await heard();
     return counters.newest().take();

@@ -11,7 +11,7 @@ declare global {
 }
 
 /** Long enough for a busy machine to come to its next step, were it not waiting. */
-export const HOLD_MS = 2000;
+const HOLD_MS = 500;
 
 export type Counted = Pick<Counts, 'waits' | 'maps' | 'readBytes' | 'dispatches' | 'submits'>;
 
