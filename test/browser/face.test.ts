@@ -148,23 +148,3 @@ test('ask() takes a Blob, bytes and a URL, and throws with a code', async () => 
   expect(new Set(answers.texts).size).toBe(1);
   expect(answers.fault).toEqual(['NearsightError', 'unreadable_image']);
 });
-
-test.each(['webgpu', 'wasm'] as const)(
-  'on %s it fetches one build of ONNX Runtime, from its own server',
-  async (device) => {
-    await using fresh = await openPage();
-    await fresh.evaluate(installWire);
-    await fresh.evaluate(async (device) => {
-      const near = wire.make({ device });
-      await near.load();
-      near.dispose();
-    }, device);
-    const files = fresh.requests
-      .filter((url) => url.endsWith('.wasm'))
-      .map((url) => url.slice(url.lastIndexOf('/') + 1));
-    const gpu = browserName === 'chromium' ? /jspi/ : /asyncify/;
-    expect(files).toEqual([expect.stringMatching(device === 'webgpu' ? gpu : /^ort-wasm-simd-threaded[\w-]*\.wasm$/)]);
-    expect(files[0]).not.toMatch(device === 'webgpu' ? /$^/ : /jspi|asyncify/);
-    expect(fresh.foreign).toEqual([]);
-  },
-);

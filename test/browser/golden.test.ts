@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openPage, type TestPage } from './harness/harness.ts';
+import { browserName, openPage, type TestPage } from './harness/harness.ts';
 
 interface Message {
   role: string;
@@ -69,6 +69,16 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
 
   afterAll(async () => {
     await page?.[Symbol.asyncDispose]();
+  });
+
+  // In a page that has loaded nothing else.
+  test('with one build of ONNX Runtime, from its own server', async () => {
+    const gpu = browserName === 'chromium' ? /\.jspi[\w-]*\.wasm$/ : /\.asyncify[\w-]*\.wasm$/;
+    const wanted = way === 'wasm' ? /^ort-wasm-simd-threaded[\w-]*\.wasm$/ : gpu;
+    const builds = (): string[] =>
+      page.requests.filter((url) => url.endsWith('.wasm')).map((url) => url.slice(url.lastIndexOf('/') + 1));
+    await expect.poll(builds).toEqual([expect.stringMatching(wanted)]);
+    expect(page.foreign).toEqual([]);
   });
 
   test.each(chosen[way])('$name', { timeout: 240_000 }, async (each) => {
