@@ -3,7 +3,7 @@ import { crc32, deflateSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutViews, gridOf, type ViewSettings } from '../../../worker/vlm/views.ts';
 import type { TestPage } from '../harness/harness.ts';
-import { openWorkerPage, order } from './lone-worker.ts';
+import { openWorkerPage, order } from '../harness/lone-worker.ts';
 import type { Outcome } from './worker.ts';
 
 interface Golden {
@@ -25,7 +25,7 @@ const MAX_PIXELS = 4_000_000;
 let page: TestPage;
 
 beforeAll(async () => {
-  page = await openWorkerPage('worker.ts');
+  page = await openWorkerPage(new URL('worker.ts', import.meta.url));
 });
 
 afterAll(() => page[Symbol.asyncDispose]());

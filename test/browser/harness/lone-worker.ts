@@ -1,10 +1,9 @@
 // Workers around one part of the runtime, for what the package's face does not show.
 import { build } from 'vite';
-import { openPage, type TestPage } from '../harness/harness.ts';
+import { openPage, type TestPage } from './harness.ts';
 
-/** A page whose server has this worker, built from its source beside this file. */
-export async function openWorkerPage(source: string): Promise<TestPage> {
-  const entry = new URL(source, import.meta.url).pathname;
+/** A page whose server has this worker, built from its source. */
+export async function openWorkerPage({ pathname: entry }: URL): Promise<TestPage> {
   const built = await build({
     configFile: false,
     logLevel: 'warn',
@@ -16,10 +15,10 @@ export async function openWorkerPage(source: string): Promise<TestPage> {
   return openPage({ answer: ({ url }) => (url.endsWith('/lone.js') ? new Response(code, { headers }) : undefined) });
 }
 
-/** Starts the worker, sends it an order and returns its reply. The order's bytes travel as base64. */
+/** Starts the worker, sends it an order (if it waits for one) and returns its reply. Bytes travel as base64. */
 export function order<Reply>(
   page: TestPage,
-  { bytes, ...rest }: { bytes: Uint8Array } & Record<string, unknown>,
+  { bytes = new Uint8Array(), ...rest }: { bytes?: Uint8Array } & Record<string, unknown> = {},
 ): Promise<Reply> {
   return page.evaluate(
     async (base64: string, others: object) => {
