@@ -158,11 +158,8 @@ describe.each(CLIENTS)('%s', { concurrent: true }, (client) => {
       streamed.map(async (how) => {
         const broken = await askRemote(client, 'stream/fails-nested', instead, { how, retries: 1 });
         expect(broken).toMatchObject(failure(client, 'mid-stream', 'remote_error', 'EngineCore died'));
-        const cut = await askRemote(client, `stream/hang/${client}/${how}/${instead}`, instead, {
-          how,
-          retries: 1,
-          cut: true,
-        });
+        const hanging = `stream/hang/${client}/${how}/${instead}`;
+        const cut = await askRemote(client, hanging, instead, { how, retries: 1, cut: true });
         expect(cut).toMatchObject(failure(client, 'mid-stream', 'remote_unavailable', 'broke off'));
       }),
     );

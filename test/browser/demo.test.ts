@@ -21,9 +21,9 @@ function holdModel(): () => void {
 const holding: Plugin = {
   name: 'holding',
   configurePreviewServer: ({ middlewares }) =>
-    void middlewares.use((request, _response, next) => {
-      if (request.url?.includes('.onnx')) void held.then(next);
-      else next();
+    void middlewares.use(async (request, _response, next) => {
+      if (request.url?.includes('.onnx')) await held;
+      next();
     }),
 };
 

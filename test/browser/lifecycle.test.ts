@@ -74,53 +74,6 @@ describe('a worker that dies', () => {
   });
 });
 
-// They share one nearsight: on a software GPU a load takes seconds, and each of them ends with one.
-describe('a GPU that fails', () => {
-  beforeAll(() =>
-    page.evaluate(() => {
-      Object.assign(globalThis, { near: lab.make('webgpu') });
-    }),
-  );
-
-  afterAll(() => page.evaluate(() => near.dispose()));
-
-  test.each(['destroy', 'invalid'] as const)('%s mid-stream: an error event, then a new worker', async (order) => {
-    const result = await page.evaluate(async (name) => {
-      await near.load();
-      const before = sabotage.workers.length;
-      const response = await lab.ask(near, lab.long);
-      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-      await reader.read();
-      const ordered = sabotage.order(name);
-      let text = '';
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        text += value;
-      }
-      await ordered;
-      const works = await lab.works(near);
-      return { text, works, started: sabotage.workers.length - before };
-    }, order);
-    expect(result.text).toContain(order === 'destroy' ? '"code":"device_lost"' : '"code":"gpu_error"');
-    expect(result).toMatchObject({ works: true, started: 1 });
-  });
-
-  test('lost while nothing runs: noticed, and the next request works', async () => {
-    const result = await page.evaluate(async () => {
-      await near.load();
-      const before = sabotage.workers.length;
-      await sabotage.order('destroy');
-      await new Promise<void>((resolve) => {
-        near.status.subscribe(({ state }) => state === 'failed' && resolve());
-      });
-      const works = await lab.works(near);
-      return { works, started: sabotage.workers.length - before };
-    });
-    expect(result).toEqual({ works: true, started: 1 });
-  });
-});
-
 describe('abort', () => {
   test('before, while loading, queued, in prefill, between tokens: the reason comes back, the next request is right', async () => {
     const result = await page.evaluate(async () => {
