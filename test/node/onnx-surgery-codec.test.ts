@@ -49,7 +49,7 @@ describe('a model that is opened and closed', () => {
     else expect(model.length - written.length).toBeLessThan(100);
     const externalData = outside ? [{ path: WEIGHTS, data: model }] : [];
     const before = await Native.open(model);
-    const after = await Native.open({ graph: written, externalData, outcomes: [], inputs: [] });
+    const after = await Native.open({ graph: written, externalData });
     expect(await readAll(after, [6, 1])).toEqual(await readAll(before, [6, 1]));
     await before.close();
     await after.close();

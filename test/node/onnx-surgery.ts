@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
+import { widen } from '../../worker/decode/memory.ts';
 import { type Evaluate, evaluateOn, type Sample } from '../../worker/onnx/surgery/evaluate.ts';
-import type { Operated } from '../../worker/onnx/surgery/operation.ts';
+import type { Openable } from '../../worker/onnx/surgery/operation.ts';
 
 /** Native ORT: the reference, and what surgery asks about the meaning of a subgraph. */
 export const evaluate: Evaluate = evaluateOn(ort, 'cpu');
@@ -27,7 +28,7 @@ export class Native {
     this.#session = session;
   }
 
-  static async open(model: Uint8Array | Operated): Promise<Native> {
+  static async open(model: Uint8Array | Openable): Promise<Native> {
     const { graph, externalData } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
     const options = { intraOpNumThreads: 1, externalData, logSeverityLevel: 3 as const };
     return new Native(await ort.InferenceSession.create(graph, options));
@@ -122,8 +123,10 @@ export async function encodeViews(
     feeds.set('pixel_attention_mask', { type: 'bool', dims: [1, count, size, size], data });
   }
   const { image_features: features } = await encoder.run(feeds);
-  if (!(features?.data instanceof Float32Array)) throw new Error('The encoder gave no image_features.');
-  return { dims: features.dims, data: features.data };
+  if (!features || !ArrayBuffer.isView(features.data)) throw new Error('The encoder gave no image_features.');
+  const { dims, data } = features;
+  if (data instanceof Float32Array) return { dims, data };
+  return { dims, data: widen(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)) };
 }
 
 /** The largest difference between two lists, relative to the largest number in the first. */

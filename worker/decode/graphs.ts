@@ -18,6 +18,7 @@ import { embedByGraph, embedByTable } from './embeddings.ts';
 import { untilFault } from './guard.ts';
 import { logitsRow } from './logits-row.ts';
 import { CHUNK_ROWS, PlainDecoder } from './plain.ts';
+import { proveLayer } from './prove-layer.ts';
 import { proveVision } from './prove-vision.ts';
 import { ResidentDecoder } from './resident.ts';
 
@@ -49,9 +50,9 @@ export interface GraphOptions {
 /** In this order: what is opened first is proved while the next is on its way. */
 const ORDER = ['vision', 'decoder', 'embed'] as const;
 
-/** How many steps it takes to open the graphs: each, and on a GPU the proof of the vision encoder. */
+/** How many steps it takes to open the graphs: each, and on a GPU the proofs of the first two. */
 export function stepsOf(device: Device): number {
-  return ORDER.length + (device === 'webgpu' ? 1 : 0);
+  return ORDER.length + (device === 'webgpu' ? 2 : 0);
 }
 
 /**
@@ -71,17 +72,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   const { ort, gpu, positions, view, precision, onStep, signal } = options;
   const evaluate = evaluator(ort);
   const opened: Session[] = [];
-  const open = async (graph: keyof Graphs, model: Uint8Array | Promise<Operated>): Promise<Session> => {
-    try {
-      const session = await Session.open(ort, await model, gpu?.device);
-      opened.push(session);
-      onStep();
-      return session;
-    } catch (cause) {
-      if (cause instanceof NearsightError) throw cause;
-      throw new NearsightError('load_failed', `The ${graph} graph could not be opened: ${String(cause)}`, { cause });
-    }
-  };
+  const open = openerInto(opened, options);
   const reading = new AbortController();
   const ahead = readAhead(ORDER, (graph) => options.read(graph, AbortSignal.any([signal, reading.signal])));
   const read = async (): Promise<Uint8Array> => {
@@ -94,16 +85,29 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
     if (!gpu) return open('vision', file);
     const attention = gpu.promptRows === undefined;
-    const session = await open('vision', operateVision(file, { size: view, evaluate, attention }));
-    const encoder = { ort, gpu, session, file, view, precision };
+    const model = await operateVision(file, { size: view, evaluate, attention });
+    const session = await open('vision', model);
+    const encoder = { ort, gpu, session, model, view, precision };
     await untilFault(gpu.fault, signal, (guard) => proveVision(encoder, guard));
+    onStep();
+    return session;
+  };
+  const openDecoderGraph = async (): Promise<Session> => {
+    const widenBytes = gpu ? undefined : WIDEN_BYTES;
+    const operated = await operateDecoder(await read(), { positions, evaluate, widenBytes });
+    const session = await open('decoder', operated);
+    const { layer } = operated;
+    if (!gpu) return session;
+    // Noise as halves would be for decoders that take them: none is known, so none could be tested.
+    if (layer && session.inputs.get('inputs_embeds')?.type === 'float32') {
+      await untilFault(gpu.fault, signal, (guard) => proveLayer({ ort, gpu, model: layer, precision }, guard));
+    }
     onStep();
     return session;
   };
   try {
     const vision = await openVision();
-    const widenBytes = gpu ? undefined : WIDEN_BYTES;
-    const decoder = await open('decoder', operateDecoder(await read(), { positions, evaluate, widenBytes }));
+    const decoder = await openDecoderGraph();
     const embed = await read();
     const table = embeddingTable(embed);
     // On a GPU a table is of use only where the decoder is run in a way that can look it up there.
@@ -118,6 +122,21 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     if (!gpu?.fault.aborted) for (const session of opened) await session.close();
     throw error;
   }
+}
+
+/** Opens graphs where they run, and adds them to `opened`. */
+function openerInto(opened: Session[], { ort, gpu, onStep }: GraphOptions) {
+  return async (graph: keyof Graphs, model: Uint8Array | Operated): Promise<Session> => {
+    try {
+      const session = await Session.open(ort, model, gpu?.device);
+      opened.push(session);
+      onStep();
+      return session;
+    } catch (cause) {
+      if (cause instanceof NearsightError) throw cause;
+      throw new NearsightError('load_failed', `The ${graph} graph could not be opened: ${String(cause)}`, { cause });
+    }
+  };
 }
 
 /** What must be closed one day. A table is the decoder's, which needs it in memory or does not. */

@@ -4,53 +4,61 @@ import { Readback } from '../gpu/readback.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, Session } from '../onnx/session.ts';
 import { noise } from '../onnx/surgery/noise.ts';
+import type { Operated } from '../onnx/surgery/operation.ts';
 import { elementBytes, floats } from './memory.ts';
-import { framesPerRun, furthestApart, mismatch, TOLERANCE } from './prove.ts';
+import { framesPerRun, furthestApart, mismatch, LAYER_TOLERANCE } from './prove.ts';
 import { encodeBatch } from './vision.ts';
-
-/** Encoders up to this size are run on the CPU as well: that takes 10 ms for glimpse's, but 7 s for SmolVLM's. */
-const CHEAP_BYTES = 16 << 20;
 
 /** A vision encoder on the GPU. */
 export interface Encoder {
   ort: Ort;
   gpu: Pick<Gpu, 'device' | 'software'>;
   session: Session;
-  /** The file that it was opened from, unmodified. */
-  file: Uint8Array;
+  /** What it was opened from. */
+  model: Operated;
   /** Edge of its views. */
   view: number;
-  precision: keyof typeof TOLERANCE;
+  precision: keyof typeof LAYER_TOLERANCE;
 }
 
+const NOTHING = new Float32Array(0);
+
 /**
- * Compiles the vision encoder's shaders by using them, on one view and on as many as will be run at once, and checks
- * what a small one gives: the same features as the CPU, from the file as it was read.
+ * Compares one layer of the vision encoder, and how it makes patches, with what the CPU comes to: the same rows from
+ * the same view of noise. Of an encoder in which layers cannot be told, the whole is compared.
  *
- * Software adapters compute one view only. Others would cost there what they save.
+ * The shaders of all of it are compiled by using them, on one view and on as many as will be run at once. The GPU is
+ * given the first before the CPU begins, so that both are busy. Software adapters compute one view only: others would
+ * cost there what they save.
  *
  * @throws NearsightError `unsupported_device` if the features are wrong
  */
 export async function proveVision(encoder: Encoder, signal: AbortSignal): Promise<void> {
-  const { ort, gpu, session, file, view, precision } = encoder;
+  const { ort, gpu, session, model, view, precision } = encoder;
   const pixels = noise(3 * view ** 2);
-  const features = await encodeBatch(ort, session, pixels, 1, view);
-  const seen = await bring(features, gpu.device);
-  release(features);
-  signal.throwIfAborted();
-  if (file.length <= CHEAP_BYTES) {
-    const share = furthestApart(seen, await onCpu(encoder, pixels));
+  const layer = model.layer && (await Session.open(ort, model.layer, gpu.device));
+  const given: Tensor[] = [];
+  try {
+    for (const each of layer ? [layer, session] : [session]) given.push(await encodeBatch(ort, each, pixels, 1, view));
+    signal.throwIfAborted();
+    const known = await onCpu(encoder, pixels);
+    const [seen = NOTHING, all = seen] = await bring(given, gpu.device);
+    const share = furthestApart(known, seen);
     // Put so that values that are no numbers do not pass.
-    if (!(share <= TOLERANCE[precision])) {
+    if (!(share <= LAYER_TOLERANCE[precision])) {
       throw mismatch(`a picture's features differ from the CPU's by ${share.toExponential(1)} of their range`);
     }
+    if (!all.every(Number.isFinite)) throw mismatch("a picture's features are no numbers");
+  } finally {
+    given.forEach(release);
+    await layer?.close();
   }
   const most = gpu.software ? 1 : framesPerRun(view, gpu.device.limits);
   if (most > 1) release(await encodeBatch(ort, session, new Float32Array(most * pixels.length), most, view));
 }
 
-async function onCpu({ ort, file, view }: Encoder, pixels: Float32Array): Promise<Float32Array> {
-  const session = await Session.open(ort, file);
+async function onCpu({ ort, model, view }: Encoder, pixels: Float32Array): Promise<Float32Array> {
+  const session = await Session.open(ort, model.layer ?? model);
   try {
     const { data, type, size } = await encodeBatch(ort, session, pixels, 1, view);
     if (!ArrayBuffer.isView(data)) throw new NearsightError('internal', 'The vision encoder gave no numbers.');
@@ -61,10 +69,14 @@ async function onCpu({ ort, file, view }: Encoder, pixels: Float32Array): Promis
   }
 }
 
-async function bring({ gpuBuffer, size, type }: Tensor, device: GPUDevice): Promise<Float32Array> {
+async function bring(tensors: readonly Tensor[], device: GPUDevice): Promise<Float32Array[]> {
   const readback = new Readback(device);
+  const brought: Float32Array[] = [];
   try {
-    return floats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type);
+    for (const { gpuBuffer, size, type } of tensors) {
+      brought.push(floats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type));
+    }
+    return brought;
   } finally {
     readback.close();
   }

@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import { GREEDY } from '../../src/wire/job.ts';
-import type { Decoder } from './decoder.ts';
-import { argmax } from './sampler.ts';
+import type { Decoder, Drawing } from './decoder.ts';
+import { argmax, type Drawn, Sampler } from './sampler.ts';
 
 /** Views in one run at most: beyond four, more of them take memory and no longer save time. */
 const MOST_FRAMES = 4;
@@ -27,8 +27,35 @@ const ROWS = 48;
 /** Rows at a time on the other path: few enough for the kernels that short prompts have. */
 const FEW_ROWS = 16;
 
-/** How far apart two ways to a result may be, as a share of its range: far above rounding, far below a fault. */
-export const TOLERANCE = { float32: 2e-4, float16: 0.03 };
+/**
+ * How far apart two ways to a result may be, as a share of its range: far above rounding, far below a fault.
+ *
+ * A sum of K products in another order is off by about u √K of its size, with u = 2^-24 or 2^-11: for K = 3,072 by 3e-6
+ * or 0.03, and results range over some 8 times their size. Measured with software adapters, on one layer: 4e-7 in
+ * float32, 1e-3 (logits) to 6e-3 (features) in float16. Graphics cards have coarser `exp` and `tanh`.
+ */
+export const LAYER_TOLERANCE = { float32: 2e-4, float16: 0.01 };
+
+/** The same after all layers, which add to it. */
+const TOLERANCE = { float32: 2e-4, float16: 0.03 };
+
+/** Draws by all rules, and likeliest tokens reported with each. */
+const CHOICES = 2;
+const TOP = 3;
+const LOGPROB_TOLERANCE = 1e-3;
+
+/** Each of the sampler's kernels, and each branch in them, has something to do. */
+const ALL_RULES = {
+  temperature: 1.5,
+  topK: 100,
+  topP: 0.9,
+  minP: 0.01,
+  repetitionPenalty: 1.2,
+  frequencyPenalty: 0.5,
+  presencePenalty: 0.5,
+  logitBias: [[1, 1]],
+  seed: 1,
+} satisfies Drawing['sampling'];
 
 /** The part of a decoder that is tried. */
 type Tried = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'draw' | 'precision'>;
@@ -36,9 +63,9 @@ type Tried = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'draw' | 'p
 /**
  * Compiles the decoder's shaders by using them, and checks them: the same tokens are read at once, and then a few at a
  * time and the last one alone. These are different kernels, which must come to the same logits. Two tokens are drawn, so
- * that one is fed; the first must be the likeliest.
+ * that one is fed; the first must be the likeliest. Others are drawn by all rules there are, as the CPU draws them.
  *
- * It finds an adapter on which one of them is wrong; it could not find one on which all are wrong in the same way.
+ * It finds an adapter on which one of them is wrong; that not all are wrong in the same way, `proveLayer` has seen.
  *
  * @throws NearsightError `unsupported_device` if they do not agree
  */
@@ -54,6 +81,14 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
   for await (const { id } of decoder.draw(drawing, signal)) drawn.push(id);
   const likeliest = argmax(atOnce);
   if (drawn[0] !== likeliest) throw mismatch(`the likeliest token is ${likeliest}, and ${drawn[0]} was drawn`);
+  for (let choice = 0; choice < CHOICES; choice++) {
+    const ruled = { ...drawing, sampling: ALL_RULES, choice, topLogprobs: TOP, limit: 1 };
+    for await (const seen of decoder.draw(ruled, signal)) {
+      const wanted = new Sampler(ALL_RULES, ids, choice, TOP).draw(atOnce);
+      if (!isSame(seen, wanted))
+        throw mismatch(`by the CPU's rules token ${wanted.id} comes, and ${seen.id} was drawn`);
+    }
+  }
   decoder.reset(ROWS + 1);
   for (let row = 0; row < ROWS - 1; row += FEW_ROWS) await read(row, Math.min(row + FEW_ROWS, ROWS - 1));
   await decoder.step(ids.at(-1) ?? 0);
@@ -61,6 +96,15 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
   // Put so that values that are no numbers do not pass.
   if (share <= TOLERANCE[decoder.precision]) return;
   throw mismatch(`two ways to the same logits differ by ${share.toExponential(1)} of their range`);
+}
+
+/** The same token and the same likeliest ones; their probabilities are sums, which differ in their last digits. */
+function isSame(seen: Drawn, wanted: Drawn): boolean {
+  const [one, other] = [seen, wanted].map(({ id, logprob, top = [] }) => [{ id, logprob }, ...top]);
+  return (other ?? []).every(({ id, logprob = NaN }, at) => {
+    const scored = one?.[at];
+    return scored?.id === id && Math.abs((scored.logprob ?? NaN) - logprob) <= LOGPROB_TOLERANCE;
+  });
 }
 
 /** What a proof throws: another variant or device may still be right. */

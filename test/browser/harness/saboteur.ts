@@ -36,6 +36,15 @@ if (wrong > 0) {
     return range;
   };
 }
+// One of onnxruntime's kernels is written wrongly.
+const [kernel, right, wrongly] = JSON.parse(plan.get('kernel') ?? '[]');
+if (kernel) {
+  const { createShaderModule } = GPUDevice.prototype;
+  GPUDevice.prototype.createShaderModule = function (shader) {
+    const code = shader.label?.includes(kernel) ? shader.code.replaceAll(right, wrongly) : shader.code;
+    return createShaderModule.call(this, { ...shader, code });
+  };
+}
 // The adapter gives itself out for a graphics card.
 if (plan.has('card')) {
   for (const name of ['vendor', 'architecture', 'device', 'description']) {
@@ -93,9 +102,11 @@ export function saboteur(request: Request): Response | undefined {
 }
 
 /** What workers do from their start. */
-interface Plan {
+export interface Plan {
   /** How many results come back wrong. */
   wrong?: number;
+  /** What is wrong in the kernels whose label contains this: a text in their code, and what stands there instead. */
+  kernel?: [label: string, right: string, wrong: string];
   /** Pretend to be hardware. */
   card?: boolean;
   /** Take locks half a second after they ask for them. */
@@ -132,6 +143,7 @@ export function installSaboteur(plan: Plan = {}): void {
     constructor(url: string | URL, options?: WorkerOptions) {
       const query = new URLSearchParams({ real: String(url) });
       if (plan.wrong) query.set('wrong', String(plan.wrong));
+      if (plan.kernel) query.set('kernel', JSON.stringify(plan.kernel));
       if (plan.card) query.set('card', '');
       if (plan.late) query.set('late', '');
       super(`/saboteur.js?${query}`, options);

@@ -1,11 +1,21 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { widen } from '../../../worker/decode/memory.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
 
 /** A decoder run as its exporter meant it: the whole prompt at once, and a cache that grows by one. */
 export interface NativeDecoder {
-  /** The greedy answer, with the logits that each id was taken from. */
-  answer(prompt: Int32Array, steps: number): Promise<{ id: number; logits: Float32Array }[]>;
+  /**
+   * The greedy answer, with the logits that each id was taken from.
+   *
+   * @param pictures their features, which replace the embeddings of an id
+   */
+  answer(prompt: Int32Array, steps: number, pictures?: Pictures): Promise<{ id: number; logits: Float32Array }[]>;
+}
+
+interface Pictures {
+  id: number;
+  features: Float32Array;
 }
 
 /** Opens unmodified files in native onnxruntime on the CPU, the reference for ours. */
@@ -22,11 +32,18 @@ export async function nativeDecoder(
   const integers = (values: number[]): Tensor =>
     new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
 
-  async function read(ids: number[], at: number, past: Record<string, Tensor>): Promise<InferenceSession.ReturnType> {
+  async function read(
+    ids: number[],
+    at: number,
+    past: Record<string, Tensor>,
+    pictures?: Pictures,
+  ): Promise<InferenceSession.ReturnType> {
     const { inputs_embeds } = await embed.run({ input_ids: integers(ids) });
+    const embeddings = inputs_embeds as Tensor;
+    if (pictures) lay(embeddings, ids, pictures);
     const feeds: Record<string, Tensor> = {
       ...past,
-      inputs_embeds: inputs_embeds as Tensor,
+      inputs_embeds: embeddings,
       attention_mask: integers(Array.from({ length: at + ids.length }, () => 1)),
     };
     const { inputNames } = decoder;
@@ -37,21 +54,22 @@ export async function nativeDecoder(
   }
 
   return {
-    async answer(prompt, steps) {
+    async answer(prompt, steps, pictures) {
       let past: Record<string, Tensor> = Object.fromEntries(
-        pasts.map(({ name, shape }) => [
-          name,
-          new Tensor('float32', new Float32Array(0), [1, Number(shape[1]), 0, Number(shape[3])]),
-        ]),
+        pasts.map(({ name, shape, type }) => {
+          const dims = [1, Number(shape[1]), 0, Number(shape[3])];
+          return type === 'float16'
+            ? [name, new Tensor(type, new Uint16Array(0), dims)]
+            : [name, new Tensor('float32', new Float32Array(0), dims)];
+        }),
       );
       let ids = [...prompt];
       let at = 0;
       const answer = [];
       for (let step = 0; step < steps; step++) {
-        const outputs = await read(ids, at, past);
-        const all = outputs['logits']?.data;
-        if (!(all instanceof Float32Array)) throw new Error('no float32 logits');
-        const logits = all.slice(-Number(outputs['logits']?.dims.at(-1)));
+        const outputs = await read(ids, at, past, pictures);
+        const all = outputs['logits'] as Tensor;
+        const logits = floatsOf(all).slice(-Number(all.dims.at(-1)));
         const id = argmax(logits);
         answer.push({ id, logits });
         at += ids.length;
@@ -63,6 +81,22 @@ export async function nativeDecoder(
       return answer;
     },
   };
+}
+
+function lay({ data, dims }: Tensor, ids: readonly number[], { id, features }: Pictures): void {
+  const width = Number(dims.at(-1));
+  let row = 0;
+  for (const [at, each] of ids.entries()) {
+    if (each !== id) continue;
+    (data as Float32Array).set(features.subarray(row * width, (row + 1) * width), at * width);
+    row++;
+  }
+}
+
+function floatsOf({ data }: Tensor): Float32Array {
+  if (data instanceof Float32Array) return data;
+  if (!ArrayBuffer.isView(data)) throw new Error('no numbers');
+  return widen(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
 }
 
 function open(file: string | Uint8Array): Promise<InferenceSession> {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { proveKernels } from '../../../worker/decode/prove.ts';
+import type { Drawn } from '../../../worker/decode/sampler.ts';
 import { type Engine, openEngine } from './rig.ts';
 
 const { signal } = new AbortController();
@@ -22,18 +23,22 @@ describe('two paths through the decoder', () => {
   });
 
   /**
-   * The decoder with faults: one logit of a single-token step comes out as `wrong` makes it, and one token later in the
-   * vocabulary is drawn, if `off`.
+   * The decoder with faults: one logit of a single-token step comes out as `wrong` makes it, and tokens are not what was
+   * drawn.
    */
-  function faulty(wrong: (logit: number) => number, off = false): Parameters<typeof proveKernels>[0] {
+  function faulty(
+    wrong: (logit: number) => number,
+    other: (drawn: Drawn, greedy: boolean) => Drawn = (drawn) => drawn,
+  ): Parameters<typeof proveKernels>[0] {
     const { decoder } = engine;
     let stepped = false;
     return {
       precision: decoder.precision,
       reset: (positions) => decoder.reset(positions),
       prefill: (...prompt) => decoder.prefill(...prompt),
-      async *draw(...drawing) {
-        for await (const { id } of decoder.draw(...drawing)) yield { id: off ? id + 1 : id };
+      async *draw(drawing, ...rest) {
+        const greedy = drawing.sampling.temperature === 0;
+        for await (const drawn of decoder.draw(drawing, ...rest)) yield other(drawn, greedy);
       },
       async step(id) {
         await decoder.step(id);
@@ -59,15 +64,20 @@ describe('two paths through the decoder', () => {
     });
   });
 
-  test('that draw another token than the likeliest are refused', async () => {
+  test.each<[string, (drawn: Drawn, greedy: boolean) => Drawn, string]>([
+    ['another token than the likeliest', ({ id }, greedy) => ({ id: greedy ? id + 1 : id }), 'the likeliest token is'],
+    ['another by the rules', (drawn, greedy) => ({ ...drawn, id: drawn.id + (greedy ? 0 : 1) }), "by the CPU's rules"],
+    ['it with another probability', (drawn) => ({ ...drawn, logprob: -1e-6 }), "by the CPU's rules"],
+    ['it among others', (drawn) => ({ ...drawn, top: drawn.top?.toReversed() }), "by the CPU's rules"],
+  ])('that draw %s are refused', async (_, other, words) => {
     const proof = proveKernels(
-      faulty((logit) => logit, true),
+      faulty((logit) => logit, other),
       VOCAB,
       signal,
     );
     await expect(proof).rejects.toMatchObject({
       code: 'unsupported_device',
-      message: expect.stringContaining('drawn'),
+      message: expect.stringContaining(words),
     });
   });
 });

@@ -50,7 +50,12 @@ export const GREEDY = { ...UNSEEDED, seed: 1 };
 const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
 
 /** Opens a model's three graphs, on Dawn or on wasm. Views are glimpse's, unless told otherwise. */
-export async function openEngine(device: Device, read: (name: string) => Uint8Array, view = 96): Promise<Engine> {
+export async function openEngine(
+  device: Device,
+  read: (name: string) => Uint8Array,
+  view = 96,
+  precision: Decoder['precision'] = 'float32',
+): Promise<Engine> {
   const ort = await loadOrt(device, assets.ort);
   const adapter = device === 'webgpu' ? await findAdapter() : null;
   if (device === 'webgpu' && !adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
@@ -61,7 +66,7 @@ export async function openEngine(device: Device, read: (name: string) => Uint8Ar
     positions: 1024,
     view,
     read: async (graph) => read(FILES[graph]),
-    precision: 'float32',
+    precision,
     onStep: () => {},
     signal: new AbortController().signal,
   });

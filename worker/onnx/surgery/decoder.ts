@@ -3,6 +3,7 @@ import { opaque } from '../graph-edit.ts';
 import type { Evaluate } from './evaluate.ts';
 import { keepLastRow } from './last-row.ts';
 import { feedLengths } from './lengths.ts';
+import { oneLayer } from './one-layer.ts';
 import { close, type Operated, type Outcome, refused } from './operation.ts';
 import { foldRotary, trimTables } from './rotary.ts';
 import { widenWeights } from './widen.ts';
@@ -33,5 +34,5 @@ export async function operateDecoder(model: Uint8Array, options: DecoderOptions)
   const outcomes: Outcome[] = [await feedLengths(graph, evaluate)];
   outcomes.push(foldRotary(graph), keepLastRow(graph), trimTables(graph, positions));
   if (widenBytes !== undefined) outcomes.push(widenWeights(graph, widenBytes));
-  return close(graph, outcomes);
+  return { ...close(graph, outcomes), layer: oneLayer(graph, 'logits') };
 }

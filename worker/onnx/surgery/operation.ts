@@ -30,11 +30,17 @@ export interface Outcome {
   reason?: string;
 }
 
-/** A graph after surgery, for `InferenceSession.create(graph, { externalData })`. */
-export interface Operated {
+/** A graph for `InferenceSession.create(graph, { externalData })`. */
+export interface Openable {
   graph: Uint8Array;
   /** The weights: the file that surgery was given, by reference. Empty if `graph` is that file itself. */
   externalData: readonly { path: string; data: Uint8Array }[];
+}
+
+/** A graph after surgery. */
+export interface Operated extends Openable {
+  /** The same with one of its layers, if it has several like it. */
+  layer?: Openable | undefined;
   /** One for each rewrite that was tried. If all have a reason, the graph is the one it was. */
   outcomes: readonly Outcome[];
   /** Names of the inputs that it takes now. */

@@ -5,6 +5,7 @@ import type { Evaluate } from './evaluate.ts';
 import { fuseBias } from './bias.ts';
 import { fuseGelu } from './gelu.ts';
 import { fuseLayerNorm } from './layer-norm.ts';
+import { oneLayerOfPatches } from './one-layer.ts';
 import { close, type Operated, refused } from './operation.ts';
 import { wholeViews } from './whole-views.ts';
 
@@ -35,5 +36,5 @@ export async function operateVision(model: Uint8Array, options: VisionOptions): 
   // After attention, which tells the width of a projection by its bias.
   if (attention) outcomes.push(fuseAttention(graph));
   outcomes.push(fuseBias(graph));
-  return close(graph, outcomes);
+  return { ...close(graph, outcomes), layer: oneLayerOfPatches(graph, 'image_features', size) };
 }
