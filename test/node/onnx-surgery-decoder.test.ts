@@ -131,6 +131,24 @@ describe('what is not exact is not done', () => {
     expect(verdicts(operated)).toEqual({ lengths: 'the graph has branches or loops' });
   });
 
+  test('nodes out of order are put in order', async () => {
+    const model = toyDecoder({ allRows: true });
+    const graph = decode(model);
+    graph.nodes.reverse();
+    const operated = await operateDecoder(encode(graph), { positions, evaluate });
+    expect(verdicts(operated)).toMatchObject({ lengths: 'done', 'last-row': 'done' });
+    expect(await drift(model, operated)).toBeLessThan(1e-6);
+  });
+
+  test('a graph that goes in circles comes back as it was', async () => {
+    const graph = decode(toyDecoder());
+    graph.nodes.push(makeNode('Add', ['there', 'cos'], ['here']), makeNode('Neg', ['here'], ['there']));
+    const model = encode(graph);
+    const operated = await operateDecoder(model, { positions, evaluate });
+    expect(operated.graph).toBe(model);
+    expect(verdicts(operated)['lengths']).toMatch(/reads what no earlier node gives/);
+  });
+
   test('a graph that is no decoder comes back as it was', async () => {
     const model = glimpse('embed_tokens_q4');
     const operated = await operateDecoder(model, { positions, evaluate });

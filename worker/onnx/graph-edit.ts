@@ -161,9 +161,13 @@ export function makeNode(type: string, inputs: string[], outputs: string[]): Nod
   return { type, name: outputs[0] ?? type, inputs, outputs, attributes: new Map(), rest: [] };
 }
 
-/** Why nothing can be said about a graph by following its values from node to node, if so. */
+/**
+ * Why nothing can be said about a graph by following its values from node to node, if so. Else its nodes are put in
+ * order: converters to half precision append some at the end, and onnxruntime does not mind.
+ */
 export function opaque(graph: Graph): string | undefined {
   if (graph.nodes.some(hasGraph)) return 'the graph has branches or loops';
+  graph.nodes = inOrder(graph);
   // In order, as ONNX wants nodes to be, there can be no cycles.
   const known = new Set(['', ...graph.tensors.keys(), ...graph.inputs.map(({ name }) => name)]);
   for (const { name, inputs, outputs } of graph.nodes) {
@@ -174,6 +178,25 @@ export function opaque(graph: Graph): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Each node as soon as what it reads is there, else in the order they are in; those that never can be, at the end. */
+function inOrder({ nodes }: Graph): Node[] {
+  const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  makers.delete('');
+  const ordered = new Set<Node>();
+  const begun = new Set<Node>();
+  for (const node of nodes) {
+    const pending = [node];
+    for (let next = pending.at(-1); next; next = pending.at(-1)) {
+      const missing = next.inputs.flatMap((name) => makers.get(name) ?? []).filter((each) => !ordered.has(each));
+      const first = begun.has(next) ? undefined : missing;
+      begun.add(next);
+      if (first && first.length > 0) pending.push(...first.toReversed());
+      else ordered.add(pending.pop() ?? next);
+    }
+  }
+  return [...ordered];
 }
 
 /** True if a node has a graph of its own (If, Loop, Scan), which reads values that no list of inputs shows. */
