@@ -74,7 +74,10 @@ test('answers questions about a sample picture, turn by turn, under its own poli
     /^glimpse, here on the processor · first token after [\d.]+ m?s, loading included/,
   );
   expect(await lastText(demo, '.answer')).toMatch(/dog/i);
-  expect(await lastText(demo, '#status-text')).toMatch(/^Ready on the processor · \d+ wasm threads/);
+  // Firefox, which hangs now and then when threads start, may have to do with one.
+  const threads =
+    browserName === 'chromium' ? /^Ready on the processor · \d+ wasm threads/ : /^Ready .* \d+ wasm thread/;
+  expect(await lastText(demo, '#status-text')).toMatch(threads);
   expect(await lastText(demo, '#announcer')).toMatch(/^Answer: .*dog/i);
 
   await demo.page.type('#question', 'What color is the background?');

@@ -7,7 +7,8 @@ import { installWire } from './harness/wire.ts';
 let page: TestPage;
 
 beforeAll(async () => {
-  page = await openPage();
+  // Firefox hangs now and then when threads start, and the load that begins anew then would be seen.
+  page = await openPage({ isolated: browserName === 'chromium' });
   await page.evaluate(installWire);
 });
 
