@@ -113,15 +113,17 @@ function gone(buffer) {
 }
 
 /**
- * Something that was read back before, over and over if more is wanted now.
+ * Something that was read back before, over and over if more is wanted now: best a whole number of times, because what
+ * is read back in lots is a row of entries.
  *
  * @param {number} size
  */
 function lastReadOf(size) {
   const bytes = new Uint8Array(size);
-  const fitting = [...lastRead.keys()].filter((length) => size % length === 0);
-  const from = lastRead.get(Math.max(0, ...fitting)) ?? bytes;
-  for (let at = 0; at < size; at += from.length) bytes.set(from, at);
+  const lengths = [...lastRead.keys()].filter((length) => length <= size);
+  const fitting = lengths.filter((length) => size % length === 0);
+  const from = lastRead.get(Math.max(...(fitting.length > 0 ? fitting : lengths))) ?? bytes;
+  for (let at = 0; at < size; at += from.length) bytes.set(from.subarray(0, size - at), at);
   return bytes.buffer;
 }
 
