@@ -2,7 +2,7 @@
  * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
  * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
  *
- *   npm run bench -- [--browser chromium|firefox] [--device webgpu|wasm] [--gpu hardware] [--no-dawn]
+ *   npm run bench -- [--browser chromium|firefox|dawn] [--device webgpu|wasm] [--gpu hardware] [--no-dawn]
  *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-pictures]
  *
  * `--rounds 0` takes the counts alone, which do not depend on the machine; `--no-counts` the times alone. What other runs
@@ -55,7 +55,7 @@ const gpu = values.gpu === 'hardware' ? 'hardware' : 'software';
 /** @type {Outcome[]} */
 const outcomes = [];
 for (const run of runs()) await take(run);
-if (!values['no-dawn'] && !values.browser && values.device !== 'wasm') {
+if (!values['no-dawn'] && (values.browser ?? 'dawn') === 'dawn' && values.device !== 'wasm') {
   if (!values['full-only']) takeDawn();
   if (full && standinAvailable) takeDawn('--model', standinFolder);
 }
@@ -91,7 +91,12 @@ function runs() {
   fillStandin('q4');
   return [
     ...(values['full-only'] ? [] : glimpse),
-    ...places.map((place) => ({ ...place, folder: /** @type {const} */ ('standin'), plan: large })),
+    ...places.map((place) => ({
+      ...place,
+      folder: /** @type {const} */ ('standin'),
+      // A software GPU takes a minute a view, with and without validation.
+      plan: place.device === 'webgpu' ? { seeing: ['ours', 'transformers.js'], ...large } : large,
+    })),
   ];
 }
 
