@@ -27,7 +27,7 @@ def load(cache, checkpoint):
     """The trained model in evaluation mode, from CACHE/CHECKPOINT.pt."""
     tokenizer = Tokenizer.from_file(str(cache / "tokenizer/tokenizer.json"))
     state = torch.load(cache / f"{checkpoint}.pt", map_location="cpu")["model"]
-    model = Glimpse(config(tokenizer.token_to_id("<image>"), tokenizer.token_to_id("<end_of_utterance>")), state["patch_classes.weight"].shape[0])
+    model = Glimpse(config(tokenizer.token_to_id("<image>"), tokenizer.token_to_id("<end_of_utterance>")), state["patch_classes.weight"].shape[0] // 2)
     model.load_state_dict(state)
     return model.eval()
 

@@ -10,6 +10,7 @@ VOCAB = 1280
 CONTEXT = 4096
 VISION = dict(hidden_size=128, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4)
 TEXT = dict(hidden_size=128, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, head_dim=32)
+LOOKER = 2  # the layer whose first two heads training tells where to look
 BLOCK = 32
 
 
@@ -37,7 +38,7 @@ class Glimpse(nn.Module):
     def __init__(self, cfg, classes):
         super().__init__()
         self.idefics = Idefics3ForConditionalGeneration(cfg)
-        self.patch_classes = nn.Linear(cfg.vision_config.hidden_size, classes)
+        self.patch_classes = nn.Linear(cfg.vision_config.hidden_size, 2 * classes)
 
     def patches(self, frames, kept=None):
         """(n, 3, 96, 96) pixels in [-1, 1] -> (n, 36, width). Frames are always full, so no patch mask is needed.
@@ -53,11 +54,17 @@ class Glimpse(nn.Module):
             x = x[0] if isinstance(x, tuple) else x
         return tower.post_layernorm(x)
 
+    def named(self, patches):
+        """Logits of what the left and the right half of each patch show: (..., width) -> (..., 2, classes)."""
+        return self.patch_classes(patches).unflatten(-1, (2, -1))
+
     def picture_tokens(self, patches):
         return self.idefics.model.connector(patches)
 
-    def hidden(self, ids, positions, mask, features):
-        """Decoder states; `mask` (b, s, s) is true where a token may look, so that packed conversations do not see each other."""
+    def hidden(self, ids, positions, mask, features, looks=None):
+        """Decoder states; `mask` (b, s, s) is true where a token may look, so that packed conversations do not see each other.
+
+        With `looks` (rows, heads, places) also the log of the share of attention that these give to every place in LOOKER."""
         text = self.idefics.model.text_model
         embeds = text.embed_tokens(ids)
         if features is not None:
@@ -65,16 +72,18 @@ class Glimpse(nn.Module):
             embeds = embeds.masked_scatter(at_picture, features.to(embeds.dtype))
         cos, sin = (t.unsqueeze(1) for t in text.rotary_emb(embeds, position_ids=positions))
         bias = torch.zeros(mask.shape, dtype=embeds.dtype).masked_fill_(~mask, torch.finfo(embeds.dtype).min).unsqueeze(1)
-        for layer in text.layers:
-            embeds = decoder_layer(layer, embeds, cos, sin, bias)
-        return rms_norm(text.norm, embeds)
+        attention = None
+        for number, layer in enumerate(text.layers):
+            embeds, seen = decoder_layer(layer, embeds, cos, sin, bias, looks if number == LOOKER else None)
+            attention = attention if seen is None else seen
+        return rms_norm(text.norm, embeds), attention
 
 
 def rms_norm(module, x):
     return F.rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)
 
 
-def decoder_layer(layer, x, cos, sin, bias):
+def decoder_layer(layer, x, cos, sin, bias, looks=None):
     """LlamaDecoderLayer's forward with fewer, larger operations: at this width the small ones cost more than the arithmetic."""
     attn, mlp, (batch, length, _) = layer.self_attn, layer.mlp, x.shape
     heads, kv_heads, width = TEXT["num_attention_heads"], TEXT["num_key_value_heads"], TEXT["head_dim"]
@@ -85,11 +94,16 @@ def decoder_layer(layer, x, cos, sin, bias):
     half = width // 2
     qk = torch.addcmul(qk * cos, torch.cat([-qk[..., half:], qk[..., :half]], -1), sin)
     k, v = (t.repeat_interleave(heads // kv_heads, 1) for t in (qk[:, heads:], v))
+    attention = None
+    if looks is not None:
+        row, head, place = looks
+        scores = torch.einsum("nd,nkd->nk", qk[row, head, place], k[row, head]) / width**0.5
+        attention = (scores + bias[row, 0, place]).log_softmax(-1)
     z = F.scaled_dot_product_attention(qk[:, :heads], k, v, attn_mask=bias)
     x = x + attn.o_proj(z.transpose(1, 2).reshape(batch, length, heads * width))
     y = rms_norm(layer.post_attention_layernorm, x)
     gate, up = F.linear(y, torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])).chunk(2, -1)
-    return x + mlp.down_proj(F.silu(gate) * up)
+    return x + mlp.down_proj(F.silu(gate) * up), attention
 
 
 def is_quantized(name, tensor):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer
 import prompt
 import questions as q
 import scenes as s
-from model import IMAGE
+from model import IMAGE, SHUFFLE
 
 IGNORE = -100
 LENGTH = 96  # no further conversation is packed on a picture beyond so many tokens
@@ -55,10 +56,11 @@ def split(image):
 @dataclass
 class Sample:
     frames: list  # PIL pictures, IMAGE x IMAGE
-    classes: list  # a (6, 6) class map or None for each frame
+    classes: list  # a (6, 12) class map or None for each frame
     ids: list
     groups: list  # 0: the shared opening, seen by all; n: conversation n
     targets: list  # token to predict at each place, or IGNORE
+    looks: list  # (place, head, places of picture tokens that this head should look at): see Samples.looks
 
 
 class EasyVqa:
@@ -83,14 +85,20 @@ class Samples:
         self.easy = EasyVqa(cache, held_out=False)
         self.tokenizer = Tokenizer.from_file(str(cache / "tokenizer/tokenizer.json"))
         self.vision_only = vision_only
+        self.image_id = self.tokenizer.token_to_id("<image>")
         self.token_cache = {}
 
-    def encode(self, text):
+    def tokens(self, text):
+        """The token ids of a text, and how many of its characters each token and those before it cover."""
         if text not in self.token_cache:
             if len(self.token_cache) > 100_000:
                 self.token_cache.clear()
-            self.token_cache[text] = self.tokenizer.encode(text).ids
+            encoded = self.tokenizer.encode(text)
+            self.token_cache[text] = encoded.ids, [end for _, end in encoded.offsets]
         return self.token_cache[text]
+
+    def encode(self, text):
+        return self.tokens(text)[0]
 
     def scene(self, rng, longest=None, kinds=None):
         kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [38, 16, 17, 6, 4, 19])[0]
@@ -100,12 +108,12 @@ class Samples:
 
     def __getitem__(self, seed):
         rng = random.Random(seed)
-        if self.vision_only:  # mostly single things and large characters: the rest is easier once these are known
-            if rng.random() < 0.15:
+        if self.vision_only:  # much text and many single things: the rest is easier once these are known
+            if rng.random() < 0.2:
                 scene = s.text_scene(self.art, rng, characters=rng.randint(1, 3))
             else:
-                scene = self.scene(rng, kinds=[24, 10, 9, 2, 1, 54])
-            return Sample(whole(scene.image), [scene.classes], [], [], [])
+                scene = self.scene(rng, kinds=[16, 8, 40, 2, 1, 33])
+            return Sample(whole(scene.image), [scene.classes], [], [], [], [])
         form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [67, 9, 12, 4, 7, 1])[0]
         if form == "easy":
             picture = rng.choice(self.easy.pictures)
@@ -123,7 +131,7 @@ class Samples:
             return self.assemble([prompt.picture(rows, cols)], frames, [None] * (len(frames) - 1) + [scene.classes], groups, rng)
         scene = self.scene(rng)
         groups = q.conversations(self.art, scene, rng, 5)
-        return self.assemble([prompt.picture()], whole(scene.image), [scene.classes], groups, rng, question_first=form == "question first")
+        return self.assemble([prompt.picture()], whole(scene.image), [scene.classes], groups, rng, scene, form == "question first")
 
     def two(self, rng):
         pair = [self.scene(rng), self.scene(rng)]
@@ -135,13 +143,33 @@ class Samples:
         frames = [whole(scene.image)[0] for scene in pair]
         return self.assemble([prompt.picture()] * 2, frames, [scene.classes for scene in pair], groups, rng)
 
-    def assemble(self, pictures, frames, classes, groups, rng, question_first=False):
+    def looks(self, scene, ask, told):
+        """Where one turn should look: (tokens into the turn, head, cells of the 3 x 3 picture tokens).
+
+        The last token of a thing's name looks at that thing, with head 0; the token before each character that is read
+        looks at that character, with head 1. Without this the decoder takes long to find out that names mean places."""
+        found = []
+        asked, ends = self.tokens(ask)
+        for name in {item.name for item in scene.items}:
+            for match in re.finditer(rf"\b({re.escape(q.plural(self.art, name))}|{re.escape(name)})\b", ask, re.IGNORECASE):
+                colored = [i for i in scene.items if i.name == name and i.color and i.color in ask.lower()]
+                cells = {cell for i in colored or scene.items if i.name == name for cell in cells_of(scene, i)}
+                found.append((next(k for k, end in enumerate(ends) if end >= match.end()), 0, cells))
+        answer, ends = self.tokens(told)
+        if scene.letters and told == f" {scene.text}{prompt.END}":
+            for k, (start, end) in enumerate(zip([0, *ends], ends)):
+                letters = scene.letters[max(0, start - 1) : max(0, end - 1)]  # the first character is the space
+                if letters:
+                    found.append((len(asked) + k - 1, 1, {cell_at(x, y) for x, y in letters}))
+        return found
+
+    def assemble(self, pictures, frames, classes, groups, rng, scene=None, question_first=False):
         groups = [[(skill, q.dress(question, rng) if skill != "easy-vqa" else question, answer) for skill, question, answer in group] for group in groups]
         system = q.system_message(rng)
         if question_first:
             groups = [sum(groups, [])[:3]]
         start = prompt.opening(pictures, system, groups[0][0][1] if question_first else None)
-        sample = Sample(frames, classes, list(self.encode(start)), [], [])
+        sample = Sample(frames, classes, list(self.encode(start)), [], [], [])
         sample.groups = [0] * len(sample.ids)
         sample.targets = [IGNORE] * len(sample.ids)
         for number, group in enumerate(groups, 1):
@@ -151,7 +179,11 @@ class Samples:
             for turn, (_, question, answer) in enumerate(group):
                 lead = "" if turn == 0 else prompt.NEXT
                 ask = lead + ("" if question_first and turn == 0 else question) + prompt.ASK
-                asked, told = self.encode(ask), self.encode(" " + answer + prompt.END)
+                answer = " " + answer + prompt.END
+                asked, told = self.encode(ask), self.encode(answer)
+                if scene and not question_first:
+                    cells = [k for k, token in enumerate(sample.ids) if token == self.image_id]
+                    sample.looks += [(len(sample.ids) + k, head, [cells[c] for c in at]) for k, head, at in self.looks(scene, ask, answer)]
                 sample.ids += asked + told
                 sample.groups += [number] * (len(asked) + len(told))
                 # the target of a token is the token after it
@@ -159,11 +191,26 @@ class Samples:
         return sample
 
 
+def cell_at(x, y):
+    """The picture token that shows a point, given as fractions, of a whole picture."""
+    side = s.GRID // SHUFFLE
+    return min(side - 1, max(0, int(y * side))) * side + min(side - 1, max(0, int(x * side)))
+
+
+def cells_of(scene, item):
+    """The picture tokens whose centre a thing covers, and the one that its own centre is in."""
+    w, h = scene.image.size
+    side, edge = s.GRID // SHUFFLE, min(w, h)
+    centres = [(c, (c % side + 0.5) / side, (c // side + 0.5) / side) for c in range(side * side)]
+    covered = {c for c, x, y in centres if abs(x - item.x) * w < item.size * edge / 2 and abs(y - item.y) * h < item.size * edge / 2}
+    return covered | {cell_at(item.x, item.y)}
+
+
 def collate(samples):
     frames = [np.asarray(f) for sample in samples for f in sample.frames]
     pixels = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
-    blank = np.full((s.GRID, s.GRID), IGNORE)
-    classes = torch.from_numpy(np.stack([blank if c is None else c for sample in samples for c in sample.classes])).flatten(1)
+    blank = np.full((s.GRID, 2 * s.GRID), IGNORE)
+    classes = torch.from_numpy(np.stack([blank if c is None else c for sample in samples for c in sample.classes])).reshape(-1, s.GRID**2, 2)
     batch = {"pixels": pixels, "classes": classes}
     if samples[0].ids:
         longest = max(len(sample.ids) for sample in samples)
@@ -178,6 +225,11 @@ def collate(samples):
             "ids": pad([sample.ids for sample in samples], 2), "targets": pad([sample.targets for sample in samples], IGNORE),
             "positions": positions.clamp(max=longest - 1), "mask": sees & torch.ones(longest, longest, dtype=torch.bool).tril(),
         }
+        places = [(row, head, place) for row, sample in enumerate(samples) for place, head, _ in sample.looks]
+        batch["looks"] = torch.tensor(places).reshape(-1, 3).unbind(1)
+        batch["seen"] = torch.zeros(len(places), longest, dtype=torch.bool)
+        for row, at in zip(batch["seen"], (at for sample in samples for _, _, at in sample.looks)):
+            row[at] = True
     return batch
 
 

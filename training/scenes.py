@@ -1,7 +1,8 @@
 """Composes pictures together with everything that is true of them: things, shapes, words, photos and noise.
 
-A `Scene` carries the facts that questions are made from and a class map: for the centre of each of the 6 x 6 patches the
-thing, shape or character that is there. The map supervises the vision tower directly.
+A `Scene` carries the facts that questions are made from and a class map: for the left and the right half of each of the
+6 x 6 patches (narrow characters stand two to a patch) the thing, shape or character in its middle. The map supervises the
+vision tower directly.
 """
 
 import io
@@ -77,7 +78,8 @@ class Scene:
     items: list[Item] = field(default_factory=list)
     background: str | None = None  # the name of a plain background colour
     text: str | None = None
-    classes: np.ndarray | None = None  # (6, 6) class ids, -100 where unknown
+    classes: np.ndarray | None = None  # (6, 12) class ids, -100 where unknown
+    letters: list[tuple[float, float]] = field(default_factory=list)  # the centre of each character of `text`, as fractions
 
 
 class Art:
@@ -204,7 +206,7 @@ class Canvas:
 
     def finish(self, kind, **facts):
         image = weather(self.image, self.rng)
-        labels = np.asarray(self.labels.resize((GRID, GRID), Image.Resampling.NEAREST))
+        labels = np.asarray(self.labels.resize((2 * GRID, GRID), Image.Resampling.NEAREST))
         return Scene(kind, image, classes=labels.astype(np.int64), background=facts.pop("background", self.background), **facts)
 
 
@@ -335,12 +337,14 @@ def text_scene(art, rng, longest=None, characters=6):
     color = jitter(rng.choice(candidates or [(0, 0, 0) if around.mean() > 127 else (255, 255, 255)]), rng)
     ImageDraw.Draw(canvas.image).text((x, y), shown, font=font, fill=color)
     label = ImageDraw.Draw(canvas.labels)
-    start = x
+    start, letters, middle = x, [], y + (top + bottom) / 2
+    row = (min(GRID - 1, int(middle / height * GRID)) + 0.5) * height / GRID  # a centre of patches, so that flat text is on the map too
     for i, character in enumerate(shown):
         end = x + font.getlength(shown[: i + 1])
-        label.rectangle((start, y + top, end, y + bottom), fill=art.class_id[character.upper()])
+        label.rectangle((start, min(y + top, row), end, max(y + bottom, row)), fill=art.class_id[character.upper()])
+        letters.append(((start + end) / 2 / width, middle / height))
         start = end
-    return canvas.finish("text", text=text)
+    return canvas.finish("text", text=text, letters=letters)
 
 
 def photo_scene(art, rng, longest=None):
@@ -357,7 +361,7 @@ def photo_scene(art, rng, longest=None):
         image = ImageEnhance.Color(image).enhance(rng.uniform(0, 1.8))
     if rng.random() < 0.3:
         image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.6, 1.4))
-    return Scene("photo", weather(image, rng), classes=np.full((GRID, GRID), art.class_id["photo"]))
+    return Scene("photo", weather(image, rng), classes=np.full((GRID, 2 * GRID), art.class_id["photo"]))
 
 
 def noise_scene(art, rng, longest=None):
@@ -377,4 +381,4 @@ def noise_scene(art, rng, longest=None):
         image = Image.fromarray(np.clip(waves, 0, 255).astype(np.uint8))
     else:
         image = soft_noise(size, rng, rng.randint(6, 24))
-    return Scene("noise", weather(image, rng), classes=np.full((GRID, GRID), art.class_id["noise"]))
+    return Scene("noise", weather(image, rng), classes=np.full((GRID, 2 * GRID), art.class_id["noise"]))

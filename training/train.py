@@ -32,6 +32,7 @@ STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, seed o
     "quantized": dict(batch=32, rate=1e-3, patches=0.5, seed=3, before="joint"),
 }
 FALL = {"vision": (1, 1), "joint": (1, 0.4), "quantized": (0.4, 0)}  # parts of the peak rate at the first and the last step
+LOOKING = 0.3  # weight of the loss on where two heads of the decoder look
 WARMUP = 100
 SAVE_EVERY, CHECK_EVERY = 100, 500
 KEPT = 18  # patches of a frame that the first stage looks at
@@ -41,16 +42,18 @@ def losses(model, batch, vision_only):
     pixels = batch["pixels"].float().div_(127.5).sub_(1)
     classes, kept = batch["classes"], None
     if vision_only:  # half of the patches, those that show something more likely than the empty ones
-        kept = (torch.rand(classes.shape) + 0.6 * (classes != 0)).topk(KEPT, 1).indices
-        classes = classes.gather(1, kept)
+        kept = (torch.rand(classes.shape[:2]) + 0.6 * (classes != 0).any(-1)).topk(KEPT, 1).indices
+        classes = classes.gather(1, kept.unsqueeze(-1).expand(-1, -1, 2))
     patches = model.patches(pixels, kept)
     known = classes != IGNORE
-    naming = F.cross_entropy(model.patch_classes(patches[known]), classes[known])
+    naming = F.cross_entropy(model.named(patches)[known], classes[known])
     if vision_only:
-        return naming, naming.new_zeros(())
-    states = model.hidden(batch["ids"], batch["positions"], batch["mask"], model.picture_tokens(patches).flatten(0, 1))
+        return naming, naming.new_zeros(()), naming.new_zeros(())
+    features = model.picture_tokens(patches).flatten(0, 1)
+    states, attention = model.hidden(batch["ids"], batch["positions"], batch["mask"], features, batch["looks"])
+    looking = -attention.masked_fill(~batch["seen"], -math.inf).logsumexp(1)
     asked = batch["targets"] != IGNORE
-    return naming, F.cross_entropy(model.idefics.lm_head(states[asked]), batch["targets"][asked])
+    return naming, F.cross_entropy(model.idefics.lm_head(states[asked]), batch["targets"][asked]), looking.sum() / max(1, len(looking))
 
 
 def optimizers(model, rate, vision_only):
@@ -98,11 +101,11 @@ class Check:
 
     @torch.no_grad()
     def __call__(self, model, state=None):
-        read = lambda pixels: model.patch_classes(model.patches(pixels.float().div(127.5).sub(1)))
+        read = lambda pixels: model.named(model.patches(pixels.float().div(127.5).sub(1)))
         if state:
             kept = {k: v.clone() for k, v in plain_state(model).items()}
             model.load_state_dict(state)
-        votes = torch.cat([read(part) for part in self.pixels.split(50)]).softmax(-1).sum(1)[:, 1 : 1 + self.things]
+        votes = torch.cat([read(part) for part in self.pixels.split(50)]).softmax(-1).sum((1, 2))[:, 1 : 1 + self.things]
         if state:
             model.load_state_dict(kept)
         return (votes.argmax(1) + 1 == self.names).float().mean().item()
@@ -140,7 +143,7 @@ def fit_head(model, cache, steps=300):
         batch = stream[step]
         with torch.no_grad():
             patches = model.patches(batch["pixels"].float().div_(127.5).sub_(1))
-        F.cross_entropy(model.patch_classes(patches).flatten(0, 1), batch["classes"].flatten(), ignore_index=IGNORE).backward()
+        F.cross_entropy(model.named(patches).flatten(0, 2), batch["classes"].flatten(), ignore_index=IGNORE).backward()
         head.step()
         head.zero_grad(set_to_none=True)
 
@@ -152,27 +155,27 @@ def train(stage, model, opts, average, progress, args):
     stream = Stream(args.cache, plan["batch"], plan["seed"], vision_only)
     loader = torch.utils.data.DataLoader(
         stream, batch_size=None, sampler=range(step, args.steps), num_workers=1, prefetch_factor=6)
-    check, clock, shown = Check(args.cache), time.monotonic(), [0.0, 0.0]
+    check, clock, shown = Check(args.cache), time.monotonic(), [0.0, 0.0, 0.0]
     for batch in loader:
         rate = learning_rate(stage, step, args.steps)
         for opt in opts:
             for group in opt.param_groups:
                 group["lr"] = rate
-        naming, answering = losses(model, batch, vision_only)
-        (plan["patches"] * naming + answering).backward()
+        naming, answering, looking = losses(model, batch, vision_only)
+        (plan["patches"] * naming + answering + LOOKING * looking).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for opt in opts:
             opt.step()
             opt.zero_grad(set_to_none=True)
         step += 1
         average.update(model, step)
-        shown = [a + b.item() for a, b in zip(shown, (naming, answering))]
+        shown = [a + b.item() for a, b in zip(shown, (naming, answering, looking))]
         if step % 20 == 0:
             now = time.monotonic()
             seconds += now - clock
             clock = now
-            print(f"{stage} {step}/{args.steps} {seconds / 60:.1f} min  patches {shown[0] / 20:.3f}  answers {shown[1] / 20:.3f}", flush=True)
-            shown = [0.0, 0.0]
+            print(f"{stage} {step}/{args.steps} {seconds / 60:.1f} min  patches {shown[0] / 20:.3f}  answers {shown[1] / 20:.3f}  looks {shown[2] / 20:.3f}", flush=True)
+            shown = [0.0, 0.0, 0.0]
             if not math.isfinite(naming.item() + answering.item()):
                 raise SystemExit("the loss is not finite")
         if step % CHECK_EVERY == 0:
