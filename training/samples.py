@@ -101,7 +101,7 @@ class Samples:
         return self.tokens(text)[0]
 
     def scene(self, rng, longest=None, kinds=None):
-        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [38, 16, 17, 6, 4, 19])[0]
+        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [36, 15, 20, 6, 3, 20])[0]
         if kind == "one thing":
             return s.things_scene(self.art, rng, n=1, longest=longest)
         return getattr(s, f"{kind}_scene")(self.art, rng, longest=longest)
