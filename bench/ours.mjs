@@ -60,8 +60,6 @@ export async function openOurs({ model, device, dtype }, picture, worker, ort) {
       if (!response.ok || !response.body) throw new Error(await response.text());
       return read(response.body, askedAt, tokens);
     },
-    forget: () => nearsight.forget(),
-    close: () => nearsight.dispose(),
   };
 }
 

@@ -32,10 +32,6 @@ const page = {
     sides.set(name, opened);
     return opened.facts;
   },
-  /** Pictures are made beforehand. */
-  async draw(number: number): Promise<void> {
-    await picture(number);
-  },
   async ask(name: string, question: Question): Promise<Measured> {
     const { worker, ask } = side(name);
     const before = await worker.take();
@@ -63,12 +59,6 @@ const page = {
   },
   async idle(name: string, on: boolean): Promise<void> {
     await side(name).worker.idle(on);
-  },
-  take: (name: string): Promise<Told> => side(name).worker.take(),
-  forget: (name: string): Promise<void> => side(name).forget(),
-  close(name: string): void {
-    side(name).close();
-    sides.delete(name);
   },
 };
 

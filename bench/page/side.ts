@@ -45,9 +45,6 @@ export interface Side {
   readonly facts: Facts;
   readonly worker: CountedWorker;
   ask(question: Question): Promise<Answer>;
-  /** Drops what it remembers of earlier questions, if it remembers any. */
-  forget(): Promise<void>;
-  close(): void;
 }
 
 /** How to open one. */

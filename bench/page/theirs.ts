@@ -40,7 +40,5 @@ export async function openTheirs({ model, ...opening }: Opening): Promise<Side> 
     facts: { ...facts, build: 'asyncify', hardware: opening.device === 'wasm' ? `${facts.threads} wasm threads` : '' },
     worker: counted,
     ask,
-    forget: async () => {},
-    close: () => worker.terminate(),
   };
 }
