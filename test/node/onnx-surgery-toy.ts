@@ -8,7 +8,6 @@ const HEADS = 2;
 const HEAD = 16;
 const LAYERS = 2;
 const VOCAB = 24;
-const POSITIONS = 256;
 
 /** What a toy decoder of the second generation (late 2025) may have that surgery must not take for the usual. */
 export interface Quirks {
@@ -20,6 +19,8 @@ export interface Quirks {
   rotary?: 'input' | 'computed' | 'key-tables';
   /** No `num_logits_to_keep`: logits of all rows. */
   allRows?: boolean;
+  /** Most positions, 256 by default. */
+  positions?: number;
 }
 
 /** Builds a graph node by node. */
@@ -97,7 +98,7 @@ export function toyDecoder(quirks: Quirks = {}): Uint8Array<ArrayBuffer> {
   b.ints('one', [], 1);
   b.ints('axis0', [1], 0);
   const { last, total, bias } = lengths(b, quirks);
-  tables(b);
+  tables(b, quirks.positions ?? 256);
   let hidden = 'inputs_embeds';
   for (let layer = 0; layer < LAYERS; layer++) {
     hidden = addLayer(b, quirks, hidden, layer, [last, total, bias]);
@@ -164,12 +165,12 @@ function lengths(b: Builder, quirks: Quirks): { last: string; total: string; bia
   return { last, total, bias: b.add('Expand', ['mask.bias4', 'bias.shape'], 'bias') };
 }
 
-function tables(b: Builder): void {
+function tables(b: Builder, positions: number): void {
   const half = HEAD / 2;
-  const angles = Array.from({ length: POSITIONS * half }, (_, i) => Math.floor(i / half) / 100 ** ((i % half) / half));
-  b.floats('cos', [POSITIONS, half], Float32Array.from(angles, Math.cos));
-  b.floats('sin', [POSITIONS, half], Float32Array.from(angles, Math.sin));
-  b.floats('sin2', [POSITIONS, half], Float32Array.from(angles, Math.sin));
+  const angles = Array.from({ length: positions * half }, (_, i) => Math.floor(i / half) / 100 ** ((i % half) / half));
+  b.floats('cos', [positions, half], Float32Array.from(angles, Math.cos));
+  b.floats('sin', [positions, half], Float32Array.from(angles, Math.sin));
+  b.floats('sin2', [positions, half], Float32Array.from(angles, Math.sin));
 }
 
 function addLayer(b: Builder, quirks: Quirks, hidden: string, layer: number, lengthsAndBias: string[]): string {

@@ -37,6 +37,9 @@ export class CpuMemory implements Memory {
 /** Keys and values that each run returns anew, one position longer: wasm copies what it is fed, so nothing is shared. */
 class GrowingCache implements KvCache {
   length = 0;
+  /** Nothing is reserved: what a run returns has its own memory. */
+  readonly capacity = Infinity;
+  onShortage = (): boolean => false;
   readonly #ort: Ort;
   readonly #layout: KvLayout;
   #past: Tensors = {};
@@ -47,9 +50,11 @@ class GrowingCache implements KvCache {
     this.rewind(0);
   }
 
-  reserve(_positions: number, kept: number): void {
+  async reserve(_positions: number, kept: number): Promise<void> {
     this.rewind(kept);
   }
+
+  async grow(): Promise<void> {}
 
   rewind(length: number): void {
     if (length === this.length && length > 0) return;

@@ -22,11 +22,16 @@ export interface Decoder {
   /** What keys and values are kept in, and most likely all that is computed from them. */
   readonly precision: 'float32' | 'float16';
   /** Keys and values of what was read. */
-  readonly kv: Pick<KvCache, 'rewind' | 'savedBytes' | 'save' | 'load'>;
+  readonly kv: Pick<KvCache, 'rewind' | 'savedBytes' | 'save' | 'load' | 'onShortage'>;
   /** Positions read so far. */
   readonly length: number;
-  /** Goes back to the first `kept` positions, none by default, with room for `positions` in all. */
-  reset(positions: number, kept?: number): void;
+  /**
+   * Goes back to the first `kept` positions, none by default, with room for `positions` in all. Steps beyond them make
+   * more room by themselves; a prompt does not.
+   *
+   * @throws NearsightError `context_length_exceeded` if there is no memory for it, as steps do; nothing is held then
+   */
+  reset(positions: number, kept?: number): Promise<void>;
   /**
    * Reads a prompt, or more of it, chunk by chunk.
    *

@@ -144,22 +144,35 @@ export function sessionsOf(graphs: Graphs): Session[] {
   return Object.values(graphs).filter((graph) => graph instanceof Session);
 }
 
-/** The decoder that suits the graphs and the device. */
-export async function openDecoder(ort: Ort, graphs: Omit<Graphs, 'vision'>, gpu?: Gpu): Promise<Decoder> {
+/**
+ * The decoder that suits the graphs and the device.
+ *
+ * @param positions most that a sequence will have
+ */
+export async function openDecoder(
+  ort: Ort,
+  graphs: Omit<Graphs, 'vision'>,
+  positions: number,
+  gpu?: Gpu,
+): Promise<Decoder> {
   const { decoder: session, embed } = graphs;
   if (embed instanceof Session) {
     checkTypes(embed, session);
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-    return new PlainDecoder(ort, embedByGraph(ort, embed), session, memory, gpu?.promptRows);
+    const mostRows = gpu?.promptRows;
+    return new PlainDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, mostRows });
   }
-  if (!gpu) return new PlainDecoder(ort, embedByTable(ort, embed), session, new CpuMemory(ort));
+  if (!gpu) {
+    return new PlainDecoder({ ort, embed: embedByTable(ort, embed), session, memory: new CpuMemory(ort), positions });
+  }
   const { device, promptRows: mostRows = CHUNK_ROWS } = gpu;
   const logits = logitsRow(session);
   if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
   const sampler = new WgslSampler(device, logits.vocab, logits.type);
   const latency = await readbackLatency(device);
   const memory = new GpuMemory(ort, device);
-  return new ResidentDecoder({ ort, device, session, table: embed, logits, memory, sampler, mostRows, latency });
+  const options = { ort, device, session, table: embed, logits, memory, positions, sampler, mostRows, latency };
+  return new ResidentDecoder(options);
 }
 
 function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTable): boolean {

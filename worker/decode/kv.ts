@@ -16,8 +16,26 @@ export interface KvLayout {
 export interface KvCache {
   /** Positions held. */
   readonly length: number;
-  /** Makes room for `positions` in all, and keeps the first `kept` of those held. */
-  reserve(positions: number, kept: number): void;
+  /** Positions that there is room for. */
+  readonly capacity: number;
+  /**
+   * Asked when there is no memory for more room: gives back what can be done without, and says whether that was anything.
+   * It is asked again until there is room, or nothing left to give.
+   */
+  onShortage: () => boolean;
+  /**
+   * Makes room for `positions` in all, and keeps the first `kept` of those held.
+   *
+   * @throws NearsightError `context_length_exceeded` if there is no memory for it; nothing is held any more then
+   */
+  reserve(positions: number, kept: number): Promise<void>;
+  /**
+   * Makes more room, twice as much if the context goes so far, and keeps all that is held. What {@link feeds} and
+   * {@link targets} gave before is of no more use. Runs that were submitted may still be under way.
+   *
+   * @throws NearsightError as {@link reserve} does
+   */
+  grow(): Promise<void>;
   /** Forgets all positions from `length` on. */
   rewind(length: number): void;
   /** What the next run reads. */

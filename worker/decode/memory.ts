@@ -12,8 +12,8 @@ export interface Memory {
   copyRows(from: Tensor, at: number, count: number, to: Tensor, offset: number): void;
   /** One row as float32, whatever the tensor's type. */
   readRow(tensor: Tensor, row: number): Promise<Float32Array>;
-  /** An empty cache of keys and values. */
-  cache(layout: KvLayout): KvCache;
+  /** An empty cache of keys and values. It grows to `most` positions. */
+  cache(layout: KvLayout, most: number): KvCache;
   /** Buffers that this object and its caches hold. */
   buffers(): number;
   close(): void;

@@ -21,6 +21,13 @@ import { checkBias } from './sampler.ts';
 import { Vision } from './vision.ts';
 import { framesPerRun, proveKernels } from './prove.ts';
 
+/**
+ * Tokens that room is made for, before an answer whose length the request leaves open. Most answers are shorter; for the
+ * others there is twice the room each time that they come to its end. The whole context of SmolVLM-256M would take 377 MB
+ * in float32, these take 12.
+ */
+const OPEN_ANSWER = 256;
+
 export interface OpenOptions {
   spec: ModelSpec;
   device: Device | 'auto';
@@ -123,7 +130,7 @@ async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu:
   });
   let decoder: Decoder | undefined;
   try {
-    decoder = await openDecoder(ort, graphs, gpu);
+    decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
     const model = new OpenedModel({ ort, family, facts, graphs, decoder, gpu });
     await model.prove(signal);
     onStep();
@@ -216,7 +223,8 @@ class OpenedModel implements Model {
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
     try {
-      const cachedTokens = await this.#read(prompt, promptTokens + maxTokens, job.cache, signal);
+      const room = job.maxTokens ?? Math.min(maxTokens, OPEN_ANSWER);
+      const cachedTokens = await this.#read(prompt, promptTokens + room, job.cache, signal);
       emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device });
       const opening = {
         decoder: this.#decoder,
@@ -249,7 +257,7 @@ class OpenedModel implements Model {
   async #read(prompt: Prompt, positions: number, cache: boolean, signal: AbortSignal): Promise<number> {
     const { imageTokenId } = this.#family;
     const sequence = sequenceOf(prompt, imageTokenId);
-    const known = this.#prefixes.begin(sequence, positions, cache);
+    const known = await this.#prefixes.begin(sequence, positions, cache);
     if (!cache) this.#vision.forget(prompt.pictures);
     const fresh = prompt.pictures.filter((_, index) => (sequence.pictures[index]?.end ?? 0) > known);
     const features = await this.#vision.encode(fresh, signal);

@@ -16,6 +16,17 @@ export const CHUNK_ROWS = 512;
 /** Graphs that give logits for every row are fed so few that the logits stay below this. */
 const CHUNK_LOGIT_BYTES = 64 << 20;
 
+export interface PlainOptions {
+  ort: Ort;
+  embed: Embed;
+  session: Session;
+  memory: Memory;
+  /** Most positions that a sequence will have. */
+  positions: number;
+  /** Most rows of a prompt to read at once; default: 512, or as many as the logits of every row allow. */
+  mostRows?: number | undefined;
+}
+
 /** A decoder as its exporter meant it to be run, step by step. For wasm, and for graphs that surgery does not recognise. */
 export class PlainDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
@@ -25,17 +36,14 @@ export class PlainDecoder implements Decoder {
   readonly #session: Session;
   readonly #memory: Memory;
   readonly #chunkRows: number;
-  /** The mask has no holes: one for each position there is. */
+  /** The mask has no holes: one for each position there is, and more. */
   #ones = new BigInt64Array(0);
   #logits: Float32Array | undefined;
   /** Where the prompt ended, for further answers to it. */
   #prompt: { length: number; logits: Float32Array | undefined } = { length: 0, logits: undefined };
 
-  /**
-   * @param mostRows of a prompt to read at once; default: 512, or as many as the logits of every row allow
-   * @throws NearsightError `load_failed` if the graph needs inputs that are unknown here
-   */
-  constructor(ort: Ort, embed: Embed, session: Session, memory: Memory, mostRows = CHUNK_ROWS) {
+  /** @throws NearsightError `load_failed` if the graph needs inputs that are unknown here */
+  constructor({ ort, embed, session, memory, positions, mostRows = CHUNK_ROWS }: PlainOptions) {
     checkInputs(session);
     this.#ort = ort;
     this.#embed = embed;
@@ -43,7 +51,7 @@ export class PlainDecoder implements Decoder {
     this.#memory = memory;
     const layout = kvLayout(session);
     this.precision = layout.type;
-    this.kv = memory.cache(layout);
+    this.kv = memory.cache(layout, positions);
     this.#chunkRows = Math.min(mostRows, chunkRows(session));
   }
 
@@ -51,9 +59,8 @@ export class PlainDecoder implements Decoder {
     return this.kv.length;
   }
 
-  reset(positions: number, kept = 0): void {
-    this.kv.reserve(positions, kept);
-    if (this.#ones.length < positions) this.#ones = new BigInt64Array(positions).fill(1n);
+  reset(positions: number, kept = 0): Promise<void> {
+    return this.kv.reserve(positions, kept);
   }
 
   async prefill(
@@ -110,6 +117,7 @@ export class PlainDecoder implements Decoder {
   }
 
   async #read(ids: Int32Array, wanted: boolean, lay?: (embeddings: Tensor) => void): Promise<void> {
+    if (this.length + ids.length > this.kv.capacity) await this.kv.grow();
     const embeddings = await this.#embed(ids);
     let outputs: Tensors;
     try {
@@ -135,8 +143,10 @@ export class PlainDecoder implements Decoder {
     if (inputs.has(SEQLENS_K)) feeds[SEQLENS_K] = this.#int32(past + count - 1);
     if (inputs.has(TOTAL_LENGTH)) feeds[TOTAL_LENGTH] = this.#int32(past + count);
     if (inputs.has('attention_mask')) {
-      const mask = this.#ones.subarray(0, past + count);
-      feeds['attention_mask'] = new this.#ort.Tensor('int64', mask, [1, mask.length]);
+      const length = past + count;
+      if (this.#ones.length < length) this.#ones = new BigInt64Array(2 * length).fill(1n);
+      const mask = this.#ones.subarray(0, length);
+      feeds['attention_mask'] = new this.#ort.Tensor('int64', mask, [1, length]);
     }
     if (inputs.has('position_ids')) {
       const positions = Int32Array.from({ length: count }, (_, row) => past + row);

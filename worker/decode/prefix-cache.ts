@@ -27,6 +27,8 @@ type Holder = Pick<Decoder, 'length' | 'kv' | 'reset' | 'clear'>;
 export class PrefixCache {
   readonly #holder: Holder;
   readonly #branches: Branches<Saved>;
+  /** The branch that is to be read, while room is made for it. */
+  #spared: Saved | undefined;
   #prompt = NOTHING;
   /** What was drawn after the prompt. */
   #answer: number[] = [];
@@ -34,15 +36,18 @@ export class PrefixCache {
   constructor(holder: Holder, budget = BUDGET_BYTES) {
     this.#holder = holder;
     this.#branches = new Branches(budget);
+    holder.kv.onShortage = () => this.#branches.giveUp(this.#spared);
   }
 
   /**
-   * Prepares the decoder for a prompt, with room for `positions`.
+   * Prepares the decoder for a prompt, with room for `positions`. Where there is no memory for them, what was set aside
+   * is given up, and what the decoder holds in the end.
    *
    * @param reuse false: reads it from its first token on
    * @returns how many positions need not be read; the last token is always read, for its logits
+   * @throws NearsightError `context_length_exceeded` if there is no memory even then
    */
-  begin(prompt: Sequence, positions: number, reuse: boolean): number {
+  async begin(prompt: Sequence, positions: number, reuse: boolean): Promise<number> {
     const wanted: Sequence = reuse ? { ...prompt, ids: prompt.ids.subarray(0, -1) } : NOTHING;
     const held = this.#held();
     const shared = sharedLength(held, wanted);
@@ -50,11 +55,14 @@ export class PrefixCache {
     const branch = this.#branches.longest(wanted);
     const better = branch && branch.length >= WORTHWHILE && branch.length > kept ? branch : undefined;
     if (held.ids.length - kept >= WORTHWHILE) this.#setAside(held, better?.saved);
-    this.#holder.reset(positions, better ? 0 : kept);
-    if (better) this.#holder.kv.load(better.saved, better.length);
+    this.#spared = better?.saved;
+    await this.#makeRoom(positions, better ? 0 : kept);
+    // It may have been given up for that room.
+    if (better && this.#branches.has(better.saved)) this.#holder.kv.load(better.saved, better.length);
+    this.#spared = undefined;
     this.#prompt = { ...prompt, ids: prompt.ids.slice() };
     this.#answer = [];
-    return better?.length ?? kept;
+    return this.#holder.length;
   }
 
   /** An answer to the prompt begins: what was drawn for another is of no more use. */
@@ -97,6 +105,15 @@ export class PrefixCache {
     const { length } = this.#holder;
     const unfinished = pictures.find(({ start, end }) => start < length && length < end);
     return { ids: all.subarray(0, unfinished?.start ?? length), pictures };
+  }
+
+  async #makeRoom(positions: number, kept: number): Promise<void> {
+    try {
+      await this.#holder.reset(positions, kept);
+    } catch (error) {
+      if (kept === 0) throw error;
+      await this.#holder.reset(positions);
+    }
   }
 
   #setAside(held: Sequence, spared: Saved | undefined): void {

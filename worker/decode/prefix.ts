@@ -108,6 +108,22 @@ export class Branches<S extends Saved> {
     this.#branches.push({ sequence, saved });
   }
 
+  /**
+   * Gives up the least recently used branch, and the spared one only if there is no other.
+   *
+   * @returns false if there was none
+   */
+  giveUp(spared?: S): boolean {
+    const branch = this.#branches.find(({ saved }) => saved !== spared) ?? this.#branches[0];
+    if (branch) this.#drop(branch);
+    return branch !== undefined;
+  }
+
+  /** Whether this is still kept. */
+  has(saved: S): boolean {
+    return this.#branches.some((branch) => branch.saved === saved);
+  }
+
   forget(): void {
     for (const branch of this.#branches) this.#drop(branch);
   }

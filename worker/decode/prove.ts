@@ -72,7 +72,7 @@ type Tried = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'draw' | 'p
 export async function proveKernels(decoder: Tried, vocab: number, signal: AbortSignal): Promise<void> {
   const ids = Int32Array.from({ length: ROWS }, (_, at) => (at * 7919 + 1) % vocab);
   const read = (from: number, to: number): Promise<void> => decoder.prefill(ids.subarray(from, to), -1, [], signal);
-  decoder.reset(ROWS + 1);
+  await decoder.reset(ROWS + 1);
   await read(0, ROWS);
   const atOnce = await decoder.logits();
   if (!atOnce.every(Number.isFinite)) throw mismatch('there are logits that are no numbers');
@@ -89,7 +89,7 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
         throw mismatch(`by the CPU's rules token ${wanted.id} comes, and ${seen.id} was drawn`);
     }
   }
-  decoder.reset(ROWS + 1);
+  await decoder.reset(ROWS + 1);
   for (let row = 0; row < ROWS - 1; row += FEW_ROWS) await read(row, Math.min(row + FEW_ROWS, ROWS - 1));
   await decoder.step(ids.at(-1) ?? 0);
   const share = furthestApart(atOnce, await decoder.logits());

@@ -31,6 +31,8 @@ export interface ResidentOptions {
   table: EmbeddingTable;
   logits: LogitsRow;
   memory: GpuMemory;
+  /** Most positions that a sequence will have. */
+  positions: number;
   sampler: GpuSampler;
   /** Most rows of a prompt to read at once. */
   mostRows: number;
@@ -71,7 +73,7 @@ export class ResidentDecoder implements Decoder {
   #stepTargets: Tensors = {};
 
   constructor(options: ResidentOptions) {
-    const { ort, device, session, table, logits, memory, sampler, mostRows, latency } = options;
+    const { ort, device, session, table, logits, memory, positions, sampler, mostRows, latency } = options;
     this.#ort = ort;
     this.#device = device;
     this.#session = session;
@@ -81,7 +83,7 @@ export class ResidentDecoder implements Decoder {
     this.#width = table.width;
     const layout = kvLayout(session);
     this.precision = layout.type;
-    this.kv = memory.cache(layout);
+    this.kv = memory.cache(layout, positions);
     this.#embedding = new GpuEmbedding(device, table, mostRows, sampler.drawn);
     this.#arrivals = new Arrivals(device, sampler.ring.size);
     this.#latency = latency;
@@ -100,8 +102,13 @@ export class ResidentDecoder implements Decoder {
     return this.kv.length;
   }
 
-  reset(positions: number, kept = 0): void {
-    this.kv.reserve(positions, kept);
+  async reset(positions: number, kept = 0): Promise<void> {
+    await this.kv.reserve(positions, kept);
+    this.#bind();
+  }
+
+  /** Feeds and targets, on the buffers that there are now. */
+  #bind(): void {
     this.#feeds = {
       ...this.kv.feeds(),
       inputs_embeds: this.#input(1),
@@ -113,7 +120,7 @@ export class ResidentDecoder implements Decoder {
   }
 
   async calibrate(): Promise<void> {
-    this.reset(TIMED_STEPS + 1);
+    await this.reset(TIMED_STEPS + 1);
     this.#embedding.place(0);
     const time = async (steps: number): Promise<number> => {
       const started = performance.now();
@@ -162,7 +169,7 @@ export class ResidentDecoder implements Decoder {
     this.#embedding.feed(pass);
     pass.end();
     this.#device.queue.submit([encoder.finish()]);
-    await this.#run(this.#feeds, this.#stepTargets, 1);
+    await this.#runStep();
   }
 
   logits(): Promise<Float32Array> {
@@ -223,7 +230,7 @@ export class ResidentDecoder implements Decoder {
           const lot = full ? { from: sent, to: submitted } : undefined;
           this.#submitDraw(draws, submitted < limit, lot);
           if (lot) sent = submitted;
-          if (submitted < limit) await this.#run(this.#feeds, this.#stepTargets, 1);
+          if (submitted < limit) await this.#runStep();
           held = false;
         } else {
           await orAbort(arrivals.oldest(), signal);
@@ -259,6 +266,15 @@ export class ResidentDecoder implements Decoder {
     if (!lot) return;
     this.#arrivals.send();
     this.#pace.sent();
+  }
+
+  /** Reads what was fed. Where no room is left, more is made, behind the steps that are under way. */
+  async #runStep(): Promise<void> {
+    if (this.length === this.kv.capacity) {
+      await this.kv.grow();
+      this.#bind();
+    }
+    await this.#run(this.#feeds, this.#stepTargets, 1);
   }
 
   async #run(feeds: Tensors, into: Tensors, count: number): Promise<void> {

@@ -30,8 +30,8 @@ export class GpuMemory implements Memory {
     return floats(await this.#readback.read(tensor.gpuBuffer, row * rowBytes, rowBytes), 0, width, tensor.type);
   }
 
-  cache(layout: KvLayout): KvCache {
-    const cache = new StaticCache(this.#ort, this.#device, layout);
+  cache(layout: KvLayout, most: number): KvCache {
+    const cache = new StaticCache(this.#ort, this.#device, layout, most);
     this.#caches.push(cache);
     return cache;
   }

@@ -1,3 +1,4 @@
+import { NearsightError } from '../../src/wire/error.ts';
 import type { KvCache, KvLayout } from '../decode/kv.ts';
 import { elementBytes } from '../decode/memory.ts';
 import type { Saved } from '../decode/prefix.ts';
@@ -9,44 +10,43 @@ import { COPY_DST, COPY_SRC, STORAGE } from './usage.ts';
 const BLOCK = 256;
 
 /**
- * Keys and values in buffers of a fixed capacity. The same buffer is fed as past and given as target for present:
+ * Keys and values in buffers of a fixed capacity, until they are exchanged for larger ones. The same buffer is fed as past and given as target for present:
  * GroupQueryAttention compares the two and then writes the new positions in place, so that decoding neither copies
  * nor allocates.
  */
 export class StaticCache implements KvCache {
   length = 0;
+  onShortage = (): boolean => false;
   readonly #ort: Ort;
   readonly #device: GPUDevice;
   readonly #layout: KvLayout;
+  readonly #most: number;
   /** Bytes of one position of one head. */
   readonly #row: number;
   #capacity = 0;
   /** Past inputs, in the order of the layout. */
   #tensors: Tensor[] = [];
 
-  constructor(ort: Ort, device: GPUDevice, layout: KvLayout) {
+  constructor(ort: Ort, device: GPUDevice, layout: KvLayout, most: number) {
     this.#ort = ort;
     this.#device = device;
     this.#layout = layout;
+    this.#most = most;
     this.#row = layout.headDim * elementBytes(layout.type);
   }
 
-  reserve(positions: number, kept: number): void {
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  async reserve(positions: number, kept: number): Promise<void> {
     this.length = kept;
-    if (positions <= this.#capacity) return;
-    const old = this.#tensors;
-    const oldCapacity = this.#capacity;
-    // Both at once only where something is copied.
-    if (kept === 0) this.clear();
-    this.#capacity = Math.ceil(positions / BLOCK) * BLOCK;
-    this.#tensors = [...this.#layout.names.keys()].map((label) => this.#allocate(label));
-    if (kept === 0) return;
-    this.#copy((encoder, index, head, tensor) => {
-      const from = old[index]?.gpuBuffer;
-      const [source, target] = [oldCapacity, this.#capacity].map((capacity) => head * capacity * this.#row);
-      if (from) encoder.copyBufferToBuffer(from, source ?? 0, tensor.gpuBuffer, target ?? 0, kept * this.#row);
-    });
-    for (const tensor of old) tensor.dispose();
+    if (positions > this.#capacity) await this.#resize(positions);
+  }
+
+  async grow(): Promise<void> {
+    if (this.#capacity >= this.#most) throw new RangeError('The context is full.');
+    await this.#resize(Math.min(2 * this.#capacity, this.#most));
   }
 
   rewind(length: number): void {
@@ -108,6 +108,78 @@ export class StaticCache implements KvCache {
     return this.#tensors.length;
   }
 
+  /** Exchanges all tensors for larger ones that hold the same. */
+  async #resize(positions: number): Promise<void> {
+    const capacity = Math.ceil(positions / BLOCK) * BLOCK;
+    const labels = [...this.#layout.names.keys()];
+    try {
+      if (this.length === 0) {
+        this.clear();
+        this.#tensors = await this.#make(labels, capacity);
+      } else {
+        // One after the other: of one only, old and new are needed together.
+        for (const [index, label] of labels.entries()) await this.#replace(index, label, capacity);
+      }
+    } catch (error) {
+      this.clear();
+      throw error;
+    }
+    this.#capacity = capacity;
+  }
+
+  async #replace(index: number, label: string, capacity: number): Promise<void> {
+    const old = this.#at(index);
+    const tensor = (await this.#make([label], capacity))[0]!;
+    const encoder = this.#device.createCommandEncoder();
+    const [from, to] = [this.#capacity * this.#row, capacity * this.#row];
+    for (let head = 0; head < this.#layout.heads; head++) {
+      encoder.copyBufferToBuffer(old.gpuBuffer, head * from, tensor.gpuBuffer, head * to, this.length * this.#row);
+    }
+    this.#device.queue.submit([encoder.finish()]);
+    this.#tensors[index] = tensor;
+    old.dispose();
+  }
+
+  /** Tensors of that capacity. Where memory is short, what others can do without is taken from them. */
+  async #make(labels: readonly string[], capacity: number): Promise<Tensor[]> {
+    let made = await this.#allocate(labels, capacity);
+    if (made) return made;
+    do {
+      // Only then is free what was destroyed: tensors that were replaced, and what was given back.
+      await this.#device.queue.onSubmittedWorkDone();
+      made = await this.#allocate(labels, capacity);
+      if (made) return made;
+    } while (this.onShortage());
+    throw this.#noMemory(capacity);
+  }
+
+  /** Tensors of that capacity, or none if there is no memory for all of them. */
+  async #allocate(labels: readonly string[], capacity: number): Promise<Tensor[] | undefined> {
+    const { heads, headDim, type } = this.#layout;
+    const size = heads * capacity * this.#row;
+    this.#device.pushErrorScope('validation');
+    this.#device.pushErrorScope('out-of-memory');
+    const made = labels.map((label) => {
+      const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
+      const dims = [1, heads, capacity, headDim];
+      return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => buffer.destroy() });
+    });
+    const errors = await Promise.all([this.#device.popErrorScope(), this.#device.popErrorScope()]);
+    if (errors.every((error) => error === null)) return made;
+    for (const tensor of made) tensor.dispose();
+    return undefined;
+  }
+
+  #noMemory(capacity: number): NearsightError {
+    const bytes = this.#layout.names.size * this.#layout.heads * capacity * this.#row;
+    return new NearsightError(
+      'context_length_exceeded',
+      `This device has no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
+        'Set max_tokens, or a smaller one, or send fewer messages or pictures.',
+      { param: 'max_tokens' },
+    );
+  }
+
   /** Copies something for each head of each tensor, in one submission. */
   #copy(each: (encoder: GPUCommandEncoder, index: number, head: number, tensor: Tensor) => void): void {
     const encoder = this.#device.createCommandEncoder();
@@ -115,14 +187,6 @@ export class StaticCache implements KvCache {
       for (let head = 0; head < this.#layout.heads; head++) each(encoder, index, head, tensor);
     }
     this.#device.queue.submit([encoder.finish()]);
-  }
-
-  #allocate(label: string): Tensor {
-    const { heads, headDim, type } = this.#layout;
-    const size = heads * this.#capacity * this.#row;
-    const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
-    const dims = [1, heads, this.#capacity, headDim];
-    return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => buffer.destroy() });
   }
 
   #at(index: number): Tensor {

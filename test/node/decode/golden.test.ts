@@ -55,7 +55,7 @@ describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
     const { decoder, vision } = engine;
     const { signal } = new AbortController();
     const ids = Int32Array.from(each.input_ids);
-    decoder.reset(ids.length + each.answer.ids.length);
+    await decoder.reset(ids.length + each.answer.ids.length);
     await decoder.prefill(ids, IMAGE, await vision.encode(each.pictures, signal), signal);
     const logits = await decoder.logits();
     for (const [id, value] of each.first_logits.q4)

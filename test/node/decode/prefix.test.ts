@@ -138,7 +138,9 @@ class Ids {
     return this.ids.length;
   }
 
-  reset(_positions: number, kept = 0): void {
+  onShortage = (): boolean => false;
+
+  async reset(_positions: number, kept = 0): Promise<void> {
     this.ids.length = kept;
   }
 
@@ -162,8 +164,14 @@ class Ids {
 
 describe('the cache', () => {
   /** Asks, answers, and checks that what was reused is what would have been read. Returns how much that was. */
-  const ask = (holder: Ids, cache: PrefixCache, prompt: number[], answer: number[] = [], reuse = true): number => {
-    const known = cache.begin(sequence(prompt), prompt.length + answer.length, reuse);
+  const ask = async (
+    holder: Ids,
+    cache: PrefixCache,
+    prompt: number[],
+    answer: number[] = [],
+    reuse = true,
+  ): Promise<number> => {
+    const known = await cache.begin(sequence(prompt), prompt.length + answer.length, reuse);
     expect(holder.ids).toEqual(prompt.slice(0, known));
     holder.ids.push(...prompt.slice(known));
     cache.beginAnswer();
@@ -175,78 +183,78 @@ describe('the cache', () => {
 
   const long = (id: number): number[] => Array.from({ length: 40 }, (_, at) => id * 100 + at);
 
-  test('continues a conversation where it ended', () => {
+  test('continues a conversation where it ended', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, 1000);
-    expect(ask(holder, cache, long(1), [4, 5])).toBe(0);
-    expect(ask(holder, cache, [...long(1), 4, 5, 6], [7])).toBe(41);
-    expect(ask(holder, cache, [...long(1), 4, 5, 6], [7])).toBe(42);
+    expect(await ask(holder, cache, long(1), [4, 5])).toBe(0);
+    expect(await ask(holder, cache, [...long(1), 4, 5, 6], [7])).toBe(41);
+    expect(await ask(holder, cache, [...long(1), 4, 5, 6], [7])).toBe(42);
   });
 
-  test('reads a short beginning again', () => {
+  test('reads a short beginning again', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, 1000);
     const beginning = long(1).slice(0, 7);
-    ask(holder, cache, [...beginning, 1]);
-    expect(ask(holder, cache, [...beginning, 2])).toBe(0);
-    expect(ask(holder, cache, [...beginning, 2, 3])).toBe(8);
+    await ask(holder, cache, [...beginning, 1]);
+    expect(await ask(holder, cache, [...beginning, 2])).toBe(0);
+    expect(await ask(holder, cache, [...beginning, 2, 3])).toBe(8);
   });
 
-  test('goes back and forth between conversations', () => {
+  test('goes back and forth between conversations', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, 1000);
     const [a, b] = [long(1), long(2)];
-    ask(holder, cache, a, [1, 2]);
-    ask(holder, cache, b, [3, 4]);
-    expect(ask(holder, cache, [...a, 1, 2, 9], [5])).toBe(41);
-    expect(ask(holder, cache, [...b, 3, 4, 9], [5])).toBe(41);
-    expect(ask(holder, cache, [...a, 1, 2, 9, 5, 6], [5])).toBe(43);
+    await ask(holder, cache, a, [1, 2]);
+    await ask(holder, cache, b, [3, 4]);
+    expect(await ask(holder, cache, [...a, 1, 2, 9], [5])).toBe(41);
+    expect(await ask(holder, cache, [...b, 3, 4, 9], [5])).toBe(41);
+    expect(await ask(holder, cache, [...a, 1, 2, 9, 5, 6], [5])).toBe(43);
     expect(cache.kept.bytes).toBeLessThanOrEqual(1000);
   });
 
-  test('does without what does not fit in the budget', () => {
+  test('does without what does not fit in the budget', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, 41);
-    ask(holder, cache, long(1), [1, 2]);
-    ask(holder, cache, [...long(2), 1, 2], [3]);
-    ask(holder, cache, long(3), []);
+    await ask(holder, cache, long(1), [1, 2]);
+    await ask(holder, cache, [...long(2), 1, 2], [3]);
+    await ask(holder, cache, long(3), []);
     expect(cache.kept).toEqual({ count: 1, bytes: 41 });
-    expect(ask(holder, cache, long(1))).toBe(39);
+    expect(await ask(holder, cache, long(1))).toBe(39);
   });
 
-  test('after an interruption keeps what was read', () => {
+  test('after an interruption keeps what was read', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, 1000);
-    ask(holder, cache, long(1));
+    await ask(holder, cache, long(1));
     holder.ids.length = 33;
-    expect(ask(holder, cache, long(1))).toBe(33);
+    expect(await ask(holder, cache, long(1))).toBe(33);
   });
 
-  test('after interruptions within a picture keeps what stood before it, once', () => {
+  test('after interruptions within a picture keeps what stood before it, once', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, 1000);
     const asked = [...long(1), IMAGE, 7, IMAGE, 2];
     const other = long(2);
     for (const end of [41, 42, 41]) {
-      cache.begin(sequence(asked, 'cat'), asked.length, true);
+      await cache.begin(sequence(asked, 'cat'), asked.length, true);
       holder.ids = asked.slice(0, end);
-      ask(holder, cache, other);
+      await ask(holder, cache, other);
     }
     expect(cache.kept).toEqual({ count: 2, bytes: 80 });
-    expect(cache.begin(sequence(asked, 'cat'), asked.length, true)).toBe(40);
+    expect(await cache.begin(sequence(asked, 'cat'), asked.length, true)).toBe(40);
     expect(holder.ids).toEqual(long(1));
   });
 
-  test('is neither used nor filled by a request that wants none', () => {
+  test('is neither used nor filled by a request that wants none', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, 1000);
-    ask(holder, cache, long(1));
-    expect(ask(holder, cache, long(1), [1], false)).toBe(0);
+    await ask(holder, cache, long(1));
+    expect(await ask(holder, cache, long(1), [1], false)).toBe(0);
     cache.drop();
     expect(holder.ids).toEqual([]);
     // What the first request left is still there.
-    expect(ask(holder, cache, long(1))).toBe(39);
+    expect(await ask(holder, cache, long(1))).toBe(39);
     cache.forget();
-    expect(ask(holder, cache, long(1))).toBe(0);
+    expect(await ask(holder, cache, long(1))).toBe(0);
   });
 });

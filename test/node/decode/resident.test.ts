@@ -15,6 +15,7 @@ import { assets, GREEDY, useDawn } from './rig.ts';
 const { signal } = new AbortController();
 const PROMPT = Int32Array.from({ length: 11 }, (_, at) => (at * 7 + 3) % 24);
 const STEPS = 40;
+const POSITIONS = 1024;
 
 /** Buffers with something of a prompt or its answer in them, as far as a test can read them. */
 const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'logits after the prompt', 'logits']);
@@ -47,12 +48,12 @@ describe.each([
 
   beforeAll(async () => {
     native = await nativeDecoder(embedFile, decoderFile);
-    const operated = await operateDecoder(decoderFile, { positions: 256, evaluate: evaluator(ort) });
+    const operated = await operateDecoder(decoderFile, { positions: POSITIONS, evaluate: evaluator(ort) });
     session = await Session.open(ort, operated, gpu.device);
     const table = embeddingTable(embedFile);
     if (!table) throw new Error('no table');
     const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
-    decoder = await openDecoder(ort, { decoder: session, embed: table }, gpu);
+    decoder = await openDecoder(ort, { decoder: session, embed: table }, POSITIONS, gpu);
     const buffers = made.mock.results.map(({ value }) => value as GPUBuffer);
     vi.restoreAllMocks();
     readable = buffers.filter(({ label }) => HOLD.has(label));
@@ -76,7 +77,7 @@ describe.each([
   test('gives the ids of native onnxruntime on the unmodified files', async () => {
     const wanted = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
     expect(new Set(wanted).size).toBeGreaterThan(2);
-    decoder.reset(PROMPT.length + STEPS);
+    await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
     expect(await take(Infinity)).toEqual(wanted);
     expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
@@ -89,7 +90,7 @@ describe.each([
 
   test('makes no buffer while it decodes, and brings back 8 bytes a token', async () => {
     const steps = 200;
-    decoder.reset(PROMPT.length + steps);
+    await decoder.reset(PROMPT.length + steps);
     await decoder.prefill(PROMPT, -1, [], signal);
     // Every shape of run has been seen once.
     await take(Infinity, { limit: steps });
@@ -105,7 +106,7 @@ describe.each([
   });
 
   test('an abort ends it before another step is submitted, and the next answer is right', async () => {
-    decoder.reset(PROMPT.length + STEPS);
+    await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
     const wanted = await take(Infinity);
     const controller = new AbortController();
@@ -131,11 +132,11 @@ describe.each([
       repetitionPenalty: 1.2,
     };
     const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
-    decoder.reset(PROMPT.length + STEPS);
+    await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
     const drawn: Drawn[] = [];
     for await (const each of decoder.draw(drawing, signal)) drawn.push(each);
-    decoder.reset(PROMPT.length + STEPS);
+    await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
     const wanted: Drawn[] = [];
     for await (const each of drawOnCpu(decoder, drawing, signal)) wanted.push(each);
@@ -147,7 +148,7 @@ describe.each([
   });
 
   test('cleared, keeps nothing of prompt and answer in its buffers', async () => {
-    decoder.reset(PROMPT.length + STEPS);
+    await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
     await take(3, { sampling: { ...GREEDY, logitBias: [[3, 1]] } });
     const readback = new Readback(gpu.device);
@@ -170,19 +171,19 @@ describe.each([
     const read = (from: number): Promise<void> => decoder.prefill(PROMPT.subarray(from), -1, [], signal);
     const other = PROMPT.map((id) => (id + 5) % 24);
     decoder.clear();
-    decoder.reset(PROMPT.length + STEPS);
+    await decoder.reset(PROMPT.length + STEPS);
     await read(0);
     const wanted = await take(Infinity);
     // More than one block of positions more.
-    decoder.reset(600, 5);
+    await decoder.reset(600, 5);
     expect(decoder.length).toBe(5);
     await read(5);
     expect(await take(Infinity)).toEqual(wanted);
     const saved = decoder.kv.save();
-    decoder.reset(PROMPT.length + STEPS);
+    await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(other, -1, [], signal);
     expect(await take(Infinity)).not.toEqual(wanted);
-    decoder.reset(900);
+    await decoder.reset(900);
     decoder.kv.load(saved, 7);
     await read(7);
     expect(await take(Infinity)).toEqual(wanted);
@@ -201,8 +202,8 @@ test('a decoder that surgery does not know goes step by step on the GPU as well'
     decoder: await Session.open(ort, decoderFile, gpu.device),
     embed: await Session.open(ort, embedFile, gpu.device),
   };
-  const decoder = await openDecoder(ort, graphs, gpu);
-  decoder.reset(PROMPT.length + STEPS);
+  const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);
+  await decoder.reset(PROMPT.length + STEPS);
   await decoder.prefill(PROMPT, -1, [], signal);
   const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
   const ids: number[] = [];

@@ -49,6 +49,9 @@ export const GREEDY = { ...UNSEEDED, seed: 1 };
 /** Names of a model's files. */
 const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
 
+/** Most that a sequence has in these tests. */
+const POSITIONS = 1024;
+
 /** Opens a model's three graphs, on Dawn or on wasm. Views are glimpse's, unless told otherwise. */
 export async function openEngine(
   device: Device,
@@ -63,14 +66,14 @@ export async function openEngine(
   const graphs = await openGraphs({
     ort,
     gpu,
-    positions: 1024,
+    positions: POSITIONS,
     view,
     read: async (graph) => read(FILES[graph]),
     precision,
     onStep: () => {},
     signal: new AbortController().signal,
   });
-  const decoder = await openDecoder(ort, graphs, gpu);
+  const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);
   const vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
   return {
     vision,

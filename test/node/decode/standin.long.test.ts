@@ -48,7 +48,7 @@ describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxr
       const ids = prompt(length);
       const wanted = await native.answer(ids, STEPS);
       const { decoder } = engine;
-      decoder.reset(length + STEPS);
+      await decoder.reset(length + STEPS);
       await decoder.prefill(ids, -1, [], new AbortController().signal);
       for (const step of wanted) {
         const logits = await decoder.logits();
