@@ -10,9 +10,9 @@ import { COPY_DST, COPY_SRC, STORAGE } from './usage.ts';
 const BLOCK = 256;
 
 /**
- * Keys and values in buffers of a fixed capacity, until they are exchanged for larger ones. The same buffer is fed as past and given as target for present:
- * GroupQueryAttention compares the two and then writes the new positions in place, so that decoding neither copies
- * nor allocates.
+ * Keys and values in buffers of a fixed capacity, until they are exchanged for larger ones. The same buffer is fed as
+ * past and given as target for present: GroupQueryAttention compares the two and then writes the new positions in place,
+ * so that decoding within the capacity neither copies nor allocates.
  */
 export class StaticCache implements KvCache {
   length = 0;

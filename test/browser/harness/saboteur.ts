@@ -6,6 +6,11 @@ const patch = `
 const plan = new URL(import.meta.url).searchParams;
 const devices = new Set();
 const buffers = new Set();
+// Keys and values: sizes of all buffers that were made for them, and bytes that they may take.
+const rooms = [];
+const ofKeys = ({ label }) => label?.startsWith('past_key_values.');
+const keyBytes = () => [...buffers].filter(ofKeys).reduce((sum, { size }) => sum + size, 0);
+let memory = Infinity;
 if (globalThis.GPUAdapter) {
   const { requestDevice } = GPUAdapter.prototype;
   GPUAdapter.prototype.requestDevice = async function (...args) {
@@ -14,9 +19,16 @@ if (globalThis.GPUAdapter) {
     return device;
   };
   const { createBuffer } = GPUDevice.prototype;
-  GPUDevice.prototype.createBuffer = function (...args) {
-    const buffer = createBuffer.apply(this, args);
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    if (ofKeys(descriptor) && keyBytes() + descriptor.size > memory) {
+      // Software renderers promise what the machine does not have. This they know to be too much: the error is theirs.
+      const edge = this.limits.maxTextureDimension3D;
+      this.createTexture({ size: [edge, edge, edge], dimension: '3d', format: 'rgba32float', usage: 1 }).destroy();
+      return createBuffer.call(this, { ...descriptor, size: 4 });
+    }
+    const buffer = createBuffer.call(this, descriptor);
     buffers.add(buffer);
+    if (ofKeys(descriptor)) rooms.push(buffer.size);
     return buffer;
   };
   const { destroy } = GPUBuffer.prototype;
@@ -70,6 +82,10 @@ const orders = {
   count: () => {},
   hold: () => (held = new Promise((resolve) => (release = resolve))),
   release: () => release(),
+  // From now on, keys and values have twice the memory that they take.
+  limit: () => {
+    memory = 2 * keyBytes();
+  },
   hang: () => {
     for (;;);
   },
@@ -84,7 +100,7 @@ globalThis.createImageBitmap = async (...args) => {
 channel.onmessage = ({ data }) => {
   if (!(data in orders)) return;
   orders[data]();
-  channel.postMessage({ done: data, buffers: buffers.size });
+  channel.postMessage({ done: data, buffers: buffers.size, rooms });
 };
 `;
 
@@ -120,10 +136,13 @@ export interface Sabotage {
   /** What workers do that are started from now on: see {@link installSaboteur}. */
   plan: Plan;
   /**
-   * Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers. `hold` keeps
-   * it from decoding pictures, and so whoever asks about one in its prefill, until `release`.
+   * Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers, and the sizes of
+   * all that it ever made for keys and values. `hold` keeps it from decoding pictures, and so whoever asks about one in its
+   * prefill, until `release`.
    */
-  order(name: 'destroy' | 'invalid' | 'count' | 'hold' | 'release'): Promise<{ buffers: number }>;
+  order(
+    name: 'destroy' | 'invalid' | 'count' | 'hold' | 'release' | 'limit',
+  ): Promise<{ buffers: number; rooms: number[] }>;
   /** Makes the newest worker loop without end: it will not say that it does. */
   hang(): void;
   /** Resolves when a worker next decodes a picture: its answer has begun, and vision and prompt are still to come. */
