@@ -40,7 +40,7 @@ export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: 
     const width = Number(session.inputs.get('inputs_embeds')?.shape.at(-1));
     const data = new Uint8Array(noise(ROWS * width).map((each) => each * SCALE).buffer);
     const embed = embedByTable(ort, { rows: ROWS, width, type: 'float32', data });
-    const decoder = new PlainDecoder(ort, embed, session, memory, gpu.promptRows);
+    const decoder = new PlainDecoder({ ort, embed, session, memory, positions: ROWS, mostRows: gpu.promptRows });
     decoders.push(decoder);
     return decoder;
   };
@@ -62,7 +62,7 @@ export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: 
 }
 
 async function read(decoder: PlainDecoder, chunks: readonly number[], signal: AbortSignal): Promise<Float32Array> {
-  decoder.reset(ROWS);
+  await decoder.reset(ROWS);
   let at = 0;
   for (const rows of chunks) {
     const ids = Int32Array.from({ length: rows }, () => at++);

@@ -12,7 +12,7 @@ import type { EmbeddingTable } from '../onnx/table.ts';
 import { type Decoder, type Drawing, drawOnCpu } from './decoder.ts';
 import { FeatureRows } from './feature-rows.ts';
 import { type KvCache, kvLayout } from './kv.ts';
-import { elementBytes, rowsOf } from './memory.ts';
+import { elementBytes } from './memory.ts';
 import { Pace } from './pace.ts';
 import { orAbort, pause } from './pause.ts';
 import type { Drawn } from './sampler.ts';
@@ -149,7 +149,7 @@ export class ResidentDecoder implements Decoder {
       const chunk = ids.slice(start, start + this.#mostRows);
       const encoder = this.#device.createCommandEncoder();
       this.#embedding.lay(encoder, chunk);
-      rows.lay(chunk, imageTokenId, (tensor, row, count, at) => this.#copy(encoder, tensor, row, count, at));
+      rows.lay(chunk, imageTokenId, (...range) => this.#embedding.copyRows(encoder, ...range));
       this.#device.queue.submit([encoder.finish()]);
       this.#embedding.place(this.length + chunk.length);
       await this.#run({ ...this.#feeds, inputs_embeds: this.#input(chunk.length) }, this.#promptTargets, chunk.length);
@@ -282,20 +282,6 @@ export class ResidentDecoder implements Decoder {
     await this.#session.runInto(feeds, into);
     this.kv.advance(count, {});
     this.#logits = this.#stepLogits;
-  }
-
-  #copy(encoder: GPUCommandEncoder, features: Tensor, row: number, count: number, at: number): void {
-    const { width } = rowsOf(features);
-    if (features.type !== 'float32' || width !== this.#width) {
-      const given = `${features.type} features of ${width}`;
-      throw new NearsightError(
-        'load_failed',
-        `The vision encoder gives ${given}, the decoder takes ${this.#width} floats.`,
-      );
-    }
-    const bytes = width * 4;
-    const { embeddings } = this.#embedding;
-    encoder.copyBufferToBuffer(features.gpuBuffer, row * bytes, embeddings, at * bytes, count * bytes);
   }
 
   /** The first rows of the input. */

@@ -1,3 +1,6 @@
+import { NearsightError } from '../../src/wire/error.ts';
+import { rowsOf } from '../decode/memory.ts';
+import type { Tensor } from '../onnx/ort.ts';
 import type { EmbeddingTable } from '../onnx/table.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './usage.ts';
 
@@ -17,6 +20,7 @@ export class GpuEmbedding {
   /** Index of the last position that has been read, int32: the other thing that each step changes. */
   readonly last: GPUBuffer;
   readonly #device: GPUDevice;
+  readonly #width: number;
   readonly #table: GPUBuffer;
   readonly #ids: GPUBuffer;
   readonly #lay: Kernel;
@@ -29,6 +33,7 @@ export class GpuEmbedding {
   constructor(device: GPUDevice, table: EmbeddingTable, mostRows: number, drawn: GPUBuffer) {
     const usage = STORAGE | COPY_SRC | COPY_DST;
     this.#device = device;
+    this.#width = table.width;
     this.#table = upload(device, table.data);
     this.#ids = device.createBuffer({ label: 'ids', size: mostRows * 4, usage });
     this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: mostRows * table.width * 4, usage });
@@ -52,6 +57,22 @@ export class GpuEmbedding {
     const pass = encoder.beginComputePass();
     dispatch(pass, this.#lay, ids.length);
     pass.end();
+  }
+
+  /**
+   * Copies `count` rows of features, from `row` on, over those of the input that start at `at`.
+   *
+   * @throws NearsightError `load_failed` if they are not what the decoder takes
+   */
+  copyRows(encoder: GPUCommandEncoder, features: Tensor, row: number, count: number, at: number): void {
+    const { width } = rowsOf(features);
+    if (features.type !== 'float32' || width !== this.#width) {
+      const given = `${features.type} features of ${width}`;
+      const message = `The vision encoder gives ${given}, the decoder takes ${this.#width} floats.`;
+      throw new NearsightError('load_failed', message);
+    }
+    const bytes = width * 4;
+    encoder.copyBufferToBuffer(features.gpuBuffer, row * bytes, this.embeddings, at * bytes, count * bytes);
   }
 
   /** Lays the embedding of the drawn id into the first row of the input, and counts the position. */

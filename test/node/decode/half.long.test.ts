@@ -45,7 +45,7 @@ describe('glimpse in half precision, on the GPU', { timeout: 900_000 }, () => {
     const native = await nativeDecoder(file('embed_tokens'), file('decoder_model_merged'));
     const features = await nativeFeatures(file('vision_encoder'), view);
     const wanted = await native.answer(ids, STEPS, { id: IMAGE, features });
-    decoder.reset(ids.length + STEPS);
+    await decoder.reset(ids.length + STEPS);
     await decoder.prefill(ids, IMAGE, await vision.encode([view], signal), signal);
     for (const { id, logits } of wanted) {
       const seen = await decoder.logits();
