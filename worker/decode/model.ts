@@ -22,9 +22,8 @@ import { Vision } from './vision.ts';
 import { framesPerRun, proveKernels } from './prove.ts';
 
 /**
- * Tokens that room is made for at least, before an answer whose length the request leaves open: a few sentences. Longer
- * ones find twice the room each time that they come to its end, for a copy of what was read. (Room for the whole context
- * of SmolVLM-256M takes 377 MB in float32; for these, and what they are rounded up by, 15 at most.)
+ * Tokens that room is made for at least, before an answer of open length: a few sentences. Longer ones find twice the
+ * room each time that they come to its end. (The whole context of SmolVLM-256M takes 377 MB in float32.)
  */
 const OPEN_ANSWER = 64;
 
