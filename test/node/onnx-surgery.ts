@@ -29,7 +29,9 @@ export class Native {
   }
 
   static async open(model: Uint8Array | Openable): Promise<Native> {
-    const { graph, externalData } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
+    const { graph, externalData: files } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
+    // Native ORT takes bytes where they lie, and cannot ask for those that are made when they are read.
+    const externalData = files.map(({ path, data }) => ({ path, data: data.subarray(0, data.byteLength) }));
     const options = { intraOpNumThreads: 1, externalData, logSeverityLevel: 3 as const };
     return new Native(await ort.InferenceSession.create(graph, options));
   }

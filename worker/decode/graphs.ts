@@ -21,6 +21,9 @@ import { CHUNK_ROWS, PlainDecoder } from './plain.ts';
 import { proveLayer } from './prove-layer.ts';
 import { proveVision } from './prove-vision.ts';
 import { ResidentDecoder } from './resident.ts';
+import { openWidened, type Widened } from './widened.ts';
+
+type GraphName = 'vision' | 'decoder' | 'embed';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
@@ -28,6 +31,8 @@ export interface Graphs {
   decoder: Session;
   /** The graph, or the table that is all it does: with that it need not be run. */
   embed: Session | EmbeddingTable;
+  /** What became of the decoder's weights, on wasm. */
+  remark?: string | undefined;
 }
 
 export interface GraphOptions {
@@ -41,7 +46,7 @@ export interface GraphOptions {
   /** What most of it is computed in. */
   precision: Decoder['precision'];
   /** Gives the file of a graph, until `signal` aborts. */
-  read: (graph: keyof Graphs, signal: AbortSignal) => Promise<Uint8Array>;
+  read: (graph: GraphName, signal: AbortSignal) => Promise<Uint8Array>;
   /** Called after each of {@link stepsOf}. */
   onStep: () => void;
   signal: AbortSignal;
@@ -54,12 +59,6 @@ const ORDER = ['vision', 'decoder', 'embed'] as const;
 export function stepsOf(device: Device): number {
   return ORDER.length + (device === 'webgpu' ? 2 : 0);
 }
-
-/**
- * Weights are widened on wasm up to this size, which is glimpse's (12 MB), not SmolVLM's (540 MB, of which there would be
- * copies while the model is opened).
- */
-const WIDEN_BYTES = 64 << 20;
 
 /**
  * Opens the graphs one after the other, each fitted to how it is run here, while the file of the next is read. A graph
@@ -92,30 +91,32 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     onStep();
     return session;
   };
-  const openDecoderGraph = async (): Promise<Session> => {
-    const widenBytes = gpu ? undefined : WIDEN_BYTES;
-    const operated = await operateDecoder(await read(), { positions, evaluate, widenBytes });
+  const openDecoderGraph = async (): Promise<Widened> => {
+    const file = await read();
+    const operate = (widenBytes?: number): Promise<Operated> =>
+      operateDecoder(file, { positions, evaluate, widenBytes });
+    if (!gpu) return openWidened(operate, (operated) => open('decoder', operated));
+    const operated = await operate();
     const session = await open('decoder', operated);
     const { layer } = operated;
-    if (!gpu) return session;
     // Noise as halves would be for decoders that take them: none is known, so none could be tested.
     if (layer && session.inputs.get('inputs_embeds')?.type === 'float32') {
       await untilFault(gpu.fault, signal, (guard) => proveLayer({ ort, gpu, model: layer, precision }, guard));
     }
     onStep();
-    return session;
+    return { session };
   };
   try {
     const vision = await openVision();
-    const decoder = await openDecoderGraph();
+    const { session: decoder, remark } = await openDecoderGraph();
     const embed = await read();
     const table = embeddingTable(embed);
     // On a GPU a table is of use only where the decoder is run in a way that can look it up there.
     if (!table || (gpu && !canReside(gpu.device, decoder, table))) {
-      return { vision, decoder, embed: await open('embed', embed) };
+      return { vision, decoder, embed: await open('embed', embed), remark };
     }
     onStep();
-    return { vision, decoder, embed: table };
+    return { vision, decoder, embed: table, remark };
   } catch (error) {
     reading.abort();
     // After a fault, runs may never settle, and closing waits for them.
@@ -126,7 +127,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
 
 /** Opens graphs where they run, and adds them to `opened`. */
 function openerInto(opened: Session[], { ort, gpu, onStep }: GraphOptions) {
-  return async (graph: keyof Graphs, model: Uint8Array | Operated): Promise<Session> => {
+  return async (graph: GraphName, model: Uint8Array | Operated): Promise<Session> => {
     try {
       const session = await Session.open(ort, model, gpu?.device);
       opened.push(session);

@@ -129,6 +129,7 @@ async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu:
   });
   let decoder: Decoder | undefined;
   try {
+    if (graphs.remark !== undefined) facts.reason += `; ${graphs.remark}`;
     decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
     const model = new OpenedModel({ ort, family, facts, graphs, decoder, gpu });
     await model.prove(signal);

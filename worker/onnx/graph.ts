@@ -49,6 +49,15 @@ export interface Tensor {
   readonly data: Uint8Array | undefined;
   /** The whole TensorProto, if it was read from a file. */
   readonly raw?: Uint8Array;
+  /** In place of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
+  readonly late?: Late;
+}
+
+export interface Late {
+  /** The name under which a graph written with `weightsOutside` refers to them. */
+  readonly location: string;
+  readonly bytes: number;
+  readonly make: () => Uint8Array;
 }
 
 /** A graph's input or output. */
@@ -200,6 +209,11 @@ export function makeTensor(name: string, type: number, dims: readonly number[], 
   return { name, type, dims, data };
 }
 
+/** An initializer whose elements are made when they are asked for. */
+export function makeLateTensor(name: string, type: number, dims: readonly number[], late: Late): Tensor {
+  return { name, type, dims, data: undefined, late };
+}
+
 function head(name: string, type: number, dims: readonly number[]): Writer {
   const message = new Writer();
   for (const dim of dims) message.integer(1, dim);
@@ -214,14 +228,14 @@ const OUTSIDE_BYTES = 1024;
 
 /**
  * Writes a model. With `weightsOutside` it keeps its large tensors where they are, in `source`, and refers to them by
- * offset as ONNX external data: hand ORT the source under the name {@link WEIGHTS}.
+ * offset as ONNX external data: hand ORT the source under the name {@link WEIGHTS}, and what is {@link Late} under its own.
  */
 export function encode(graph: Graph, weightsOutside = false): Uint8Array<ArrayBuffer> {
   const body = new Writer();
   for (const node of graph.nodes) body.message(1, encodeNode(node));
   for (const each of graph.tensors.values()) {
-    const offset = weightsOutside ? offsetIn(graph.source, each.data) : undefined;
-    if (offset !== undefined) body.message(5, encodeOutside(each, offset));
+    const place = weightsOutside ? placeOf(each, graph.source) : undefined;
+    if (place) body.message(5, encodeOutside(each, place));
     else if (each.raw) body.bytes(5, each.raw);
     else body.message(5, encodeInside(each));
   }
@@ -246,18 +260,27 @@ function encodeNode(node: Node): Writer {
   return message;
 }
 
-function offsetIn(source: Uint8Array, data: Uint8Array | undefined): number | undefined {
+/** Where a tensor's elements are outside the graph: the values of ONNX's keys. */
+interface Place {
+  location: string;
+  offset: number;
+  length: number;
+}
+
+function placeOf({ data, late }: Tensor, source: Uint8Array): Place | undefined {
+  if (late) return { location: late.location, offset: 0, length: late.bytes };
   if (!data || data.length < OUTSIDE_BYTES || data.buffer !== source.buffer) return undefined;
-  return data.byteOffset - source.byteOffset;
+  return { location: WEIGHTS, offset: data.byteOffset - source.byteOffset, length: data.length };
 }
 
-function encodeInside({ name, type, dims, data }: Tensor): Writer {
-  return head(name, type, dims).bytes(9, data ?? new Uint8Array());
+function encodeInside({ name, type, dims, data, late }: Tensor): Writer {
+  return head(name, type, dims).bytes(9, data ?? late?.make() ?? new Uint8Array());
 }
 
-function encodeOutside({ name, type, dims, data }: Tensor, offset: number): Writer {
+function encodeOutside({ name, type, dims }: Tensor, place: Place): Writer {
   const message = head(name, type, dims);
-  const where = { location: WEIGHTS, offset: String(offset), length: String(data?.length) };
-  for (const [key, entry] of Object.entries(where)) message.message(13, new Writer().text(1, key).text(2, entry));
+  for (const [key, entry] of Object.entries(place)) {
+    message.message(13, new Writer().text(1, key).text(2, String(entry)));
+  }
   return message.integer(14, 1);
 }

@@ -86,9 +86,9 @@ async function configure({ script, glue, wasm }: Build, threads: number, folder:
 /**
  * True in Chromium with JavaScript Promise Integration.
  *
- * This is the one place where a browser family decides. A run of glimpse's decoder on WebGPU takes half the time with
- * it in Chromium 156 (7.8 against 15.4 ms on a busy machine); in Firefox 153, which has `WebAssembly.Suspending` as
- * well, it is no faster (5.5 and 4.6 against 4.1 and 5.0 ms), and the engine's support is young.
+ * Decided by the browser's family, because a run of glimpse's decoder on WebGPU takes half the time with it in Chromium
+ * 156 (7.8 against 15.4 ms on a busy machine); in Firefox 153, which has `WebAssembly.Suspending` as well, it is no
+ * faster (5.5 and 4.6 against 4.1 and 5.0 ms), and the engine's support is young.
  */
 function suspendsNatively(): boolean {
   // Chromium alone describes itself with `userAgentData`.

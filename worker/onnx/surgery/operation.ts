@@ -1,4 +1,4 @@
-import { encode, type Graph, WEIGHTS } from '../graph.ts';
+import { encode, type Graph, type Late, WEIGHTS } from '../graph.ts';
 
 /** What surgery may do to a graph. */
 export type Rewrite =
@@ -8,7 +8,7 @@ export type Rewrite =
   | 'last-row'
   /** Attention rotates queries and keys itself; `position_ids` is gone. */
   | 'rotary'
-  /** Matrices of 4 bits are ordinary ones. */
+  /** Matrices of 4 bits are ordinary ones, made while the graph is opened. */
   | 'widen'
   /** Rotary tables end where the context ends. */
   | 'rotary-tables'
@@ -33,7 +33,10 @@ export interface Outcome {
 /** A graph for `InferenceSession.create(graph, { externalData })`. */
 export interface Openable {
   graph: Uint8Array;
-  /** The weights: the file that surgery was given, by reference. Empty if `graph` is that file itself. */
+  /**
+   * The weights: the file that surgery was given, by reference, and those that surgery makes of it, when they are read.
+   * Empty if `graph` is that file itself.
+   */
   externalData: readonly { path: string; data: Uint8Array }[];
 }
 
@@ -56,5 +59,20 @@ export function close(graph: Graph, outcomes: readonly Outcome[]): Operated {
   const changed = outcomes.some(({ reason }) => reason === undefined);
   const inputs = graph.inputs.map(({ name }) => name).filter((name) => !graph.tensors.has(name));
   if (!changed) return { graph: graph.source, externalData: [], outcomes, inputs };
-  return { graph: encode(graph, true), externalData: [{ path: WEIGHTS, data: graph.source }], outcomes, inputs };
+  const externalData = [{ path: WEIGHTS, data: graph.source }];
+  for (const { late } of graph.tensors.values()) {
+    if (late) externalData.push({ path: late.location, data: lateBytes(late) });
+  }
+  return { graph: encode(graph, true), externalData, outcomes, inputs };
+}
+
+/**
+ * Bytes that are made while they are read, so that JavaScript holds one tensor's at a time, not all beside
+ * onnxruntime's: of external data it asks for `byteLength` and for one `subarray` a tensor, which it copies.
+ */
+function lateBytes({ bytes, make }: Late): Uint8Array {
+  return Object.defineProperties(new Uint8Array(), {
+    byteLength: { value: bytes },
+    subarray: { value: (from: number, to: number) => make().subarray(from, to) },
+  });
 }

@@ -1,0 +1,67 @@
+import type { Session } from '../onnx/session.ts';
+import type { Operated } from '../onnx/surgery/operation.ts';
+
+/** Room for widened weights on wasm. */
+export interface Room {
+  /** Most bytes that they may have. */
+  bytes: number;
+  /** Why no more, for the facts of the model; absent where there is room. */
+  limit?: string;
+}
+
+/** What any device has: glimpse's take 12 MB. */
+const LITTLE = 64 << 20;
+
+/** SmolVLM-256M's decoder takes 538 MB, and 0.9 GB while it is opened (docs/performance.md). */
+const MUCH = 640 << 20;
+
+/** A device with less may end a page that takes a gigabyte, without any error that could be caught. */
+const ENOUGH_GIGABYTES = 8;
+
+/**
+ * How much memory widening may take, by what the browser tells: `navigator.deviceMemory` where there is one (Chromium, on
+ * secure pages), else only Firefox on desktops is trusted to have as much. Safari tells nothing, not even whether it runs
+ * on a phone.
+ */
+export function roomOn(browser: { userAgent?: string; deviceMemory?: unknown }): Room {
+  const { deviceMemory, userAgent = '' } = browser;
+  if (typeof deviceMemory === 'number') {
+    if (deviceMemory >= ENOUGH_GIGABYTES) return { bytes: MUCH };
+    return { bytes: LITTLE, limit: `navigator.deviceMemory is ${deviceMemory}, not ${ENOUGH_GIGABYTES}` };
+  }
+  if (/Firefox\//.test(userAgent) && !/Android|Mobile|Tablet/.test(userAgent)) return { bytes: MUCH };
+  return { bytes: LITTLE, limit: 'this browser does not tell how much memory there is' };
+}
+
+/** A decoder on wasm, and what became of its weights. */
+export interface Widened {
+  session: Session;
+  remark?: string;
+}
+
+/**
+ * Opens a decoder with its weights widened, if there is room, else as it is: also where memory turns out not to be had,
+ * because onnxruntime then frees what it took, and goes on.
+ *
+ * @param operate surgery on the graph, given the bytes that widened weights may have
+ */
+export async function openWidened(
+  operate: (widenBytes: number | undefined) => Promise<Operated>,
+  open: (operated: Operated) => Promise<Session>,
+  room: Room = roomOn(globalThis.navigator ?? {}),
+): Promise<Widened> {
+  const operated = await operate(room.bytes);
+  const outcome = operated.outcomes.find(({ rewrite }) => rewrite === 'widen');
+  // A graph that surgery does not recognise, or without 4-bit weights: nothing to tell.
+  if (!outcome) return { session: await open(operated) };
+  if (outcome.reason !== undefined) {
+    const why = [outcome.reason, room.limit].filter((each) => each !== undefined).join('; ');
+    return { session: await open(operated), remark: `weights as they are (${why})` };
+  }
+  try {
+    return { session: await open(operated), remark: 'weights widened once' };
+  } catch (error) {
+    const session = await open(await operate(undefined));
+    return { session, remark: `weights as they are (widened, they could not be opened: ${String(error)})` };
+  }
+}
