@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { specOfFolder } from '../../tools/ask/model.mjs';
 import { fillStandin, standinAvailable, standinFolder } from '../../tools/standin.mjs';
 import { openPage } from './harness/harness.ts';
+import { installSaboteur, saboteur } from './harness/saboteur.ts';
 
 /** The model's files, from the page's own server. */
 function modelServer(request: Request): Response | undefined {
@@ -59,4 +60,47 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
     expect(result.choices[0].finish_reason).toBe('length');
     expect(page.foreign).toEqual([]);
   }, 400_000);
+
+  test('on wasm: the same answers with weights widened once, without room for it, and when memory runs out', async () => {
+    fillStandin('q4');
+    const answerWith = async (plan: Parameters<typeof installSaboteur>[0]): Promise<Answered> => {
+      await using page = await openPage({ answer: (request) => saboteur(request) ?? modelServer(request) });
+      const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
+      await page.evaluate(installSaboteur, plan);
+      return page.evaluate(async (model) => {
+        const near = nearsight.createNearsight({ model, device: 'wasm' });
+        const { reason } = await near.load();
+        const messages = [{ role: 'user', content: 'Can you tell me a story?' }];
+        const body = JSON.stringify({ model: model.id, messages, max_tokens: 8, logprobs: true });
+        const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
+        const response = await near.fetch(url, { method: 'POST', body });
+        const { choices } = await response.json();
+        await near.dispose();
+        const tokens: { token: string; logprob: number }[] = choices[0].logprobs.content;
+        return {
+          reason,
+          tokens: tokens.map(({ token }) => token),
+          logprobs: tokens.map(({ logprob }) => logprob),
+        };
+      }, spec);
+    };
+    // With as much memory as there is, whatever the browser tells of it.
+    const widened = await answerWith({ memory: 8 });
+    expect(widened.reason).toMatch(/; weights widened once$/);
+    expect(widened.tokens).toHaveLength(8);
+    const little = await answerWith({ memory: 4 });
+    expect(little.reason).toMatch(/; weights as they are \(.*navigator\.deviceMemory is 4, not 8\)$/);
+    const full = await answerWith({ memory: 8, heap: 500 << 20 });
+    expect(full.reason).toMatch(/; weights as they are \(widened, they could not be opened: .*bad_alloc/);
+    for (const each of [little, full]) {
+      expect(each.tokens).toEqual(widened.tokens);
+      for (const [at, logprob] of each.logprobs.entries()) expect(logprob).toBeCloseTo(widened.logprobs[at] ?? NaN, 3);
+    }
+  }, 600_000);
 });
+
+interface Answered {
+  reason: string;
+  tokens: string[];
+  logprobs: number[];
+}

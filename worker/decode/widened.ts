@@ -9,7 +9,7 @@ export interface Room {
   limit?: string;
 }
 
-/** What any device has: glimpse's take 12 MB. */
+/** What any device has: glimpse's take 4 MB. */
 const LITTLE = 64 << 20;
 
 /** SmolVLM-256M's decoder takes 538 MB, and 0.9 GB while it is opened (docs/performance.md). */

@@ -72,6 +72,18 @@ if (plan.has('late')) {
     return request.apply(this, args);
   };
 }
+// The device has so much memory, in GB.
+if (plan.has('memory')) {
+  Object.defineProperty(WorkerNavigator.prototype, 'deviceMemory', { get: () => Number(plan.get('memory')) });
+}
+// A wasm heap grows no further than so many bytes.
+if (plan.has('heap')) {
+  const { grow } = WebAssembly.Memory.prototype;
+  WebAssembly.Memory.prototype.grow = function (pages) {
+    if (this.buffer.byteLength + pages * 65536 > Number(plan.get('heap'))) throw new RangeError('no more');
+    return grow.call(this, pages);
+  };
+}
 // Pictures are not decoded while this is pending.
 let held = Promise.resolve();
 let release = () => {};
@@ -127,6 +139,10 @@ export interface Plan {
   card?: boolean;
   /** Take locks half a second after they ask for them. */
   late?: boolean;
+  /** How many GB they say the device has. */
+  memory?: number;
+  /** How many bytes a wasm heap may have. */
+  heap?: number;
 }
 
 /** What {@link installSaboteur} puts on the page. */
@@ -165,6 +181,8 @@ export function installSaboteur(plan: Plan = {}): void {
       if (plan.kernel) query.set('kernel', JSON.stringify(plan.kernel));
       if (plan.card) query.set('card', '');
       if (plan.late) query.set('late', '');
+      if (plan.memory) query.set('memory', String(plan.memory));
+      if (plan.heap) query.set('heap', String(plan.heap));
       super(`/saboteur.js?${query}`, options);
       workers.push(this);
     }

@@ -1,11 +1,17 @@
 import { FLOAT, type Graph, makeLateTensor, type Node } from '../graph.ts';
-import { intAttribute, prune, setInt, Wiring } from '../graph-edit.ts';
+import { intAttribute, makeNode, prune, setInt, Wiring } from '../graph-edit.ts';
 import { done, type Outcome, refused } from './operation.ts';
 
 const PRODUCT = 'com.microsoft.MatMulNBits';
 
 /** What stands for zero where there are no zero points. */
 const ZERO = 8;
+
+/**
+ * Larger matrices are made in parts. Of each there are two copies for a moment, here and in onnxruntime's heap, and two
+ * there while it is packed: in parts, SmolVLM's table of logits (113 MB) takes 250 MB less at the peak of a load.
+ */
+const PART_BYTES = 32 << 20;
 
 /**
  * Makes ordinary matrices of 4-bit ones, for wasm: onnxruntime has no kernel there that reads 4 bits, so it widens
@@ -19,37 +25,34 @@ const ZERO = 8;
  */
 export function widenWeights(graph: Graph, budget: number): Outcome {
   const wiring = new Wiring(graph);
-  const products = graph.nodes.flatMap((node) => packed(wiring, node) ?? []);
-  if (products.length === 0) return refused('widen', 'no matrix is packed in 4 bits without zero points');
-  const bytes = products.reduce((sum, { rows, columns }) => sum + rows * columns * 4, 0);
-  if (bytes > budget) return refused('widen', `the weights would take ${bytes} bytes, over ${budget}`);
-  for (const [index, product] of products.entries()) {
-    const { node, rows, columns } = product;
-    const name = `${node.inputs[1]}/widened`;
-    const late = {
-      location: `nearsight.widened.${index}`,
-      bytes: rows * columns * 4,
-      make: () => new Uint8Array(widened(product).buffer),
-    };
-    graph.tensors.set(name, makeLateTensor(name, FLOAT, [columns, rows], late));
-    node.type = 'com.microsoft.FusedMatMul';
-    node.inputs = [node.inputs[0] ?? '', name];
-    node.attributes.clear();
-    setInt(node, 'transB', 1);
+  const matrices = new Map<Node, Packed>();
+  for (const node of graph.nodes) {
+    const matrix = packed(wiring, node);
+    if (matrix) matrices.set(node, matrix);
   }
+  if (matrices.size === 0) return refused('widen', 'no matrix is packed in 4 bits without zero points');
+  const bytes = [...matrices.values()].reduce((sum, matrix) => sum + wideBytes(matrix), 0);
+  if (bytes > budget) return refused('widen', `the weights would take ${bytes} bytes, over ${budget}`);
+  graph.nodes = graph.nodes.flatMap((node) => {
+    const matrix = matrices.get(node);
+    return matrix ? product(graph, node, matrix) : node;
+  });
   prune(graph);
   return done('widen');
 }
 
 /** A matrix of `columns` rows of `rows` levels in memory, in blocks that have a scale each. */
 interface Packed {
-  node: Node;
   rows: number;
   columns: number;
   block: number;
   levels: Uint8Array;
   /** Float32, anywhere in the file. */
   scales: Uint8Array;
+}
+
+function wideBytes({ rows, columns }: Packed): number {
+  return rows * columns * 4;
 }
 
 function packed(wiring: Wiring, node: Node): Packed | undefined {
@@ -62,7 +65,47 @@ function packed(wiring: Wiring, node: Node): Packed | undefined {
     return undefined;
   if (scales.type !== FLOAT || scales.data.length !== (rows / block) * columns * 4) return undefined;
   if (levels.length !== (rows * columns) / 2) return undefined;
-  return { node, rows, columns, block, levels, scales: scales.data };
+  return { rows, columns, block, levels, scales: scales.data };
+}
+
+/** What stands for a node: its product with the widened matrix, or with each of its parts, laid side by side. */
+function product(graph: Graph, node: Node, matrix: Packed): Node[] {
+  const [input = '', weights = ''] = node.inputs;
+  const parts = split(matrix);
+  const outputs = parts.length === 1 ? node.outputs : parts.map((_, index) => `${node.outputs[0]}/${index}`);
+  const nodes = parts.map((part, index) => {
+    const name = `${weights}/widened/${index}`;
+    // Two nodes may share their weights.
+    if (!graph.tensors.has(name)) {
+      const location = `nearsight.widened.${graph.tensors.size}`;
+      const late = { location, bytes: wideBytes(part), make: () => new Uint8Array(widened(part).buffer) };
+      graph.tensors.set(name, makeLateTensor(name, FLOAT, [part.columns, part.rows], late));
+    }
+    const multiply = makeNode('com.microsoft.FusedMatMul', [input, name], [outputs[index] ?? '']);
+    setInt(multiply, 'transB', 1);
+    return multiply;
+  });
+  if (parts.length === 1) return nodes;
+  const join = makeNode('Concat', outputs, node.outputs);
+  setInt(join, 'axis', -1);
+  return [...nodes, join];
+}
+
+function split(matrix: Packed): Packed[] {
+  const { rows, columns, block, levels, scales } = matrix;
+  const each = Math.ceil(columns / Math.ceil(wideBytes(matrix) / PART_BYTES));
+  const parts: Packed[] = [];
+  for (let from = 0; from < columns; from += each) {
+    const to = Math.min(from + each, columns);
+    parts.push({
+      rows,
+      columns: to - from,
+      block,
+      levels: levels.subarray((from * rows) / 2, (to * rows) / 2),
+      scales: scales.subarray(((from * rows) / block) * 4, ((to * rows) / block) * 4),
+    });
+  }
+  return parts;
 }
 
 function widened({ rows, columns, block, levels, scales }: Packed): Float32Array<ArrayBuffer> {
