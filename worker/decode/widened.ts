@@ -52,7 +52,7 @@ export async function openWidened(
 ): Promise<Widened> {
   const operated = await operate(room.bytes);
   const outcome = operated.outcomes.find(({ rewrite }) => rewrite === 'widen');
-  // A graph that surgery does not recognise, or without 4-bit weights: nothing to tell.
+  // Surgery did not try, because it does not understand the graph.
   if (!outcome) return { session: await open(operated) };
   if (outcome.reason !== undefined) {
     const why = [outcome.reason, room.limit].filter((each) => each !== undefined).join('; ');
