@@ -75,7 +75,7 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
         const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
         const response = await near.fetch(url, { method: 'POST', body });
         const { choices } = await response.json();
-        await near.dispose();
+        near.dispose();
         const tokens: { token: string; logprob: number }[] = choices[0].logprobs.content;
         return {
           reason,
