@@ -67,7 +67,7 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
       await using page = await openPage({ answer: (request) => saboteur(request) ?? modelServer(request) });
       const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
       await page.evaluate(installSaboteur, plan);
-      return page.evaluate(async (model) => {
+      return await page.evaluate(async (model) => {
         const near = nearsight.createNearsight({ model, device: 'wasm' });
         const { reason } = await near.load();
         const messages = [{ role: 'user', content: 'Can you tell me a story?' }];
