@@ -12,7 +12,7 @@ export interface Room {
 /** What any device has: glimpse's take 4 MB. */
 const LITTLE = 64 << 20;
 
-/** SmolVLM-256M's decoder takes 538 MB, and 0.9 GB while it is opened (docs/performance.md). */
+/** SmolVLM-256M's decoder takes 538 MB; a process that opens it, 0.67 GB more than one that leaves it packed. */
 const MUCH = 640 << 20;
 
 /** A device with less may end a page that takes a gigabyte, without any error that could be caught. */

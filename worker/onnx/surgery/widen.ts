@@ -9,7 +9,7 @@ const ZERO = 8;
 
 /**
  * Larger matrices are made in parts. Of each there are two copies for a moment, here and in onnxruntime's heap, and two
- * there while it is packed: in parts, SmolVLM's table of logits (113 MB) takes 250 MB less at the peak of a load.
+ * there while it is packed: in parts, SmolVLM's table of logits (113 MB) takes 159 MB less of onnxruntime's heap.
  */
 const PART_BYTES = 32 << 20;
 
