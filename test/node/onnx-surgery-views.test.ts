@@ -1,5 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { BOOL, decode, encode, FLOAT, type Graph, INT64, makeTensor, makeValue } from '../../worker/onnx/graph.ts';
+import {
+  BOOL,
+  decode,
+  encode,
+  FLOAT,
+  FLOAT16,
+  type Graph,
+  INT64,
+  makeTensor,
+  makeValue,
+} from '../../worker/onnx/graph.ts';
 import { makeNode, setInt, setInts } from '../../worker/onnx/graph-edit.ts';
 import { wholeViews } from '../../worker/onnx/surgery/whole-views.ts';
 import { census, distance, encodeViews, evaluate, Native, noise } from './onnx-surgery.ts';
@@ -8,6 +18,8 @@ const size = 8;
 const WIDTH = 4;
 
 interface Quirks {
+  /** Rounds the pixels to halves, as encoders in half precision do, and the views back. */
+  halves?: boolean;
   /** Multiplies the pixels before the convolution. */
   scaled?: boolean;
   /** Positions count on from view to view. */
@@ -17,7 +29,7 @@ interface Quirks {
 }
 
 /** Views that are not empty, patches of 4 × 4 pixels, and positions that are counted off the mask. */
-function toyEncoder({ scaled = false, running = false, read = 'Add' }: Quirks = {}): Graph {
+function toyEncoder({ halves = false, scaled = false, running = false, read = 'Add' }: Quirks = {}): Graph {
   const graph: Graph = {
     nodes: [],
     tensors: new Map(),
@@ -58,7 +70,8 @@ function toyEncoder({ scaled = false, running = false, read = 'Add' }: Quirks = 
   };
   const to = (type: number) => (node: ReturnType<typeof makeNode>) => setInt(node, 'to', type);
 
-  add('Reshape', ['pixel_values', ints('frames.shape', -1, 3, size, size)], 'frames');
+  const pixels = halves ? add('Cast', ['pixel_values'], 'pixels.half', to(FLOAT16)) : 'pixel_values';
+  add('Reshape', [pixels, ints('frames.shape', -1, 3, size, size)], 'frames');
   add('Reshape', ['pixel_attention_mask', ints('mask.shape', -1, size * size)], 'mask');
   add('Cast', ['mask'], 'mask.float', to(FLOAT));
   add('ReduceMax', ['mask.float'], 'seen', (node) => {
@@ -68,6 +81,7 @@ function toyEncoder({ scaled = false, running = false, read = 'Add' }: Quirks = 
   add('NonZero', ['seen'], 'real');
   add('Transpose', ['real'], 'real.rows', (node) => setInts(node, 'perm', [1, 0]));
   let views = add('GatherND', ['frames', 'real.rows'], 'views');
+  if (halves) views = add('Cast', [views], 'views.float', to(FLOAT));
   if (scaled) views = add('Mul', [views, floats('factor', [1], 5)], 'views.scaled');
   add('Conv', [views, floats('conv.weight', [WIDTH, 3, 4, 4], 1)], 'patches', (node) =>
     setInts(node, 'strides', [4, 4]),
@@ -93,22 +107,26 @@ function toyEncoder({ scaled = false, running = false, read = 'Add' }: Quirks = 
 }
 
 describe('views that are whole', () => {
-  test('the same features without the mask, for any number of views', async () => {
-    const graph = toyEncoder();
-    const before = await Native.open(encode(graph));
-    expect(await wholeViews(graph, size, evaluate)).toEqual({ rewrite: 'whole-views' });
-    expect(decode(encode(graph)).inputs.map(({ name, dims }) => [name, dims])).toEqual([
-      ['pixel_values', [1, 'num_images', 3, size, size]],
-    ]);
-    for (const type of ['NonZero', 'GatherND', 'CumSum']) expect(census(graph.nodes)).not.toHaveProperty(type);
-    const after = await Native.open(encode(graph));
-    for (const count of [1, 2, 5]) {
-      const expected = await encodeViews(before, count, size);
-      const actual = await encodeViews(after, count, size);
-      expect(actual.dims).toEqual(expected.dims);
-      expect(distance(expected.data, actual.data)).toBeLessThan(1e-6);
-    }
-  });
+  test.each([false, true])(
+    'the same features without the mask, for any number of views; halves: %s',
+    async (halves) => {
+      const graph = toyEncoder({ halves });
+      const before = await Native.open(encode(graph));
+      expect(await wholeViews(graph, size, evaluate)).toEqual({ rewrite: 'whole-views' });
+      expect(decode(encode(graph)).inputs.map(({ name, dims }) => [name, dims])).toEqual([
+        ['pixel_values', [1, 'num_images', 3, size, size]],
+      ]);
+      for (const type of ['NonZero', 'GatherND', 'CumSum']) expect(census(graph.nodes)).not.toHaveProperty(type);
+      expect(census(graph.nodes)['Cast']).toBe(halves ? 2 : undefined);
+      const after = await Native.open(encode(graph));
+      for (const count of [1, 2, 5]) {
+        const expected = await encodeViews(before, count, size);
+        const actual = await encodeViews(after, count, size);
+        expect(actual.dims).toEqual(expected.dims);
+        expect(distance(expected.data, actual.data)).toBeLessThan(1e-6);
+      }
+    },
+  );
 
   const REFUSED: readonly [Quirks, RegExp][] = [
     [{ scaled: true }, /views are changed before the first convolution/],

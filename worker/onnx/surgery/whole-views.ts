@@ -29,8 +29,8 @@ const BATCHES: readonly number[] = [1, 3];
  *
  * Those subgraphs (NonZero, GatherND, sums of int64) have no kernels on the GPU: each run would bring the pixels back
  * to the CPU. They are recognised by computing them, for a view of noise, and for three: the input of the
- * patch convolution must be the pixels themselves, and whatever else flows into the encoder from before it must be the
- * same constant for every view.
+ * patch convolution must be the pixels themselves, or what a cast makes of them, and whatever else flows into the
+ * encoder from before it must be the same constant for every view.
  *
  * @param size edge of a view in pixels; the encoder takes no other afterwards, and declares that
  */
@@ -41,12 +41,16 @@ export async function wholeViews(graph: Graph, size: number, evaluate: Evaluate)
   const [conv, ...others] = graph.nodes.filter(({ type }) => type === 'Conv');
   if (!conv || others.length > 0) return refuse('there is not exactly one convolution');
   const [views = ''] = (wiring.producer(conv.inputs[0], 'Cast') ?? conv).inputs;
+  // Encoders in half precision round the pixels first.
+  const casts = wiring.consumers(PIXELS).filter(({ type }) => type === 'Cast');
   const border = findBorder(graph, wiring, conv);
-  const trials = await compute(graph, [views, ...border], size, evaluate);
+  const rounded = casts.flatMap(({ outputs }) => outputs);
+  const trials = await compute(graph, [views, ...rounded, ...border], size, evaluate);
   if (typeof trials === 'string') return refuse(trials);
-  if (!trials.every(({ given, values }) => isSame(values[views]?.data, given.pixels))) {
-    return refuse('views are changed before the first convolution');
-  }
+  const are = (read: (trial: Trial<Batch>) => Sample['data'] | undefined): boolean =>
+    trials.every((trial) => isSame(trial.values[views]?.data, read(trial)));
+  const cast = casts.find(({ outputs: [name = ''] }) => are(({ values }) => values[name]?.data));
+  if (!cast && !are(({ given }) => given.pixels)) return refuse('views are changed before the first convolution');
   const constants = new Map<string, Sample>();
   for (const name of border) {
     const constant = settle(trials, name);
@@ -55,7 +59,7 @@ export async function wholeViews(graph: Graph, size: number, evaluate: Evaluate)
     // Else it is a shape, such as the number of views: computed at no cost, from what is known without the GPU.
   }
   for (const [name, constant] of constants) setConstant(graph, name, constant);
-  replaceViews(graph, views, size);
+  replaceViews(graph, views, size, cast);
   prune(graph);
   return done('whole-views');
 }
@@ -161,14 +165,19 @@ function setConstant(graph: Graph, name: string, { type, dims, data }: Sample): 
   graph.tensors.set(name, makeTensor(name, TYPES[type] ?? 0, dims, bytes));
 }
 
-/** Gives all who read `old`, which holds the same, the pixels [1, views, 3, size, size] as [views, 3, size, size]. */
-function replaceViews(graph: Graph, old: string, size: number): void {
+/**
+ * Gives all who read `old`, which holds the same, the pixels [1, views, 3, size, size] as [views, 3, size, size].
+ *
+ * @param cast what rounds the pixels, if they are rounded there
+ */
+function replaceViews(graph: Graph, old: string, size: number, cast: Node | undefined): void {
   const target = `${PIXELS}/views_shape`;
   const views = `${PIXELS}/views`;
   const dims = BigInt64Array.of(-1n, 3n, BigInt(size), BigInt(size));
   for (const node of graph.nodes) node.inputs = node.inputs.map((name) => (name === old ? views : name));
   graph.tensors.set(target, makeTensor(target, INT64, [4], new Uint8Array(dims.buffer)));
-  graph.nodes.unshift(makeNode('Reshape', [PIXELS, target], [views]));
+  const reshape = makeNode('Reshape', [cast?.outputs[0] ?? PIXELS, target], [views]);
+  graph.nodes = [...(cast ? [cast] : []), reshape, ...graph.nodes.filter((node) => node !== cast)];
   graph.inputs = graph.inputs.map((input) =>
     input.name === PIXELS ? makeValue(PIXELS, FLOAT, [1, 'num_images', 3, size, size]) : input,
   );
