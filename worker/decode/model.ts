@@ -202,6 +202,7 @@ class OpenedModel implements Model {
   forget(): void {
     this.#prefixes.forget();
     this.#vision.forget();
+    this.#family.forget();
   }
 
   gpuBuffers(): number {
@@ -219,7 +220,7 @@ class OpenedModel implements Model {
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     const { tokenizer, config } = this.#family;
     checkBias(job.sampling, config.vocab);
-    const prompt = await this.#family.read(job.turns, job.limits.pixels, signal);
+    const prompt = await this.#family.read(job.turns, job.limits.pixels, job.cache, signal);
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
     try {

@@ -21,11 +21,14 @@ export interface Family {
   /** Edge of a picture's view, in pixels. */
   readonly view: number;
   /**
-   * Decodes the pictures, lays out their views and renders the prompt.
+   * Identifies the pictures, lays out their views and renders the prompt.
    *
+   * @param remember whether to know the pictures' files the next time, so that they need not be decoded
    * @throws NearsightError `unreadable_image` with the part's `param`
    */
-  read(turns: readonly Turn[], maxPixels: number, signal: AbortSignal): Promise<Prompt>;
+  read(turns: readonly Turn[], maxPixels: number, remember: boolean, signal: AbortSignal): Promise<Prompt>;
+  /** Forgets all pictures' files. */
+  forget(): void;
 }
 
 /** The decoder's numbers, from `config.json`. */

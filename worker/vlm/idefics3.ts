@@ -1,11 +1,12 @@
 import type { Detail, Turn } from '../../src/wire/job.ts';
 import { decodePicture, type PicturePart } from './decode.ts';
 import type { Family, FamilyFiles, Picture } from './family.ts';
+import { type Identity, KnownPictures } from './known.ts';
 import type { Rgb } from './lanczos.ts';
 import { PromptWriter } from './prompt.ts';
 import { chatTemplate, parse, rowsPerView, textConfig, viewSettings } from './settings.ts';
 import { openTokenizer } from './tokenizer.ts';
-import { cutViews, type Grid, gridOf, normalise, viewCount, type ViewSettings } from './views.ts';
+import { cutViews, type Grid, gridOf, normalise, type Size, viewCount, type ViewSettings } from './views.ts';
 
 /** Decoded pixels of one request that are kept until they are needed (192 MiB); pictures beyond are decoded again there. */
 const KEPT_PIXELS = 64 << 20;
@@ -26,21 +27,22 @@ export function openFamily(files: FamilyFiles, decode: typeof decodePicture = de
   const imageTokenId = config.count('image_token_id');
   if (tokenizer.special.get('<image>') !== imageTokenId) throw config.error('image_token_id', 'the id of <image>');
 
-  async function read(turns: readonly Turn[], maxPixels: number, signal: AbortSignal): ReturnType<Family['read']> {
+  const known = new KnownPictures(decode);
+  const read: Family['read'] = async (turns, maxPixels, remember, signal) => {
     const pictures: Picture[] = [];
     const grids: Grid[] = [];
     let room = KEPT_PIXELS;
     for (const part of picturesOf(turns)) {
       signal.throwIfAborted();
-      const image = await decode(part, maxPixels);
-      const grid = gridFor(image, part.detail, settings);
+      const { identity, image } = await known.identify(part, maxPixels, remember);
+      const grid = gridFor(identity, part.detail, settings);
       const frames = viewCount(grid);
-      room -= image.width * image.height;
+      room -= image ? identity.width * identity.height : 0;
       const kept = room >= 0 ? image : undefined;
       const pixels = async (): Promise<Rgb> => kept ?? (await decode(part, maxPixels));
       grids.push(grid);
       pictures.push({
-        key: await keyOf(image, grid),
+        key: keyOf(identity, grid),
         frames,
         tokens: frames * rows,
         size: settings.size,
@@ -51,7 +53,7 @@ export function openFamily(files: FamilyFiles, decode: typeof decodePicture = de
       });
     }
     return { ids: writer.write(turns, grids), pictures };
-  }
+  };
 
   return {
     config: textConfig(config, parse(files, 'generation_config.json')),
@@ -59,6 +61,7 @@ export function openFamily(files: FamilyFiles, decode: typeof decodePicture = de
     imageTokenId,
     view: settings.size,
     read,
+    forget: () => known.forget(),
   };
 }
 
@@ -72,18 +75,13 @@ function picturesOf(turns: readonly Turn[]): PicturePart[] {
  * `auto` does what the model's own processor does by default, but for pictures that one view shrinks to no less than
  * half: tiles cost five to seventeen times the work and the context, and of few pixels they show nothing more.
  */
-function gridFor(image: Rgb, detail: Detail, settings: ViewSettings): Grid {
+function gridFor(image: Size, detail: Detail, settings: ViewSettings): Grid {
   const large = Math.max(image.width, image.height) > 2 * settings.size;
   const tiles = detail === 'high' || (detail === 'auto' && settings.splitting && large);
   return tiles ? gridOf(image, settings) : { rows: 0, columns: 0 };
 }
 
-/**
- * Pixels and cut, as text. The pixels are hashed rather than the file, so that the same picture sent as another file
- * is known again. SHA-256 is native, 12 megapixels take 0.1 to 0.2 s, and no one can make two pictures that share a key.
- */
-async function keyOf({ width, height, data }: Rgb, { rows, columns }: Grid): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', data));
-  const hex = Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return `${width}x${height}/${rows}x${columns}/${hex}`;
+/** Pixels and cut, as text. */
+function keyOf({ width, height, hash }: Identity, { rows, columns }: Grid): string {
+  return `${width}x${height}/${rows}x${columns}/${hash}`;
 }

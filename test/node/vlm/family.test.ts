@@ -113,7 +113,12 @@ describe('views', () => {
     ['high', 64, 48, 13],
     ['high', 10, 10, 17],
   ] as const)('%s detail of %i x %i pixels: %i', async ([detail, width, height, frames]) => {
-    const { pictures } = await openFamily(files, decoding(pattern(width, height))).read(chat(detail), 1e6, never);
+    const { pictures } = await openFamily(files, decoding(pattern(width, height))).read(
+      chat(detail),
+      1e6,
+      false,
+      never,
+    );
     expect(pictures).toMatchObject([{ frames, tokens: frames * 4, size: 32 }]);
     expect((await pictures[0]?.pixelValues())?.length).toBe(frames * 3 * 32 * 32);
   });
@@ -123,14 +128,14 @@ describe('views', () => {
     const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
     const whole = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: false }));
     const family = openFamily(new Map(files).set(name, whole), decoding(pattern(300, 300)));
-    const { pictures } = await family.read(chat('auto', 'high'), 1e6, never);
+    const { pictures } = await family.read(chat('auto', 'high'), 1e6, false, never);
     expect(pictures).toMatchObject([{ frames: 1 }, { frames: 17 }]);
   });
 });
 
 describe('keys of pictures', () => {
   const keysOf = async (image: Rgb, ...details: Detail[]): Promise<string[]> =>
-    (await openFamily(files, decoding(image)).read(chat(...details), 1e6, never)).pictures.map(({ key }) => key);
+    (await openFamily(files, decoding(image)).read(chat(...details), 1e6, false, never)).pictures.map(({ key }) => key);
 
   it('are equal for equal pixels cut the same way, and only then', async () => {
     const [first, again, tiled] = await keysOf(pattern(40, 30), 'low', 'auto', 'high');
@@ -144,6 +149,64 @@ describe('keys of pictures', () => {
   });
 });
 
+describe('pictures that come again', () => {
+  const file = (...bytes: number[]): Turn => ({
+    role: 'user',
+    parts: [{ type: 'picture', bytes: Uint8Array.from(bytes), detail: 'low', param: 'p' }],
+  });
+  const counting = () => {
+    const decoded: number[] = [];
+    const family = openFamily(files, async ({ bytes: [first = 0] }) => {
+      decoded.push(first);
+      return pattern(40, 30);
+    });
+    const keysOf = async (turns: Turn[], maxPixels = 1e6, remember = true): Promise<string[]> =>
+      (await family.read(turns, maxPixels, remember, never)).pictures.map(({ key }) => key);
+    return { family, decoded, keysOf };
+  };
+
+  it('in the same file are not decoded to be known, only where their pixels are needed', async () => {
+    const { family, decoded, keysOf } = counting();
+    const [first] = await keysOf([file(1)]);
+    expect(await keysOf([file(1), file(2), file(1)])).toEqual([first, first, first]);
+    expect(decoded).toEqual([1, 2]);
+    const { pictures } = await family.read([file(1)], 1e6, true, never);
+    expect(await pictures[0]?.pixelValues()).toHaveLength(3 * 32 * 32);
+    expect(decoded).toEqual([1, 2, 1]);
+  });
+
+  it('are decoded, so that they can be refused, where they are larger than a request may bring', async () => {
+    const { decoded, keysOf } = counting();
+    await keysOf([file(1)]);
+    await keysOf([file(1)], 40 * 30 - 1);
+    await keysOf([file(1)], 40 * 30);
+    expect(decoded).toEqual([1, 1]);
+  });
+
+  it('are not known where they were not to be remembered, or were forgotten since', async () => {
+    const { family, decoded, keysOf } = counting();
+    await keysOf([file(1)], 1e6, false);
+    await keysOf([file(1)]);
+    expect(decoded).toEqual([1, 1]);
+    await keysOf([file(1)], 1e6, false);
+    await keysOf([file(1)]);
+    expect(decoded).toEqual([1, 1, 1, 1]);
+    family.forget();
+    await keysOf([file(1)]);
+    expect(decoded).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  it('are known up to 256 files, those that were seen last', async () => {
+    const { decoded, keysOf } = counting();
+    for (let i = 0; i < 256; i++) await keysOf([file(i)]);
+    await keysOf([file(0)]);
+    await keysOf([file(7, 7)]);
+    await keysOf([file(0)]);
+    await keysOf([file(1)]);
+    expect(decoded.slice(256)).toEqual([7, 1]);
+  });
+});
+
 describe('reading', () => {
   it('stops between pictures when it is aborted', async () => {
     const controller = new AbortController();
@@ -153,13 +216,13 @@ describe('reading', () => {
       controller.abort(new Error('no longer wanted'));
       return pattern(8, 8);
     });
-    await expect(family.read(chat('low', 'low'), 1e6, controller.signal)).rejects.toThrow('no longer wanted');
+    await expect(family.read(chat('low', 'low'), 1e6, false, controller.signal)).rejects.toThrow('no longer wanted');
     expect(decoded).toBe(1);
   });
 
   it('refuses a chat template that has no place for a picture', async () => {
     const template = new TextEncoder().encode(JSON.stringify({ chat_template: 'nothing' }));
     const family = openFamily(new Map(files).set('chat_template.json', template), decoding(pattern(8, 8)));
-    await expect(family.read(chat('low'), 1e6, never)).rejects.toMatchObject({ code: 'load_failed' });
+    await expect(family.read(chat('low'), 1e6, false, never)).rejects.toMatchObject({ code: 'load_failed' });
   });
 });

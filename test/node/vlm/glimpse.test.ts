@@ -29,7 +29,7 @@ it.for(cases)('glimpse is asked $name with the ids of the Python processor', asy
     const parts: Content[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
     return { role, parts: parts.map((part) => (part.type === 'text' ? part : picture(part.image_url.url, split))) };
   });
-  const { ids, pictures } = await family.read(turns, 1e8, new AbortController().signal);
+  const { ids, pictures } = await family.read(turns, 1e8, true, new AbortController().signal);
   expect(pictures.reduce((sum, { frames }) => sum + frames, 0)).toBe(wanted.frames);
   expect([...ids]).toEqual(wanted.input_ids);
 });

@@ -7,9 +7,14 @@ it('of many large pictures, those that were too much to keep are decoded again',
   const half = { width: 8192, height: 4096, data: new Uint8Array(8192 * 4096 * 3) };
   let decoded = 0;
   const family = openFamily(modelFiles(new URL('model/', FIXTURES)), async () => (decoded++, half));
-  const picture: TurnPart = { type: 'picture', bytes: new Uint8Array(), detail: 'low', param: 'p' };
-  const turns = [{ role: 'user' as const, parts: [picture, picture, picture] }];
-  const { pictures } = await family.read(turns, 1e9, new AbortController().signal);
+  const picture = (file: number): TurnPart => ({
+    type: 'picture',
+    bytes: Uint8Array.of(file),
+    detail: 'low',
+    param: 'p',
+  });
+  const turns = [{ role: 'user' as const, parts: [picture(1), picture(2), picture(3)] }];
+  const { pictures } = await family.read(turns, 1e9, true, new AbortController().signal);
   expect(decoded).toBe(3);
   await pictures[0]?.pixelValues();
   expect(decoded).toBe(3);

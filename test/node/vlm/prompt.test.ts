@@ -48,7 +48,7 @@ async function idsOf(family: ReturnType<typeof openFamily>, turns: Chat['turns']
           },
     ),
   }));
-  const { ids, pictures } = await family.read(job, Infinity, new AbortController().signal);
+  const { ids, pictures } = await family.read(job, Infinity, true, new AbortController().signal);
   const rows = pictures.reduce((sum, picture) => sum + picture.tokens, 0);
   expect(ids.filter((id) => id === family.imageTokenId).length).toBe(rows);
   return [...ids];
