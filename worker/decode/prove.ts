@@ -41,6 +41,8 @@ const TOLERANCE = { float32: 2e-4, float16: 0.03 };
 
 /** Draws by all rules, and likeliest tokens reported with each. */
 const CHOICES = 2;
+/** As many more must be right after one that was not. */
+const AFTER_A_TIE = 4;
 const TOP = 3;
 const LOGPROB_TOLERANCE = 1e-3;
 
@@ -81,14 +83,7 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
   for await (const { id } of decoder.draw(drawing, signal)) drawn.push(id);
   const likeliest = argmax(atOnce);
   if (drawn[0] !== likeliest) throw mismatch(`the likeliest token is ${likeliest}, and ${drawn[0]} was drawn`);
-  for (let choice = 0; choice < CHOICES; choice++) {
-    const ruled = { ...drawing, sampling: ALL_RULES, choice, topLogprobs: TOP, limit: 1 };
-    for await (const seen of decoder.draw(ruled, signal)) {
-      const wanted = new Sampler(ALL_RULES, ids, choice, TOP).draw(atOnce);
-      if (!isSame(seen, wanted))
-        throw mismatch(`by the CPU's rules token ${wanted.id} comes, and ${seen.id} was drawn`);
-    }
-  }
+  await proveRules(decoder, ids, atOnce, signal);
   await decoder.reset(ROWS + 1);
   for (let row = 0; row < ROWS - 1; row += FEW_ROWS) await read(row, Math.min(row + FEW_ROWS, ROWS - 1));
   await decoder.step(ids.at(-1) ?? 0);
@@ -96,6 +91,28 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
   // Put so that values that are no numbers do not pass.
   if (share <= TOLERANCE[decoder.precision]) return;
   throw mismatch(`two ways to the same logits differ by ${share.toExponential(1)} of their range`);
+}
+
+/**
+ * Draws by all rules, after a prompt that was read. One draw may differ from the CPU's: it can hang on the last digit of
+ * two numbers (about one in ten thousand does), and would at every load.
+ */
+async function proveRules(
+  decoder: Tried,
+  prompt: Int32Array,
+  logits: Float32Array,
+  signal: AbortSignal,
+): Promise<void> {
+  let draws = CHOICES;
+  for (let choice = 0; choice < draws; choice++) {
+    const drawing = { sampling: ALL_RULES, prompt, choice, topLogprobs: TOP, limit: 1 };
+    for await (const seen of decoder.draw(drawing, signal)) {
+      const wanted = new Sampler(ALL_RULES, prompt, choice, TOP).draw(logits);
+      if (isSame(seen, wanted)) continue;
+      if (draws > CHOICES) throw mismatch(`by the CPU's rules token ${wanted.id} comes, and ${seen.id} was drawn`);
+      draws += AFTER_A_TIE;
+    }
+  }
 }
 
 /** The same token and the same likeliest ones; their probabilities are sums, which differ in their last digits. */

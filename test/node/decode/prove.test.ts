@@ -64,6 +64,29 @@ describe('two paths through the decoder', () => {
     });
   });
 
+  test.each([0, 1])(
+    'of which draw %i by the rules comes out otherwise pass: it may hang on a last digit',
+    async (odd) => {
+      let draws = 0;
+      const once = (drawn: Drawn, greedy: boolean): Drawn => (greedy || draws++ !== odd ? drawn : { id: drawn.id + 1 });
+      const decoder = faulty((logit) => logit, once);
+      await expect(proveKernels(decoder, VOCAB, signal)).resolves.toBeUndefined();
+      expect(draws).toBe(6);
+    },
+  );
+
+  test('that draw otherwise once more are refused', async () => {
+    let draws = 0;
+    const twice = (drawn: Drawn, greedy: boolean): Drawn =>
+      greedy || ![1, 4].includes(draws++) ? drawn : { id: drawn.id + 1 };
+    const proof = proveKernels(
+      faulty((logit) => logit, twice),
+      VOCAB,
+      signal,
+    );
+    await expect(proof).rejects.toMatchObject({ message: expect.stringContaining("by the CPU's rules") });
+  });
+
   test.each<[string, (drawn: Drawn, greedy: boolean) => Drawn, string]>([
     ['another token than the likeliest', ({ id }, greedy) => ({ id: greedy ? id + 1 : id }), 'the likeliest token is'],
     ['another by the rules', (drawn, greedy) => ({ ...drawn, id: drawn.id + (greedy ? 0 : 1) }), "by the CPU's rules"],
