@@ -209,7 +209,11 @@ function countWork() {
 /** @type {Record<string, (value: number) => void>} */
 const orders = {
   take: () => {},
-  hold: (value) => (hold = value),
+  hold: (value) => {
+    hold = value;
+    // On Dawn, both sides read in this thread: what one read before says nothing about the other.
+    if (hold > 0) lastRead.clear();
+  },
   idle: (value) => (idle = value !== 0),
 };
 
