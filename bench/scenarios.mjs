@@ -13,7 +13,8 @@
  * - **again**: that picture in a new chat: how often the vision encoder ran.
  * - **sampled**: decode with temperature, top-p and penalties.
  * - **counts**: what a token takes of WebGPU (`tools/counters/patch.mjs` says how waits are counted), as the difference
- *   between a long and a short answer, over the difference in tokens.
+ *   between a long and a short answer, over the difference in tokens. `mapAsync` alone is all that an answer took, over
+ *   its tokens: how many are read at once is no constant.
  * - **growth**: how far the most bytes in GPU buffers rose after the first 40 of 540 tokens of one answer; for the other
  *   sides, to save time, of 140.
  * - **host**: milliseconds a token when the GPU is left out: JavaScript and wasm alone.
@@ -187,10 +188,11 @@ export class Scenarios {
       const full = await ask(side, plain(words, long));
       const brief = await ask(side, plain(words, short));
       await this.#bench.hold(side, 0);
-      for (const name of /** @type {const} */ (['waits', 'maps', 'readBytes', 'dispatches', 'submits', 'writes'])) {
+      for (const name of /** @type {const} */ (['waits', 'readBytes', 'dispatches', 'submits', 'writes'])) {
         const more = full.after[name] - full.before[name] - (brief.after[name] - brief.before[name]);
         this.#note(side, name, more / (long - short));
       }
+      this.#note(side, 'maps', (full.after.maps - full.before.maps) / long);
       // Every loop reads something and computes something: a counter that counts nothing is broken.
       const { maps, dispatches } = full.after;
       if (maps === 0 || dispatches === 0) throw new Error(`nothing was counted of ${side}`);
