@@ -57,7 +57,13 @@ export async function benchInBrowser(run, origin, say) {
     const ours = await open('ours', 'ours');
     /** @type {Record<string, Facts>} */
     const facts = { ours };
-    for (const [side, extra] of Object.entries(theirs(run, ours))) facts[side] = await open(side, 'theirs', extra);
+    for (const [side, extra] of Object.entries(theirs(run, ours))) {
+      try {
+        facts[side] = await open(side, 'theirs', extra);
+      } catch (error) {
+        say(`${side} is left out: ${error}`);
+      }
+    }
     const scenarios = new Scenarios(
       {
         ask: (side, question) => page.evaluate((...args) => bench.ask(...args), side, question),

@@ -2,6 +2,9 @@ import { picture } from './pictures.ts';
 import type { Answer, Opening, Question, Side } from './side.ts';
 import type { Order, Reply, TheirFacts } from './transformers-worker.ts';
 
+/** SmolVLM opens in some ten seconds; a worker that stands still, as one in Firefox does, says nothing. */
+const OPENING_MS = 180_000;
+
 /** transformers.js in a worker of its own, as ours is; times are taken on the page for both. */
 export async function openTheirs({ model, ...opening }: Opening): Promise<Side> {
   const worker = new Worker(new URL('./transformers-worker.ts', import.meta.url), { type: 'module' });
@@ -33,8 +36,12 @@ export async function openTheirs({ model, ...opening }: Opening): Promise<Side> 
   }
 
   const site = new URL('/', location.href).href;
-  const opened = await call({ type: 'open', site, folder: model.folder, ...opening });
-  if (opened.type !== 'opened') throw new Error('it did not open');
+  const late = new Promise<undefined>((resolve) => setTimeout(resolve, OPENING_MS));
+  const opened = await Promise.race([call({ type: 'open', site, folder: model.folder, ...opening }), late]);
+  if (opened?.type !== 'opened') {
+    worker.terminate();
+    throw new Error(`it did not open within ${OPENING_MS / 1000} s`);
+  }
   const facts: TheirFacts = opened.facts;
   return {
     facts: { ...facts, build: 'asyncify', hardware: opening.device === 'wasm' ? `${facts.threads} wasm threads` : '' },
