@@ -7,7 +7,7 @@ import type { Openable } from '../onnx/surgery/operation.ts';
 import { CpuMemory } from './cpu.ts';
 import { embedByTable } from './embeddings.ts';
 import { PlainDecoder } from './plain.ts';
-import { furthestApart, mismatch, LAYER_TOLERANCE } from './prove.ts';
+import { furthestApart, LAYER_TOLERANCE, makeRoom, mismatch } from './prove.ts';
 
 /** Rows that are read at once, in a second chunk, and alone: there are kernels for many (from 32 on), few and one. */
 const CHUNKS = [48, 16, 1];
@@ -62,7 +62,7 @@ export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: 
 }
 
 async function read(decoder: PlainDecoder, chunks: readonly number[], signal: AbortSignal): Promise<Float32Array> {
-  await decoder.reset(ROWS);
+  await makeRoom(decoder, ROWS);
   let at = 0;
   for (const rows of chunks) {
     const ids = Int32Array.from({ length: rows }, () => at++);

@@ -74,7 +74,7 @@ type Tried = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'draw' | 'p
 export async function proveKernels(decoder: Tried, vocab: number, signal: AbortSignal): Promise<void> {
   const ids = Int32Array.from({ length: ROWS }, (_, at) => (at * 7919 + 1) % vocab);
   const read = (from: number, to: number): Promise<void> => decoder.prefill(ids.subarray(from, to), -1, [], signal);
-  await decoder.reset(ROWS + 1);
+  await makeRoom(decoder, ROWS + 1);
   await read(0, ROWS);
   const atOnce = await decoder.logits();
   if (!atOnce.every(Number.isFinite)) throw mismatch('there are logits that are no numbers');
@@ -91,6 +91,21 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
   // Put so that values that are no numbers do not pass.
   if (share <= TOLERANCE[decoder.precision]) return;
   throw mismatch(`two ways to the same logits differ by ${share.toExponential(1)} of their range`);
+}
+
+/**
+ * Room to prove a decoder in.
+ *
+ * @throws NearsightError `unsupported_device` where there is none: a request could ask for less, but nobody asked for this,
+ *   and another device may have it
+ */
+export async function makeRoom(decoder: Pick<Tried, 'reset'>, positions: number): Promise<void> {
+  try {
+    await decoder.reset(positions);
+  } catch (error) {
+    const short = error instanceof NearsightError && error.code === 'context_length_exceeded';
+    throw short ? mismatch('it has no memory for keys and values') : error;
+  }
 }
 
 /**

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Decoder, Drawing } from '../../../worker/decode/decoder.ts';
 import { openDecoder } from '../../../worker/decode/graphs.ts';
 import { PrefixCache } from '../../../worker/decode/prefix-cache.ts';
+import { proveKernels } from '../../../worker/decode/prove.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/session.ts';
@@ -191,6 +192,18 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       await expect(ask(chat(3), BLOCK, 400)).rejects.toMatchObject(refusal);
       expect(memory.used).toBe(0);
       expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: wanted });
+    });
+
+    test('a proof without room does not ask for a smaller max_tokens, but for another device', async () => {
+      cache.forget();
+      memory.bytes = 0;
+      const proof = proveKernels(decoder, 24, signal);
+      await expect(proof).rejects.toMatchObject({
+        code: 'unsupported_device',
+        message: expect.stringMatching(/no memory/),
+      });
+      memory.bytes = Infinity;
+      await expect(proveKernels(decoder, 24, signal)).resolves.toBeUndefined();
     });
 
     test('so is one whose buffers are larger than any may be', async () => {

@@ -70,11 +70,11 @@ function packed(wiring: Wiring, node: Node): Packed | undefined {
 
 /** What stands for a node: its product with the widened matrix, or with each of its parts, laid side by side. */
 function product(graph: Graph, node: Node, matrix: Packed): Node[] {
-  const [input = '', weights = ''] = node.inputs;
+  const [input = '', weights = '', scales = ''] = node.inputs;
   const parts = split(matrix);
   const outputs = parts.length === 1 ? node.outputs : parts.map((_, index) => `${node.outputs[0]}/${index}`);
   const nodes = parts.map((part, index) => {
-    const name = `${weights}/widened/${index}`;
+    const name = `${weights}/${scales}/widened/${index}`;
     // Two nodes may share their weights.
     if (!graph.tensors.has(name)) {
       const location = `nearsight.widened.${graph.tensors.size}`;
