@@ -61,7 +61,7 @@ export async function benchInBrowser(run, origin, say) {
       try {
         facts[side] = await open(side, 'theirs', extra);
       } catch (error) {
-        say(`${side} is left out: ${error}`);
+        say(`${side} is left out: ${String(error)}`);
       }
     }
     const scenarios = new Scenarios(
