@@ -56,10 +56,13 @@ export class PrefixCache {
     const better = branch && branch.length >= WORTHWHILE && branch.length > kept ? branch : undefined;
     if (held.ids.length - kept >= WORTHWHILE) this.#setAside(held, better?.saved);
     this.#spared = better?.saved;
-    await this.#makeRoom(positions, better ? 0 : kept);
+    try {
+      await this.#makeRoom(positions, better ? 0 : kept);
+    } finally {
+      this.#spared = undefined;
+    }
     // It may have been given up for that room.
     if (better && this.#branches.has(better.saved)) this.#holder.kv.load(better.saved, better.length);
-    this.#spared = undefined;
     this.#prompt = { ...prompt, ids: prompt.ids.slice() };
     this.#answer = [];
     return this.#holder.length;
