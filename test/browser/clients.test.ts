@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startNim, type Nim } from '../nim/server.ts';
 import type { Client, Outcome, Question } from './page/clients.ts';
 import type { TestPage } from './harness/harness.ts';
-import { openSabotaged, openWire } from './harness/wire.ts';
+import { openAlone, openWire } from './harness/wire.ts';
 
 /** An outcome, and how often the client called `fetch` for it. */
 type Attempted = Outcome & { calls: number };
@@ -171,7 +171,7 @@ describe.each(CLIENTS)('%s', { concurrent: true }, (client) => {
   });
 
   test('hands over each failure of the page, and is answered when it has passed', async () => {
-    await using own = await openSabotaged();
+    await using own = await openAlone();
     const outcomes = await own.evaluate(failInPage, client);
     const { picture, large, busy, freed, dying, after, unloadable } = outcomes;
     expect(picture).toMatchObject(failure(client, 400, 'unreadable_image', 'messages[0].content[1].image_url'));

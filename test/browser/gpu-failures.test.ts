@@ -1,15 +1,12 @@
 /** What becomes of a GPU that fails. One nearsight for all: on a software GPU, each new worker takes seconds to load. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openPage, type TestPage } from './harness/harness.ts';
-import { installLab } from './harness/lab.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import type { TestPage } from './harness/harness.ts';
+import { openLab } from './harness/lab.ts';
 
 let page: TestPage;
 
 beforeAll(async () => {
-  page = await openPage({ answer: saboteur });
-  await page.evaluate(installSaboteur);
-  await page.evaluate(installLab);
+  page = await openLab();
   await page.evaluate(async () => {
     Object.assign(globalThis, { near: lab.make('webgpu') });
     // What the answers after each failure are compared with.

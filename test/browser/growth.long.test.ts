@@ -1,12 +1,9 @@
 import { expect, test } from 'vitest';
-import { browserName, openPage } from './harness/harness.ts';
-import { installLab } from './harness/lab.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import { browserName } from './harness/harness.ts';
+import { openLab } from './harness/lab.ts';
 
 test('200 requests leave no growth in GPU buffers, ports or heap', { timeout: 1_200_000 }, async () => {
-  await using page = await openPage({ answer: saboteur });
-  await page.evaluate(installSaboteur);
-  await page.evaluate(installLab);
+  await using page = await openLab();
   await page.evaluate(() => {
     const near = lab.make('webgpu');
     const rounds = async (count: number): Promise<void> => {

@@ -1,12 +1,8 @@
 import { expect, test } from 'vitest';
-import { openPage } from './harness/harness.ts';
-import { installLab } from './harness/lab.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import { openLab } from './harness/lab.ts';
 
 test('a worker that hangs while it opens the model is replaced by one without threads', async () => {
-  await using page = await openPage({ answer: saboteur });
-  await page.evaluate(installSaboteur);
-  await page.evaluate(installLab);
+  await using page = await openLab();
   const result = await page.evaluate(async () => {
     const near = lab.make('wasm');
     const before = sabotage.workers.length;

@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { browserName, openPage, type TestPage } from './harness/harness.ts';
-import { installLab } from './harness/lab.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import { browserName, type TestPage } from './harness/harness.ts';
+import { openLab } from './harness/lab.ts';
 
 let page: TestPage;
 
 beforeAll(async () => {
   // Firefox hangs now and then when threads start, and the second worker that it gets then would be counted.
-  page = await openPage({ isolated: browserName === 'chromium', answer: saboteur });
-  await page.evaluate(installSaboteur);
-  await page.evaluate(installLab);
+  page = await openLab({ isolated: browserName === 'chromium' });
 });
 
 afterAll(async () => {

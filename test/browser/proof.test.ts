@@ -1,18 +1,10 @@
 import { expect, test } from 'vitest';
-import { browserName, openPage, type TestPage } from './harness/harness.ts';
-import { installLab } from './harness/lab.ts';
-import { installSaboteur, type Plan, saboteur } from './harness/saboteur.ts';
-
-/** A page whose workers compute wrongly as told, on what may pretend to be a graphics card. */
-async function openWrong(plan: Plan): Promise<TestPage> {
-  const page = await openPage({ answer: saboteur });
-  await page.evaluate(installLab);
-  await page.evaluate(installSaboteur, plan);
-  return page;
-}
+import { browserName } from './harness/harness.ts';
+import { openLab } from './harness/lab.ts';
+import type { Plan } from './harness/saboteur.ts';
 
 test('a GPU that computes a picture wrongly is refused, with the difference', async () => {
-  await using page = await openWrong({ wrong: 1000 });
+  await using page = await openLab({ plan: { wrong: 1000 } });
   const result = await page.evaluate(async () => {
     const near = lab.make('webgpu');
     const refused = await near.load().then(() => '', String);
@@ -43,7 +35,7 @@ const FAULTS: [NonNullable<Plan['kernel']>, string][] = [
 test.each(browserName === 'firefox' ? FAULTS.slice(0, 1) : FAULTS)(
   'a wrong kernel is found: %o',
   async (kernel, what) => {
-    await using page = await openWrong({ kernel });
+    await using page = await openLab({ plan: { kernel } });
     const refused = await page.evaluate(async () => {
       const near = lab.make('webgpu');
       const error = await near.load().then(() => '', String);
@@ -56,7 +48,7 @@ test.each(browserName === 'firefox' ? FAULTS.slice(0, 1) : FAULTS)(
 
 test('what was computed wrongly once gives way to the next variant, and the facts say so', async () => {
   // The second variant is the same files once more: float16 is not to be had in both browsers.
-  await using page = await openWrong({ wrong: 1 });
+  await using page = await openLab({ plan: { wrong: 1 } });
   const facts = await page.evaluate(async () => {
     const [first] = glimpse.variants;
     const model = { ...glimpse, variants: [first!, { ...first!, dtype: 'again' }] };
@@ -72,7 +64,7 @@ test('what was computed wrongly once gives way to the next variant, and the fact
 
 // Firefox would compile the kernels that graphics cards get for a quarter of an hour: Mesa's renderer is spared them.
 test.skipIf(browserName === 'firefox')('in the end, `auto` takes wasm', async () => {
-  await using page = await openWrong({ wrong: 1000, card: true });
+  await using page = await openLab({ plan: { wrong: 1000, card: true } });
   const facts = await page.evaluate(async () => {
     const near = nearsight.createNearsight({ model: glimpse, device: 'auto' });
     const progress: boolean[] = [];

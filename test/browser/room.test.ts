@@ -1,8 +1,7 @@
 /** Keys and values of answers whose length a request leaves open: room in steps, and none at all. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { browserName, openPage, type TestPage } from './harness/harness.ts';
-import { installLab } from './harness/lab.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import { browserName, type TestPage } from './harness/harness.ts';
+import { openLab } from './harness/lab.ts';
 
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
@@ -16,9 +15,7 @@ declare global {
 let page: TestPage;
 
 beforeAll(async () => {
-  page = await openPage({ answer: saboteur });
-  await page.evaluate(installSaboteur);
-  await page.evaluate(installLab);
+  page = await openLab();
   await page.evaluate(async () => {
     const near = lab.make('webgpu');
     await near.load();

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { specOfFolder } from '../../tools/ask/model.mjs';
 import { fillStandin, standinAvailable, standinFolder } from '../../tools/standin.mjs';
 import { openPage } from './harness/harness.ts';
-import { installSaboteur, saboteur } from './harness/saboteur.ts';
+import { openSabotaged, type Plan } from './harness/saboteur.ts';
 
 /** The model's files, from the page's own server. */
 function modelServer(request: Request): Response | undefined {
@@ -63,10 +63,9 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
 
   test('on wasm: the same answers with weights widened once, without room for it, and when memory runs out', async () => {
     fillStandin('q4');
-    const answerWith = async (plan: Parameters<typeof installSaboteur>[0]): Promise<Answered> => {
-      await using page = await openPage({ answer: (request) => saboteur(request) ?? modelServer(request) });
+    const answerWith = async (plan: Plan): Promise<Answered> => {
+      await using page = await openSabotaged({ plan, answer: modelServer });
       const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
-      await page.evaluate(installSaboteur, plan);
       return await page.evaluate(async (model) => {
         const near = nearsight.createNearsight({ model, device: 'wasm' });
         const { reason } = await near.load();

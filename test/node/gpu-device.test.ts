@@ -2,23 +2,21 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findAdapter, Gpu } from '../../worker/gpu/device.ts';
 import { Readback } from '../../worker/gpu/readback.ts';
 import { COPY_DST, COPY_SRC } from '../../worker/gpu/usage.ts';
-import { useDawn } from './decode/rig.ts';
+import { openGpu } from './decode/rig.ts';
 
-let adapter: GPUAdapter | null;
 let gpu: Gpu;
 
 beforeAll(async () => {
-  useDawn();
-  adapter = await findAdapter();
-  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
-  gpu = await Gpu.open(adapter);
+  gpu = await openGpu();
 });
 
 afterAll(() => gpu.close());
 
 test('an adapter that gives no device is one that cannot be used, with its words', async () => {
-  // Each gives one, and this one has given it.
-  await expect(Gpu.open(adapter!)).rejects.toMatchObject({
+  const adapter = (await findAdapter())!;
+  // One device each, and then no more.
+  await Gpu.open(adapter).then((given) => given.close());
+  await expect(Gpu.open(adapter)).rejects.toMatchObject({
     code: 'unsupported_device',
     message: expect.stringMatching(/^The GPU device could not be created: ./),
     cause: expect.anything(),

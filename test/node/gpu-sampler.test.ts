@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Sampler } from '../../worker/decode/sampler.ts';
-import { findAdapter, Gpu } from '../../worker/gpu/device.ts';
-import { GREEDY, useDawn } from './decode/rig.ts';
+import type { Gpu } from '../../worker/gpu/device.ts';
+import { GREEDY, openGpu } from './decode/rig.ts';
 import { Bench, compare, Dice, halves, MOST_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
 
 const NONE = new Int32Array(0);
@@ -12,10 +12,7 @@ const BIASED: typeof GREEDY = { ...GREEDY, logitBias: [[1, 2 ** -24 + 2 ** -50]]
 let gpu: Gpu;
 
 beforeAll(async () => {
-  useDawn();
-  const adapter = await findAdapter();
-  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
-  gpu = await Gpu.open(adapter);
+  gpu = await openGpu();
 });
 
 afterAll(() => gpu.close());

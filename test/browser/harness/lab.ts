@@ -1,3 +1,6 @@
+import type { TestPage } from './harness.ts';
+import { openSabotaged, type SabotagedOptions } from './saboteur.ts';
+
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
   var lab: Lab;
@@ -21,8 +24,15 @@ export interface Lab {
   errorOf(response: Response): Promise<{ status: number; code: string }>;
 }
 
+/** A page with a {@link Lab}, its workers under control. */
+export async function openLab(options?: SabotagedOptions): Promise<TestPage> {
+  const page = await openSabotaged(options);
+  await page.evaluate(installLab);
+  return page;
+}
+
 /** Runs in the page. */
-export function installLab(): void {
+function installLab(): void {
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = 96;
   const context = canvas.getContext('2d');

@@ -1,3 +1,5 @@
+import { openPage, type PageOptions, type TestPage } from './harness.ts';
+
 /**
  * A worker under test control: the real one, with a patch in front of it that keeps hold of its GPU devices and does
  * as it is told over a BroadcastChannel, or by its own address from the start. The library is not touched.
@@ -116,8 +118,21 @@ channel.onmessage = ({ data }) => {
 };
 `;
 
-/** For `openPage({ answer })`: serves the patched worker to a page that called {@link installSaboteur}. */
-export function saboteur(request: Request): Response | undefined {
+/** How a page is opened whose workers are under control. */
+export type SabotagedOptions = PageOptions & {
+  /** What workers do from their start. */
+  plan?: Plan;
+};
+
+/** A page whose workers are under control. */
+export async function openSabotaged({ plan = {}, answer, ...options }: SabotagedOptions = {}): Promise<TestPage> {
+  const page = await openPage({ ...options, answer: (request) => saboteur(request) ?? answer?.(request) });
+  await page.evaluate(installSaboteur, plan);
+  return page;
+}
+
+/** Serves the patched worker. */
+function saboteur(request: Request): Response | undefined {
   const url = new URL(request.url);
   const headers = { 'content-type': 'text/javascript', 'cross-origin-embedder-policy': 'require-corp' };
   if (url.pathname === '/patch.js') return new Response(patch, { headers });
@@ -171,7 +186,7 @@ declare global {
 }
 
 /** Runs in the page: workers started from now on are under control. */
-export function installSaboteur(plan: Plan = {}): void {
+export function installSaboteur(plan: Plan): void {
   const workers: Worker[] = [];
   const RealWorker = globalThis.Worker;
   globalThis.Worker = class extends RealWorker {

@@ -1,7 +1,7 @@
 import type { Nearsight, NearsightOptions } from 'nearsight';
 import { startNim, type Nim } from '../../nim/server.ts';
-import { openPage, type TestPage } from './harness.ts';
-import { installSaboteur, saboteur } from './saboteur.ts';
+import type { TestPage } from './harness.ts';
+import { openSabotaged } from './saboteur.ts';
 
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
@@ -45,16 +45,15 @@ export interface Wire {
  * A page that may go to other servers, its workers under control. It is not isolated, so that models have one thread
  * each: several run at once.
  */
-export async function openSabotaged(): Promise<TestPage> {
-  const page = await openPage({ policy: null, isolated: false, answer: saboteur });
-  await page.evaluate(installSaboteur);
+export async function openAlone(): Promise<TestPage> {
+  const page = await openSabotaged({ policy: null, isolated: false });
   await page.evaluate(installWire);
   return page;
 }
 
 /** The same, and a NIM stand-in that lets it in. */
 export async function openWire(): Promise<{ page: TestPage; nim: Nim }> {
-  const page = await openSabotaged();
+  const page = await openAlone();
   return { page, nim: await startNim({ cors: page.origin }) };
 }
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
 import { pictureOfValues } from './pictures.ts';
-import { type Engine, GREEDY, openEngine, useDawn } from './rig.ts';
+import { type Engine, GREEDY, openEngine } from './rig.ts';
 
 interface Golden {
   cases: { name: string; input_ids: number[]; answer: { ids: number[] }; first_logits: { q4: [number, number][] } }[];
@@ -43,7 +43,6 @@ describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
   let engine: Engine;
 
   beforeAll(async () => {
-    if (device === 'webgpu') useDawn();
     const read = (name: string): Uint8Array =>
       readFileSync(new URL(`../../../models/glimpse/onnx/${name}_q4.onnx`, import.meta.url));
     engine = await openEngine(device, read);

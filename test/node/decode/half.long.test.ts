@@ -5,7 +5,7 @@ import { furthestApart, proveKernels } from '../../../worker/decode/prove.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
 import { nativeDecoder, nativeFeatures } from './native.ts';
 import { pictureOfValues } from './pictures.ts';
-import { type Engine, openEngine, useDawn } from './rig.ts';
+import { type Engine, openEngine } from './rig.ts';
 
 const { signal } = new AbortController();
 const IMAGE = 1278;
@@ -29,7 +29,6 @@ describe('glimpse in half precision, on the GPU', { timeout: 900_000 }, () => {
   let engine: Engine;
 
   beforeAll(async () => {
-    useDawn();
     engine = await openEngine('webgpu', (name) => readFileSync(file(name)), 96, 'float16');
   }, 900_000);
 

@@ -15,8 +15,16 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 /** What a worker has beside it, and Node has not: where onnxruntime-web's files are. */
 export const assets = { ort: pathToFileURL(join(root, 'node_modules/onnxruntime-web/dist/')).href };
 
+/** A device of Dawn. */
+export async function openGpu(): Promise<Gpu> {
+  useDawn();
+  const adapter = await findAdapter();
+  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
+  return Gpu.open(adapter);
+}
+
 /** Puts WebGPU into this process: Dawn, on the adapter that the machine has, or on lavapipe. */
-export function useDawn(): void {
+function useDawn(): void {
   Object.assign(globalThis, globals);
   // Dawn's bindings refuse views on shared memory, which is what the wasm heap is; browsers take them.
   const { writeBuffer } = GPUQueue.prototype;
@@ -59,10 +67,8 @@ export async function openEngine(
   view = 96,
   precision: Decoder['precision'] = 'float32',
 ): Promise<Engine> {
+  const gpu = device === 'webgpu' ? await openGpu() : undefined;
   const ort = await loadOrt(device, assets.ort);
-  const adapter = device === 'webgpu' ? await findAdapter() : null;
-  if (device === 'webgpu' && !adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
-  const gpu = adapter ? await Gpu.open(adapter) : undefined;
   const graphs = await openGraphs({
     ort,
     gpu,

@@ -3,14 +3,14 @@ import type { Decoder, Drawing } from '../../../worker/decode/decoder.ts';
 import { openDecoder } from '../../../worker/decode/graphs.ts';
 import { PrefixCache } from '../../../worker/decode/prefix-cache.ts';
 import { proveKernels } from '../../../worker/decode/prove.ts';
-import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
+import type { Gpu } from '../../../worker/gpu/device.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/session.ts';
 import { operateDecoder } from '../../../worker/onnx/surgery/decoder.ts';
 import { embeddingTable } from '../../../worker/onnx/table.ts';
 import { toyDecoder, toyEmbed } from '../onnx-surgery-toy.ts';
 import { limitMemory, type MemoryLimit } from './memory-limit.ts';
-import { assets, GREEDY, useDawn } from './rig.ts';
+import { assets, GREEDY, openGpu } from './rig.ts';
 
 const { signal } = new AbortController();
 const PROMPT = Int32Array.from({ length: 11 }, (_, at) => (at * 7 + 3) % 24);
@@ -24,11 +24,8 @@ let ort: Ort;
 let gpu: Gpu;
 
 beforeAll(async () => {
-  useDawn();
+  gpu = await openGpu();
   ort = await loadOrt('webgpu', assets.ort);
-  const adapter = await findAdapter();
-  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
-  gpu = await Gpu.open(adapter);
 });
 
 afterAll(() => gpu.close());

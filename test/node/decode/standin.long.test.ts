@@ -6,7 +6,7 @@ import type { Picture } from '../../../worker/vlm/family.ts';
 import { nativeDecoder, type NativeDecoder, nativeFeatures } from './native.ts';
 import { fillStandin, standinAvailable, standinFile } from '../../../tools/standin.mjs';
 import { pictureOfValues } from './pictures.ts';
-import { type Engine, openEngine, useDawn } from './rig.ts';
+import { type Engine, openEngine } from './rig.ts';
 
 /** Logits of this model lie within 13 of each other; kernels differ in the order of their float32 sums, by up to 9e-6. */
 const TOLERANCE = 5e-5;
@@ -38,7 +38,6 @@ describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxr
     let engine: Engine;
 
     beforeAll(async () => {
-      if (device === 'webgpu') useDawn();
       engine = await openEngine(device, (name) => readFileSync(standinFile(`${name}_q4`)), 512);
     }, 300_000);
 

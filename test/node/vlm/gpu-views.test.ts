@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
+import type { Gpu } from '../../../worker/gpu/device.ts';
 import { Readback } from '../../../worker/gpu/readback.ts';
 import { GpuViews } from '../../../worker/gpu/views.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
 import { cutViews, gridOf, normalise, type ViewSettings, viewCount } from '../../../worker/vlm/views.ts';
-import { useDawn } from '../decode/rig.ts';
+import { openGpu } from '../decode/rig.ts';
 import { pattern, readJson } from './fixtures.ts';
 
 interface Views extends ViewSettings {
@@ -31,10 +31,7 @@ let gpu: Gpu;
 let views: GpuViews;
 
 beforeAll(async () => {
-  useDawn();
-  const adapter = await findAdapter();
-  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
-  gpu = await Gpu.open(adapter);
+  gpu = await openGpu();
   views = new GpuViews(gpu.device);
 }, 120_000);
 
