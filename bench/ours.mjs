@@ -1,13 +1,12 @@
 /** nearsight through its public face: a streamed chat completion, parsed as little as can be. */
 import { createNearsight } from 'nearsight';
+import { SAMPLING } from './sampling.mjs';
 
 /** @typedef {import('./page/side.ts').Answer} Answer */
 /** @typedef {import('./page/side.ts').Opening} Opening */
 /** @typedef {import('./page/side.ts').Turn} Turn */
 
 const NIM = 'https://integrate.api.nvidia.com/v1/chat/completions';
-
-const SAMPLING = { temperature: 0.8, top_p: 0.9, frequency_penalty: 0.3, presence_penalty: 0.3, seed: 7 };
 
 const now = () => performance.timeOrigin + performance.now();
 
@@ -54,7 +53,7 @@ export async function openOurs({ model, device, dtype }, picture, worker, ort) {
           logit_bias: bias,
           stream: true,
           stream_options: { include_usage: true },
-          ...(sampled && SAMPLING),
+          ...(sampled && { ...SAMPLING, seed: 7 }),
         }),
       });
       if (!response.ok || !response.body) throw new Error(await response.text());

@@ -57,6 +57,7 @@ const files = [
   'package.json',
   'bench/ours.mjs',
   'bench/rows.mjs',
+  'bench/sampling.mjs',
   'bench/scenarios.mjs',
   'bench/timed-ort.mjs',
   'bench/dawn',

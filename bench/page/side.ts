@@ -17,7 +17,7 @@ export interface Question {
   turns: Turn[];
   /** Exactly so many tokens are answered with: the end token is ruled out. */
   tokens: number;
-  /** With temperature, top-p and penalties. */
+  /** As `../sampling.mjs` says. */
   sampled?: boolean;
 }
 

@@ -11,6 +11,7 @@ import {
   Tensor,
   TextStreamer,
 } from '@huggingface/transformers';
+import { SAMPLING } from '../sampling.mjs';
 import type { Facts, Opening, Question } from './side.ts';
 
 export type TheirFacts = Pick<Facts, 'device' | 'dtype' | 'threads'>;
@@ -80,9 +81,7 @@ async function ask({ question: { turns, tokens, sampled = false }, pictures }: E
     callback_function: () => {},
     token_callback_function: () => tell({ type: 'token' }),
   });
-  const sampling = sampled
-    ? { do_sample: true, temperature: 0.8, top_p: 0.9, repetition_penalty: 1.1 }
-    : { do_sample: false };
+  const sampling = sampled ? { do_sample: true, ...SAMPLING } : { do_sample: false };
   const output = await model.generate({ ...inputs, max_new_tokens: tokens, eos_token_id: null, streamer, ...sampling });
   if (!(output instanceof Tensor)) throw new Error('no ids');
   const all = Array.from(output.data, BigInt);
