@@ -1,4 +1,5 @@
 /** Runs the scenarios in one browser, with one model on one device. */
+import { loadavg } from 'node:os';
 import { launchBrowser } from '../tools/browser.mjs';
 import { installCounters } from '../tools/counters.mjs';
 import { Scenarios } from './scenarios.mjs';
@@ -19,7 +20,9 @@ import { Scenarios } from './scenarios.mjs';
  * @property {string} where
  * @property {string} version of the browser
  * @property {string} model
+ * @property {number[] | undefined} load of the machine before times were taken: `os.loadavg()`
  * @property {Record<string, Facts>} facts by side
+ * @property {Record<string, string>} failed by side that could not be opened: why
  * @property {import('./scenarios.mjs').Samples} samples
  * @property {Record<string, number>} lengths
  */
@@ -44,6 +47,7 @@ function theirs({ device }, ours) {
  */
 export async function benchInBrowser(run, origin, say) {
   const { browser: name, device, model, dtype, plan } = run;
+  const load = plan.rounds > 0 ? loadavg() : undefined;
   const browser = await launchBrowser(name, { gpu: run.gpu, protocolTimeout: 0 });
   try {
     const page = await browser.newPage();
@@ -57,11 +61,14 @@ export async function benchInBrowser(run, origin, say) {
     const ours = await open('ours', 'ours');
     /** @type {Record<string, Facts>} */
     const facts = { ours };
+    /** @type {Record<string, string>} */
+    const failed = {};
     for (const [side, extra] of Object.entries(theirs(run, ours))) {
       try {
         facts[side] = await open(side, 'theirs', extra);
       } catch (error) {
-        say(`${side} is left out: ${String(error)}`);
+        failed[side] = String(error);
+        say(`${side} is left out: ${failed[side]}`);
       }
     }
     const scenarios = new Scenarios(
@@ -76,7 +83,8 @@ export async function benchInBrowser(run, origin, say) {
     );
     await scenarios.run();
     const { samples, lengths } = scenarios;
-    return { where: `${name}, ${device}`, version: await browser.version(), model: model.id, facts, samples, lengths };
+    const where = `${name}, ${device}`;
+    return { where, version: await browser.version(), model: model.id, load, facts, failed, samples, lengths };
   } finally {
     await browser.close();
   }

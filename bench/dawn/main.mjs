@@ -8,7 +8,7 @@
  * It needs the built package, `webgpu` and Node only, so that it can be packed for a machine with nothing else on it.
  */
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { exit, versions } from 'node:process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -33,6 +33,7 @@ const { values } = parseArgs({
   },
 });
 
+const load = Number(values.rounds) > 0 ? loadavg() : undefined;
 surround(values.dawn);
 await import('../../tools/counters/patch.mjs');
 const { openOurs } = await import('../ours.mjs');
@@ -194,7 +195,8 @@ async function measure({ model, ours, classic }) {
   await scenarios.run();
   const facts = { ours: ours.facts, classic: { ...ours.facts } };
   const { samples, lengths: prompts } = scenarios;
-  return { where: 'Dawn, webgpu', version: `Node ${versions.node}`, model: model.id, facts, samples, lengths: prompts };
+  const place = { where: 'Dawn, webgpu', version: `Node ${versions.node}`, model: model.id, load };
+  return { ...place, facts, failed: {}, samples, lengths: prompts };
 }
 
 const ort = timedFolder();

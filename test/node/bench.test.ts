@@ -1,16 +1,24 @@
 // The benchmark's table must be able to say that a bar was missed.
 import { expect, test } from 'vitest';
+import type { Outcome } from '../../bench/browser.mjs';
 import { markdown, median, rowsOf } from '../../bench/rows.mjs';
 
 const facts = { build: 'asyncify', threads: 1, device: 'webgpu', dtype: 'q4', hardware: 'a GPU' } as const;
 
-function outcome(ours: Record<string, number[]>, theirs: Record<string, number[]>, where = 'firefox, webgpu') {
+function outcome(
+  ours: Record<string, number[]>,
+  theirs: Record<string, number[]>,
+  where = 'firefox, webgpu',
+  model = 'glimpse',
+): Outcome {
   const samples = { ours, 'transformers.js': theirs };
   return {
     where,
     version: 'x',
-    model: 'glimpse',
+    model,
+    load: [0, 0, 0],
     facts: { ours: facts, 'transformers.js': facts },
+    failed: {},
     samples,
     lengths: {},
   };
@@ -47,4 +55,17 @@ test('a step of under 6 ms may map once in eight tokens', () => {
 test('others are compared by the best of them, and Chromium need only not be slower', () => {
   const table = markdown(outcome({ 'decode 100': [90] }, { 'decode 100': [99] }, 'chromium, webgpu'));
   expect(table).toContain('| decode, ms a token, 100 tokens of context | 90 | 99 | 1.1x | never slower | met |');
+});
+
+test('sampling is held against greedy decoding with the vocabulary that its bar is about, no other', () => {
+  const sampling = (model: string) =>
+    verdicts({ 'decode 100': [10], sampled: [12] }, {}, 'firefox, wasm', model)['decode with sampling'];
+  expect(sampling('glimpse')).toBe('');
+  expect(sampling('SmolVLM-256M (random weights)')).toBe('missed');
+});
+
+test('a side that could not be opened is named under the table', () => {
+  const failed = { 'with our threads': 'it did not open' };
+  const table = markdown({ ...outcome({ five: [1] }, { five: [2] }), failed });
+  expect(table.split('\n').at(-1)).toBe('with our threads is left out: it did not open');
 });
