@@ -6,9 +6,12 @@ import { openLab } from './harness/lab.ts';
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
   var room: {
-    near: import('nearsight').Nearsight;
+    /** A request whose answer has no end, and outgrows the first room after some seventy tokens. */
+    open: object;
     /** Text of at least so many characters, of an answer that does not end by itself; and sizes of rooms made for it. */
     read(extra: object, characters: number): Promise<{ text: string; rooms: number[] }>;
+    /** Events as they come, `[DONE]` included. */
+    events(response: Response): AsyncGenerator<string>;
   };
 }
 
@@ -19,28 +22,30 @@ beforeAll(async () => {
   await page.evaluate(async () => {
     const near = lab.make('webgpu');
     await near.load();
-    // With what is reserved for an answer, just under a block of 256 positions.
-    const messages = [{ role: 'user', content: 'Is it red? '.repeat(36) }];
-    const read: typeof room.read = async (extra, characters) => {
-      const { rooms: before } = await sabotage.order('count');
-      const asked = { messages, stream: true, cache: false, logit_bias: { 1279: -100 }, ...extra };
-      const response = await lab.ask(near, asked);
-      let text = '';
+    async function* events(response: Response): AsyncGenerator<string> {
       let unread = '';
       for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
-        const events = (unread + piece).split('\n\n');
-        unread = events.pop() ?? '';
-        for (const event of events) {
-          const { choices, error } = event.includes('[DONE]') ? {} : JSON.parse(event.slice('data: '.length));
-          if (error) throw new Error(error.message);
-          text += choices?.[0]?.delta.content ?? '';
-        }
+        const whole = (unread + piece).split('\n\n');
+        unread = whole.pop() ?? '';
+        for (const event of whole) yield event.slice('data: '.length);
+      }
+    }
+    // With what is reserved for an answer, just under a block of 256 positions.
+    const messages = [{ role: 'user', content: 'Is it red? '.repeat(36) }];
+    const open = { messages, stream: true, cache: false, logit_bias: { 1279: -100 }, max_tokens: undefined };
+    const read: typeof room.read = async (extra, characters) => {
+      const { rooms: before } = await sabotage.order('count');
+      let text = '';
+      for await (const event of events(await lab.ask(near, { ...open, ...extra }))) {
+        const { choices, error } = event === '[DONE]' ? {} : JSON.parse(event);
+        if (error) throw new Error(error.message);
+        text += choices?.[0]?.delta.content ?? '';
         if (text.length >= characters) break;
       }
       const { rooms } = await sabotage.order('count');
       return { text, rooms: rooms.slice(before.length) };
     };
-    globalThis.room = { near, read };
+    globalThis.room = { open, read, events };
   });
 }, 240_000);
 
@@ -56,11 +61,12 @@ test.each(few ? [SAMPLED] : [['greedy', {}] as const, SAMPLED])(
   async (_, sampling) => {
     const { whole, open, longest } = await page.evaluate(async (sampling) => {
       const whole = await room.read({ ...sampling, max_tokens: 80 }, Infinity);
-      const open = await room.read({ ...sampling, max_tokens: undefined }, whole.text.length);
+      const open = await room.read(sampling, whole.text.length);
       return { whole, open, longest: whole.text.length };
     }, sampling);
     const tensors = whole.rooms.length;
     const size = whole.rooms[0]!;
+    expect(tensors).toBeGreaterThan(0);
     expect(whole.rooms).toEqual(Array.from({ length: tensors }, () => size));
     // Half of it at first, 256 positions.
     const made = (share: number): number[] => Array.from({ length: tensors }, () => size * share);
@@ -69,20 +75,28 @@ test.each(few ? [SAMPLED] : [['greedy', {}] as const, SAMPLED])(
   },
 );
 
-test('what there is no memory for is a 400 that says what to set, and what needs less is answered', async () => {
+test('what there is no memory for is refused, and what needs less is answered', { timeout: 300_000 }, async () => {
   const result = await page.evaluate(async () => {
+    const before = sabotage.workers.length;
     const near = lab.make('webgpu');
     const right = await lab.works(near);
     await sabotage.order('limit');
     const response = await lab.ask(near, { max_tokens: 1000 });
     const { error } = await response.json();
     const retry = response.headers.get('x-should-retry');
+    const events: string[] = [];
+    for await (const event of room.events(await lab.ask(near, room.open))) events.push(event);
     const works = await lab.works(near);
     const { state } = near.status.value;
     near.dispose();
-    return { right, status: response.status, retry, error, works, state, workers: sabotage.workers.length };
+    const started = sabotage.workers.length - before;
+    return { right, status: response.status, retry, error, events, works, state, started };
   });
-  expect(result).toMatchObject({ right: true, status: 400, retry: 'false', works: true, state: 'ready', workers: 2 });
+  expect(result).toMatchObject({ right: true, status: 400, retry: 'false', works: true, state: 'ready', started: 1 });
   expect(result.error).toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
   expect(result.error.message).toMatch(/no memory for the keys and values of \d+ tokens \(\d+ MB\)\. Set max_tokens/);
+  // In the middle of an answer it is an event, the last.
+  const parts = result.events.map((event) => JSON.parse(event));
+  expect(parts.map(({ choices }) => choices?.[0].delta.content ?? '').join('')).not.toBe('');
+  expect(parts.at(-1).error).toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
 });

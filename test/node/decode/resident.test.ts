@@ -1,21 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type Decoder, type Drawing, drawOnCpu } from '../../../worker/decode/decoder.ts';
-import { openDecoder } from '../../../worker/decode/graphs.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type Decoder, drawOnCpu } from '../../../worker/decode/decoder.ts';
 import type { Drawn } from '../../../worker/decode/sampler.ts';
 import type { Gpu } from '../../../worker/gpu/device.ts';
 import { Readback } from '../../../worker/gpu/readback.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
-import { evaluator, Session } from '../../../worker/onnx/session.ts';
-import { operateDecoder } from '../../../worker/onnx/surgery/decoder.ts';
-import { embeddingTable } from '../../../worker/onnx/table.ts';
 import { toyDecoder, toyEmbed } from '../onnx-surgery-toy.ts';
 import { nativeDecoder, type NativeDecoder } from './native.ts';
 import { assets, GREEDY, openGpu } from './rig.ts';
+import { openToy, PROMPT, take, type Toy } from './toy.ts';
 
 const { signal } = new AbortController();
-const PROMPT = Int32Array.from({ length: 11 }, (_, at) => (at * 7 + 3) % 24);
 const STEPS = 40;
-const POSITIONS = 1024;
 
 /** Buffers with something of a prompt or its answer in them, as far as a test can read them. */
 const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'logits after the prompt', 'logits']);
@@ -30,6 +25,10 @@ beforeAll(async () => {
 
 afterAll(() => gpu.close());
 
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
 /** Both generations of exports, and both types of table. */
 describe.each([
   ['early 2025', { rotary: 'input', allRows: true }, 'float32'],
@@ -38,51 +37,35 @@ describe.each([
   const decoderFile = toyDecoder(quirks);
   const embedFile = toyEmbed(type);
   let native: NativeDecoder;
-  let session: Session;
+  let toy: Toy;
   let decoder: Decoder;
   /** What it holds and a test can read. */
   let readable: GPUBuffer[];
 
   beforeAll(async () => {
     native = await nativeDecoder(embedFile, decoderFile);
-    const operated = await operateDecoder(decoderFile, { positions: POSITIONS, evaluate: evaluator(ort) });
-    session = await Session.open(ort, operated, gpu.device);
-    const table = embeddingTable(embedFile);
-    if (!table) throw new Error('no table');
     const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
-    decoder = await openDecoder(ort, { decoder: session, embed: table }, POSITIONS, gpu);
+    toy = await openToy(ort, gpu, { decoder: decoderFile, embed: embedFile }, 'resident');
+    decoder = toy.decoder;
     const buffers = made.mock.results.map(({ value }) => value as GPUBuffer);
-    vi.restoreAllMocks();
+    made.mockRestore();
     readable = buffers.filter(({ label }) => HOLD.has(label));
   }, 120_000);
 
-  afterAll(async () => {
-    decoder.close();
-    await session.close();
-  });
-
-  async function take(count: number, changes: Partial<Drawing> = {}): Promise<number[]> {
-    const ids: number[] = [];
-    const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS, ...changes };
-    for await (const { id } of decoder.draw(drawing, signal)) {
-      ids.push(id);
-      if (ids.length === count) break;
-    }
-    return ids;
-  }
+  afterAll(() => toy.close());
 
   test('gives the ids of native onnxruntime on the unmodified files', async () => {
     const wanted = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
     expect(new Set(wanted).size).toBeGreaterThan(2);
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    expect(await take(Infinity)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(wanted);
     expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
     // Other answers to the same prompt, whatever was submitted ahead of the one before.
-    expect(await take(3)).toEqual(wanted.slice(0, 3));
+    expect(await take(decoder, {}, 3)).toEqual(wanted.slice(0, 3));
     expect(decoder.length).toBeLessThanOrEqual(PROMPT.length + 3);
-    expect(await take(1)).toEqual(wanted.slice(0, 1));
-    expect(await take(Infinity)).toEqual(wanted);
+    expect(await take(decoder, {}, 1)).toEqual(wanted.slice(0, 1));
+    expect(await take(decoder)).toEqual(wanted);
   });
 
   test('makes no buffer while it decodes, and brings back 8 bytes a token', async () => {
@@ -90,12 +73,11 @@ describe.each([
     await decoder.reset(PROMPT.length + steps);
     await decoder.prefill(PROMPT, -1, [], signal);
     // Every shape of run has been seen once.
-    await take(Infinity, { limit: steps });
+    await take(decoder, { limit: steps });
     const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
     const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
-    const ids = await take(Infinity, { limit: steps });
+    const ids = await take(decoder, { limit: steps });
     const [sizes, buffers] = [mapped.mock.calls.map(([, , size]) => size ?? NaN), made.mock.calls.length];
-    vi.restoreAllMocks();
     expect(ids).toHaveLength(steps);
     expect(buffers).toBe(0);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(8 * steps);
@@ -105,7 +87,7 @@ describe.each([
   test('an abort ends it before another step is submitted, and the next answer is right', async () => {
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    const wanted = await take(Infinity);
+    const wanted = await take(decoder);
     const controller = new AbortController();
     const reason = new Error('enough');
     const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
@@ -115,8 +97,7 @@ describe.each([
     const submitted = vi.spyOn(GPUQueue.prototype, 'submit');
     await expect(draws.next()).rejects.toBe(reason);
     expect(submitted).not.toHaveBeenCalled();
-    vi.restoreAllMocks();
-    expect(await take(Infinity)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(wanted);
   });
 
   test('draws with all settings what the CPU draws, and scores it the same', async () => {
@@ -147,7 +128,7 @@ describe.each([
   test('cleared, keeps nothing of prompt and answer in its buffers', async () => {
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    await take(3, { sampling: { ...GREEDY, logitBias: [[3, 1]] } });
+    await take(decoder, { sampling: { ...GREEDY, logitBias: [[3, 1]] } }, 3);
     const readback = new Readback(gpu.device);
     const filled = async (): Promise<string[]> => {
       const found: string[] = [];
@@ -170,43 +151,22 @@ describe.each([
     decoder.clear();
     await decoder.reset(PROMPT.length + STEPS);
     await read(0);
-    const wanted = await take(Infinity);
+    const wanted = await take(decoder);
     // More than one block of positions more.
     await decoder.reset(600, 5);
     expect(decoder.length).toBe(5);
     await read(5);
-    expect(await take(Infinity)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(wanted);
     const saved = decoder.kv.save();
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(other, -1, [], signal);
-    expect(await take(Infinity)).not.toEqual(wanted);
+    expect(await take(decoder)).not.toEqual(wanted);
     await decoder.reset(900);
     decoder.kv.load(saved, 7);
     await read(7);
-    expect(await take(Infinity)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(wanted);
     saved.release();
     decoder.clear();
     expect(decoder.length).toBe(0);
   });
-});
-
-test('a decoder that surgery does not know goes step by step on the GPU as well', { timeout: 180_000 }, async () => {
-  const decoderFile = toyDecoder({ rotary: 'input', allRows: true });
-  const embedFile = toyEmbed('float32');
-  const native = await nativeDecoder(embedFile, decoderFile);
-  const wanted = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
-  const graphs = {
-    decoder: await Session.open(ort, decoderFile, gpu.device),
-    embed: await Session.open(ort, embedFile, gpu.device),
-  };
-  const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);
-  await decoder.reset(PROMPT.length + STEPS);
-  await decoder.prefill(PROMPT, -1, [], signal);
-  const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
-  const ids: number[] = [];
-  for await (const { id } of decoder.draw(drawing, signal)) ids.push(id);
-  expect(ids).toEqual(wanted);
-  decoder.close();
-  await graphs.decoder.close();
-  await graphs.embed.close();
 });

@@ -25,6 +25,7 @@ export async function openGpu(): Promise<Gpu> {
 
 /** Puts WebGPU into this process: Dawn, on the adapter that the machine has, or on lavapipe. */
 function useDawn(): void {
+  if ('GPUQueue' in globalThis) return;
   Object.assign(globalThis, globals);
   // Dawn's bindings refuse views on shared memory, which is what the wasm heap is; browsers take them.
   const { writeBuffer } = GPUQueue.prototype;

@@ -1,22 +1,23 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Decoder, Drawing } from '../../../worker/decode/decoder.ts';
-import { openDecoder } from '../../../worker/decode/graphs.ts';
 import { PrefixCache } from '../../../worker/decode/prefix-cache.ts';
 import { proveKernels } from '../../../worker/decode/prove.ts';
 import type { Gpu } from '../../../worker/gpu/device.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
-import { evaluator, Session } from '../../../worker/onnx/session.ts';
-import { operateDecoder } from '../../../worker/onnx/surgery/decoder.ts';
-import { embeddingTable } from '../../../worker/onnx/table.ts';
 import { toyDecoder, toyEmbed } from '../onnx-surgery-toy.ts';
 import { limitMemory, type MemoryLimit } from './memory-limit.ts';
+import { nativeDecoder } from './native.ts';
 import { assets, GREEDY, openGpu } from './rig.ts';
+import { openToy, POSITIONS, PROMPT, take, type Toy } from './toy.ts';
 
 const { signal } = new AbortController();
-const PROMPT = Int32Array.from({ length: 11 }, (_, at) => (at * 7 + 3) % 24);
-const POSITIONS = 1024;
 /** Positions that room is made for at a time, at least. */
 const BLOCK = 256;
+
+const FILES = {
+  decoder: toyDecoder({ rotary: 'input', allRows: true, positions: POSITIONS }),
+  embed: toyEmbed('float32'),
+};
 
 const SAMPLED = { ...GREEDY, temperature: 0.9, topP: 0.95, repetitionPenalty: 1.1 };
 
@@ -30,40 +31,23 @@ beforeAll(async () => {
 
 afterAll(() => gpu.close());
 
-async function take(decoder: Decoder, changes: Partial<Drawing>): Promise<number[]> {
-  const ids: number[] = [];
-  const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: 40, ...changes };
-  for await (const { id } of decoder.draw(drawing, signal)) ids.push(id);
-  return ids;
-}
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 /** The loop on the GPU, and the graph as it was exported, step by step. */
 describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_000 }, (kind) => {
   // Twice past its room, or once where steps are slow.
   const limit = kind === 'resident' ? 600 : 300;
+  let toy: Toy;
   let decoder: Decoder;
-  let close: () => Promise<void>;
 
   beforeAll(async () => {
-    const [decoderFile, embedFile] = [
-      toyDecoder({ rotary: 'input', allRows: true, positions: POSITIONS }),
-      toyEmbed('float32'),
-    ];
-    const table = embeddingTable(embedFile);
-    if (!table) throw new Error('no table');
-    const operated = await operateDecoder(decoderFile, { positions: POSITIONS, evaluate: evaluator(ort) });
-    const resident = kind === 'resident';
-    const session = await Session.open(ort, resident ? operated : decoderFile, gpu.device);
-    const embed = resident ? table : await Session.open(ort, embedFile, gpu.device);
-    decoder = await openDecoder(ort, { decoder: session, embed }, POSITIONS, gpu);
-    close = async () => {
-      decoder.close();
-      await session.close();
-      if (embed instanceof Session) await embed.close();
-    };
+    toy = await openToy(ort, gpu, FILES, kind);
+    decoder = toy.decoder;
   }, 120_000);
 
-  afterAll(() => close());
+  afterAll(() => toy.close());
 
   /** Answers a prompt that nothing was read of, with room for so many positions at first. */
   async function answer(room: number, changes: Partial<Drawing>): Promise<{ ids: number[]; logits: Float32Array }> {
@@ -72,6 +56,13 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
     await decoder.prefill(PROMPT, -1, [], signal);
     return { ids: await take(decoder, changes), logits: await decoder.logits() };
   }
+
+  test('gives the ids of native onnxruntime on the unmodified files', async () => {
+    const native = await nativeDecoder(FILES.embed, FILES.decoder);
+    const wanted = (await native.answer(PROMPT, 40)).map(({ id }) => id);
+    expect(new Set(wanted).size).toBeGreaterThan(2);
+    expect((await answer(PROMPT.length + 40, {})).ids).toEqual(wanted);
+  });
 
   test.each([
     ['greedy', GREEDY],
@@ -83,7 +74,6 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       new Set(made.mock.calls.filter(([{ label }]) => label?.startsWith('past')).map(([{ size }]) => size));
     const { ids, logits } = await answer(PROMPT.length, { sampling, limit });
     const [least = 0, ...more] = sizes();
-    vi.restoreAllMocks();
     expect(more).toEqual(kind === 'resident' ? [2 * least, 4 * least] : [2 * least]);
     expect(ids).toHaveLength(limit);
     expect(new Set(ids).size).toBeGreaterThan(2);
@@ -173,6 +163,16 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       cache.forget();
     });
 
+    test('what there is no memory to set aside is lost, and the answers are right', async () => {
+      const wanted = await cold(chat(2));
+      await ask(chat(1), BLOCK);
+      memory.bytes = memory.used;
+      expect(await ask(chat(2), BLOCK)).toEqual({ known: 0, ids: wanted });
+      memory.bytes = Infinity;
+      expect((await ask(chat(1), BLOCK)).known).toBe(0);
+      expect(gpu.fault.aborted).toBe(false);
+    });
+
     test('the request is refused in the end, says what it needed, and a smaller one is answered', async () => {
       const wanted = await cold(chat(1));
       memory.bytes = 1.5 * block;
@@ -191,6 +191,14 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: wanted });
     });
 
+    test('so is a request whose buffers are larger than any may be', async () => {
+      const wanted = await cold(chat(1));
+      memory.bytes = Infinity;
+      await expect(ask(chat(1), 2 ** 30)).rejects.toMatchObject({ code: 'context_length_exceeded' });
+      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: wanted });
+      expect(gpu.fault.aborted).toBe(false);
+    });
+
     test('a proof without room does not ask for a smaller max_tokens, but for another device', async () => {
       cache.forget();
       memory.bytes = 0;
@@ -201,14 +209,6 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       });
       memory.bytes = Infinity;
       await expect(proveKernels(decoder, 24, signal)).resolves.toBeUndefined();
-    });
-
-    test('so is one whose buffers are larger than any may be', async () => {
-      const wanted = await cold(chat(1));
-      memory.bytes = Infinity;
-      await expect(ask(chat(1), 2 ** 30)).rejects.toMatchObject({ code: 'context_length_exceeded' });
-      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: wanted });
-      expect(gpu.fault.aborted).toBe(false);
     });
   });
 });
