@@ -19,18 +19,14 @@ export function createRuntime(): Runtime {
   const queue = new Queue();
   let loaded: Loaded | undefined;
 
+  /** Ends when the GPU is lost. A model is unloaded by ending this worker. */
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
     const model = await queue.run(() => open(request, emit, signal), signal);
     loaded = { model, waiting: request.waiting };
-    const cancelled = new Promise<undefined>((resolve) => {
-      signal.addEventListener('abort', () => resolve(undefined), { once: true });
-    });
     emit({ type: 'ready', facts: model.facts });
-    const loss = await Promise.race([model.lost, cancelled]);
+    const loss = await model.lost;
     loaded = undefined;
-    // On a loss the page ends this worker; only a cancelled load is worth tidying up after.
-    if (loss) throw loss;
-    await queue.run(() => model.dispose(), new AbortController().signal);
+    throw loss;
   }
 
   async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {

@@ -51,17 +51,17 @@ describe('4-bit weights, widened for wasm', () => {
   const model = glimpse('decoder_model_merged_q4');
 
   test('the same logits, from ordinary matrices', async () => {
-    const operated = await operateDecoder(model, { positions, evaluate, widenBytes: 64 << 20 });
+    const operated = await operateDecoder(model, { positions, evaluate, room: { bytes: 64 << 20 } });
     expect(verdicts(operated)['widen']).toBe('done');
     expect(census(decode(operated.graph).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
     expect(await drift(model, operated)).toBeLessThan(1e-5);
   });
 
   test('not beyond the budget, and not in half precision', async () => {
-    const tight = await operateDecoder(model, { positions, evaluate, widenBytes: 1 << 20 });
+    const tight = await operateDecoder(model, { positions, evaluate, room: { bytes: 1 << 20 } });
     expect(verdicts(tight)['widen']).toMatch(/bytes, over 1048576/);
     const half = glimpse('decoder_model_merged_q4f16');
-    const operated = await operateDecoder(half, { positions, evaluate, widenBytes: 64 << 20 });
+    const operated = await operateDecoder(half, { positions, evaluate, room: { bytes: 64 << 20 } });
     expect(verdicts(operated)['widen']).toMatch(/no matrix is packed/);
   });
 });

@@ -41,7 +41,7 @@ describe('SmolVLM-256M in full size: 4-bit weights, widened for wasm (skipped wh
     'the same logits as those of the file as it is',
     async () => {
       if (!model) return;
-      const operated = await operateDecoder(model, { positions: 4096, evaluate, widenBytes: 640 << 20 });
+      const operated = await operateDecoder(model, { positions: 4096, evaluate, room: { bytes: 640 << 20 } });
       expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
       expect(census(decode(operated.graph).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
       // Nothing of it is made yet.

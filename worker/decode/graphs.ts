@@ -10,6 +10,7 @@ import { evaluator, Session } from '../onnx/session.ts';
 import { operateDecoder } from '../onnx/surgery/decoder.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
 import { operateVision } from '../onnx/surgery/vision.ts';
+import type { Room } from '../onnx/surgery/widen.ts';
 import { type EmbeddingTable, embeddingTable } from '../onnx/table.ts';
 import { readAhead } from '../store/ahead.ts';
 import { CpuMemory } from './cpu.ts';
@@ -22,8 +23,6 @@ import { proveLayer } from './prove-layer.ts';
 import { proveVision } from './prove-vision.ts';
 import { ResidentDecoder } from './resident.ts';
 import { openWidened, type Widened } from './widened.ts';
-
-type GraphName = 'vision' | 'decoder' | 'embed';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
@@ -55,6 +54,8 @@ export interface GraphOptions {
 /** In this order: what is opened first is proved while the next is on its way. */
 const ORDER = ['vision', 'decoder', 'embed'] as const;
 
+type GraphName = (typeof ORDER)[number];
+
 /** How many steps it takes to open the graphs: each, and on a GPU the proofs of the first two. */
 export function stepsOf(device: Device): number {
   return ORDER.length + (device === 'webgpu' ? 2 : 0);
@@ -62,9 +63,10 @@ export function stepsOf(device: Device): number {
 
 /**
  * Opens the graphs one after the other, each fitted to how it is run here, while the file of the next is read. A graph
- * that surgery does not recognise is opened as it is. The vision encoder is proved at once.
+ * that surgery does not recognise is opened as it is. On a GPU, vision encoder and decoder are proved once they are open.
  *
- * @throws NearsightError `load_failed`, `unsupported_device` if the vision encoder is computed wrongly, or what `read`
+ * @throws NearsightError `load_failed`, `unsupported_device` if one of them is computed wrongly, or there is no memory to
+ *   prove it in, or what `read`
  *   throws; no session stays open then
  */
 export async function openGraphs(options: GraphOptions): Promise<Graphs> {
@@ -93,8 +95,10 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   };
   const openDecoderGraph = async (): Promise<Widened> => {
     const file = await read();
-    const operate = (widenBytes?: number): Promise<Operated> =>
-      operateDecoder(file, { positions, evaluate, widenBytes });
+    const operate = async (room?: Room): Promise<Operated> => {
+      signal.throwIfAborted();
+      return operateDecoder(file, { positions, evaluate, room });
+    };
     if (!gpu) return openWidened(operate, (operated) => open('decoder', operated));
     const operated = await operate();
     const session = await open('decoder', operated);
@@ -109,6 +113,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   try {
     const vision = await openVision();
     const { session: decoder, remark } = await openDecoderGraph();
+    checkTypes(vision, 'image_features', decoder);
     const embed = await read();
     const table = embeddingTable(embed);
     // On a GPU a table is of use only where the decoder is run in a way that can look it up there.
@@ -158,7 +163,7 @@ export async function openDecoder(
 ): Promise<Decoder> {
   const { decoder: session, embed } = graphs;
   if (embed instanceof Session) {
-    checkTypes(embed, session);
+    checkTypes(embed, 'inputs_embeds', session);
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
     const mostRows = gpu?.promptRows;
     return new PlainDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, mostRows });
@@ -180,10 +185,11 @@ function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTabl
   return GpuEmbedding.fits(table, limits) && logitsRow(decoder) !== undefined;
 }
 
-function checkTypes(embed: Session, decoder: Session): void {
-  const given = embed.outputs.get('inputs_embeds')?.type;
+/** What a graph gives is copied to where the decoder takes its rows from, as it is. */
+function checkTypes(giver: Session, output: 'image_features' | 'inputs_embeds', decoder: Session): void {
+  const given = giver.outputs.get(output)?.type;
   const taken = decoder.inputs.get('inputs_embeds')?.type;
   if (given && given === taken) return;
-  const message = `The embedding graph gives ${given ?? 'no inputs_embeds'}, the decoder takes ${taken}.`;
+  const message = `A graph gives ${given ?? 'no'} ${output}, and the decoder takes ${taken ?? 'no'} inputs_embeds.`;
   throw new NearsightError('load_failed', message);
 }

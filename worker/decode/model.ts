@@ -6,7 +6,7 @@ import { Gpu } from '../gpu/device.ts';
 import { type Choice, choicesFor, graphBytes } from '../gpu/probe.ts';
 import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
-import { liveTensors, type Session } from '../onnx/session.ts';
+import { liveTensors } from '../onnx/session.ts';
 import type { Family, Prompt } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
 import { admit } from './admit.ts';
@@ -58,7 +58,6 @@ export interface Model {
   forget(): void;
   /** GPU buffers and tensors alive, the weights' aside. */
   gpuBuffers(): number;
-  dispose(): Promise<void>;
 }
 
 /**
@@ -162,7 +161,6 @@ class OpenedModel implements Model {
   readonly facts: ModelFacts;
   readonly lost: Promise<NearsightError>;
   readonly #family: Family;
-  readonly #sessions: readonly Session[];
   readonly #gpu: Gpu | undefined;
   readonly #vision: Vision;
   readonly #decoder: Decoder;
@@ -173,12 +171,12 @@ class OpenedModel implements Model {
     // Without a GPU there is none to lose.
     this.lost = gpu?.lost ?? new Promise(() => {});
     this.#family = family;
-    this.#sessions = sessionsOf(graphs);
     this.#gpu = gpu;
     const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
     this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
     this.#decoder = decoder;
-    this.#prefixes = new PrefixCache(decoder);
+    // No features are in use while room is made: they are encoded after it, and copied before an answer needs more.
+    this.#prefixes = new PrefixCache(decoder, { giveUp: () => this.#vision.trim(0) });
   }
 
   /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
@@ -208,13 +206,6 @@ class OpenedModel implements Model {
   gpuBuffers(): number {
     const setAside = this.#gpu ? this.#prefixes.kept.count : 0;
     return this.#decoder.buffers + setAside + liveTensors();
-  }
-
-  async dispose(): Promise<void> {
-    this.forget();
-    this.#decoder.close();
-    for (const session of this.#sessions) await session.close();
-    this.#gpu?.close();
   }
 
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {

@@ -18,6 +18,7 @@ export async function pause(signal: AbortSignal): Promise<void> {
 
 /** Waits for a promise, but not beyond an abort: then it throws the signal's reason. */
 export async function orAbort(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
   let stop = (): void => {};
   const aborted = new Promise<void>((resolve) => {
     stop = resolve;

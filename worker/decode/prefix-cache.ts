@@ -1,3 +1,4 @@
+import { NearsightError } from '../../src/wire/error.ts';
 import type { Decoder } from './decoder.ts';
 import { Branches, type Saved, type Sequence, sharedLength } from './prefix.ts';
 
@@ -19,6 +20,13 @@ const NOTHING: Sequence = { ids: new Int32Array(0), pictures: [] };
 /** The part of a decoder that holds keys and values. */
 type Holder = Pick<Decoder, 'length' | 'kv' | 'reset' | 'clear'>;
 
+export interface PrefixCacheOptions {
+  /** Most bytes that may be set aside. Default: 128 MiB. */
+  budget?: number;
+  /** Gives back other memory of the device, once nothing is set aside any more, and says whether that was anything. */
+  giveUp?: () => boolean;
+}
+
 /**
  * Finds the longest beginning of a prompt that was read before, and puts the decoder behind it. The decoder holds one
  * sequence; when it turns to another, what it held is set aside, if there is room, so that a page can go back and forth
@@ -33,10 +41,10 @@ export class PrefixCache {
   /** What was drawn after the prompt. */
   #answer: number[] = [];
 
-  constructor(holder: Holder, budget = BUDGET_BYTES) {
+  constructor(holder: Holder, { budget = BUDGET_BYTES, giveUp = () => false }: PrefixCacheOptions = {}) {
     this.#holder = holder;
     this.#branches = new Branches(budget);
-    holder.kv.onShortage = () => this.#branches.giveUp(this.#spared);
+    holder.kv.onShortage = () => this.#branches.giveUp(this.#spared) || giveUp();
   }
 
   /**
@@ -61,8 +69,9 @@ export class PrefixCache {
     } finally {
       this.#spared = undefined;
     }
-    // It may have been given up for that room.
-    if (better && this.#branches.has(better.saved)) this.#holder.kv.load(better.saved, better.length);
+    // It may have been given up for that room, or turn out to have found none itself.
+    if (better && !better.saved.lost && this.#branches.has(better.saved))
+      this.#holder.kv.load(better.saved, better.length);
     this.#prompt = { ...prompt, ids: prompt.ids.slice() };
     this.#answer = [];
     return this.#holder.length;
@@ -114,7 +123,8 @@ export class PrefixCache {
     try {
       await this.#holder.reset(positions, kept);
     } catch (error) {
-      if (kept === 0) throw error;
+      const short = error instanceof NearsightError && error.code === 'context_length_exceeded';
+      if (kept === 0 || !short) throw error;
       await this.#holder.reset(positions);
     }
   }

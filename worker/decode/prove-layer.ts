@@ -7,7 +7,7 @@ import type { Openable } from '../onnx/surgery/operation.ts';
 import { CpuMemory } from './cpu.ts';
 import { embedByTable } from './embeddings.ts';
 import { PlainDecoder } from './plain.ts';
-import { furthestApart, LAYER_TOLERANCE, makeRoom, mismatch } from './prove.ts';
+import { furthestApart, LAYER_TOLERANCE, makeRoom, unfit } from './prove.ts';
 
 /** Rows that are read at once, in a second chunk, and alone: there are kernels for many (from 32 on), few and one. */
 const CHUNKS = [48, 16, 1];
@@ -51,7 +51,7 @@ export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: 
       const share = furthestApart(wanted, await read(tried, chunks, signal));
       // Put so that values that are no numbers do not pass.
       if (share <= LAYER_TOLERANCE[precision]) continue;
-      throw mismatch(
+      throw unfit(
         `logits after ${chunks.join(' and ')} rows differ from the CPU's by ${share.toExponential(1)} of their range`,
       );
     }

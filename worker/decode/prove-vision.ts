@@ -6,7 +6,7 @@ import { release, Session } from '../onnx/session.ts';
 import { noise } from '../onnx/surgery/noise.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
 import { elementBytes, floats } from './memory.ts';
-import { framesPerRun, furthestApart, mismatch, LAYER_TOLERANCE } from './prove.ts';
+import { framesPerRun, furthestApart, unfit, LAYER_TOLERANCE } from './prove.ts';
 import { encodeBatch } from './vision.ts';
 
 /** A vision encoder on the GPU. */
@@ -46,9 +46,9 @@ export async function proveVision(encoder: Encoder, signal: AbortSignal): Promis
     const share = furthestApart(known, seen);
     // Put so that values that are no numbers do not pass.
     if (!(share <= LAYER_TOLERANCE[precision])) {
-      throw mismatch(`a picture's features differ from the CPU's by ${share.toExponential(1)} of their range`);
+      throw unfit(`a picture's features differ from the CPU's by ${share.toExponential(1)} of their range`);
     }
-    if (!all.every(Number.isFinite)) throw mismatch("a picture's features are no numbers");
+    if (!all.every(Number.isFinite)) throw unfit("a picture's features are no numbers");
   } finally {
     given.forEach(release);
     await layer?.close();

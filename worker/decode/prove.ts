@@ -77,12 +77,12 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
   await makeRoom(decoder, ROWS + 1);
   await read(0, ROWS);
   const atOnce = await decoder.logits();
-  if (!atOnce.every(Number.isFinite)) throw mismatch('there are logits that are no numbers');
+  if (!atOnce.every(Number.isFinite)) throw unfit('there are logits that are no numbers');
   const drawing = { sampling: { ...GREEDY, seed: 0 }, prompt: ids, choice: 0, topLogprobs: undefined, limit: 2 };
   const drawn: number[] = [];
-  for await (const { id } of decoder.draw(drawing, signal)) drawn.push(id);
+  for await (const { id } of draw(decoder, drawing, signal)) drawn.push(id);
   const likeliest = argmax(atOnce);
-  if (drawn[0] !== likeliest) throw mismatch(`the likeliest token is ${likeliest}, and ${drawn[0]} was drawn`);
+  if (drawn[0] !== likeliest) throw unfit(`the likeliest token is ${likeliest}, and ${drawn[0]} was drawn`);
   await proveRules(decoder, ids, atOnce, signal);
   await decoder.reset(ROWS + 1);
   for (let row = 0; row < ROWS - 1; row += FEW_ROWS) await read(row, Math.min(row + FEW_ROWS, ROWS - 1));
@@ -90,7 +90,7 @@ export async function proveKernels(decoder: Tried, vocab: number, signal: AbortS
   const share = furthestApart(atOnce, await decoder.logits());
   // Put so that values that are no numbers do not pass.
   if (share <= TOLERANCE[decoder.precision]) return;
-  throw mismatch(`two ways to the same logits differ by ${share.toExponential(1)} of their range`);
+  throw unfit(`two ways to the same logits differ by ${share.toExponential(1)} of their range`);
 }
 
 /**
@@ -104,7 +104,7 @@ export async function makeRoom(decoder: Pick<Tried, 'reset'>, positions: number)
     await decoder.reset(positions);
   } catch (error) {
     const short = error instanceof NearsightError && error.code === 'context_length_exceeded';
-    throw short ? mismatch('it has no memory for keys and values') : error;
+    throw short ? unfit('it has no memory for keys and values') : error;
   }
 }
 
@@ -121,12 +121,21 @@ async function proveRules(
   let draws = CHOICES;
   for (let choice = 0; choice < draws; choice++) {
     const drawing = { sampling: ALL_RULES, prompt, choice, topLogprobs: TOP, limit: 1 };
-    for await (const seen of decoder.draw(drawing, signal)) {
+    for await (const seen of draw(decoder, drawing, signal)) {
       const wanted = new Sampler(ALL_RULES, prompt, choice, TOP).draw(logits);
       if (isSame(seen, wanted)) continue;
-      if (draws > CHOICES) throw mismatch(`by the CPU's rules token ${wanted.id} comes, and ${seen.id} was drawn`);
+      if (draws > CHOICES) throw unfit(`by the CPU's rules token ${wanted.id} comes, and ${seen.id} was drawn`);
       draws += AFTER_A_TIE;
     }
+  }
+}
+
+/** Draws. Logits of a step that are no numbers, or that the sampler takes for such, are a finding like any other. */
+async function* draw(decoder: Tried, drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
+  try {
+    yield* decoder.draw(drawing, signal);
+  } catch (error) {
+    throw error instanceof NearsightError && error.code === 'internal' ? unfit(error.message) : error;
   }
 }
 
@@ -140,7 +149,7 @@ function isSame(seen: Drawn, wanted: Drawn): boolean {
 }
 
 /** What a proof throws: another variant or device may still be right. */
-export function mismatch(words: string): NearsightError {
+export function unfit(words: string): NearsightError {
   return new NearsightError('unsupported_device', words);
 }
 

@@ -45,7 +45,8 @@ export interface ResidentOptions {
  * into the input of the next step and count the position, so that steps are submitted without waiting for any. Ids are
  * read behind, several steps later.
  *
- * All tensors are made once. Their buffers are fed and written run after run, in the order of the queue.
+ * Tensors stay the same from step to step, until keys and values outgrow their room; their buffers are fed and written
+ * run after run, in the order of the queue.
  */
 export class ResidentDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';

@@ -53,16 +53,22 @@ export class Vision {
     return features;
   }
 
-  /** Drops the oldest features beyond what may be kept. Call it between requests. */
-  trim(bytes = KEPT_BYTES): void {
+  /**
+   * Drops the oldest features beyond what may be kept. Call it while none are in use.
+   *
+   * @returns whether there were any
+   */
+  trim(bytes = KEPT_BYTES): boolean {
     let total = 0;
     for (const encoded of this.#kept.values()) total += encoded.bytes;
+    const dropped = total > bytes;
     for (const [key, encoded] of this.#kept) {
-      if (total <= bytes) return;
+      if (total <= bytes) break;
       encoded.features.forEach(release);
       this.#kept.delete(key);
       total -= encoded.bytes;
     }
+    return dropped;
   }
 
   /** Leaves nothing behind of these pictures; by default, of any. */

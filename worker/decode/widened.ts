@@ -1,13 +1,6 @@
 import type { Session } from '../onnx/session.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
-
-/** Room for widened weights on wasm. */
-export interface Room {
-  /** Most bytes that they may have. */
-  bytes: number;
-  /** Why no more, for the facts of the model; absent where there is room. */
-  limit?: string;
-}
+import type { Room } from '../onnx/surgery/widen.ts';
 
 /** What any device has: glimpse's take 4 MB. */
 const LITTLE = 64 << 20;
@@ -27,10 +20,10 @@ export function roomOn(browser: { userAgent?: string; deviceMemory?: unknown }):
   const { deviceMemory, userAgent = '' } = browser;
   if (typeof deviceMemory === 'number') {
     if (deviceMemory >= ENOUGH_GIGABYTES) return { bytes: MUCH };
-    return { bytes: LITTLE, limit: `navigator.deviceMemory is ${deviceMemory}, not ${ENOUGH_GIGABYTES}` };
+    return { bytes: LITTLE, why: `navigator.deviceMemory is ${deviceMemory}, not ${ENOUGH_GIGABYTES}` };
   }
   if (/Firefox\//.test(userAgent) && !/Android|Mobile|Tablet/.test(userAgent)) return { bytes: MUCH };
-  return { bytes: LITTLE, limit: 'this browser does not tell how much memory there is' };
+  return { bytes: LITTLE, why: 'this browser does not tell how much memory there is' };
 }
 
 /** A decoder on wasm, and what became of its weights. */
@@ -43,20 +36,20 @@ export interface Widened {
  * Opens a decoder with its weights widened, if there is room, else as it is: also where memory turns out not to be had,
  * because onnxruntime then frees what it took, and goes on.
  *
- * @param operate surgery on the graph, given the bytes that widened weights may have
+ * @param operate surgery on the graph, given the room for widened weights
+ * @throws what `open` throws for the graph as it is
  */
 export async function openWidened(
-  operate: (widenBytes: number | undefined) => Promise<Operated>,
+  operate: (room: Room | undefined) => Promise<Operated>,
   open: (operated: Operated) => Promise<Session>,
   room: Room = roomOn(globalThis.navigator ?? {}),
 ): Promise<Widened> {
-  const operated = await operate(room.bytes);
+  const operated = await operate(room);
   const outcome = operated.outcomes.find(({ rewrite }) => rewrite === 'widen');
   // Surgery did not try, because it does not understand the graph.
   if (!outcome) return { session: await open(operated) };
   if (outcome.reason !== undefined) {
-    const why = [outcome.reason, room.limit].filter((each) => each !== undefined).join('; ');
-    return { session: await open(operated), remark: `weights as they are (${why})` };
+    return { session: await open(operated), remark: `weights as they are (${outcome.reason})` };
   }
   try {
     return { session: await open(operated), remark: 'weights widened once' };

@@ -29,8 +29,8 @@ export class GpuViews implements ViewMaker {
   }
 
   /**
-   * Uploads a picture and scales it. The bytes come from JavaScript, not from a texture: they had to be read there, to
-   * know whether this picture was seen before.
+   * Uploads a picture and scales it. The bytes come from JavaScript, not from a texture: whoever has them there knows
+   * them to the bit, and the first time that a file is seen they are hashed.
    */
   async open(picture: Picture, signal: AbortSignal): Promise<Views> {
     const image = await picture.pixels();

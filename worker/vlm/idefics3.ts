@@ -37,8 +37,9 @@ export function openFamily(files: FamilyFiles, decode: typeof decodePicture = de
       const { identity, image } = await known.identify(part, maxPixels, remember);
       const grid = gridFor(identity, part.detail, settings);
       const frames = viewCount(grid);
-      room -= image ? identity.width * identity.height : 0;
-      const kept = room >= 0 ? image : undefined;
+      const size = identity.width * identity.height;
+      const kept = size <= room ? image : undefined;
+      if (kept) room -= size;
       const pixels = async (): Promise<Rgb> => kept ?? (await decode(part, maxPixels));
       grids.push(grid);
       pictures.push({

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
 import { GREEDY, type ChatJob, type Part, type Sampling } from '../../../src/wire/job.ts';
 import { type Model, openModel } from '../../../worker/decode/model.ts';
@@ -23,8 +23,6 @@ beforeAll(async () => {
   });
   expect(steps).toEqual([0.25, 0.5, 0.75, 1]);
 }, 60_000);
-
-afterAll(() => model.dispose());
 
 function job(changes: Partial<ChatJob> = {}): ChatJob {
   return {

@@ -185,7 +185,7 @@ describe('the cache', () => {
 
   test('continues a conversation where it ended', async () => {
     const holder = new Ids();
-    const cache = new PrefixCache(holder, 1000);
+    const cache = new PrefixCache(holder, { budget: 1000 });
     expect(await ask(holder, cache, long(1), [4, 5])).toBe(0);
     expect(await ask(holder, cache, [...long(1), 4, 5, 6], [7])).toBe(41);
     expect(await ask(holder, cache, [...long(1), 4, 5, 6], [7])).toBe(42);
@@ -193,7 +193,7 @@ describe('the cache', () => {
 
   test('reads a short beginning again', async () => {
     const holder = new Ids();
-    const cache = new PrefixCache(holder, 1000);
+    const cache = new PrefixCache(holder, { budget: 1000 });
     const beginning = long(1).slice(0, 7);
     await ask(holder, cache, [...beginning, 1]);
     expect(await ask(holder, cache, [...beginning, 2])).toBe(0);
@@ -202,7 +202,7 @@ describe('the cache', () => {
 
   test('goes back and forth between conversations', async () => {
     const holder = new Ids();
-    const cache = new PrefixCache(holder, 1000);
+    const cache = new PrefixCache(holder, { budget: 1000 });
     const [a, b] = [long(1), long(2)];
     await ask(holder, cache, a, [1, 2]);
     await ask(holder, cache, b, [3, 4]);
@@ -214,7 +214,7 @@ describe('the cache', () => {
 
   test('does without what does not fit in the budget', async () => {
     const holder = new Ids();
-    const cache = new PrefixCache(holder, 41);
+    const cache = new PrefixCache(holder, { budget: 41 });
     await ask(holder, cache, long(1), [1, 2]);
     await ask(holder, cache, [...long(2), 1, 2], [3]);
     await ask(holder, cache, long(3), []);
@@ -224,7 +224,7 @@ describe('the cache', () => {
 
   test('after an interruption keeps what was read', async () => {
     const holder = new Ids();
-    const cache = new PrefixCache(holder, 1000);
+    const cache = new PrefixCache(holder, { budget: 1000 });
     await ask(holder, cache, long(1));
     holder.ids.length = 33;
     expect(await ask(holder, cache, long(1))).toBe(33);
@@ -232,7 +232,7 @@ describe('the cache', () => {
 
   test('after interruptions within a picture keeps what stood before it, once', async () => {
     const holder = new Ids();
-    const cache = new PrefixCache(holder, 1000);
+    const cache = new PrefixCache(holder, { budget: 1000 });
     const asked = [...long(1), IMAGE, 7, IMAGE, 2];
     const other = long(2);
     for (const end of [41, 42, 41]) {
@@ -245,9 +245,23 @@ describe('the cache', () => {
     expect(holder.ids).toEqual(long(1));
   });
 
+  test('where memory is short gives up what was set aside, then what else there is', async () => {
+    const holder = new Ids();
+    const others = [true, false];
+    const cache = new PrefixCache(holder, { budget: 1000, giveUp: () => others.shift() ?? false });
+    for (const id of [1, 2]) await ask(holder, cache, long(id));
+    const gaveUp: [boolean, number, number][] = [];
+    for (let at = 0; at < 3; at++) gaveUp.push([holder.kv.onShortage(), cache.kept.count, others.length]);
+    expect(gaveUp).toEqual([
+      [true, 0, 2],
+      [true, 0, 1],
+      [false, 0, 0],
+    ]);
+  });
+
   test('is neither used nor filled by a request that wants none', async () => {
     const holder = new Ids();
-    const cache = new PrefixCache(holder, 1000);
+    const cache = new PrefixCache(holder, { budget: 1000 });
     await ask(holder, cache, long(1));
     expect(await ask(holder, cache, long(1), [1], false)).toBe(0);
     cache.drop();

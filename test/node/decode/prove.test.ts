@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { proveKernels } from '../../../worker/decode/prove.ts';
-import type { Drawn } from '../../../worker/decode/sampler.ts';
+import { type Drawn, notFinite } from '../../../worker/decode/sampler.ts';
 import { type Engine, openEngine } from './rig.ts';
 
 const { signal } = new AbortController();
@@ -91,6 +91,14 @@ describe('two paths through the decoder', () => {
     ['another token than the likeliest', ({ id }, greedy) => ({ id: greedy ? id + 1 : id }), 'the likeliest token is'],
     ['another by the rules', (drawn, greedy) => ({ ...drawn, id: drawn.id + (greedy ? 0 : 1) }), "by the CPU's rules"],
     ['it with another probability', (drawn) => ({ ...drawn, logprob: -1e-6 }), "by the CPU's rules"],
+    [
+      'after a step without numbers',
+      (drawn, greedy) => {
+        if (greedy) throw notFinite();
+        return drawn;
+      },
+      'no finite logits',
+    ],
     ['it among others', (drawn) => ({ ...drawn, top: drawn.top?.toReversed() }), "by the CPU's rules"],
   ])('that draw %s are refused', async (_, other, words) => {
     const proof = proveKernels(

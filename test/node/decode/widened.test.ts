@@ -3,7 +3,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/session.ts';
 import { operateDecoder } from '../../../worker/onnx/surgery/decoder.ts';
-import { openWidened, type Room, roomOn, type Widened } from '../../../worker/decode/widened.ts';
+import type { Room } from '../../../worker/onnx/surgery/widen.ts';
+import { openWidened, roomOn, type Widened } from '../../../worker/decode/widened.ts';
 import { glimpse } from '../onnx-surgery.ts';
 
 const desktop = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
@@ -23,10 +24,10 @@ describe('which devices have room for SmolVLM-256M, widened', () => {
     ['Firefox on a phone', { userAgent: phone }, 'this browser does not tell how much memory there is'],
     ['Safari', { userAgent: mac }, 'this browser does not tell how much memory there is'],
     ['nobody knows what', {}, 'this browser does not tell how much memory there is'],
-  ])('%s', (_, browser, limit) => {
+  ])('%s', (_, browser, why) => {
     const room = roomOn(browser);
-    expect(room.limit).toBe(limit);
-    if (limit === undefined) expect(room.bytes).toBeGreaterThan(WIDE);
+    expect(room.why).toBe(why);
+    if (why === undefined) expect(room.bytes).toBeGreaterThan(WIDE);
     else expect(room.bytes).toBeLessThan(WIDE);
     // glimpse's 4 MB fit anywhere.
     expect(room.bytes).toBeGreaterThan(5e6);
@@ -40,7 +41,7 @@ describe('glimpse on wasm', () => {
     const ort = await loadOrt('wasm', pathToFileURL('node_modules/onnxruntime-web/dist/').href);
     const file = glimpse('decoder_model_merged_q4');
     return openWidened(
-      (widenBytes) => operateDecoder(file, { positions: 64, evaluate: evaluator(ort), widenBytes }),
+      (given) => operateDecoder(file, { positions: 64, evaluate: evaluator(ort), room: given }),
       (operated) => Session.open(ort, operated),
       room,
     );
@@ -63,7 +64,7 @@ describe('glimpse on wasm', () => {
   });
 
   test('is opened as it is, if there is no room', async () => {
-    const { session, remark } = await open({ bytes: 1 << 20, limit: 'so it is' });
+    const { session, remark } = await open({ bytes: 1 << 20, why: 'so it is' });
     expect(remark).toMatch(/^weights as they are \(the weights would take \d+ bytes, over 1048576; so it is\)$/);
     await session.close();
   });

@@ -6,14 +6,14 @@ import { feedLengths } from './lengths.ts';
 import { oneLayer } from './one-layer.ts';
 import { close, type Operated, type Outcome, refused } from './operation.ts';
 import { foldRotary, trimTables } from './rotary.ts';
-import { widenWeights } from './widen.ts';
+import { type Room, widenWeights } from './widen.ts';
 
 export interface DecoderOptions {
   /** Most positions that a sequence will have. */
   positions: number;
   evaluate: Evaluate;
-  /** On wasm, most bytes that weights may take when they are widened; absent: they stay as they are. */
-  widenBytes?: number | undefined;
+  /** On wasm, room for widened weights; absent: they stay as they are. */
+  room?: Room | undefined;
 }
 
 /**
@@ -27,12 +27,14 @@ export interface DecoderOptions {
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
 export async function operateDecoder(model: Uint8Array, options: DecoderOptions): Promise<Operated> {
-  const { positions, evaluate, widenBytes } = options;
+  const { positions, evaluate, room } = options;
   const graph = decode(model);
   const reason = opaque(graph);
   if (reason !== undefined) return close(graph, [refused('lengths', reason)]);
   const outcomes: Outcome[] = [await feedLengths(graph, evaluate)];
   outcomes.push(foldRotary(graph), keepLastRow(graph), trimTables(graph, positions));
-  if (widenBytes !== undefined) outcomes.push(widenWeights(graph, widenBytes));
-  return { ...close(graph, outcomes), layer: oneLayer(graph, 'logits') };
+  if (room) outcomes.push(widenWeights(graph, room));
+  const operated = close(graph, outcomes);
+  // Weights that were widened are made while the graph is opened, for that one alone.
+  return room ? operated : { ...operated, layer: oneLayer(graph, 'logits') };
 }

@@ -13,6 +13,14 @@ const ZERO = 8;
  */
 const PART_BYTES = 32 << 20;
 
+/** Room for widened weights. */
+export interface Room {
+  /** Most bytes that they may have; with more, nothing is widened. */
+  bytes: number;
+  /** Why no more; absent where there is plenty. */
+  why?: string;
+}
+
 /**
  * Makes ordinary matrices of 4-bit ones, for wasm: onnxruntime has no kernel there that reads 4 bits, so it widens
  * each matrix anew at every step, which takes ten times as long as multiplying with it. The same numbers, so the same
@@ -20,10 +28,8 @@ const PART_BYTES = 32 << 20;
  *
  * They are made one by one while the graph is opened, in the order of their levels, which onnxruntime transposes when
  * it packs them.
- *
- * @param budget most bytes that the widened weights may have; beyond, nothing is done
  */
-export function widenWeights(graph: Graph, budget: number): Outcome {
+export function widenWeights(graph: Graph, room: Room): Outcome {
   const wiring = new Wiring(graph);
   const matrices = new Map<Node, Packed>();
   for (const node of graph.nodes) {
@@ -32,7 +38,10 @@ export function widenWeights(graph: Graph, budget: number): Outcome {
   }
   if (matrices.size === 0) return refused('widen', 'no matrix is packed in 4 bits without zero points');
   const bytes = [...matrices.values()].reduce((sum, matrix) => sum + wideBytes(matrix), 0);
-  if (bytes > budget) return refused('widen', `the weights would take ${bytes} bytes, over ${budget}`);
+  if (bytes > room.bytes) {
+    const why = room.why === undefined ? '' : `; ${room.why}`;
+    return refused('widen', `the weights would take ${bytes} bytes, over ${room.bytes}${why}`);
+  }
   graph.nodes = graph.nodes.flatMap((node) => {
     const matrix = matrices.get(node);
     return matrix ? product(graph, node, matrix) : node;
