@@ -147,7 +147,10 @@ export const REQUEST = {
   model: honoured(ALL, string),
   /** The chat so far, 1 to 1024 messages. Required. */
   messages: honoured(ALL, array(object(MESSAGE), 1, 1024)),
-  /** Most tokens in each choice, at least 1; memory for them is reserved at once. Default: as many as the context leaves. */
+  /**
+   * Most tokens in each choice, at least 1; on a GPU, memory for them is reserved at once. Default: as many as the context
+   * leaves.
+   */
   max_tokens: honoured(ALL, integer(1)),
   /** The newer name of `max_tokens`; if both are given, they must agree. */
   max_completion_tokens: honoured(OPENAI | NIM2, integer(1)),

@@ -2,7 +2,7 @@
 const fileCeiling = 300;
 
 /** Lines that the shipped rooms may have together, WGSL and comments included: see docs/decisions.md. */
-const houseCeiling = 12_600;
+export const houseCeiling = 12_600;
 const shipped = ['src/', 'worker/', 'models/', 'proxy/'];
 
 /**
