@@ -119,6 +119,13 @@ async function askThere(
   reason: Reason,
 ): Promise<Response> {
   if (!remote || !isObject(body)) throw new NearsightError('internal', 'There is no remote.');
+  const { localFault } = facts;
+  if (localFault && facts.model === own && !remote.model) {
+    const { code, message, param } = localFault;
+    throw new NearsightError(code, `${message} (The remote was not asked, because remote.model is not set.)`, {
+      param,
+    });
+  }
   const response = await askRemote(remote, {
     body,
     model: facts.model,

@@ -1,6 +1,7 @@
 import type { ChatRequest } from './api/parse.ts';
 import { allowedUnder, fetchPictures, readPicture, type PictureRules } from './images.ts';
 import { resolveModel } from './model.ts';
+import { checkOptions } from './options.ts';
 import { Session } from './session.ts';
 import { createShim, type WireOptions } from './shim.ts';
 import { Status, type StatusValue } from './status.ts';
@@ -93,8 +94,11 @@ const NIM_ORIGINS = ['https://integrate.api.nvidia.com', 'https://ai.api.nvidia.
 
 /**
  * Makes a {@link Nearsight}: no worker, no download and no GPU until its first use. Safe during server-side rendering.
+ *
+ * @throws NearsightError `invalid_request` naming the option that is misspelt or cannot be
  */
 export function createNearsight(options: NearsightOptions): Nearsight {
+  checkOptions(options);
   const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
   const status = new Status();
   const session = new Session(() => loadRequest(options, limits), status, options.worker);

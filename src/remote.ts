@@ -102,13 +102,21 @@ export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promis
   const headers = headersOf(response, model, call.reason);
   return response.ok
     ? passOn(response, headers, call, stream, renamed)
-    : passError(response, headers, key.authorization);
+    : passError(response, headers, url, key.authorization);
 }
 
 async function askConsent(remote: RemoteOptions, { model, pictures, reason }: RemoteCall, url: URL): Promise<void> {
   if (pictures === 0 || !remote.consent) return;
+  const request = { model, pictures, reason, url: url.href };
   // Whatever JavaScript answers: only true is a yes.
-  const answer: unknown = await remote.consent({ model, pictures, reason, url: url.href });
+  let answer: unknown;
+  try {
+    answer = await remote.consent(request);
+  } catch (cause) {
+    throw new NearsightError('consent_refused', `remote.consent failed, so nothing was sent: ${String(cause)}`, {
+      cause,
+    });
+  }
   if (answer === true) return;
   throw new NearsightError('consent_refused', 'The picture was not allowed to leave this device.');
 }
@@ -193,8 +201,9 @@ async function passOn(
   }
 }
 
-async function passError(response: Response, headers: Headers, key: string | undefined): Promise<Response> {
+async function passError(response: Response, headers: Headers, url: URL, key: string | undefined): Promise<Response> {
   const { status } = response;
+  const isJson = response.headers.get('content-type')?.includes('json');
   const text = await response.text();
   // A server may quote what it was sent.
   const secret = key?.replace(/^Bearer /, '');
@@ -206,8 +215,12 @@ async function passError(response: Response, headers: Headers, key: string | und
     headers.set('retry-after-ms', String(Math.round(1500 + 500 * Math.random())));
     headers.set('retry-after', '2');
   }
-  const body = JSON.stringify(normaliseError(status, response.statusText, clean));
-  return new Response(body, { status, statusText: response.statusText || `Status ${status}`, headers });
+  const body = normaliseError(status, response.statusText, clean);
+  // Text is what the gateway says of a model that it does not know, and a server that has no such path at all.
+  if (status === 404 && !isJson) {
+    body.error.message += ` (POST ${url.href}: check remote.baseURL, and the name of the model there)`;
+  }
+  return new Response(JSON.stringify(body), { status, statusText: response.statusText || `Status ${status}`, headers });
 }
 
 function unknown(what: string): NearsightError {

@@ -52,8 +52,8 @@ export function route(input: RouteInput): Route {
   const { policy, remote, localFault, remoteFault } = input;
   const final = [localFault, remoteFault].find((fault) => fault && FINAL.includes(fault.code));
   if (final) return { target: 'refuse', error: final };
-  if (policy === 'local-only' || !remote) return go('local', 'local-only', localFault);
   if (typeof policy === 'function') return chosen(policy, input);
+  if (policy === 'local-only' || !remote) return go('local', 'local-only', localFault);
   if (policy === 'local-first') {
     return localFault ? go('remote', localFault.code, remoteFault) : go('local', policy);
   }
@@ -62,17 +62,29 @@ export function route(input: RouteInput): Route {
   }
   // A misspelt policy must send nothing.
   policy satisfies never;
-  return { target: 'refuse', error: new NearsightError('policy_refused', 'There is no policy of that name.') };
+  return refused('There is no policy of that name.');
 }
 
-function chosen(policy: ChoosePolicy, { model, pictures, localFault, remoteFault }: RouteInput): Route {
+function chosen(policy: ChoosePolicy, { remote, model, pictures, localFault, remoteFault }: RouteInput): Route {
   const faults = { localFault: localFault?.code ?? null, remoteFault: remoteFault?.code ?? null };
-  const target = policy({ model, pictures, ...faults });
+  let target: ReturnType<ChoosePolicy>;
+  try {
+    target = policy({ model, pictures, ...faults });
+  } catch (cause) {
+    return refused(`The page's policy failed: ${String(cause)}`, cause);
+  }
   // Anything else is a refusal, such as the promise of an `async` function or a forgotten `return`.
   if (target === 'local') return go(target, 'chosen', localFault);
-  if (target === 'remote') return go(target, 'chosen', remoteFault);
-  const message = "The page's policy refuses this request.";
-  return { target: 'refuse', error: localFault ?? remoteFault ?? new NearsightError('policy_refused', message) };
+  if (target === 'remote' && remote) return go(target, 'chosen', remoteFault);
+  const fault = localFault ?? remoteFault;
+  if (fault) return { target: 'refuse', error: fault };
+  return refused(
+    `The page's policy ${target === 'remote' ? 'asks for a remote, and none is set up' : 'refuses this request'}.`,
+  );
+}
+
+function refused(message: string, cause?: unknown): Route {
+  return { target: 'refuse', error: new NearsightError('policy_refused', message, { cause }) };
 }
 
 function go(target: 'local' | 'remote', reason: Reason, fault?: NearsightError): Route {

@@ -48,7 +48,7 @@ export function readFields<F extends Fields>(value: unknown, fields: F, path: st
     const at = path ? `${path}.${clip(name)}` : clip(name);
     const field = fieldOf(fields, name);
     if (!field) throw new NearsightError('invalid_request', `Unknown field: ${at}. Remove it.`, { param: at });
-    if (given === null) continue;
+    if (given === null || given === undefined) continue;
     if (field.fate === 'honoured') values[name] = field.read(given, at);
     if (field.fate === 'refused' && !isInert(field.inert, given)) throw unsupported(field.why, at);
   }
@@ -105,7 +105,7 @@ export function oneOf<T extends string>(...choices: readonly T[]): Check<T> {
   const list = choices.map((choice) => `'${choice}'`).join(', ');
   return (value, path) => {
     const choice = choices.find((one) => one === value);
-    if (choice === undefined) throw mustBe(`one of ${list}`, value, path);
+    if (choice === undefined) throw mustBe(`one of ${list}`, value, path, quoted(value));
     return choice;
   };
 }
@@ -113,7 +113,7 @@ export function oneOf<T extends string>(...choices: readonly T[]): Check<T> {
 export function array<T>(check: Check<T>, min: number, max: number): Check<T[]> {
   return (value, path) => {
     if (!Array.isArray(value) || value.length < min || value.length > max) {
-      throw mustBe(`an array of ${min} to ${max} items`, value, path);
+      throw mustBe(max === Infinity ? 'an array' : `an array of ${min} to ${max} items`, value, path);
     }
     return value.map((item: unknown, index) => check(item, `${path}[${index}]`));
   };
@@ -124,9 +124,9 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The 400 for a value of the wrong type or range. It never repeats the value, which may be private or huge. */
-export function mustBe(what: string, value: unknown, path: string): NearsightError {
-  const message = `${path || 'The body'} must be ${what}, but it is ${describe(value)}.`;
+/** The 400 for a value of the wrong type or range. By itself it never repeats the value, which may be private or huge. */
+export function mustBe(what: string, value: unknown, path: string, said = describe(value)): NearsightError {
+  const message = `${path || 'The body'} must be ${what}, but it is ${said}.`;
   return new NearsightError('invalid_request', message, { param: path || undefined });
 }
 
@@ -143,6 +143,11 @@ export function isInert(values: Refused['inert'], value: unknown): boolean {
     }
     return isObject(inert) ? isObject(value) && Object.keys(value).length === 0 : inert === value;
   });
+}
+
+/** A name that was given for one of ours: not private, and telling. */
+export function quoted(value: unknown): string {
+  return typeof value === 'string' ? `'${clip(value)}'` : describe(value);
 }
 
 function describe(value: unknown): string {

@@ -1,5 +1,5 @@
 import type { Detail, Turn } from '../wire/job.ts';
-import { isObject, mustBe, readFields, unsupported, type Values } from './check.ts';
+import { isObject, mustBe, quoted, readFields, unsupported, type Values } from './check.ts';
 import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
 
 /** A turn whose pictures are still URLs. */
@@ -53,16 +53,18 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
   const content = message.content ?? (role === 'assistant' ? message.refusal : undefined);
   const parts = readContent(content, at, imgTags && role === 'user');
   const picture = parts.find((part) => part.type === 'picture');
-  if (picture && role !== 'user') throw mustBe("text, because pictures go in a user's message", content, picture.param);
+  if (picture && role !== 'user') {
+    throw mustBe("text, because pictures go in a user's message", picture, picture.param, 'a picture');
+  }
   // An assistant's earlier answer may have been empty; a question may not.
   const empty = parts.every((part) => part.type === 'text' && part.text === '');
-  if (empty && role !== 'assistant') throw mustBe('at least one character or picture', content, at);
+  if (empty && role !== 'assistant') throw mustBe('at least one character or picture', content, at, 'empty');
   return { role, parts };
 }
 
 function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['role'] {
   if (role === 'tool' || role === 'function') throw unsupported('the model cannot call tools', path);
-  if (role === undefined) throw mustBe("one of 'system', 'user', 'assistant'", role, path);
+  if (role === undefined) throw mustBe("one of 'system', 'developer', 'user', 'assistant'", role, path);
   return role === 'developer' ? 'system' : role;
 }
 
@@ -110,7 +112,7 @@ function readPicture(part: Values<typeof IMAGE_PART>, param: string): PictureRef
 
 function unknownPart(type: unknown, path: string): Error {
   const refused = Object.entries(REFUSED_PARTS).find(([name]) => name === type);
-  return refused ? unsupported(refused[1].why, path) : mustBe("'text' or 'image_url'", type, path);
+  return refused ? unsupported(refused[1].why, path) : mustBe("'text' or 'image_url'", type, path, quoted(type));
 }
 
 /** `<img src="a" />`, attributes in any order, either quote. Entities and anything escaped stay text. */

@@ -1,10 +1,10 @@
-import { array, isObject, mustBe, number, oneOf, string, unsupported, type Check } from './check.ts';
+import { array, isObject, mustBe, number, oneOf, quoted, string, unsupported, type Check } from './check.ts';
 import type { Detail } from '../wire/job.ts';
 
 /** One text or several, none of them empty. */
 export const stopTexts: Check<string[]> = (value, path) => {
   const texts = typeof value === 'string' ? [value] : array(string, 0, 16)(value, path);
-  if (texts.includes('')) throw mustBe('a text of at least one character, or several', '', path);
+  if (texts.includes('')) throw mustBe('a text of at least one character, or several', '', path, 'empty');
   return texts;
 };
 
@@ -13,7 +13,8 @@ export const logitBias: Check<[token: number, bias: number][]> = (value, path) =
   const read = number(-100, 100);
   if (!isObject(value)) throw mustBe('an object', value, path);
   return Object.entries(value).map(([token, bias]) => {
-    if (!/^\d{1,9}$/.test(token)) throw mustBe('an object whose keys are token ids', value, path);
+    if (!/^\d{1,9}$/.test(token))
+      throw mustBe('an object whose keys are token ids', value, path, `one with ${quoted(token)}`);
     return [Number(token), read(bias, `${path}.${token}`)];
   });
 };

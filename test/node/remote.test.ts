@@ -70,7 +70,7 @@ describe('what cannot be answered here', () => {
     const { fetch } = await wired({ generate: failing('unsupported_device') });
     const response = await fetch(...ask({ model: 'glimpse' }));
     expect(await response.json()).toMatchObject({
-      error: { code: 'model_not_found', message: expect.stringContaining('remote.model') },
+      error: { code: 'unsupported_device', message: expect.stringContaining('remote.model is not set') },
     });
   });
 });
@@ -190,6 +190,14 @@ describe('privacy', () => {
     for (const content of [...inText, [{ type: 'video_url', video_url: { url: 'x' } }]]) {
       expect((await fetch(...ask({ messages: [{ role: 'user', content }] }))).status).toBe(403);
     }
+    consent.mockImplementation(() => {
+      throw new Error('no dialog here');
+    });
+    const failed = await fetch(...ask(picture()));
+    expect(failed.status).toBe(403);
+    expect(await failed.json()).toMatchObject({
+      error: { code: 'consent_refused', message: 'remote.consent failed, so nothing was sent: Error: no dialog here' },
+    });
     expect(nim.seen).toEqual([]);
     expect((await fetch(...ask())).status).toBe(200);
     consent.mockReturnValue(true);

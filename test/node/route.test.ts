@@ -81,10 +81,28 @@ describe('route', () => {
     expect(decide({ policy: policy as Policy })).toBe('refuse: policy_refused');
   });
 
-  it('does not ask the page where there is no choice', () => {
-    const policy = vi.fn(() => 'remote' as const);
-    expect(decide({ policy, remote: false })).toBe('local: local-only');
-    expect(policy).not.toHaveBeenCalled();
+  it.each<[string, () => 'local' | 'remote' | 'refuse', string]>([
+    ['local', () => 'local', 'local: chosen'],
+    ['refuse', () => 'refuse', 'refuse: policy_refused'],
+    ['remote', () => 'remote', 'refuse: policy_refused'],
+  ])('asks the page also where there is no remote: %s', (_what, policy, expected) => {
+    expect(decide({ policy, remote: false })).toBe(expected);
+    const failed = decide({ policy, remote: false, localFault: unsupported });
+    expect(failed).toBe('refuse: unsupported_device');
+  });
+
+  it('refuses with the words of a policy that fails', () => {
+    const cause = new Error('no such user');
+    const decision = route({
+      policy: () => {
+        throw cause;
+      },
+      remote: true,
+      model: 'm',
+      pictures: 1,
+    });
+    const message = "The page's policy failed: Error: no such user";
+    expect(decision).toMatchObject({ target: 'refuse', error: { code: 'policy_refused', message, cause } });
   });
 });
 

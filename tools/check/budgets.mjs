@@ -9,7 +9,7 @@ import { importsOf } from './sources.mjs';
  * @type {Record<string, number>}
  */
 const budgets = {
-  'dist/index.js': 12_000,
+  'dist/index.js': 13_500,
 };
 
 /**

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest';
+import { glimpse } from '../../models/glimpse.ts';
+import { createNearsight, type NearsightOptions } from '../../src/index.ts';
+
+/** As from JavaScript, where types do not help. */
+function creation(options: unknown): () => unknown {
+  return () => createNearsight(options as NearsightOptions);
+}
+
+test.each([
+  [undefined, 'options', 'options must be an object with a model, but it is missing.'],
+  [{}, 'model', 'model must be an id or a ModelSpec, but it is missing.'],
+  [{ model: {} }, 'model', 'model must be an id or a ModelSpec, but it is an object.'],
+  [{ polcy: 'local-only' }, 'polcy', 'Unknown field: polcy. Remove it.'],
+  [{ policy: 'local' }, 'policy', "one of 'local-only', 'local-first', 'remote-first', but it is 'local'."],
+  [{ device: 'gpu' }, 'device', "device must be one of 'auto', 'webgpu', 'wasm', but it is 'gpu'."],
+  [{ owns: 'https://api.example.com' }, 'owns', 'owns must be an array, but it is a string.'],
+  [{ owns: ['https://a.example', 'api.example.com'] }, 'owns[1]', 'owns[1] must be an address with its scheme'],
+  [{ owns: ['not a url'] }, 'owns[0]', 'owns[0] must be an address with its scheme'],
+  [{ owns: ['https://'] }, 'owns[0]', 'owns[0] must be an address with its scheme'],
+  [{ limits: { waiting: 'x' } }, 'limits.waiting', 'an integer of at least 0, but it is a string.'],
+  [{ limits: { pixels: -1 } }, 'limits.pixels', 'an integer of at least 1, but it is -1.'],
+  [{ limits: { pixel: 1 } }, 'limits.pixel', 'Unknown field: limits.pixel.'],
+  [{ aliases: { 'gpt-4o': 'nope' } }, 'aliases.gpt-4o', "must be 'glimpse', the model, but it is 'nope'."],
+  [{ fetch: 1 }, 'fetch', 'a function, but it is 1.'],
+  [{ remote: {} }, 'remote.baseURL', 'the address of a NIM endpoint, but it is missing.'],
+  [{ remote: { baseURL: '' } }, 'remote.baseURL', 'an address with its scheme'],
+  [{ remote: { baseURL: 'localhost:8000/v1' } }, 'remote.baseURL', 'an address with its scheme'],
+  [{ remote: { baseURL: '/nim', dialect: 'foo' } }, 'remote.dialect', "but it is 'foo'."],
+  [{ remote: { baseURL: '/nim', consent: true } }, 'remote.consent', 'a function, but it is a boolean.'],
+  [{ images: { origins: ['pictures.example'] } }, 'images.origins[0]', 'an address with its scheme'],
+])('%o is refused, and %s named', (options, param, words) => {
+  const all = options && { model: glimpse, ...options };
+  const given = options && Object.keys(options).length === 0 ? {} : all;
+  expect(creation(given)).toThrow(
+    expect.objectContaining({ code: 'invalid_request', param, message: expect.stringContaining(words) }),
+  );
+});
+
+test('what the documentation shows is taken, and undefined is the same as absent', () => {
+  const options = {
+    model: glimpse,
+    device: 'auto',
+    owns: ['https://api.example.com/v1', new URL('http://localhost:8000'), '/api', './api'],
+    worker: 'worker.js',
+    assets: { ort: '/ort/' },
+    limits: { waiting: 0, pixels: 1e6 },
+    fetch: globalThis.fetch,
+    aliases: { 'gpt-4o': 'glimpse' },
+    policy: () => 'local' as const,
+    remote: { baseURL: '/nim', apiKey: async () => 'key', consent: () => true, credentials: 'same-origin' as const },
+    images: { origins: ['https://pictures.example'], tags: true },
+  } as const;
+  expect(creation(options)).not.toThrow();
+  const none = Object.fromEntries(Object.keys(options).map((name) => [name, undefined]));
+  expect(creation({ ...none, model: glimpse })).not.toThrow();
+  // Unknown ids are told by the answer, as an endpoint does.
+  expect(creation({ model: 'nope' })).not.toThrow();
+});
