@@ -2,6 +2,9 @@ import type { Receipt } from './chat.ts';
 import { announce, elements, make } from './elements.ts';
 import type { Failure } from './failure.ts';
 
+/** Whole numbers, and no more of their digits than can be told. */
+const RATE = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
+
 /** One question and its answer on the page. It ends once: with `finish`, `stop` or `fail`. */
 export class Turn {
   readonly #answer = make('p', 'answer pending');
@@ -39,7 +42,7 @@ export class Turn {
       origin === 'local' ? `${model}, here on ${device}` : `${model}, by a remote server`,
       `first token after ${seconds(firstTokenMs)}${loaded ? '' : ', loading included'}`,
     ];
-    if (tokensPerSecond !== undefined) facts.push(`${tokensPerSecond.toPrecision(3)} tokens a second`);
+    if (tokensPerSecond !== undefined) facts.push(`${RATE.format(tokensPerSecond)} tokens a second`);
     if (cut) facts.push('cut off here');
     this.#write(facts.join(' · '));
   }

@@ -8,7 +8,7 @@ export interface Failure {
 
 // Only what a visitor can meet here and do something about; for the rest the library's message is the best there is.
 const summaries: Partial<Record<ErrorCode, string>> = {
-  unreadable_image: 'This picture could not be read. PNG, JPEG, WebP, GIF and AVIF work.',
+  unreadable_image: 'This picture could not be read.',
   context_length_exceeded: 'This conversation has become too long for the model, or for this device. Start a new one.',
   queue_full: 'Too many questions are waiting. Try again in a moment.',
   worker_crashed: 'The model stopped, perhaps for want of memory. Ask again: it starts afresh.',

@@ -1,7 +1,7 @@
 import type { ChatRequest } from './api/parse.ts';
 import { allowedUnder, fetchPictures, readPicture, type PictureRules } from './images.ts';
 import { resolveModel } from './model.ts';
-import { checkOptions } from './options.ts';
+import { checkAsk, checkOptions } from './options.ts';
 import { Session } from './session.ts';
 import { createShim, type WireOptions } from './shim.ts';
 import { Status, type StatusValue } from './status.ts';
@@ -113,9 +113,9 @@ export function createNearsight(options: NearsightOptions): Nearsight {
     return session.generate({ ...request.job, turns, limits: { pixels: limits.pixels } }, signal);
   }
 
-  async function* ask(
-    ...[picture, question, { maxTokens, temperature = GREEDY.temperature, signal } = {}]: Parameters<Nearsight['ask']>
-  ) {
+  async function* ask(...[picture, question, how = {}]: Parameters<Nearsight['ask']>) {
+    checkAsk(picture, question, how);
+    const { maxTokens, temperature = GREEDY.temperature, signal } = how;
     const allowed = allowedUnder(options.policy, options.images?.origins);
     const bytes = await readPicture(picture, { ...limits, allowed }, signal);
     const parts = await session.generate(askJob(bytes, question, maxTokens, temperature, limits), signal);

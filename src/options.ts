@@ -1,9 +1,11 @@
 import {
+  anything,
   array,
   boolean,
   integer,
   isObject,
   mustBe,
+  number,
   oneOf,
   quoted,
   readFields,
@@ -11,7 +13,7 @@ import {
   type Check,
   type Honoured,
 } from './api/check.ts';
-import type { NearsightOptions } from './nearsight.ts';
+import type { AskOptions, NearsightOptions } from './nearsight.ts';
 import type { RemoteOptions } from './remote.ts';
 
 /**
@@ -27,6 +29,24 @@ export function checkOptions(options: NearsightOptions): void {
   for (const [alias, target] of Object.entries(options.aliases ?? {})) {
     if (target !== model) throw mustBe(`'${model}', the model`, target, `aliases.${alias}`, quoted(target));
   }
+}
+
+/**
+ * The same for what `ask` is given.
+ *
+ * @throws NearsightError `invalid_request` naming it
+ */
+export function checkAsk(picture: unknown, question: unknown, options: AskOptions): void {
+  const isPicture = picture instanceof Blob || picture instanceof URL || isBytes(picture);
+  if (!isPicture && (typeof picture !== 'string' || picture === ''))
+    throw mustBe('a Blob, bytes or a URL', picture, 'picture');
+  if (string(question, 'question') === '')
+    throw mustBe('a text of at least one character', question, 'question', 'empty');
+  readFields(options, ASK, '');
+}
+
+function isBytes(value: unknown): boolean {
+  return ArrayBuffer.isView(value) || Object.prototype.toString.call(value) === '[object ArrayBuffer]';
 }
 
 function option<T>(read: Check<T>): Honoured<T> {
@@ -111,3 +131,9 @@ const OPTIONS = {
   remote: option(remote),
   images: option(within({ origins: array(address, 0, Infinity), tags: boolean })),
 } satisfies Record<keyof NearsightOptions, Honoured<unknown>>;
+
+const ASK = {
+  maxTokens: option(integer(1)),
+  temperature: option(number(0, 2)),
+  signal: option(anything),
+} satisfies Record<keyof AskOptions, Honoured<unknown>>;

@@ -37,6 +37,29 @@ test.each([
   );
 });
 
+const picture = new Blob(['x']);
+
+test.each<[unknown[], string, string]>([
+  [[null, 'What?'], 'picture', 'a Blob, bytes or a URL, but it is null.'],
+  [['', 'What?'], 'picture', 'a Blob, bytes or a URL, but it is a string.'],
+  [[picture], 'question', 'a string, but it is missing.'],
+  [[picture, ''], 'question', 'a text of at least one character, but it is empty.'],
+  [[picture, 'What?', { maxTokens: 0 }], 'maxTokens', 'an integer of at least 1, but it is 0.'],
+  [[picture, 'What?', { maxTokens: 1.5 }], 'maxTokens', 'an integer'],
+  [[picture, 'What?', { maxTokens: 'a' }], 'maxTokens', 'an integer'],
+  [[picture, 'What?', { temperature: NaN }], 'temperature', 'a number from 0 to 2, but it is NaN.'],
+  [[picture, 'What?', { temperature: 9 }], 'temperature', 'a number from 0 to 2, but it is 9.'],
+  [[picture, 'What?', { maxToken: 5 }], 'maxToken', 'Unknown field: maxToken.'],
+])('ask(...%o) is refused, and %s named', async (args, param, words) => {
+  const { ask } = createNearsight({ model: glimpse });
+  const answer = ask(...(args as Parameters<typeof ask>))[Symbol.asyncIterator]();
+  await expect(answer.next()).rejects.toMatchObject({
+    code: 'invalid_request',
+    param,
+    message: expect.stringContaining(words),
+  });
+});
+
 test('what the documentation shows is taken, and undefined is the same as absent', () => {
   const options = {
     model: glimpse,

@@ -15,13 +15,14 @@ export function admit(prompt: Prompt, maxTokens: number | undefined, contextLeng
   const wanted = maxTokens ?? 1;
   if (ids + wanted <= contextLength) return maxTokens ?? contextLength - ids;
   const inPictures = ofPictures > 0 ? `, ${ofPictures} of them in ${count(prompt.pictures.length, 'picture')}` : '';
-  const remedy =
-    ofPictures > contextLength / 2 ? "fewer pictures or detail 'low'" : 'fewer messages or a smaller max_tokens';
+  const full = ids >= contextLength;
+  const less = full ? 'less text or fewer messages' : 'less text, fewer messages or a smaller max_tokens';
+  const remedy = ofPictures > contextLength / 2 ? "fewer pictures or detail 'low'" : less;
   throw new NearsightError(
     'context_length_exceeded',
     `This model's context is ${contextLength} tokens. The request needs ${ids + wanted}: ` +
       `${ids} in the messages${inPictures}, ${wanted} for the answer. Send ${remedy}.`,
-    { param: ids >= contextLength ? 'messages' : 'max_tokens' },
+    { param: full ? 'messages' : 'max_tokens' },
   );
 }
 

@@ -30,7 +30,7 @@ export async function decodePicture({ bytes, param }: PicturePart, maxPixels: nu
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new NearsightError('unreadable_image', `The picture at ${param} cannot be read: ${reason}.`, {
+    throw new NearsightError('unreadable_image', `The picture cannot be read: ${reason}.`, {
       param,
       cause: error,
     });
@@ -39,7 +39,7 @@ export async function decodePicture({ bytes, param }: PicturePart, maxPixels: nu
 
 function checkSize({ width, height }: Header, maxPixels: number): void {
   const size = `it is ${width} x ${height} pixels`;
-  if (width * height > maxPixels) throw new Error(`${size}, and at most ${maxPixels} are allowed; scale it down`);
+  if (width * height > maxPixels) throw new Error(`${size}, and at most ${maxPixels} are allowed (limits.pixels). Scale it down`);
   if (Math.max(width, height) > MAX_EDGE) throw new Error(`${size}, and an edge may have at most ${MAX_EDGE}`);
 }
 

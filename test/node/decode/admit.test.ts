@@ -17,11 +17,15 @@ test('an answer may fill the context to its last token', () => {
 test('one token more is refused, with the counts and a remedy', () => {
   expect(() => admit(prompt(90), 11, 100)).toThrow(
     "This model's context is 100 tokens. The request needs 101: 90 in the messages, 11 for the answer. " +
-      'Send fewer messages or a smaller max_tokens.',
+      'Send less text, fewer messages or a smaller max_tokens.',
   );
   expect(() => admit(prompt(90), 11, 100)).toThrow(expect.objectContaining({ param: 'max_tokens' }));
   expect(() => admit(prompt(100), undefined, 100)).toThrow(
-    expect.objectContaining({ code: 'context_length_exceeded', param: 'messages' }),
+    expect.objectContaining({
+      code: 'context_length_exceeded',
+      param: 'messages',
+      message: expect.stringMatching(/Send less text or fewer messages\.$/),
+    }),
   );
 });
 
