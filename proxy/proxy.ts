@@ -1,5 +1,5 @@
 import { readWithin } from '../src/api/bytes.ts';
-import { isObject } from '../src/api/check.ts';
+import { isObject, mustBe } from '../src/api/check.ts';
 import { errorResponse } from '../src/api/failure.ts';
 import { NearsightError } from '../src/wire/error.ts';
 import { memoryStore, type RateLimit, type RateStore } from './limits.ts';
@@ -46,8 +46,14 @@ const PASSED = ['content-type', 'retry-after', 'nvcf-reqid', 'nvcf-status', 'x-r
  *
  * Answers stream through as they come. A request is read whole first, because its model and its size decide; nothing
  * is passed on unless the origin, the caller, the rate, the size and the model are allowed, checked in that order.
+ *
+ * @throws NearsightError `invalid_request` if `authorize` or `models` is missing
  */
 export function createNimProxy(options: NimProxyOptions): NimProxy {
+  const { authorize, models } = options;
+  if (typeof authorize !== 'function')
+    throw mustBe('a function: it decides who may use the key', authorize, 'authorize');
+  if (!Array.isArray(models)) throw mustBe('an array: the models that may be asked', models, 'models');
   const store = options.rateLimit?.store ?? memoryStore();
   return async (request) => {
     const cors = corsHeaders(request, options.origins ?? []);

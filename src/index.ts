@@ -1,3 +1,4 @@
+export { smolvlm256m } from '../models/smolvlm-256m.ts';
 export { createNearsight } from './nearsight.ts';
 export type { AskOptions, Limits, Nearsight, NearsightOptions } from './nearsight.ts';
 export type { DialectName } from './api/dialect.ts';

@@ -76,7 +76,7 @@ export interface Nearsight {
   forget(): Promise<void>;
   /** Ends the worker and frees its memory; requests in flight reject, the next one loads again. */
   unload(): Promise<void>;
-  /** Ends it for good: every later call rejects with `disposed`. */
+  /** Ends it for good: later requests, loads and questions are answered with `disposed`. */
   dispose(): void;
   /** What is alive in the worker: for leak tests and bug reports. */
   inventory(): Promise<Inventory>;

@@ -122,7 +122,7 @@ export const IMAGE_PART = {
 
 /** `messages[].content[].image_url`. */
 export const IMAGE_URL = {
-  /** `data:` (base64 or url-encoded), `blob:`, or `https:` where the server allows the page to read it (CORS). */
+  /** `data:` (base64 or url-encoded), `blob:`, or `http(s):` where the server allows the page to read it (CORS). */
   url: honoured(ALL, string),
   /** `low`: one view. `high`: tiles and a whole view. `auto`, the default: by the picture's size. */
   detail: honoured(ALL, detail),

@@ -37,7 +37,7 @@ export const ERROR_STATUS = {
   rate_limited: 429,
   /** More requests are waiting than `limits.waiting`. */
   queue_full: 429,
-  /** The caller aborted. Seen by `ask` and internally; `fetch` rejects with the signal's own reason instead. */
+  /** `unload()` ended it. (Aborted by its own signal, `fetch` rejects with the signal's reason instead.) */
   aborted: 499,
   /** A defect in nearsight. */
   internal: 500,

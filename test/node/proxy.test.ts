@@ -188,6 +188,13 @@ describe('what passes', () => {
     expect(await response.text()).toContain(model === 'error/busy' ? 'ResourceExhausted' : 'end of life');
   });
 
+  it.each(['authorize', 'models'] as const)('cannot be had without %s', (name) => {
+    const options = { apiKey: KEY, authorize: () => true, models: MODELS, [name]: undefined };
+    expect(() => createNimProxy(options as unknown as NimProxyOptions)).toThrow(
+      expect.objectContaining({ param: name }),
+    );
+  });
+
   it('is never the key, even if NVIDIA quotes it', async () => {
     const quoting = await startNim();
     nim = quoting;

@@ -1,6 +1,13 @@
 // The public face, as the compiler sees it. Each line after `@ts-expect-error` must not compile; if it does, that is
 // an error here. Run by `npm run check`, never executed.
-import { createNearsight, NearsightError, type ErrorCode, type ModelFile, type ModelSpec } from 'nearsight';
+import {
+  createNearsight,
+  NearsightError,
+  smolvlm256m,
+  type ErrorCode,
+  type ModelFile,
+  type ModelSpec,
+} from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
 import OpenAI from 'openai';
 
@@ -14,6 +21,9 @@ createNearsight({ model: 'smolvlm-256m', own: ['https://example.com'] });
 createNearsight({ model: 'smolvlm-256m', limits: { pictures: '16' } });
 
 const nearsight = createNearsight({ model: glimpse, device: 'auto', owns: [new URL('https://example.com')] });
+
+// A known model's files on a server of one's own.
+createNearsight({ model: { ...smolvlm256m, baseURL: '/models/smolvlm-256m/' } });
 
 // `fetch` is a fetch: for the page, and for the client that people use.
 nearsight.fetch satisfies typeof fetch;

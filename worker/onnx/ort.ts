@@ -54,9 +54,13 @@ let loaded: { name: BuildName; ort: Promise<Ort> } | undefined;
 export function loadOrt(device: Device, folder?: string, threads = 1): Promise<Ort> {
   const name = device === 'wasm' ? 'plain' : suspendsNatively() ? 'jspi' : 'asyncify';
   if (loaded?.name === name) return loaded.ort;
-  const ort = configure(BUILDS[name], threads, folder).catch((cause: unknown) => {
+  const { script, glue, wasm } = BUILDS[name];
+  const locate = ([file, url]: [string, string]): string => new URL(folder ? folder + file : url, import.meta.url).href;
+  const files = { mjs: locate(glue), wasm: locate(wasm) };
+  const ort = configure(locate(script), files, threads).catch((cause: unknown) => {
     loaded = undefined;
-    throw new NearsightError('load_failed', `The ${name} build of onnxruntime-web could not be fetched.`, { cause });
+    const message = `onnxruntime-web could not be fetched from ${locate(script)}: put its files there, or say where they are in assets.ort.`;
+    throw new NearsightError('load_failed', message, { cause });
   });
   loaded = { name, ort };
   return ort;
@@ -73,13 +77,12 @@ export function threadsFor(device: Device, most = Infinity): number {
   return Math.min(most, cores <= 4 ? cores : Math.min(8, Math.ceil(cores / 2)));
 }
 
-async function configure({ script, glue, wasm }: Build, threads: number, folder: string | undefined): Promise<Ort> {
-  const locate = ([name, url]: [string, string]): string => new URL(folder ? folder + name : url, import.meta.url).href;
+async function configure(script: string, files: { mjs: string; wasm: string }, threads: number): Promise<Ort> {
   // Out of the bundlers' sight: most of them cannot split a worker into chunks, and all can copy files.
-  const ort: Ort = await import(/* @vite-ignore */ /* webpackIgnore: true */ locate(script));
+  const ort: Ort = await import(/* @vite-ignore */ /* webpackIgnore: true */ script);
   ort.env.logLevel = 'error';
   ort.env.wasm.numThreads = threads;
-  ort.env.wasm.wasmPaths = { mjs: locate(glue), wasm: locate(wasm) };
+  ort.env.wasm.wasmPaths = files;
   return ort;
 }
 

@@ -39,7 +39,8 @@ export async function decodePicture({ bytes, param }: PicturePart, maxPixels: nu
 
 function checkSize({ width, height }: Header, maxPixels: number): void {
   const size = `it is ${width} x ${height} pixels`;
-  if (width * height > maxPixels) throw new Error(`${size}, and at most ${maxPixels} are allowed (limits.pixels). Scale it down`);
+  if (width * height > maxPixels)
+    throw new Error(`${size}, and at most ${maxPixels} are allowed (limits.pixels). Scale it down`);
   if (Math.max(width, height) > MAX_EDGE) throw new Error(`${size}, and an edge may have at most ${MAX_EDGE}`);
 }
 
