@@ -43,5 +43,5 @@ test('what is not a picture is refused in the words of the library', async () =>
   const { code, out, err } = await run('LICENSE', 'What is this?', '--browser', browser, '--json');
   expect(code).toBe(1);
   expect(out).toBe('');
-  expect(err).toMatch(/^ask: The picture cannot be read: it is not a PNG/m);
+  expect(err).toMatch(/^ask: The picture at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
 });

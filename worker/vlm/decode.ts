@@ -30,7 +30,9 @@ export async function decodePicture({ bytes, param }: PicturePart, maxPixels: nu
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new NearsightError('unreadable_image', `The picture cannot be read: ${reason}.`, {
+    // Most clients hand over the message alone, which must say which of several it is; `ask` has but one.
+    const which = param === 'picture' ? 'The picture' : `The picture at ${param}`;
+    throw new NearsightError('unreadable_image', `${which} cannot be read: ${reason}.`, {
       param,
       cause: error,
     });
