@@ -10,10 +10,7 @@ export const ERROR_STATUS = {
   unsupported_field: 400,
   /** A picture that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */
   unreadable_image: 400,
-  /**
-   * Prompt and `max_tokens` do not fit in the model's context, or in what memory this device has for it. An answer of open
-   * length may end with it.
-   */
+  /** Prompt and `max_tokens` do not fit in the model's context, or in what memory this device has for it. */
   context_length_exceeded: 400,
   /** A proxy's `authorize` did not let the caller in. */
   unauthorized: 401,

@@ -1,6 +1,7 @@
 import type { ChatJob, Part, TokenLogprob } from '../../src/wire/job.ts';
 import type { Tokenizer } from '../vlm/family.ts';
 import type { Decoder } from './decoder.ts';
+import { isShortage } from './kv.ts';
 import type { Drawn, Scored } from './sampler.ts';
 import { TextAssembler } from './text.ts';
 
@@ -23,7 +24,8 @@ export interface Opening {
 }
 
 /**
- * Gives one answer: sends its text as it comes, and its finish.
+ * Gives one answer: sends its text as it comes, and its finish. If memory for keys and values runs out after its first
+ * token, that is its end, as if it had reached `maxTokens`, and the decoder holds nothing any more.
  *
  * @returns how many tokens were generated, the one that ended the answer included
  */
@@ -45,20 +47,24 @@ export async function answerOne(
   let reason: 'stop' | 'length' = 'length';
   const sampling = { ...job.sampling, seed };
   const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit };
-  for await (const drawn of decoder.draw(drawing, signal)) {
-    tokens++;
-    opening.onDrawn(drawn.id);
-    if (stopIds.includes(drawn.id)) {
-      reason = 'stop';
-      break;
+  try {
+    for await (const drawn of decoder.draw(drawing, signal)) {
+      tokens++;
+      opening.onDrawn(drawn.id);
+      if (stopIds.includes(drawn.id)) {
+        reason = 'stop';
+        break;
+      }
+      const bytes = tokenizer.bytes(drawn.id);
+      const shown = tokens === 1 && bytes[0] === BLANK ? bytes.subarray(1) : bytes;
+      send(text.push(shown, entryOf(drawn, tokenizer)));
+      if (text.stopped) {
+        reason = 'stop';
+        break;
+      }
     }
-    const bytes = tokenizer.bytes(drawn.id);
-    const shown = tokens === 1 && bytes[0] === BLANK ? bytes.subarray(1) : bytes;
-    send(text.push(shown, entryOf(drawn, tokenizer)));
-    if (text.stopped) {
-      reason = 'stop';
-      break;
-    }
+  } catch (error) {
+    if (tokens === 0 || !isShortage(error)) throw error;
   }
   if (!text.stopped) send(text.finish());
   emit({ type: 'finish', choice, reason });

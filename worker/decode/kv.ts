@@ -54,6 +54,11 @@ export interface KvCache {
   clear(): void;
 }
 
+/** Whether that is what {@link KvCache.reserve} throws where there is no memory. */
+export function isShortage(error: unknown): boolean {
+  return error instanceof NearsightError && error.code === 'context_length_exceeded';
+}
+
 const PAST = 'past_key_values.';
 const PRESENT = 'present.';
 

@@ -229,6 +229,8 @@ class OpenedModel implements Model {
       };
       let completionTokens = 0;
       for (let choice = 0; choice < job.choices; choice++) {
+        // Nothing is held any more, if memory ran out in the answer before.
+        if (this.#decoder.length === 0) await this.#read(prompt, promptTokens + room, job.cache, signal);
         this.#prefixes.beginAnswer();
         completionTokens += await answerOne(opening, job, choice, emit, signal);
       }

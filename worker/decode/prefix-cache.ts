@@ -1,5 +1,5 @@
-import { NearsightError } from '../../src/wire/error.ts';
 import type { Decoder } from './decoder.ts';
+import { isShortage } from './kv.ts';
 import { Branches, type Saved, type Sequence, sharedLength } from './prefix.ts';
 
 /**
@@ -123,8 +123,7 @@ export class PrefixCache {
     try {
       await this.#holder.reset(positions, kept);
     } catch (error) {
-      const short = error instanceof NearsightError && error.code === 'context_length_exceeded';
-      if (kept === 0 || !short) throw error;
+      if (kept === 0 || !isShortage(error)) throw error;
       await this.#holder.reset(positions);
     }
   }

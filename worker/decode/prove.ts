@@ -1,6 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import { GREEDY } from '../../src/wire/job.ts';
 import type { Decoder, Drawing } from './decoder.ts';
+import { isShortage } from './kv.ts';
 import { argmax, type Drawn, Sampler } from './sampler.ts';
 
 /** Views in one run at most: beyond four, more of them take memory and no longer save time. */
@@ -103,8 +104,7 @@ export async function makeRoom(decoder: Pick<Tried, 'reset'>, positions: number)
   try {
     await decoder.reset(positions);
   } catch (error) {
-    const short = error instanceof NearsightError && error.code === 'context_length_exceeded';
-    throw short ? unfit('it has no memory for keys and values') : error;
+    throw isShortage(error) ? unfit('it has no memory for keys and values') : error;
   }
 }
 
