@@ -47,13 +47,16 @@ const PASSED = ['content-type', 'retry-after', 'nvcf-reqid', 'nvcf-status', 'x-r
  * Answers stream through as they come. A request is read whole first, because its model and its size decide; nothing
  * is passed on unless the origin, the caller, the rate, the size and the model are allowed, checked in that order.
  *
- * @throws NearsightError `invalid_request` if `authorize` or `models` is missing
+ * @throws NearsightError `invalid_request` if `apiKey`, `authorize` or `models` is missing or empty
  */
 export function createNimProxy(options: NimProxyOptions): NimProxy {
-  const { authorize, models } = options;
+  const { apiKey, authorize, models } = options;
+  if (typeof apiKey !== 'function' && (typeof apiKey !== 'string' || apiKey === ''))
+    throw mustBe('the NVIDIA key, or a function that gets it', apiKey, 'apiKey', apiKey === '' ? 'empty' : undefined);
   if (typeof authorize !== 'function')
     throw mustBe('a function: it decides who may use the key', authorize, 'authorize');
-  if (!Array.isArray(models)) throw mustBe('an array: the models that may be asked', models, 'models');
+  if (!Array.isArray(models) || models.length === 0)
+    throw mustBe('an array that names the models that may be asked', models, 'models');
   const store = options.rateLimit?.store ?? memoryStore();
   return async (request) => {
     const cors = corsHeaders(request, options.origins ?? []);

@@ -4,7 +4,8 @@ import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 
 const handler = toNodeHandler(
   createNimProxy({
-    apiKey: env.NVIDIA_API_KEY ?? '',
+    // Asked for with each request: `vite build` reads this file, too, and needs no key.
+    apiKey: () => env.NVIDIA_API_KEY ?? '',
     // For your own machine only: Vite listens to nobody else unless told to.
     authorize: () => true,
     models: ['meta/llama-3.2-11b-vision-instruct'],

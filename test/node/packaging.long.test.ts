@@ -29,7 +29,7 @@ test('the types need no others than those of the web', () => {
       import { glimpse } from 'nearsight/glimpse';
       import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
       createNearsight({ model: glimpse }).fetch satisfies typeof fetch;
-      const proxy = createNimProxy({ apiKey: '', authorize: () => true, models: [] });
+      const proxy = createNimProxy({ apiKey: 'nvapi-…', authorize: () => true, models: ['meta/llama'] });
       proxy(new Request('')) satisfies Promise<Response>;
       toNodeHandler(proxy);
       // @ts-expect-error Nothing of Node's is known here.

@@ -124,7 +124,7 @@ describe('who may pass', () => {
   it.each<[string, Partial<NimProxyOptions>, number]>([
     ['a session store that is down', { authorize: () => Promise.reject(new Error('db://user:secret@host')) }, 500],
     ['a key that cannot be read', { apiKey: () => Promise.reject(new Error('no secret')) }, 500],
-    ['no key', { apiKey: '' }, 502],
+    ['no key', { apiKey: () => '' }, 502],
   ])('nobody: %s, about which the caller learns nothing', async (_why, options, status) => {
     const log = vi.spyOn(console, 'error').mockImplementation(() => {});
     const { url, nim: upstream } = await proxied(options);
@@ -188,10 +188,16 @@ describe('what passes', () => {
     expect(await response.text()).toContain(model === 'error/busy' ? 'ResourceExhausted' : 'end of life');
   });
 
-  it.each(['authorize', 'models'] as const)('cannot be had without %s', (name) => {
-    const options = { apiKey: KEY, authorize: () => true, models: MODELS, [name]: undefined };
-    expect(() => createNimProxy(options as unknown as NimProxyOptions)).toThrow(
-      expect.objectContaining({ param: name }),
+  it.each([
+    ['apiKey', undefined, 'missing'],
+    ['apiKey', '', 'empty'],
+    ['authorize', undefined, 'missing'],
+    ['models', undefined, 'missing'],
+    ['models', [], 'an array of 0'],
+  ])('cannot be had if %s is %o', (param, value, said) => {
+    const options = { apiKey: KEY, authorize: () => true, models: MODELS, [param]: value };
+    expect(() => createNimProxy(options as NimProxyOptions)).toThrow(
+      expect.objectContaining({ param, message: expect.stringContaining(`but it is ${said}.`) }),
     );
   });
 
