@@ -66,7 +66,7 @@ async function chat(
   const { model, messages } = isObject(body) ? body : {};
   const facts: RouteInput = {
     policy: tighten(options.policy ?? 'local-first', call.headers.get('x-nearsight-policy')),
-    remote: options.remote !== undefined,
+    remote: Boolean(options.remote),
     model: typeof model === 'string' ? model : '',
     pictures: countPictures(messages),
   };
@@ -126,7 +126,7 @@ async function askThere(
       param,
     });
   }
-  const response = await askRemote(remote, {
+  const { response, down } = await askRemote(remote, {
     body,
     model: facts.model,
     local: facts.model === own,
@@ -138,7 +138,7 @@ async function askThere(
     inline: (picture, param) => inlinePicture(picture, param, limits, signal),
     signal,
   });
-  if (response.status < 500 && response.status !== 429) return response;
+  if (!down) return response;
   const remoteFault = new NearsightError('remote_unavailable', `The remote answered with status ${response.status}.`);
   if (route({ ...facts, remoteFault }).target !== 'local') return response;
   await response.body?.cancel();

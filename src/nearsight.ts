@@ -99,7 +99,9 @@ const NIM_ORIGINS = ['https://integrate.api.nvidia.com', 'https://ai.api.nvidia.
  */
 export function createNearsight(options: NearsightOptions): Nearsight {
   checkOptions(options);
-  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  // One that is undefined, or null, was left out: it must not undo the default.
+  const given = Object.entries(options.limits ?? {}).filter(([, limit]) => typeof limit === 'number');
+  const limits: Limits = { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };
   const status = new Status();
   const session = new Session(() => loadRequest(options, limits), status, options.worker);
 

@@ -61,6 +61,13 @@ export interface RemoteCall {
   signal?: AbortSignal | undefined;
 }
 
+/** What came back. */
+export interface RemoteAnswer {
+  response: Response;
+  /** Whether it says that nobody there can answer now, rather than what is wrong with the request. */
+  down: boolean;
+}
+
 /** Vision models that are served at `/vlm/{model}` and know pictures as `<img>` tags only. */
 const LEGACY =
   /^(adept\/fuyu-8b|community\/llava16-[\w-]+|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision[\w-]*)|nvidia\/(neva-22b|vila))$/;
@@ -77,7 +84,7 @@ const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
  * @throws NearsightError `remote_unavailable` if it cannot be reached, `consent_refused`, `unsupported_field`,
  *   `model_not_found`; or the signal's reason
  */
-export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promise<Response> {
+export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promise<RemoteAnswer> {
   const model = call.local ? remote.model : call.model;
   if (!model) throw unknown(`'${call.model}'. Name a model of its own in remote.model`);
   const base = new URL(remote.baseURL, globalThis.document?.baseURI ?? globalThis.location?.href);
@@ -100,9 +107,17 @@ export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promis
   const response = await follow(call, url, base, init);
   const renamed = model === call.model ? undefined : call.model;
   const headers = headersOf(response, model, call.reason);
-  return response.ok
-    ? passOn(response, headers, call, stream, renamed)
-    : passError(response, headers, url, key.authorization);
+  if (response.ok) return { response: await passOn(response, headers, call, stream, renamed), down: false };
+  const down = response.status >= 500 || response.status === 429 || isStray(response);
+  return { response: await passError(response, headers, url, key.authorization), down };
+}
+
+/**
+ * A 404 that is no JSON: what the gateway says of a model that it does not know, and what a server says that has no such
+ * path at all, as where the proxy was not mounted.
+ */
+function isStray({ status, headers }: Response): boolean {
+  return status === 404 && !headers.get('content-type')?.includes('json');
 }
 
 async function askConsent(remote: RemoteOptions, { model, pictures, reason }: RemoteCall, url: URL): Promise<void> {
@@ -122,7 +137,13 @@ async function askConsent(remote: RemoteOptions, { model, pictures, reason }: Re
 }
 
 async function authorization(remote: RemoteOptions, call: RemoteCall, base: URL): Promise<{ authorization?: string }> {
-  const key = typeof remote.apiKey === 'function' ? await remote.apiKey() : remote.apiKey;
+  let key: string | undefined;
+  try {
+    key = typeof remote.apiKey === 'function' ? await remote.apiKey() : remote.apiKey;
+  } catch (cause) {
+    const message = `remote.apiKey failed, so nothing was sent: ${String(cause)}`;
+    throw new NearsightError('remote_unavailable', message, { cause });
+  }
   if (key) return { authorization: `Bearer ${key}` };
   return call.authorization && call.addressed.origin === base.origin ? { authorization: call.authorization } : {};
 }
@@ -203,7 +224,6 @@ async function passOn(
 
 async function passError(response: Response, headers: Headers, url: URL, key: string | undefined): Promise<Response> {
   const { status } = response;
-  const isJson = response.headers.get('content-type')?.includes('json');
   const text = await response.text();
   // A server may quote what it was sent.
   const secret = key?.replace(/^Bearer /, '');
@@ -216,8 +236,7 @@ async function passError(response: Response, headers: Headers, url: URL, key: st
     headers.set('retry-after', '2');
   }
   const body = normaliseError(status, response.statusText, clean);
-  // Text is what the gateway says of a model that it does not know, and a server that has no such path at all.
-  if (status === 404 && !isJson) {
+  if (isStray(response)) {
     body.error.message += ` (POST ${url.href}: check remote.baseURL, and the name of the model there)`;
   }
   return new Response(JSON.stringify(body), { status, statusText: response.statusText || `Status ${status}`, headers });

@@ -80,3 +80,16 @@ test('what the documentation shows is taken, and undefined is the same as absent
   // Unknown ids are told by the answer, as an endpoint does.
   expect(creation({ model: 'nope' })).not.toThrow();
 });
+
+test.each([undefined, null])('a limit or a remote that is %s leaves the default', async (none) => {
+  const options = { model: glimpse, limits: { pictures: none }, remote: none, policy: () => 'remote' };
+  const remote = createNearsight(options as unknown as NearsightOptions);
+  const local = createNearsight({ ...options, policy: 'local-only' } as unknown as NearsightOptions);
+  const image_url = { url: 'data:image/png;base64,iVBORw0KGgo=' };
+  const content = Array.from({ length: 17 }, () => ({ type: 'image_url', image_url }));
+  const body = JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content }] });
+  const ask = async ({ fetch }: typeof local): Promise<unknown> =>
+    (await fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body })).json();
+  expect(await ask(local)).toMatchObject({ error: { message: expect.stringContaining('limits.pictures is 16.') } });
+  expect(await ask(remote)).toMatchObject({ error: { code: 'policy_refused' } });
+});

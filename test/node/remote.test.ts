@@ -102,11 +102,41 @@ describe('what can be answered here', () => {
     expect(response.headers.get('x-nearsight-reason')).toBe('remote_unavailable');
   });
 
-  it.each(['too-many', 'busy', 'bad-gateway'])('comes back if the remote says %s', async (name) => {
+  it.each(['too-many', 'busy', 'bad-gateway', 'unknown-path'])('comes back if the remote says %s', async (name) => {
     const { fetch } = await wired({ policy: 'remote-first', aliases: { [`error/${name}`]: 'glimpse' } });
     expect((await fetch(...ask({ model: `error/${name}` }))).headers.get('x-nearsight-origin')).toBe('local');
     const alone = await fetch(...ask({ model: 'error/busy', tools: [] }));
     if (name !== 'busy') expect(alone.status).toBe(503);
+  });
+
+  it('comes back if there is no endpoint at its address', async () => {
+    const page = vi.fn(
+      async () => new Response('<h1>Not found</h1>', { status: 404, headers: { 'content-type': 'text/html' } }),
+    );
+    const { fetch } = await wired({ policy: 'remote-first', aliases: { 'meta/llama': 'glimpse' }, fetch: page });
+    const response = await fetch(...ask());
+    expect(response.headers.get('x-nearsight-origin')).toBe('local');
+    expect(response.headers.get('x-nearsight-reason')).toBe('remote_unavailable');
+    expect((await fetch(...ask({ model: 'other/model' }))).status).toBe(404);
+  });
+
+  it('comes back if its key cannot be had, and says why if it cannot', async () => {
+    const apiKey = (): never => {
+      throw new Error('No session.');
+    };
+    const { fetch, nim } = await wired({
+      policy: 'remote-first',
+      aliases: { 'meta/llama': 'glimpse' },
+      remote: { apiKey },
+    });
+    expect((await fetch(...ask())).headers.get('x-nearsight-reason')).toBe('remote_unavailable');
+    const response = await fetch(
+      ...ask({ model: 'other/model' }, { headers: { 'x-nearsight-policy': 'local-first' } }),
+    );
+    expect(await response.json()).toMatchObject({
+      error: { code: 'remote_unavailable', message: expect.stringMatching(/^remote\.apiKey failed.*No session\./) },
+    });
+    expect(nim.seen).toEqual([]);
   });
 
   it('does not come back if the remote refuses it', async () => {

@@ -2,7 +2,7 @@
 const fileCeiling = 300;
 
 /** Lines that the shipped rooms may have together, WGSL and comments included: see docs/decisions.md. */
-export const houseCeiling = 12_800;
+export const houseCeiling = 12_850;
 const shipped = ['src/', 'worker/', 'models/', 'proxy/'];
 
 /**
