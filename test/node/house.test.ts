@@ -64,7 +64,7 @@ test('a long file needs a written reason', () => {
 
 test('the shipped rooms have a ceiling together', () => {
   const files = (folder: string, lines: number) =>
-    tooLong(Array.from({ length: lines / 100 }, (_, i) => source(`${folder}/${i}.ts`, 'let line;\n'.repeat(100))));
+    tooLong(Array.from({ length: lines / 50 }, (_, i) => source(`${folder}/${i}.ts`, 'let line;\n'.repeat(50))));
   const over = houseCeiling + 100;
   expect(files('worker', houseCeiling)).toEqual([]);
   expect(files('worker', over)).toEqual([expect.stringContaining(`${over} lines together`)]);
