@@ -22,7 +22,11 @@ type Bytes = Uint8Array<ArrayBuffer>;
  */
 export function allowedUnder(policy: unknown, listed: readonly string[] = []): PictureRules['allowed'] {
   if (policy !== 'local-only') return undefined;
-  const origins = [globalThis.location?.origin, ...listed];
+  // As pages write them: with a final slash, or a path.
+  const origins = [
+    globalThis.location?.origin,
+    ...listed.map((each) => new URL(each, globalThis.location?.href).origin),
+  ];
   return (url) => origins.includes(url.origin);
 }
 

@@ -19,6 +19,8 @@ const HEALTH = /^(?:.*\/v1)?\/health\/(?:(ready)|live)$/;
 export function ownedPath(url: URL, owns: readonly (string | URL)[]): string | undefined {
   const path = tidy(url.pathname);
   for (const owned of owns) {
+    // On a server a path of the page's own is no address, and nobody can ask for it.
+    if (!URL.canParse(owned, baseURL())) continue;
     const prefix = new URL(owned, baseURL());
     const below = tidy(prefix.pathname);
     // A `blob:` URL has the origin of its page, and is none of ours.

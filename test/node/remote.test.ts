@@ -166,7 +166,7 @@ describe('privacy', () => {
       for (const origin of ['page', 'listed', 'other']) allowed.push(may?.(new URL(`https://${origin}.example/a.png`)));
       return partsOf(...ANSWER);
     };
-    const { fetch } = await wired({ generate, images: { origins: ['https://listed.example'] } });
+    const { fetch } = await wired({ generate, images: { origins: ['https://listed.example/'] } });
     await fetch(...ask({ model: 'glimpse' }, { headers: { 'x-nearsight-policy': 'local-only' } }));
     await fetch(...ask({ model: 'glimpse' }));
     vi.unstubAllGlobals();

@@ -82,6 +82,12 @@ describe('addresses', () => {
     expect([asked.length, passed.length]).toEqual([3, 2]);
   });
 
+  it("passes everything on where a page's own paths have no address", async () => {
+    const { fetch, asked, passed } = shim({ owns: ['/nim'] });
+    await fetch('https://page.example/nim/v1/chat/completions', post());
+    expect([asked.length, passed.length]).toEqual([0, 1]);
+  });
+
   it('takes the model from the per-model addresses of NVIDIA, unless the body names one', async () => {
     const model = async (): Promise<string> => 'nvidia/neva-22b';
     const { fetch, asked } = shim({ model, owns: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'] });
