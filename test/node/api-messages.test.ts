@@ -120,6 +120,22 @@ describe('content', () => {
     expect(refusal(messages)).toMatchObject({ code: 'invalid_request', param });
   });
 
+  it.each([
+    [[{ role: 'user', content: '' }], 'at least one character or picture, but it is empty.'],
+    [user({ type: 'hologram' }), "must be 'text' or 'image_url', but it is 'hologram'."],
+    [user({ type: 'x'.repeat(100) }), `but it is '${'x'.repeat(80)}…'.`],
+    [user({ image_url: { url: URL_A, detail: 'ultra' } }), "one of 'low', 'high', 'auto', but it is 'ultra'."],
+    [[{ role: 'assistant', content: [{ image_url: URL_A }] }], "go in a user's message, but it is a picture."],
+    [[{ content: 'hi' }], "one of 'system', 'developer', 'user', 'assistant', but it is missing."],
+  ])('says what was given instead: %j', (messages, words) => {
+    expect(refusal(messages).message).toContain(words);
+  });
+
+  it('says which key of logit_bias is no token', () => {
+    const body = { model: 'm', messages: [{ role: 'user', content: 'hi' }], logit_bias: { abc: 5 } };
+    expect(() => parseChat(body)).toThrow("an object whose keys are token ids, but it is one with 'abc'.");
+  });
+
   it.each(['video_url', 'input_audio', 'audio_url', 'file', 'image_embeds', 'thinking', 'video', 'rtsp', 'image'])(
     'knows a %s part, and cannot read it',
     (type) => {
