@@ -21,7 +21,9 @@ const summaries: Partial<Record<ErrorCode, string>> = {
 
 /** Puts any error into words. */
 export function failureOf(error: unknown): Failure {
-  const detail = error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : String(error);
+  // Where in the request the picture was is for developers: here there is but one.
+  const detail = message.replace(/^The picture at \S+/, 'The picture');
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const known = Object.entries(summaries).find(([name]) => name === code);
   return { summary: known?.[1] ?? 'Something went wrong.', detail };

@@ -17,6 +17,12 @@ import { prepare } from './fresh.mjs';
 const callersFolder = env['INIT_CWD'] ?? cwd();
 chdir(fileURLToPath(new URL('..', import.meta.url)));
 
+// Stopped by a signal to itself alone, npm leaves this running: nobody would read the answer, or end the browser.
+if (env['npm_lifecycle_event']) {
+  const { ppid } = process;
+  setInterval(() => process.ppid === ppid || process.exit(1), 100).unref();
+}
+
 try {
   const command = readCommand(process.argv.slice(2), callersFolder);
   prepare();

@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { expect, inject, test } from 'vitest';
 
@@ -45,3 +46,34 @@ test('what is not a picture is refused in the words of the library', async () =>
   expect(out).toBe('');
   expect(err).toMatch(/^ask: The picture at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
 });
+
+test('when npm alone is stopped, the command and its browser end as well', async () => {
+  const child = spawn('npm', ['run', 'ask', '--', ...question], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 110_000,
+  });
+  const out = text(child.stdout);
+  await once(child.stderr, 'data'); // the page is there, and with it the browser
+  const started = below(child.pid);
+  expect(started.length).toBeGreaterThan(3); // npm, its shell, the command, the browser
+  child.kill('SIGTERM');
+  expect(await out).not.toContain('first token after');
+  await expect.poll(() => started.filter((pid) => processes().has(pid)), { timeout: 10_000 }).toEqual([]);
+});
+
+/** Of each process its parent. Those that have ended and were not yet waited for are not among them. */
+function processes(): Map<number, number> {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' });
+  const rows = table.split('\n').map((row) => row.trim().split(/\s+/));
+  return new Map(
+    rows.filter(([, , state]) => state && !state.startsWith('Z')).map(([pid, parent]) => [Number(pid), Number(parent)]),
+  );
+}
+
+/** A process and what it started, and that in turn. */
+function below(root: number | undefined): number[] {
+  const parents = processes();
+  const isBelow = (pid: number | undefined): boolean =>
+    pid !== undefined && (pid === root || isBelow(parents.get(pid)));
+  return [...parents.keys()].filter(isBelow);
+}

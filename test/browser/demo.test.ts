@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, preview, type Plugin } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -189,6 +190,20 @@ test('says kindly what it cannot read, and keeps the picture it has', async () =
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.answer.failed')).toMatch(/^This picture could not be read/);
   expect(await lastText(demo, '.note')).not.toBe('');
+});
+
+test('a visitor is not told where in a request the picture was', async () => {
+  // One white pixel as BMP: browsers show it, the worker does not take it.
+  const file = `${outDir}.bmp`;
+  const hex =
+    '424d3a000000000000003600000028000000010000000100000001001800000000000400000000000000000000000000000000000000';
+  await writeFile(file, Buffer.from(`${hex}ffffff00`, 'hex'));
+  await using demo = await openDemo();
+  await choose(demo, file);
+  await demo.page.waitForSelector('#picture[alt$=".bmp"]');
+  await demo.page.click('#suggestions button');
+  expect(await lastText(demo, '.answer.failed')).toMatch(/^This picture could not be read/);
+  expect(await lastText(demo, '.note')).toMatch(/^The picture cannot be read: it is not a PNG/);
 });
 
 test('a picture may be photographed, dropped or pasted', async () => {
