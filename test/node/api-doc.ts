@@ -71,7 +71,7 @@ const HEADERS = `## Response headers
 | --- | --- |
 | \`x-nearsight-origin\` | Who answered: \`local\`, \`remote\`, or \`proxy\` (its own refusals). |
 | \`x-nearsight-model\` | The model that answered, by its own name (the body repeats the requested one). Absent if none did. |
-| \`x-nearsight-reason\` | Why it was answered there: a word for machines (\`local-only\` also where there is no remote); of an error, its code. |
+| \`x-nearsight-reason\` | Why it was answered there: a word for machines (\`local-only\` also where there is no remote; under that policy alone are pictures of other origins refused); of an error, its code. |
 | \`x-request-id\` | 32 hexadecimal digits; the body's \`id\` is \`chatcmpl-\` and the same. |
 | \`x-should-retry\` | Errors only. \`true\` if the same request may succeed later, else \`false\`. |
 | \`retry-after\`, \`retry-after-ms\` | With 429 only. |
