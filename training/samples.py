@@ -101,18 +101,22 @@ class Samples:
         return self.tokens(text)[0]
 
     def scene(self, rng, longest=None, kinds=None):
-        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [36, 15, 20, 6, 3, 20])[0]
+        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [30, 13, 30, 6, 3, 18])[0]
         if kind == "one thing":
             return s.things_scene(self.art, rng, n=1, longest=longest)
+        if kind == "text":  # long words are the hardest, because their characters are the smallest
+            return s.text_scene(self.art, rng, longest=longest, drawn=rng.randint(1, 2))
         return getattr(s, f"{kind}_scene")(self.art, rng, longest=longest)
 
     def __getitem__(self, seed):
         rng = random.Random(seed)
         if self.vision_only:  # much text and many single things: the rest is easier once these are known
-            if rng.random() < 0.2:
+            if rng.random() < 0.1:
                 scene = s.text_scene(self.art, rng, characters=rng.randint(1, 3))
+            elif rng.random() < 0.5:
+                scene = s.text_scene(self.art, rng, characters=rng.randint(4, 6), drawn=3)
             else:
-                scene = self.scene(rng, kinds=[16, 8, 40, 2, 1, 33])
+                scene = self.scene(rng, kinds=[30, 12, 15, 3, 2, 38])
             return Sample(whole(scene.image), [scene.classes], [], [], [], [])
         form = rng.choices(["one", "easy", "two", "split", "question first", "text only"], [67, 9, 12, 4, 7, 1])[0]
         if form == "easy":

@@ -319,10 +319,11 @@ def random_text(art, rng):
     return "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 6)))
 
 
-def text_scene(art, rng, longest=None, characters=6):
+def text_scene(art, rng, longest=None, characters=6, drawn=1):
+    """A word or number, cut to so many characters; the longest of as many as are `drawn`."""
     canvas = Canvas(art, rng, longest)
     width, height = canvas.image.size
-    text = random_text(art, rng)[:characters]
+    text = max((random_text(art, rng) for _ in range(drawn)), key=len)[:characters]
     shown = text if rng.random() < 0.75 or not text.isalpha() else text.lower() if rng.random() < 0.5 else text.capitalize()
     trial = art.font(rng, 40)
     box = trial.getbbox(shown)

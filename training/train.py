@@ -29,7 +29,7 @@ from scenes import Art, things_scene
 STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, seed of the sample stream
     "vision": dict(batch=64, rate=1e-3, patches=1.0, seed=1, before=None),
     "joint": dict(batch=32, rate=1e-3, patches=0.5, seed=2, before="vision"),
-    "quantized": dict(batch=32, rate=1e-3, patches=0.5, seed=3, before="joint"),
+    "quantized": dict(batch=32, rate=1e-3, patches=1.0, seed=3, before="joint"),
 }
 FALL = {"vision": (1, 1), "joint": (1, 0.4), "quantized": (0.4, 0)}  # parts of the peak rate at the first and the last step
 LOOKING = 0.3  # weight of the loss on where two heads of the decoder look
