@@ -144,10 +144,13 @@ class Rows:
     def follow_up_single(self, rng):
         return self.follow_up(rng, single=True)
 
-    def unanswerable(self, rng):
+    def unanswerable(self, rng, questions=phrases.UNSEEN_UNANSWERABLE):
         make = self.make("things", "shapes", "text")
         while True:
-            yield Question([make(rng)[0].image], q.dress(q.unanswerable(rng, unseen=True)[1], rng), phrases.CANNOT_TELL)
+            yield Question([make(rng)[0].image], q.dress(q.unanswerable(rng, questions)[1], rng), phrases.CANNOT_TELL)
+
+    def unanswerable_others(self, rng):
+        return self.unanswerable(rng, phrases.OTHERS_UNANSWERABLE)
 
     def not_a_drawing(self, scene, rng):
         while True:
@@ -175,6 +178,7 @@ TABLE = [  # (row, title, bar)
     ("follow_up", "follow-up turn (place, group, colour, background)", "within 3 points of the next line"),
     ("follow_up_single", "the same kinds of question, asked directly", ""),
     ("unanswerable", "says it cannot tell: questions outside its skills, phrasings never trained", "90 %"),
+    ("unanswerable_others", "the same: sixty questions by somebody who had seen none of ours", ""),
     ("photos", "says it cannot tell: photos never trained on", "90 %"),
     ("noise", "says it cannot tell: noise", "90 %"),
     ("refused", "wrongly says it cannot tell, over all answerable rows", "at most 3 %"),
@@ -184,7 +188,7 @@ TABLE = [  # (row, title, bar)
     ("naming_split", "naming, split mode", ""),
     ("reading_split", "reading, split mode", ""),
 ]
-REFUSALS = ("unanswerable", "photos", "noise")
+REFUSALS = ("unanswerable", "unanswerable_others", "photos", "noise")
 
 
 BATCH = 32

@@ -106,6 +106,29 @@ UNSEEN_UNANSWERABLE = [
     "is it cheap?", "write a song.", "when was it made?", "how long is it?", "which company made it?",
 ]
 
+# Sixty more, by somebody who knew what glimpse can do and had seen no list of ours: for measuring alone.
+OTHERS_UNANSWERABLE = [
+    "how much would this cost in Paris?", "who drew this picture?", "when was this photo taken?", "does it smell nice?",
+    "what breed is the dog?", "is the cat feeling lonely today?", "how many calories are in that pizza?",
+    "which country did pizza come from?", "what is seventeen times twenty-three?", "tell me a joke about penguins.",
+    "write a poem for my grandmother.", "will it rain in Berlin tomorrow?", "what is hidden behind the house?",
+    "is the chair made of oak?", "who invented the umbrella?", "how heavy is a grown elephant?",
+    "translate this into Japanese, please.", "can you book me a taxi?", "do you like bananas more than me?",
+    "good morning, did you sleep well?", "what is the owner's name?", "how fast can this car go?",
+    "is that mushroom safe to eat?", "why do bees make honey?", "what's inside the closed box?",
+    "how long do turtles usually live?", "remind me to water the plants.", "which brand makes these shoes?",
+    "does the apple taste sour?", "who won the World Cup in 1998?", "are you a real person?", "what will happen to him next?",
+    "how do i bake a chocolate cake?", "what's the capital of Mongolia?", "is this drawing under copyright?",
+    "should i buy it or wait?", "play some relaxing piano music.", "what language do they speak in Brazil?",
+    "how old is the driver?", "is the guitar out of tune?", "what sound does a fox make?", "which artist inspired this style?",
+    "convert five miles into kilometres.", "is my boyfriend telling the truth?", "where can i get one nearby?",
+    "what time does the bakery close?", "does this battery still have any charge?", "how was paper made in ancient China?",
+    "what did the rabbit eat for breakfast?", "can horses sleep standing up?", "turn the volume down a little.",
+    "what's your favourite film?", "why was i not invited?", "how do i fix a flat tyre?", "has anyone ever walked on Mars?",
+    "explain gravity like i am five.", "what temperature is the coffee right now?", "is this artwork better than Picasso's?",
+    "please email it to my boss.", "what does dreaming of snakes mean?",
+]
+
 # Follow-up turns: the thing was named in the turn before.
 FOLLOW_UP = {
     "place": ["where is it?", "and where is it?", "where in the picture is it?", "in which part?"],

@@ -1,6 +1,6 @@
 """Turns scenes into questions with their answers, and strings them into conversations."""
 
-from phrases import (CANNOT_TELL, FOLLOW_UP, NUMBERS, PICTURE, QUESTIONS, SYSTEM, TWO_PICTURES, UNSEEN_UNANSWERABLE, article, dress)
+from phrases import (CANNOT_TELL, FOLLOW_UP, NUMBERS, PICTURE, QUESTIONS, SYSTEM, TWO_PICTURES, article, dress)
 from scenes import COLORS, SHAPES
 
 
@@ -120,8 +120,8 @@ def candidates(art, scene, rng):
     return out
 
 
-def unanswerable(rng, unseen=False):
-    return ("unanswerable", rng.choice(UNSEEN_UNANSWERABLE if unseen else QUESTIONS["unanswerable"]), CANNOT_TELL)
+def unanswerable(rng, questions=tuple(QUESTIONS["unanswerable"])):
+    return ("unanswerable", rng.choice(questions), CANNOT_TELL)
 
 
 def follow_up(art, scene, rng):
