@@ -225,6 +225,56 @@ test('a picture may be photographed, dropped or pasted', async () => {
   }
 });
 
+/** What the page suggests to ask about its samples, in order, and what is right. */
+const SUGGESTED: readonly Readonly<Record<string, RegExp>>[] = [
+  { 'What is this?': /^dog$/, 'What kind of thing is this?': /^animal$/, 'Describe the picture.': /dog.* yellow/ },
+  {
+    'How many red apples are there?': /^three$/,
+    'Describe the picture.': /^three red apples.* white/,
+    'What color is the background?': /^white$/,
+  },
+  {
+    'What is on the right?': /^sailboat$/,
+    'How many things are there?': /^two$/,
+    'What color is the background?': /^blue$/,
+  },
+  {
+    'Describe the picture.': /sun above a.* tree.* pink/,
+    'What is below the sun?': /tree$/,
+    'How many things are there?': /^two$/,
+  },
+  { 'What shape is this?': /^star$/, 'What color is the star?': /^purple$/, 'How heavy is it?': /^I cannot tell/ },
+  {
+    'What does it say?': /^OPEN$/,
+    'What color is the background?': /^white$/,
+    'Who made this picture?': /^I cannot tell/,
+  },
+];
+
+test('every question that the page suggests is answered right', { timeout: 240_000 }, async () => {
+  await using demo = await openDemo();
+  const wrong: string[] = [];
+  for (const [sample, expected] of SUGGESTED.entries()) {
+    for (const [at, [question, right]] of Object.entries(expected).entries()) {
+      await demo.page.click(`.sample:nth-child(${sample + 1})`);
+      const button = `#suggestions button:nth-child(${at + 1})`;
+      await demo.page.waitForFunction(
+        (selector: string, text: string) =>
+          document.querySelector(selector)?.textContent === text && !document.querySelector('.turn'),
+        {},
+        button,
+        question,
+      );
+      await demo.page.click(button);
+      await lastText(demo, '.note');
+      const answer = await lastText(demo, '.answer');
+      if (!right.test(answer)) wrong.push(`${sample}, ${question} ${answer}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+  expect(await demo.evaluate(() => document.querySelectorAll('.sample').length)).toBe(SUGGESTED.length);
+});
+
 test('a new picture starts a new conversation', async () => {
   await using demo = await openDemo();
   await demo.page.click('#suggestions button');
