@@ -101,7 +101,7 @@ class Samples:
         return self.tokens(text)[0]
 
     def scene(self, rng, longest=None, kinds=None):
-        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [30, 13, 30, 6, 3, 18])[0]
+        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [26, 12, 38, 5, 3, 16])[0]
         if kind == "one thing":
             return s.things_scene(self.art, rng, n=1, longest=longest)
         if kind == "text":  # long words are the hardest, because their characters are the smallest
