@@ -25,7 +25,7 @@ export const samples: readonly Sample[] = [
   {
     url: new URL('./samples/tree.png', import.meta.url).href,
     alt: 'A sun above a tree on pink',
-    questions: ['Describe the picture.', 'What is below the sun?', 'How many things are there?'],
+    questions: ['What is above the tree?', 'Where is the sun?', 'How many things are there?'],
   },
   {
     url: new URL('./samples/star.png', import.meta.url).href,

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, preview, type Plugin } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SUGGESTED } from './demo-suggested.ts';
 import { browserName, newTab, TestPage } from './harness/harness.ts';
 
 // The demo as visitors get it: its own build, its own server, its own headers. Each test has a fresh page.
@@ -225,46 +226,21 @@ test('a picture may be photographed, dropped or pasted', async () => {
   }
 });
 
-/** What the page suggests to ask about its samples, in order, and what is right. */
-const SUGGESTED: readonly Readonly<Record<string, RegExp>>[] = [
-  { 'What is this?': /^dog$/, 'What kind of thing is this?': /^animal$/, 'Describe the picture.': /dog.* yellow/ },
-  {
-    'How many red apples are there?': /^three$/,
-    'Describe the picture.': /^three red apples.* white/,
-    'What color is the background?': /^white$/,
-  },
-  {
-    'What is on the right?': /^sailboat$/,
-    'How many things are there?': /^two$/,
-    'What color is the background?': /^blue$/,
-  },
-  {
-    'Describe the picture.': /sun above a.* tree.* pink/,
-    'What is below the sun?': /tree$/,
-    'How many things are there?': /^two$/,
-  },
-  { 'What shape is this?': /^star$/, 'What color is the star?': /^purple$/, 'How heavy is it?': /^I cannot tell/ },
-  {
-    'What does it say?': /^OPEN$/,
-    'What color is the background?': /^white$/,
-    'Who made this picture?': /^I cannot tell/,
-  },
-];
-
 test('every question that the page suggests is answered right', { timeout: 240_000 }, async () => {
   await using demo = await openDemo();
   const wrong: string[] = [];
   for (const [sample, expected] of SUGGESTED.entries()) {
     for (const [at, [question, right]] of Object.entries(expected).entries()) {
+      const before = await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'));
       await demo.page.click(`.sample:nth-child(${sample + 1})`);
-      const button = `#suggestions button:nth-child(${at + 1})`;
+      // Chosen anew it has another address, and with that a new conversation.
       await demo.page.waitForFunction(
-        (selector: string, text: string) =>
-          document.querySelector(selector)?.textContent === text && !document.querySelector('.turn'),
+        (old) => document.querySelector('#picture')?.getAttribute('src') !== old,
         {},
-        button,
-        question,
+        before,
       );
+      const button = `#suggestions button:nth-child(${at + 1})`;
+      expect(await demo.evaluate((selector) => document.querySelector(selector)?.textContent, button)).toBe(question);
       await demo.page.click(button);
       await lastText(demo, '.note');
       const answer = await lastText(demo, '.answer');
