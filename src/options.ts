@@ -42,6 +42,7 @@ export function checkAsk(picture: unknown, question: unknown, options: AskOption
     throw mustBe('a Blob, bytes or a URL', picture, 'picture');
   if (string(question, 'question') === '')
     throw mustBe('a text of at least one character', question, 'question', 'empty');
+  if (!isObject(options)) throw mustBe('an object', options, 'options');
   readFields(options, ASK, '');
 }
 

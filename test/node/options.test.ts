@@ -44,6 +44,7 @@ test.each<[unknown[], string, string]>([
   [['', 'What?'], 'picture', 'a Blob, bytes or a URL, but it is a string.'],
   [[picture], 'question', 'a string, but it is missing.'],
   [[picture, ''], 'question', 'a text of at least one character, but it is empty.'],
+  [[picture, 'What?', null], 'options', 'options must be an object, but it is null.'],
   [[picture, 'What?', { maxTokens: 0 }], 'maxTokens', 'an integer of at least 1, but it is 0.'],
   [[picture, 'What?', { maxTokens: 1.5 }], 'maxTokens', 'an integer'],
   [[picture, 'What?', { maxTokens: 'a' }], 'maxTokens', 'an integer'],
