@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { errorResponse } from '../../src/api/failure.ts';
 import { parseChat } from '../../src/api/parse.ts';
 import { respond } from '../../src/api/respond.ts';
-import { ERROR_STATUS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
+import { ERRORS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 import { CASES, MIN } from './api-samples.ts';
 import { openapi, SCHEMAS } from './openapi.ts';
 import { ANSWER, finish, partsOf, START, text, USAGE } from './parts.ts';
@@ -72,7 +72,7 @@ describe('answers', () => {
     for (const event of events) expect(describes('VisionChatChunk', JSON.parse(event.slice(6))), event).toBe(true);
   });
 
-  it.each(Object.keys(ERROR_STATUS) as ErrorCode[])('the error %s', async (code) => {
+  it.each(Object.keys(ERRORS) as ErrorCode[])('the error %s', async (code) => {
     const body: unknown = await errorResponse(new NearsightError(code, 'x')).json();
     expect(describes('Error', body), ajv.errorsText()).toBe(true);
   });

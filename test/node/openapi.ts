@@ -5,7 +5,7 @@
 import { stringify } from 'yaml';
 import type { Fields, Values } from '../../src/api/check.ts';
 import type * as tables from '../../src/api/fields.ts';
-import { ERROR_STATUS } from '../../src/wire/error.ts';
+import { ERRORS } from '../../src/wire/error.ts';
 import { commentOf, SECTIONS, type TableName } from './api-doc.ts';
 
 type Schema = Record<string, unknown>;
@@ -209,12 +209,12 @@ const json = (name: string): Schema => ({ 'application/json': { schema: ref(name
 
 /** One entry for each status, with the codes that have it. */
 function failures(): Record<string, Schema> {
-  const statuses = [...new Set(Object.values(ERROR_STATUS))].filter((status) => status !== 499);
+  const statuses = [...new Set(Object.values(ERRORS).map(({ status }) => status))].filter((status) => status !== 499);
   return Object.fromEntries(
     statuses
       .toSorted((one, other) => one - other)
       .map((status) => {
-        const codes = Object.entries(ERROR_STATUS).filter(([, one]) => one === status);
+        const codes = Object.entries(ERRORS).filter(([, traits]) => traits.status === status);
         return [String(status), { description: codes.map(([code]) => code).join(', '), content: json('Error') }];
       }),
   );
