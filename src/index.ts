@@ -7,6 +7,6 @@ export type { ConsentRequest, RemoteOptions } from './remote.ts';
 export type { ChoosePolicy, Policy, RouteFacts } from './route.ts';
 export type { PictureOptions, WireOptions } from './shim.ts';
 export type { StatusValue } from './status.ts';
-export { NearsightError, type ErrorCode } from './wire/error.ts';
+export { isNearsightError, NearsightError, type ErrorCode } from './wire/error.ts';
 export type { Assets, ModelFacts, Verdict } from './wire/runtime.ts';
 export type { Device, ModelFile, ModelSpec, ModelVariant } from './wire/spec.ts';

@@ -1,4 +1,4 @@
-import { NearsightError, type ErrorCode } from './wire/error.ts';
+import { ERRORS, NearsightError, type ErrorCode } from './wire/error.ts';
 
 /** Who is asked first, and whether the other may be asked at all. */
 export type Policy = 'local-only' | 'local-first' | 'remote-first';
@@ -33,24 +33,13 @@ export type Reason = Policy | 'chosen' | ErrorCode;
 
 export type Route = { target: 'local' | 'remote'; reason: Reason } | { target: 'refuse'; error: NearsightError };
 
-/** Faults of the request itself, or decisions: nobody else is asked. */
-const FINAL: readonly ErrorCode[] = [
-  'invalid_request',
-  'request_too_large',
-  'unsupported_media_type',
-  'consent_refused',
-  'policy_refused',
-  'aborted',
-  'disposed',
-];
-
 /**
  * Decides where a request goes, given what has failed so far. Pure, but for the page's own policy. If both have failed,
  * the later failure is the answer.
  */
 export function route(input: RouteInput): Route {
   const { policy, remote, localFault, remoteFault } = input;
-  const final = [localFault, remoteFault].find((fault) => fault && FINAL.includes(fault.code));
+  const final = [localFault, remoteFault].find((fault) => fault && ERRORS[fault.code].reroute === false);
   if (final) return { target: 'refuse', error: final };
   if (typeof policy === 'function') return chosen(policy, input);
   if (policy === 'local-only' || !remote) return go('local', 'local-only', localFault);

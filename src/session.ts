@@ -1,12 +1,9 @@
 import { untilAborted } from './abort.ts';
 import { Engine } from './engine.ts';
 import type { Status } from './status.ts';
-import { asNearsightError, type ErrorCode, NearsightError } from './wire/error.ts';
+import { asNearsightError, ERRORS, NearsightError } from './wire/error.ts';
 import type { ChatJob, Part } from './wire/job.ts';
 import type { LoadPart, LoadRequest, ModelFacts, Verdict } from './wire/runtime.ts';
-
-/** After these a device may have written anything anywhere. */
-const GPU_FAILED: readonly ErrorCode[] = ['device_lost', 'gpu_error'];
 
 /** An engine with its model open. */
 interface Opened {
@@ -168,7 +165,7 @@ export class Session {
           controller.close();
         } catch (error) {
           count();
-          if (error instanceof NearsightError && GPU_FAILED.includes(error.code)) engine.stop(error);
+          if (error instanceof NearsightError && ERRORS[error.code].fatal) engine.stop(error);
           controller.error(error);
         }
       },

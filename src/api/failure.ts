@@ -1,4 +1,4 @@
-import { asNearsightError, type ErrorCode, type NearsightError } from '../wire/error.ts';
+import { asNearsightError, ERRORS, type NearsightError } from '../wire/error.ts';
 import { originHeaders, randomId } from './identity.ts';
 import type { ErrorBody } from './types.ts';
 
@@ -17,17 +17,6 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-/** Faults that may be gone when the request is sent again. SDKs retry every other 5xx too, unless told not to. */
-const PASSING: readonly ErrorCode[] = [
-  'rate_limited',
-  'queue_full',
-  'worker_crashed',
-  'device_lost',
-  'gpu_error',
-  'load_failed',
-  'remote_unavailable',
-];
-
 /** OpenAI's coarse kind of an error. */
 export function errorKind(status: number): string {
   if (status === 401) return 'authentication_error';
@@ -38,18 +27,19 @@ export function errorKind(status: number): string {
 
 /** The envelope that clients parse. */
 export function errorBody(error: NearsightError): ErrorBody {
-  return {
-    error: { message: error.message, type: errorKind(error.status), param: error.param ?? null, code: error.code },
-  };
+  const { message, param = null, code } = error;
+  return { error: { message, type: errorKind(ERRORS[code].status), param, code } };
 }
 
 /** Anything thrown, as the Response that says so; `reason` is its code. */
 export function errorResponse(thrown: unknown, extra: Readonly<Record<string, string>> = {}): Response {
   const error = asNearsightError(thrown);
+  const { status, retry = false } = ERRORS[error.code];
   const headers = new Headers({
     ...originHeaders({ model: '', reason: error.code, requestId: randomId() }),
     'content-type': 'application/json',
-    'x-should-retry': String(PASSING.includes(error.code)),
+    // SDKs retry every 5xx, unless told not to.
+    'x-should-retry': String(retry),
     ...extra,
   });
   if (error.code === 'queue_full') {
@@ -57,6 +47,6 @@ export function errorResponse(thrown: unknown, extra: Readonly<Record<string, st
     headers.set('retry-after', '2');
     headers.set('retry-after-ms', '2000');
   }
-  const statusText = STATUS_TEXT[error.status] ?? '';
-  return new Response(JSON.stringify(errorBody(error)), { status: error.status, statusText, headers });
+  const statusText = STATUS_TEXT[status] ?? '';
+  return new Response(JSON.stringify(errorBody(error)), { status, statusText, headers });
 }

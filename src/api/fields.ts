@@ -65,7 +65,7 @@ export const NVEXT = {
 
 /** `messages[]`. */
 export const MESSAGE = {
-  /** `system` (or its newer name `developer`), `user` or `assistant`, in any order. */
+  /** `system` (or its newer name `developer`), `user` or `assistant`, in any order. Required. */
   role: honoured(ALL, oneOf('system', 'developer', 'user', 'assistant', 'tool', 'function')),
   /**
    * A string, or an array of parts. `<img src="…">` in a user's string is a picture only if the page has switched
@@ -91,8 +91,8 @@ export const MESSAGE = {
 /** `messages[].content[]` with text: `text`, `input_text`, `output_text`, or no type; or a plain string. */
 export const TEXT_PART = {
   /** May be left out. */
-  type: honoured(ALL, string),
-  /** The text. */
+  type: honoured(ALL, oneOf('text', 'input_text', 'output_text')),
+  /** The text. Required. */
   text: honoured(ALL, string),
   /** Where to cut the prompt cache; ours matches by itself. */
   prompt_cache_breakpoint: harmless(OPENAI),
@@ -100,17 +100,17 @@ export const TEXT_PART = {
 
 /** `messages[].content[]` with a refusal, as an assistant's earlier answer may hold. */
 export const REFUSAL_PART = {
-  /** `refusal`. */
-  type: honoured(OPENAI | NIM2, string),
-  /** Read as text. */
+  /** May be left out. */
+  type: honoured(OPENAI | NIM2, oneOf('refusal')),
+  /** Read as text. Required. */
   refusal: honoured(OPENAI | NIM2, string),
 };
 
 /** `messages[].content[]` with a picture: `image_url`, `input_image`, or no type. Only in a user's message. */
 export const IMAGE_PART = {
   /** May be left out. */
-  type: honoured(ALL, string),
-  /** An object as below, or the URL itself as a string. */
+  type: honoured(ALL, oneOf('image_url', 'input_image')),
+  /** An object as below, or the URL itself as a string. Required. */
   image_url: honoured(ALL, anything),
   /** As `image_url.detail`, beside an `image_url` that is a string. */
   detail: honoured(NIM2, detail),
@@ -122,9 +122,9 @@ export const IMAGE_PART = {
 
 /** `messages[].content[].image_url`. */
 export const IMAGE_URL = {
-  /** `data:` (base64 or url-encoded), `blob:`, or `http(s):` where the server allows the page to read it (CORS). */
+  /** `data:` (base64 or url-encoded), `blob:`, or `http(s):` where the server allows the page to read it (CORS). Required. */
   url: honoured(ALL, string),
-  /** `low`: one view. `high`: tiles and a whole view. `auto`, the default: by the picture's size. */
+  /** `low`: one view. `high`: tiles and a whole view. `auto`: by the picture's size. Default: `auto`. */
   detail: honoured(ALL, detail),
 };
 

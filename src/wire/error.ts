@@ -1,63 +1,74 @@
-/**
- * Everything that can go wrong, by name. The set is closed: callers switch on `code`, never on the message.
- *
- * The number beside each code is the HTTP status that `fetch` answers with.
- */
-export const ERROR_STATUS = {
+/** What follows from an error, wherever that has to be decided. */
+export interface ErrorTraits {
+  /** The HTTP status that `fetch` answers with. */
+  status: number;
+  /** Whether the same request may succeed when it is sent again (`x-should-retry`). Default: false. */
+  retry?: true;
+  /** False: the request itself is at fault, or somebody decided, so nobody else is asked. Default: true. */
+  reroute?: false;
+  /** Whether the worker must be replaced: its device may have written anything anywhere. Default: false. */
+  fatal?: true;
+}
+
+/** Everything that can go wrong, by name. The set is closed: callers switch on `code`, never on the message. */
+const TABLE = {
   /** The request is malformed, or a value is out of range. */
-  invalid_request: 400,
+  invalid_request: { status: 400, reroute: false },
   /** A documented field that this endpoint cannot honour (yet): refused rather than ignored. */
-  unsupported_field: 400,
+  unsupported_field: { status: 400 },
   /** A picture that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */
-  unreadable_image: 400,
+  unreadable_image: { status: 400 },
   /** Prompt and `max_tokens` do not fit in the model's context, or in what memory this device has for it. */
-  context_length_exceeded: 400,
+  context_length_exceeded: { status: 400 },
   /** A proxy's `authorize` did not let the caller in. */
-  unauthorized: 401,
+  unauthorized: { status: 401 },
   /** A proxy does not take calls from pages of that origin. */
-  origin_refused: 403,
+  origin_refused: { status: 403 },
   /** The page's `remote.consent` did not let the request leave the device. */
-  consent_refused: 403,
+  consent_refused: { status: 403, reroute: false },
   /** The page's own policy refuses the request. */
-  policy_refused: 403,
+  policy_refused: { status: 403, reroute: false },
   /** Nobody here serves that model. */
-  model_not_found: 404,
+  model_not_found: { status: 404 },
   /** A path on an owned origin that we do not serve. */
-  unknown_url: 404,
+  unknown_url: { status: 404 },
   /** The path is ours, the method is not. */
-  method_not_allowed: 405,
+  method_not_allowed: { status: 405 },
   /** The body is larger than `limits.requestBytes`. */
-  request_too_large: 413,
+  request_too_large: { status: 413, reroute: false },
   /** The body is not JSON by its content type. */
-  unsupported_media_type: 415,
+  unsupported_media_type: { status: 415, reroute: false },
   /** A proxy's rate limit for this client. */
-  rate_limited: 429,
+  rate_limited: { status: 429, retry: true },
   /** More requests are waiting than `limits.waiting`. */
-  queue_full: 429,
+  queue_full: { status: 429, retry: true },
   /** `unload()` ended it. (Aborted by its own signal, `fetch` rejects with the signal's reason instead.) */
-  aborted: 499,
+  aborted: { status: 499, reroute: false },
   /** A defect in nearsight. */
-  internal: 500,
+  internal: { status: 500 },
   /** The worker died (out of memory, terminated). The next request starts a new one. */
-  worker_crashed: 500,
+  worker_crashed: { status: 500, retry: true },
   /** The GPU device was lost during the request. The next request opens a new one. */
-  device_lost: 500,
+  device_lost: { status: 500, retry: true, fatal: true },
   /** The GPU reported an error during the request, so its answer cannot be trusted. */
-  gpu_error: 500,
+  gpu_error: { status: 500, retry: true, fatal: true },
   /** The remote could not be reached from this page, or had no answer. */
-  remote_unavailable: 502,
+  remote_unavailable: { status: 502, retry: true },
   /** No device here can run the model. */
-  unsupported_device: 503,
+  unsupported_device: { status: 503 },
   /** The model's files could not be fetched or opened. Not remembered: the next request tries again. */
-  load_failed: 503,
+  load_failed: { status: 503, retry: true },
   /** A file's bytes do not match the spec's size or sha256. */
-  integrity: 503,
+  integrity: { status: 503 },
   /** `dispose()` was called. */
-  disposed: 503,
-} as const;
+  disposed: { status: 503, reroute: false },
+} satisfies Record<string, ErrorTraits>;
 
 /** A machine-readable reason; see {@link NearsightError}. */
-export type ErrorCode = keyof typeof ERROR_STATUS;
+export type ErrorCode = keyof typeof TABLE;
+
+/** The error table, every row with the same type. */
+export const ERRORS: Readonly<Record<ErrorCode, ErrorTraits>> = TABLE;
 
 /** What a {@link NearsightError} may say beyond its code and message. */
 export interface ErrorDetail {
@@ -76,7 +87,7 @@ export interface WireError {
 }
 
 /**
- * The one error class of nearsight. Recognise it by `name` and `code` (never by `instanceof` across bundles).
+ * The one error class of nearsight. Recognise it with {@link isNearsightError}, never by `instanceof`.
  *
  * The message says what happened, which limit or field decided, and what to do about it.
  */
@@ -93,13 +104,22 @@ export class NearsightError extends Error {
 
   /** The HTTP status that `fetch` answers with. */
   get status(): number {
-    return ERROR_STATUS[this.code];
+    return ERRORS[this.code].status;
   }
+}
+
+/**
+ * Whether something thrown is a {@link NearsightError}, by its name and code: `instanceof` does not know the class of
+ * another bundle, frame or copy of the package.
+ */
+export function isNearsightError(thrown: unknown): thrown is NearsightError {
+  const { name, code }: { name?: unknown; code?: unknown } = Object(thrown);
+  return name === 'NearsightError' && Object.hasOwn(ERRORS, String(code));
 }
 
 /** Anything thrown, as a {@link NearsightError}: itself, or `internal` with the original as its cause. */
 export function asNearsightError(thrown: unknown, code: ErrorCode = 'internal'): NearsightError {
-  if (thrown instanceof NearsightError) return thrown;
+  if (isNearsightError(thrown)) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new NearsightError(code, message, { cause: thrown });
 }

@@ -6,10 +6,10 @@ import { readFileSync } from 'node:fs';
 import * as tables from '../../src/api/fields.ts';
 import { Dialect } from '../../src/api/fields.ts';
 import type { Field, Fields } from '../../src/api/check.ts';
-import { ERROR_STATUS } from '../../src/wire/error.ts';
+import { ERRORS } from '../../src/wire/error.ts';
 
 const SOURCE = readFileSync(new URL('../../src/api/fields.ts', import.meta.url), 'utf8');
-const ERRORS = readFileSync(new URL('../../src/wire/error.ts', import.meta.url), 'utf8');
+const ERROR_SOURCE = readFileSync(new URL('../../src/wire/error.ts', import.meta.url), 'utf8');
 
 /** The tables, in the order of the page. */
 export const SECTIONS = {
@@ -80,11 +80,14 @@ const HEADERS = `## Response headers
 const ERROR_INTRODUCTION = `## Errors
 
 Every failure before the first token is a Response with this body; one after it is the same object as a last event of
-the stream, without \`[DONE]\`. Only an abort rejects the call to \`fetch\`, with the signal's own reason.
+the stream, without \`[DONE]\`. Only an abort rejects the call to \`fetch\`, with the signal's own reason. \`load\` and
+\`ask\` throw it: \`isNearsightError(thrown)\` recognises it, also across bundles.
 
 \`\`\`json
 { "error": { "message": "…", "type": "invalid_request_error", "param": "messages[0].content[1].image_url", "code": "unreadable_image" } }
 \`\`\`
+
+Retry: the same request may succeed when it is sent again, which \`x-should-retry\` says to clients.
 `;
 
 function section(table: string, fields: Fields): string {
@@ -110,10 +113,11 @@ function dialects(known: number): string {
 }
 
 function errors(): string {
-  const rows = Object.entries(ERROR_STATUS).map(
-    ([code, status]) => `| \`${code}\` | ${status} | ${commentAbove(`  ${code}: ${status}`, ERRORS)} |`,
-  );
-  return `| Code | Status | When |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+  const rows = Object.entries(ERRORS).map(([code, { status, retry }]) => {
+    const prose = commentAbove(`  ${code}: {`, ERROR_SOURCE);
+    return `| \`${code}\` | ${status} | ${retry ? 'yes' : 'no'} | ${prose} |`;
+  });
+  return `| Code | Status | Retry | When |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
 }
 
 /** The source of one table. */

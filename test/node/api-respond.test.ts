@@ -4,7 +4,7 @@ import { errorResponse } from '../../src/api/failure.ts';
 import { parseChat, type ChatRequest } from '../../src/api/parse.ts';
 import { respond } from '../../src/api/respond.ts';
 import type { ChatCompletion, ChatCompletionChunk } from '../../src/api/types.ts';
-import { ERROR_STATUS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
+import { ERRORS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 import type { Part, TokenLogprob } from '../../src/wire/job.ts';
 import { ANSWER, failingAfter, finish, partsOf, slowParts, START, text, USAGE } from './parts.ts';
 
@@ -236,9 +236,9 @@ describe('an event stream', () => {
 });
 
 describe('an error', () => {
-  it.each(Object.keys(ERROR_STATUS) as ErrorCode[])('%s is one envelope with its status', async (code) => {
+  it.each(Object.keys(ERRORS) as ErrorCode[])('%s is one envelope with its status', async (code) => {
     const response = errorResponse(new NearsightError(code, 'What happened.', { param: 'messages[0]' }));
-    expect(response.status).toBe(ERROR_STATUS[code]);
+    expect(response.status).toBe(ERRORS[code].status);
     expect(response.statusText).toMatch(/^[A-Z]/);
     expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f]{32}$/);
     expect(response.headers.get('x-nearsight-origin')).toBe('local');

@@ -1,6 +1,6 @@
 /** Makes broken chat requests: whole ones, mutated as values and as bytes. Seeded, so that a failure can be repeated. */
 import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../src/api/fields.ts';
-import { ERROR_STATUS } from '../../src/wire/error.ts';
+import { ERRORS } from '../../src/wire/error.ts';
 import { fetchPictures } from '../../src/images.ts';
 import { createShim } from '../../src/shim.ts';
 import { ANSWER, finish, partsOf } from './parts.ts';
@@ -115,9 +115,7 @@ function faultOf(response: Response, text: string): string | undefined {
   }
   if (response.status < 400 || response.status > 499) return `status ${response.status}`;
   const { error } = JSON.parse(text) as { error: { message: unknown; code: string } };
-  const known = Object.entries(ERROR_STATUS).some(
-    ([code, status]) => code === error.code && status === response.status,
-  );
+  const known = Object.entries(ERRORS).some(([code, { status }]) => code === error.code && status === response.status);
   return known && typeof error.message === 'string' ? undefined : 'an error that is not typed';
 }
 

@@ -2,7 +2,7 @@
 import OpenAI, { APIError } from 'openai';
 import { describe, expect, it } from 'vitest';
 import { createShim } from '../../src/shim.ts';
-import { ERROR_STATUS } from '../../src/wire/error.ts';
+import { ERRORS } from '../../src/wire/error.ts';
 import type { Part } from '../../src/wire/job.ts';
 import { ANSWER, failingAfter, partsOf, slowParts, START, text } from './parts.ts';
 
@@ -117,7 +117,7 @@ describe('the openai package', () => {
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, { maxRetries: 1 });
     const error: unknown = await create.catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(kind);
-    expect(error).toMatchObject({ status: ERROR_STATUS[code], code });
+    expect(error).toMatchObject({ status: ERRORS[code].status, code });
     expect(asked()).toBe(attempts);
   });
 

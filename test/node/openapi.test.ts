@@ -1,13 +1,19 @@
 /** docs/openapi.yaml says what the parser does and what the writers write. */
 import Ajv2020 from 'ajv/dist/2020.js';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { getModel, health, listModels } from '../../src/api/catalogue.ts';
 import { errorResponse } from '../../src/api/failure.ts';
 import { parseChat } from '../../src/api/parse.ts';
 import { respond } from '../../src/api/respond.ts';
-import { ERROR_STATUS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
+import { ERRORS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 import { CASES, MIN } from './api-samples.ts';
-import { openapi, SCHEMAS } from './openapi.ts';
+import { describeAPI, nameOf, openapi } from './openapi.ts';
 import { ANSWER, finish, partsOf, START, text, USAGE } from './parts.ts';
+
+vi.mock('../../src/api/check.ts', async (original) => {
+  const { describing } = await import('./openapi-checks.ts');
+  return describing(await original());
+});
 
 const ajv = new Ajv2020({
   strict: true,
@@ -17,6 +23,7 @@ const ajv = new Ajv2020({
   logger: false,
 });
 ajv.addFormat('uri', true);
+const SCHEMAS = describeAPI().components.schemas;
 for (const [name, schema] of Object.entries(SCHEMAS)) ajv.addSchema(schema, `#/components/schemas/${name}`);
 
 const describes = (name: string, value: unknown): boolean => ajv.validate(`#/components/schemas/${name}`, value);
@@ -53,6 +60,19 @@ describe.each(CASES)('requests: %s', (_name, _path, fields, samples, send) => {
   });
 });
 
+it.each(CASES)('defaults: %s is the same with and without them', (_name, _path, fields, samples, send) => {
+  for (const [name, schema] of Object.entries(SCHEMAS[nameOf(fields)]?.['properties'] ?? {})) {
+    const usual: unknown = Object(schema).default;
+    if (usual === undefined) continue;
+    const others = samples[name]?.with;
+    expect(parseChat(send({ ...others, [name]: usual })), name).toEqual(parseChat(send({ ...others })));
+  }
+});
+
+it('refers to nothing that is not there', () => {
+  for (const [, name = ''] of openapi().matchAll(/schemas\/(\w+)/g)) expect(SCHEMAS).toHaveProperty(name);
+});
+
 describe('answers', () => {
   const entry = { token: 'a', logprob: -1, bytes: [97], top: [{ token: 'a', logprob: -1, bytes: [97] }] };
   const parts = [START, text('a', 0, [entry]), text('b', 1, [entry]), finish(1, 'length'), finish(), USAGE];
@@ -72,7 +92,13 @@ describe('answers', () => {
     for (const event of events) expect(describes('VisionChatChunk', JSON.parse(event.slice(6))), event).toBe(true);
   });
 
-  it.each(Object.keys(ERROR_STATUS) as ErrorCode[])('the error %s', async (code) => {
+  it('what is served, and the health probes', async () => {
+    expect(describes('ModelList', await listModels(['m', 'n']).json()), ajv.errorsText()).toBe(true);
+    expect(describes('Model', await getModel(['m'], 'm').json()), ajv.errorsText()).toBe(true);
+    expect(describes('Health', await health('ready').json()), ajv.errorsText()).toBe(true);
+  });
+
+  it.each(Object.keys(ERRORS) as ErrorCode[])('the error %s', async (code) => {
     const body: unknown = await errorResponse(new NearsightError(code, 'x')).json();
     expect(describes('Error', body), ajv.errorsText()).toBe(true);
   });

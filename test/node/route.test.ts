@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { route, tighten, type Policy, type RouteInput } from '../../src/route.ts';
-import { ERROR_STATUS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
+import { ERRORS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 
 const fault = (code: ErrorCode): NearsightError => new NearsightError(code, code);
 const unsupported = fault('unsupported_device');
@@ -33,7 +33,7 @@ describe('route', () => {
   });
 
   const final = ['invalid_request', 'request_too_large', 'unsupported_media_type', 'consent_refused', 'policy_refused'];
-  const codes = Object.keys(ERROR_STATUS) as ErrorCode[];
+  const codes = Object.keys(ERRORS) as ErrorCode[];
 
   it.each(codes)('%s moves to the remote, unless it is the request that is at fault', (code) => {
     const stays = [...final, 'aborted', 'disposed'].includes(code);

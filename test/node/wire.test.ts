@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asNearsightError, ERROR_STATUS, fromWire, NearsightError, toWire } from '../../src/wire/error.ts';
+import { asNearsightError, fromWire, isNearsightError, NearsightError, toWire } from '../../src/wire/error.ts';
 import { openPorts, readPort, servePort } from '../../src/wire/port.ts';
 
 const never = new AbortController().signal;
@@ -41,8 +41,25 @@ describe('errors across threads', () => {
     expect(toWire('a string')).toMatchObject({ code: 'internal', message: 'a string' });
   });
 
-  it('all have a status of the 4xx or 5xx kind', () => {
-    for (const status of Object.values(ERROR_STATUS)) expect(status).toBeGreaterThanOrEqual(400);
+  it('are recognised by name and code, whichever bundle they are from', () => {
+    class Foreign extends Error {
+      override readonly name: string = 'NearsightError';
+      readonly code: unknown;
+      constructor(code: unknown) {
+        super('from another bundle');
+        this.code = code;
+      }
+    }
+    const foreign = new Foreign('queue_full');
+    expect(isNearsightError(foreign)).toBe(true);
+    expect(asNearsightError(foreign)).toBe(foreign);
+    expect(isNearsightError(new NearsightError('internal', 'x'))).toBe(true);
+    for (const code of ['busy', 'toString', '', undefined, null, 7]) {
+      expect(isNearsightError(new Foreign(code)), String(code)).toBe(false);
+      expect(asNearsightError(new Foreign(code)).code).toBe('internal');
+    }
+    const others = [undefined, null, 'NearsightError', 7, {}, new Error('x'), { name: 'Error', code: 'internal' }];
+    for (const other of others) expect(isNearsightError(other)).toBe(false);
   });
 });
 

@@ -2,6 +2,7 @@
 // an error here. Run by `npm run check`, never executed.
 import {
   createNearsight,
+  isNearsightError,
   NearsightError,
   smolvlm256m,
   type ErrorCode,
@@ -54,6 +55,8 @@ reason satisfies string;
 // Codes are a closed set.
 declare const error: NearsightError;
 if (error.code === 'queue_full') throw error;
+declare const thrown: unknown;
+if (isNearsightError(thrown)) thrown.code satisfies ErrorCode;
 // @ts-expect-error There is no such code.
 if (error.code === 'busy') throw error;
 // @ts-expect-error A fault has a code of the set.
