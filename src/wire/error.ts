@@ -8,6 +8,8 @@ export const ERROR_STATUS = {
   invalid_request: 400,
   /** A documented field that this endpoint cannot honour (yet): refused rather than ignored. */
   unsupported_field: 400,
+  /** What constrains the answer leaves no token that could come next. */
+  constraint_unsatisfiable: 400,
   /** A picture that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */
   unreadable_image: 400,
   /** Prompt and `max_tokens` do not fit in the model's context, or in what memory this device has for it. */

@@ -1,5 +1,6 @@
 import type { ChatJob, Part, TokenLogprob } from '../../src/wire/job.ts';
 import type { Tokenizer } from '../vlm/family.ts';
+import type { TokenConstraint } from './constraint.ts';
 import type { Decoder } from './decoder.ts';
 import { isShortage } from './kv.ts';
 import type { Drawn, Scored } from './sampler.ts';
@@ -19,6 +20,8 @@ export interface Opening {
   prompt: Int32Array;
   maxTokens: number;
   seed: number;
+  /** Makes what limits an answer's tokens, afresh for each; absent: nothing does. */
+  constrain?: (() => TokenConstraint) | undefined;
   /** Told of each token that is drawn. */
   onDrawn: (id: number) => void;
 }
@@ -46,7 +49,8 @@ export async function answerOne(
   let tokens = 0;
   let reason: 'stop' | 'length' = 'length';
   const sampling = { ...job.sampling, seed };
-  const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit };
+  const constraint = opening.constrain?.();
+  const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit, constraint };
   try {
     for await (const drawn of decoder.draw(drawing, signal)) {
       tokens++;

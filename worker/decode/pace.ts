@@ -14,6 +14,12 @@ const MOST_AHEAD = 64;
 const MARGIN = 1.1;
 const MARGIN_MS = 2;
 
+/** The part of a {@link Pace} that the loop asks and tells. */
+export type Pacing = Pick<Pace, 'lot' | 'ahead' | 'begin' | 'sent' | 'arrived' | 'starved'>;
+
+/** One draw at a time, for answers whose next token hangs on the last one. It learns nothing of how fast steps can be. */
+export const ONE_BY_ONE: Pacing = { lot: 1, ahead: 1, begin() {}, sent() {}, arrived() {}, starved() {} };
+
 /**
  * How many draws are read back together, and how many may be submitted ahead of what has been read.
  *

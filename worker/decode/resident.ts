@@ -13,7 +13,7 @@ import { type Decoder, type Drawing, drawOnCpu } from './decoder.ts';
 import { FeatureRows } from './feature-rows.ts';
 import { type KvCache, kvLayout } from './kv.ts';
 import { elementBytes } from './memory.ts';
-import { Pace } from './pace.ts';
+import { ONE_BY_ONE, Pace } from './pace.ts';
 import { orAbort, pause } from './pause.ts';
 import type { Drawn } from './sampler.ts';
 
@@ -178,12 +178,12 @@ export class ResidentDecoder implements Decoder {
   }
 
   draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
-    const { sampling, prompt, choice, topLogprobs, limit } = drawing;
+    const { sampling, prompt, choice, topLogprobs } = drawing;
     this.kv.rewind(this.#promptLength);
     this.#embedding.place(this.#promptLength);
     this.#logits = this.#promptLogits;
     const draws = this.#sampler.begin(sampling, prompt, choice, topLogprobs);
-    return draws ? this.#drawAhead(draws, limit, signal) : drawOnCpu(this, drawing, signal);
+    return draws ? this.#drawAhead(draws, drawing, signal) : drawOnCpu(this, drawing, signal);
   }
 
   clear(): void {
@@ -210,9 +210,16 @@ export class ResidentDecoder implements Decoder {
     this.#memory.close();
   }
 
-  /** Submits draws and the steps between them ahead of what has been read, as far as the pace says. */
-  async *#drawAhead(draws: GpuDraw, limit: number, signal: AbortSignal): AsyncGenerator<Drawn, void> {
-    const pace = this.#pace;
+  /**
+   * Submits draws and the steps between them ahead of what has been read, as far as the pace says. With a constraint a draw
+   * waits for the token before it; the step that reads that token does not, so its mask is made while the GPU works.
+   */
+  async *#drawAhead(
+    draws: GpuDraw,
+    { limit, constraint }: Pick<Drawing, 'limit' | 'constraint'>,
+    signal: AbortSignal,
+  ): AsyncGenerator<Drawn, void> {
+    const pace = constraint ? ONE_BY_ONE : this.#pace;
     const arrivals = this.#arrivals;
     const start = this.length;
     const words = draws.entryBytes / 4;
@@ -229,8 +236,11 @@ export class ResidentDecoder implements Decoder {
           submitted++;
           const full = submitted - sent >= pace.lot || submitted === limit || submitted - read >= pace.ahead;
           const lot = full ? { from: sent, to: submitted } : undefined;
-          this.#submitDraw(draws, submitted < limit, lot);
-          if (lot) sent = submitted;
+          this.#submitDraw(draws, constraint?.mask(), submitted < limit, lot);
+          if (lot) {
+            sent = submitted;
+            pace.sent();
+          }
           if (submitted < limit) await this.#runStep();
           held = false;
         } else {
@@ -243,7 +253,9 @@ export class ResidentDecoder implements Decoder {
           for (let at = 0; at < lot.length; at += words) {
             signal.throwIfAborted();
             read++;
-            yield draws.read(lot.subarray(at, at + words));
+            const drawn = draws.read(lot.subarray(at, at + words));
+            constraint?.accept(drawn.id);
+            yield drawn;
           }
         }
         if (held && read === submitted) pace.starved();
@@ -256,17 +268,20 @@ export class ResidentDecoder implements Decoder {
   }
 
   /** One command buffer: a draw from the logits that are there, its id fed to the step that follows, a lot sent home. */
-  #submitDraw(draws: GpuDraw, steps: boolean, lot: { from: number; to: number } | undefined): void {
+  #submitDraw(
+    draws: GpuDraw,
+    mask: Uint32Array | undefined,
+    steps: boolean,
+    lot: { from: number; to: number } | undefined,
+  ): void {
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    draws.encode(pass, this.#logits.gpuBuffer);
+    draws.encode(pass, this.#logits.gpuBuffer, mask);
     if (steps) this.#embedding.feed(pass);
     pass.end();
     if (lot) this.#arrivals.copy(encoder, this.#sampler.ring, lot.from, lot.to, draws.entryBytes);
     this.#device.queue.submit([encoder.finish()]);
-    if (!lot) return;
     this.#arrivals.send();
-    this.#pace.sent();
   }
 
   /** Reads what was fed. Where no room is left, more is made, behind the steps that are under way. */

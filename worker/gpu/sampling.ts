@@ -42,12 +42,15 @@ export interface GpuDraw {
    * Adds the dispatches of the next draw to a pass. Which draw it is, the kernels count themselves.
    *
    * @param logits one row of the vocabulary, float32 or float16 as the sampler was made for; always one of two buffers
+   * @param mask of a `TokenConstraint`; it is written through the queue at once, so a draw with one (and the first without
+   *   one after it) must be submitted before the next is encoded
    */
-  encode(pass: GPUComputePassEncoder, logits: GPUBuffer): void;
+  encode(pass: GPUComputePassEncoder, logits: GPUBuffer, mask?: Uint32Array): void;
   /**
    * What an entry says.
    *
-   * @throws NearsightError `internal` if the draw found no finite logits
+   * @throws NearsightError `internal` if the draw found no finite logits, `constraint_unsatisfiable` if its mask left no
+   *   token
    */
   read(entry: Uint32Array): Drawn;
 }
