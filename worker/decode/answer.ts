@@ -14,7 +14,7 @@ const BLANK = 0x20;
 
 /** What one answer is made from, once the prompt has been read. */
 export interface Opening {
-  decoder: Decoder;
+  decoder: Pick<Decoder, 'draw'>;
   tokenizer: Tokenizer;
   stopIds: readonly number[];
   prompt: Int32Array;
@@ -34,7 +34,7 @@ export interface Opening {
  */
 export async function answerOne(
   opening: Opening,
-  job: ChatJob,
+  job: Pick<ChatJob, 'sampling' | 'stop' | 'topLogprobs'>,
   choice: number,
   emit: (part: Part) => void,
   signal: AbortSignal,
