@@ -4,14 +4,13 @@
  */
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Sampling } from '../../src/wire/job.ts';
+import type { AnswerSampler } from '../../worker/backend/token-sampler.ts';
 import type { TokenConstraint } from '../../worker/decode/constraint.ts';
 import { widen } from '../../worker/decode/memory.ts';
 import { mix } from '../../worker/decode/noise.ts';
 import { type Drawn, Sampler } from '../../worker/decode/sampler.ts';
 import { Readback } from '../../worker/gpu/readback.ts';
 import { WgslSampler } from '../../worker/gpu/sampler.ts';
-import type { GpuDraw } from '../../worker/gpu/sampling.ts';
-import { COPY_DST, STORAGE } from '../../worker/gpu/usage.ts';
 import { idsWhere, otherThird, ToyConstraint } from './constraints.ts';
 
 type Seeded = Sampling & { seed: number };
@@ -94,8 +93,7 @@ export class Bench {
     this.#device = device;
     this.#sampler = new WgslSampler(device, vocab, type);
     this.#readback = new Readback(device);
-    const size = 4 * Math.ceil((vocab * (type === 'float16' ? 2 : 4)) / 4);
-    this.#rows = Array.from({ length: MOST_STEPS }, () => device.createBuffer({ size, usage: STORAGE | COPY_DST }));
+    this.#rows = Array.from({ length: MOST_STEPS }, () => this.#sampler.row('logits'));
   }
 
   /** Draws one after the other, as a constraint wants it. */
@@ -141,7 +139,7 @@ export class Bench {
     return drawn;
   }
 
-  #begin(answer: Parameters<WgslSampler['begin']>): GpuDraw {
+  #begin(answer: Parameters<WgslSampler['begin']>): AnswerSampler {
     const draws = this.#sampler.begin(...answer);
     if (!draws) throw new Error('not drawn on the GPU');
     return draws;

@@ -1,6 +1,8 @@
 import type { Sampling } from '../../src/wire/job.ts';
+import { type AnswerSampler, type TokenSampler, RING_SLOTS } from '../backend/token-sampler.ts';
 import { unsatisfiable } from '../decode/constraint.ts';
 import { CURVES } from '../decode/curves.ts';
+import { elementBytes } from '../decode/memory.ts';
 import { answerKey } from '../decode/noise.ts';
 import { type Recipe, recipe, TOP_P_ALL } from '../decode/recipe.ts';
 import { type Drawn, notFinite, type Scored } from '../decode/sampler.ts';
@@ -19,7 +21,6 @@ import {
   SHARED,
   SPAN,
 } from './shaders/shared.ts';
-import { type GpuDraw, type GpuSampler, RING_SLOTS } from './sampling.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM, VISIBLE_COMPUTE } from './usage.ts';
 
 /** Most alternatives that the API gives beside a token. */
@@ -43,7 +44,7 @@ interface Buffers {
 }
 
 /** The GPU's counterpart of `Sampler`: the same tokens for the same settings, logits and seed. */
-export class WgslSampler implements GpuSampler {
+export class WgslSampler implements TokenSampler {
   readonly #device: GPUDevice;
   readonly #vocab: number;
   readonly #type: 'float32' | 'float16';
@@ -80,12 +81,17 @@ export class WgslSampler implements GpuSampler {
     return Object.keys(this.#buffers).length;
   }
 
+  row(label: string): GPUBuffer {
+    const size = Math.ceil((this.#vocab * elementBytes(this.#type)) / 16) * 16;
+    return this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
+  }
+
   begin(
     sampling: Sampling & { seed: number },
     prompt: Int32Array,
     choice: number,
     topLogprobs?: number,
-  ): GpuDraw | undefined {
+  ): AnswerSampler | undefined {
     if (this.#vocab > MOST_TOKENS) return undefined;
     const { queue } = this.#device;
     const numbers = recipe(sampling);

@@ -50,7 +50,7 @@ describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
 
   beforeAll(async () => {
     engine = await openEngine(device, read);
-  }, 60_000);
+  }, 900_000);
 
   afterAll(() => engine.close());
 
