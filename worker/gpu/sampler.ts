@@ -9,22 +9,14 @@ import { type Drawn, notFinite, type Scored } from '../decode/sampler.ts';
 import { DRAW } from './shaders/draw.ts';
 import { RANK } from './shaders/rank.ts';
 import { SCORE } from './shaders/score.ts';
-import {
-  FLAG,
-  HEADER,
-  MODE,
-  MODE_WORD,
-  MOST_TOKENS,
-  PARTIAL,
-  PLAIN_WORDS,
-  SCORED_WORDS,
-  SHARED,
-  SPAN,
-} from './shaders/shared.ts';
+import { FLAG, HEADER, MODE, MODE_WORD, MOST_TOKENS, PARTIAL, SCORED_WORDS, SHARED, SPAN } from './shaders/shared.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM, VISIBLE_COMPUTE } from './usage.ts';
 
 /** Most alternatives that the API gives beside a token. */
 const MOST_TOP = 20;
+
+/** Words of an entry in the ring without log probabilities: the id and its flags. */
+const PLAIN_WORDS = 2;
 
 /** Room for the shader's `Settings`. */
 const SETTINGS_BYTES = 64;

@@ -8,11 +8,7 @@ export const LANES = 256;
 /** Logits that a workgroup of the kernels over the vocabulary looks at: eight for each thread. */
 export const SPAN = 8 * LANES;
 
-/**
- * Words of an entry in the ring: the id and its {@link FLAG}s; with log probabilities its logit, the largest and the sum as
- * well, and then the top.
- */
-export const PLAIN_WORDS = 2;
+/** Words of a scored entry in the ring, before its top: the id, its {@link FLAG}s, its logit, the largest and the sum. */
 export const SCORED_WORDS = 5;
 
 /** Bits of `Settings.mode`. */
