@@ -16,6 +16,8 @@ const TABLE = {
   invalid_request: { status: 400, reroute: false },
   /** A documented field that this endpoint cannot honour (yet): refused rather than ignored. */
   unsupported_field: { status: 400 },
+  /** What constrains the answer leaves no token that could come next. */
+  constraint_unsatisfiable: { status: 400 },
   /** A picture that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */
   unreadable_image: { status: 400 },
   /** Prompt and `max_tokens` do not fit in the model's context, or in what memory this device has for it. */

@@ -2,13 +2,16 @@
  * Answers drawn by the GPU's sampler and by the CPU's, of all kinds of logits and settings. Tests run them in Node, on
  * Dawn, and in both browsers.
  */
+import { NearsightError } from '../../src/wire/error.ts';
 import type { Sampling } from '../../src/wire/job.ts';
+import type { AnswerSampler } from '../../worker/backend/token-sampler.ts';
+import type { TokenConstraint } from '../../worker/decode/constraint.ts';
 import { widen } from '../../worker/decode/memory.ts';
 import { mix } from '../../worker/decode/noise.ts';
 import { type Drawn, Sampler } from '../../worker/decode/sampler.ts';
 import { Readback } from '../../worker/gpu/readback.ts';
 import { WgslSampler } from '../../worker/gpu/sampler.ts';
-import { COPY_DST, STORAGE } from '../../worker/gpu/usage.ts';
+import { idsWhere, otherThird, ToyConstraint } from './constraints.ts';
 
 type Seeded = Sampling & { seed: number };
 type Row = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
@@ -90,13 +93,35 @@ export class Bench {
     this.#device = device;
     this.#sampler = new WgslSampler(device, vocab, type);
     this.#readback = new Readback(device);
-    const size = 4 * Math.ceil((vocab * (type === 'float16' ? 2 : 4)) / 4);
-    this.#rows = Array.from({ length: MOST_STEPS }, () => device.createBuffer({ size, usage: STORAGE | COPY_DST }));
+    this.#rows = Array.from({ length: MOST_STEPS }, () => this.#sampler.row('logits'));
+  }
+
+  /** Draws one after the other, as a constraint wants it. */
+  async drawConstrained(
+    rows: Row[],
+    constraint: TokenConstraint,
+    ...answer: Parameters<WgslSampler['begin']>
+  ): Promise<Drawn[]> {
+    const draws = this.#begin(answer);
+    const drawn: Drawn[] = [];
+    for (const [step, row] of rows.entries()) {
+      const buffer = this.#rows[step]!;
+      this.#device.queue.writeBuffer(buffer, 0, row);
+      const encoder = this.#device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      draws.encode(pass, buffer, constraint.mask());
+      pass.end();
+      this.#device.queue.submit([encoder.finish()]);
+      const { entryBytes } = draws;
+      const entry = await this.#readback.read(this.#sampler.ring, step * entryBytes, entryBytes);
+      drawn[step] = draws.read(new Uint32Array(entry));
+      constraint.accept(drawn[step].id);
+    }
+    return drawn;
   }
 
   async draw(rows: Row[], ...answer: Parameters<WgslSampler['begin']>): Promise<Drawn[]> {
-    const draws = this.#sampler.begin(...answer);
-    if (!draws) throw new Error('not drawn on the GPU');
+    const draws = this.#begin(answer);
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const [step, row] of rows.entries()) {
@@ -114,6 +139,12 @@ export class Bench {
     return drawn;
   }
 
+  #begin(answer: Parameters<WgslSampler['begin']>): AnswerSampler {
+    const draws = this.#sampler.begin(...answer);
+    if (!draws) throw new Error('not drawn on the GPU');
+    return draws;
+  }
+
   close(): void {
     this.#sampler.close();
     this.#readback.close();
@@ -121,11 +152,45 @@ export class Bench {
   }
 }
 
+/** Tokens under a constraint, drawn on the CPU. */
+export function drawConstrained(rows: Float32Array[], constraint: TokenConstraint, sampler: Sampler): Drawn[] {
+  return rows.map((row) => {
+    const drawn = sampler.draw(row, constraint.mask());
+    constraint.accept(drawn.id);
+    return drawn;
+  });
+}
+
+/** Constraints of several kinds: each call makes one that knows nothing yet. */
+function constraints(vocab: number, listed: readonly number[]): (() => ToyConstraint)[] {
+  const make = (rule: ConstructorParameters<typeof ToyConstraint>[1]) => () => new ToyConstraint(vocab, rule);
+  return [
+    make(() => listed),
+    make(otherThird(vocab)),
+    make(({ length }) => [(length * 7919 + 31) % vocab]),
+    make(({ length }) => (length % 2 === 0 ? undefined : idsWhere(vocab, (id) => id >= vocab - 33))),
+  ];
+}
+
+/** The ids, or the code of the error: of a row with few finite logits, a mask may leave nothing. */
+async function outcome(draw: () => Drawn[] | Promise<Drawn[]>): Promise<string> {
+  try {
+    return (await draw()).map(({ id }) => id).join(' ');
+  } catch (error) {
+    return error instanceof NearsightError ? error.code : String(error);
+  }
+}
+
+interface Kind {
+  vocab: number;
+  type: 'float32' | 'float16';
+  cases: number;
+  /** What some of the constraints allow; absent: there are none. */
+  listed?: readonly number[];
+}
+
 /** Answers that differ, with what they were drawn from. */
-export async function compare(
-  device: GPUDevice,
-  { vocab, type, cases }: { vocab: number; type: 'float32' | 'float16'; cases: number },
-): Promise<string[]> {
+export async function compare(device: GPUDevice, { vocab, type, cases, listed }: Kind): Promise<string[]> {
   const dice = new Dice(vocab);
   const bench = new Bench(device, vocab, type);
   const wrong: string[] = [];
@@ -139,11 +204,18 @@ export async function compare(
     });
     const prompt = Int32Array.from({ length: 50 }, () => dice.below(vocab));
     const sampler = new Sampler(sampling, prompt, each % 3);
-    const drawn = await bench.draw(rows, sampling, prompt, each % 3);
-    const expected = rows.map((row) => sampler.draw(row instanceof Uint16Array ? widen(row).subarray(0, vocab) : row));
-    if (drawn.some(({ id }, step) => id !== expected[step]?.id)) {
-      wrong.push(`${shape} ${JSON.stringify(sampling)} ${JSON.stringify(drawn)} ${JSON.stringify(expected)}`);
-    }
+    const floats = rows.map((row) => (row instanceof Uint16Array ? widen(row).subarray(0, vocab) : row));
+    const constrain = listed && dice.oneOf(...constraints(vocab, listed));
+    const [drawn, expected] = constrain
+      ? [
+          await outcome(() => bench.drawConstrained(rows, constrain(), sampling, prompt, each % 3)),
+          await outcome(() => drawConstrained(floats, constrain(), sampler)),
+        ]
+      : [
+          await outcome(() => bench.draw(rows, sampling, prompt, each % 3)),
+          await outcome(() => floats.map((row) => sampler.draw(row))),
+        ];
+    if (drawn !== expected) wrong.push(`${shape} ${JSON.stringify(sampling)} ${drawn} instead of ${expected}`);
   }
   bench.close();
   return wrong;

@@ -1,5 +1,6 @@
 import type { ChatJob, Part, TokenLogprob } from '../../src/wire/job.ts';
 import type { Tokenizer } from '../vlm/family.ts';
+import type { TokenConstraint } from './constraint.ts';
 import type { Decoder } from './decoder.ts';
 import { isShortage } from './kv.ts';
 import type { Drawn, Scored } from './sampler.ts';
@@ -13,12 +14,14 @@ const BLANK = 0x20;
 
 /** What one answer is made from, once the prompt has been read. */
 export interface Opening {
-  decoder: Decoder;
+  decoder: Pick<Decoder, 'draw'>;
   tokenizer: Tokenizer;
   stopIds: readonly number[];
   prompt: Int32Array;
   maxTokens: number;
   seed: number;
+  /** Makes what limits an answer's tokens, afresh for each; absent: nothing does. */
+  constrain?: (() => TokenConstraint) | undefined;
   /** Told of each token that is drawn. */
   onDrawn: (id: number) => void;
 }
@@ -31,7 +34,7 @@ export interface Opening {
  */
 export async function answerOne(
   opening: Opening,
-  job: ChatJob,
+  job: Pick<ChatJob, 'sampling' | 'stop' | 'topLogprobs'>,
   choice: number,
   emit: (part: Part) => void,
   signal: AbortSignal,
@@ -46,7 +49,8 @@ export async function answerOne(
   let tokens = 0;
   let reason: 'stop' | 'length' = 'length';
   const sampling = { ...job.sampling, seed };
-  const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit };
+  const constraint = opening.constrain?.();
+  const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit, constraint };
   try {
     for await (const drawn of decoder.draw(drawing, signal)) {
       tokens++;

@@ -6,15 +6,18 @@
 
 const POINTS = 257;
 
-/** A curve over [0, 1], in 65536ths; its number is its place in {@link CURVES}. */
-const LOG = 0;
-const EXP = POINTS;
-const BEND = 2 * POINTS;
+/** 1 in fixed point. */
+export const ONE = 2 ** 16;
+
+/** A curve over [0, 1]; its number is its place in {@link CURVES}. */
+export const LOG = 0;
+export const EXP = POINTS;
+export const BEND = 2 * POINTS;
 
 /** All the curves, one after the other, for a shader to read. */
 export const CURVES: Int32Array = Int32Array.from({ length: 3 * POINTS }, (_, index) => {
   const x = (index % POINTS) / (POINTS - 1);
-  return Math.round(2 ** 16 * shape(Math.floor(index / POINTS), x));
+  return Math.round(ONE * shape(Math.floor(index / POINTS), x));
 });
 
 function shape(curve: number, x: number): number {
@@ -36,7 +39,7 @@ function read(curve: number, x: number): number {
 export function log2(value: number): number {
   const zeros = Math.clz32(value);
   // Twice: a shift by 32 would be a shift by 0.
-  return (31 - zeros) * 65536 + read(LOG, ((value << zeros) << 1) >>> 16);
+  return (31 - zeros) * ONE + read(LOG, ((value << zeros) << 1) >>> 16);
 }
 
 /** 2^-x in 2^-28ths, for x in 32768ths, below 32. */

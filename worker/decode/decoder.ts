@@ -1,5 +1,6 @@
 import type { Sampling } from '../../src/wire/job.ts';
 import type { Tensor } from '../onnx/ort.ts';
+import type { TokenConstraint } from './constraint.ts';
 import type { KvCache } from './kv.ts';
 import { pause } from './pause.ts';
 import { type Drawn, Sampler } from './sampler.ts';
@@ -15,6 +16,8 @@ export interface Drawing {
   topLogprobs: number | undefined;
   /** Most tokens that the answer may have. */
   limit: number;
+  /** What limits the tokens, made for this answer alone; absent: nothing. With one, one step is in flight at a time. */
+  constraint?: TokenConstraint | undefined;
 }
 
 /** The language model: reads a prompt, keeps what it has read, and gives answers to it. */
@@ -46,6 +49,8 @@ export interface Decoder {
   /**
    * The tokens of an answer to the prompt, whatever was drawn from it before. Whoever reads them may stop at any; when
    * that is noticed, a bounded number of steps has been made in vain, and no harm is done.
+   *
+   * @throws NearsightError `constraint_unsatisfiable` if the constraint leaves no token
    */
   draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void>;
   /** Learns how fast it is here, once its kernels have been compiled. What was read is forgotten. */
@@ -60,13 +65,14 @@ export interface Decoder {
 /** Draws where the logits are brought to: after each step, on the CPU. */
 export async function* drawOnCpu(
   decoder: Pick<Decoder, 'logits' | 'step'>,
-  { sampling, prompt, choice, topLogprobs, limit }: Drawing,
+  { sampling, prompt, choice, topLogprobs, limit, constraint }: Drawing,
   signal: AbortSignal,
 ): AsyncGenerator<Drawn, void> {
   const sampler = new Sampler(sampling, prompt, choice, topLogprobs);
   for (let count = 1; ; count++) {
     await pause(signal);
-    const drawn = sampler.draw(await decoder.logits());
+    const drawn = sampler.draw(await decoder.logits(), constraint?.mask());
+    constraint?.accept(drawn.id);
     yield drawn;
     if (count === limit) return;
     await decoder.step(drawn.id);

@@ -1,6 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Device } from '../../src/wire/spec.ts';
 import type { Gpu } from '../gpu/device.ts';
+import { Arrivals } from '../gpu/arrivals.ts';
 import { GpuEmbedding } from '../gpu/embedding.ts';
 import { WgslSampler } from '../gpu/sampler.ts';
 import { GpuMemory } from '../gpu/memory.ts';
@@ -177,8 +178,10 @@ export async function openDecoder(
   const sampler = new WgslSampler(device, logits.vocab, logits.type);
   const latency = await readbackLatency(device);
   const memory = new GpuMemory(ort, device);
-  const options = { ort, device, session, table: embed, logits, memory, positions, sampler, mostRows, latency };
-  return new ResidentDecoder(options);
+  const embedder = new GpuEmbedding(device, embed, mostRows, sampler.drawn);
+  const readback = new Arrivals(device, sampler.ring.size);
+  const parts = { session, logits, memory, sampler, embedder, readback };
+  return new ResidentDecoder({ ort, device, ...parts, positions, mostRows, latency });
 }
 
 function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTable): boolean {

@@ -1,15 +1,18 @@
-import { bend, log2 } from './curves.ts';
+import { bend, log2, ONE } from './curves.ts';
 
 /**
  * Seeded noise for drawing tokens: counter-based, so that it needs no state, and made of 32-bit integer steps only, so
  * that a shader gives the same bits (worker/gpu/shaders).
  */
 
-/** Mixes the bits of a 32-bit integer (the "lowbias32" constants, found by C. Wellons' hash prospector). */
+/** The "lowbias32" constants, found by C. Wellons' hash prospector. */
+export const MIX = [0x7feb352d, 0x846ca68b] as const;
+
+/** Mixes the bits of a 32-bit integer. */
 export function mix(value: number): number {
   let x = value >>> 0;
-  x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
-  x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
+  x = Math.imul(x ^ (x >>> 16), MIX[0]);
+  x = Math.imul(x ^ (x >>> 15), MIX[1]);
   return (x ^ (x >>> 16)) >>> 0;
 }
 
@@ -33,7 +36,7 @@ export function freshSeed(): number {
 }
 
 /** log2(ln 2), in 65536ths. */
-const LOG2_LN2 = -34657;
+export const LOG2_LN2 = -34657;
 
 /**
  * Standard Gumbel noise for a token in the draw with this key, in bits (divided by ln 2): -log2(-ln(1 - v)), v uniform
@@ -46,6 +49,6 @@ export function gumbel(key: number, token: number): number {
   const v = (mix(key ^ mix(token + 1)) | 1) >>> 0;
   // The exponential variate -ln(1 - v) has to be exact relative to its size, which near v = 0 a logarithm is not.
   const exponential =
-    v < 2 ** 31 ? log2(v) - 32 * 65536 + bend(v) : log2(32 * 65536 - log2(2 ** 32 - v)) - 16 * 65536 + LOG2_LN2;
-  return -exponential / 65536;
+    v < 2 ** 31 ? log2(v) - 32 * ONE + bend(v) : log2(32 * ONE - log2(2 ** 32 - v)) - 16 * ONE + LOG2_LN2;
+  return -exponential / ONE;
 }

@@ -1,3 +1,5 @@
+import { RING_SLOTS } from '../backend/token-sampler.ts';
+
 /** How often a reader should see text. */
 const TEXT_MS = 50;
 
@@ -8,11 +10,16 @@ const FAST_LOT = 10;
 const LEAST_MS = 0.1;
 
 const MOST_LOT = 32;
-const MOST_AHEAD = 64;
 
 /** Time between a draw's end on the GPU and the next submission, as a share of what a readback takes, and beyond it. */
 const MARGIN = 1.1;
 const MARGIN_MS = 2;
+
+/** The part of a {@link Pace} that the loop asks and tells. */
+export type Pacing = Pick<Pace, 'lot' | 'ahead' | 'begin' | 'sent' | 'arrived' | 'starved'>;
+
+/** One draw at a time, for answers whose next token hangs on the last one. It learns nothing of how fast steps can be. */
+export const ONE_BY_ONE: Pacing = { lot: 1, ahead: 1, begin() {}, sent() {}, arrived() {}, starved() {} };
 
 /**
  * How many draws are read back together, and how many may be submitted ahead of what has been read.
@@ -52,7 +59,7 @@ export class Pace {
   /** Most draws that may be submitted and not read. */
   get ahead(): number {
     const underWay = Math.ceil((MARGIN * this.#latency + MARGIN_MS) / this.#step);
-    return Math.min(MOST_AHEAD, this.#steady + underWay);
+    return Math.min(RING_SLOTS, this.#steady + underWay);
   }
 
   /** A lot was sent. */

@@ -1,19 +1,16 @@
 import { NearsightError } from '../../src/wire/error.ts';
-import { Arrivals } from '../gpu/arrivals.ts';
-import { GpuEmbedding } from '../gpu/embedding.ts';
-import type { GpuMemory } from '../gpu/memory.ts';
-import type { GpuDraw, GpuSampler } from '../gpu/sampling.ts';
-import { COPY_DST, COPY_SRC, STORAGE } from '../gpu/usage.ts';
+import type { Embedder } from '../backend/embedder.ts';
+import type { TokenReadback } from '../backend/token-readback.ts';
+import type { AnswerSampler, TokenSampler } from '../backend/token-sampler.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/session.ts';
 import type { LogitsRow } from './logits-row.ts';
 import { SEQLENS_K, TOTAL_LENGTH } from '../onnx/surgery/lengths.ts';
-import type { EmbeddingTable } from '../onnx/table.ts';
 import { type Decoder, type Drawing, drawOnCpu } from './decoder.ts';
 import { FeatureRows } from './feature-rows.ts';
 import { type KvCache, kvLayout } from './kv.ts';
-import { elementBytes } from './memory.ts';
-import { Pace } from './pace.ts';
+import type { Memory } from './memory.ts';
+import { ONE_BY_ONE, Pace } from './pace.ts';
 import { orAbort, pause } from './pause.ts';
 import type { Drawn } from './sampler.ts';
 
@@ -28,12 +25,14 @@ export interface ResidentOptions {
   ort: Ort;
   device: GPUDevice;
   session: Session;
-  table: EmbeddingTable;
   logits: LogitsRow;
-  memory: GpuMemory;
+  memory: Memory;
   /** Most positions that a sequence will have. */
   positions: number;
-  sampler: GpuSampler;
+  sampler: TokenSampler;
+  /** Embeds what {@link sampler} sampled. */
+  embedder: Embedder;
+  readback: TokenReadback;
   /** Most rows of a prompt to read at once. */
   mostRows: number;
   /** Milliseconds that a readback takes when the GPU has nothing to do. */
@@ -54,14 +53,13 @@ export class ResidentDecoder implements Decoder {
   readonly #ort: Ort;
   readonly #device: GPUDevice;
   readonly #session: Session;
-  readonly #memory: GpuMemory;
-  readonly #sampler: GpuSampler;
-  readonly #embedding: GpuEmbedding;
-  readonly #arrivals: Arrivals;
+  readonly #memory: Memory;
+  readonly #sampler: TokenSampler;
+  readonly #embedder: Embedder;
+  readonly #readback: TokenReadback;
   readonly #latency: number;
   #pace: Pace;
   readonly #mostRows: number;
-  readonly #width: number;
   /** Positions after the run, where the graph wants it: in memory. */
   readonly #total = new Int32Array(1);
   /** Logits after the prompt are kept for further answers to it, so steps have a row of their own. */
@@ -74,26 +72,21 @@ export class ResidentDecoder implements Decoder {
   #stepTargets: Tensors = {};
 
   constructor(options: ResidentOptions) {
-    const { ort, device, session, table, logits, memory, positions, sampler, mostRows, latency } = options;
+    const { ort, device, session, logits, memory, positions, latency } = options;
     this.#ort = ort;
     this.#device = device;
     this.#session = session;
     this.#memory = memory;
-    this.#sampler = sampler;
-    this.#mostRows = mostRows;
-    this.#width = table.width;
+    this.#sampler = options.sampler;
+    this.#embedder = options.embedder;
+    this.#readback = options.readback;
+    this.#mostRows = options.mostRows;
     const layout = kvLayout(session);
     this.precision = layout.type;
     this.kv = memory.cache(layout, positions);
-    this.#embedding = new GpuEmbedding(device, table, mostRows, sampler.drawn);
-    this.#arrivals = new Arrivals(device, sampler.ring.size);
     this.#latency = latency;
     this.#pace = new Pace(latency, UNKNOWN_MS);
-    const row = (label: string): Tensor => {
-      const size = Math.ceil((logits.vocab * elementBytes(logits.type)) / 16) * 16;
-      const buffer = device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
-      return this.#tensor(buffer, logits.type, [1, 1, logits.vocab]);
-    };
+    const row = (label: string): Tensor => this.#tensor(options.sampler.row(label), logits.type, [1, 1, logits.vocab]);
     this.#promptLogits = row('logits after the prompt');
     this.#stepLogits = row('logits');
     this.#logits = this.#promptLogits;
@@ -113,7 +106,7 @@ export class ResidentDecoder implements Decoder {
     this.#feeds = {
       ...this.kv.feeds(),
       inputs_embeds: this.#input(1),
-      [SEQLENS_K]: this.#tensor(this.#embedding.last, 'int32', [1]),
+      [SEQLENS_K]: this.#tensor(this.#embedder.last, 'int32', [1]),
       [TOTAL_LENGTH]: new this.#ort.Tensor('int32', this.#total, [1]),
     };
     this.#promptTargets = { ...this.kv.targets(), logits: this.#promptLogits };
@@ -122,7 +115,7 @@ export class ResidentDecoder implements Decoder {
 
   async calibrate(): Promise<void> {
     await this.reset(TIMED_STEPS + 1);
-    this.#embedding.place(0);
+    this.#embedder.place(0);
     const time = async (steps: number): Promise<number> => {
       const started = performance.now();
       for (let step = 0; step < steps; step++) await this.step(0);
@@ -149,10 +142,10 @@ export class ResidentDecoder implements Decoder {
       await pause(signal);
       const chunk = ids.slice(start, start + this.#mostRows);
       const encoder = this.#device.createCommandEncoder();
-      this.#embedding.lay(encoder, chunk);
-      rows.lay(chunk, imageTokenId, (...range) => this.#embedding.copyRows(encoder, ...range));
+      this.#embedder.lay(encoder, chunk);
+      rows.lay(chunk, imageTokenId, (...range) => this.#embedder.copyRows(encoder, ...range));
       this.#device.queue.submit([encoder.finish()]);
-      this.#embedding.place(this.length + chunk.length);
+      this.#embedder.place(this.length + chunk.length);
       await this.#run({ ...this.#feeds, inputs_embeds: this.#input(chunk.length) }, this.#promptTargets, chunk.length);
       before = last;
       // A device that is lost says so elsewhere.
@@ -167,7 +160,7 @@ export class ResidentDecoder implements Decoder {
     this.#device.queue.writeBuffer(this.#sampler.drawn, 0, Uint32Array.of(id));
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    this.#embedding.feed(pass);
+    this.#embedder.feed(pass);
     pass.end();
     this.#device.queue.submit([encoder.finish()]);
     await this.#runStep();
@@ -178,18 +171,18 @@ export class ResidentDecoder implements Decoder {
   }
 
   draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
-    const { sampling, prompt, choice, topLogprobs, limit } = drawing;
+    const { sampling, prompt, choice, topLogprobs } = drawing;
     this.kv.rewind(this.#promptLength);
-    this.#embedding.place(this.#promptLength);
+    this.#embedder.place(this.#promptLength);
     this.#logits = this.#promptLogits;
     const draws = this.#sampler.begin(sampling, prompt, choice, topLogprobs);
-    return draws ? this.#drawAhead(draws, limit, signal) : drawOnCpu(this, drawing, signal);
+    return draws ? this.#drawAhead(draws, drawing, signal) : drawOnCpu(this, drawing, signal);
   }
 
   clear(): void {
     this.kv.clear();
     const encoder = this.#device.createCommandEncoder();
-    this.#embedding.clear(encoder);
+    this.#embedder.clear(encoder);
     this.#sampler.clear(encoder);
     for (const { gpuBuffer } of [this.#promptLogits, this.#stepLogits]) encoder.clearBuffer(gpuBuffer);
     this.#device.queue.submit([encoder.finish()]);
@@ -197,23 +190,27 @@ export class ResidentDecoder implements Decoder {
 
   get buffers(): number {
     // Two rows of logits.
-    const own = 2 + this.#sampler.buffers + this.#embedding.buffers + this.#arrivals.buffers;
+    const own = 2 + this.#sampler.buffers + this.#embedder.buffers + this.#readback.buffers;
     return own + this.#memory.buffers();
   }
 
   close(): void {
     this.#sampler.close();
-    this.#embedding.close();
-    this.#arrivals.close();
+    this.#embedder.close();
+    this.#readback.close();
     this.#promptLogits.dispose();
     this.#stepLogits.dispose();
     this.#memory.close();
   }
 
-  /** Submits draws and the steps between them ahead of what has been read, as far as the pace says. */
-  async *#drawAhead(draws: GpuDraw, limit: number, signal: AbortSignal): AsyncGenerator<Drawn, void> {
-    const pace = this.#pace;
-    const arrivals = this.#arrivals;
+  /**
+   * Submits draws and the steps between them ahead of what has been read, as far as the pace says. With a constraint a draw
+   * waits for the token before it; the step that reads that token does not, so its mask is made while the GPU works.
+   */
+  async *#drawAhead(draws: AnswerSampler, drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
+    const { limit, constraint } = drawing;
+    const pace = constraint ? ONE_BY_ONE : this.#pace;
+    const readback = this.#readback;
     const start = this.length;
     const words = draws.entryBytes / 4;
     let submitted = 0;
@@ -223,50 +220,57 @@ export class ResidentDecoder implements Decoder {
     pace.begin();
     try {
       while (read < limit) {
-        const more = submitted < limit && arrivals.room && (submitted - read < pace.ahead || arrivals.pending === 0);
+        const more = submitted < limit && readback.room && (submitted - read < pace.ahead || readback.pending === 0);
         if (more) {
           await pause(signal);
           submitted++;
           const full = submitted - sent >= pace.lot || submitted === limit || submitted - read >= pace.ahead;
           const lot = full ? { from: sent, to: submitted } : undefined;
-          this.#submitDraw(draws, submitted < limit, lot);
-          if (lot) sent = submitted;
+          this.#submitDraw(draws, constraint?.mask(), submitted < limit, lot);
+          if (lot) {
+            sent = submitted;
+            pace.sent();
+          }
           if (submitted < limit) await this.#runStep();
           held = false;
         } else {
-          await orAbort(arrivals.oldest(), signal);
+          await orAbort(readback.oldest(), signal);
           held = submitted < limit;
         }
-        for (let lot = arrivals.take(); lot; lot = arrivals.take()) {
-          const count = lot.length / words;
-          pace.arrived(count, performance.now());
+        for (let lot = readback.take(); lot; lot = readback.take()) {
+          pace.arrived(lot.length / words, performance.now());
           for (let at = 0; at < lot.length; at += words) {
             signal.throwIfAborted();
             read++;
-            yield draws.read(lot.subarray(at, at + words));
+            const drawn = draws.read(lot.subarray(at, at + words));
+            constraint?.accept(drawn.id);
+            yield drawn;
           }
         }
         if (held && read === submitted) pace.starved();
       }
     } finally {
-      arrivals.abandon();
+      readback.abandon();
       // What was read beyond the last token taken is of no answer.
       this.kv.rewind(Math.min(this.length, start + read));
     }
   }
 
-  /** One command buffer: a draw from the logits that are there, its id fed to the step that follows, a lot sent home. */
-  #submitDraw(draws: GpuDraw, steps: boolean, lot: { from: number; to: number } | undefined): void {
+  /** One command buffer: a draw from the logits that are there, its id fed to the step that follows, a lot read back. */
+  #submitDraw(
+    draws: AnswerSampler,
+    mask: Uint32Array | undefined,
+    steps: boolean,
+    lot: { from: number; to: number } | undefined,
+  ): void {
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    draws.encode(pass, this.#logits.gpuBuffer);
-    if (steps) this.#embedding.feed(pass);
+    draws.encode(pass, this.#logits.gpuBuffer, mask);
+    if (steps) this.#embedder.feed(pass);
     pass.end();
-    if (lot) this.#arrivals.copy(encoder, this.#sampler.ring, lot.from, lot.to, draws.entryBytes);
+    if (lot) this.#readback.copy(encoder, this.#sampler.ring, lot.from, lot.to, draws.entryBytes);
     this.#device.queue.submit([encoder.finish()]);
-    if (!lot) return;
-    this.#arrivals.send();
-    this.#pace.sent();
+    this.#readback.send();
   }
 
   /** Reads what was fed. Where no room is left, more is made, behind the steps that are under way. */
@@ -287,7 +291,7 @@ export class ResidentDecoder implements Decoder {
 
   /** The first rows of the input. */
   #input(rows: number): Tensor {
-    return this.#tensor(this.#embedding.embeddings, 'float32', [1, rows, this.#width]);
+    return this.#tensor(this.#embedder.embeddings, 'float32', [1, rows, this.#embedder.width]);
   }
 
   #tensor(buffer: GPUBuffer, dataType: 'float32' | 'float16' | 'int32', dims: number[]): Tensor {

@@ -1,8 +1,10 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Sampling } from '../../src/wire/job.ts';
+import { isAllowed, unsatisfiable } from './constraint.ts';
 import { power } from './curves.ts';
 import { answerKey, drawKey, gumbel, MOST_NOISE } from './noise.ts';
 import { Ranking } from './ranking.ts';
+import { MOST, OUT_OF_SIGHT, type Recipe, recipe, TOP_P_ALL, UNITS } from './recipe.ts';
 
 /** A token and the natural logarithm of its probability under the model alone. */
 export interface Scored {
@@ -17,56 +19,10 @@ export interface Drawn {
   top?: Scored[] | undefined;
 }
 
-/** Temperatures under this are taken for 0, as vLLM does. */
-const GREEDY_BELOW = 1e-5;
-
-/** Logits are held within this size, so that nothing that is done to them overflows. */
-const MOST = 1e24;
-
-/** How much less likely than the likeliest a token is, is measured in 2^-15 bits; at 32 bits it is out of sight. */
-export const UNITS = 2 ** 15;
-export const OUT_OF_SIGHT = 32 * UNITS;
-
-/** A request's sampling as the numbers that drawing needs, all of which float32 or 32-bit integers hold exactly. */
-export interface Recipe {
-  greedy: boolean;
-  /** What logits are multiplied with: bits per nat, over the temperature. */
-  scale: number;
-  repetition: number;
-  /** What positive logits of seen tokens are multiplied with. */
-  inverseRepetition: number;
-  frequency: number;
-  presence: number;
-  /** 0: all. */
-  topK: number;
-  /** In 65536ths; 65536: all. */
-  topP: number;
-  /** What min-p leaves, as the furthest distance from the likeliest; {@link OUT_OF_SIGHT}: all, without limit. */
-  furthest: number;
-  /** True if top-k, top-p or min-p have work to do. */
-  filters: boolean;
-}
-
-export function recipe(sampling: Sampling): Recipe {
-  const { temperature, topK, topP, minP, repetitionPenalty } = sampling;
-  const greedy = temperature < GREEDY_BELOW;
-  return {
-    greedy,
-    scale: greedy ? 1 : Math.fround(Math.LOG2E / temperature),
-    repetition: Math.fround(repetitionPenalty),
-    inverseRepetition: Math.fround(Math.min(1 / repetitionPenalty, 1e6)),
-    frequency: Math.fround(sampling.frequencyPenalty),
-    presence: Math.fround(sampling.presencePenalty),
-    topK,
-    topP: Math.round(topP * 2 ** 16),
-    furthest: minP > 0 ? Math.min(OUT_OF_SIGHT - 1, Math.floor(-Math.log2(minP) * UNITS)) : OUT_OF_SIGHT - 1,
-    filters: !greedy && (topK !== 0 || topP !== 1 || minP !== 0),
-  };
-}
-
 /**
  * Draws the tokens of one answer from their logits, in float32, in this order:
  *
+ * 0. constraint: of the tokens that its mask leaves, if there is one, and of no others;
  * 1. bias: `logitBias` is added;
  * 2. repetition penalty: the logits of tokens in prompt or answer are divided by it if positive, else multiplied;
  * 3. frequency and presence penalty: `count * frequency + presence` is subtracted for each token that the answer so
@@ -108,19 +64,25 @@ export class Sampler {
     this.#seen = new Set(sampling.repetitionPenalty === 1 ? [] : prompt);
   }
 
-  /** The next token. `logits` is left as it was. */
-  draw(logits: Float32Array): Drawn {
-    const id = this.#choose(this.#adjusted(logits));
+  /**
+   * The next token. `logits` is left as it was.
+   *
+   * @param mask of a `TokenConstraint`
+   * @throws NearsightError `internal` if logits are not finite, `constraint_unsatisfiable` if the mask leaves no token
+   */
+  draw(logits: Float32Array, mask?: Uint32Array): Drawn {
+    const id = this.#choose(this.#adjusted(logits, mask));
     this.#step++;
     this.#seen.add(id);
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
     return this.#topLogprobs === undefined ? { id } : { id, ...score(logits, id, this.#topLogprobs) };
   }
 
-  /** Steps 1 to 4. */
-  #adjusted(logits: Float32Array): Float32Array {
+  /** Steps 0 to 4. */
+  #adjusted(logits: Float32Array, mask: Uint32Array | undefined): Float32Array {
     const { greedy, scale, repetition, inverseRepetition, frequency, presence } = this.#recipe;
     const out = finite(logits);
+    if (mask) constrain(out, mask);
     for (const [id, bias] of this.#bias) out[id] = at(out, id) + Math.fround(bias);
     if (repetition !== 1) {
       for (const id of this.#seen) out[id] = at(out, id) * (at(out, id) > 0 ? inverseRepetition : repetition);
@@ -159,7 +121,7 @@ export class Sampler {
   /** How far from the likeliest are those that top-k, top-p and min-p leave. */
   #furthest(logits: Float32Array): number {
     const { topK, topP, furthest } = this.#recipe;
-    if (topK === 0 && topP === 65536) return furthest;
+    if (topK === 0 && topP === TOP_P_ALL) return furthest;
     const ranking = new Ranking(distancesOf(logits));
     if (topK === 0)
       return Math.min(
@@ -221,6 +183,16 @@ function finite(logits: Float32Array): Float32Array {
   return out;
 }
 
+/** Takes tokens out that may not come: nothing that is done to minus infinity brings it back. */
+function constrain(logits: Float32Array, mask: Uint32Array): void {
+  let left = false;
+  for (let id = 0; id < logits.length; id++) {
+    if (isAllowed(mask, id)) left ||= at(logits, id) > -MOST;
+    else logits[id] = -Infinity;
+  }
+  if (!left) throw unsatisfiable();
+}
+
 export function notFinite(): NearsightError {
   return new NearsightError('internal', 'The model gave no finite logits.');
 }
@@ -250,7 +222,7 @@ function upTo(values: Uint32Array, last: number): number {
  * @param nearest gives the distances in ascending order, as many as it takes to sum to what is needed
  */
 function nucleus(total: number, share: number, nearest: (needed: number) => Uint32Array): number {
-  if (share === 65536) return OUT_OF_SIGHT;
+  if (share === TOP_P_ALL) return OUT_OF_SIGHT;
   // The product has up to 62 bits, more than a number holds.
   const needed = Number((BigInt(total) * BigInt(share)) >> 16n);
   let sum = 0;

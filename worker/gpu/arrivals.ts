@@ -1,4 +1,5 @@
-import { RING_SLOTS } from './sampling.ts';
+import type { TokenReadback } from '../backend/token-readback.ts';
+import { RING_SLOTS } from '../backend/token-sampler.ts';
 import { COPY_DST, MAP_READ, MODE_READ } from './usage.ts';
 
 /** Readbacks that may be on their way at once. */
@@ -14,8 +15,8 @@ interface Lot {
   settled?: Promise<void>;
 }
 
-/** Brings ring entries from the GPU to JavaScript, several lots at a time, in order, while the GPU works on. */
-export class Arrivals {
+/** Several lots of ring entries may be on their way, each in a staging buffer of its own. */
+export class Arrivals implements TokenReadback {
   readonly buffers = MOST_PENDING;
   readonly #free: GPUBuffer[];
   readonly #pending: Lot[] = [];
@@ -26,17 +27,14 @@ export class Arrivals {
     this.#free = Array.from({ length: MOST_PENDING }, () => device.createBuffer(descriptor));
   }
 
-  /** How many lots are on their way, or here and not taken. */
   get pending(): number {
     return this.#pending.length;
   }
 
-  /** Whether another lot may be sent. */
   get room(): boolean {
     return this.#free.length > 0;
   }
 
-  /** Copies the entries of draws [from, to) as they are at this point of the encoder. Then submit, then {@link send}. */
   copy(encoder: GPUCommandEncoder, ring: GPUBuffer, from: number, to: number, entryBytes: number): void {
     const buffer = this.#free.pop();
     if (!buffer) throw new RangeError('No staging buffer is free.');
@@ -51,7 +49,6 @@ export class Arrivals {
     this.#copied = { buffer, bytes: at, state: 'pending' };
   }
 
-  /** Asks for what was copied, if something was. */
   send(): void {
     const lot = this.#copied;
     if (!lot) return;
@@ -69,12 +66,10 @@ export class Arrivals {
     );
   }
 
-  /** Resolves when the oldest lot is here, or has failed. */
   async oldest(): Promise<void> {
     await this.#pending[0]?.settled;
   }
 
-  /** The words of the oldest lot, if it is here. @throws what mapping it failed with */
   take(): Uint32Array | undefined {
     const [lot] = this.#pending;
     if (!lot || lot.state === 'pending') return undefined;
@@ -86,7 +81,6 @@ export class Arrivals {
     return words;
   }
 
-  /** Gives up on all lots that have not been taken. */
   abandon(): void {
     for (const { buffer } of this.#pending.splice(0)) {
       buffer.unmap();

@@ -1,4 +1,5 @@
 import { NearsightError } from '../../src/wire/error.ts';
+import type { Embedder } from '../backend/embedder.ts';
 import { rowsOf } from '../decode/memory.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import type { EmbeddingTable } from '../onnx/table.ts';
@@ -13,14 +14,12 @@ const SLICE = 16 << 20;
  * The vocabulary's embeddings in a buffer, and the kernel that lays rows of it into the decoder's input. A table of
  * halves is widened while it is read, which needs no `shader-f16`.
  */
-export class GpuEmbedding {
+export class GpuEmbedding implements Embedder {
   readonly buffers = 4;
-  /** The decoder's input: as many rows as it is ever given at once, float32. */
+  readonly width: number;
   readonly embeddings: GPUBuffer;
-  /** Index of the last position that has been read, int32: the other thing that each step changes. */
   readonly last: GPUBuffer;
   readonly #device: GPUDevice;
-  readonly #width: number;
   readonly #table: GPUBuffer;
   readonly #ids: GPUBuffer;
   readonly #lay: Kernel;
@@ -33,7 +32,7 @@ export class GpuEmbedding {
   constructor(device: GPUDevice, table: EmbeddingTable, mostRows: number, drawn: GPUBuffer) {
     const usage = STORAGE | COPY_SRC | COPY_DST;
     this.#device = device;
-    this.#width = table.width;
+    this.width = table.width;
     this.#table = upload(device, table.data);
     this.#ids = device.createBuffer({ label: 'ids', size: mostRows * 4, usage });
     this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: mostRows * table.width * 4, usage });
@@ -51,7 +50,6 @@ export class GpuEmbedding {
     return data.length <= Math.min(maxBufferSize, maxStorageBufferBindingSize) && width % 2 === 0;
   }
 
-  /** Lays the embeddings of `ids` into the first rows of the input. */
   lay(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void {
     this.#device.queue.writeBuffer(this.#ids, 0, ids);
     const pass = encoder.beginComputePass();
@@ -59,33 +57,25 @@ export class GpuEmbedding {
     pass.end();
   }
 
-  /**
-   * Copies `count` rows of features, from `row` on, over those of the input that start at `at`.
-   *
-   * @throws NearsightError `load_failed` if they are not what the decoder takes
-   */
   copyRows(encoder: GPUCommandEncoder, features: Tensor, row: number, count: number, at: number): void {
     const { width } = rowsOf(features);
-    if (features.type !== 'float32' || width !== this.#width) {
+    if (features.type !== 'float32' || width !== this.width) {
       const given = `${features.type} features of ${width}`;
-      const message = `The vision encoder gives ${given}, the decoder takes ${this.#width} floats.`;
+      const message = `The vision encoder gives ${given}, the decoder takes ${this.width} floats.`;
       throw new NearsightError('load_failed', message);
     }
     const bytes = width * 4;
     encoder.copyBufferToBuffer(features.gpuBuffer, row * bytes, this.embeddings, at * bytes, count * bytes);
   }
 
-  /** Lays the embedding of the drawn id into the first row of the input, and counts the position. */
   feed(pass: GPUComputePassEncoder): void {
     dispatch(pass, this.#feed, 1);
   }
 
-  /** Says how many positions have been read. */
   place(length: number): void {
     this.#device.queue.writeBuffer(this.last, 0, Int32Array.of(length - 1));
   }
 
-  /** Leaves nothing of a prompt in the input, nor its ids. */
   clear(encoder: GPUCommandEncoder): void {
     encoder.clearBuffer(this.embeddings);
     encoder.clearBuffer(this.#ids);

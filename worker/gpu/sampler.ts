@@ -1,23 +1,22 @@
 import type { Sampling } from '../../src/wire/job.ts';
+import { type AnswerSampler, type TokenSampler, RING_SLOTS } from '../backend/token-sampler.ts';
+import { unsatisfiable } from '../decode/constraint.ts';
 import { CURVES } from '../decode/curves.ts';
+import { elementBytes } from '../decode/memory.ts';
 import { answerKey } from '../decode/noise.ts';
-import { type Drawn, notFinite, type Recipe, recipe, type Scored } from '../decode/sampler.ts';
+import { type Recipe, recipe, TOP_P_ALL } from '../decode/recipe.ts';
+import { type Drawn, notFinite, type Scored } from '../decode/sampler.ts';
 import { DRAW } from './shaders/draw.ts';
 import { RANK } from './shaders/rank.ts';
 import { SCORE } from './shaders/score.ts';
-import { HEADER, MODE, MOST_TOKENS, PARTIAL, SHARED, SPAN } from './shaders/shared.ts';
-import { type GpuDraw, type GpuSampler, RING_SLOTS } from './sampling.ts';
+import { FLAG, HEADER, MODE, MODE_WORD, MOST_TOKENS, PARTIAL, SCORED_WORDS, SHARED, SPAN } from './shaders/shared.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM, VISIBLE_COMPUTE } from './usage.ts';
 
 /** Most alternatives that the API gives beside a token. */
 const MOST_TOP = 20;
 
-/** Words of an entry in the ring: the id and its flags; with log probabilities its logit, the largest, the sum, and then the top. */
+/** Words of an entry in the ring without log probabilities: the id and its flags. */
 const PLAIN_WORDS = 2;
-const SCORED_WORDS = 5;
-
-/** The flags of logits that are sound: there were numbers among them, and nothing broken. */
-const SOUND = 2;
 
 /** Room for the shader's `Settings`. */
 const SETTINGS_BYTES = 64;
@@ -33,10 +32,11 @@ interface Buffers {
   results: GPUBuffer;
   curves: GPUBuffer;
   ring: GPUBuffer;
+  mask: GPUBuffer;
 }
 
 /** The GPU's counterpart of `Sampler`: the same tokens for the same settings, logits and seed. */
-export class WgslSampler implements GpuSampler {
+export class WgslSampler implements TokenSampler {
   readonly #device: GPUDevice;
   readonly #vocab: number;
   readonly #type: 'float32' | 'float16';
@@ -45,6 +45,8 @@ export class WgslSampler implements GpuSampler {
   readonly #layout: GPUBindGroupLayout;
   readonly #pipelines: Record<Kernel, GPUComputePipeline>;
   readonly #buffers: Buffers;
+  /** The mask of a draw, as long as the buffer is. */
+  readonly #mask: Uint32Array<ArrayBuffer>;
   readonly #bound = new Map<GPUBuffer, GPUBindGroup>();
 
   constructor(device: GPUDevice, vocab: number, type: 'float32' | 'float16') {
@@ -54,6 +56,7 @@ export class WgslSampler implements GpuSampler {
     this.#groups = Math.ceil(vocab / SPAN);
     this.#layout = layoutOf(device);
     this.#pipelines = pipelines(device, this.#layout);
+    this.#mask = new Uint32Array(Math.ceil(vocab / 32));
     this.#buffers = this.#allocate();
     device.queue.writeBuffer(this.#buffers.curves, 0, CURVES);
   }
@@ -70,18 +73,24 @@ export class WgslSampler implements GpuSampler {
     return Object.keys(this.#buffers).length;
   }
 
+  row(label: string): GPUBuffer {
+    const size = Math.ceil((this.#vocab * elementBytes(this.#type)) / 16) * 16;
+    return this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
+  }
+
   begin(
     sampling: Sampling & { seed: number },
     prompt: Int32Array,
     choice: number,
     topLogprobs?: number,
-  ): GpuDraw | undefined {
+  ): AnswerSampler | undefined {
     if (this.#vocab > MOST_TOKENS) return undefined;
     const { queue } = this.#device;
     const numbers = recipe(sampling);
     const key = answerKey(sampling.seed, choice);
     const biased = sampling.logitBias.length > 0;
-    queue.writeBuffer(this.#buffers.settings, 0, this.#settings(numbers, key, biased, topLogprobs));
+    const settings = this.#settings(numbers, key, biased, topLogprobs);
+    queue.writeBuffer(this.#buffers.settings, 0, settings);
     const state = new Uint32Array(HEADER + this.#vocab);
     if (numbers.repetition !== 1) for (const id of prompt) state[HEADER + id] = 1;
     queue.writeBuffer(this.#buffers.state, 0, state);
@@ -91,20 +100,36 @@ export class WgslSampler implements GpuSampler {
       queue.writeBuffer(this.#buffers.bias, 0, bias);
     }
     const scored = topLogprobs !== undefined;
+    const mode = settings[MODE_WORD] ?? 0;
+    let masked = false;
     return {
       entryBytes: 4 * entryWords(topLogprobs),
-      encode: (pass, logits) => this.#encode(pass, logits, numbers.filters, scored),
+      encode: (pass, logits, mask) => {
+        if (mask) this.#allow(mask);
+        if (masked !== (mask !== undefined)) {
+          masked = !masked;
+          const changed = Uint32Array.of(masked ? mode | MODE.mask : mode);
+          queue.writeBuffer(this.#buffers.settings, 4 * MODE_WORD, changed);
+        }
+        this.#encode(pass, logits, numbers.filters, scored);
+      },
       read: (entry) => readEntry(entry, topLogprobs),
     };
   }
 
   clear(encoder: GPUCommandEncoder): void {
-    const { bias, state, scaled, results, ring } = this.#buffers;
-    for (const buffer of [bias, state, scaled, results, ring]) encoder.clearBuffer(buffer);
+    const { bias, state, scaled, results, ring, mask } = this.#buffers;
+    for (const buffer of [bias, state, scaled, results, ring, mask]) encoder.clearBuffer(buffer);
   }
 
   close(): void {
     for (const buffer of Object.values(this.#buffers)) buffer.destroy();
+  }
+
+  #allow(mask: Uint32Array): void {
+    this.#mask.fill(0);
+    this.#mask.set(mask.subarray(0, this.#mask.length));
+    this.#device.queue.writeBuffer(this.#buffers.mask, 0, this.#mask);
   }
 
   #encode(pass: GPUComputePassEncoder, logits: GPUBuffer, filters: boolean, scored: boolean): void {
@@ -125,7 +150,7 @@ export class WgslSampler implements GpuSampler {
   }
 
   /** The shader's `Settings`. */
-  #settings(numbers: Recipe, key: number, biased: boolean, top: number | undefined): ArrayBuffer {
+  #settings(numbers: Recipe, key: number, biased: boolean, top: number | undefined): Uint32Array<ArrayBuffer> {
     const { scale, repetition, inverseRepetition, frequency, presence, topK, topP, furthest } = numbers;
     const mode =
       (this.#type === 'float16' ? MODE.half : 0) |
@@ -133,13 +158,13 @@ export class WgslSampler implements GpuSampler {
       (repetition !== 1 || frequency !== 0 || presence !== 0 ? MODE.penalties : 0) |
       (numbers.greedy ? 0 : MODE.draw) |
       (numbers.filters ? MODE.filter : 0) |
-      (topK !== 0 || topP !== 65536 ? MODE.rank : 0);
+      (topK !== 0 || topP !== TOP_P_ALL ? MODE.rank : 0);
     const bytes = new ArrayBuffer(SETTINGS_BYTES);
     const words = new Uint32Array(bytes);
     words.set([this.#vocab, this.#groups, mode, top ?? 0]);
     new Float32Array(bytes).set([scale, repetition, inverseRepetition, frequency, presence], 4);
     words.set([Math.min(topK, this.#vocab), topP, furthest, key, RING_SLOTS, entryWords(top)], 9);
-    return bytes;
+    return words;
   }
 
   #allocate(): Buffers {
@@ -154,6 +179,7 @@ export class WgslSampler implements GpuSampler {
       results: buffer('results', this.#groups * (PARTIAL + 2 * MOST_TOP), STORAGE | COPY_DST),
       curves: buffer('curves', CURVES.length, STORAGE | COPY_DST),
       ring: buffer('ring', RING_SLOTS * entryWords(MOST_TOP), STORAGE | COPY_SRC | COPY_DST),
+      mask: buffer('mask', this.#mask.length, STORAGE | COPY_DST),
     };
   }
 
@@ -176,8 +202,9 @@ function entryWords(top: number | undefined): number {
 }
 
 function readEntry(entry: Uint32Array, top: number | undefined): Drawn {
-  const [id = 0, flags] = entry;
-  if (flags !== SOUND) throw notFinite();
+  const [id = 0, flags = 0] = entry;
+  if ((flags & (FLAG.broken | FLAG.usable)) !== FLAG.usable) throw notFinite();
+  if ((flags & FLAG.allowed) === 0) throw unsatisfiable();
   if (top === undefined) return { id };
   const [, , own = NaN, largest = NaN, sum = NaN, ...others] = new Float32Array(entry.slice().buffer);
   const logprob = (logit: number): number => logit - largest - Math.log(sum);
@@ -198,6 +225,7 @@ function layoutOf(device: GPUDevice): GPUBindGroupLayout {
     'storage',
     'read-only-storage',
     'storage',
+    'read-only-storage',
   ];
   return device.createBindGroupLayout({
     label: 'sampler',

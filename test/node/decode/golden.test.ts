@@ -3,6 +3,9 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
 import type { Picture } from '../../../worker/vlm/family.ts';
+import { drawOnCpu } from '../../../worker/decode/decoder.ts';
+import { digitIds, ToyConstraint } from '../constraints.ts';
+import { glimpseTokenizer } from '../glimpse-tokenizer.ts';
 import { pictureOfValues } from './pictures.ts';
 import { type Engine, GREEDY, openEngine } from './rig.ts';
 
@@ -39,14 +42,15 @@ function picture({ file, shape: [frames, height, size] }: Golden['pixels'][numbe
 /** Dawn on lavapipe compiles these shaders for three minutes, once; in the short run browsers stand for WebGPU. */
 const devices: Device[] = process.env['NEARSIGHT_LONG'] === '1' ? ['wasm', 'webgpu'] : ['wasm'];
 
+const read = (name: string): Uint8Array =>
+  readFileSync(new URL(`../../../models/glimpse/onnx/${name}_q4.onnx`, import.meta.url));
+
 describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
   let engine: Engine;
 
   beforeAll(async () => {
-    const read = (name: string): Uint8Array =>
-      readFileSync(new URL(`../../../models/glimpse/onnx/${name}_q4.onnx`, import.meta.url));
     engine = await openEngine(device, read);
-  }, 60_000);
+  }, 900_000);
 
   afterAll(() => engine.close());
 
@@ -63,5 +67,34 @@ describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
     const answer: number[] = [];
     for await (const { id } of decoder.draw(drawing, signal)) answer.push(id);
     expect(answer).toEqual(each.answer.ids);
+  });
+
+  test.each([
+    ['greedy', GREEDY],
+    ['sampled', { ...GREEDY, temperature: 1, topP: 0.9, topK: 40, minP: 0.01, repetitionPenalty: 1.2 }],
+  ])('asked for digits only, gives the digits that the CPU gives on wasm: %s', async (_, sampling) => {
+    const vocab = 1280;
+    const digits = digitIds(glimpseTokenizer(), vocab);
+    const { signal } = new AbortController();
+    const reference = await openEngine('wasm', read);
+    for (const each of cases.slice(0, 3)) {
+      const prompt = Int32Array.from(each.input_ids);
+      const answers: number[][] = [];
+      for (const { decoder, vision } of [engine, reference]) {
+        const constraint = new ToyConstraint(vocab, () => digits);
+        const drawing = { sampling, prompt, choice: 0, topLogprobs: undefined, limit: 8, constraint };
+        await decoder.reset(prompt.length + 8);
+        await decoder.prefill(prompt, IMAGE, await vision.encode(each.pictures, signal), signal);
+        const source = decoder === engine.decoder ? decoder.draw(drawing, signal) : drawOnCpu(decoder, drawing, signal);
+        const answer: number[] = [];
+        for await (const { id } of source) answer.push(id);
+        expect(constraint.accepted).toEqual(answer);
+        answers.push(answer);
+      }
+      expect(answers[0]).toEqual(answers[1]);
+      expect(answers[0]).toHaveLength(8);
+      expect(answers[0]?.every((id) => digits.includes(id))).toBe(true);
+    }
+    await reference.close();
   });
 });

@@ -4,6 +4,7 @@ import type { Drawn } from '../../../worker/decode/sampler.ts';
 import type { Gpu } from '../../../worker/gpu/device.ts';
 import { Readback } from '../../../worker/gpu/readback.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
+import { otherThird, ToyConstraint } from '../constraints.ts';
 import { toyDecoder, toyEmbed } from '../onnx-surgery-toy.ts';
 import { nativeDecoder, type NativeDecoder } from './native.ts';
 import { assets, GREEDY, openGpu } from './rig.ts';
@@ -11,6 +12,8 @@ import { openToy, PROMPT, take, type Toy } from './toy.ts';
 
 const { signal } = new AbortController();
 const STEPS = 40;
+/** The toy's. */
+const VOCAB = 24;
 
 /** Buffers with something of a prompt or its answer in them, as far as a test can read them. */
 const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'logits after the prompt', 'logits']);
@@ -123,6 +126,65 @@ describe.each([
       expect(logprob).toBeCloseTo(wanted[at]?.logprob ?? NaN, 4);
       expect(top?.map(({ id }) => id)).toEqual(wanted[at]?.top?.map(({ id }) => id));
     }
+  });
+
+  describe('under a constraint that changes with each token', () => {
+    const ALL = { ...GREEDY, temperature: 0.8, topK: 12, topP: 0.9, frequencyPenalty: 0.4, repetitionPenalty: 1.2 };
+    const third = (): ToyConstraint => new ToyConstraint(VOCAB, otherThird(VOCAB));
+
+    test.each([
+      ['greedy', GREEDY],
+      ['sampled by all rules', ALL],
+    ])('draws what the CPU draws, with one step in flight: %s', async (__, sampling) => {
+      const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 2, limit: STEPS };
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const free = await take(decoder, drawing);
+      const constraint = third();
+      const asked: number[] = [];
+      vi.spyOn(constraint, 'mask').mockImplementation(function mask(this: ToyConstraint) {
+        asked.push(this.accepted.length);
+        return ToyConstraint.prototype.mask.call(this);
+      });
+      const drawn = await take(decoder, { ...drawing, constraint });
+      expect(constraint.accepted).toEqual(drawn);
+      // Each mask is asked for once, when all before it is known.
+      expect(asked).toEqual(drawn.map((___, at) => at));
+      expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
+      expect(await take(decoder, drawing)).toEqual(free);
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const wanted: number[] = [];
+      for await (const { id } of drawOnCpu(decoder, { ...drawing, constraint: third() }, signal)) wanted.push(id);
+      expect(drawn).toEqual(wanted);
+      expect(drawn).not.toEqual(free);
+    });
+
+    test('that ends, ends the answer with an error, and the next answer is right', async () => {
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const free = await take(decoder);
+      const constraint = new ToyConstraint(VOCAB, ({ length }) => (length < 3 ? [7] : []));
+      const answer = take(decoder, { constraint });
+      await expect(answer).rejects.toMatchObject({ code: 'constraint_unsatisfiable' });
+      expect(constraint.accepted).toEqual([7, 7, 7]);
+      expect(await take(decoder)).toEqual(free);
+    });
+
+    test('costs an upload a token, which an answer without one does not have', async () => {
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const written = vi.spyOn(GPUQueue.prototype, 'writeBuffer');
+      const masks = (): number => written.mock.calls.filter(([{ label }]) => label === 'sampler mask').length;
+      await take(decoder);
+      expect(masks()).toBe(0);
+      const without = written.mock.calls.length;
+      written.mockClear();
+      await take(decoder, { constraint: third() });
+      expect(masks()).toBe(STEPS);
+      // And one word that says so.
+      expect(written.mock.calls.length).toBe(without + STEPS + 1);
+    });
   });
 
   test('cleared, keeps nothing of prompt and answer in its buffers', async () => {

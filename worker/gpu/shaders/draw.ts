@@ -1,13 +1,19 @@
 /**
  * The kernels of drawing.
  *
- * - `adjust`, over the vocabulary: steps 1 to 4 of worker/decode/sampler.ts, and the winner of each workgroup.
+ * - `adjust`, over the vocabulary: steps 0 to 4 of worker/decode/sampler.ts, and the winner of each workgroup.
  * - `draw`, over the vocabulary, if tokens are filtered: the winners again, among those that `rank` left.
  * - `choose`, one workgroup: the winner of all. It is written to the ring, and counted.
  */
 export const DRAW = /* wgsl */ `
 fn adjusted(id: u32) -> f32 {
   var x = logit_of(id);
+  if (has(MASK) && ((mask[id / 32u] >> (id % 32u)) & 1u) == 0u) {
+    return LOWEST;
+  }
+  if (x > -MOST) {
+    flags |= ALLOWED;
+  }
   if (has(BIAS)) {
     x += bias[id];
   }
@@ -53,7 +59,7 @@ fn adjust(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
 fn distance_of(largest: f32, x: f32) -> u32 {
   let bits = largest - x;
   if (bits < 32.0) {
-    return u32(bits * 32768.0);
+    return u32(bits * UNITS);
   }
   return OUT_OF_SIGHT;
 }
@@ -98,7 +104,7 @@ fn choose(@builtin(local_invocation_index) lane: u32) {
   atomicOr(&all_flags, flags);
   workgroupBarrier();
   if (lane == 0u) {
-    // Where nothing was a number nobody won: any id will do that is in the vocabulary.
+    // Where nothing was a number, or nothing allowed, nobody won: any id will do that is in the vocabulary.
     let id = min(best.id, settings.vocab - 1u);
     let slot = (state[1] % settings.slots) * settings.stride;
     ring[slot] = id;

@@ -136,7 +136,7 @@ fn furthest_ranked(lane: u32, largest: f32) -> u32 {
   for (var pass_at = 0u; pass_at < 4u; pass_at++) {
     let by_count = pass_at < 2u;
     let fine = (pass_at & 1u) == 1u;
-    if (select(settings.topP == 65536u, settings.topK == 0u, by_count)) {
+    if (select(settings.topP == TOP_P_ALL, settings.topK == 0u, by_count)) {
       continue;
     }
     sort_into_bins(lane, largest, select(COARSE, around.bin, fine));

@@ -95,8 +95,9 @@ fn score(@builtin(local_invocation_index) lane: u32) {
     }
     last = best_of(lane, best);
     if (lane == 0u) {
-      ring[slot + 5u + 2u * rank] = last.id;
-      ring[slot + 6u + 2u * rank] = bitcast<u32>(last.value);
+      let entry = slot + SCORED_WORDS + 2u * rank;
+      ring[entry] = last.id;
+      ring[entry + 1u] = bitcast<u32>(last.value);
     }
   }
 }

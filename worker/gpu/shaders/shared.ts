@@ -1,11 +1,24 @@
+import { BEND, EXP, LOG, ONE } from '../../decode/curves.ts';
+import { LOG2_LN2, MIX } from '../../decode/noise.ts';
+import { MOST, OUT_OF_SIGHT, TOP_P_ALL, UNITS } from '../../decode/recipe.ts';
+
 /** Threads of a workgroup: WebGPU's default limit. */
 export const LANES = 256;
 
 /** Logits that a workgroup of the kernels over the vocabulary looks at: eight for each thread. */
 export const SPAN = 8 * LANES;
 
+/** Words of a scored entry in the ring, before its top: the id, its {@link FLAG}s, its logit, the largest and the sum. */
+export const SCORED_WORDS = 5;
+
 /** Bits of `Settings.mode`. */
-export const MODE = { half: 1, bias: 2, penalties: 4, draw: 8, filter: 16, rank: 32 } as const;
+export const MODE = { half: 1, bias: 2, penalties: 4, draw: 8, filter: 16, rank: 32, mask: 64 } as const;
+
+/** Which word of `Settings` the mode is. */
+export const MODE_WORD = 2;
+
+/** What an entry of the ring says of its logits: one was infinite or no number; one was a number; one of these was allowed. */
+export const FLAG = { broken: 1, usable: 2, allowed: 4 } as const;
 
 /** Words of `results` that a workgroup of `adjust` and of `shortlist` writes, before the latter's candidates. */
 export const PARTIAL = 5;
@@ -41,6 +54,8 @@ struct Settings {
 @group(0) @binding(5) var<storage, read_write> results: array<u32>;
 @group(0) @binding(6) var<storage, read> curves: array<i32>;
 @group(0) @binding(7) var<storage, read_write> ring: array<u32>;
+// A bit for each token. With it there are eight storage buffers, which is all that WebGPU's default limits allow.
+@group(0) @binding(8) var<storage, read> mask: array<u32>;
 
 const LANES = ${LANES}u;
 const SPAN = ${SPAN}u;
@@ -50,18 +65,23 @@ const PENALTIES = ${MODE.penalties}u;
 const DRAW = ${MODE.draw}u;
 const FILTER = ${MODE.filter}u;
 const RANK = ${MODE.rank}u;
+const MASK = ${MODE.mask}u;
 const PARTIAL = ${PARTIAL}u;
 const HEADER = ${HEADER}u;
+const SCORED_WORDS = ${SCORED_WORDS}u;
 
-const MOST = 1e24;
+const MOST = ${MOST};
 const LOWEST = -3e38;
 const NOBODY = 0xffffffffu;
-const BINS = 1024u;
-const OUT_OF_SIGHT = BINS * BINS;
+const UNITS = ${UNITS}.0;
+const OUT_OF_SIGHT = ${OUT_OF_SIGHT}u;
+// By distance: as many coarse ones as each has fine ones.
+const BINS = ${Math.sqrt(OUT_OF_SIGHT)}u;
+const TOP_P_ALL = ${TOP_P_ALL}u;
 
-// What 'results' and 'ring' tell of the logits: one was infinite or no number; one was a number.
-const BROKEN = 1u;
-const USABLE = 2u;
+const BROKEN = ${FLAG.broken}u;
+const USABLE = ${FLAG.usable}u;
+const ALLOWED = ${FLAG.allowed}u;
 
 struct Best { value: f32, id: u32 }
 
@@ -107,17 +127,17 @@ fn curve(start: u32, x: u32) -> i32 {
 
 fn log2_of(value: u32) -> i32 {
   let zeros = countLeadingZeros(value);
-  return i32((31u - zeros) << 16u) + curve(0u, ((value << zeros) << 1u) >> 16u);
+  return i32(31u - zeros) * ${ONE} + curve(${LOG}u, ((value << zeros) << 1u) >> 16u);
 }
 
 fn power(x: u32) -> u32 {
-  return (u32(curve(257u, (x & 0x7fffu) << 1u)) << 12u) >> (x >> 15u);
+  return (u32(curve(${EXP}u, (x & 0x7fffu) << 1u)) << 12u) >> (x >> 15u);
 }
 
 fn mix_bits(value: u32) -> u32 {
   var x = value;
-  x = (x ^ (x >> 16u)) * 0x7feb352du;
-  x = (x ^ (x >> 15u)) * 0x846ca68bu;
+  x = (x ^ (x >> 16u)) * ${MIX[0]}u;
+  x = (x ^ (x >> 15u)) * ${MIX[1]}u;
   return x ^ (x >> 16u);
 }
 
@@ -125,11 +145,11 @@ fn gumbel(key: u32, token: u32) -> f32 {
   let v = mix_bits(key ^ mix_bits(token + 1u)) | 1u;
   var exponential: i32;
   if (v < 0x80000000u) {
-    exponential = log2_of(v) - 2097152 + curve(514u, v >> 15u);
+    exponential = log2_of(v) - 32 * ${ONE} + curve(${BEND}u, v >> 15u);
   } else {
-    exponential = log2_of(u32(2097152 - log2_of(0u - v))) - 1048576 - 34657;
+    exponential = log2_of(u32(32 * ${ONE} - log2_of(0u - v))) - 16 * ${ONE} + (${LOG2_LN2});
   }
-  return -f32(exponential) / 65536.0;
+  return -f32(exponential) / ${ONE}.0;
 }
 
 fn draw_key() -> u32 {
