@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TokenConstraint } from '../../worker/decode/constraint.ts';
 import { Sampler } from '../../worker/decode/sampler.ts';
-import type { Gpu } from '../../worker/gpu/device.ts';
+import { findAdapter, type Gpu } from '../../worker/gpu/device.ts';
 import { GREEDY, openGpu } from './decode/rig.ts';
 import { digitIds, ToyConstraint } from './constraints.ts';
 import { Bench, compare, Dice, drawConstrained, halves, MOST_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
@@ -32,6 +32,21 @@ describe.each([
   test('the GPU draws what the CPU draws', async () => {
     expect(await compare(gpu.device, { vocab, type, cases })).toEqual([]);
   });
+});
+
+test('the kernels fit in the limits that every device has', async () => {
+  const adapter = await findAdapter();
+  const device = await adapter!.requestDevice();
+  expect(device.limits.maxStorageBuffersPerShaderStage).toBe(8);
+  const bench = new Bench(device, VOCAB, 'float32');
+  device.pushErrorScope('validation');
+  const constraint = new ToyConstraint(VOCAB, () => [9]);
+  const sampling = { ...GREEDY, temperature: 1, topK: 5 };
+  const drawn = await bench.drawConstrained([new Float32Array(VOCAB)], constraint, sampling, NONE, 0, 1);
+  expect(await device.popErrorScope()).toBeNull();
+  expect(drawn[0]?.id).toBe(9);
+  bench.close();
+  device.destroy();
 });
 
 describe('under a constraint', () => {
