@@ -9,9 +9,10 @@ export interface NodeRequest extends AsyncIterable<Uint8Array> {
 
 /** What is needed of Node's `ServerResponse`. */
 export interface NodeResponse {
-  on(event: 'close', listener: () => void): unknown;
+  on(event: 'close' | 'drain', listener: () => void): unknown;
   writeHead(status: number, statusText: string, headers: Record<string, string>): unknown;
-  write(chunk: Uint8Array): unknown;
+  /** False: the client is slower than we are, and `drain` says when to go on. */
+  write(chunk: Uint8Array): boolean;
   end(): unknown;
   destroy(): unknown;
 }
@@ -31,16 +32,29 @@ export function toNodeHandler(
 ): (request: NodeRequest, response: NodeResponse) => void {
   const answer = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
     const gone = new AbortController();
-    response.on('close', () => gone.abort(new DOMException('The page has gone.', 'AbortError')));
+    let goOn = (): void => {};
+    response.on('drain', () => goOn());
+    response.on('close', () => {
+      gone.abort(new DOMException('The page has gone.', 'AbortError'));
+      goOn();
+    });
+    let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
     try {
       const { status, statusText, headers, body } = await proxy(toRequest(request, origin, gone.signal));
       response.writeHead(status, statusText, Object.fromEntries(headers));
-      const reader = body?.getReader();
-      for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) response.write(next.value);
+      reader = body?.getReader();
+      for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
+        gone.signal.throwIfAborted();
+        if (response.write(next.value)) continue;
+        await new Promise<void>((resolve) => {
+          goOn = resolve;
+        });
+      }
       response.end();
-    } catch {
+    } catch (error) {
       // The page has gone, or the answer broke off: the page must see that, not an end.
       response.destroy();
+      await reader?.cancel(error).catch(() => {});
     }
   };
   return (request, response) => void answer(request, response);

@@ -193,10 +193,19 @@ async function ask(target: Target, { headers, signal }: Request, body: string | 
     await response.body?.cancel();
     throw new NearsightError('remote_unavailable', 'NVIDIA answered with a redirect, which is not followed.');
   }
+  if (response.ok) return new Response(response.body, init);
+  const text = new TextDecoder().decode(await readError(response.body));
   // A server may quote what it was sent.
-  return response.ok
-    ? new Response(response.body, init)
-    : new Response((await response.text()).replaceAll(key, '[key]'), init);
+  return new Response(text.replaceAll(key, '[key]'), init);
+}
+
+/** An error's body; nothing if it is too large or breaks off: the status says most. */
+async function readError(body: Response['body']): Promise<Uint8Array | undefined> {
+  try {
+    return await readWithin(body, 256 * 1024);
+  } catch {
+    return undefined;
+  }
 }
 
 async function reach(url: string, init: RequestInit): Promise<Response> {

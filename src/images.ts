@@ -128,8 +128,8 @@ async function openURL(ref: PictureRef, rules: PictureRules, signal?: AbortSigna
 }
 
 function decode(url: string, ref: PictureRef, rules: PictureRules): Bytes {
-  // Base64 is a third longer than its bytes. Refused before it is decoded, because it may be huge.
-  checkSize(Math.floor(url.length / 3), ref, rules);
+  // No encoding takes more than three characters for a byte (`%FF`). Refused before it is decoded, because it may be huge.
+  checkSize((url.length - url.indexOf(',') - 1) / 3, ref, rules);
   try {
     const { mediaType, bytes } = readDataURL(url);
     checkType(mediaType, ref);

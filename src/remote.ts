@@ -2,8 +2,8 @@ import { untilAborted } from './abort.ts';
 import { toDialect, type DialectName } from './api/dialect.ts';
 import { isObject } from './api/check.ts';
 import { headerText, randomId } from './api/identity.ts';
-import { normaliseError } from './api/normalise.ts';
-import { relayEvents } from './api/relay.ts';
+import { readWithin } from './api/bytes.ts';
+import { normaliseError, readErrorText } from './api/normalise.ts';
 import { NearsightError } from './wire/error.ts';
 
 /** One NIM endpoint, and what may go there. */
@@ -104,10 +104,11 @@ export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promis
     redirect: 'error',
     signal: call.signal ?? null,
   };
+  const relay = stream ? await importRelay() : undefined;
   const response = await follow(call, url, base, init);
   const renamed = model === call.model ? undefined : call.model;
   const headers = headersOf(response, model, call.reason);
-  if (response.ok) return { response: await passOn(response, headers, call, stream, renamed), down: false };
+  if (response.ok) return { response: await passOn(response, headers, call, relay, renamed), down: false };
   const down = response.status >= 500 || response.status === 429 || isStray(response);
   return { response: await passError(response, headers, url, key.authorization), down };
 }
@@ -202,29 +203,58 @@ async function passOn(
   response: Response,
   headers: Headers,
   { signal }: RemoteCall,
-  stream: boolean,
+  relay: Relay | undefined,
   model?: string,
 ): Promise<Response> {
   const init = { status: response.status, statusText: response.statusText || 'OK', headers };
-  if (stream) {
+  if (relay) {
+    if (!response.body) throw unusable('is empty');
     headers.set('content-type', 'text/event-stream');
-    return new Response(response.body && relayEvents(response.body, model, signal), init);
+    return new Response(relay.relayEvents(response.body, model, signal), init);
   }
+  const text = await readAnswer(response, signal);
   // SDKs hand out the raw string unless the type says JSON.
   headers.set('content-type', 'application/json');
-  if (model === undefined) return new Response(response.body, init);
-  const text = await response.text();
+  if (model === undefined) return new Response(text, init);
   try {
     const body: unknown = JSON.parse(text);
     return new Response(isObject(body) ? JSON.stringify({ ...body, model }) : text, init);
   } catch (cause) {
-    throw new NearsightError('remote_unavailable', "The remote's answer is not JSON.", { cause });
+    throw unusable('is not JSON', cause);
+  }
+}
+
+/** A whole answer, because its status is a promise that cannot be taken back when the connection breaks off. */
+async function readAnswer(response: Response, signal: AbortSignal | undefined): Promise<string> {
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await readWithin(response.body, ANSWER_BYTES);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw unusable('broke off', cause);
+  }
+  if (!bytes) throw unusable(`has more than ${ANSWER_BYTES} bytes`);
+  return new TextDecoder().decode(bytes);
+}
+
+/** Most bytes of an answer that is not streamed: some ten thousand tokens with twenty alternatives each. */
+const ANSWER_BYTES = 32 * 1024 * 1024;
+
+type Relay = typeof import('./api/relay.ts');
+
+/** A file of its own: few requests are streamed from a remote. Fetched before anything is sent. */
+async function importRelay(): Promise<Relay> {
+  try {
+    return await import('./api/relay.ts');
+  } catch (cause) {
+    const message = 'A file of nearsight that streams from a remote could not be loaded, so nothing was sent.';
+    throw new NearsightError('remote_unavailable', message, { cause });
   }
 }
 
 async function passError(response: Response, headers: Headers, url: URL, key: string | undefined): Promise<Response> {
   const { status } = response;
-  const text = await response.text();
+  const text = await readErrorText(response);
   // A server may quote what it was sent.
   const secret = key?.replace(/^Bearer /, '');
   const clean = secret ? text.replaceAll(secret, '[key]') : text;
@@ -248,6 +278,10 @@ function unknown(what: string): NearsightError {
 
 function unavailable(url: URL, why: string, cause?: unknown): NearsightError {
   return new NearsightError('remote_unavailable', `The remote at ${url.origin} could not be asked: ${why}.`, { cause });
+}
+
+function unusable(what: string, cause?: unknown): NearsightError {
+  return new NearsightError('remote_unavailable', `The remote's answer ${what}.`, { cause });
 }
 
 function below(base: URL, path: string): URL {

@@ -96,6 +96,14 @@ export function tighten(policy: Policy | ChoosePolicy, header: string | null): P
     throw new NearsightError('invalid_request', message, { param: 'x-nearsight-policy' });
   }
   if (asked === 'local-only') return asked;
-  if (typeof policy === 'function') return policy;
+  if (typeof policy === 'function') return asked === 'local-first' ? localFirst(policy) : policy;
   return POLICIES.indexOf(asked) < POLICIES.indexOf(policy) ? asked : policy;
+}
+
+/** The page's own policy, except that the remote is not asked before it was tried here: then the page is asked again. */
+function localFirst(policy: ChoosePolicy): ChoosePolicy {
+  return (facts) => {
+    const target = policy(facts);
+    return target === 'remote' && facts.localFault === null ? 'local' : target;
+  };
 }

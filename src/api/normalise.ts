@@ -34,6 +34,34 @@ export function normaliseError(status: number, statusText: string, text: string)
   };
 }
 
+/** Most bytes of an error that are read. */
+const ERROR_BYTES = 256 * 1024;
+
+/** How long to wait for them: the status says most, and a server in trouble may never end its answer. */
+const ERROR_MS = 10_000;
+
+/** The text of an error response, as far as it comes: 256 KiB at most, within ten seconds, until the connection breaks. */
+export async function readErrorText({ body }: Response): Promise<string> {
+  const reader = body?.getReader();
+  const decoder = new TextDecoder();
+  const cancel = (): void => void reader?.cancel().catch(() => {});
+  const timer = setTimeout(cancel, ERROR_MS);
+  let text = '';
+  try {
+    for (let left = ERROR_BYTES; left > 0;) {
+      const next = await reader?.read();
+      if (!next || next.done) break;
+      text += decoder.decode(next.value.subarray(0, left), { stream: true });
+      left -= next.value.length;
+    }
+  } catch {
+    // What has come must do.
+  }
+  clearTimeout(timer);
+  cancel();
+  return text;
+}
+
 /** Whether an event's JSON reports an error, in vLLM's newer shape, its older flat one, or as a string. */
 export function isErrorEvent(event: unknown): boolean {
   if (!isObject(event)) return false;
@@ -66,6 +94,7 @@ function fault(value: unknown): string {
 /** What is not JSON: plain text, or a proxy's page. */
 function raw(body: unknown, text: string): string {
   if (body !== undefined) return '';
-  const words = text.replace(/<(style|script|head)[\s\S]*?<\/\1>/gi, ' ').replace(/<[^>]*>/g, ' ');
+  // Neither goes back over what it has read, whatever is left open.
+  const words = text.replace(/<(style|script|head)\b[\s\S]*?(<\/\1>|$)/gi, ' ').replace(/<[^<>]*>/g, ' ');
   return words.replace(/\s+/g, ' ').trim().slice(0, 500);
 }

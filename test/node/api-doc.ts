@@ -74,7 +74,7 @@ const HEADERS = `## Response headers
 | \`x-nearsight-reason\` | Why it was answered there: a word for machines (\`local-only\` also where there is no remote; under that policy alone are pictures of other origins refused); of an error, its code. |
 | \`x-request-id\` | 32 hexadecimal digits; the body's \`id\` is \`chatcmpl-\` and the same. |
 | \`x-should-retry\` | Errors only. \`true\` if the same request may succeed later, else \`false\`. |
-| \`retry-after\`, \`retry-after-ms\` | With 429 only. |
+| \`retry-after\`, \`retry-after-ms\` | When to ask again, with \`queue_full\` (429), a proxy's \`rate_limited\` (429; seconds only), and a remote's 429, 503 and 529: its own, or about two seconds. Whatever else a remote answers keeps its own. |
 `;
 
 const ERROR_INTRODUCTION = `## Errors

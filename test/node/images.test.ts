@@ -67,9 +67,15 @@ describe('data: URLs', () => {
     await expect(pictures([url])).rejects.toMatchObject(refuses(cause));
   });
 
-  it('of exactly the limit pass', async () => {
-    const [part] = await pictures([`data:image/png;base64,${'A'.repeat(1332)}`], { ...RULES, pictureBytes: 999 });
+  it.each([
+    ['base64', `data:image/png;base64,${'A'.repeat(1332)}`],
+    ['url-encoded bytes', `data:image/png;name=a-picture.png,${'%FF'.repeat(999)}`],
+  ])('of exactly the limit pass: %s', async (_what, url) => {
+    const [part] = await pictures([url], { ...RULES, pictureBytes: 999 });
     expect(part).toMatchObject({ bytes: { length: 999 } });
+    await expect(pictures([url], { ...RULES, pictureBytes: 998 })).rejects.toMatchObject(
+      refuses(/more than 998 bytes/),
+    );
   });
 
   it('are decoded without fetch', async () => {

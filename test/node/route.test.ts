@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { route, tighten, type Policy, type RouteInput } from '../../src/route.ts';
+import { route, tighten, type ChoosePolicy, type Policy, type RouteInput } from '../../src/route.ts';
 import { ERRORS, NearsightError, type ErrorCode } from '../../src/wire/error.ts';
 
 const fault = (code: ErrorCode): NearsightError => new NearsightError(code, code);
@@ -120,6 +120,18 @@ describe('the header x-nearsight-policy', () => {
     [own, 'remote-first', own],
   ] as const)('makes %s with %s into %s', (policy, header, expected) => {
     expect(tighten(policy, header)).toBe(expected);
+  });
+
+  it('has a request tried here before a page may send it elsewhere', () => {
+    const asked = vi.fn<ChoosePolicy>(() => 'remote');
+    const policy = tighten(asked, 'local-first');
+    expect(decide({ policy })).toBe('local: chosen');
+    expect(decide({ policy, localFault: unsupported })).toBe('remote: chosen');
+    expect(asked).toHaveBeenLastCalledWith(expect.objectContaining({ localFault: 'unsupported_device' }));
+    expect(decide({ policy, localFault: unsupported, remoteFault: down })).toBe('refuse: remote_unavailable');
+    expect(decide({ policy: tighten(() => 'refuse', 'local-first') })).toBe('refuse: policy_refused');
+    expect(decide({ policy: tighten(() => 'local', 'local-first') })).toBe('local: chosen');
+    expect(decide({ policy: tighten(own, 'local-first'), localFault: unsupported })).toBe('refuse: unsupported_device');
   });
 
   it('is refused if it is no policy', () => {
