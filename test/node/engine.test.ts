@@ -80,7 +80,12 @@ test('what cannot be posted rejects its call, and ends nothing but a load', asyn
   const refused = { code: 'internal', message: expect.stringContaining('could not be cloned') };
   await engine.load(request, () => {}, never);
   await expect(engine.probe({ ...request, ...uncloned })).rejects.toMatchObject(refused);
-  await expect(engine.generate({ ...job, ...uncloned }).getReader().read()).rejects.toMatchObject(refused);
+  await expect(
+    engine
+      .generate({ ...job, ...uncloned })
+      .getReader()
+      .read(),
+  ).rejects.toMatchObject(refused);
   expect(await collect(engine.generate(job))).toEqual(ANSWER);
   await expect(engine.load({ ...request, ...uncloned }, () => {}, never)).rejects.toMatchObject(refused);
   expect(engine.dead.reason).toMatchObject(refused);
