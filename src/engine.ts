@@ -1,7 +1,7 @@
 import { releaseProxy, transfer, wrap, type Remote } from 'comlink';
 import { untilAborted } from './abort.ts';
 import type { ChatJob, Part } from './wire/job.ts';
-import { NearsightError } from './wire/error.ts';
+import { asNearsightError, NearsightError } from './wire/error.ts';
 import { readPort } from './wire/port.ts';
 import type { Inventory, LoadPart, LoadRequest, ModelFacts, Runtime, Verdict } from './wire/runtime.ts';
 
@@ -27,11 +27,9 @@ export class Engine {
   readonly #greeted: Promise<void>;
   #hung = false;
 
-  /** @param url the worker's script, where the bundler did not put it beside this module */
-  constructor(url?: string | URL) {
-    this.#worker = url
-      ? new Worker(url, { type: 'module' })
-      : new Worker(new URL('../worker/index.ts', import.meta.url), { type: 'module' });
+  /** @param worker just started, and the engine's own from now on */
+  constructor(worker: Worker) {
+    this.#worker = worker;
     this.#worker.onerror = (event) => {
       event.preventDefault();
       this.stop(crashed(event.message || 'it could not be started: its script is missing, or worker-src forbids it'));
@@ -39,7 +37,7 @@ export class Engine {
     this.#worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.#runtime = wrap<Runtime>(this.#worker);
     const lock = `nearsight-${crypto.randomUUID()}`;
-    this.#greeted = this.#call(this.#runtime.hello(lock));
+    this.#greeted = this.#call(() => this.#runtime.hello(lock));
     void this.#watch(lock);
   }
 
@@ -66,9 +64,7 @@ export class Engine {
     let pulse: (() => void) | undefined;
     try {
       await this.#greeted;
-      const { port1, port2 } = new MessageChannel();
-      const parts = readPort<LoadPart>(port1, this.dead).getReader();
-      void this.#runtime.load(request, transfer(port2, [port2]));
+      const parts = this.#stream<LoadPart>((port) => this.#runtime.load(request, port)).getReader();
       for (;;) {
         const { done, value } = await parts.read();
         if (done) throw new NearsightError('internal', 'The load ended without an answer.');
@@ -91,22 +87,19 @@ export class Engine {
 
   /** Answers a job. Cancelling the stream, or aborting `signal`, stops the decode. */
   generate(job: ChatJob, signal?: AbortSignal): ReadableStream<Part> {
-    const { port1, port2 } = new MessageChannel();
-    const parts = readPort<Part>(port1, this.dead, signal);
-    if (!this.dead.aborted) void this.#runtime.generate(job, transfer(port2, [port2]));
-    return parts;
+    return this.#stream((port) => this.#runtime.generate(job, port), signal);
   }
 
   probe(request: LoadRequest): Promise<Verdict> {
-    return this.#call(this.#runtime.probe(request));
+    return this.#call(() => this.#runtime.probe(request));
   }
 
   forget(): Promise<void> {
-    return this.#call(this.#runtime.forget());
+    return this.#call(() => this.#runtime.forget());
   }
 
   inventory(): Promise<Inventory> {
-    return this.#call(this.#runtime.inventory());
+    return this.#call(() => this.#runtime.inventory());
   }
 
   /** Ends the worker, which frees all its memory, and rejects whatever is in flight with `reason`. */
@@ -152,9 +145,21 @@ export class Engine {
     }
   }
 
-  /** A Comlink call never settles when its worker has died: this one does. */
-  #call<T>(reply: Promise<T>): Promise<T> {
-    return untilAborted(reply, this.dead);
+  /** Makes a call that is answered over a port of its own. */
+  #stream<P>(call: (port: MessagePort) => Promise<void>, signal?: AbortSignal): ReadableStream<P> {
+    const { port1, port2 } = new MessageChannel();
+    const sent = this.#call(() => call(transfer(port2, [port2])));
+    return readPort<P>(port1, sent, this.dead, signal);
+  }
+
+  /** A Comlink call never settles when its worker has died: this one does. It also rejects when it cannot be posted. */
+  async #call<T>(call: () => Promise<T>): Promise<T> {
+    this.dead.throwIfAborted();
+    try {
+      return await untilAborted(call(), this.dead);
+    } catch (error) {
+      throw asNearsightError(error);
+    }
   }
 }
 

@@ -33,9 +33,11 @@ export function allowedUnder(policy: unknown, listed: readonly string[] = []): P
 /**
  * The turns with their pictures' bytes; each URL is fetched once. The worker finds out whether they are pictures.
  *
- * @throws NearsightError `unreadable_image` with the part's `param` and the cause; or `signal`'s reason
+ * Rejects with a NearsightError `unreadable_image` with the part's `param` and the cause, or with `signal`'s reason.
+ *
+ * @throws NearsightError `invalid_request` at once for more pictures than may be
  */
-export async function fetchPictures(
+export function fetchPictures(
   turns: readonly RequestTurn[],
   rules: PictureRules,
   signal?: AbortSignal,
@@ -46,6 +48,15 @@ export async function fetchPictures(
     const message = `The request has ${refs.length} pictures; limits.pictures is ${rules.pictures}.`;
     throw new NearsightError('invalid_request', message, { param: extra.param });
   }
+  return readPictures(turns, refs, rules, signal);
+}
+
+async function readPictures(
+  turns: readonly RequestTurn[],
+  refs: readonly PictureRef[],
+  rules: PictureRules,
+  signal?: AbortSignal,
+): Promise<Turn[]> {
   // The first failure ends the other downloads.
   const stop = new AbortController();
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;

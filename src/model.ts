@@ -6,10 +6,9 @@ import type { ModelFile, ModelSpec } from './wire/spec.ts';
 const known: readonly ModelSpec[] = [smolvlm256m];
 
 /**
- * The spec behind an id (or the spec itself), with every file's URL absolute: the worker has another base, and `URL`
- * objects cannot cross threads.
+ * The spec behind an id (or the spec itself), with every file's URL absolute: the worker has another base.
  *
- * @throws NearsightError `model_not_found`, or `load_failed` for a file without an address
+ * @throws NearsightError `model_not_found`, or `load_failed` for a file without an address, or a revision that is no commit
  */
 export function resolveModel(model: string | ModelSpec): ModelSpec {
   const spec = typeof model === 'string' ? find(model) : model;
@@ -38,9 +37,18 @@ function find(id: string): ModelSpec {
   );
 }
 
-function locate({ id, baseURL }: ModelSpec, { path, url }: ModelFile): string {
+function locate(spec: ModelSpec, { path, url }: ModelFile): string {
   const page = globalThis.location?.href;
-  if (url !== undefined) return new URL(url, page).href;
-  if (baseURL !== undefined) return new URL(path, new URL(baseURL, page)).href;
-  throw new NearsightError('load_failed', `Model ${id} says neither baseURL nor a url for ${path}.`);
+  return new URL(url ?? path, url ? page : new URL(spec.baseURL ?? hubFolder(spec, path), page)).href;
+}
+
+/** A branch moves under the hashes: from the hub, only a commit is taken. */
+function hubFolder({ id, repository, revision = '' }: ModelSpec, path: string): string {
+  if (!repository) {
+    throw new NearsightError('load_failed', `Model ${id} says no url, baseURL or repository for ${path}.`);
+  }
+  if (!/^[0-9a-f]{40}$/.test(revision)) {
+    throw new NearsightError('load_failed', `Model ${id}: its revision '${revision}' is no commit of 40 hex digits.`);
+  }
+  return `https://huggingface.co/${repository}/resolve/${revision}/`;
 }

@@ -1,10 +1,11 @@
 import type { ChatRequest } from './api/parse.ts';
 import { allowedUnder, fetchPictures, readPicture, type PictureRules } from './images.ts';
 import { resolveModel } from './model.ts';
-import { checkAsk, checkOptions } from './options.ts';
+import { checkAsk, readOptions } from './options.ts';
 import { Session } from './session.ts';
 import { createShim, type WireOptions } from './shim.ts';
-import { Status, type StatusValue } from './status.ts';
+import { startWorker } from './start-worker.ts';
+import { createStatus, type Status, type StatusValue } from './status.ts';
 import { NearsightError } from './wire/error.ts';
 import { GREEDY, type ChatJob, type Part } from './wire/job.ts';
 import type { Assets, Inventory, LoadRequest, ModelFacts, Verdict } from './wire/runtime.ts';
@@ -71,7 +72,7 @@ export interface Nearsight {
   /** Says whether this device can run the model, before anything is downloaded. */
   probe(): Promise<Verdict>;
   /** What it is doing: `status.value`, `status.subscribe(listener)`. */
-  readonly status: { readonly value: StatusValue; subscribe(listener: (value: StatusValue) => void): () => void };
+  readonly status: Status;
   /** Drops what is kept of pictures and chats. */
   forget(): Promise<void>;
   /** Ends the worker and frees its memory; requests in flight reject, the next one loads again. */
@@ -97,13 +98,19 @@ const NIM_ORIGINS = ['https://integrate.api.nvidia.com', 'https://ai.api.nvidia.
  *
  * @throws NearsightError `invalid_request` naming the option that is misspelt or cannot be
  */
-export function createNearsight(options: NearsightOptions): Nearsight {
-  checkOptions(options);
-  // One that is undefined, or null, was left out: it must not undo the default.
-  const given = Object.entries(options.limits ?? {}).filter(([, limit]) => typeof limit === 'number');
-  const limits: Limits = { ...DEFAULT_LIMITS, ...Object.fromEntries(given) };
-  const status = new Status();
-  const session = new Session(() => loadRequest(options, limits), status, options.worker);
+export function createNearsight(given: NearsightOptions): Nearsight {
+  const options = readOptions(given);
+  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const { status, set: setStatus } = createStatus();
+  const session = new Session({
+    request: () => loadRequest(options, limits),
+    setStatus,
+    startEngine: async () => {
+      // A file of its own: pages that only ask a remote never fetch it.
+      const { Engine } = await import('./engine.ts');
+      return new Engine(startWorker(options.worker));
+    },
+  });
 
   /** The parts of an answer to what the client sent; pictures are fetched while the model loads. */
   async function generate(
@@ -111,16 +118,18 @@ export function createNearsight(options: NearsightOptions): Nearsight {
     signal?: AbortSignal,
     allowed?: PictureRules['allowed'],
   ): Promise<ReadableStream<Part>> {
-    const turns = await fetchPictures(request.turns, { ...limits, allowed }, signal);
-    return session.generate({ ...request.job, turns, limits: { pixels: limits.pixels } }, signal);
+    const reading = fetchPictures(request.turns, { ...limits, allowed }, signal);
+    const job = reading.then((turns) => ({ ...request.job, turns, limits: { pixels: limits.pixels } }));
+    return session.generate(job, signal);
   }
 
   async function* ask(...[picture, question, how = {}]: Parameters<Nearsight['ask']>) {
     checkAsk(picture, question, how);
     const { maxTokens, temperature = GREEDY.temperature, signal } = how;
     const allowed = allowedUnder(options.policy, options.images?.origins);
-    const bytes = await readPicture(picture, { ...limits, allowed }, signal);
-    const parts = await session.generate(askJob(bytes, question, maxTokens, temperature, limits), signal);
+    const reading = readPicture(picture, { ...limits, allowed }, signal);
+    const job = reading.then((bytes) => askJob(bytes, question, maxTokens, temperature, limits));
+    const parts = await session.generate(job, signal);
     const reader = parts.getReader();
     try {
       for (;;) {

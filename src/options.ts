@@ -14,21 +14,31 @@ import {
   type Honoured,
 } from './api/check.ts';
 import type { AskOptions, NearsightOptions } from './nearsight.ts';
+import { toPlain } from './plain.ts';
 import type { RemoteOptions } from './remote.ts';
 
+/** Where a function may stand. */
+const CALLS = ['fetch', 'policy', 'remote.apiKey', 'remote.consent'];
+
 /**
- * Checks the options of a page as the fields of a request are checked: one that is misspelt would else be found out by
- * what it did not prevent.
+ * The options of a page in plain data, checked as the fields of a request are checked: one that is misspelt would else
+ * be found out by what it did not prevent. Options that are null or undefined are left out.
  *
  * @throws NearsightError `invalid_request` naming the option
  */
-export function checkOptions(options: NearsightOptions): void {
-  if (!isObject(options)) throw mustBe('an object with a model', options, 'options');
-  const { model } = readFields(options, OPTIONS, '');
+export function readOptions(given: NearsightOptions): NearsightOptions {
+  const plain = toPlain(given, CALLS);
+  if (!isObject(plain)) throw mustBe('an object with a model', plain, 'options');
+  // Each was read by its own row's check.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const options = readFields(plain, OPTIONS, '') as NearsightOptions;
+  const { model, aliases = {} } = options;
   if (!model) throw mustBe('an id or a ModelSpec', model, 'model');
-  for (const [alias, target] of Object.entries(options.aliases ?? {})) {
-    if (target !== model) throw mustBe(`'${model}', the model`, target, `aliases.${alias}`, quoted(target));
+  const id = typeof model === 'string' ? model : model.id;
+  for (const [alias, target] of Object.entries(aliases)) {
+    if (target !== id) throw mustBe(`'${id}', the model`, target, `aliases.${alias}`, quoted(target));
   }
+  return options;
 }
 
 /**
@@ -54,18 +64,18 @@ function option<T>(read: Check<T>): Honoured<T> {
   return { fate: 'honoured', known: 0, read };
 }
 
-/** Gives the model's name. */
-const model: Check<string> = (value, path) => {
+const model: Check<unknown> = (value, path) => {
   if (typeof value === 'string') return value;
   if (!isObject(value) || !Array.isArray(value['files']) || !Array.isArray(value['variants'])) {
     throw mustBe('an id or a ModelSpec', value, path);
   }
-  return string(value['id'], `${path}.id`);
+  string(value['id'], `${path}.id`);
+  return value;
 };
 
 /** Without a scheme, `api.example.com` would be a path of the page's own, and that server would be asked. */
 const address: Check<string> = (value, path) => {
-  const url = value instanceof URL ? value.href : string(value, path);
+  const url = string(value, path);
   if (!/^(https?:\/\/|\.{0,2}\/)/i.test(url) || !URL.canParse(url, 'https://page')) {
     throw mustBe("an address with its scheme, such as 'https://api.example.com', or a path from '/' on", value, path);
   }
@@ -82,9 +92,6 @@ function orCall<T>(check: Check<T>): Check<unknown> {
   return (value, path) => (typeof value === 'function' ? value : check(value, path));
 }
 
-/** Where one of our own files is. */
-const place: Check<unknown> = (value, path) => (value instanceof URL ? value : string(value, path));
-
 const strings: Check<unknown> = (value, path) => {
   if (!isObject(value)) throw mustBe('an object', value, path);
   for (const [name, each] of Object.entries(value)) string(each, `${path}.${name}`);
@@ -98,8 +105,9 @@ function within(names: Record<string, Check<unknown>>): Check<unknown> {
 }
 
 const remote: Check<unknown> = (value, path) => {
-  const { baseURL } = readFields(value, REMOTE, path);
-  if (!baseURL) throw mustBe('the address of a NIM endpoint', baseURL, `${path}.baseURL`);
+  const fields = readFields(value, REMOTE, path);
+  if (!fields.baseURL) throw mustBe('the address of a NIM endpoint', fields.baseURL, `${path}.baseURL`);
+  return fields;
 };
 
 const REMOTE = {
@@ -115,8 +123,8 @@ const OPTIONS = {
   model: option(model),
   device: option(oneOf('auto', 'webgpu', 'wasm')),
   owns: option(array(address, 0, Infinity)),
-  worker: option(place),
-  assets: option(within({ ort: place })),
+  worker: option(string),
+  assets: option(within({ ort: string })),
   limits: option(
     within({
       waiting: integer(0),

@@ -15,30 +15,53 @@ export type StatusValue =
   | { state: 'failed'; error: NearsightError }
   | { state: 'disposed' };
 
-/**
- * An observable state. `subscribe` has the shape that Svelte stores, RxJS interop and React's `useSyncExternalStore`
- * expect: it calls back at once and on each change, and returns its own undo.
- */
-export class Status {
-  #value: StatusValue = { state: 'idle' };
-  readonly #listeners = new Set<(value: StatusValue) => void>();
+/** What {@link createStatus} makes; does not rely on `this`. */
+export interface Status {
+  readonly value: StatusValue;
+  /**
+   * Calls back at once and on each change, as Svelte stores, RxJS interop and React's `useSyncExternalStore` expect. What
+   * the listener throws is reported as an uncaught error and changes nothing else, at its first call neither.
+   *
+   * @returns ends the subscription
+   */
+  subscribe(this: void, listener: (value: StatusValue) => void): () => void;
+}
 
-  get value(): StatusValue {
-    return this.#value;
-  }
+/** An observable state, and what changes it. No class: a proxy, such as Vue's `reactive`, has no private members. */
+export function createStatus(): { status: Status; set(this: void, value: StatusValue): void } {
+  let current: StatusValue = { state: 'idle' };
+  const listeners = new Set<() => void>();
+  return {
+    status: {
+      get value() {
+        return current;
+      },
+      subscribe(listener) {
+        // A fresh function each time, so that subscribing the same listener twice needs two undos. It reads the state
+        // again, because a listener before it may have changed that, and nobody shall be left with an older one.
+        const entry = (): void => {
+          try {
+            listener(current);
+          } catch (error) {
+            report(error);
+          }
+        };
+        listeners.add(entry);
+        entry();
+        return () => void listeners.delete(entry);
+      },
+    },
+    set(value) {
+      current = value;
+      for (const entry of listeners) entry();
+    },
+  };
+}
 
-  /** @returns a function that ends the subscription */
-  subscribe(listener: (value: StatusValue) => void): () => void {
-    // A fresh function each time, so that subscribing the same listener twice needs two undos.
-    const entry = (value: StatusValue): void => listener(value);
-    this.#listeners.add(entry);
-    entry(this.#value);
-    return () => void this.#listeners.delete(entry);
-  }
-
-  /** @internal */
-  set(value: StatusValue): void {
-    this.#value = value;
-    for (const listener of this.#listeners) listener(value);
-  }
+/** As the browser reports what an event listener throws; Safari before 15.4 has no name for it. */
+function report(error: unknown): void {
+  if (typeof reportError === 'function') return reportError(error);
+  setTimeout(() => {
+    throw error;
+  });
 }

@@ -37,12 +37,18 @@ export async function servePort<Part>(
 }
 
 /**
- * The reading end: a stream of parts that errors when the worker reports an error, when `crash` aborts (the worker
- * died: its ports stay silent for ever), or when `signal` does (with the signal's own reason).
+ * The reading end: a stream of parts that errors when the worker reports an error, when `sent` rejects (the call that
+ * carries the other end could not be posted), when `crash` aborts (the worker died: its ports stay silent for ever), or
+ * when `signal` does (with the signal's own reason).
  *
  * Cancelling the stream stops the producer; cancelling it after its end does nothing.
  */
-export function readPort<Part>(port: MessagePort, crash: AbortSignal, signal?: AbortSignal): ReadableStream<Part> {
+export function readPort<Part>(
+  port: MessagePort,
+  sent: Promise<unknown>,
+  crash: AbortSignal,
+  signal?: AbortSignal,
+): ReadableStream<Part> {
   openPorts++;
   let finish = (): void => {};
   const cancel = (): void => {
@@ -69,6 +75,7 @@ export function readPort<Part>(port: MessagePort, crash: AbortSignal, signal?: A
         port.close();
         openPorts--;
       };
+      sent.catch(fail);
       crash.addEventListener('abort', onCrash);
       signal?.addEventListener('abort', onAbort);
       if (crash.aborted) return onCrash();

@@ -11,6 +11,10 @@ export interface ModelSpec {
   id: string;
   /** The architecture, which decides preprocessing, prompt and graphs. */
   family: 'idefics3';
+  /** The repository on Hugging Face's hub, `org/name`, from which files without a `baseURL` or `url` come. */
+  repository?: string | undefined;
+  /** The commit there, as 40 lower-case hexadecimal digits: a branch moves, and then the hashes match no more. */
+  revision?: string | undefined;
   /** Where the files are, unless a file says otherwise. Must end in `/`. */
   baseURL?: string | URL | undefined;
   /** Configs and tokenizer: read whatever the variant. Names as on the hub. */

@@ -1,6 +1,9 @@
+import { isProxy, reactive } from '@vue/reactivity';
 import { expect, test } from 'vitest';
 import { glimpse } from '../../models/glimpse.ts';
 import { createNearsight, type NearsightOptions } from '../../src/index.ts';
+import type { ModelSpec } from '../../src/wire/spec.ts';
+import { readOptions } from '../../src/options.ts';
 
 /** As from JavaScript, where types do not help. */
 function creation(options: unknown): () => unknown {
@@ -93,4 +96,75 @@ test.each([undefined, null])('a limit or a remote that is %s leaves the default'
     (await fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body })).json();
   expect(await ask(local)).toMatchObject({ error: { message: expect.stringContaining('limits.pictures is 16.') } });
   expect(await ask(remote)).toMatchObject({ error: { code: 'policy_refused' } });
+});
+
+/** A proxy as frameworks make them: what is read through it is wrapped anew. */
+function wrapped<T extends object>(target: T): T {
+  return new Proxy(target, {
+    get: (from, key, receiver) => {
+      const value: unknown = Reflect.get(from, key, receiver);
+      const plain = typeof value === 'object' && value !== null && !(value instanceof URL);
+      return plain ? wrapped(value) : value;
+    },
+  });
+}
+
+const given = { model: glimpse, owns: ['/api'], limits: { pixels: 9 }, remote: { baseURL: '/nim', apiKey: () => 'k' } };
+
+test.each([
+  ['Vue', reactive],
+  ['nobody', wrapped],
+])('options that %s wraps in proxies are read into plain data', (_whose, wrap) => {
+  const options = readOptions(wrap(given) as NearsightOptions);
+  expect(options).toEqual(readOptions(given));
+  expect(isProxy((options.model as ModelSpec).variants[0]?.devices)).toBe(false);
+  const { remote: _, ...plain } = options;
+  expect(structuredClone(plain)).toEqual(plain);
+});
+
+test('later changes of the options change nothing, and addresses become text', () => {
+  const mine = {
+    ...given,
+    owns: ['/api', new URL('https://example.com')],
+    worker: new URL('https://example.com/w.js'),
+  };
+  const options = readOptions(mine);
+  mine.owns.pop();
+  expect(options).toMatchObject({ owns: ['/api', 'https://example.com/'], worker: 'https://example.com/w.js' });
+  expect((options.model as ModelSpec).files[0]?.url).toEqual(String(glimpse.files[0]?.url));
+});
+
+const revoked = Proxy.revocable([], {});
+revoked.revoke();
+const itself: Record<string, unknown> = {};
+itself['self'] = { again: itself };
+const throwing = {
+  get bytes(): number {
+    throw new Error('not yet');
+  },
+};
+
+test.each<[what: string, change: () => object, param: string, words: string]>([
+  ['a function', () => ({ extra: () => {} }), 'model.extra', 'must be plain data, but it is a function.'],
+  ['a symbol', () => ({ extra: Symbol('s') }), 'model.extra', 'must be plain data, but it is a symbol.'],
+  ['a bigint', () => ({ extra: 1n }), 'model.extra', 'must be plain data, but it is a bigint.'],
+  ['a function, deeper', () => ({ variants: [{ devices: () => [] }] }), 'model.variants[0].devices', 'a function.'],
+  ['a Map', () => ({ files: [{}, { hashes: new Map() }] }), 'model.files[1].hashes', 'plain data, but it is a Map.'],
+  ['a cycle', () => ({ extra: itself }), 'model.extra.self.again', 'plain data, but it is part of itself.'],
+  [
+    'a wrapped cycle',
+    () => ({ extra: wrapped(itself) }),
+    `model.extra${'.self.again'.repeat(15)}.self`,
+    'part of itself.',
+  ],
+  ['a getter that throws', () => ({ files: [throwing] }), 'model.files[0].bytes', 'cannot be read: Error: not yet.'],
+  ['a revoked proxy', () => ({ variants: [revoked.proxy] }), 'model.variants[0]', 'cannot be read: TypeError'],
+])('a spec with %s is refused, and its path named', (_what, change, param, words) => {
+  const refused = { code: 'invalid_request', param, message: expect.stringContaining(words) };
+  expect(creation({ model: { ...glimpse, ...change() } })).toThrow(expect.objectContaining(refused));
+});
+
+test('a function stands only where one is taken', () => {
+  const owns = [() => {}];
+  expect(creation({ model: glimpse, owns })).toThrow(expect.objectContaining({ param: 'owns[0]' }));
 });

@@ -3,6 +3,7 @@ import { asNearsightError, fromWire, isNearsightError, NearsightError, toWire } 
 import { openPorts, readPort, servePort } from '../../src/wire/port.ts';
 
 const never = new AbortController().signal;
+const sent = Promise.resolve();
 
 /** A worker that sends 0, 1, 2, … one per macrotask until it is told to stop. */
 function counting(port: MessagePort, upTo = Infinity): Promise<void> {
@@ -68,7 +69,7 @@ describe('the port', () => {
     const before = openPorts;
     const { port1, port2 } = new MessageChannel();
     const served = counting(port2, 5);
-    expect(await collect(readPort<number>(port1, never))).toEqual([0, 1, 2, 3, 4]);
+    expect(await collect(readPort<number>(port1, sent, never))).toEqual([0, 1, 2, 3, 4]);
     await served;
     expect(openPorts).toBe(before);
   });
@@ -79,14 +80,14 @@ describe('the port', () => {
       emit(1);
       throw new NearsightError('gpu_error', 'validation failed');
     });
-    const reader = readPort<number>(port1, never).getReader();
+    const reader = readPort<number>(port1, sent, never).getReader();
     expect((await reader.read()).value).toBe(1);
     await expect(reader.read()).rejects.toMatchObject({ code: 'gpu_error', message: 'validation failed' });
   });
 
   it('drops the parts that are under way when the reader cancels', async () => {
     const { port1, port2 } = new MessageChannel();
-    const reader = readPort<number>(port1, never).getReader();
+    const reader = readPort<number>(port1, sent, never).getReader();
     for (let i = 0; i < 100; i++) port2.postMessage({ part: i });
     await reader.read();
     await reader.cancel();
@@ -98,7 +99,7 @@ describe('the port', () => {
     const before = openPorts;
     const { port1, port2 } = new MessageChannel();
     const served = counting(port2);
-    const reader = readPort<number>(port1, never).getReader();
+    const reader = readPort<number>(port1, sent, never).getReader();
     await reader.read();
     await reader.cancel();
     await served;
@@ -109,7 +110,7 @@ describe('the port', () => {
     const { port1, port2 } = new MessageChannel();
     const served = counting(port2);
     const caller = new AbortController();
-    const reader = readPort<number>(port1, never, caller.signal).getReader();
+    const reader = readPort<number>(port1, sent, never, caller.signal).getReader();
     await reader.read();
     const reason = new DOMException('enough', 'AbortError');
     caller.abort(reason);
@@ -121,7 +122,7 @@ describe('the port', () => {
     const before = openPorts;
     const { port1 } = new MessageChannel();
     const death = new AbortController();
-    const reader = readPort<number>(port1, death.signal).getReader();
+    const reader = readPort<number>(port1, sent, death.signal).getReader();
     const read = reader.read();
     death.abort(new NearsightError('worker_crashed', 'gone'));
     await expect(read).rejects.toMatchObject({ code: 'worker_crashed' });
@@ -131,14 +132,23 @@ describe('the port', () => {
   it('rejects at once when the worker was already dead or the caller already gone', async () => {
     const gone = AbortSignal.abort(new NearsightError('worker_crashed', 'gone'));
     const { port1, port2 } = new MessageChannel();
-    await expect(readPort(port1, gone).getReader().read()).rejects.toMatchObject({ code: 'worker_crashed' });
-    await expect(readPort(port2, never, AbortSignal.abort('bye')).getReader().read()).rejects.toBe('bye');
+    await expect(readPort(port1, sent, gone).getReader().read()).rejects.toMatchObject({ code: 'worker_crashed' });
+    await expect(readPort(port2, sent, never, AbortSignal.abort('bye')).getReader().read()).rejects.toBe('bye');
+  });
+
+  it('rejects the reader when the other end could not be sent', async () => {
+    const before = openPorts;
+    const { port1 } = new MessageChannel();
+    const failed = Promise.reject(new DOMException('() => {} could not be cloned.', 'DataCloneError'));
+    const reader = readPort<number>(port1, failed, never).getReader();
+    await expect(reader.read()).rejects.toMatchObject({ name: 'DataCloneError' });
+    expect(openPorts).toBe(before);
   });
 
   it('takes a cancel after the end as nothing', async () => {
     const { port1, port2 } = new MessageChannel();
     await counting(port2, 0);
-    const stream = readPort<number>(port1, never);
+    const stream = readPort<number>(port1, sent, never);
     await collect(stream);
     await expect(stream.cancel()).resolves.toBeUndefined();
   });

@@ -4,3 +4,4 @@ declare const glimpse: typeof import('nearsight/glimpse').glimpse;
 declare const OpenAI: typeof import('openai').default;
 /** The AI SDK and LangChain. */
 declare function loadClients(): Promise<typeof import('./clients.ts')>;
+declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;

@@ -6,4 +6,7 @@ import OpenAI from 'openai';
 /** The AI SDK and LangChain, loaded when a test asks for them. */
 const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clients.ts');
 
-Object.assign(globalThis, { nearsight, glimpse, OpenAI, loadClients });
+/** React and Vue, likewise. */
+const loadFrameworks = (): Promise<typeof import('./frameworks.ts')> => import('./frameworks.ts');
+
+Object.assign(globalThis, { nearsight, glimpse, OpenAI, loadClients, loadFrameworks });
