@@ -28,8 +28,9 @@ export class Queue {
     this.#pending++;
     const before = this.#last;
     const mine = abortable(before, signal).then(task);
-    // Whoever comes next waits for both: a task that left early must not let them overtake the one that runs.
-    this.#last = Promise.allSettled([before, mine]);
+    // The next task waits for both: one that left early must not let it overtake the one that runs. What they settled to is
+    // dropped, or each promise would keep the results of all tasks before it.
+    this.#last = Promise.allSettled([before, mine]).then(() => {});
     try {
       return await mine;
     } finally {

@@ -2,8 +2,8 @@ import { NearsightError } from '../src/wire/error.ts';
 import { openPorts, servePort } from '../src/wire/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../src/wire/runtime.ts';
 import type { ChatJob, Part } from '../src/wire/job.ts';
-import type { ModelFile } from '../src/wire/spec.ts';
 import { type Model, openModel } from './decode/model.ts';
+import { orAbort } from './decode/pause.ts';
 import { probe } from './gpu/probe.ts';
 import { Queue } from './queue.ts';
 import { readFile } from './store/store.ts';
@@ -14,19 +14,28 @@ interface Loaded {
   waiting: number;
 }
 
-/** The worker's side of the contract: one model, one job at a time. */
-export function createRuntime(): Runtime {
+const never = new AbortController().signal;
+
+/**
+ * The worker's side of the contract: one model, one job at a time.
+ *
+ * @param open opens a model; tests pass one that needs no files
+ */
+export function createRuntime(open: typeof openModel = openModel): Runtime {
   const queue = new Queue();
   let loaded: Loaded | undefined;
 
-  /** Ends when the GPU is lost. A model is unloaded by ending this worker. */
+  /** Ends when the GPU is lost, or when the page cancels it. */
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
-    const model = await queue.run(() => open(request, emit, signal), signal);
-    loaded = { model, waiting: request.waiting };
+    const model = await queue.run(() => open({ ...request, read: readFile, emit, signal }), signal);
+    const mine = { model, waiting: request.waiting };
+    loaded = mine;
     emit({ type: 'ready', facts: model.facts });
-    const loss = await model.lost;
-    loaded = undefined;
-    throw loss;
+    const loss = await orAbort(model.lost, signal).catch(() => undefined);
+    if (loaded === mine) loaded = undefined;
+    if (loss) throw loss;
+    // In its turn: jobs that came before are still answered.
+    await queue.run(() => model.close(), never);
   }
 
   async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
@@ -37,7 +46,7 @@ export function createRuntime(): Runtime {
 
   /** In its turn: the request that runs uses what is to be forgotten, and leaves something behind itself. */
   async function forget(): Promise<void> {
-    if (loaded) await queue.run(async () => loaded?.model.forget(), new AbortController().signal);
+    if (loaded) await queue.run(async () => loaded?.model.forget(), never);
   }
 
   return {
@@ -53,35 +62,6 @@ export function createRuntime(): Runtime {
       loaded: loaded?.model.facts.model ?? null,
     }),
   };
-}
-
-/** Fetches what this device needs of the model, counting bytes, and opens it. */
-async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<Model> {
-  const { spec, device, assets, threads } = request;
-  const verdict = await probe(spec, device);
-  if (verdict.verdict === 'no') throw new NearsightError('unsupported_device', verdict.reason);
-  let totalBytes = verdict.bytes ?? 0;
-  let loadedBytes = 0;
-  return openModel({
-    spec,
-    device,
-    assets,
-    threads,
-    read: (file: ModelFile, until: AbortSignal) =>
-      readFile(
-        file,
-        (count) => {
-          loadedBytes += count;
-          emit({ type: 'download', loadedBytes, totalBytes });
-        },
-        until,
-      ),
-    onMore: (bytes) => {
-      totalBytes += bytes;
-    },
-    onStep: (done, of) => emit({ type: 'prepare', done, of }),
-    signal,
-  });
 }
 
 /**

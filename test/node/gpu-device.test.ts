@@ -2,7 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findAdapter, Gpu } from '../../worker/gpu/device.ts';
 import { Readback } from '../../worker/gpu/readback.ts';
 import { COPY_DST, COPY_SRC } from '../../worker/gpu/usage.ts';
+import { softwareWorkarounds } from '../../worker/gpu/software-adapter.ts';
 import { openGpu } from './decode/rig.ts';
+import { fakeAdapter } from './fake-gpu.ts';
 
 let gpu: Gpu;
 
@@ -40,4 +42,20 @@ test.each([
   readback.close();
   source.destroy();
   expect(gpu.fault.aborted).toBe(false);
+});
+
+test('a device is asked for no more features than are used', async () => {
+  const { adapter, asked } = fakeAdapter({
+    features: ['shader-f16', 'subgroups', 'timestamp-query', 'texture-compression-bc'],
+    info: { subgroupMinSize: 32 },
+  });
+  await Gpu.open(adapter);
+  expect(asked.map(({ requiredFeatures }) => requiredFeatures)).toEqual([['shader-f16', 'subgroups']]);
+});
+
+test('nothing is done differently but on software adapters', () => {
+  const of = (info: Partial<GPUAdapterInfo>) => softwareWorkarounds(fakeAdapter({ info }).adapter);
+  expect(of({ vendor: 'nvidia', architecture: 'ampere' })).toEqual({});
+  expect(of({ vendor: '', isFallbackAdapter: true })).toMatchObject({ mostRows: 31, plainVisionAttention: true });
+  expect(of({ vendor: 'google', architecture: 'swiftshader' })).toEqual({ singleViews: true });
 });

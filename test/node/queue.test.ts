@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Queue } from '../../worker/queue.ts';
 
@@ -57,5 +59,39 @@ describe('the queue', () => {
     open();
     await Promise.all([first, third]);
     expect(log).toEqual(['first', 'third']);
+  });
+
+  it('keeps nothing of 10,000 tasks that have ended: not their results, errors or abort reasons', async () => {
+    setFlagsFromString('--expose_gc');
+    const collect = runInNewContext('gc') as () => void;
+    const queue = new Queue();
+    const refs: WeakRef<object>[] = [];
+    const seen = <T extends object>(made: T): T => {
+      refs.push(new WeakRef(made));
+      return made;
+    };
+    const runOne = async (at: number): Promise<void> => {
+      const caller = new AbortController();
+      if (at % 3 === 0) return void (await queue.run(async () => seen({ at }), caller.signal));
+      if (at % 3 === 1) {
+        const failing = queue.run(() => Promise.reject(seen(new Error(`${at}`))), caller.signal);
+        return failing.catch(() => {});
+      }
+      const { task, open } = gate();
+      const running = queue.run(task, never);
+      const aborted = queue.run(task, caller.signal);
+      caller.abort(seen(new Error(`${at}`)));
+      await aborted.catch(() => {});
+      open();
+      await running;
+    };
+    for (let at = 0; at < 10_000; at++) await runOne(at);
+    // References are kept alive until the end of the task in which they were made.
+    await new Promise((resolve) => setTimeout(resolve));
+    collect();
+    expect(refs).toHaveLength(10_000);
+    const alive = refs.filter((ref) => ref.deref() !== undefined);
+    expect(alive.length).toBeLessThan(10);
+    expect(queue.waiting).toBe(0);
   });
 });

@@ -17,7 +17,6 @@ import { readAhead } from '../store/ahead.ts';
 import { CpuMemory } from './cpu.ts';
 import type { Decoder } from './decoder.ts';
 import { embedByGraph, embedByTable } from './embeddings.ts';
-import { untilFault } from './guard.ts';
 import { logitsRow } from './logits-row.ts';
 import { CHUNK_ROWS, PlainDecoder } from './plain.ts';
 import { proveLayer } from './prove-layer.ts';
@@ -65,10 +64,10 @@ export function stepsOf(device: Device): number {
 /**
  * Opens the graphs one after the other, each fitted to how it is run here, while the file of the next is read. A graph
  * that surgery does not recognise is opened as it is. On a GPU, vision encoder and decoder are proved once they are open.
+ * The caller watches the GPU: after a fault, this may never settle.
  *
  * @throws NearsightError `load_failed`, `unsupported_device` if one of them is computed wrongly, or there is no memory to
- *   prove it in, or what `read`
- *   throws; no session stays open then
+ *   prove it in, or what `read` throws; no session stays open then
  */
 export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   const { ort, gpu, positions, view, precision, onStep, signal } = options;
@@ -86,11 +85,10 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     const file = await read();
     // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
     if (!gpu) return open('vision', file);
-    const attention = gpu.promptRows === undefined;
+    const attention = !gpu.workarounds.plainVisionAttention;
     const model = await operateVision(file, { size: view, evaluate, attention });
     const session = await open('vision', model);
-    const encoder = { ort, gpu, session, model, view, precision };
-    await untilFault(gpu.fault, signal, (guard) => proveVision(encoder, guard));
+    await proveVision({ ort, gpu, session, model, view, precision }, signal);
     onStep();
     return session;
   };
@@ -106,7 +104,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     const { layer } = operated;
     // Noise as halves would be for decoders that take them: none is known, so none could be tested.
     if (layer && session.inputs.get('inputs_embeds')?.type === 'float32') {
-      await untilFault(gpu.fault, signal, (guard) => proveLayer({ ort, gpu, model: layer, precision }, guard));
+      await proveLayer({ ort, gpu, model: layer, precision }, signal);
     }
     onStep();
     return { session };
@@ -125,8 +123,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     return { vision, decoder, embed: table, remark };
   } catch (error) {
     reading.abort();
-    // After a fault, runs may never settle, and closing waits for them.
-    if (!gpu?.fault.aborted) for (const session of opened) await session.close();
+    await closeSessions(opened, gpu?.fault);
     throw error;
   }
 }
@@ -144,6 +141,12 @@ function openerInto(opened: Session[], { ort, gpu, onStep }: GraphOptions) {
       throw new NearsightError('load_failed', `The ${graph} graph could not be opened: ${String(cause)}`, { cause });
     }
   };
+}
+
+/** Frees the weights, but not after the GPU has failed: runs may never settle then, and closing waits for them. */
+export async function closeSessions(sessions: readonly Session[], fault: AbortSignal | undefined): Promise<void> {
+  if (fault?.aborted) return;
+  for (const session of sessions) await session.close();
 }
 
 /** What must be closed one day. A table is the decoder's, which needs it in memory or does not. */
@@ -166,13 +169,14 @@ export async function openDecoder(
   if (embed instanceof Session) {
     checkTypes(embed, 'inputs_embeds', session);
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-    const mostRows = gpu?.promptRows;
+    const mostRows = gpu?.workarounds.mostRows;
     return new PlainDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, mostRows });
   }
   if (!gpu) {
     return new PlainDecoder({ ort, embed: embedByTable(ort, embed), session, memory: new CpuMemory(ort), positions });
   }
-  const { device, promptRows: mostRows = CHUNK_ROWS } = gpu;
+  const { device, workarounds } = gpu;
+  const { mostRows = CHUNK_ROWS } = workarounds;
   const logits = logitsRow(session);
   if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
   const sampler = new WgslSampler(device, logits.vocab, logits.type);

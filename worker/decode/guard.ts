@@ -10,28 +10,31 @@ const ANNOUNCED_MS = 1000;
  * @param fault of the GPU that the work is done on, if it is one
  * @param work is given a signal that aborts at a fault as well
  */
-export async function untilFault(
+export async function untilFault<T>(
   fault: AbortSignal | undefined,
   signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   if (!fault) return work(signal);
-  let leave = (): void => {};
-  const faulty = new Promise<void>((resolve) => {
-    leave = resolve;
+  fault.throwIfAborted();
+  let onFault = (): void => {};
+  const faulty = new Promise<never>((_resolve, reject) => {
+    onFault = () => reject(fault.reason);
+    fault.addEventListener('abort', onFault);
   });
-  fault.addEventListener('abort', leave);
   try {
+    const result = await Promise.race([work(AbortSignal.any([signal, fault])), faulty]);
     fault.throwIfAborted();
-    await Promise.race([work(AbortSignal.any([signal, fault])), faulty]);
-    fault.throwIfAborted();
+    return result;
   } catch (error) {
-    // A fault often shows first as something else (a failed run, a buffer unmapped), and is announced right after.
-    if (!(error instanceof NearsightError) && !signal.aborted) {
+    // A fault often shows first as something else (a failed run, a buffer unmapped, a wrong result of a self-test), and
+    // is announced right after. Only what the request itself is to blame for cannot come of it.
+    const ownFault = error instanceof NearsightError && error.status < 500;
+    if (!ownFault && !signal.aborted && !fault.aborted) {
       await Promise.race([faulty, new Promise((resolve) => setTimeout(resolve, ANNOUNCED_MS))]);
     }
     throw fault.aborted ? fault.reason : error;
   } finally {
-    fault.removeEventListener('abort', leave);
+    fault.removeEventListener('abort', onFault);
   }
 }

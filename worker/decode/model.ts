@@ -1,18 +1,19 @@
-import { NearsightError } from '../../src/wire/error.ts';
+import { asNearsightError, NearsightError } from '../../src/wire/error.ts';
 import type { ChatJob, Part } from '../../src/wire/job.ts';
-import type { Assets, ModelFacts } from '../../src/wire/runtime.ts';
-import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
+import type { LoadPart, LoadRequest, ModelFacts } from '../../src/wire/runtime.ts';
+import type { ModelFile } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
-import { type Choice, choicesFor, graphBytes } from '../gpu/probe.ts';
+import { type Choice, choicesFor, configBytes, graphBytes } from '../gpu/probe.ts';
 import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
-import { liveTensors } from '../onnx/session.ts';
+import { liveTensors, type Session } from '../onnx/session.ts';
+import { LoadProgress } from '../store/progress.ts';
 import type { Family, Prompt } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import type { Decoder } from './decoder.ts';
-import { type Graphs, openDecoder, openGraphs, sessionsOf, stepsOf } from './graphs.ts';
+import { closeSessions, type Graphs, openDecoder, openGraphs, sessionsOf, stepsOf } from './graphs.ts';
 import { untilFault } from './guard.ts';
 import { freshSeed } from './noise.ts';
 import { sequenceOf } from './prefix.ts';
@@ -27,18 +28,13 @@ import { framesPerRun, proveKernels } from './prove.ts';
  */
 const OPEN_ANSWER = 64;
 
-export interface OpenOptions {
-  spec: ModelSpec;
-  device: Device | 'auto';
-  assets: Assets;
-  /** Most threads that wasm may use. */
-  threads?: number | undefined;
-  /** Gives a file's bytes, verified, until `signal` aborts. */
-  read: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>;
-  /** Called when other files have to be read than those of the best choice, with their bytes. */
-  onMore: (bytes: number) => void;
-  /** Reports preparation, once the files are here: `done` of `of` steps. */
-  onStep: (done: number, of: number) => void;
+const never = new AbortController().signal;
+
+export interface OpenOptions extends Omit<LoadRequest, 'waiting'> {
+  /** Gives a file's bytes, verified, and counts them as they come, until `signal` aborts. */
+  read: (file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal) => Promise<Uint8Array>;
+  /** Is told of downloads and preparation, up to the last step. */
+  emit: (part: LoadPart) => void;
   signal: AbortSignal;
 }
 
@@ -58,6 +54,8 @@ export interface Model {
   forget(): void;
   /** GPU buffers and tensors alive, the weights' aside. */
   gpuBuffers(): number;
+  /** Frees all that it holds. Not while a job is being answered. */
+  close(): Promise<void>;
 }
 
 /**
@@ -65,22 +63,41 @@ export interface Model {
  * gives no device or turns out to compute a variant wrongly, the next that can run here is opened instead, on wasm in
  * the end.
  *
- * @throws NearsightError `unsupported_device`, `load_failed`, or what `read` throws; the signal's reason on abort
+ * @throws NearsightError `unsupported_device`, `load_failed`, or what `read` throws; the signal's reason on abort; as soon
+ *   as the GPU fails, `gpu_error` or `device_lost`, after which this worker's onnxruntime is of no more use
  */
 export async function openModel(options: OpenOptions): Promise<Model> {
-  const { spec } = options;
-  const choices = await choicesFor(spec, options.device);
-  const family = openFamily(await readAll(options));
+  try {
+    return await openFirst(options, await choicesFor(options.spec, options.device));
+  } catch (error) {
+    if (error instanceof NearsightError || options.signal.aborted) throw error;
+    const message = `${options.spec.id} could not be opened: ${asNearsightError(error).message}`;
+    throw new NearsightError('load_failed', message, { cause: error });
+  }
+}
+
+type ReadFile = (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>;
+
+/** Opens the first of these that turns out to run here. */
+async function openFirst(options: OpenOptions, choices: [Choice, ...Choice[]]): Promise<Model> {
+  const { spec, signal } = options;
+  const progress = new LoadProgress(options.emit);
+  const read: ReadFile = (file, until) => options.read(file, (count) => progress.add(count), until);
+  const plan = ({ device, variant }: Choice, more = 0): void =>
+    progress.plan(graphBytes(variant) + more, stepsOf(device) + 1);
+  plan(choices[0], configBytes(spec));
+  const family = openFamily(await readAll(spec.files, read, signal));
   const failed: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
     const { device, variant } = choice;
     try {
-      if (failed.length > 0) options.onMore(graphBytes(variant));
+      if (failed.length > 0) plan(choice);
       if (choice.device === 'webgpu') gpu ??= await Gpu.open(choice.adapter);
       else gpu = closed(gpu);
       const reason = [choice.reason, ...failed.map((each) => `failed there: ${each}`)].join('; ');
-      return await openOn(options, { ...choice, reason }, family, gpu);
+      const opening = { ...options, choice: { ...choice, reason }, family, gpu, read, progress };
+      return await untilFault(gpu?.fault, signal, (guard) => openOn({ ...opening, signal: guard }));
     } catch (error) {
       if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
         closed(gpu);
@@ -101,8 +118,16 @@ function closed(gpu: Gpu | undefined): undefined {
   gpu?.close();
 }
 
-async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu: Gpu | undefined): Promise<Model> {
-  const { spec, assets, signal } = options;
+interface Opening extends Omit<OpenOptions, 'read'> {
+  choice: Choice;
+  family: Family;
+  gpu: Gpu | undefined;
+  read: ReadFile;
+  progress: LoadProgress;
+}
+
+async function openOn({ choice, family, gpu, read, progress, signal, ...options }: Opening): Promise<Model> {
+  const { spec, assets } = options;
   const { variant, device } = choice;
   const threads = threadsFor(device, options.threads);
   const ort = await loadOrt(device, assets.ort, threads);
@@ -114,16 +139,14 @@ async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu:
     hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
     reason: choice.reason,
   };
-  let done = 0;
-  const onStep = (): void => options.onStep(++done, stepsOf(device) + 1);
   const graphs = await openGraphs({
     ort,
     gpu,
     positions: facts.contextLength,
     view: family.view,
     precision: variant.f16 ? 'float16' : 'float32',
-    read: (graph, until) => options.read(variant[graph], until),
-    onStep,
+    read: (graph, until) => read(variant[graph], until),
+    onStep: () => progress.step(),
     signal,
   });
   let decoder: Decoder | undefined;
@@ -132,20 +155,29 @@ async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu:
     decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
     const model = new OpenedModel({ ort, family, facts, graphs, decoder, gpu });
     await model.prove(signal);
-    onStep();
+    progress.end();
     return model;
   } catch (error) {
     decoder?.close();
-    // After a fault, runs may never settle, and closing waits for them.
-    if (!gpu?.fault.aborted) for (const session of sessionsOf(graphs)) await session.close();
+    await closeSessions(sessionsOf(graphs), gpu?.fault);
     throw error;
   }
 }
 
-async function readAll({ spec, read, signal }: OpenOptions): Promise<Map<string, Uint8Array>> {
-  const files = new Map<string, Uint8Array>();
-  for (const file of spec.files) files.set(file.path, await read(file, signal));
-  return files;
+/** Reads files at the same time. When one fails, the others are given up. */
+async function readAll(
+  files: readonly ModelFile[],
+  read: ReadFile,
+  signal: AbortSignal,
+): Promise<Map<string, Uint8Array>> {
+  const failed = new AbortController();
+  const until = AbortSignal.any([signal, failed.signal]);
+  try {
+    return new Map(await Promise.all(files.map(async (file) => [file.path, await read(file, until)] as const)));
+  } catch (error) {
+    failed.abort();
+    throw error;
+  }
 }
 
 interface Opened {
@@ -165,6 +197,7 @@ class OpenedModel implements Model {
   readonly #vision: Vision;
   readonly #decoder: Decoder;
   readonly #prefixes: PrefixCache;
+  readonly #sessions: readonly Session[];
 
   constructor({ ort, family, facts, graphs, decoder, gpu }: Opened) {
     this.facts = facts;
@@ -175,6 +208,7 @@ class OpenedModel implements Model {
     const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
     this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
     this.#decoder = decoder;
+    this.#sessions = sessionsOf(graphs);
     // No features are in use while room is made: they are encoded after it, and copied before an answer needs more.
     this.#prefixes = new PrefixCache(decoder, { giveUp: () => this.#vision.trim(0) });
   }
@@ -183,10 +217,8 @@ class OpenedModel implements Model {
   async prove(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
     const { vocab } = this.#family.config;
-    await untilFault(this.#gpu.fault, signal, async (guard) => {
-      await proveKernels(this.#decoder, vocab, guard);
-      await this.#decoder.calibrate();
-    });
+    await proveKernels(this.#decoder, vocab, signal);
+    await this.#decoder.calibrate();
   }
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
@@ -206,6 +238,17 @@ class OpenedModel implements Model {
   gpuBuffers(): number {
     const setAside = this.#gpu ? this.#prefixes.kept.count : 0;
     return this.#decoder.buffers + setAside + liveTensors();
+  }
+
+  async close(): Promise<void> {
+    const fault = this.#gpu?.fault;
+    try {
+      this.forget();
+      this.#decoder.close();
+      await untilFault(fault, never, () => closeSessions(this.#sessions, fault));
+    } finally {
+      closed(this.#gpu);
+    }
   }
 
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {

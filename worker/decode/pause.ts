@@ -16,18 +16,19 @@ export async function pause(signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
 }
 
-/** Waits for a promise, but not beyond an abort: then it throws the signal's reason. */
-export async function orAbort(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+/** What a promise settles to, or the signal's reason as soon as it aborts. */
+export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
-  let stop = (): void => {};
-  const aborted = new Promise<void>((resolve) => {
-    stop = resolve;
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort);
   });
-  signal.addEventListener('abort', stop);
   try {
-    await Promise.race([promise, aborted]);
+    const settled = await Promise.race([promise, aborted]);
     signal.throwIfAborted();
+    return settled;
   } finally {
-    signal.removeEventListener('abort', stop);
+    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -19,7 +19,7 @@ const SCALE = 1 / 16;
 /** One layer of a decoder and its head. */
 export interface Layer {
   ort: Ort;
-  gpu: Pick<Gpu, 'device' | 'promptRows'>;
+  gpu: Pick<Gpu, 'device' | 'workarounds'>;
   model: Openable;
   precision: keyof typeof LAYER_TOLERANCE;
 }
@@ -40,7 +40,8 @@ export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: 
     const width = Number(session.inputs.get('inputs_embeds')?.shape.at(-1));
     const data = new Uint8Array(noise(ROWS * width).map((each) => each * SCALE).buffer);
     const embed = embedByTable(ort, { rows: ROWS, width, type: 'float32', data });
-    const decoder = new PlainDecoder({ ort, embed, session, memory, positions: ROWS, mostRows: gpu.promptRows });
+    const { mostRows } = gpu.workarounds;
+    const decoder = new PlainDecoder({ ort, embed, session, memory, positions: ROWS, mostRows });
     decoders.push(decoder);
     return decoder;
   };

@@ -12,7 +12,7 @@ import { encodeBatch } from './vision.ts';
 /** A vision encoder on the GPU. */
 export interface Encoder {
   ort: Ort;
-  gpu: Pick<Gpu, 'device' | 'software'>;
+  gpu: Pick<Gpu, 'device' | 'workarounds'>;
   session: Session;
   /** What it was opened from. */
   model: Operated;
@@ -28,8 +28,7 @@ const NOTHING = new Float32Array(0);
  * the same view of noise. Of an encoder in which layers cannot be told, the whole is compared.
  *
  * The shaders of all of it are compiled by using them, on one view and on as many as will be run at once. The GPU is
- * given the first before the CPU begins, so that both are busy. Software adapters compute one view only: others would
- * cost there what they save.
+ * given the first before the CPU begins, so that both are busy.
  *
  * @throws NearsightError `unsupported_device` if the features are wrong
  */
@@ -53,7 +52,7 @@ export async function proveVision(encoder: Encoder, signal: AbortSignal): Promis
     given.forEach(release);
     await layer?.close();
   }
-  const most = gpu.software ? 1 : framesPerRun(view, gpu.device.limits);
+  const most = gpu.workarounds.singleViews ? 1 : framesPerRun(view, gpu.device.limits);
   if (most > 1) release(await encodeBatch(ort, session, new Float32Array(most * pixels.length), most, view));
 }
 

@@ -2,6 +2,7 @@ import { NearsightError } from '../../src/wire/error.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session } from '../onnx/session.ts';
 import type { Picture } from '../vlm/family.ts';
+import { elementBytes } from './memory.ts';
 import { pause } from './pause.ts';
 import { cpuViews, pixelTensor, type ViewMaker } from './views.ts';
 
@@ -101,7 +102,7 @@ export class Vision {
       features.forEach(release);
       throw new NearsightError('internal', `The vision encoder gave ${rows} rows for ${picture.tokens} image tokens.`);
     }
-    return { features, bytes: features.reduce((sum, { size: elements }) => sum + elements * 4, 0) };
+    return { features, bytes: features.reduce((sum, tensor) => sum + tensor.size * elementBytes(tensor.type), 0) };
   }
 }
 

@@ -1,7 +1,5 @@
-import { NearsightError } from '../../src/wire/error.ts';
-
-/** Renderers that run on the CPU, by the words with which they describe themselves. */
-const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i;
+import { asNearsightError, NearsightError } from '../../src/wire/error.ts';
+import { softwareWorkarounds, type SoftwareWorkarounds } from './software-adapter.ts';
 
 /**
  * The narrowest subgroups that onnxruntime's kernels are right with. In 1.30 flash attention over 32 rows or more gives
@@ -31,11 +29,6 @@ export async function findAdapter(): Promise<GPUAdapter | null> {
   return (await gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
 }
 
-/** True if the adapter draws with the CPU: correct, but far slower than wasm at what we do. */
-export function isSoftware({ info }: GPUAdapter): boolean {
-  return info.isFallbackAdapter || SOFTWARE.test(describe(info));
-}
-
 /** The adapter's own words: vendor, architecture, description. */
 export function describe(info: GPUAdapterInfo): string {
   // Firefox tells no names.
@@ -45,7 +38,7 @@ export function describe(info: GPUAdapterInfo): string {
 
 /** What makes the kernels faster, as far as the adapter has it and they are right with it. */
 function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
-  const wanted: GPUFeatureName[] = ['shader-f16', 'timestamp-query'];
+  const wanted: GPUFeatureName[] = ['shader-f16'];
   if (info.subgroupMinSize >= SUBGROUP_LANES) wanted.push('subgroups');
   return wanted.filter((feature) => offered.has(feature));
 }
@@ -54,13 +47,8 @@ function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
 export class Gpu {
   readonly device: GPUDevice;
   readonly hardware: string;
-  /** True if it computes on the CPU. */
-  readonly software: boolean;
-  /**
-   * Most rows of a prompt that onnxruntime should be given at once, if fewer than it could take. From 32 rows on,
-   * attention has a kernel of its own, which LLVM, under Mesa's software renderer, compiles for minutes.
-   */
-  readonly promptRows: number | undefined;
+  /** What has to be done differently on it because it computes on the CPU. */
+  readonly workarounds: SoftwareWorkarounds;
   /** Resolves when the device is gone: what was asked of it since may never settle. */
   readonly lost: Promise<NearsightError>;
   /** Aborts at the first error that the GPU reports, or at the loss, with a NearsightError as its reason. */
@@ -69,8 +57,7 @@ export class Gpu {
   private constructor(device: GPUDevice, adapter: GPUAdapter) {
     this.device = device;
     this.hardware = describe(adapter.info);
-    this.software = isSoftware(adapter);
-    this.promptRows = this.software && adapter.info.architecture !== 'swiftshader' ? 31 : undefined;
+    this.workarounds = softwareWorkarounds(adapter);
     const fault = new AbortController();
     this.fault = fault.signal;
     this.lost = device.lost.then(({ reason, message }) => {
@@ -96,7 +83,7 @@ export class Gpu {
       requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
     };
     const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
-      const words = `The GPU device could not be created: ${cause instanceof Error ? cause.message : String(cause)}`;
+      const words = `The GPU device could not be created: ${asNearsightError(cause).message}`;
       throw new NearsightError('unsupported_device', words, { cause });
     });
     return new Gpu(device, adapter);

@@ -1,7 +1,8 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Verdict } from '../../src/wire/runtime.ts';
 import type { Device, ModelSpec, ModelVariant } from '../../src/wire/spec.ts';
-import { describe, findAdapter, isSoftware } from './device.ts';
+import { describe, findAdapter } from './device.ts';
+import { isSoftware } from './software-adapter.ts';
 
 /** What a model will run on. */
 export type Choice = { variant: ModelVariant; reason: string } & (
@@ -13,16 +14,21 @@ export type Choice = { variant: ModelVariant; reason: string } & (
 export async function probe(spec: ModelSpec, device: Device | 'auto'): Promise<Verdict> {
   try {
     const [choice] = await choicesFor(spec, device);
-    const bytes = spec.files.reduce((sum, file) => sum + file.bytes, graphBytes(choice.variant));
-    const { slow, variant, reason } = choice;
-    return { verdict: slow ? 'slow' : 'yes', device: choice.device, dtype: variant.dtype, bytes, reason };
+    const { slow, variant, reason, device: found } = choice;
+    const bytes = configBytes(spec) + graphBytes(variant);
+    return { verdict: slow ? 'slow' : 'yes', device: found, dtype: variant.dtype, bytes, reason };
   } catch (error) {
     if (error instanceof NearsightError) return { verdict: 'no', reason: error.message };
     throw error;
   }
 }
 
-/** What there is to read of a variant. */
+/** What there is to read whatever the variant, in bytes. */
+export function configBytes({ files }: ModelSpec): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** What there is to read of a variant, in bytes. */
 export function graphBytes({ vision, embed, decoder }: ModelVariant): number {
   return vision.bytes + embed.bytes + decoder.bytes;
 }

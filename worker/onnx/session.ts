@@ -30,7 +30,11 @@ let turn: Promise<unknown> = Promise.resolve();
 /** onnxruntime allows one suspended call in the whole module: creations and runs wait for each other here. */
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
   const result = turn.then(work);
-  turn = result.catch(() => {});
+  // Settles to nothing, so that the outputs of the last run are not kept until the next.
+  turn = result.then(
+    () => {},
+    () => {},
+  );
   return result;
 }
 

@@ -17,8 +17,7 @@ beforeAll(async () => {
     device: 'wasm',
     assets,
     read: async ({ url }) => readFileSync(fileURLToPath(String(url))),
-    onMore: () => {},
-    onStep: (done, of) => steps.push(done / of),
+    emit: (part) => part.type === 'prepare' && steps.push(part.done / part.of),
     signal: new AbortController().signal,
   });
   expect(steps).toEqual([0.25, 0.5, 0.75, 1]);

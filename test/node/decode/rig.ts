@@ -5,6 +5,7 @@ import { GREEDY as UNSEEDED } from '../../../src/wire/job.ts';
 import type { Device } from '../../../src/wire/spec.ts';
 import type { Decoder } from '../../../worker/decode/decoder.ts';
 import { openDecoder, openGraphs, sessionsOf } from '../../../worker/decode/graphs.ts';
+import { untilFault } from '../../../worker/decode/guard.ts';
 import { Vision } from '../../../worker/decode/vision.ts';
 import { framesPerRun } from '../../../worker/decode/prove.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
@@ -70,16 +71,10 @@ export async function openEngine(
 ): Promise<Engine> {
   const gpu = device === 'webgpu' ? await openGpu() : undefined;
   const ort = await loadOrt(device, assets.ort);
-  const graphs = await openGraphs({
-    ort,
-    gpu,
-    positions: POSITIONS,
-    view,
-    read: async (graph) => read(FILES[graph]),
-    precision,
-    onStep: () => {},
-    signal: new AbortController().signal,
-  });
+  const options = { ort, gpu, positions: POSITIONS, view, precision, onStep: (): void => {} };
+  const graphs = await untilFault(gpu?.fault, new AbortController().signal, (signal) =>
+    openGraphs({ ...options, read: async (graph) => read(FILES[graph]), signal }),
+  );
   const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);
   const vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
   return {
