@@ -1,5 +1,5 @@
 import { NearsightError } from '../../src/wire/error.ts';
-import type { Prompt } from '../vlm/family.ts';
+import type { Prompt } from '../families/processor.ts';
 
 /**
  * Whether a prompt and its answer fit in the context, decided before any work is done.

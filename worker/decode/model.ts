@@ -4,11 +4,11 @@ import type { Assets, ModelFacts } from '../../src/wire/runtime.ts';
 import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
 import { type Choice, choicesFor, graphBytes } from '../gpu/probe.ts';
-import { GpuViews } from '../gpu/views.ts';
+import { GpuViews } from '../webgpu/gpu-image-splitter.ts';
 import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
 import { liveTensors } from '../onnx/session.ts';
-import type { Family, Prompt } from '../vlm/family.ts';
-import { openFamily } from '../vlm/idefics3.ts';
+import type { Family, Prompt } from '../families/processor.ts';
+import { openFamily } from '../families/idefics3/idefics3-processor.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import type { Decoder } from './decoder.ts';
@@ -18,7 +18,7 @@ import { freshSeed } from './noise.ts';
 import { sequenceOf } from './prefix.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { checkBias } from './sampler.ts';
-import { Vision } from './vision.ts';
+import { Vision } from '../vision/vision-encoder.ts';
 import { framesPerRun, proveKernels } from './prove.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Prompt } from '../vlm/family.ts';
+import type { Prompt } from '../families/processor.ts';
 
 /** What keys and values were computed from: token ids, and the pictures whose features stand at their place-holders. */
 export interface Sequence {

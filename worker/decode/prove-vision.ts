@@ -7,7 +7,7 @@ import { noise } from '../onnx/surgery/noise.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
 import { elementBytes, floats } from './memory.ts';
 import { framesPerRun, furthestApart, unfit, LAYER_TOLERANCE } from './prove.ts';
-import { encodeBatch } from './vision.ts';
+import { encodeBatch } from '../vision/vision-encoder.ts';
 
 /** A vision encoder on the GPU. */
 export interface Encoder {

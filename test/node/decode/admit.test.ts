@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { admit } from '../../../worker/decode/admit.ts';
-import type { Picture, Prompt } from '../../../worker/vlm/family.ts';
+import type { Picture, Prompt } from '../../../worker/families/processor.ts';
 import { pictureOfValues } from './pictures.ts';
 
 function prompt(ids: number, ...pictures: number[]): Prompt {

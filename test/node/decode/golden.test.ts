@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
-import type { Picture } from '../../../worker/vlm/family.ts';
+import type { Picture } from '../../../worker/families/processor.ts';
 import { pictureOfValues } from './pictures.ts';
 import { type Engine, GREEDY, openEngine } from './rig.ts';
 

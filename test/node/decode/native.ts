@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { widen } from '../../../worker/decode/memory.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
-import type { Picture } from '../../../worker/vlm/family.ts';
+import type { Picture } from '../../../worker/families/processor.ts';
 
 /** A decoder run as its exporter meant it: the whole prompt at once, and a cache that grows by one. */
 export interface NativeDecoder {

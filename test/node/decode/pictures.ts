@@ -1,4 +1,4 @@
-import type { Picture } from '../../../worker/vlm/family.ts';
+import type { Picture } from '../../../worker/families/processor.ts';
 
 /** A picture of which only the values of its views are known: it can be encoded, and not cut again. */
 export function pictureOfValues(

@@ -5,7 +5,7 @@ import { GREEDY as UNSEEDED } from '../../../src/wire/job.ts';
 import type { Device } from '../../../src/wire/spec.ts';
 import type { Decoder } from '../../../worker/decode/decoder.ts';
 import { openDecoder, openGraphs, sessionsOf } from '../../../worker/decode/graphs.ts';
-import { Vision } from '../../../worker/decode/vision.ts';
+import { Vision } from '../../../worker/vision/vision-encoder.ts';
 import { framesPerRun } from '../../../worker/decode/prove.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
-import type { Picture } from '../../../worker/vlm/family.ts';
+import type { Picture } from '../../../worker/families/processor.ts';
 import { nativeDecoder, type NativeDecoder, nativeFeatures } from './native.ts';
 import { fillStandin, standinAvailable, standinFile } from '../../../tools/standin.mjs';
 import { pictureOfValues } from './pictures.ts';

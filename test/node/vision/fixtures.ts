@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Rgb } from '../../../worker/vlm/lanczos.ts';
+import type { Rgb } from '../../../worker/vision/resample.ts';
 
 /** Where `test/fixtures/vlm/make.py` has written what the Python reference answers. */
 export const FIXTURES = new URL('../../fixtures/vlm/', import.meta.url);

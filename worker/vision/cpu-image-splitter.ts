@@ -1,5 +1,5 @@
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import type { Picture } from '../vlm/family.ts';
+import type { Picture } from '../families/processor.ts';
 
 /** Cuts pictures into the views that are encoded, on the GPU or not. */
 export interface ViewMaker {

@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Gpu } from '../../../worker/gpu/device.ts';
 import { Readback } from '../../../worker/gpu/readback.ts';
-import { GpuViews } from '../../../worker/gpu/views.ts';
-import type { Picture } from '../../../worker/vlm/family.ts';
-import { cutViews, gridOf, normalise, type ViewSettings, viewCount } from '../../../worker/vlm/views.ts';
+import { GpuViews } from '../../../worker/webgpu/gpu-image-splitter.ts';
+import type { Picture } from '../../../worker/families/processor.ts';
+import {
+  cutViews,
+  gridOf,
+  normalise,
+  type ViewSettings,
+  viewCount,
+} from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import { openGpu } from '../decode/rig.ts';
 import { pattern, readJson } from './fixtures.ts';
 

@@ -1,9 +1,9 @@
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Detail, Turn } from '../../../src/wire/job.ts';
-import type { decodePicture } from '../../../worker/vlm/decode.ts';
-import { openFamily } from '../../../worker/vlm/idefics3.ts';
-import { FIXTURES, modelFiles, readJson } from './fixtures.ts';
+import type { decodePicture } from '../../../worker/vision/image-decoder.ts';
+import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
+import { FIXTURES, modelFiles, readJson } from '../vision/fixtures.ts';
 
 interface Chat {
   turns: { role: Turn['role']; parts: (TextPart | BlankPicture)[] }[];

@@ -1,4 +1,4 @@
-import { resize, type Rgb } from './lanczos.ts';
+import { resize, type Rgb } from '../../vision/resample.ts';
 
 /** 1/255, with the digits that configs give it. */
 export const RESCALE_FACTOR = 0.00392156862745098;

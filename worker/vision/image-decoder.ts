@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { TurnPart } from '../../src/wire/job.ts';
-import { type Header, readHeader } from './header.ts';
-import type { Rgb } from './lanczos.ts';
+import { type Header, readHeader } from './image-header.ts';
+import type { Rgb } from './resample.ts';
 
 /** A picture as the request brought it. */
 export type PicturePart = Extract<TurnPart, { type: 'picture' }>;

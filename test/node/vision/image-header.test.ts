@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { readHeader } from '../../../worker/vlm/header.ts';
+import { readHeader } from '../../../worker/vision/image-header.ts';
 import { FIXTURES, readJson } from './fixtures.ts';
 
 interface Golden {

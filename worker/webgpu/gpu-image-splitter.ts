@@ -1,9 +1,9 @@
-import type { ViewMaker, Views } from '../decode/views.ts';
-import type { Picture } from '../vlm/family.ts';
-import { kernelFor, resize, type Rgb, shrinksDownFirst } from '../vlm/lanczos.ts';
-import { levelTables, scalesOf, type Size, viewCount } from '../vlm/views.ts';
-import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from './usage.ts';
-import { NORMALISE, RESAMPLE } from './views-wgsl.ts';
+import type { ViewMaker, Views } from '../vision/cpu-image-splitter.ts';
+import type { Picture } from '../families/processor.ts';
+import { kernelFor, resize, type Rgb, shrinksDownFirst } from '../vision/resample.ts';
+import { levelTables, scalesOf, type Size, viewCount } from '../families/idefics3/idefics3-tiles.ts';
+import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from '../gpu/usage.ts';
+import { NORMALISE, RESAMPLE } from './shaders/split-image.ts';
 
 /** Pictures are uploaded in bands of rows, so that a large one is never in GPU memory whole. */
 const BAND_BYTES = 16 << 20;
@@ -16,7 +16,7 @@ interface Plane extends Size {
   buffer: GPUBuffer;
 }
 
-/** Cuts pictures into views on the GPU, to the same bits as `worker/vlm/views.ts` does. */
+/** Cuts pictures into views on the GPU, to the same bits as `worker/families/idefics3/idefics3-tiles.ts` does. */
 export class GpuViews implements ViewMaker {
   readonly #device: GPUDevice;
   readonly #resample: GPUComputePipeline;
@@ -109,7 +109,7 @@ class Scratch {
     return plane;
   }
 
-  /** As `resize` in `worker/vlm/lanczos.ts`. */
+  /** As `resize` in `worker/vision/resample.ts`. */
   resize(plane: Plane, { width, height }: Size): Plane {
     if (shrinksDownFirst(plane, height)) return this.#rows(this.#columns(plane, height), width);
     return this.#columns(this.#rows(plane, width), height);

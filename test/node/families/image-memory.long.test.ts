@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import type { TurnPart } from '../../../src/wire/job.ts';
-import { openFamily } from '../../../worker/vlm/idefics3.ts';
-import { FIXTURES, modelFiles } from './fixtures.ts';
+import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
+import { FIXTURES, modelFiles } from '../vision/fixtures.ts';
 
 it('of many large pictures, those that were too much to keep are decoded again', async () => {
   // The first and the third fit together, not so the second.

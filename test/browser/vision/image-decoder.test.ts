@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { crc32, deflateSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cutViews, gridOf, type ViewSettings } from '../../../worker/vlm/views.ts';
+import { cutViews, gridOf, type ViewSettings } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import type { TestPage } from '../harness/harness.ts';
 import { openWorkerPage, order } from '../harness/lone-worker.ts';
-import type { Outcome } from './worker.ts';
+import type { Outcome } from './image-decoder-worker.ts';
 
 interface Golden {
   file: string;
@@ -25,7 +25,7 @@ const MAX_PIXELS = 4_000_000;
 let page: TestPage;
 
 beforeAll(async () => {
-  page = await openWorkerPage(new URL('worker.ts', import.meta.url));
+  page = await openWorkerPage(new URL('image-decoder-worker.ts', import.meta.url));
 });
 
 afterAll(() => page[Symbol.asyncDispose]());

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { ViewSettings } from '../../../worker/vlm/views.ts';
+import type { ViewSettings } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import type { TestPage } from '../harness/harness.ts';
 import { openWorkerPage, order } from '../harness/lone-worker.ts';
-import type { Outcome } from './views-worker.ts';
+import type { Outcome } from './split-image-worker.ts';
 
 const folder = new URL('../../fixtures/glimpse/', import.meta.url);
 const levels = { mean: [0.5, 0.4, 0.3], std: [0.5, 0.2, 0.7] };
@@ -11,7 +11,7 @@ const levels = { mean: [0.5, 0.4, 0.3], std: [0.5, 0.2, 0.7] };
 let page: TestPage;
 
 beforeAll(async () => {
-  page = await openWorkerPage(new URL('views-worker.ts', import.meta.url));
+  page = await openWorkerPage(new URL('split-image-worker.ts', import.meta.url));
 });
 
 afterAll(() => page[Symbol.asyncDispose]());

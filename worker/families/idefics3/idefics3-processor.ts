@@ -1,12 +1,12 @@
-import type { Detail, Turn } from '../../src/wire/job.ts';
-import { decodePicture, type PicturePart } from './decode.ts';
-import type { Family, FamilyFiles, Picture } from './family.ts';
-import { type Identity, KnownPictures } from './known.ts';
-import type { Rgb } from './lanczos.ts';
-import { PromptWriter } from './prompt.ts';
-import { chatTemplate, parse, rowsPerView, textConfig, viewSettings } from './settings.ts';
-import { openTokenizer } from './tokenizer.ts';
-import { cutViews, type Grid, gridOf, normalise, type Size, viewCount, type ViewSettings } from './views.ts';
+import type { Detail, Turn } from '../../../src/wire/job.ts';
+import { decodePicture, type PicturePart } from '../../vision/image-decoder.ts';
+import type { Family, FamilyFiles, Picture } from '../processor.ts';
+import { type Identity, KnownPictures } from '../../vision/image-cache.ts';
+import type { Rgb } from '../../vision/resample.ts';
+import { PromptWriter } from './idefics3-prompt.ts';
+import { chatTemplate, parse, rowsPerView, textConfig, viewSettings } from './idefics3-settings.ts';
+import { openTokenizer } from '../tokenizer.ts';
+import { cutViews, type Grid, gridOf, normalise, type Size, viewCount, type ViewSettings } from './idefics3-tiles.ts';
 
 /** Decoded pixels of one request that are kept until they are needed (192 MiB); pictures beyond are decoded again there. */
 const KEPT_PIXELS = 64 << 20;

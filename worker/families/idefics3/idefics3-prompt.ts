@@ -1,8 +1,8 @@
 import { Template } from '@huggingface/jinja';
-import { NearsightError } from '../../src/wire/error.ts';
-import type { Turn, TurnPart } from '../../src/wire/job.ts';
-import type { TemplateTokenizer } from './tokenizer.ts';
-import type { Grid } from './views.ts';
+import { NearsightError } from '../../../src/wire/error.ts';
+import type { Turn, TurnPart } from '../../../src/wire/job.ts';
+import type { TemplateTokenizer } from '../tokenizer.ts';
+import type { Grid } from './idefics3-tiles.ts';
 
 const IMAGE = '<image>';
 const AROUND = '<fake_token_around_image>';

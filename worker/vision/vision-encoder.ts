@@ -1,9 +1,9 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session } from '../onnx/session.ts';
-import type { Picture } from '../vlm/family.ts';
-import { pause } from './pause.ts';
-import { cpuViews, pixelTensor, type ViewMaker } from './views.ts';
+import type { Picture } from '../families/processor.ts';
+import { pause } from '../decode/pause.ts';
+import { cpuViews, pixelTensor, type ViewMaker } from './cpu-image-splitter.ts';
 
 /** Features of earlier pictures are kept up to this: about 440 views of SmolVLM's, at 64 rows of 576 floats each. */
 const KEPT_BYTES = 64 << 20;

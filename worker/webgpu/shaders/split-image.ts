@@ -1,5 +1,5 @@
 /**
- * One pass of a resize along one axis, in the integers of `worker/vlm/lanczos.ts`, so that it comes to the same bytes.
+ * One pass of a resize along one axis, in the integers of `worker/vision/resample.ts`, so that it comes to the same bytes.
  * Sums of 8-bit levels and 22-bit weights stay inside 32 bits, overshoot included, as they must there.
  *
  * Pictures are words, one a pixel with red in its lowest byte; what was uploaded is triples of bytes.

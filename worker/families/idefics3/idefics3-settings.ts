@@ -1,7 +1,7 @@
-import { NearsightError } from '../../src/wire/error.ts';
-import type { FamilyFiles, TextConfig } from './family.ts';
-import { Fields } from './fields.ts';
-import { RESCALE_FACTOR, type ViewSettings } from './views.ts';
+import { NearsightError } from '../../../src/wire/error.ts';
+import type { FamilyFiles, TextConfig } from '../processor.ts';
+import { Fields } from '../config-reader.ts';
+import { RESCALE_FACTOR, type ViewSettings } from './idefics3-tiles.ts';
 
 /** Pillow's number for the Lanczos filter, the one that we have. */
 const LANCZOS = 1;

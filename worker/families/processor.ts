@@ -1,6 +1,6 @@
 import type { Turn } from '../../src/wire/job.ts';
-import type { Rgb } from './lanczos.ts';
-import type { Grid, ViewSettings } from './views.ts';
+import type { Rgb } from '../vision/resample.ts';
+import type { Grid, ViewSettings } from './idefics3/idefics3-tiles.ts';
 
 /**
  * A model's configs and tokenizer as they were downloaded, by the name they have on the hub: `config.json`,

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Turn, TurnPart } from '../../../src/wire/job.ts';
-import { readHeader } from '../../../worker/vlm/header.ts';
-import { openFamily } from '../../../worker/vlm/idefics3.ts';
-import { modelFiles } from './fixtures.ts';
+import { readHeader } from '../../../worker/vision/image-header.ts';
+import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
+import { modelFiles } from '../vision/fixtures.ts';
 
 interface Case {
   name: string;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Detail, Turn } from '../../../src/wire/job.ts';
-import type { decodePicture } from '../../../worker/vlm/decode.ts';
-import { openFamily } from '../../../worker/vlm/idefics3.ts';
-import type { Rgb } from '../../../worker/vlm/lanczos.ts';
-import { FIXTURES, modelFiles, pattern, readJson } from './fixtures.ts';
+import type { decodePicture } from '../../../worker/vision/image-decoder.ts';
+import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
+import type { Rgb } from '../../../worker/vision/resample.ts';
+import { FIXTURES, modelFiles, pattern, readJson } from '../vision/fixtures.ts';
 
 const files = modelFiles(new URL('model/', FIXTURES));
 const never = new AbortController().signal;

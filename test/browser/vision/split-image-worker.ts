@@ -1,10 +1,16 @@
 // A worker around the view makers, of the CPU and of the GPU, which compares them. `views.test.ts` builds and serves it.
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { Readback } from '../../../worker/gpu/readback.ts';
-import { GpuViews } from '../../../worker/gpu/views.ts';
-import { decodePicture } from '../../../worker/vlm/decode.ts';
-import type { Rgb } from '../../../worker/vlm/lanczos.ts';
-import { cutViews, gridOf, normalise, viewCount, type ViewSettings } from '../../../worker/vlm/views.ts';
+import { GpuViews } from '../../../worker/webgpu/gpu-image-splitter.ts';
+import { decodePicture } from '../../../worker/vision/image-decoder.ts';
+import type { Rgb } from '../../../worker/vision/resample.ts';
+import {
+  cutViews,
+  gridOf,
+  normalise,
+  viewCount,
+  type ViewSettings,
+} from '../../../worker/families/idefics3/idefics3-tiles.ts';
 
 interface Order {
   bytes: Uint8Array<ArrayBuffer>;

@@ -1,6 +1,6 @@
 import { Tokenizer as Bpe } from '@huggingface/tokenizers';
-import type { Tokenizer } from './family.ts';
-import { type Fields, isRecord } from './fields.ts';
+import type { Tokenizer } from './processor.ts';
+import { type Fields, isRecord } from './config-reader.ts';
 
 /** A tokenizer that can also read rendered templates, in which names of special tokens mean those tokens. */
 export interface TemplateTokenizer extends Tokenizer {

@@ -1,7 +1,7 @@
 // A worker around the decoder alone. `decode.test.ts` builds and serves it, because the package does not export what a
 // picture looks like to the model.
 import { NearsightError } from '../../../src/wire/error.ts';
-import { decodePicture } from '../../../worker/vlm/decode.ts';
+import { decodePicture } from '../../../worker/vision/image-decoder.ts';
 
 interface Order {
   bytes: Uint8Array<ArrayBuffer>;

@@ -1,6 +1,6 @@
-import type { decodePicture, PicturePart } from './decode.ts';
-import type { Rgb } from './lanczos.ts';
-import type { Size } from './views.ts';
+import type { decodePicture, PicturePart } from './image-decoder.ts';
+import type { Rgb } from './resample.ts';
+import type { Size } from '../families/idefics3/idefics3-tiles.ts';
 
 /** Pictures that are remembered, at some 200 bytes each. */
 const MOST = 256;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { resize } from '../../../worker/vlm/lanczos.ts';
-import { cutViews, gridOf, normalise } from '../../../worker/vlm/views.ts';
+import { resize } from '../../../worker/vision/resample.ts';
+import { cutViews, gridOf, normalise } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import { pattern, readJson, sha256 } from './fixtures.ts';
 
 interface Resize {
