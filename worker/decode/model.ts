@@ -4,11 +4,11 @@ import type { Assets, ModelFacts } from '../../src/wire/runtime.ts';
 import type { Device, ModelFile, ModelSpec } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
 import { type Choice, choicesFor, graphBytes } from '../gpu/probe.ts';
-import { GpuViews } from '../webgpu/gpu-image-splitter.ts';
+import { GpuImageSplitter } from '../webgpu/gpu-image-splitter.ts';
 import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
 import { liveTensors } from '../onnx/session.ts';
-import type { Family, Prompt } from '../families/processor.ts';
-import { openFamily } from '../families/idefics3/idefics3-processor.ts';
+import type { Processor, Prompt } from '../families/processor.ts';
+import { openProcessor } from '../families/registry.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import type { Decoder } from './decoder.ts';
@@ -18,8 +18,8 @@ import { freshSeed } from './noise.ts';
 import { sequenceOf } from './prefix.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { checkBias } from './sampler.ts';
-import { Vision } from '../vision/vision-encoder.ts';
-import { framesPerRun, proveKernels } from './prove.ts';
+import { VisionEncoder } from '../vision/vision-encoder.ts';
+import { proveKernels } from './prove.ts';
 
 /**
  * Tokens that room is made for at least, before an answer of open length: a few sentences. Longer ones find twice the
@@ -70,7 +70,7 @@ export interface Model {
 export async function openModel(options: OpenOptions): Promise<Model> {
   const { spec } = options;
   const choices = await choicesFor(spec, options.device);
-  const family = openFamily(await readAll(options));
+  const processor = openProcessor(await readAll(options));
   const failed: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
@@ -80,7 +80,7 @@ export async function openModel(options: OpenOptions): Promise<Model> {
       if (choice.device === 'webgpu') gpu ??= await Gpu.open(choice.adapter);
       else gpu = closed(gpu);
       const reason = [choice.reason, ...failed.map((each) => `failed there: ${each}`)].join('; ');
-      return await openOn(options, { ...choice, reason }, family, gpu);
+      return await openOn(options, { ...choice, reason }, processor, gpu);
     } catch (error) {
       if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
         closed(gpu);
@@ -101,7 +101,12 @@ function closed(gpu: Gpu | undefined): undefined {
   gpu?.close();
 }
 
-async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu: Gpu | undefined): Promise<Model> {
+async function openOn(
+  options: OpenOptions,
+  choice: Choice,
+  processor: Processor,
+  gpu: Gpu | undefined,
+): Promise<Model> {
   const { spec, assets, signal } = options;
   const { variant, device } = choice;
   const threads = threadsFor(device, options.threads);
@@ -110,7 +115,7 @@ async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu:
     model: spec.id,
     device,
     dtype: variant.dtype,
-    contextLength: Math.min(spec.contextLength, family.config.maxPositions),
+    contextLength: Math.min(spec.contextLength, processor.config.maxPositions),
     hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
     reason: choice.reason,
   };
@@ -120,7 +125,7 @@ async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu:
     ort,
     gpu,
     positions: facts.contextLength,
-    view: family.view,
+    encoderInputs: processor.encoderInputs,
     precision: variant.f16 ? 'float16' : 'float32',
     read: (graph, until) => options.read(variant[graph], until),
     onStep,
@@ -130,7 +135,7 @@ async function openOn(options: OpenOptions, choice: Choice, family: Family, gpu:
   try {
     if (graphs.remark !== undefined) facts.reason += `; ${graphs.remark}`;
     decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
-    const model = new OpenedModel({ ort, family, facts, graphs, decoder, gpu });
+    const model = new OpenedModel({ ort, processor, facts, graphs, decoder, gpu });
     await model.prove(signal);
     onStep();
     return model;
@@ -150,7 +155,7 @@ async function readAll({ spec, read, signal }: OpenOptions): Promise<Map<string,
 
 interface Opened {
   ort: Ort;
-  family: Family;
+  processor: Processor;
   facts: ModelFacts;
   graphs: Graphs;
   decoder: Decoder;
@@ -160,29 +165,29 @@ interface Opened {
 class OpenedModel implements Model {
   readonly facts: ModelFacts;
   readonly lost: Promise<NearsightError>;
-  readonly #family: Family;
+  readonly #processor: Processor;
   readonly #gpu: Gpu | undefined;
-  readonly #vision: Vision;
+  readonly #vision: VisionEncoder;
   readonly #decoder: Decoder;
   readonly #prefixes: PrefixCache;
 
-  constructor({ ort, family, facts, graphs, decoder, gpu }: Opened) {
+  constructor({ ort, processor, facts, graphs, decoder, gpu }: Opened) {
     this.facts = facts;
     // Without a GPU there is none to lose.
     this.lost = gpu?.lost ?? new Promise(() => {});
-    this.#family = family;
+    this.#processor = processor;
     this.#gpu = gpu;
-    const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
-    this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
+    const splitter = gpu && new GpuImageSplitter(gpu.device);
+    this.#vision = new VisionEncoder(ort, graphs.vision, processor.encoderInputs, gpu?.device.limits, splitter);
     this.#decoder = decoder;
     // No features are in use while room is made: they are encoded after it, and copied before an answer needs more.
-    this.#prefixes = new PrefixCache(decoder, { giveUp: () => this.#vision.trim(0) });
+    this.#prefixes = new PrefixCache(decoder, { giveUp: () => this.#vision.features.trim(0) });
   }
 
   /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
   async prove(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
-    const { vocab } = this.#family.config;
+    const { vocab } = this.#processor.config;
     await untilFault(this.#gpu.fault, signal, async (guard) => {
       await proveKernels(this.#decoder, vocab, guard);
       await this.#decoder.calibrate();
@@ -193,14 +198,14 @@ class OpenedModel implements Model {
     try {
       await untilFault(this.#gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
     } finally {
-      this.#vision.trim();
+      this.#vision.features.trim();
     }
   }
 
   forget(): void {
     this.#prefixes.forget();
-    this.#vision.forget();
-    this.#family.forget();
+    this.#vision.features.forget();
+    this.#processor.forget();
   }
 
   gpuBuffers(): number {
@@ -209,9 +214,9 @@ class OpenedModel implements Model {
   }
 
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
-    const { tokenizer, config } = this.#family;
+    const { tokenizer, config } = this.#processor;
     checkBias(job.sampling, config.vocab);
-    const prompt = await this.#family.read(job.turns, job.limits.pixels, job.cache, signal);
+    const prompt = await this.#processor.encodeChat(job.turns, job.limits.pixels, job.cache, signal);
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
     try {
@@ -242,18 +247,18 @@ class OpenedModel implements Model {
     } finally {
       if (!job.cache) {
         this.#prefixes.drop();
-        this.#vision.forget(prompt.pictures);
+        this.#vision.features.forget(prompt.images);
       }
     }
   }
 
   /** Reads what of a prompt was not read before. Returns how many positions were. */
   async #read(prompt: Prompt, positions: number, cache: boolean, signal: AbortSignal): Promise<number> {
-    const { imageTokenId } = this.#family;
+    const { imageTokenId } = this.#processor;
     const sequence = sequenceOf(prompt, imageTokenId);
     const known = await this.#prefixes.begin(sequence, positions, cache);
-    if (!cache) this.#vision.forget(prompt.pictures);
-    const fresh = prompt.pictures.filter((_, index) => (sequence.pictures[index]?.end ?? 0) > known);
+    if (!cache) this.#vision.features.forget(prompt.images);
+    const fresh = prompt.images.filter((_, index) => (sequence.pictures[index]?.end ?? 0) > known);
     const features = await this.#vision.encode(fresh, signal);
     await this.#decoder.prefill(prompt.ids.subarray(known), imageTokenId, features, signal);
     return known;

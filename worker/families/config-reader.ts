@@ -1,10 +1,47 @@
 import { NearsightError } from '../../src/wire/error.ts';
 
 /**
+ * A model's configs and tokenizer as they were downloaded, by the name they have on the hub: `config.json`,
+ * `generation_config.json`, `preprocessor_config.json`, `processor_config.json`, `tokenizer.json`,
+ * `tokenizer_config.json`, `chat_template.json`.
+ */
+export type ModelFiles = ReadonlyMap<string, Uint8Array>;
+
+/** The decoder's numbers. */
+export interface TextConfig {
+  vocab: number;
+  /** Most positions the rotary table was trained for. */
+  maxPositions: number;
+  /** Generation ends at any of these. */
+  stopIds: readonly number[];
+}
+
+/** Parses one of a model's JSON files. */
+export function readConfig(files: ModelFiles, name: string): ConfigReader {
+  const bytes = files.get(name);
+  if (!bytes) throw new NearsightError('load_failed', `The model has no ${name}; its spec must list one under files.`);
+  try {
+    const root: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return new ConfigReader(root, name);
+  } catch (cause) {
+    throw new NearsightError('load_failed', `${name} is not JSON.`, { cause });
+  }
+}
+
+/** The decoder's numbers. `stopIds` come from the generation config: the text config's own `eos_token_id` is wrong. */
+export function textConfig(config: ConfigReader, generation: ConfigReader): TextConfig {
+  return {
+    vocab: config.count('text_config.vocab_size'),
+    maxPositions: config.count('text_config.max_position_embeddings'),
+    stopIds: generation.numbers('eos_token_id'),
+  };
+}
+
+/**
  * A model's JSON file, read field by field with a check at each: a config that is not what we expect fails the load
  * with the field's name, instead of the first request with a wrong answer.
  */
-export class Fields {
+export class ConfigReader {
   readonly #root: unknown;
   readonly #file: string;
 

@@ -1,6 +1,12 @@
 import { Tokenizer as Bpe } from '@huggingface/tokenizers';
-import type { Tokenizer } from './processor.ts';
-import { type Fields, isRecord } from './config-reader.ts';
+import { type ConfigReader, isRecord } from './config-reader.ts';
+
+export interface Tokenizer {
+  /** Ids of plain text: names of special tokens in it are text like any other. */
+  encode(text: string): number[];
+  /** The bytes that a token stands for; none for special tokens. Not always whole characters: decode as a stream. */
+  bytes(id: number): Uint8Array;
+}
 
 /** A tokenizer that can also read rendered templates, in which names of special tokens mean those tokens. */
 export interface TemplateTokenizer extends Tokenizer {
@@ -21,7 +27,7 @@ const MARK = '\uFFFF';
  * Special tokens are split off here and not in the library, which would find them in plain text too. Sections between
  * them are encoded one by one, as every implementation does, so the ids are the same.
  */
-export function openTokenizer(file: Fields): TemplateTokenizer {
+export function openTokenizer(file: ConfigReader): TemplateTokenizer {
   file.expect('model.type', 'BPE');
   file.expect('decoder.type', 'ByteLevel');
   // Either would change the text or the ids around special tokens, which the split above them does not expect.
@@ -68,7 +74,7 @@ export function openTokenizer(file: Fields): TemplateTokenizer {
 
 const escape = (text: string): string => text.replace(/\W/g, '\\$&');
 
-function specialTokens(file: Fields): Map<string, number> {
+function specialTokens(file: ConfigReader): Map<string, number> {
   const tokens = new Map<string, number>();
   const added = file.get('added_tokens');
   if (!Array.isArray(added) || added.length === 0) throw file.error('added_tokens', 'a list of special tokens');
@@ -119,7 +125,7 @@ function rustPreTokenizer(step: unknown): unknown {
  * A step that takes out bytes for which the vocabulary has no token (control characters, in SmolVLM's). Rust does so
  * before merging, so that their neighbours meet; the library does after.
  */
-function dropUnknown(file: Fields, alphabet: Iterable<string>): object[] {
+function dropUnknown(file: ConfigReader, alphabet: Iterable<string>): object[] {
   const vocab = file.get('model.vocab');
   if (!isRecord(vocab) || file.get('model.unk_token')) return [];
   const unknown = [...alphabet].filter((letter) => !(letter in vocab));

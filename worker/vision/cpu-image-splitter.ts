@@ -1,37 +1,44 @@
-import type { Ort, Tensor } from '../onnx/ort.ts';
-import type { Picture } from '../families/processor.ts';
+import type { ImageSplitter, Rgb, SplitPlan } from '../backend/image-splitter.ts';
+import { resize } from './resample.ts';
 
-/** Cuts pictures into the views that are encoded, on the GPU or not. */
-export interface ViewMaker {
-  open(picture: Picture, signal: AbortSignal): Promise<Views>;
-}
+/** 1/255, with the digits that configs give it. */
+export const RESCALE_FACTOR = 0.00392156862745098;
 
-/** A picture's views, ready to be encoded. */
-export interface Views {
-  /**
-   * The `pixel_values` of some of them, [1, count, 3, size, size]: in memory, or at the start of a GPU buffer, which the
-   * next batch is written to as well. On the GPU it waits until the last batch but one was encoded, so that an abort
-   * finds little queued.
-   */
-  batch(first: number, count: number): Promise<Float32Array | GPUBuffer>;
-  close(): void;
-}
+const CHANNELS = 3;
 
 /** In memory, for wasm. */
-export const cpuViews: ViewMaker = {
-  async open({ size, pixelValues }) {
-    const values = await pixelValues();
-    const length = 3 * size ** 2;
+export const cpuImageSplitter: ImageSplitter = {
+  split(image, plan) {
+    const resized: Rgb[] = [];
+    for (const { width, height } of plan.resizes) resized.push(resize(resized.at(-1) ?? image, width, height));
+    const tables = levelTables(plan);
+    const { cropSize } = plan;
     return {
-      batch: async (first, count) => values.subarray(first * length, (first + count) * length),
+      async batch(first, count) {
+        const values = new Float32Array(count * CHANNELS * cropSize ** 2);
+        let to = 0;
+        for (const { resize: index, left, top } of plan.crops.slice(first, first + count)) {
+          const { width, data } = resized[index]!;
+          for (const [channel, table] of tables.entries()) {
+            for (let y = top; y < top + cropSize; y++) {
+              let from = (y * width + left) * CHANNELS + channel;
+              for (let x = 0; x < cropSize; x++, from += CHANNELS) values[to++] = table[data[from]!]!;
+            }
+          }
+        }
+        return values;
+      },
       close() {},
     };
   },
 };
 
-/** A batch as what it is to onnxruntime. */
-export function pixelTensor(ort: Ort, batch: Float32Array | GPUBuffer, count: number, size: number): Tensor {
-  const dims = [1, count, 3, size, size];
-  if (batch instanceof Float32Array) return new ort.Tensor('float32', batch, dims);
-  return ort.Tensor.fromGpuBuffer(batch, { dataType: 'float32', dims });
+/** What each of the 256 levels becomes in each channel; every step is rounded to float32, as NumPy does. */
+export function levelTables({ mean, std }: Pick<SplitPlan, 'mean' | 'std'>): Float32Array<ArrayBuffer>[] {
+  const { fround } = Math;
+  return Array.from({ length: CHANNELS }, (_, channel) =>
+    Float32Array.from({ length: 256 }, (_level, level) =>
+      fround(fround(fround(level * RESCALE_FACTOR) - fround(mean[channel]!)) / fround(std[channel]!)),
+    ),
+  );
 }

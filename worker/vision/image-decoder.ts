@@ -1,24 +1,24 @@
 import { NearsightError } from '../../src/wire/error.ts';
 import type { TurnPart } from '../../src/wire/job.ts';
+import type { Rgb } from '../backend/image-splitter.ts';
 import { type Header, readHeader } from './image-header.ts';
-import type { Rgb } from './resample.ts';
 
-/** A picture as the request brought it. */
-export type PicturePart = Extract<TurnPart, { type: 'picture' }>;
+/** An image as the request brought it. */
+export type ImagePart = Extract<TurnPart, { type: 'picture' }>;
 
 /** The longest edge that both Chromium and Firefox draw; beyond it a canvas stays blank without an error. */
 const MAX_EDGE = 16_384;
 
-/** Rows read back at a time, so that a large picture is never in memory as RGBA twice. */
+/** Rows read back at a time, so that a large image is never in memory as RGBA twice. */
 const BAND = 256;
 
 /**
- * Decodes a picture's first frame to RGB, upright, with what is transparent laid on white.
+ * Decodes an image's first frame to RGB, upright, with what is transparent laid on white.
  *
- * @param maxPixels refuses larger pictures before anything is decoded
+ * @param maxPixels refuses larger images before anything is decoded
  * @throws NearsightError `unreadable_image` with the part's `param` and the cause in words
  */
-export async function decodePicture({ bytes, param }: PicturePart, maxPixels: number): Promise<Rgb> {
+export async function decodeImage({ bytes, param }: ImagePart, maxPixels: number): Promise<Rgb> {
   try {
     const header = readHeader(bytes);
     checkSize(header, maxPixels);
@@ -78,7 +78,7 @@ async function readPixels(bitmap: ImageBitmap): Promise<Rgb> {
 }
 
 /**
- * Reads transparent pictures again, past the canvas: a canvas multiplies colours with alpha, and Firefox rounds up
+ * Reads transparent images again, past the canvas: a canvas multiplies colours with alpha, and Firefox rounds up
  * there. Where frames are not to be had, values are up to one level off.
  */
 async function readStraight(bitmap: ImageBitmap, data: Uint8Array): Promise<void> {

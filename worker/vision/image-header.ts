@@ -1,4 +1,6 @@
-/** What can be told of a picture file without decoding it. */
+import type { Size } from '../backend/image-splitter.ts';
+
+/** What can be told of an image file without decoding it. */
 export interface Header {
   type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif';
   /** In pixels, before any rotation that the file asks for. */
@@ -6,17 +8,12 @@ export interface Header {
   height: number;
 }
 
-interface Size {
-  width: number;
-  height: number;
-}
-
 /**
- * Reads type and size from a picture's own bytes, and walks its structure to the end of the first frame.
+ * Reads type and size from an image's own bytes, and walks its structure to the end of the first frame.
  *
  * The size is needed before decoding, because a file of a few kilobytes can decode to gigabytes. The walk is needed
  * because Firefox decodes PNG, JPEG and GIF files that were cut short (measured in 153; Chromium refuses them), and
- * half a picture makes a wrong answer.
+ * half an image makes a wrong answer.
  *
  * @throws Error that says in plain words what is wrong with the file
  */
@@ -136,7 +133,7 @@ function walkWebp(view: DataView): Size | undefined {
   }
 }
 
-/** Nested boxes of ISO media; sizes are in `ispe` properties, of which the largest is the picture or its grid. */
+/** Nested boxes of ISO media; sizes are in `ispe` properties, of which the largest is the image or its grid. */
 function walkAvif(view: DataView): Size | undefined {
   let size: Size | undefined;
   let data = false;
@@ -159,6 +156,6 @@ function walkAvif(view: DataView): Size | undefined {
     }
   };
   visit(0, view.byteLength);
-  if (!data) throw new RangeError('the coded picture is missing');
+  if (!data) throw new RangeError('the coded image is missing');
   return size;
 }

@@ -1,9 +1,4 @@
-/** A picture without alpha: `data` holds `width * height` RGB triples, rows from the top. */
-export interface Rgb {
-  width: number;
-  height: number;
-  data: Uint8Array<ArrayBuffer>;
-}
+import type { Rgb, Size } from '../backend/image-splitter.ts';
 
 /** Half-width of the kernel, in samples of the coarser of the two grids. */
 const LOBES = 3;
@@ -38,7 +33,7 @@ export function resize(image: Rgb, width: number, height: number): Rgb {
 }
 
 /** The one exception to the order of passes, since Pillow 12: rounding in between makes it visible by a few levels. */
-export function shrinksDownFirst(from: { width: number; height: number }, height: number): boolean {
+export function shrinksDownFirst(from: Size, height: number): boolean {
   return from.height > 100 * from.width && height < from.height;
 }
 
@@ -91,7 +86,7 @@ function resizeColumns(image: Rgb, height: number): Rgb {
   return { width: image.width, height, data: new Uint8Array(data.buffer) };
 }
 
-/** The weights of one axis. Samples sit at pixel centres; what falls outside the picture is left out of the average. */
+/** The weights of one axis. Samples sit at pixel centres; what falls outside the image is left out of the average. */
 export function kernelFor(from: number, to: number): Kernel {
   const scale = from / to;
   const stretch = Math.max(scale, 1);

@@ -1,61 +1,52 @@
-import type { ViewMaker, Views } from '../vision/cpu-image-splitter.ts';
-import type { Picture } from '../families/processor.ts';
-import { kernelFor, resize, type Rgb, shrinksDownFirst } from '../vision/resample.ts';
-import { levelTables, scalesOf, type Size, viewCount } from '../families/idefics3/idefics3-tiles.ts';
+import type { Crops, ImageSplitter, Rgb, Size, SplitPlan } from '../backend/image-splitter.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from '../gpu/usage.ts';
-import { NORMALISE, RESAMPLE } from './shaders/split-image.ts';
+import { levelTables } from '../vision/cpu-image-splitter.ts';
+import { kernelFor, resize, shrinksDownFirst } from '../vision/resample.ts';
+import { CROP, RESAMPLE } from './shaders/split-image.ts';
 
-/** Pictures are uploaded in bands of rows, so that a large one is never in GPU memory whole. */
+/** Images are uploaded in bands of rows, so that a large one is never in GPU memory whole. */
 const BAND_BYTES = 16 << 20;
 
 /** Edge of a workgroup, in both shaders. */
 const GROUP = 8;
 
-/** A picture on the GPU, a word for each pixel. */
+/** An image on the GPU, a word for each pixel. */
 interface Plane extends Size {
   buffer: GPUBuffer;
 }
 
-/** Cuts pictures into views on the GPU, to the same bits as `worker/families/idefics3/idefics3-tiles.ts` does. */
-export class GpuViews implements ViewMaker {
+/**
+ * Splits images on the GPU, to the same bits as `worker/vision/cpu-image-splitter.ts`. The bytes come from JavaScript, not
+ * from a texture: whoever has them there knows them to the bit, and the first time that a file is seen they are hashed.
+ */
+export class GpuImageSplitter implements ImageSplitter {
   readonly #device: GPUDevice;
   readonly #resample: GPUComputePipeline;
-  readonly #normalise: GPUComputePipeline;
+  readonly #crop: GPUComputePipeline;
 
   constructor(device: GPUDevice) {
     this.#device = device;
     this.#resample = compile(device, 'resample', RESAMPLE);
-    this.#normalise = compile(device, 'normalise', NORMALISE);
+    this.#crop = compile(device, 'crop', CROP);
   }
 
-  /**
-   * Uploads a picture and scales it. The bytes come from JavaScript, not from a texture: whoever has them there knows
-   * them to the bit, and the first time that a file is seen they are hashed.
-   */
-  async open(picture: Picture, signal: AbortSignal): Promise<Views> {
-    const image = await picture.pixels();
-    signal.throwIfAborted();
+  split(image: Rgb, plan: SplitPlan): Crops {
     const scratch = new Scratch(this.#device, this.#resample);
     try {
-      return this.#cut(scratch, image, picture);
+      return this.#split(scratch, image, plan);
     } catch (error) {
       scratch.close();
       throw error;
     }
   }
 
-  #cut(scratch: Scratch, image: Rgb, { grid, settings }: Picture): Views {
-    const scales = scalesOf(image, grid, settings);
-    let tiled = scratch.upload(image, scales[0] ?? image);
-    for (const scale of scales) tiled = scratch.resize(tiled, scale);
-    const { size } = settings;
-    const whole = scratch.resize(tiled, { width: size, height: size });
-    const table = scratch.fill(
-      'levels',
-      STORAGE,
-      Float32Array.from(levelTables(settings).flatMap((each) => [...each])),
-    );
-    const tiles = viewCount(grid) - 1;
+  #split(scratch: Scratch, image: Rgb, plan: SplitPlan): Crops {
+    const planes: Plane[] = [];
+    for (const size of plan.resizes) planes.push(scratch.resize(planes.at(-1) ?? scratch.upload(image, size), size));
+    const levels = Float32Array.from(levelTables(plan).flatMap((table) => [...table]));
+    const table = scratch.fill('levels', STORAGE, levels);
+    const { cropSize } = plan;
+    const groups = Math.ceil(cropSize / GROUP);
     let result: GPUBuffer | undefined;
     let before: Promise<void> | undefined;
     return {
@@ -63,11 +54,12 @@ export class GpuViews implements ViewMaker {
         await before;
         before = this.#device.queue.onSubmittedWorkDone();
         // The first batch is the largest.
-        result ??= scratch.values(count * 3 * size * size);
-        const batch = Uint32Array.of(size, tiled.width, grid.columns, tiles, first);
-        const buffers = [scratch.fill('batch', UNIFORM, batch), tiled.buffer, whole.buffer, table, result];
-        const groups = Math.ceil(size / GROUP);
-        dispatch(this.#device, this.#normalise, buffers, [groups, groups, count]);
+        result ??= scratch.values(count * 3 * cropSize ** 2);
+        for (const [at, crop] of plan.crops.slice(first, first + count).entries()) {
+          const plane = planes[crop.resize]!;
+          const job = scratch.fill('crop', UNIFORM, Uint32Array.of(cropSize, plane.width, crop.left, crop.top, at));
+          dispatch(this.#device, this.#crop, [job, plane.buffer, table, result], [groups, groups]);
+        }
         return result;
       },
       close: () => scratch.close(),
@@ -75,7 +67,7 @@ export class GpuViews implements ViewMaker {
   }
 }
 
-/** Buffers of one picture, and the passes that fill them. */
+/** Buffers of one image, and the passes that fill them. */
 class Scratch {
   readonly #device: GPUDevice;
   readonly #resample: GPUComputePipeline;
@@ -86,10 +78,10 @@ class Scratch {
     this.#resample = resample;
   }
 
-  /** Brings a picture to the GPU, band by band, scaled to this width where its rows may be scaled first. */
+  /** Brings an image to the GPU, band by band, scaled to this width where its rows may be scaled first. */
   upload(image: Rgb, scale: Size): Plane {
     const width = shrinksDownFirst(image, scale.height) ? image.width : scale.width;
-    // Widths of up to 16,384 and models that read large pictures: beyond what adapters must bind.
+    // Widths of up to 16,384 and models that read large images: beyond what adapters must bind.
     if (width * image.height * 4 > this.#device.limits.maxStorageBufferBindingSize) {
       const small = resize(image, scale.width, scale.height);
       return this.upload(small, small);
@@ -111,8 +103,8 @@ class Scratch {
 
   /** As `resize` in `worker/vision/resample.ts`. */
   resize(plane: Plane, { width, height }: Size): Plane {
-    if (shrinksDownFirst(plane, height)) return this.#rows(this.#columns(plane, height), width);
-    return this.#columns(this.#rows(plane, width), height);
+    const first = shrinksDownFirst(plane, height) ? this.#resize(plane, 'height', height) : plane;
+    return this.#resize(this.#resize(first, 'width', width), 'height', height);
   }
 
   /** A buffer with these contents. */
@@ -124,27 +116,20 @@ class Scratch {
 
   /** Room for floats, as onnxruntime wants its inputs. */
   values(count: number): GPUBuffer {
-    return this.#buffer('pixel_values', STORAGE | COPY_SRC | COPY_DST, count * Float32Array.BYTES_PER_ELEMENT);
+    return this.#buffer('crops', STORAGE | COPY_SRC | COPY_DST, count * Float32Array.BYTES_PER_ELEMENT);
   }
 
-  /** Leaves nothing of the picture behind. */
+  /** Leaves nothing of the image behind. */
   close(): void {
     for (const buffer of this.#buffers) buffer.destroy();
   }
 
-  #rows(from: Plane, width: number): Plane {
-    if (width === from.width) return from;
-    const plane = this.#plane({ width, height: from.height });
-    const axis = { vertical: 0, step: 1, line: from.width };
-    this.#pass(from.buffer, this.#kernels(from.width, width), plane, axis);
-    return plane;
-  }
-
-  #columns(from: Plane, height: number): Plane {
-    if (height === from.height) return from;
-    const plane = this.#plane({ width: from.width, height });
-    const axis = { vertical: 1, step: from.width, line: 1 };
-    this.#pass(from.buffer, this.#kernels(from.height, height), plane, axis);
+  #resize(from: Plane, edge: keyof Size, to: number): Plane {
+    if (to === from[edge]) return from;
+    const plane = this.#plane({ ...from, [edge]: to });
+    const axis =
+      edge === 'width' ? { vertical: 0, step: 1, line: from.width } : { vertical: 1, step: from.width, line: 1 };
+    this.#pass(from.buffer, this.#kernels(from[edge], to), plane, axis);
     return plane;
   }
 
@@ -152,7 +137,7 @@ class Scratch {
     const { vertical, step, line, top = 0, height = to.height, triples = 0 } = axis;
     const job = Uint32Array.of(to.width, height, top, vertical, step, line, samples, stride, triples);
     const buffers = [this.fill('pass', UNIFORM, job), source, buffer, to.buffer];
-    dispatch(this.#device, this.#resample, buffers, [Math.ceil(to.width / GROUP), Math.ceil(height / GROUP), 1]);
+    dispatch(this.#device, this.#resample, buffers, [Math.ceil(to.width / GROUP), Math.ceil(height / GROUP)]);
   }
 
   #kernels(from: number, samples: number): Kernels {
@@ -191,7 +176,7 @@ interface Axis {
   triples?: number;
 }
 
-/** Bytes as whole words, which is what buffers are written in; only the last band of a picture is ever copied. */
+/** Bytes as whole words, which is what buffers are written in; only the last band of an image is ever copied. */
 function words(data: Uint8Array<ArrayBuffer>, at: number, length: number): Uint8Array<ArrayBuffer> {
   const bytes = data.subarray(at, at + length);
   if (length % 4 === 0) return bytes;
@@ -209,14 +194,14 @@ function dispatch(
   device: GPUDevice,
   pipeline: GPUComputePipeline,
   buffers: readonly GPUBuffer[],
-  [x, y, z]: readonly [number, number, number],
+  [x, y]: readonly [number, number],
 ): void {
   const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
   pass.setPipeline(pipeline);
   pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
-  pass.dispatchWorkgroups(x, y, z);
+  pass.dispatchWorkgroups(x, y);
   pass.end();
   device.queue.submit([encoder.finish()]);
 }

@@ -1,7 +1,7 @@
 // A worker around the decoder alone. `decode.test.ts` builds and serves it, because the package does not export what a
 // picture looks like to the model.
 import { NearsightError } from '../../../src/wire/error.ts';
-import { decodePicture } from '../../../worker/vision/image-decoder.ts';
+import { decodeImage } from '../../../worker/vision/image-decoder.ts';
 
 interface Order {
   bytes: Uint8Array<ArrayBuffer>;
@@ -19,7 +19,7 @@ async function decode({ bytes, maxPixels, frames }: Order): Promise<Outcome> {
   if (!frames) Reflect.deleteProperty(globalThis, 'VideoFrame');
   const part = { type: 'picture', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
   try {
-    const { width, height, data } = await decodePicture(part, maxPixels);
+    const { width, height, data } = await decodeImage(part, maxPixels);
     return { width, height, rgb: btoa(Array.from(data, (level) => String.fromCharCode(level)).join('')) };
   } catch (error) {
     if (!(error instanceof NearsightError)) throw error;

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { crc32, deflateSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cutViews, gridOf, type ViewSettings } from '../../../worker/families/idefics3/idefics3-tiles.ts';
+import { NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import type { TestPage } from '../harness/harness.ts';
 import { openWorkerPage, order } from '../harness/lone-worker.ts';
 import type { Outcome } from './image-decoder-worker.ts';
@@ -93,27 +94,34 @@ describe('pictures decode to what Pillow sees', () => {
   });
 });
 
-describe('golden pictures of glimpse, decoded here, become the views of the Python processor', () => {
-  interface Views {
+describe('golden pictures of glimpse, decoded here, become the crops of the Python processor', () => {
+  interface Crops {
     picture: string;
     split: boolean;
     file: string;
     shape: [frames: number, height: number, width: number, channels: number];
   }
   const folder = new URL('../../fixtures/glimpse/', import.meta.url);
-  const { pixels }: { pixels: Views[] } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
-  const settings: ViewSettings = { size: 96, longestEdge: 192, splitting: false, mean: [], std: [] };
+  const { pixels }: { pixels: Crops[] } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
+  // Values from 0 to 1, which are levels again times 255.
+  const values = { mean: [0, 0, 0], std: [1, 1, 1] };
+  const settings = { cropSize: 96, longestEdge: 192, splitting: false, ...values };
 
   it.for(pixels)('$picture (tiles: $split)', async ({ picture, split, file, shape: [frames] }) => {
     const seen = await decode(readFileSync(new URL(picture, folder)));
     if (!('rgb' in seen)) throw new Error(seen.message);
     const image = { ...seen, data: Uint8Array.from(Buffer.from(seen.rgb, 'base64')) };
-    const grid = split ? gridOf(image, settings) : { rows: 0, columns: 0 };
-    const views = cutViews(image, grid, settings);
-    expect(views.height).toBe(frames * settings.size);
+    const plan = splitPlan(image, split ? tileGrid(image, settings) : NO_TILES, settings);
+    expect(plan.crops.length).toBe(frames);
+    const crops = await cpuImageSplitter.split(image, plan).batch(0, frames);
+    if (!(crops instanceof Float32Array)) throw new Error('not in memory');
     const wanted = gunzipSync(readFileSync(new URL(file, folder)));
-    expect(wanted.length).toBe(views.data.length);
-    const differences = views.data.map((level, i) => Math.abs(level - wanted[i]!));
+    expect(wanted.length).toBe(crops.length);
+    // Channel by channel here, pixel by pixel in the golden file.
+    const area = settings.cropSize ** 2;
+    const place = (i: number): number =>
+      Math.floor(i / (3 * area)) * 3 * area + (i % 3) * area + (Math.floor(i / 3) % area);
+    const differences = Array.from(wanted, (level, i) => Math.abs(level - Math.round((crops[place(i)] ?? NaN) * 255)));
     expect(Math.max(...new Set(differences))).toBeLessThanOrEqual(1);
   });
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { ViewSettings } from '../../../worker/families/idefics3/idefics3-tiles.ts';
+import type { ImageSettings } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import type { TestPage } from '../harness/harness.ts';
 import { openWorkerPage, order } from '../harness/lone-worker.ts';
 import type { Outcome } from './split-image-worker.ts';
@@ -22,8 +22,8 @@ it.for([
   ['alpha-frog.png', true],
   ['tall.png', false],
   ['corner.gif', false],
-] as const)('%s (tiles: %s) becomes the same views on the GPU as on the CPU, to the bit', async ([file, splitting]) => {
-  const settings: ViewSettings = { size: 96, longestEdge: 192, splitting, ...levels };
+] as const)('%s (tiles: %s) becomes the same crops on the GPU as on the CPU, to the bit', async ([file, splitting]) => {
+  const settings: ImageSettings = { cropSize: 96, longestEdge: 192, splitting, ...levels };
   const bytes = readFileSync(new URL(file, folder));
   const outcome = await order<Outcome>(page, { bytes, settings });
   expect(outcome).toMatchObject({ different: 0 });

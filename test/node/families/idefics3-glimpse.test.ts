@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Turn, TurnPart } from '../../../src/wire/job.ts';
 import { readHeader } from '../../../worker/vision/image-header.ts';
-import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
+import { openProcessor } from '../../../worker/families/registry.ts';
 import { modelFiles } from '../vision/fixtures.ts';
 
 interface Case {
@@ -19,7 +19,7 @@ const golden = new URL('../../fixtures/glimpse/', import.meta.url);
 const { cases }: { cases: Case[] } = JSON.parse(readFileSync(new URL('golden.json', golden), 'utf8'));
 
 // The prompt depends on a picture's size alone, and Node cannot decode: blank pixels do.
-const family = openFamily(modelFiles(new URL('../../../models/glimpse/', import.meta.url)), async ({ bytes }) => {
+const processor = openProcessor(modelFiles(new URL('../../../models/glimpse/', import.meta.url)), async ({ bytes }) => {
   const { width, height } = readHeader(bytes);
   return { width, height, data: new Uint8Array(width * height * 3) };
 });
@@ -29,8 +29,8 @@ it.for(cases)('glimpse is asked $name with the ids of the Python processor', asy
     const parts: Content[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
     return { role, parts: parts.map((part) => (part.type === 'text' ? part : picture(part.image_url.url, split))) };
   });
-  const { ids, pictures } = await family.read(turns, 1e8, true, new AbortController().signal);
-  expect(pictures.reduce((sum, { frames }) => sum + frames, 0)).toBe(wanted.frames);
+  const { ids, images } = await processor.encodeChat(turns, 1e8, true, new AbortController().signal);
+  expect(images.reduce((sum, { crops }) => sum + crops, 0)).toBe(wanted.frames);
   expect([...ids]).toEqual(wanted.input_ids);
 });
 

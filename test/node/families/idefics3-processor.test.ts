@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Detail, Turn } from '../../../src/wire/job.ts';
-import type { decodePicture } from '../../../worker/vision/image-decoder.ts';
-import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
-import type { Rgb } from '../../../worker/vision/resample.ts';
+import type { decodeImage } from '../../../worker/vision/image-decoder.ts';
+import { openProcessor } from '../../../worker/families/registry.ts';
+import type { Rgb } from '../../../worker/backend/image-splitter.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { FIXTURES, modelFiles, pattern, readJson } from '../vision/fixtures.ts';
 
 const files = modelFiles(new URL('model/', FIXTURES));
@@ -16,20 +17,16 @@ function chat(...details: Detail[]): Turn[] {
   }));
 }
 
-function decoding(image: Rgb): typeof decodePicture {
+function decoding(image: Rgb): typeof decodeImage {
   return async () => image;
 }
 
 describe('opening a model', () => {
   it('reads the decoder from its configs, and the stop token from the one that is right', () => {
-    expect(openFamily(files).config).toEqual({
-      layers: 2,
-      kvHeads: 2,
-      headDim: 16,
-      hidden: 64,
+    expect(openProcessor(files).config).toEqual({
       vocab: 943,
       maxPositions: 512,
-      stopIds: [openFamily(files).imageTokenId + 1],
+      stopIds: [openProcessor(files).imageTokenId + 1],
     });
   });
 
@@ -40,10 +37,11 @@ describe('opening a model', () => {
   }
 
   it.for([
-    ['config.json', { model_type: 'llava' }, 'config.json: model_type should be "idefics3", and is "llava"'],
+    ['config.json', { model_type: 'llava' }, 'config.json: model_type should be one of idefics3, and is "llava"'],
     ['config.json', { image_token_id: 5 }, 'image_token_id should be the id of <image>, and is 5'],
+    ['config.json', { vision_config: { image_size: 32, patch_size: 8 } }, 'num_attention_heads should be a positive'],
     ['config.json', { scale_factor: 0 }, 'scale_factor should be a positive whole number, and is 0'],
-    ['config.json', { text_config: {} }, 'text_config.hidden_size should be a positive whole number, and is nothing'],
+    ['config.json', { text_config: {} }, 'text_config.vocab_size should be a positive whole number, and is nothing'],
     ['processor_config.json', { image_seq_len: 64 }, 'image_seq_len should be 4, and is 64'],
     ['preprocessor_config.json', { resample: 3 }, 'resample should be 1, and is 3'],
     ['preprocessor_config.json', { image_mean: [0.5] }, 'image_mean should be a list of 3 numbers'],
@@ -62,25 +60,25 @@ describe('opening a model', () => {
       'match by name alone',
     ],
   ] as const)('refuses %s with %o', ([name, change, message]) => {
-    expect(() => openFamily(changed(name, change))).toThrow(
+    expect(() => openProcessor(changed(name, change))).toThrow(
       expect.objectContaining({ code: 'load_failed', message: expect.stringContaining(message) }),
     );
   });
 
   it('names the file that is not JSON', () => {
     const broken = new Map(files).set('config.json', new TextEncoder().encode('<html>'));
-    expect(() => openFamily(broken)).toThrow('config.json is not JSON.');
+    expect(() => openProcessor(broken)).toThrow('config.json is not JSON.');
   });
 
   it('names the file that is missing', () => {
     const without = new Map(files);
     without.delete('processor_config.json');
-    expect(() => openFamily(without)).toThrow('The model has no processor_config.json');
+    expect(() => openProcessor(without)).toThrow('The model has no processor_config.json');
   });
 });
 
 describe('the bytes of tokens', () => {
-  const { tokenizer, imageTokenId } = openFamily(files);
+  const { tokenizer, imageTokenId } = openProcessor(files);
   const { chats } = readJson<{ chats: { turns: { parts: { text?: string }[] }[] }[] }>('prompts.json');
 
   it('put together, are the text in UTF-8', () => {
@@ -103,7 +101,7 @@ describe('the bytes of tokens', () => {
   });
 });
 
-describe('views', () => {
+describe('crops', () => {
   it.for([
     ['low', 64, 48, 1],
     ['low', 1000, 900, 1],
@@ -112,30 +110,36 @@ describe('views', () => {
     ['auto', 20, 65, 9],
     ['high', 64, 48, 13],
     ['high', 10, 10, 17],
-  ] as const)('%s detail of %i x %i pixels: %i', async ([detail, width, height, frames]) => {
-    const { pictures } = await openFamily(files, decoding(pattern(width, height))).read(
+  ] as const)('%s detail of %i x %i pixels: %i', async ([detail, width, height, crops]) => {
+    const { images } = await openProcessor(files, decoding(pattern(width, height))).encodeChat(
       chat(detail),
       1e6,
       false,
       never,
     );
-    expect(pictures).toMatchObject([{ frames, tokens: frames * 4, size: 32 }]);
-    expect((await pictures[0]?.pixelValues())?.length).toBe(frames * 3 * 32 * 32);
+    expect(images).toMatchObject([{ crops, tokens: crops * 4 }]);
+    const inputs = await images[0]?.open(cpuImageSplitter, never);
+    expect(await inputs?.batch(0, crops)).toMatchObject({
+      pixel_values: { type: 'float32', dims: [1, crops, 3, 32, 32], data: { length: crops * 3 * 32 * 32 } },
+      pixel_attention_mask: { type: 'bool', dims: [1, crops, 32, 32], data: { length: crops * 32 * 32 } },
+    });
   });
 
   it("are tiles only when asked for, where that is the model's default", async () => {
     const name = 'preprocessor_config.json';
     const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
     const whole = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: false }));
-    const family = openFamily(new Map(files).set(name, whole), decoding(pattern(300, 300)));
-    const { pictures } = await family.read(chat('auto', 'high'), 1e6, false, never);
-    expect(pictures).toMatchObject([{ frames: 1 }, { frames: 17 }]);
+    const processor = openProcessor(new Map(files).set(name, whole), decoding(pattern(300, 300)));
+    const { images } = await processor.encodeChat(chat('auto', 'high'), 1e6, false, never);
+    expect(images).toMatchObject([{ crops: 1 }, { crops: 17 }]);
   });
 });
 
 describe('keys of pictures', () => {
   const keysOf = async (image: Rgb, ...details: Detail[]): Promise<string[]> =>
-    (await openFamily(files, decoding(image)).read(chat(...details), 1e6, false, never)).pictures.map(({ key }) => key);
+    (await openProcessor(files, decoding(image)).encodeChat(chat(...details), 1e6, false, never)).images.map(
+      ({ key }) => key,
+    );
 
   it('are equal for equal pixels cut the same way, and only then', async () => {
     const [first, again, tiled] = await keysOf(pattern(40, 30), 'low', 'auto', 'high');
@@ -156,22 +160,22 @@ describe('pictures that come again', () => {
   });
   const counting = () => {
     const decoded: number[] = [];
-    const family = openFamily(files, async ({ bytes: [first = 0] }) => {
+    const processor = openProcessor(files, async ({ bytes: [first = 0] }) => {
       decoded.push(first);
       return pattern(40, 30);
     });
     const keysOf = async (turns: Turn[], maxPixels = 1e6, remember = true): Promise<string[]> =>
-      (await family.read(turns, maxPixels, remember, never)).pictures.map(({ key }) => key);
-    return { family, decoded, keysOf };
+      (await processor.encodeChat(turns, maxPixels, remember, never)).images.map(({ key }) => key);
+    return { processor, decoded, keysOf };
   };
 
   it('in the same file are not decoded to be known, only where their pixels are needed', async () => {
-    const { family, decoded, keysOf } = counting();
+    const { processor, decoded, keysOf } = counting();
     const [first] = await keysOf([file(1)]);
     expect(await keysOf([file(1), file(2), file(1)])).toEqual([first, first, first]);
     expect(decoded).toEqual([1, 2]);
-    const { pictures } = await family.read([file(1)], 1e6, true, never);
-    expect(await pictures[0]?.pixelValues()).toHaveLength(3 * 32 * 32);
+    const { images } = await processor.encodeChat([file(1)], 1e6, true, never);
+    await images[0]?.open(cpuImageSplitter, never);
     expect(decoded).toEqual([1, 2, 1]);
   });
 
@@ -184,14 +188,14 @@ describe('pictures that come again', () => {
   });
 
   it('are not known where they were not to be remembered, or were forgotten since', async () => {
-    const { family, decoded, keysOf } = counting();
+    const { processor, decoded, keysOf } = counting();
     await keysOf([file(1)], 1e6, false);
     await keysOf([file(1)]);
     expect(decoded).toEqual([1, 1]);
     await keysOf([file(1)], 1e6, false);
     await keysOf([file(1)]);
     expect(decoded).toEqual([1, 1, 1, 1]);
-    family.forget();
+    processor.forget();
     await keysOf([file(1)]);
     expect(decoded).toEqual([1, 1, 1, 1, 1]);
   });
@@ -211,18 +215,20 @@ describe('reading', () => {
   it('stops between pictures when it is aborted', async () => {
     const controller = new AbortController();
     let decoded = 0;
-    const family = openFamily(files, async () => {
+    const processor = openProcessor(files, async () => {
       decoded++;
       controller.abort(new Error('no longer wanted'));
       return pattern(8, 8);
     });
-    await expect(family.read(chat('low', 'low'), 1e6, false, controller.signal)).rejects.toThrow('no longer wanted');
+    await expect(processor.encodeChat(chat('low', 'low'), 1e6, false, controller.signal)).rejects.toThrow(
+      'no longer wanted',
+    );
     expect(decoded).toBe(1);
   });
 
   it('refuses a chat template that has no place for a picture', async () => {
     const template = new TextEncoder().encode(JSON.stringify({ chat_template: 'nothing' }));
-    const family = openFamily(new Map(files).set('chat_template.json', template), decoding(pattern(8, 8)));
-    await expect(family.read(chat('low'), 1e6, false, never)).rejects.toMatchObject({ code: 'load_failed' });
+    const processor = openProcessor(new Map(files).set('chat_template.json', template), decoding(pattern(8, 8)));
+    await expect(processor.encodeChat(chat('low'), 1e6, false, never)).rejects.toMatchObject({ code: 'load_failed' });
   });
 });

@@ -1,8 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Detail, Turn } from '../../../src/wire/job.ts';
-import type { decodePicture } from '../../../worker/vision/image-decoder.ts';
-import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
+import type { decodeImage } from '../../../worker/vision/image-decoder.ts';
+import { openProcessor } from '../../../worker/families/registry.ts';
 import { FIXTURES, modelFiles, readJson } from '../vision/fixtures.ts';
 
 interface Chat {
@@ -29,12 +29,12 @@ interface Golden {
 }
 
 /** Pictures in these chats matter by their size alone, so their bytes are the two numbers. */
-const blank: typeof decodePicture = async ({ bytes }) => {
+const blank: typeof decodeImage = async ({ bytes }) => {
   const [width = 0, height = 0] = new Uint32Array(bytes.buffer);
   return { width, height, data: new Uint8Array(width * height * 3) };
 };
 
-async function idsOf(family: ReturnType<typeof openFamily>, turns: Chat['turns']): Promise<number[]> {
+async function idsOf(processor: ReturnType<typeof openProcessor>, turns: Chat['turns']): Promise<number[]> {
   const job = turns.map(({ role, parts }) => ({
     role,
     parts: parts.map((part) =>
@@ -48,9 +48,9 @@ async function idsOf(family: ReturnType<typeof openFamily>, turns: Chat['turns']
           },
     ),
   }));
-  const { ids, pictures } = await family.read(job, Infinity, true, new AbortController().signal);
-  const rows = pictures.reduce((sum, picture) => sum + picture.tokens, 0);
-  expect(ids.filter((id) => id === family.imageTokenId).length).toBe(rows);
+  const { ids, images } = await processor.encodeChat(job, Infinity, true, new AbortController().signal);
+  const rows = images.reduce((sum, picture) => sum + picture.tokens, 0);
+  expect(ids.filter((id) => id === processor.imageTokenId).length).toBe(rows);
   return [...ids];
 }
 
@@ -61,17 +61,17 @@ function expand(runs: number[]): number[] {
 }
 
 function prompts(folder: URL, golden: Golden): void {
-  const family = openFamily(modelFiles(folder), blank);
+  const processor = openProcessor(modelFiles(folder), blank);
 
   it('writes the ids of the Python processor for every chat', async () => {
     for (const { turns, ids } of golden.chats) {
-      expect(await idsOf(family, turns), JSON.stringify(turns)).toEqual(expand(ids));
+      expect(await idsOf(processor, turns), JSON.stringify(turns)).toEqual(expand(ids));
     }
   });
 
   it.for(golden.injections)('reads $parts as letters, not as structure', async ({ parts, ids }) => {
     const turns: Chat['turns'] = [{ role: 'user', parts: parts.map((text) => ({ type: 'text', text })) }];
-    expect(await idsOf(family, turns)).toEqual(ids);
+    expect(await idsOf(processor, turns)).toEqual(ids);
   });
 }
 

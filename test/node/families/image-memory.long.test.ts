@@ -1,15 +1,16 @@
 import { expect, it } from 'vitest';
 import type { TurnPart } from '../../../src/wire/job.ts';
-import { openFamily } from '../../../worker/families/idefics3/idefics3-processor.ts';
+import { openProcessor } from '../../../worker/families/registry.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { FIXTURES, modelFiles } from '../vision/fixtures.ts';
 
 it('of many large pictures, those that were too much to keep are decoded again', async () => {
   // The first and the third fit together, not so the second.
-  const images = [4096, 8192, 4096].map((height) => ({ width: 8192, height, data: new Uint8Array(8192 * height * 3) }));
+  const files = [4096, 8192, 4096].map((height) => ({ width: 8192, height, data: new Uint8Array(8192 * height * 3) }));
   let decoded = 0;
-  const family = openFamily(modelFiles(new URL('model/', FIXTURES)), async ({ bytes }) => {
+  const processor = openProcessor(modelFiles(new URL('model/', FIXTURES)), async ({ bytes }) => {
     decoded++;
-    return images[bytes[0] ?? 0]!;
+    return files[bytes[0] ?? 0]!;
   });
   const picture = (file: number): TurnPart => ({
     type: 'picture',
@@ -18,11 +19,13 @@ it('of many large pictures, those that were too much to keep are decoded again',
     param: 'p',
   });
   const turns = [{ role: 'user' as const, parts: [picture(0), picture(1), picture(2)] }];
-  const { pictures } = await family.read(turns, 1e9, true, new AbortController().signal);
+  const { signal } = new AbortController();
+  const { images } = await processor.encodeChat(turns, 1e9, true, signal);
+  const open = (at: number) => images[at]?.open(cpuImageSplitter, signal);
   expect(decoded).toBe(3);
-  await pictures[0]?.pixelValues();
-  await pictures[2]?.pixelValues();
+  await open(0);
+  await open(2);
   expect(decoded).toBe(3);
-  await pictures[1]?.pixelValues();
+  await open(1);
   expect(decoded).toBe(4);
 });

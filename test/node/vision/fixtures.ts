@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Rgb } from '../../../worker/vision/resample.ts';
+import type { Rgb } from '../../../worker/backend/image-splitter.ts';
 
 /** Where `test/fixtures/vlm/make.py` has written what the Python reference answers. */
 export const FIXTURES = new URL('../../fixtures/vlm/', import.meta.url);
 
-/** Every JSON file of a model's folder, as `openFamily` takes them. */
+/** Every JSON file of a model's folder, as `openProcessor` takes them. */
 export function modelFiles(folder: URL): Map<string, Uint8Array> {
   const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
   return new Map(names.map((name) => [name, readFileSync(new URL(name, folder))]));
@@ -14,6 +14,19 @@ export function modelFiles(folder: URL): Map<string, Uint8Array> {
 export function readJson<T>(name: string): T {
   const value: T = JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8'));
   return value;
+}
+
+/** How the reference split an image, from `views.json`. */
+export interface GoldenCrops {
+  picture: [number, number];
+  size: number;
+  longestEdge: number;
+  splitting: boolean;
+  mean: number[];
+  std: number[];
+  grid: [number, number];
+  shape: number[];
+  sha256: string;
 }
 
 export function sha256(data: NodeJS.ArrayBufferView): string {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { resize } from '../../../worker/vision/resample.ts';
-import { cutViews, gridOf, normalise } from '../../../worker/families/idefics3/idefics3-tiles.ts';
-import { pattern, readJson, sha256 } from './fixtures.ts';
+import { type GoldenCrops, pattern, readJson, sha256 } from './fixtures.ts';
 
 interface Resize {
   from: [number, number];
@@ -15,27 +16,17 @@ test.for(readJson<Resize[]>('resizes.json'))('resizes $from to $to as Pillow doe
   expect(sha256(resized.data)).toBe(golden.sha256);
 });
 
-interface Views {
-  picture: [number, number];
-  size: number;
-  longestEdge: number;
-  splitting: boolean;
-  mean: number[];
-  std: number[];
-  grid: [number, number];
-  shape: number[];
-  sha256: string;
-}
-
-test.for(readJson<Views[]>('views.json'))(
-  'cuts $picture into views of $size (splitting: $splitting) as the Python processor does, to the bit',
-  (golden) => {
-    const picture = pattern(...golden.picture);
-    const grid = golden.splitting ? gridOf(picture, golden) : { rows: 0, columns: 0 };
+test.for(readJson<GoldenCrops[]>('views.json'))(
+  'splits $picture into crops of $size (tiles: $splitting) as the Python processor does, to the bit',
+  async (golden) => {
+    const image = pattern(...golden.picture);
+    const settings = { ...golden, cropSize: golden.size };
+    const grid = golden.splitting ? tileGrid(image, settings) : NO_TILES;
     expect([grid.rows, grid.columns]).toEqual(golden.grid);
-    const views = cutViews(picture, grid, golden);
-    const values = normalise(views, golden);
-    expect([views.height / golden.size, 3, views.width, golden.size]).toEqual(golden.shape);
+    const plan = splitPlan(image, grid, settings);
+    expect([plan.crops.length, 3, plan.cropSize, plan.cropSize]).toEqual(golden.shape);
+    const values = await cpuImageSplitter.split(image, plan).batch(0, plan.crops.length);
+    if (!(values instanceof Float32Array)) throw new Error('not in memory');
     expect(sha256(values)).toBe(golden.sha256);
   },
 );

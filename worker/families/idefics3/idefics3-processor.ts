@@ -1,88 +1,71 @@
-import type { Detail, Turn } from '../../../src/wire/job.ts';
-import { decodePicture, type PicturePart } from '../../vision/image-decoder.ts';
-import type { Family, FamilyFiles, Picture } from '../processor.ts';
-import { type Identity, KnownPictures } from '../../vision/image-cache.ts';
-import type { Rgb } from '../../vision/resample.ts';
-import { PromptWriter } from './idefics3-prompt.ts';
-import { chatTemplate, parse, rowsPerView, textConfig, viewSettings } from './idefics3-settings.ts';
+import { openChatTemplate } from '../chat-template.ts';
+import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
+import type { Processor } from '../processor.ts';
 import { openTokenizer } from '../tokenizer.ts';
-import { cutViews, type Grid, gridOf, normalise, type Size, viewCount, type ViewSettings } from './idefics3-tiles.ts';
+import { type IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
+import type { decodeImage, ImagePart } from '../../vision/image-decoder.ts';
+import type { PromptImage } from '../../vision/vision-inputs.ts';
+import { encoderInputs, namedInputs } from './idefics3-inputs.ts';
+import { IMAGE, imagePrompt } from './idefics3-prompt.ts';
+import { activationBytesPerCrop, imageSettings, rowsPerCrop } from './idefics3-settings.ts';
+import { type ImageSettings, NO_TILES, splitPlan, type TileGrid, tileGrid } from './idefics3-tiles.ts';
 
-/** Decoded pixels of one request that are kept until they are needed (192 MiB); pictures beyond are decoded again there. */
-const KEPT_PIXELS = 64 << 20;
-
-/**
- * Opens the Idefics3 family, of which SmolVLM is the best known, from a model's own files.
- *
- * @param decode turns a picture's bytes into pixels, upright and on white; by default with the browser's decoders
- * @throws NearsightError `load_failed` naming the file and field that are not as this family needs them
- */
-export function openFamily(files: FamilyFiles, decode: typeof decodePicture = decodePicture): Family {
-  const config = parse(files, 'config.json');
-  config.expect('model_type', 'idefics3');
-  const settings = viewSettings(config, parse(files, 'preprocessor_config.json'));
-  const rows = rowsPerView(config, parse(files, 'processor_config.json'));
-  const tokenizer = openTokenizer(parse(files, 'tokenizer.json'));
-  const writer = new PromptWriter(chatTemplate(files), tokenizer, rows);
+/** Opens the processor of an Idefics3 model, of which SmolVLM is the best known: see `openProcessor`. */
+export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Processor {
+  const config = readConfig(files, 'config.json');
+  const settings = imageSettings(config, readConfig(files, 'preprocessor_config.json'));
+  const rows = rowsPerCrop(config, readConfig(files, 'processor_config.json'));
+  const tokenizer = openTokenizer(readConfig(files, 'tokenizer.json'));
+  const encodeTurns = openChatTemplate(files, tokenizer);
   const imageTokenId = config.count('image_token_id');
-  if (tokenizer.special.get('<image>') !== imageTokenId) throw config.error('image_token_id', 'the id of <image>');
-
-  const known = new KnownPictures(decode);
-  const read: Family['read'] = async (turns, maxPixels, remember, signal) => {
-    const pictures: Picture[] = [];
-    const grids: Grid[] = [];
-    let room = KEPT_PIXELS;
-    for (const part of picturesOf(turns)) {
-      signal.throwIfAborted();
-      const { identity, image } = await known.identify(part, maxPixels, remember);
-      const grid = gridFor(identity, part.detail, settings);
-      const frames = viewCount(grid);
-      const size = identity.width * identity.height;
-      const kept = size <= room ? image : undefined;
-      if (kept) room -= size;
-      const pixels = async (): Promise<Rgb> => kept ?? (await decode(part, maxPixels));
-      grids.push(grid);
-      pictures.push({
-        key: keyOf(identity, grid),
-        frames,
-        tokens: frames * rows,
-        size: settings.size,
-        grid,
-        settings,
-        pixels,
-        pixelValues: async () => normalise(cutViews(await pixels(), grid, settings), settings),
-      });
-    }
-    return { ids: writer.write(turns, grids), pictures };
-  };
-
+  if (tokenizer.special.get(IMAGE) !== imageTokenId) throw config.error('image_token_id', `the id of ${IMAGE}`);
+  const cache = new ImageCache(decode);
   return {
-    config: textConfig(config, parse(files, 'generation_config.json')),
+    config: textConfig(config, readConfig(files, 'generation_config.json')),
     tokenizer,
     imageTokenId,
-    view: settings.size,
-    read,
-    forget: () => known.forget(),
+    encoderInputs: encoderInputs(settings.cropSize, activationBytesPerCrop(config)),
+    async encodeChat(turns, maxPixels, remember, signal) {
+      const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'picture'));
+      const identified = await cache.identify(parts, maxPixels, remember, signal);
+      const split = identified.map((image) => ({ image, grid: gridFor(image, settings) }));
+      const places = split.map(({ grid }) => imagePrompt(grid, rows));
+      return {
+        ids: encodeTurns(turns, IMAGE, places),
+        images: split.map(({ image, grid }) => promptImage(image, grid, rows, settings)),
+      };
+    },
+    forget: () => cache.forget(),
   };
 }
 
-function picturesOf(turns: readonly Turn[]): PicturePart[] {
-  return turns.flatMap(({ parts }) => parts.filter((part) => part.type === 'picture'));
-}
-
 /**
- * The tiles that a request's `detail` asks for: `low` is one view, `high` is tiles and the whole.
+ * The tiles that a request's `detail` asks for: `low` is one crop, `high` is tiles and the whole.
  *
- * `auto` does what the model's own processor does by default, but for pictures that one view shrinks to no less than
+ * `auto` does what the model's own processor does by default, but for images that one crop shrinks to no less than
  * half: tiles cost five to seventeen times the work and the context, and of few pixels they show nothing more.
  */
-function gridFor(image: Size, detail: Detail, settings: ViewSettings): Grid {
-  const large = Math.max(image.width, image.height) > 2 * settings.size;
+function gridFor({ width, height, detail }: IdentifiedImage, settings: ImageSettings): TileGrid {
+  const large = Math.max(width, height) > 2 * settings.cropSize;
   const tiles = detail === 'high' || (detail === 'auto' && settings.splitting && large);
-  return tiles ? gridOf(image, settings) : { rows: 0, columns: 0 };
+  return tiles ? tileGrid({ width, height }, settings) : NO_TILES;
 }
 
-/** Pixels and cut, as text. */
-function keyOf({ width, height, hash }: Identity, { rows, columns }: Grid): string {
-  return `${width}x${height}/${rows}x${columns}/${hash}`;
+function promptImage(image: IdentifiedImage, grid: TileGrid, rows: number, settings: ImageSettings): PromptImage {
+  const { width, height, hash } = image;
+  const plan = splitPlan(image, grid, settings);
+  return {
+    key: `${width}x${height}/${grid.rows}x${grid.columns}/${hash}`,
+    crops: plan.crops.length,
+    tokens: plan.crops.length * rows,
+    async open(splitter, signal) {
+      const pixels = await image.pixels();
+      signal.throwIfAborted();
+      const crops = splitter.split(pixels, plan);
+      return {
+        batch: async (first, count) => namedInputs(await crops.batch(first, count), count, settings.cropSize),
+        close: () => crops.close(),
+      };
+    },
+  };
 }

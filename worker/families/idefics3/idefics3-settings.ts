@@ -1,7 +1,6 @@
-import { NearsightError } from '../../../src/wire/error.ts';
-import type { FamilyFiles, TextConfig } from '../processor.ts';
-import { Fields } from '../config-reader.ts';
-import { RESCALE_FACTOR, type ViewSettings } from './idefics3-tiles.ts';
+import { RESCALE_FACTOR } from '../../vision/cpu-image-splitter.ts';
+import type { ConfigReader } from '../config-reader.ts';
+import type { ImageSettings } from './idefics3-tiles.ts';
 
 /** Pillow's number for the Lanczos filter, the one that we have. */
 const LANCZOS = 1;
@@ -14,47 +13,20 @@ const MAX_EDGE = 4096;
 /** The vocabulary has names for tiles up to `<row_6_col_6>`. */
 const MAX_TILES = 6;
 
-/** Parses one of the model's files. */
-export function parse(files: FamilyFiles, name: string): Fields {
-  const bytes = files.get(name);
-  if (!bytes) throw new NearsightError('load_failed', `The model has no ${name}; its spec must list one under files.`);
-  try {
-    const root: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return new Fields(root, name);
-  } catch (cause) {
-    throw new NearsightError('load_failed', `${name} is not JSON.`, { cause });
-  }
-}
-
-/** The decoder's numbers. `stopIds` come from the generation config: the text config's own `eos_token_id` is wrong. */
-export function textConfig(config: Fields, generation: Fields): TextConfig {
-  const hidden = config.count('text_config.hidden_size');
-  const heads = config.count('text_config.num_attention_heads');
-  return {
-    layers: config.count('text_config.num_hidden_layers'),
-    kvHeads: config.count('text_config.num_key_value_heads'),
-    headDim: config.get('text_config.head_dim') === undefined ? hidden / heads : config.count('text_config.head_dim'),
-    hidden,
-    vocab: config.count('text_config.vocab_size'),
-    maxPositions: config.count('text_config.max_position_embeddings'),
-    stopIds: generation.numbers('eos_token_id'),
-  };
-}
-
-/** How pictures are cut and scaled. Steps that we do not have a choice of must be as we do them. */
-export function viewSettings(config: Fields, preprocessor: Fields): ViewSettings {
+/** How images are split and scaled. Steps that we do not have a choice of must be as we do them. */
+export function imageSettings(config: ConfigReader, preprocessor: ConfigReader): ImageSettings {
   preprocessor.expect('do_resize', true);
   preprocessor.expect('do_rescale', true);
   preprocessor.expect('do_normalize', true);
   preprocessor.expect('resample', LANCZOS);
   preprocessor.expect('rescale_factor', RESCALE_FACTOR);
-  const size = preprocessor.count('max_image_size.longest_edge');
-  config.expect('vision_config.image_size', size);
+  const cropSize = preprocessor.count('max_image_size.longest_edge');
+  config.expect('vision_config.image_size', cropSize);
   const longestEdge = preprocessor.count('size.longest_edge');
-  const most = Math.min(MAX_TILES * size, MAX_EDGE);
+  const most = Math.min(MAX_TILES * cropSize, MAX_EDGE);
   if (longestEdge > most) throw preprocessor.error('size.longest_edge', `at most ${most}`);
   return {
-    size,
+    cropSize,
     longestEdge,
     splitting: preprocessor.get('do_image_splitting') === true,
     mean: preprocessor.numbers('image_mean', CHANNELS),
@@ -62,16 +34,18 @@ export function viewSettings(config: Fields, preprocessor: Fields): ViewSettings
   };
 }
 
-/** Feature rows of one view: patches, after the connector has folded squares of `scale_factor` into one. */
-export function rowsPerView(config: Fields, processor: Fields): number {
-  const patches = config.count('vision_config.image_size') / config.count('vision_config.patch_size');
-  const rows = (patches / config.count('scale_factor')) ** 2;
+/** Feature rows of one crop: patches, after the connector has folded squares of `scale_factor` into one. */
+export function rowsPerCrop(config: ConfigReader, processor: ConfigReader): number {
+  const rows = (patchesPerEdge(config) / config.count('scale_factor')) ** 2;
   processor.expect('image_seq_len', rows);
   return rows;
 }
 
-/** Jinja source of the chat template, from either of the two places where models keep it. */
-export function chatTemplate(files: FamilyFiles): string {
-  const file = files.has('chat_template.json') ? 'chat_template.json' : 'tokenizer_config.json';
-  return parse(files, file).string('chat_template');
+/** What grows fastest is the attention of a layer: heads x patches², in float32. */
+export function activationBytesPerCrop(config: ConfigReader): number {
+  return config.count('vision_config.num_attention_heads') * patchesPerEdge(config) ** 4 * 4;
+}
+
+function patchesPerEdge(config: ConfigReader): number {
+  return config.count('vision_config.image_size') / config.count('vision_config.patch_size');
 }

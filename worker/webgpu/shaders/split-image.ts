@@ -2,7 +2,7 @@
  * One pass of a resize along one axis, in the integers of `worker/vision/resample.ts`, so that it comes to the same bytes.
  * Sums of 8-bit levels and 22-bit weights stay inside 32 bits, overshoot included, as they must there.
  *
- * Pictures are words, one a pixel with red in its lowest byte; what was uploaded is triples of bytes.
+ * Images are words, one a pixel with red in its lowest byte; what was uploaded is triples of bytes.
  */
 export const RESAMPLE = /* wgsl */ `
 struct Pass {
@@ -61,41 +61,30 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 }
 `;
 
-/** Cuts tiles, and writes each channel's levels as the floats that a table has for them. */
-export const NORMALISE = /* wgsl */ `
-struct Batch {
-  /** Edge of a view. */
+/** Cuts out one crop, and writes each channel's levels as the floats that a table has for them. */
+export const CROP = /* wgsl */ `
+struct Crop {
+  /** Its edge, and the width of what it is cut out of. */
   size: u32,
-  /** Of the picture that tiles are cut from, in pixels and in tiles. */
   width: u32,
-  columns: u32,
-  /** Views that are tiles; the one after them is the whole picture. */
-  tiles: u32,
-  /** First view of this batch. */
-  first: u32,
+  left: u32,
+  top: u32,
+  /** Its place in the batch. */
+  index: u32,
 }
 
-@group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> tiled: array<u32>;
-@group(0) @binding(2) var<storage, read> whole: array<u32>;
+@group(0) @binding(0) var<uniform> crop: Crop;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
 /** 256 for each channel. */
-@group(0) @binding(3) var<storage, read> values: array<f32>;
-@group(0) @binding(4) var<storage, read_write> result: array<f32>;
+@group(0) @binding(2) var<storage, read> values: array<f32>;
+@group(0) @binding(3) var<storage, read_write> result: array<f32>;
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= batch.size || id.y >= batch.size) { return; }
-  let view = batch.first + id.z;
-  var rgb: u32;
-  if (view < batch.tiles) {
-    let x = (view % batch.columns) * batch.size + id.x;
-    let y = (view / batch.columns) * batch.size + id.y;
-    rgb = tiled[y * batch.width + x];
-  } else {
-    rgb = whole[id.y * batch.size + id.x];
-  }
-  let plane = batch.size * batch.size;
-  let at = id.z * 3u * plane + id.y * batch.size + id.x;
+  if (id.x >= crop.size || id.y >= crop.size) { return; }
+  let rgb = source[(crop.top + id.y) * crop.width + crop.left + id.x];
+  let plane = crop.size * crop.size;
+  let at = crop.index * 3u * plane + id.y * crop.size + id.x;
   result[at] = values[rgb & 255u];
   result[at + plane] = values[256u + ((rgb >> 8u) & 255u)];
   result[at + 2u * plane] = values[512u + ((rgb >> 16u) & 255u)];
