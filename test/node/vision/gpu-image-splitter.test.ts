@@ -56,10 +56,13 @@ async function expectSame(image: Rgb, plan: SplitPlan): Promise<void> {
   expect(gpu.fault.aborted).toBe(false);
 }
 
-test.for(cases)('$picture with $settings as on the CPU, to the bit', async ({ picture, settings }) => {
-  const image = pattern(...picture);
-  await expectSame(image, splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings));
-});
+test.for(cases)(
+  '$picture in crops of $settings.cropSize (tiles: $settings.splitting) as on the CPU, to the bit',
+  async ({ picture, settings }) => {
+    const image = pattern(...picture);
+    await expectSame(image, splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings));
+  },
+);
 
 test('crops from anywhere in any of the resizes, in any order, as on the CPU', async () => {
   const resizes = [
