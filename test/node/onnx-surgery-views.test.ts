@@ -141,4 +141,12 @@ describe('views that are whole', () => {
     expect((await wholeViews(graph, encoderInputs(size, 0), evaluate)).reason).toMatch(reason);
     expect(encode(graph)).toEqual(before);
   });
+
+  test.each([
+    [{ constant: [] }, 'no input is constant'],
+    [{ constant: ['pixel_values', 'pixel_attention_mask'] }, 'there is not exactly one input that differs'],
+  ])('inputs of another family, %o: refused', async (other, reason) => {
+    const inputs = { ...encoderInputs(size, 0), ...other };
+    expect((await wholeViews(toyEncoder(), inputs, evaluate)).reason).toContain(reason);
+  });
 });

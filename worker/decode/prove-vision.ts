@@ -53,7 +53,7 @@ export async function proveVision(encoder: Encoder, signal: AbortSignal): Promis
     given.forEach(release);
     await layer?.close();
   }
-  const most = gpu.software ? 1 : cropsPerRun(inputs, gpu.device.limits);
+  const most = gpu.software ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
   if (most > 1) release(await runEncoder(ort, session, inputs.example(most, noise)));
 }
 

@@ -1,11 +1,8 @@
 import type { Size } from '../backend/image-splitter.ts';
 
-/** What can be told of an image file without decoding it. */
-export interface Header {
+/** What can be told of an image file without decoding it: its size is that before any rotation that the file asks for. */
+export interface Header extends Size {
   type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif';
-  /** In pixels, before any rotation that the file asks for. */
-  width: number;
-  height: number;
 }
 
 /**

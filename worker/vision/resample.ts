@@ -25,9 +25,7 @@ export interface Kernel {
  * When it shrinks, the kernel is stretched to cover all input samples, so nothing aliases (a canvas would).
  */
 export function resize(image: Rgb, width: number, height: number): Rgb {
-  if (shrinksDownFirst(image, height)) {
-    return resize(resizeColumns(image, height), width, height);
-  }
+  if (shrinksDownFirst(image, height)) return resize(resizeColumns(image, height), width, height);
   const wide = width === image.width ? image : resizeRows(image, width);
   return height === wide.height ? wide : resizeColumns(wide, height);
 }

@@ -16,13 +16,10 @@ const MOST_CROPS = 4;
  * How many crops the encoder is given at once, so that the largest result between two nodes fits in one buffer and one
  * binding. On wasm it is one: there is nothing to gain, and between crops there is a look at the abort signal.
  */
-export function cropsPerRun(
-  { activationBytesPerCrop }: Pick<EncoderInputs, 'activationBytesPerCrop'>,
-  limits: GPUSupportedLimits | undefined,
-): number {
+export function cropsPerRun(bytesPerCrop: number, limits: GPUSupportedLimits | undefined): number {
   if (!limits) return 1;
   const room = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-  return Math.max(1, Math.min(MOST_CROPS, Math.floor(room / activationBytesPerCrop)));
+  return Math.max(1, Math.min(MOST_CROPS, Math.floor(room / bytesPerCrop)));
 }
 
 /** Turns images into features, which are kept for when the same image is asked about again. */
@@ -43,13 +40,13 @@ export class VisionEncoder {
     session: Session,
     inputs: EncoderInputs,
     limits?: GPUSupportedLimits,
-    splitter: ImageSplitter = cpuImageSplitter,
+    splitter = cpuImageSplitter,
   ) {
-    feedsOf(ort, session, inputs.example(1, noise));
+    feedsOf(ort, session, inputs.example(0, noise));
     this.#ort = ort;
     this.#session = session;
     this.#splitter = splitter;
-    this.#cropsPerRun = cropsPerRun(inputs, limits);
+    this.#cropsPerRun = cropsPerRun(inputs.activationBytesPerCrop, limits);
   }
 
   /** The features of all the images, in order. They stay valid until {@link features} drops them. */

@@ -53,8 +53,8 @@ export class GpuImageSplitter implements ImageSplitter {
       batch: async (first, count) => {
         await before;
         before = this.#device.queue.onSubmittedWorkDone();
-        // The first batch is the largest.
-        result ??= scratch.values(count * 3 * cropSize ** 2);
+        // The first batch is the largest. onnxruntime wants all three uses of its inputs.
+        result ??= scratch.buffer('crops', STORAGE | COPY_SRC | COPY_DST, count * 3 * cropSize ** 2 * 4);
         for (const [at, crop] of plan.crops.slice(first, first + count).entries()) {
           const plane = planes[crop.resize]!;
           const job = scratch.fill('crop', UNIFORM, Uint32Array.of(cropSize, plane.width, crop.left, crop.top, at));
@@ -89,14 +89,13 @@ class Scratch {
     const rowBytes = image.width * 3;
     // Four rows at least end at a whole word.
     const rows = Math.min(Math.max(Math.floor(BAND_BYTES / rowBytes / 4), 1) * 4, image.height);
-    const source = this.#buffer('band', STORAGE | COPY_DST, Math.ceil((rows * rowBytes) / 4) * 4);
+    const source = this.buffer('band', STORAGE | COPY_DST, Math.ceil((rows * rowBytes) / 4) * 4);
     const plane = this.#plane({ width, height: image.height });
     const kernels = this.#kernels(image.width, width);
     for (let top = 0; top < image.height; top += rows) {
       const count = Math.min(rows, image.height - top);
       this.#device.queue.writeBuffer(source, 0, words(image.data, top * rowBytes, count * rowBytes));
-      const axis = { vertical: 0, step: 1, line: image.width };
-      this.#pass(source, kernels, plane, { ...axis, top, height: count, triples: 1 });
+      this.#pass(source, kernels, plane, { vertical: 0, step: 1, line: image.width, top, height: count, triples: 1 });
     }
     return plane;
   }
@@ -109,14 +108,9 @@ class Scratch {
 
   /** A buffer with these contents. */
   fill(label: string, usage: number, data: Uint32Array | Int32Array | Float32Array): GPUBuffer {
-    const buffer = this.#buffer(label, usage | COPY_DST, data.byteLength);
+    const buffer = this.buffer(label, usage | COPY_DST, data.byteLength);
     this.#device.queue.writeBuffer(buffer, 0, data);
     return buffer;
-  }
-
-  /** Room for floats, as onnxruntime wants its inputs. */
-  values(count: number): GPUBuffer {
-    return this.#buffer('crops', STORAGE | COPY_SRC | COPY_DST, count * Float32Array.BYTES_PER_ELEMENT);
   }
 
   /** Leaves nothing of the image behind. */
@@ -149,10 +143,11 @@ class Scratch {
   }
 
   #plane(size: Size): Plane {
-    return { ...size, buffer: this.#buffer('plane', STORAGE, size.width * size.height * 4) };
+    return { ...size, buffer: this.buffer('plane', STORAGE, size.width * size.height * 4) };
   }
 
-  #buffer(label: string, usage: number, size: number): GPUBuffer {
+  /** An empty buffer, gone when this is closed. */
+  buffer(label: string, usage: number, size: number): GPUBuffer {
     const buffer = this.#device.createBuffer({ label, size, usage });
     this.#buffers.push(buffer);
     return buffer;

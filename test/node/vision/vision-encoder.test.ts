@@ -133,7 +133,7 @@ test('rows that are not as many as the image has tokens are an error, and nothin
 
 test('as many crops are run at once as their largest result fits in a buffer, up to four; one without a GPU', () => {
   const limits = { maxStorageBufferBindingSize: 1000, maxBufferSize: 600 } as GPUSupportedLimits;
-  const crops = (bytes: number) => cropsPerRun({ activationBytesPerCrop: bytes }, limits);
+  const crops = (bytes: number) => cropsPerRun(bytes, limits);
   expect([100, 200, 300, 301, 5000].map(crops)).toEqual([4, 3, 2, 1, 1]);
-  expect(cropsPerRun({ activationBytesPerCrop: 1 }, undefined)).toBe(1);
+  expect(cropsPerRun(1, undefined)).toBe(1);
 });

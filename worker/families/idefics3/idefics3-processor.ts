@@ -28,12 +28,10 @@ export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Pro
     async encodeChat(turns, maxPixels, remember, signal) {
       const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'picture'));
       const identified = await cache.identify(parts, maxPixels, remember, signal);
-      const split = identified.map((image) => ({ image, grid: gridFor(image, settings) }));
-      const places = split.map(({ grid }) => imagePrompt(grid, rows));
-      return {
-        ids: encodeTurns(turns, IMAGE, places),
-        images: split.map(({ image, grid }) => promptImage(image, grid, rows, settings)),
-      };
+      const grids = identified.map((image) => gridFor(image, settings));
+      const places = grids.map((grid) => imagePrompt(grid, rows));
+      const images = identified.map((image, at) => promptImage(image, grids[at]!, rows, settings));
+      return { ids: encodeTurns(turns, IMAGE, places), images };
     },
     forget: () => cache.forget(),
   };

@@ -6,7 +6,7 @@ export type Sample = Pick<Tensor, 'type' | 'dims' | 'data'>;
 /** What a graph may be given, to see what it makes of it. */
 export interface ExampleInputs {
   /**
-   * Inputs by name, as for `count` crops of an image.
+   * Inputs by name, as for `count` crops of an image; for none, that is names, types and shapes alone.
    *
    * @param fill gives the values of their pixels, between -1 and 1
    */

@@ -95,13 +95,13 @@ interface Batch {
 
 /** The name of the one input that differs between images. */
 function pixelsOf({ example, constant }: ExampleInputs): string | undefined {
-  const [name, ...others] = Object.keys(example(1, noise)).filter((each) => !constant.includes(each));
-  return others.length > 0 ? undefined : name;
+  const [name, ...others] = Object.keys(example(0, noise)).filter((each) => !constant.includes(each));
+  return others.length === 0 ? name : undefined;
 }
 
 /** Edge of a crop in pixels, which is the last axis of the pixels; 0 where that cannot be told. */
 export function cropSize(inputs: ExampleInputs): number {
-  return inputs.example(1, noise)[pixelsOf(inputs) ?? '']?.dims.at(-1) ?? 0;
+  return inputs.example(0, noise)[pixelsOf(inputs) ?? '']?.dims.at(-1) ?? 0;
 }
 
 function compute(
