@@ -23,7 +23,7 @@ test.each([
     "import type { Tensor } from 'onnxruntime-web';",
   ],
   ['the store, the tokenizer', 'worker/store/store.ts', "import { Tokenizer } from '@huggingface/tokenizers';"],
-  ['models, the runtime', 'models/mine.ts', "import { family } from '../worker/vlm/family.ts';"],
+  ['models, the runtime', 'models/mine.ts', "import { family } from '../worker/families/processor.ts';"],
   ['the demo, the inside of the package', 'demo/main.ts', "import { Engine } from '../src/engine.ts';"],
   ['the demo, a tool', 'demo/main.ts', "import { serve } from '../tools/serve.mjs';"],
   ['the bench, the inside of the package', 'bench/x.mjs', "import { openModel } from '../worker/decode/model.ts';"],

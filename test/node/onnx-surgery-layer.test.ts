@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encoderInputs } from '../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode, encode, makeTensor, makeValue } from '../../worker/onnx/graph.ts';
 import { prune } from '../../worker/onnx/graph-edit.ts';
 import { operateDecoder } from '../../worker/onnx/surgery/decoder.ts';
@@ -78,7 +79,7 @@ describe.each([
     [false, 'Softmax'],
   ])('the vision encoder, attention in one operator: %s', async (attention, operator) => {
     const model = glimpse(`vision_encoder_${dtype}`);
-    const options = { size: SIZE, evaluate, attention };
+    const options = { inputs: encoderInputs(SIZE, 0), evaluate, attention };
     const operated = await operateVision(model, options);
     const layer = layerOf(operated, operator);
     const mute = await operateVision(muted(model), options);

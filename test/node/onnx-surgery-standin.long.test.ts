@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encoderInputs } from '../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode } from '../../worker/onnx/graph.ts';
 import { operateDecoder } from '../../worker/onnx/surgery/decoder.ts';
 import { operateVision } from '../../worker/onnx/surgery/vision.ts';
@@ -80,7 +81,7 @@ describe.each(ENCODERS)(
       'the same features after surgery, attention: %s',
       async (attention) => {
         if (!model) return;
-        const operated = await operateVision(model, { size: 512, evaluate, attention });
+        const operated = await operateVision(model, { inputs: encoderInputs(512, 0), evaluate, attention });
         expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
         const before = await Native.open(model);
         const expected = await encodeViews(before, 1, 512);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encoderInputs } from '../../worker/families/idefics3/idefics3-inputs.ts';
 import {
   BOOL,
   decode,
@@ -112,7 +113,7 @@ describe('views that are whole', () => {
     async (halves) => {
       const graph = toyEncoder({ halves });
       const before = await Native.open(encode(graph));
-      expect(await wholeViews(graph, size, evaluate)).toEqual({ rewrite: 'whole-views' });
+      expect(await wholeViews(graph, encoderInputs(size, 0), evaluate)).toEqual({ rewrite: 'whole-views' });
       expect(decode(encode(graph)).inputs.map(({ name, dims }) => [name, dims])).toEqual([
         ['pixel_values', [1, 'num_images', 3, size, size]],
       ]);
@@ -129,15 +130,23 @@ describe('views that are whole', () => {
   );
 
   const REFUSED: readonly [Quirks, RegExp][] = [
-    [{ scaled: true }, /views are changed before the first convolution/],
-    [{ running: true }, /positions.running is not one constant for every view/],
-    [{ read: 'Concat' }, /positions is not one constant for every view/],
+    [{ scaled: true }, /crops are changed before the first convolution/],
+    [{ running: true }, /positions.running is not one constant for every crop/],
+    [{ read: 'Concat' }, /positions is not one constant for every crop/],
   ];
 
   test.each(REFUSED)('%o: refused, and the graph left as it is', async (quirks, reason) => {
     const graph = toyEncoder(quirks);
     const before = encode(graph);
-    expect((await wholeViews(graph, size, evaluate)).reason).toMatch(reason);
+    expect((await wholeViews(graph, encoderInputs(size, 0), evaluate)).reason).toMatch(reason);
     expect(encode(graph)).toEqual(before);
+  });
+
+  test.each([
+    [{ constant: [] }, 'no input is constant'],
+    [{ constant: ['pixel_values', 'pixel_attention_mask'] }, 'there is not exactly one input that differs'],
+  ])('inputs of another family, %o: refused', async (other, reason) => {
+    const inputs = { ...encoderInputs(size, 0), ...other };
+    expect((await wholeViews(toyEncoder(), inputs, evaluate)).reason).toContain(reason);
   });
 });

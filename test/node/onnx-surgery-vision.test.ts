@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { encoderInputs } from '../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode } from '../../worker/onnx/graph.ts';
 import { operateVision } from '../../worker/onnx/surgery/vision.ts';
 import { census, distance, encodeViews, evaluate, glimpse, Native } from './onnx-surgery.ts';
@@ -15,7 +16,7 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
   const model = glimpse(name);
 
   test.each([true, false])('the same features after surgery, attention: %s', async (attention) => {
-    const operated = await operateVision(model, { size, evaluate, attention });
+    const operated = await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention });
     expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
     expect(operated.inputs).toEqual(['pixel_values']);
     const before = await Native.open(model);
@@ -31,7 +32,7 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
   });
 
   test('what is left has kernels on the GPU', async () => {
-    const { graph } = await operateVision(model, { size, evaluate, attention: true });
+    const { graph } = await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: true });
     const left = census(decode(graph).nodes);
     for (const type of ['NonZero', 'GatherND', 'ReduceMean', 'ReduceMax', 'Tanh', 'Softmax']) {
       expect(left).not.toHaveProperty(type);
@@ -44,7 +45,7 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
   });
 
   test('a second operation finds nothing to do', async () => {
-    const options = { size, evaluate, attention: true };
+    const options = { inputs: encoderInputs(size, 0), evaluate, attention: true };
     const once = await operateVision(model, options);
     const twice = await operateVision(once.graph, options);
     expect(twice.outcomes.every(({ reason }) => reason !== undefined)).toBe(true);
@@ -52,7 +53,9 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
   });
 
   test('a graph for views of another size is refused by ORT, not misread', async () => {
-    const after = await Native.open(await operateVision(model, { size, evaluate, attention: false }));
+    const after = await Native.open(
+      await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: false }),
+    );
     await expect(encodeViews(after, 1, size * 2)).rejects.toThrow(/pixel_values/);
     await after.close();
   });

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-web/wasm';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { encoderInputs } from '../../worker/families/idefics3/idefics3-inputs.ts';
 import { operateDecoder } from '../../worker/onnx/surgery/decoder.ts';
 import { evaluateOn } from '../../worker/onnx/surgery/evaluate.ts';
 import type { Operated } from '../../worker/onnx/surgery/operation.ts';
@@ -32,7 +33,7 @@ describe('surgery by onnxruntime-web comes to the same', () => {
 
   test('on the vision encoder of glimpse', async () => {
     const model = glimpse('vision_encoder_q4f16');
-    const options = { size: 96, attention: true };
+    const options = { inputs: encoderInputs(96, 0), attention: true };
     const expected = await operateVision(model, { ...options, evaluate });
     expectSame(await operateVision(model, { ...options, evaluate: inBrowser }), expected);
   });

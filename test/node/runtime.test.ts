@@ -8,6 +8,7 @@ import type { Model } from '../../worker/decode/model.ts';
 import { createRuntime } from '../../worker/runtime.ts';
 
 const never = new AbortController().signal;
+const sent = Promise.resolve();
 const REQUEST: LoadRequest = { spec: glimpse, device: 'wasm', assets: {}, waiting: 4 };
 const JOB: ChatJob = {
   turns: [{ role: 'user', parts: [{ type: 'text', text: 'Why?' }] }],
@@ -46,7 +47,7 @@ function rig() {
 
 async function load(runtime: Runtime): Promise<ReadableStreamDefaultReader<LoadPart>> {
   const { port1, port2 } = new MessageChannel();
-  const parts = readPort<LoadPart>(port1, never).getReader();
+  const parts = readPort<LoadPart>(port1, sent, never).getReader();
   runtime.load(REQUEST, port2);
   expect((await parts.read()).value).toMatchObject({ type: 'ready' });
   return parts;
@@ -54,7 +55,7 @@ async function load(runtime: Runtime): Promise<ReadableStreamDefaultReader<LoadP
 
 function generate(runtime: Runtime): Promise<unknown> {
   const { port1, port2 } = new MessageChannel();
-  const parts = readPort<Part>(port1, never).getReader();
+  const parts = readPort<Part>(port1, sent, never).getReader();
   runtime.generate(JOB, port2);
   return parts.read().catch((error: NearsightError) => error.code);
 }

@@ -1,7 +1,17 @@
 import { importsOf } from './sources.mjs';
 
-/** What the runtime's folders share. Packages come in through one door each: onnx/ and vlm/. */
-const runtime = ['src/wire/', 'models/', 'worker/', 'worker/gpu/', 'worker/onnx/', 'worker/vlm/'];
+/** What the runtime's folders share. Packages come in through one door each: onnx/ and families/. */
+const runtime = [
+  'src/wire/',
+  'models/',
+  'worker/',
+  'worker/backend/',
+  'worker/gpu/',
+  'worker/webgpu/',
+  'worker/onnx/',
+  'worker/families/',
+  'worker/vision/',
+];
 
 /**
  * Who may import what: rooms (with `/`) and packages. A file belongs to the longest room that its path starts with, and
@@ -16,7 +26,7 @@ const allowed = {
   'worker/': [...runtime, 'comlink'],
   'worker/gpu/': runtime,
   'worker/onnx/': [...runtime, 'onnxruntime-web'],
-  'worker/vlm/': [...runtime, '@huggingface/jinja', '@huggingface/tokenizers'],
+  'worker/families/': ['src/wire/', 'worker/vision/', '@huggingface/jinja', '@huggingface/tokenizers'],
   'models/': ['src/wire/'],
   'proxy/': ['src/api/', 'src/wire/'],
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
@@ -26,7 +36,16 @@ const allowed = {
   // Drawing is compared with the CPU's over more kinds of logits than a model gives.
   'test/browser/sampler/': ['packages', 'tools/', 'test/browser/', 'worker/gpu/'],
   // How each browser decodes and scales pictures is compared pixel by pixel, which the public face does not show.
-  'test/browser/vlm/': ['packages', 'tools/', 'test/browser/', 'worker/vlm/', 'worker/gpu/', 'src/wire/'],
+  'test/browser/vision/': [
+    'packages',
+    'tools/',
+    'test/browser/',
+    'worker/families/',
+    'worker/vision/',
+    'worker/gpu/',
+    'worker/webgpu/',
+    'src/wire/',
+  ],
 };
 
 /** The one place where the page names the worker: its URL, not its code. */

@@ -1,5 +1,5 @@
 import { NearsightError } from '../../src/wire/error.ts';
-import type { Prompt } from '../vlm/family.ts';
+import type { Prompt } from '../families/processor.ts';
 
 /**
  * Whether a prompt and its answer fit in the context, decided before any work is done.
@@ -10,11 +10,11 @@ import type { Prompt } from '../vlm/family.ts';
  */
 export function admit(prompt: Prompt, maxTokens: number | undefined, contextLength: number): number {
   const ids = prompt.ids.length;
-  const ofPictures = prompt.pictures.reduce((sum, { tokens }) => sum + tokens, 0);
+  const ofPictures = prompt.images.reduce((sum, { tokens }) => sum + tokens, 0);
   // An answer has one token at least; asked for none, none are needed.
   const wanted = maxTokens ?? 1;
   if (ids + wanted <= contextLength) return maxTokens ?? contextLength - ids;
-  const inPictures = ofPictures > 0 ? `, ${ofPictures} of them in ${count(prompt.pictures.length, 'picture')}` : '';
+  const inPictures = ofPictures > 0 ? `, ${ofPictures} of them in ${count(prompt.images.length, 'picture')}` : '';
   const full = ids >= contextLength;
   const less = full ? 'less text or fewer messages' : 'less text, fewer messages or a smaller max_tokens';
   const remedy = ofPictures > contextLength / 2 ? "fewer pictures or detail 'low'" : less;

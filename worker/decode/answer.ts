@@ -1,5 +1,5 @@
 import type { ChatJob, Part, TokenLogprob } from '../../src/wire/job.ts';
-import type { Tokenizer } from '../vlm/family.ts';
+import type { Tokenizer } from '../families/tokenizer.ts';
 import type { TokenConstraint } from './constraint.ts';
 import type { Decoder } from './decoder.ts';
 import { isShortage } from './kv.ts';

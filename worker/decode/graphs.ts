@@ -14,6 +14,7 @@ import { operateVision } from '../onnx/surgery/vision.ts';
 import type { Room } from '../onnx/surgery/widen.ts';
 import { type EmbeddingTable, embeddingTable } from '../onnx/table.ts';
 import { readAhead } from '../store/ahead.ts';
+import type { EncoderInputs } from '../vision/vision-inputs.ts';
 import { CpuMemory } from './cpu.ts';
 import type { Decoder } from './decoder.ts';
 import { embedByGraph, embedByTable } from './embeddings.ts';
@@ -40,8 +41,7 @@ export interface GraphOptions {
   gpu: Gpu | undefined;
   /** Most positions that a sequence will have. */
   positions: number;
-  /** Edge of a picture's view, in pixels. */
-  view: number;
+  encoderInputs: EncoderInputs;
   /** What most of it is computed in. */
   precision: Decoder['precision'];
   /** Gives the file of a graph, until `signal` aborts. */
@@ -70,7 +70,7 @@ export function stepsOf(device: Device): number {
  *   prove it in, or what `read` throws; no session stays open then
  */
 export async function openGraphs(options: GraphOptions): Promise<Graphs> {
-  const { ort, gpu, positions, view, precision, onStep, signal } = options;
+  const { ort, gpu, positions, encoderInputs: inputs, precision, onStep, signal } = options;
   const evaluate = evaluator(ort);
   const opened: Session[] = [];
   const open = openerInto(opened, options);
@@ -86,9 +86,9 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
     if (!gpu) return open('vision', file);
     const attention = !gpu.workarounds.plainVisionAttention;
-    const model = await operateVision(file, { size: view, evaluate, attention });
+    const model = await operateVision(file, { inputs, evaluate, attention });
     const session = await open('vision', model);
-    await proveVision({ ort, gpu, session, model, view, precision }, signal);
+    await proveVision({ ort, gpu, session, model, inputs, precision }, signal);
     onStep();
     return session;
   };

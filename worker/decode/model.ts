@@ -4,12 +4,12 @@ import type { LoadPart, LoadRequest, ModelFacts } from '../../src/wire/runtime.t
 import type { ModelFile } from '../../src/wire/spec.ts';
 import { Gpu } from '../gpu/device.ts';
 import { type Choice, choicesFor, configBytes, graphBytes } from '../gpu/probe.ts';
-import { GpuViews } from '../gpu/views.ts';
+import { GpuImageSplitter } from '../webgpu/gpu-image-splitter.ts';
 import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
 import { liveTensors, type Session } from '../onnx/session.ts';
 import { LoadProgress } from '../store/progress.ts';
-import type { Family, Prompt } from '../vlm/family.ts';
-import { openFamily } from '../vlm/idefics3.ts';
+import type { Processor, Prompt } from '../families/processor.ts';
+import { openProcessor } from '../families/registry.ts';
 import { admit } from './admit.ts';
 import { answerOne } from './answer.ts';
 import type { Decoder } from './decoder.ts';
@@ -19,8 +19,8 @@ import { freshSeed } from './noise.ts';
 import { sequenceOf } from './prefix.ts';
 import { PrefixCache } from './prefix-cache.ts';
 import { checkBias } from './sampler.ts';
-import { Vision } from './vision.ts';
-import { framesPerRun, proveKernels } from './prove.ts';
+import { VisionEncoder } from '../vision/vision-encoder.ts';
+import { proveKernels } from './prove.ts';
 
 /**
  * Tokens that room is made for at least, before an answer of open length: a few sentences. Longer ones find twice the
@@ -86,7 +86,7 @@ async function openFirst(options: OpenOptions, choices: [Choice, ...Choice[]]): 
   const plan = ({ device, variant }: Choice, more = 0): void =>
     progress.plan(graphBytes(variant) + more, stepsOf(device) + 1);
   plan(choices[0], configBytes(spec));
-  const family = openFamily(await readAll(spec.files, read, signal));
+  const processor = openProcessor(await readAll(spec.files, read, signal));
   const failed: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
@@ -96,7 +96,7 @@ async function openFirst(options: OpenOptions, choices: [Choice, ...Choice[]]): 
       if (choice.device === 'webgpu') gpu ??= await Gpu.open(choice.adapter);
       else gpu = closed(gpu);
       const reason = [choice.reason, ...failed.map((each) => `failed there: ${each}`)].join('; ');
-      const opening = { ...options, choice: { ...choice, reason }, family, gpu, read, progress };
+      const opening = { ...options, choice: { ...choice, reason }, processor, gpu, read, progress };
       return await untilFault(gpu?.fault, signal, (guard) => openOn({ ...opening, signal: guard }));
     } catch (error) {
       if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
@@ -120,13 +120,13 @@ function closed(gpu: Gpu | undefined): undefined {
 
 interface Opening extends Omit<OpenOptions, 'read'> {
   choice: Choice;
-  family: Family;
+  processor: Processor;
   gpu: Gpu | undefined;
   read: ReadFile;
   progress: LoadProgress;
 }
 
-async function openOn({ choice, family, gpu, read, progress, signal, ...options }: Opening): Promise<Model> {
+async function openOn({ choice, processor, gpu, read, progress, signal, ...options }: Opening): Promise<Model> {
   const { spec, assets } = options;
   const { variant, device } = choice;
   const threads = threadsFor(device, options.threads);
@@ -135,7 +135,7 @@ async function openOn({ choice, family, gpu, read, progress, signal, ...options 
     model: spec.id,
     device,
     dtype: variant.dtype,
-    contextLength: Math.min(spec.contextLength, family.config.maxPositions),
+    contextLength: Math.min(spec.contextLength, processor.config.maxPositions),
     hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
     reason: choice.reason,
   };
@@ -143,7 +143,7 @@ async function openOn({ choice, family, gpu, read, progress, signal, ...options 
     ort,
     gpu,
     positions: facts.contextLength,
-    view: family.view,
+    encoderInputs: processor.encoderInputs,
     precision: variant.f16 ? 'float16' : 'float32',
     read: (graph, until) => read(variant[graph], until),
     onStep: () => progress.step(),
@@ -153,7 +153,7 @@ async function openOn({ choice, family, gpu, read, progress, signal, ...options 
   try {
     if (graphs.remark !== undefined) facts.reason += `; ${graphs.remark}`;
     decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
-    const model = new OpenedModel({ ort, family, facts, graphs, decoder, gpu });
+    const model = new OpenedModel({ ort, processor, facts, graphs, decoder, gpu });
     await model.prove(signal);
     progress.end();
     return model;
@@ -182,7 +182,7 @@ async function readAll(
 
 interface Opened {
   ort: Ort;
-  family: Family;
+  processor: Processor;
   facts: ModelFacts;
   graphs: Graphs;
   decoder: Decoder;
@@ -192,31 +192,31 @@ interface Opened {
 class OpenedModel implements Model {
   readonly facts: ModelFacts;
   readonly lost: Promise<NearsightError>;
-  readonly #family: Family;
+  readonly #processor: Processor;
   readonly #gpu: Gpu | undefined;
-  readonly #vision: Vision;
+  readonly #vision: VisionEncoder;
   readonly #decoder: Decoder;
   readonly #prefixes: PrefixCache;
   readonly #sessions: readonly Session[];
 
-  constructor({ ort, family, facts, graphs, decoder, gpu }: Opened) {
+  constructor({ ort, processor, facts, graphs, decoder, gpu }: Opened) {
     this.facts = facts;
     // Without a GPU there is none to lose.
     this.lost = gpu?.lost ?? new Promise(() => {});
-    this.#family = family;
+    this.#processor = processor;
     this.#gpu = gpu;
-    const frames = (size: number): number => framesPerRun(size, gpu?.device.limits);
-    this.#vision = new Vision(ort, graphs.vision, frames, gpu && new GpuViews(gpu.device));
+    const splitter = gpu && new GpuImageSplitter(gpu.device);
+    this.#vision = new VisionEncoder(ort, graphs.vision, processor.encoderInputs, gpu?.device.limits, splitter);
     this.#decoder = decoder;
     this.#sessions = sessionsOf(graphs);
     // No features are in use while room is made: they are encoded after it, and copied before an answer needs more.
-    this.#prefixes = new PrefixCache(decoder, { giveUp: () => this.#vision.trim(0) });
+    this.#prefixes = new PrefixCache(decoder, { giveUp: () => this.#vision.features.trim(0) });
   }
 
   /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
   async prove(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
-    const { vocab } = this.#family.config;
+    const { vocab } = this.#processor.config;
     await proveKernels(this.#decoder, vocab, signal);
     await this.#decoder.calibrate();
   }
@@ -225,14 +225,14 @@ class OpenedModel implements Model {
     try {
       await untilFault(this.#gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
     } finally {
-      this.#vision.trim();
+      this.#vision.features.trim();
     }
   }
 
   forget(): void {
     this.#prefixes.forget();
-    this.#vision.forget();
-    this.#family.forget();
+    this.#vision.features.forget();
+    this.#processor.forget();
   }
 
   gpuBuffers(): number {
@@ -252,9 +252,9 @@ class OpenedModel implements Model {
   }
 
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
-    const { tokenizer, config } = this.#family;
+    const { tokenizer, config } = this.#processor;
     checkBias(job.sampling, config.vocab);
-    const prompt = await this.#family.read(job.turns, job.limits.pixels, job.cache, signal);
+    const prompt = await this.#processor.encodeChat(job.turns, job.limits.pixels, job.cache, signal);
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
     try {
@@ -285,18 +285,18 @@ class OpenedModel implements Model {
     } finally {
       if (!job.cache) {
         this.#prefixes.drop();
-        this.#vision.forget(prompt.pictures);
+        this.#vision.features.forget(prompt.images);
       }
     }
   }
 
   /** Reads what of a prompt was not read before. Returns how many positions were. */
   async #read(prompt: Prompt, positions: number, cache: boolean, signal: AbortSignal): Promise<number> {
-    const { imageTokenId } = this.#family;
+    const { imageTokenId } = this.#processor;
     const sequence = sequenceOf(prompt, imageTokenId);
     const known = await this.#prefixes.begin(sequence, positions, cache);
-    if (!cache) this.#vision.forget(prompt.pictures);
-    const fresh = prompt.pictures.filter((_, index) => (sequence.pictures[index]?.end ?? 0) > known);
+    if (!cache) this.#vision.features.forget(prompt.images);
+    const fresh = prompt.images.filter((_, index) => (sequence.pictures[index]?.end ?? 0) > known);
     const features = await this.#vision.encode(fresh, signal);
     await this.#decoder.prefill(prompt.ids.subarray(known), imageTokenId, features, signal);
     return known;

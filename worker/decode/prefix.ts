@@ -1,4 +1,4 @@
-import type { Prompt } from '../vlm/family.ts';
+import type { Prompt } from '../families/processor.ts';
 
 /** What keys and values were computed from: token ids, and the pictures whose features stand at their place-holders. */
 export interface Sequence {
@@ -8,13 +8,13 @@ export interface Sequence {
 }
 
 /** Where a prompt's pictures stand. Between the rows of one there may be text: the marks of its tiles. */
-export function sequenceOf({ ids, pictures }: Prompt, imageTokenId: number): Sequence {
+export function sequenceOf({ ids, images }: Prompt, imageTokenId: number): Sequence {
   const places = ids.reduce<number[]>((found, id, at) => {
     if (id === imageTokenId) found.push(at);
     return found;
   }, []);
   let row = 0;
-  const placed = pictures.map(({ key, tokens }) => {
+  const placed = images.map(({ key, tokens }) => {
     const start = places[row] ?? ids.length;
     row += tokens;
     return { key, start, end: (places[row - 1] ?? ids.length) + 1 };

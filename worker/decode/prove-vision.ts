@@ -6,8 +6,9 @@ import { release, Session } from '../onnx/session.ts';
 import { noise } from '../onnx/surgery/noise.ts';
 import type { Operated } from '../onnx/surgery/operation.ts';
 import { elementBytes, floats } from './memory.ts';
-import { framesPerRun, furthestApart, unfit, LAYER_TOLERANCE } from './prove.ts';
-import { encodeBatch } from './vision.ts';
+import { furthestApart, unfit, LAYER_TOLERANCE } from './prove.ts';
+import type { EncoderInputs, NamedTensors } from '../vision/vision-inputs.ts';
+import { cropsPerRun, runEncoder } from '../vision/vision-encoder.ts';
 
 /** A vision encoder on the GPU. */
 export interface Encoder {
@@ -16,8 +17,7 @@ export interface Encoder {
   session: Session;
   /** What it was opened from. */
   model: Operated;
-  /** Edge of its views. */
-  view: number;
+  inputs: EncoderInputs;
   precision: keyof typeof LAYER_TOLERANCE;
 }
 
@@ -25,22 +25,22 @@ const NOTHING = new Float32Array(0);
 
 /**
  * Compares one layer of the vision encoder, and how it makes patches, with what the CPU comes to: the same rows from
- * the same view of noise. Of an encoder in which layers cannot be told, the whole is compared.
+ * the same crop of noise. Of an encoder in which layers cannot be told, the whole is compared.
  *
- * The shaders of all of it are compiled by using them, on one view and on as many as will be run at once. The GPU is
+ * The shaders of all of it are compiled by using them, on one crop and on as many as will be run at once. The GPU is
  * given the first before the CPU begins, so that both are busy.
  *
  * @throws NearsightError `unsupported_device` if the features are wrong
  */
 export async function proveVision(encoder: Encoder, signal: AbortSignal): Promise<void> {
-  const { ort, gpu, session, model, view, precision } = encoder;
-  const pixels = noise(3 * view ** 2);
+  const { ort, gpu, session, model, inputs, precision } = encoder;
+  const example = inputs.example(1, noise);
   const layer = model.layer && (await Session.open(ort, model.layer, gpu.device));
   const given: Tensor[] = [];
   try {
-    for (const each of layer ? [layer, session] : [session]) given.push(await encodeBatch(ort, each, pixels, 1, view));
+    for (const each of layer ? [layer, session] : [session]) given.push(await runEncoder(ort, each, example));
     signal.throwIfAborted();
-    const known = await onCpu(encoder, pixels);
+    const known = await onCpu(encoder, example);
     const [seen = NOTHING, all = seen] = await bring(given, gpu.device);
     const share = furthestApart(known, seen);
     // Put so that values that are no numbers do not pass.
@@ -52,14 +52,14 @@ export async function proveVision(encoder: Encoder, signal: AbortSignal): Promis
     given.forEach(release);
     await layer?.close();
   }
-  const most = gpu.workarounds.singleViews ? 1 : framesPerRun(view, gpu.device.limits);
-  if (most > 1) release(await encodeBatch(ort, session, new Float32Array(most * pixels.length), most, view));
+  const most = gpu.workarounds.singleViews ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
+  if (most > 1) release(await runEncoder(ort, session, inputs.example(most, noise)));
 }
 
-async function onCpu({ ort, model, view }: Encoder, pixels: Float32Array): Promise<Float32Array> {
+async function onCpu({ ort, model }: Encoder, example: NamedTensors): Promise<Float32Array> {
   const session = await Session.open(ort, model.layer ?? model);
   try {
-    const { data, type, size } = await encodeBatch(ort, session, pixels, 1, view);
+    const { data, type, size } = await runEncoder(ort, session, example);
     if (!ArrayBuffer.isView(data)) throw new NearsightError('internal', 'The vision encoder gave no numbers.');
     const { buffer } = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
     return floats(buffer, 0, size, type);

@@ -4,24 +4,6 @@ import type { Decoder, Drawing } from './decoder.ts';
 import { isShortage } from './kv.ts';
 import { argmax, type Drawn, Sampler } from './sampler.ts';
 
-/** Views in one run at most: beyond four, more of them take memory and no longer save time. */
-const MOST_FRAMES = 4;
-
-/**
- * How many views of this edge the vision encoder may be given at once.
- *
- * What grows fastest is the attention of a layer: views x 12 heads x patches², in float32, with patches of 16 pixels.
- * It must fit in one buffer and one binding; on wasm there is nothing to gain, and between views there is a look at the
- * abort signal.
- */
-export function framesPerRun(size: number, limits: GPUSupportedLimits | undefined): number {
-  if (!limits) return 1;
-  const patches = (size / 16) ** 2;
-  const bytes = 12 * patches ** 2 * Float32Array.BYTES_PER_ELEMENT;
-  const room = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-  return Math.max(1, Math.min(MOST_FRAMES, Math.floor(room / bytes)));
-}
-
 /** Enough rows for the kernels that long prompts have; they begin at 32. */
 const ROWS = 48;
 

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { admit } from '../../../worker/decode/admit.ts';
-import type { Picture, Prompt } from '../../../worker/vlm/family.ts';
-import { pictureOfValues } from './pictures.ts';
+import type { Prompt } from '../../../worker/families/processor.ts';
+import { imageOfValues } from './images.ts';
 
 function prompt(ids: number, ...pictures: number[]): Prompt {
-  const picture = (tokens: number): Picture => pictureOfValues('', new Float32Array(3), { frames: 1, tokens, size: 1 });
-  return { ids: new Int32Array(ids), pictures: pictures.map(picture) };
+  const images = pictures.map((tokens) => imageOfValues({ key: '', crops: 1, tokens }, 1, new Float32Array(3)));
+  return { ids: new Int32Array(ids), images };
 }
 
 test('an answer may fill the context to its last token', () => {

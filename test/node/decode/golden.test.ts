@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
-import type { Picture } from '../../../worker/vlm/family.ts';
+import type { PromptImage } from '../../../worker/vision/vision-inputs.ts';
 import { drawOnCpu } from '../../../worker/decode/decoder.ts';
 import { digitIds, ToyConstraint } from '../constraints.ts';
 import { glimpseTokenizer } from '../glimpse-tokenizer.ts';
-import { pictureOfValues } from './pictures.ts';
+import { imageOfValues } from './images.ts';
 import { type Engine, GREEDY, openEngine } from './rig.ts';
 
 interface Golden {
@@ -27,8 +27,8 @@ const cases = golden.cases.flatMap((each) => {
   return pixels || tokens === 0 ? [{ ...each, pictures: pixels ? [picture(pixels, tokens)] : [] }] : [];
 });
 
-/** What the family gives, from levels written by the Python reference: level / 255, less 0.5, over 0.5. */
-function picture({ file, shape: [frames, height, size] }: Golden['pixels'][number], tokens: number): Picture {
+/** What the processor gives, from levels written by the Python reference: level / 255, less 0.5, over 0.5. */
+function picture({ file, shape: [frames, height, size] }: Golden['pixels'][number], tokens: number): PromptImage {
   const levels = gunzipSync(readFileSync(new URL(file, folder)));
   const values = new Float32Array(levels.length);
   const plane = height * size;
@@ -36,7 +36,7 @@ function picture({ file, shape: [frames, height, size] }: Golden['pixels'][numbe
     const [frame, pixel, channel] = [Math.floor(at / (plane * 3)), Math.floor(at / 3) % plane, at % 3];
     values[(frame * 3 + channel) * plane + pixel] = ((levels[at] ?? 0) / 255 - 0.5) / 0.5;
   }
-  return pictureOfValues(file, values, { frames, tokens, size });
+  return imageOfValues({ key: file, crops: frames, tokens }, size, values);
 }
 
 /** Dawn on lavapipe compiles these shaders for three minutes, once; in the short run browsers stand for WebGPU. */

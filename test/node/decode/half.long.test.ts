@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { furthestApart, proveKernels } from '../../../worker/decode/prove.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
 import { nativeDecoder, nativeFeatures } from './native.ts';
-import { pictureOfValues } from './pictures.ts';
+import { imageOfValues } from './images.ts';
 import { type Engine, openEngine } from './rig.ts';
 
 const { signal } = new AbortController();
@@ -14,11 +14,11 @@ const STEPS = 3;
 /** As a share of the range: half precision has 11 bits, and its sums are taken in another order, layer after layer. */
 const TOLERANCE = 0.005;
 
-/** A view of smooth noise, as normalised pixels. */
-const view = pictureOfValues(
-  'view',
+/** A crop of smooth noise, as normalised pixels. */
+const crop = imageOfValues(
+  { key: 'crop', crops: 1, tokens: 9 },
+  96,
   Float32Array.from({ length: 3 * 96 ** 2 }, (_, at) => Math.sin(at * 0.013) * Math.cos(at / 96)),
-  { frames: 1, tokens: 9, size: 96 },
 );
 
 const file = (name: string): string =>
@@ -42,10 +42,10 @@ describe('glimpse in half precision, on the GPU', { timeout: 900_000 }, () => {
     const { decoder, vision } = engine;
     const ids = Int32Array.from({ length: 40 }, (_, at) => (at > 4 && at < 14 ? IMAGE : 100 + 29 * at));
     const native = await nativeDecoder(file('embed_tokens'), file('decoder_model_merged'));
-    const features = await nativeFeatures(file('vision_encoder'), view);
+    const features = await nativeFeatures(file('vision_encoder'), crop);
     const wanted = await native.answer(ids, STEPS, { id: IMAGE, features });
     await decoder.reset(ids.length + STEPS);
-    await decoder.prefill(ids, IMAGE, await vision.encode([view], signal), signal);
+    await decoder.prefill(ids, IMAGE, await vision.encode([crop], signal), signal);
     for (const { id, logits } of wanted) {
       const seen = await decoder.logits();
       expect(furthestApart(logits, seen)).toBeLessThan(TOLERANCE);

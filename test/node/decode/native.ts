@@ -1,7 +1,8 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { widen } from '../../../worker/decode/memory.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
-import type { Picture } from '../../../worker/vlm/family.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
+import type { PromptImage } from '../../../worker/vision/vision-inputs.ts';
 
 /** A decoder run as its exporter meant it: the whole prompt at once, and a cache that grows by one. */
 export interface NativeDecoder {
@@ -103,14 +104,16 @@ function open(file: string | Uint8Array): Promise<InferenceSession> {
   return typeof file === 'string' ? InferenceSession.create(file) : InferenceSession.create(file);
 }
 
-/** The features of a picture's views, all encoded at once, by the unmodified file. */
-export async function nativeFeatures(visionFile: string, picture: Picture): Promise<Float32Array> {
+/** The features of an image's crops, all encoded at once, by the unmodified file. */
+export async function nativeFeatures(visionFile: string, image: PromptImage): Promise<Float32Array> {
   const session = await InferenceSession.create(visionFile);
-  const { frames, size } = picture;
-  const { image_features: features } = await session.run({
-    pixel_values: new Tensor('float32', await picture.pixelValues(), [1, frames, 3, size, size]),
-    pixel_attention_mask: new Tensor('bool', new Uint8Array(frames * size ** 2).fill(1), [1, frames, size, size]),
-  });
+  const inputs = await image.open(cpuImageSplitter, new AbortController().signal);
+  const feeds: Record<string, Tensor> = {};
+  for (const [name, { type, dims, data }] of Object.entries(await inputs.batch(0, image.crops))) {
+    if (!ArrayBuffer.isView(data)) throw new Error('not in memory');
+    feeds[name] = new Tensor(type, data, dims);
+  }
+  const { image_features: features } = await session.run(feeds);
   if (!(features?.data instanceof Float32Array)) throw new Error('no float32 features');
   return features.data;
 }

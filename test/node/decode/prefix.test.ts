@@ -1,20 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { Branches, type Saved, type Sequence, sequenceOf, sharedLength } from '../../../worker/decode/prefix.ts';
 import { PrefixCache } from '../../../worker/decode/prefix-cache.ts';
+import { imageOfValues } from './images.ts';
 
 const IMAGE = 99;
 
 /** A sequence of these ids, in which each run of image tokens but the marks of tiles is a picture of two rows. */
 function sequence(ids: number[], ...keys: string[]): Sequence {
-  const pictures = keys.map((key) => ({ ...NOTHING, key, tokens: 2 }));
-  return sequenceOf({ ids: Int32Array.from(ids), pictures }, IMAGE);
+  const images = keys.map((key) => imageOfValues({ key, crops: 1, tokens: 2 }, 1, new Float32Array(3)));
+  return sequenceOf({ ids: Int32Array.from(ids), images }, IMAGE);
 }
-
-/** Of a picture only its key and its rows matter here. */
-const NOTHING = { frames: 1, size: 1, grid: { columns: 0, rows: 0 } } as never as Omit<
-  Parameters<typeof sequenceOf>[0]['pictures'][number],
-  'key' | 'tokens'
->;
 
 describe('the shared beginning of two sequences', () => {
   test('ends at the first id that differs, or with the shorter one', () => {

@@ -6,10 +6,10 @@ import type { Device } from '../../../src/wire/spec.ts';
 import type { Decoder } from '../../../worker/decode/decoder.ts';
 import { openDecoder, openGraphs, sessionsOf } from '../../../worker/decode/graphs.ts';
 import { untilFault } from '../../../worker/decode/guard.ts';
-import { Vision } from '../../../worker/decode/vision.ts';
-import { framesPerRun } from '../../../worker/decode/prove.ts';
+import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
+import { VisionEncoder } from '../../../worker/vision/vision-encoder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -48,7 +48,7 @@ function useDawn(): void {
 
 /** The engine without prompts and answers, to be asked for logits. */
 export interface Engine {
-  vision: Vision;
+  vision: VisionEncoder;
   decoder: Decoder;
   close(): Promise<void>;
 }
@@ -62,26 +62,28 @@ const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decod
 /** Most that a sequence has in these tests. */
 const POSITIONS = 1024;
 
-/** Opens a model's three graphs, on Dawn or on wasm. Views are glimpse's, unless told otherwise. */
+/** Opens a model's three graphs, on Dawn or on wasm. Crops are of glimpse's size, unless told otherwise. */
 export async function openEngine(
   device: Device,
   read: (name: string) => Uint8Array,
-  view = 96,
+  cropSize = 96,
   precision: Decoder['precision'] = 'float32',
 ): Promise<Engine> {
   const gpu = device === 'webgpu' ? await openGpu() : undefined;
   const ort = await loadOrt(device, assets.ort);
-  const options = { ort, gpu, positions: POSITIONS, view, precision, onStep: (): void => {} };
+  // SmolVLM's heads and patches.
+  const inputs = encoderInputs(cropSize, 12 * (cropSize / 16) ** 4 * 4);
+  const options = { ort, gpu, positions: POSITIONS, encoderInputs: inputs, precision, onStep: (): void => {} };
   const graphs = await untilFault(gpu?.fault, new AbortController().signal, (signal) =>
     openGraphs({ ...options, read: async (graph) => read(FILES[graph]), signal }),
   );
   const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);
-  const vision = new Vision(ort, graphs.vision, (size) => framesPerRun(size, gpu?.device.limits));
+  const vision = new VisionEncoder(ort, graphs.vision, inputs, gpu?.device.limits);
   return {
     vision,
     decoder,
     async close() {
-      vision.forget();
+      vision.features.forget();
       decoder.close();
       for (const session of sessionsOf(graphs)) await session.close();
       gpu?.close();

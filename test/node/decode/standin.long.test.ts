@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
 import { argmax } from '../../../worker/decode/sampler.ts';
-import type { Picture } from '../../../worker/vlm/family.ts';
+import type { PromptImage } from '../../../worker/vision/vision-inputs.ts';
 import { nativeDecoder, type NativeDecoder, nativeFeatures } from './native.ts';
 import { fillStandin, standinAvailable, standinFile } from '../../../tools/standin.mjs';
-import { pictureOfValues } from './pictures.ts';
+import { imageOfValues } from './images.ts';
 import { type Engine, openEngine } from './rig.ts';
 
 /** Logits of this model lie within 13 of each other; kernels differ in the order of their float32 sums, by up to 9e-6. */
@@ -20,10 +20,10 @@ function prompt(length: number): Int32Array {
   return Int32Array.from({ length }, (_, at) => (at * 7919 + length) % 49_000);
 }
 
-/** A view of smooth noise, as normalised pixels. */
-function view(size: number): Picture {
+/** A crop of smooth noise, as normalised pixels. */
+function crop(size: number): PromptImage {
   const values = Float32Array.from({ length: 3 * size * size }, (_, at) => Math.sin(at * 0.013) * Math.cos(at / size));
-  return pictureOfValues('view', values, { frames: 1, tokens: 64, size });
+  return imageOfValues({ key: 'crop', crops: 1, tokens: 64 }, size, values);
 }
 
 describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxruntime on the same files', () => {
@@ -60,14 +60,14 @@ describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxr
 });
 
 test.skipIf(!standinAvailable)(
-  'features of a view, on wasm, are those of native onnxruntime',
+  'features of a crop, on wasm, are those of native onnxruntime',
   { timeout: 300_000 },
   async () => {
     fillStandin('q4');
-    const picture = view(512);
-    const wanted = await nativeFeatures(standinFile('vision_encoder_q4'), picture);
+    const image = crop(512);
+    const wanted = await nativeFeatures(standinFile('vision_encoder_q4'), image);
     const engine = await openEngine('wasm', (name) => readFileSync(standinFile(`${name}_q4`)), 512);
-    const [features] = await engine.vision.encode([picture], new AbortController().signal);
+    const [features] = await engine.vision.encode([image], new AbortController().signal);
     const data = features?.data;
     if (!(data instanceof Float32Array)) throw new Error('no float32 features');
     expect(furthest(data, wanted)).toBeLessThan(TOLERANCE);

@@ -3,6 +3,18 @@ import type { InferenceSession, Ort, Tensor } from '../ort.ts';
 /** A tensor in memory. */
 export type Sample = Pick<Tensor, 'type' | 'dims' | 'data'>;
 
+/** What a graph may be given, to see what it makes of it. */
+export interface ExampleInputs {
+  /**
+   * Inputs by name, as for `count` crops of an image; for none, that is names, types and shapes alone.
+   *
+   * @param fill gives the values of their pixels, between -1 and 1
+   */
+  example(count: number, fill: (length: number) => Float32Array<ArrayBuffer>): Readonly<Record<string, Sample>>;
+  /** Names of those that are the same for every image. */
+  constant: readonly string[];
+}
+
 /** Runs a small model on the CPU. */
 export type Evaluate = (
   model: Uint8Array,

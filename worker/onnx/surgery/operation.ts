@@ -12,7 +12,7 @@ export type Rewrite =
   | 'widen'
   /** Rotary tables end where the context ends. */
   | 'rotary-tables'
-  /** The vision encoder takes all views as whole pictures; `pixel_attention_mask` is gone. */
+  /** The vision encoder's inputs that are the same for every image, such as a mask, are gone. */
   | 'whole-views'
   /** LayerNormalization that was written out is one operator. */
   | 'layer-norm'

@@ -1,17 +1,16 @@
 import { decode } from '../graph.ts';
 import { opaque } from '../graph-edit.ts';
 import { fuseAttention } from './attention.ts';
-import type { Evaluate } from './evaluate.ts';
+import type { Evaluate, ExampleInputs } from './evaluate.ts';
 import { fuseBias } from './bias.ts';
 import { fuseGelu } from './gelu.ts';
 import { fuseLayerNorm } from './layer-norm.ts';
 import { oneLayerOfPatches } from './one-layer.ts';
 import { close, type Operated, refused } from './operation.ts';
-import { wholeViews } from './whole-views.ts';
+import { cropSize, wholeViews } from './whole-views.ts';
 
 export interface VisionOptions {
-  /** Edge of the views that it will be given, in pixels. All of them are whole: their masks have no zeros. */
-  size: number;
+  inputs: ExampleInputs;
   evaluate: Evaluate;
   /**
    * Makes attention one operator, which saves most on a GPU. Leave it out under Mesa's software renderer, where
@@ -21,20 +20,20 @@ export interface VisionOptions {
 }
 
 /**
- * Fits a vision encoder to how it is run here, on views that are whole pictures of one size, and gives the device
+ * Fits a vision encoder to how it is run here, on what its model's processor gives it, and gives the device
  * operators that it has kernels for, instead of the steps that they are made of. onnxruntime joins some of these by
  * itself on the CPU, but not on WebGPU.
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
 export async function operateVision(model: Uint8Array, options: VisionOptions): Promise<Operated> {
-  const { size, evaluate, attention } = options;
+  const { inputs, evaluate, attention } = options;
   const graph = decode(model);
   const reason = opaque(graph);
   if (reason !== undefined) return close(graph, [refused('whole-views', reason)]);
-  const outcomes = [await wholeViews(graph, size, evaluate), fuseLayerNorm(graph), fuseGelu(graph)];
+  const outcomes = [await wholeViews(graph, inputs, evaluate), fuseLayerNorm(graph), fuseGelu(graph)];
   // After attention, which tells the width of a projection by its bias.
   if (attention) outcomes.push(fuseAttention(graph));
   outcomes.push(fuseBias(graph));
-  return { ...close(graph, outcomes), layer: oneLayerOfPatches(graph, 'image_features', size) };
+  return { ...close(graph, outcomes), layer: oneLayerOfPatches(graph, 'image_features', cropSize(inputs)) };
 }

@@ -12,54 +12,53 @@ import {
 } from '../graph.ts';
 import { makeNode, prune, Wiring } from '../graph-edit.ts';
 import { noise } from './noise.ts';
-import type { Evaluate, Sample } from './evaluate.ts';
+import type { Evaluate, ExampleInputs, Sample } from './evaluate.ts';
 import { done, type Outcome, refused } from './operation.ts';
 import { MOST_BYTES, type Trial, tryOut } from './trial.ts';
 
-const PIXELS = 'pixel_values';
-const MASK = 'pixel_attention_mask';
-
-/** Batches that values are computed for: one view alone, and several. */
+/** Batches that values are computed for: one crop alone, and several. */
 const BATCHES: readonly number[] = [1, 3];
 
 /**
- * Settles, once for all pictures, what a vision encoder computes from `pixel_attention_mask` and from looking for empty
- * views: which of the views are real, and which position each patch has. With views that are whole pictures, which is
- * all that our preprocessing makes, the answers are always the same: all of them, and one row of positions.
+ * Settles, once for all images, what a vision encoder computes from inputs that are the same for every image, such as a
+ * mask that is all set, and from looking for empty crops: which of the crops are real, and which position each patch has.
  *
  * Those subgraphs (NonZero, GatherND, sums of int64) have no kernels on the GPU: each run would bring the pixels back
- * to the CPU. They are recognised by computing them, for a view of noise, and for three: the input of the
+ * to the CPU. They are recognised by computing them, for a crop of noise, and for three: the input of the
  * patch convolution must be the pixels themselves, or what a cast makes of them, and whatever else flows into the
- * encoder from before it must be the same constant for every view.
+ * encoder from before it must be the same constant for every crop.
  *
- * @param size edge of a view in pixels; the encoder takes no other afterwards, and declares that
+ * @param inputs in their shape; the encoder takes no other afterwards, and declares that
  */
-export async function wholeViews(graph: Graph, size: number, evaluate: Evaluate): Promise<Outcome> {
+export async function wholeViews(graph: Graph, inputs: ExampleInputs, evaluate: Evaluate): Promise<Outcome> {
   const refuse = (reason: string): Outcome => refused('whole-views', reason);
-  if (!graph.inputs.some(({ name, type }) => name === MASK && type === BOOL)) return refuse(`there is no ${MASK}`);
+  if (!graph.inputs.some(({ name }) => inputs.constant.includes(name))) return refuse('no input is constant');
+  const pixels = pixelsOf(inputs);
+  if (pixels === undefined) return refuse('there is not exactly one input that differs between images');
   const wiring = new Wiring(graph);
   const [conv, ...others] = graph.nodes.filter(({ type }) => type === 'Conv');
   if (!conv || others.length > 0) return refuse('there is not exactly one convolution');
   const [views = ''] = (wiring.producer(conv.inputs[0], 'Cast') ?? conv).inputs;
   // Encoders in half precision round the pixels first.
-  const casts = wiring.consumers(PIXELS).filter(({ type }) => type === 'Cast');
+  const casts = wiring.consumers(pixels).filter(({ type }) => type === 'Cast');
   const border = findBorder(graph, wiring, conv);
   const rounded = casts.flatMap(({ outputs }) => outputs);
-  const trials = await compute(graph, [views, ...rounded, ...border], size, evaluate);
+  const trials = await compute(graph, [views, ...rounded, ...border], inputs, evaluate);
   if (typeof trials === 'string') return refuse(trials);
   const are = (read: (trial: Trial<Batch>) => Sample['data'] | undefined): boolean =>
     trials.every((trial) => isSame(trial.values[views]?.data, read(trial)));
   const cast = casts.find(({ outputs: [name = ''] }) => are(({ values }) => values[name]?.data));
-  if (!cast && !are(({ given }) => given.pixels)) return refuse('views are changed before the first convolution');
+  if (!cast && !are(({ given }) => given.inputs[pixels]?.data))
+    return refuse('crops are changed before the first convolution');
   const constants = new Map<string, Sample>();
   for (const name of border) {
     const constant = settle(trials, name);
     if (constant && (sameForAll(trials, name) || isBroadcast(wiring, name))) constants.set(name, constant);
-    else if (dependsOnInput(graph, wiring, name, 'Shape')) return refuse(`${name} is not one constant for every view`);
-    // Else it is a shape, such as the number of views: computed at no cost, from what is known without the GPU.
+    else if (dependsOnInput(graph, wiring, name, 'Shape')) return refuse(`${name} is not one constant for every crop`);
+    // Else it is a shape, such as the number of crops: computed at no cost, from what is known without the GPU.
   }
   for (const [name, constant] of constants) setConstant(graph, name, constant);
-  replaceViews(graph, views, size, cast);
+  replaceViews(graph, views, pixels, trials, cast);
   prune(graph);
   return done('whole-views');
 }
@@ -88,28 +87,38 @@ function dependsOnInput(graph: Graph, wiring: Wiring, name: string, stop?: strin
   return graph.inputs.some((input) => read.has(input.name));
 }
 
-/** A batch of noise. */
+/** Crops of noise. */
 interface Batch {
   count: number;
-  pixels: Float32Array;
+  inputs: Readonly<Record<string, Sample>>;
+}
+
+/** The name of the one input that differs between images. */
+function pixelsOf({ example, constant }: ExampleInputs): string | undefined {
+  const [name, ...others] = Object.keys(example(0, noise)).filter((each) => !constant.includes(each));
+  return others.length === 0 ? name : undefined;
+}
+
+/** Edge of a crop in pixels, which is the last axis of the pixels; 0 where that cannot be told. */
+export function cropSize(inputs: ExampleInputs): number {
+  return inputs.example(0, noise)[pixelsOf(inputs) ?? '']?.dims.at(-1) ?? 0;
 }
 
 function compute(
   graph: Graph,
   names: readonly string[],
-  size: number,
+  { example }: ExampleInputs,
   evaluate: Evaluate,
 ): Promise<Trial<Batch>[] | string> {
-  const batches = BATCHES.map((count) => ({ count, pixels: noise(count * 3 * size * size) }));
-  const feed = ({ name, type }: Value, { count, pixels }: Batch): Sample | undefined => {
-    if (name === PIXELS && type === FLOAT) return { type: 'float32', dims: [1, count, 3, size, size], data: pixels };
-    if (name !== MASK || type !== BOOL) return undefined;
-    return { type: 'bool', dims: [1, count, size, size], data: new Uint8Array(count * size * size).fill(1) };
+  const batches = BATCHES.map((count) => ({ count, inputs: example(count, noise) }));
+  const feed = ({ name, type }: Value, { inputs }: Batch): Sample | undefined => {
+    const sample = inputs[name];
+    return sample && TYPES[sample.type] === type ? sample : undefined;
   };
   return tryOut(graph, names, batches, feed, evaluate);
 }
 
-/** The value for one view, if every view of every batch has that. */
+/** The value for one crop, if every crop of every batch has that. */
 function settle(trials: readonly Trial<Batch>[], name: string): Sample | undefined {
   const single = trials[0]?.values[name];
   if (!single || TYPES[single.type] === undefined) return undefined;
@@ -121,7 +130,7 @@ function settle(trials: readonly Trial<Batch>[], name: string): Sample | undefin
   return repeated ? single : undefined;
 }
 
-/** True if a value does not depend on how many views there are. */
+/** True if a value does not depend on how many crops there are. */
 function sameForAll(trials: readonly Trial<Batch>[], name: string): boolean {
   const single = trials[0]?.values[name];
   return trials.every(({ values }) => {
@@ -130,7 +139,7 @@ function sameForAll(trials: readonly Trial<Batch>[], name: string): boolean {
   });
 }
 
-/** True if a value [1, ..] gives the same as [views, ..]: it is added as it is, or picks rows that are added. */
+/** True if a value [1, ..] gives the same as [crops, ..]: it is added as it is, or picks rows that are added. */
 function isBroadcast(wiring: Wiring, name: string): boolean {
   return wiring.consumers(name).every((node) => {
     if (node.type === 'Add' || node.type === 'Mul') return true;
@@ -166,19 +175,19 @@ function setConstant(graph: Graph, name: string, { type, dims, data }: Sample): 
 }
 
 /**
- * Gives all who read `old`, which holds the same, the pixels [1, views, 3, size, size] as [views, 3, size, size].
+ * Gives all who read `old`, which holds the same, the pixels, in its shape but for the number of crops.
  *
  * @param cast what rounds the pixels, if they are rounded there
  */
-function replaceViews(graph: Graph, old: string, size: number, cast: Node | undefined): void {
-  const target = `${PIXELS}/views_shape`;
-  const views = `${PIXELS}/views`;
-  const dims = BigInt64Array.of(-1n, 3n, BigInt(size), BigInt(size));
-  for (const node of graph.nodes) node.inputs = node.inputs.map((name) => (name === old ? views : name));
-  graph.tensors.set(target, makeTensor(target, INT64, [4], new Uint8Array(dims.buffer)));
-  const reshape = makeNode('Reshape', [cast?.outputs[0] ?? PIXELS, target], [views]);
+function replaceViews(graph: Graph, old: string, pixels: string, trials: readonly Trial<Batch>[], cast?: Node): void {
+  const target = `${pixels}/crops_shape`;
+  const crops = `${pixels}/crops`;
+  const dims = BigInt64Array.from([-1, ...(trials[0]?.values[old]?.dims.slice(1) ?? [])], BigInt);
+  for (const node of graph.nodes) node.inputs = node.inputs.map((name) => (name === old ? crops : name));
+  graph.tensors.set(target, makeTensor(target, INT64, [dims.length], new Uint8Array(dims.buffer)));
+  const reshape = makeNode('Reshape', [cast?.outputs[0] ?? pixels, target], [crops]);
   graph.nodes = [...(cast ? [cast] : []), reshape, ...graph.nodes.filter((node) => node !== cast)];
-  graph.inputs = graph.inputs.map((input) =>
-    input.name === PIXELS ? makeValue(PIXELS, FLOAT, [1, 'num_images', 3, size, size]) : input,
-  );
+  const [one, several] = trials.map(({ given: { inputs } }) => inputs[pixels]?.dims ?? []);
+  const shape = (one ?? []).map((dim, axis) => (dim === several?.[axis] ? dim : 'num_images'));
+  graph.inputs = graph.inputs.map((input) => (input.name === pixels ? makeValue(pixels, FLOAT, shape) : input));
 }

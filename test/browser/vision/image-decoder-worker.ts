@@ -1,0 +1,30 @@
+// A worker around the decoder alone. `decode.test.ts` builds and serves it, because the package does not export what a
+// picture looks like to the model.
+import { NearsightError } from '../../../src/wire/error.ts';
+import { decodeImage } from '../../../worker/vision/image-decoder.ts';
+
+interface Order {
+  bytes: Uint8Array<ArrayBuffer>;
+  maxPixels: number;
+  /** False: as in a browser without WebCodecs. */
+  frames: boolean;
+}
+
+/** `rgb` is base64. */
+export type Outcome =
+  | { width: number; height: number; rgb: string }
+  | { code: string; message: string; param: string | undefined };
+
+async function decode({ bytes, maxPixels, frames }: Order): Promise<Outcome> {
+  if (!frames) Reflect.deleteProperty(globalThis, 'VideoFrame');
+  const part = { type: 'picture', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
+  try {
+    const { width, height, data } = await decodeImage(part, maxPixels);
+    return { width, height, rgb: btoa(Array.from(data, (level) => String.fromCharCode(level)).join('')) };
+  } catch (error) {
+    if (!(error instanceof NearsightError)) throw error;
+    return { code: error.code, message: error.message, param: error.param };
+  }
+}
+
+addEventListener('message', ({ data }: MessageEvent<Order>) => void decode(data).then(postMessage));

@@ -1,0 +1,166 @@
+import { readFileSync } from 'node:fs';
+import { crc32, deflateSync, gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
+import type { TestPage } from '../harness/harness.ts';
+import { openWorkerPage, order } from '../harness/lone-worker.ts';
+import type { Outcome } from './image-decoder-worker.ts';
+
+interface Golden {
+  file: string;
+  width: number;
+  height: number;
+  /** By how many levels values may differ, where browsers are free to: at most, and on average. */
+  most: number;
+  mean: number;
+  /** What Pillow sees, as base64. */
+  rgb: string;
+}
+
+const fixtures = new URL('../../fixtures/vlm/', import.meta.url);
+const goldens: Golden[] = JSON.parse(readFileSync(new URL('pictures.json', fixtures), 'utf8'));
+const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`pictures/${file}`, fixtures));
+const MAX_PIXELS = 4_000_000;
+
+let page: TestPage;
+
+beforeAll(async () => {
+  page = await openWorkerPage(new URL('image-decoder-worker.ts', import.meta.url));
+});
+
+afterAll(() => page[Symbol.asyncDispose]());
+
+function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
+  return order(page, { bytes, maxPixels: MAX_PIXELS, frames });
+}
+
+/** A grey PNG in which every level follows from its place. */
+function png(width: number, height: number, level: (x: number, y: number) => number): Uint8Array {
+  const chunk = (type: string, data: Uint8Array): Buffer => {
+    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+    const frame = Buffer.alloc(body.length + 8);
+    frame.writeUInt32BE(data.length, 0);
+    body.copy(frame, 4);
+    frame.writeUInt32BE(crc32(body), body.length + 4);
+    return frame;
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header[8] = 8;
+  const rows = Buffer.alloc((width + 1) * height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) rows[y * (width + 1) + 1 + x] = level(x, y);
+  }
+  const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+  return Buffer.concat([
+    signature,
+    chunk('IHDR', header),
+    chunk('IDAT', deflateSync(rows)),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+}
+
+describe('pictures decode to what Pillow sees', () => {
+  it.for(goldens)('$file', async ({ file, width, height, most, mean, rgb }) => {
+    const seen = await decode(bytesOf(file));
+    expect(seen).toMatchObject({ width, height });
+    const differences = differencesOf(seen, Buffer.from(rgb, 'base64'));
+    expect(Math.max(...differences)).toBeLessThanOrEqual(most);
+    expect(differences.reduce((sum, difference) => sum + difference) / differences.length).toBeLessThanOrEqual(mean);
+  });
+
+  it.for(goldens.filter(({ file }) => /alpha.*(png|webp)/.test(file)))(
+    '$file, to one level, where there is no VideoFrame',
+    async ({ file, rgb }) => {
+      const differences = differencesOf(await decode(bytesOf(file), false), Buffer.from(rgb, 'base64'));
+      expect(Math.max(...differences)).toBeLessThanOrEqual(1);
+    },
+  );
+
+  it('a picture of many bands, and one as wide as a canvas', async () => {
+    const level = (x: number, y: number): number => (x * 31 + y * 7) % 251;
+    for (const [width, height] of [
+      [3, 700],
+      [16_384, 2],
+    ] as const) {
+      const wanted = Array.from({ length: width * height * 3 }, (_, i) =>
+        level(Math.floor(i / 3) % width, Math.floor(i / 3 / width)),
+      );
+      const differences = differencesOf(await decode(png(width, height, level)), wanted);
+      expect(Math.max(0, ...new Set(differences))).toBe(0);
+    }
+  });
+});
+
+describe('golden pictures of glimpse, decoded here, become the crops of the Python processor', () => {
+  interface Crops {
+    picture: string;
+    split: boolean;
+    file: string;
+    shape: [frames: number, height: number, width: number, channels: number];
+  }
+  const folder = new URL('../../fixtures/glimpse/', import.meta.url);
+  const { pixels }: { pixels: Crops[] } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
+  // Values from 0 to 1, which are levels again times 255.
+  const values = { mean: [0, 0, 0], std: [1, 1, 1] };
+  const settings = { cropSize: 96, longestEdge: 192, splitting: false, ...values };
+
+  it.for(pixels)('$picture (tiles: $split)', async ({ picture, split, file, shape: [frames] }) => {
+    const seen = await decode(readFileSync(new URL(picture, folder)));
+    if (!('rgb' in seen)) throw new Error(seen.message);
+    const image = { ...seen, data: Uint8Array.from(Buffer.from(seen.rgb, 'base64')) };
+    const plan = splitPlan(image, split ? tileGrid(image, settings) : NO_TILES, settings);
+    expect(plan.crops.length).toBe(frames);
+    const crops = await cpuImageSplitter.split(image, plan).batch(0, frames);
+    if (!(crops instanceof Float32Array)) throw new Error('not in memory');
+    const wanted = gunzipSync(readFileSync(new URL(file, folder)));
+    expect(wanted.length).toBe(crops.length);
+    // Channel by channel here, pixel by pixel in the golden file.
+    const area = settings.cropSize ** 2;
+    const place = (i: number): number =>
+      Math.floor(i / (3 * area)) * 3 * area + (i % 3) * area + (Math.floor(i / 3) % area);
+    const differences = Array.from(wanted, (level, i) => Math.abs(level - Math.round((crops[place(i)] ?? NaN) * 255)));
+    expect(Math.max(...new Set(differences))).toBeLessThanOrEqual(1);
+  });
+});
+
+function differencesOf(seen: Outcome, wanted: ArrayLike<number>): number[] {
+  if (!('rgb' in seen)) throw new Error(seen.message);
+  const levels = Buffer.from(seen.rgb, 'base64');
+  expect(levels.length).toBe(wanted.length);
+  return Array.from(wanted, (level, i) => Math.abs(level - (levels[i] ?? Infinity)));
+}
+
+describe('what cannot be read is refused, with the part and the cause', () => {
+  const half = (file: string): Uint8Array => bytesOf(file).subarray(0, bytesOf(file).length * 0.6);
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+  const huge = Uint8Array.from(bytesOf('rgb.png'));
+  huge.set([0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10], 16);
+  const broken = (file: string, from: number): Uint8Array => Uint8Array.from(bytesOf(file)).fill(0x55, from, from + 60);
+
+  it.for([
+    ['no bytes', new Uint8Array(), 'it has no bytes'],
+    ['text', text('not a picture'), 'it is not a PNG'],
+    ['SVG', text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), 'it looks like SVG'],
+    ['half a PNG', half('rgb.png'), 'it is cut short'],
+    ['half a JPEG', half('420.jpg'), 'it is cut short'],
+    ['half a progressive JPEG', half('progressive.jpg'), 'it is cut short'],
+    ['half a WebP', half('lossy.webp'), 'it is cut short'],
+    ['half a GIF', half('still.gif'), 'it is cut short'],
+    ['half an AVIF', half('420.avif'), 'it is cut short'],
+    ['100 megapixels', huge, 'it is 10000 x 10000 pixels, and at most 4000000 are allowed'],
+    ['a strip longer than a canvas', png(20_000, 2, () => 0), 'an edge may have at most 16384'],
+    ['a broken PNG', broken('rgb.png', 100), 'the browser cannot decode this image/png'],
+    ['a broken WebP', broken('lossless.webp', 30), 'the browser cannot decode this image/webp'],
+    ['a broken AVIF', broken('420.avif', 277), 'the browser cannot decode this image/avif'],
+    ['a broken GIF', broken('still.gif', 800), 'the browser cannot decode this image/gif'],
+    ['a JPEG with broken tables', broken('420.jpg', 200), 'the browser cannot decode this image/jpeg'],
+  ] as const)('%s', async ([, bytes, cause]) => {
+    const outcome = await decode(bytes);
+    expect(outcome).toMatchObject({ code: 'unreadable_image', param: 'messages[0].content[1].image_url' });
+    expect(outcome).toHaveProperty('message', expect.stringContaining(`messages[0].content[1].image_url`));
+    expect(outcome).toHaveProperty('message', expect.stringContaining(cause));
+  });
+});

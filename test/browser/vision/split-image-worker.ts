@@ -1,0 +1,44 @@
+// A worker around the image splitters, of the CPU and of the GPU, which compares them. `split-image.test.ts` builds and
+// serves it.
+import type { Rgb, SplitPlan } from '../../../worker/backend/image-splitter.ts';
+import { type ImageSettings, NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
+import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
+import { Readback } from '../../../worker/gpu/readback.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
+import { decodeImage } from '../../../worker/vision/image-decoder.ts';
+import { GpuImageSplitter } from '../../../worker/webgpu/gpu-image-splitter.ts';
+
+interface Order {
+  bytes: Uint8Array<ArrayBuffer>;
+  settings: ImageSettings;
+}
+
+/** How many values there are, and how many of them differ in any bit. */
+export type Outcome = { values: number; different: number } | { error: string };
+
+async function compare({ bytes, settings }: Order): Promise<Outcome> {
+  const part = { type: 'picture', detail: 'low', bytes, param: 'a picture' } as const;
+  const image = await decodeImage(part, 10_000_000);
+  const plan = splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings);
+  const wanted = await cpuImageSplitter.split(image, plan).batch(0, plan.crops.length);
+  if (!(wanted instanceof Float32Array)) throw new Error('not in memory');
+  const seen = await onGpu(image, plan, wanted.byteLength);
+  const [one, other] = [new Uint32Array(wanted.buffer), new Uint32Array(seen)];
+  return { values: one.length, different: one.filter((word, at) => word !== other[at]).length };
+}
+
+async function onGpu(image: Rgb, plan: SplitPlan, bytes: number): Promise<ArrayBuffer> {
+  const adapter = await findAdapter();
+  if (!adapter) throw new Error('there is no adapter');
+  const gpu = await Gpu.open(adapter);
+  const batch = await new GpuImageSplitter(gpu.device).split(image, plan).batch(0, plan.crops.length);
+  if (batch instanceof Float32Array) throw new Error('not on the GPU');
+  const values = await new Readback(gpu.device).read(batch, 0, bytes);
+  if (gpu.fault.aborted) throw gpu.fault.reason;
+  gpu.close();
+  return values;
+}
+
+addEventListener('message', ({ data }: MessageEvent<Order>) => {
+  compare(data).then(postMessage, (error: unknown) => postMessage({ error: String(error) } satisfies Outcome));
+});

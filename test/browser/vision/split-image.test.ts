@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { ImageSettings } from '../../../worker/families/idefics3/idefics3-tiles.ts';
+import type { TestPage } from '../harness/harness.ts';
+import { openWorkerPage, order } from '../harness/lone-worker.ts';
+import type { Outcome } from './split-image-worker.ts';
+
+const folder = new URL('../../fixtures/glimpse/', import.meta.url);
+const levels = { mean: [0.5, 0.4, 0.3], std: [0.5, 0.2, 0.7] };
+
+let page: TestPage;
+
+beforeAll(async () => {
+  page = await openWorkerPage(new URL('split-image-worker.ts', import.meta.url));
+});
+
+afterAll(() => page[Symbol.asyncDispose]());
+
+it.for([
+  ['large.jpg', false],
+  ['split-wide.jpg', true],
+  ['alpha-frog.png', true],
+  ['tall.png', false],
+  ['corner.gif', false],
+] as const)('%s (tiles: %s) becomes the same crops on the GPU as on the CPU, to the bit', async ([file, splitting]) => {
+  const settings: ImageSettings = { cropSize: 96, longestEdge: 192, splitting, ...levels };
+  const bytes = readFileSync(new URL(file, folder));
+  const outcome = await order<Outcome>(page, { bytes, settings });
+  expect(outcome).toMatchObject({ different: 0 });
+  expect(outcome).toHaveProperty('values', expect.any(Number));
+  if ('values' in outcome) expect(outcome.values % (3 * 96 * 96)).toBe(0);
+});

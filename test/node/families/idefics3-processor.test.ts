@@ -1,0 +1,234 @@
+import { describe, expect, it } from 'vitest';
+import type { Detail, Turn } from '../../../src/wire/job.ts';
+import type { decodeImage } from '../../../worker/vision/image-decoder.ts';
+import { openProcessor } from '../../../worker/families/registry.ts';
+import type { Rgb } from '../../../worker/backend/image-splitter.ts';
+import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
+import { FIXTURES, modelFiles, pattern, readJson } from '../vision/fixtures.ts';
+
+const files = modelFiles(new URL('model/', FIXTURES));
+const never = new AbortController().signal;
+
+/** One user turn for each detail, with a picture that the decoder below does not look at. */
+function chat(...details: Detail[]): Turn[] {
+  return details.map((detail) => ({
+    role: 'user',
+    parts: [{ type: 'picture', bytes: new Uint8Array(), detail, param: 'messages[0].content[0].image_url' }],
+  }));
+}
+
+function decoding(image: Rgb): typeof decodeImage {
+  return async () => image;
+}
+
+describe('opening a model', () => {
+  it('reads the decoder from its configs, and the stop token from the one that is right', () => {
+    expect(openProcessor(files).config).toEqual({
+      vocab: 943,
+      maxPositions: 512,
+      stopIds: [openProcessor(files).imageTokenId + 1],
+    });
+  });
+
+  /** The file with one field changed; a field of undefined goes away. */
+  function changed(name: string, change: object): ReadonlyMap<string, Uint8Array> {
+    const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
+    return new Map(files).set(name, new TextEncoder().encode(JSON.stringify({ ...json, ...change })));
+  }
+
+  it.for([
+    ['config.json', { model_type: 'llava' }, 'config.json: model_type should be one of idefics3, and is "llava"'],
+    ['config.json', { image_token_id: 5 }, 'image_token_id should be the id of <image>, and is 5'],
+    ['config.json', { vision_config: { image_size: 32, patch_size: 8 } }, 'num_attention_heads should be a positive'],
+    ['config.json', { scale_factor: 0 }, 'scale_factor should be a positive whole number, and is 0'],
+    ['config.json', { text_config: {} }, 'text_config.vocab_size should be a positive whole number, and is nothing'],
+    ['processor_config.json', { image_seq_len: 64 }, 'image_seq_len should be 4, and is 64'],
+    ['preprocessor_config.json', { resample: 3 }, 'resample should be 1, and is 3'],
+    ['preprocessor_config.json', { image_mean: [0.5] }, 'image_mean should be a list of 3 numbers'],
+    [
+      'preprocessor_config.json',
+      { size: { longest_edge: 224 } },
+      'size.longest_edge should be at most 192, and is 224',
+    ],
+    ['preprocessor_config.json', { max_image_size: { longest_edge: 64 } }, 'vision_config.image_size should be 64'],
+    ['generation_config.json', { eos_token_id: undefined }, 'eos_token_id should be a list of numbers, and is nothing'],
+    ['chat_template.json', { chat_template: 1 }, 'chat_template should be a string'],
+    ['tokenizer.json', { normalizer: { type: 'NFC' } }, 'normalizer should be absent'],
+    [
+      'tokenizer.json',
+      { added_tokens: [{ id: 1, content: '<s>', special: true, lstrip: true }] },
+      'match by name alone',
+    ],
+  ] as const)('refuses %s with %o', ([name, change, message]) => {
+    expect(() => openProcessor(changed(name, change))).toThrow(
+      expect.objectContaining({ code: 'load_failed', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it('names the file that is not JSON', () => {
+    const broken = new Map(files).set('config.json', new TextEncoder().encode('<html>'));
+    expect(() => openProcessor(broken)).toThrow('config.json is not JSON.');
+  });
+
+  it('names the file that is missing', () => {
+    const without = new Map(files);
+    without.delete('processor_config.json');
+    expect(() => openProcessor(without)).toThrow('The model has no processor_config.json');
+  });
+});
+
+describe('the bytes of tokens', () => {
+  const { tokenizer, imageTokenId } = openProcessor(files);
+  const { chats } = readJson<{ chats: { turns: { parts: { text?: string }[] }[] }[] }>('prompts.json');
+
+  it('put together, are the text in UTF-8', () => {
+    for (const { turns } of chats) {
+      const text = turns[0]?.parts[0]?.text ?? '';
+      const bytes = tokenizer.encode(text).flatMap((id) => [...tokenizer.bytes(id)]);
+      expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes))).toBe(text);
+    }
+  });
+
+  it('are parts of characters where a character takes several tokens', () => {
+    const ids = tokenizer.encode('𠜎');
+    expect(ids.length).toBeGreaterThan(1);
+    expect(ids.every((id) => tokenizer.bytes(id).length < 4)).toBe(true);
+  });
+
+  it('are none for special tokens, and for ids beyond the vocabulary', () => {
+    expect(tokenizer.bytes(imageTokenId)).toEqual(new Uint8Array());
+    expect(tokenizer.bytes(1_000_000)).toEqual(new Uint8Array());
+  });
+});
+
+describe('crops', () => {
+  it.for([
+    ['low', 64, 48, 1],
+    ['low', 1000, 900, 1],
+    ['auto', 64, 48, 1],
+    ['auto', 65, 48, 13],
+    ['auto', 20, 65, 9],
+    ['high', 64, 48, 13],
+    ['high', 10, 10, 17],
+  ] as const)('%s detail of %i x %i pixels: %i', async ([detail, width, height, crops]) => {
+    const { images } = await openProcessor(files, decoding(pattern(width, height))).encodeChat(
+      chat(detail),
+      1e6,
+      false,
+      never,
+    );
+    expect(images).toMatchObject([{ crops, tokens: crops * 4 }]);
+    const inputs = await images[0]?.open(cpuImageSplitter, never);
+    expect(await inputs?.batch(0, crops)).toMatchObject({
+      pixel_values: { type: 'float32', dims: [1, crops, 3, 32, 32], data: { length: crops * 3 * 32 * 32 } },
+      pixel_attention_mask: { type: 'bool', dims: [1, crops, 32, 32], data: { length: crops * 32 * 32 } },
+    });
+  });
+
+  it("are tiles only when asked for, where that is the model's default", async () => {
+    const name = 'preprocessor_config.json';
+    const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
+    const whole = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: false }));
+    const processor = openProcessor(new Map(files).set(name, whole), decoding(pattern(300, 300)));
+    const { images } = await processor.encodeChat(chat('auto', 'high'), 1e6, false, never);
+    expect(images).toMatchObject([{ crops: 1 }, { crops: 17 }]);
+  });
+});
+
+describe('keys of pictures', () => {
+  const keysOf = async (image: Rgb, ...details: Detail[]): Promise<string[]> =>
+    (await openProcessor(files, decoding(image)).encodeChat(chat(...details), 1e6, false, never)).images.map(
+      ({ key }) => key,
+    );
+
+  it('are equal for equal pixels cut the same way, and only then', async () => {
+    const [first, again, tiled] = await keysOf(pattern(40, 30), 'low', 'auto', 'high');
+    expect(again).toBe(first);
+    expect(tiled).not.toBe(first);
+    expect(await keysOf(pattern(40, 30), 'low')).toEqual([first]);
+    const other = pattern(40, 30);
+    other.data[1234]! ^= 1;
+    expect(await keysOf(other, 'low')).not.toEqual([first]);
+    expect(await keysOf({ ...pattern(40, 30), width: 30, height: 40 }, 'low')).not.toEqual([first]);
+  });
+});
+
+describe('pictures that come again', () => {
+  const file = (...bytes: number[]): Turn => ({
+    role: 'user',
+    parts: [{ type: 'picture', bytes: Uint8Array.from(bytes), detail: 'low', param: 'p' }],
+  });
+  const counting = () => {
+    const decoded: number[] = [];
+    const processor = openProcessor(files, async ({ bytes: [first = 0] }) => {
+      decoded.push(first);
+      return pattern(40, 30);
+    });
+    const keysOf = async (turns: Turn[], maxPixels = 1e6, remember = true): Promise<string[]> =>
+      (await processor.encodeChat(turns, maxPixels, remember, never)).images.map(({ key }) => key);
+    return { processor, decoded, keysOf };
+  };
+
+  it('in the same file are not decoded to be known, only where their pixels are needed', async () => {
+    const { processor, decoded, keysOf } = counting();
+    const [first] = await keysOf([file(1)]);
+    expect(await keysOf([file(1), file(2), file(1)])).toEqual([first, first, first]);
+    expect(decoded).toEqual([1, 2]);
+    const { images } = await processor.encodeChat([file(1)], 1e6, true, never);
+    await images[0]?.open(cpuImageSplitter, never);
+    expect(decoded).toEqual([1, 2, 1]);
+  });
+
+  it('are decoded, so that they can be refused, where they are larger than a request may bring', async () => {
+    const { decoded, keysOf } = counting();
+    await keysOf([file(1)]);
+    await keysOf([file(1)], 40 * 30 - 1);
+    await keysOf([file(1)], 40 * 30);
+    expect(decoded).toEqual([1, 1]);
+  });
+
+  it('are not known where they were not to be remembered, or were forgotten since', async () => {
+    const { processor, decoded, keysOf } = counting();
+    await keysOf([file(1)], 1e6, false);
+    await keysOf([file(1)]);
+    expect(decoded).toEqual([1, 1]);
+    await keysOf([file(1)], 1e6, false);
+    await keysOf([file(1)]);
+    expect(decoded).toEqual([1, 1, 1, 1]);
+    processor.forget();
+    await keysOf([file(1)]);
+    expect(decoded).toEqual([1, 1, 1, 1, 1]);
+  });
+
+  it('are known up to 256 files, those that were seen last', async () => {
+    const { decoded, keysOf } = counting();
+    for (let i = 0; i < 256; i++) await keysOf([file(i)]);
+    await keysOf([file(0)]);
+    await keysOf([file(7, 7)]);
+    await keysOf([file(0)]);
+    await keysOf([file(1)]);
+    expect(decoded.slice(256)).toEqual([7, 1]);
+  });
+});
+
+describe('reading', () => {
+  it('stops between pictures when it is aborted', async () => {
+    const controller = new AbortController();
+    let decoded = 0;
+    const processor = openProcessor(files, async () => {
+      decoded++;
+      controller.abort(new Error('no longer wanted'));
+      return pattern(8, 8);
+    });
+    await expect(processor.encodeChat(chat('low', 'low'), 1e6, false, controller.signal)).rejects.toThrow(
+      'no longer wanted',
+    );
+    expect(decoded).toBe(1);
+  });
+
+  it('refuses a chat template that has no place for a picture', async () => {
+    const template = new TextEncoder().encode(JSON.stringify({ chat_template: 'nothing' }));
+    const processor = openProcessor(new Map(files).set('chat_template.json', template), decoding(pattern(8, 8)));
+    await expect(processor.encodeChat(chat('low'), 1e6, false, never)).rejects.toMatchObject({ code: 'load_failed' });
+  });
+});

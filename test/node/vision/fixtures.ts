@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Rgb } from '../../../worker/backend/image-splitter.ts';
+
+/** Where `test/fixtures/vlm/make.py` has written what the Python reference answers. */
+export const FIXTURES = new URL('../../fixtures/vlm/', import.meta.url);
+
+/** Every JSON file of a model's folder, as `openProcessor` takes them. */
+export function modelFiles(folder: URL): Map<string, Uint8Array> {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  return new Map(names.map((name) => [name, readFileSync(new URL(name, folder))]));
+}
+
+export function readJson<T>(name: string): T {
+  const value: T = JSON.parse(readFileSync(new URL(name, FIXTURES), 'utf8'));
+  return value;
+}
+
+/** How the reference split an image, from `views.json`. */
+export interface GoldenCrops {
+  picture: [number, number];
+  size: number;
+  longestEdge: number;
+  splitting: boolean;
+  mean: number[];
+  std: number[];
+  grid: [number, number];
+  shape: number[];
+  sha256: string;
+}
+
+export function sha256(data: NodeJS.ArrayBufferView): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
+/** The noise that the reference resized: `pattern` in `make.py`. */
+export function pattern(width: number, height: number): Rgb {
+  const data = new Uint8Array(width * height * 3);
+  let to = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let c = 0; c < 3; c++) {
+        data[to++] = x * x * 7 + y * 13 + c * 50 + ((x * y) >> 3) * 11 + ((x ^ y) & 16) * 9;
+      }
+    }
+  }
+  return { width, height, data };
+}

@@ -1,0 +1,117 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { readHeader } from '../../../worker/vision/image-header.ts';
+import { FIXTURES, readJson } from './fixtures.ts';
+
+interface Golden {
+  file: string;
+  width: number;
+  height: number;
+}
+
+const TYPES = { png: 'image/png', jpg: 'image/jpeg', gif: 'image/gif', webp: 'image/webp', avif: 'image/avif' };
+
+const goldens = readJson<Golden[]>('pictures.json');
+const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`pictures/${file}`, FIXTURES));
+
+/** A file in which a few bytes were overwritten. */
+function patched(file: string, at: number, ...bytes: number[]): Uint8Array {
+  const copy = Uint8Array.from(bytesOf(file));
+  copy.set(bytes, at);
+  return copy;
+}
+
+function indexOf(bytes: Uint8Array, text: string): number {
+  return Buffer.from(bytes).indexOf(text, 'latin1');
+}
+
+describe('what a picture file says of itself', () => {
+  it.for(goldens)('$file', ({ file, width, height }) => {
+    const header = readHeader(bytesOf(file));
+    const [, extension = ''] = file.split('.');
+    expect(TYPES).toHaveProperty(extension, header.type);
+    // Orientations 5 to 8 lie on their side in the file.
+    const lying = /turned-[5-8]/.test(file);
+    expect([header.width, header.height]).toEqual(lying ? [height, width] : [width, height]);
+  });
+
+  it('does not depend on where in its buffer a file lies', () => {
+    const file = bytesOf('rgb.png');
+    const shifted = new Uint8Array(file.length + 7);
+    shifted.set(file, 7);
+    expect(readHeader(shifted.subarray(7))).toEqual(readHeader(file));
+  });
+});
+
+describe('files that are cut short', () => {
+  /** Bytes after the first frame's last: a PNG's final checksum; what an animation does not need. */
+  const spare = (file: string): number => (file.endsWith('.png') ? 4 : file.endsWith('.gif') ? 1 : 0);
+  const refusal = (bytes: Uint8Array): string | undefined => {
+    try {
+      readHeader(bytes);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : undefined;
+    }
+  };
+  const stills = goldens.filter(({ file }) => !/animated.gif/.test(file));
+
+  it.for(stills)('$file is refused at every length', ({ file }) => {
+    const bytes = bytesOf(file);
+    const complete = bytes.length - spare(file);
+    const cut = Array.from({ length: complete - 64 }, (_, i) => bytes.subarray(0, complete - 1 - i));
+    expect(cut.filter((part) => refusal(part) !== 'it is cut short').map((part) => part.length)).toEqual([]);
+  });
+
+  it('an animation is whole when its first frame is', () => {
+    const bytes = bytesOf('animated.gif');
+    expect(readHeader(bytes.subarray(0, bytes.length * 0.75))).toMatchObject({ width: 37, height: 29 });
+    expect(() => readHeader(bytes.subarray(0, bytes.length * 0.25))).toThrow('it is cut short');
+  });
+});
+
+describe('files that are not pictures, or lie', () => {
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+  it.for([
+    ['no bytes', new Uint8Array(), 'no bytes'],
+    ['one byte', Uint8Array.of(0x89), 'not a PNG, JPEG'],
+    ['text', text('hello'), 'not a PNG, JPEG'],
+    ['a bitmap', text(`BM${'\0'.repeat(60)}`), 'not a PNG, JPEG'],
+    ['SVG', text('<svg xmlns="http://www.w3.org/2000/svg"/>'), 'SVG'],
+    ['SVG after blanks and a mark', text('\ufeff \n<?xml version="1.0"?><svg/>'), 'SVG'],
+    ['a PNG of nothing', patched('rgb.png', 16, 0, 0, 0, 0), 'how large'],
+    ['a PNG without its header', patched('rgb.png', 12, 0x49, 0x44, 0x41, 0x54), 'IHDR'],
+    ['a JPEG with no frame', Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 2, 0xff, 0xd9), 'how large'],
+    ['a GIF with no frame', Uint8Array.of(...text('GIF89a'), 1, 0, 1, 0, 0, 0, 0, 0x3b), 'no frame'],
+  ] as const)('%s', ([, bytes, message]) => {
+    expect(() => readHeader(bytes)).toThrow(message);
+  });
+
+  it.for([
+    ['PNG', patched('rgb.png', 16, 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10)],
+    ['JPEG', patched('420.jpg', indexOf(bytesOf('420.jpg'), '\xff\xc0') + 5, 0x27, 0x10, 0x27, 0x10)],
+    ['GIF', patched('plain.gif', 6, 0x10, 0x27, 0x10, 0x27)],
+    ['lossy WebP', patched('lossy.webp', 26, 0x10, 0x27, 0x10, 0x27)],
+    ['lossless WebP', patched('lossless.webp', 21, 0x0f, 0xe7, 0xc3, 0x09)],
+    ['extended WebP', patched('animated.webp', 24, 0x0f, 0x27, 0, 0x0f, 0x27, 0)],
+    ['AVIF', patched('420.avif', indexOf(bytesOf('420.avif'), 'ispe') + 8, 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10)],
+  ] as const)('a %s of 100 megapixels says so', ([, bytes]) => {
+    expect(readHeader(bytes)).toMatchObject({ width: 10_000, height: 10_000 });
+  });
+
+  it('any damage ends in an answer or an Error', () => {
+    let state = 1;
+    const random = (below: number): number => (state = (state * 48271) % 0x7fffffff) % below;
+    for (const { file } of goldens) {
+      for (let round = 0; round < 200; round++) {
+        const bytes = patched(file, random(bytesOf(file).length), random(256));
+        try {
+          readHeader(bytes);
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error);
+        }
+      }
+    }
+  });
+});

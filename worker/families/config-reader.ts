@@ -1,0 +1,99 @@
+import { NearsightError } from '../../src/wire/error.ts';
+
+/**
+ * A model's configs and tokenizer as they were downloaded, by the name they have on the hub: `config.json`,
+ * `generation_config.json`, `preprocessor_config.json`, `processor_config.json`, `tokenizer.json`,
+ * `tokenizer_config.json`, `chat_template.json`.
+ */
+export type ModelFiles = ReadonlyMap<string, Uint8Array>;
+
+/** The decoder's numbers. */
+export interface TextConfig {
+  vocab: number;
+  /** Most positions the rotary table was trained for. */
+  maxPositions: number;
+  /** Generation ends at any of these. */
+  stopIds: readonly number[];
+}
+
+/** Parses one of a model's JSON files. */
+export function readConfig(files: ModelFiles, name: string): ConfigReader {
+  const bytes = files.get(name);
+  if (!bytes) throw new NearsightError('load_failed', `The model has no ${name}; its spec must list one under files.`);
+  try {
+    const root: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return new ConfigReader(root, name);
+  } catch (cause) {
+    throw new NearsightError('load_failed', `${name} is not JSON.`, { cause });
+  }
+}
+
+/** The decoder's numbers. `stopIds` come from the generation config: the text config's own `eos_token_id` is wrong. */
+export function textConfig(config: ConfigReader, generation: ConfigReader): TextConfig {
+  return {
+    vocab: config.count('text_config.vocab_size'),
+    maxPositions: config.count('text_config.max_position_embeddings'),
+    stopIds: generation.numbers('eos_token_id'),
+  };
+}
+
+/**
+ * A model's JSON file, read field by field with a check at each: a config that is not what we expect fails the load
+ * with the field's name, instead of the first request with a wrong answer.
+ */
+export class ConfigReader {
+  readonly #root: unknown;
+  readonly #file: string;
+
+  constructor(root: unknown, file: string) {
+    this.#root = root;
+    this.#file = file;
+  }
+
+  /** The value at a dotted path, or undefined if any step is missing. */
+  get(path: string): unknown {
+    let value = this.#root;
+    for (const key of path.split('.')) {
+      if (!isRecord(value)) return undefined;
+      value = value[key];
+    }
+    return value;
+  }
+
+  /** A positive whole number. */
+  count(path: string): number {
+    const value = this.get(path);
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
+    throw this.error(path, 'a positive whole number');
+  }
+
+  /** A list of numbers; a single one counts as a list of one. */
+  numbers(path: string, length?: number): number[] {
+    const value = [this.get(path)].flat();
+    if (value.every((item) => typeof item === 'number') && value.length === (length ?? value.length)) return value;
+    throw this.error(path, `a list of ${length === undefined ? '' : `${length} `}numbers`);
+  }
+
+  string(path: string): string {
+    const value = this.get(path);
+    if (typeof value === 'string') return value;
+    throw this.error(path, 'a string');
+  }
+
+  /** Refuses any other value than the one that the code was written for. */
+  expect(path: string, wanted: string | number | boolean): void {
+    if (this.get(path) !== wanted) throw this.error(path, JSON.stringify(wanted));
+  }
+
+  error(path: string, wanted: string): NearsightError {
+    const found = JSON.stringify(this.get(path)) ?? 'nothing';
+    return new NearsightError(
+      'load_failed',
+      `${this.#file}: ${path} should be ${wanted}, and is ${found.slice(0, 80)}.`,
+    );
+  }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

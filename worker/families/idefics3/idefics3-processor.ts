@@ -1,0 +1,69 @@
+import { openChatTemplate } from '../chat-template.ts';
+import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
+import type { Processor } from '../processor.ts';
+import { openTokenizer } from '../tokenizer.ts';
+import { type IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
+import type { decodeImage, ImagePart } from '../../vision/image-decoder.ts';
+import type { PromptImage } from '../../vision/vision-inputs.ts';
+import { encoderInputs, namedInputs } from './idefics3-inputs.ts';
+import { IMAGE, imagePrompt } from './idefics3-prompt.ts';
+import { activationBytesPerCrop, imageSettings, rowsPerCrop } from './idefics3-settings.ts';
+import { type ImageSettings, NO_TILES, splitPlan, type TileGrid, tileGrid } from './idefics3-tiles.ts';
+
+/** Opens the processor of an Idefics3 model, of which SmolVLM is the best known: see `openProcessor`. */
+export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Processor {
+  const config = readConfig(files, 'config.json');
+  const settings = imageSettings(config, readConfig(files, 'preprocessor_config.json'));
+  const rows = rowsPerCrop(config, readConfig(files, 'processor_config.json'));
+  const tokenizer = openTokenizer(readConfig(files, 'tokenizer.json'));
+  const encodeTurns = openChatTemplate(files, tokenizer);
+  const imageTokenId = config.count('image_token_id');
+  if (tokenizer.special.get(IMAGE) !== imageTokenId) throw config.error('image_token_id', `the id of ${IMAGE}`);
+  const cache = new ImageCache(decode);
+  return {
+    config: textConfig(config, readConfig(files, 'generation_config.json')),
+    tokenizer,
+    imageTokenId,
+    encoderInputs: encoderInputs(settings.cropSize, activationBytesPerCrop(config)),
+    async encodeChat(turns, maxPixels, remember, signal) {
+      const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'picture'));
+      const identified = await cache.identify(parts, maxPixels, remember, signal);
+      const grids = identified.map((image) => gridFor(image, settings));
+      const places = grids.map((grid) => imagePrompt(grid, rows));
+      const images = identified.map((image, at) => promptImage(image, grids[at]!, rows, settings));
+      return { ids: encodeTurns(turns, IMAGE, places), images };
+    },
+    forget: () => cache.forget(),
+  };
+}
+
+/**
+ * The tiles that a request's `detail` asks for: `low` is one crop, `high` is tiles and the whole.
+ *
+ * `auto` does what the model's own processor does by default, but for images that one crop shrinks to no less than
+ * half: tiles cost five to seventeen times the work and the context, and of few pixels they show nothing more.
+ */
+function gridFor({ width, height, detail }: IdentifiedImage, settings: ImageSettings): TileGrid {
+  const large = Math.max(width, height) > 2 * settings.cropSize;
+  const tiles = detail === 'high' || (detail === 'auto' && settings.splitting && large);
+  return tiles ? tileGrid({ width, height }, settings) : NO_TILES;
+}
+
+function promptImage(image: IdentifiedImage, grid: TileGrid, rows: number, settings: ImageSettings): PromptImage {
+  const { width, height, hash } = image;
+  const plan = splitPlan(image, grid, settings);
+  return {
+    key: `${width}x${height}/${grid.rows}x${grid.columns}/${hash}`,
+    crops: plan.crops.length,
+    tokens: plan.crops.length * rows,
+    async open(splitter, signal) {
+      const pixels = await image.pixels();
+      signal.throwIfAborted();
+      const crops = splitter.split(pixels, plan);
+      return {
+        batch: async (first, count) => namedInputs(await crops.batch(first, count), count, settings.cropSize),
+        close: () => crops.close(),
+      };
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import { RESCALE_FACTOR } from '../../vision/cpu-image-splitter.ts';
+import type { ConfigReader } from '../config-reader.ts';
+import type { ImageSettings } from './idefics3-tiles.ts';
+
+/** Pillow's number for the Lanczos filter, the one that we have. */
+const LANCZOS = 1;
+
+const CHANNELS = 3;
+
+/** The reference scales anything longer down again, in one more step. */
+const MAX_EDGE = 4096;
+
+/** The vocabulary has names for tiles up to `<row_6_col_6>`. */
+const MAX_TILES = 6;
+
+/** How images are split and scaled. Steps that we do not have a choice of must be as we do them. */
+export function imageSettings(config: ConfigReader, preprocessor: ConfigReader): ImageSettings {
+  preprocessor.expect('do_resize', true);
+  preprocessor.expect('do_rescale', true);
+  preprocessor.expect('do_normalize', true);
+  preprocessor.expect('resample', LANCZOS);
+  preprocessor.expect('rescale_factor', RESCALE_FACTOR);
+  const cropSize = preprocessor.count('max_image_size.longest_edge');
+  config.expect('vision_config.image_size', cropSize);
+  const longestEdge = preprocessor.count('size.longest_edge');
+  const most = Math.min(MAX_TILES * cropSize, MAX_EDGE);
+  if (longestEdge > most) throw preprocessor.error('size.longest_edge', `at most ${most}`);
+  return {
+    cropSize,
+    longestEdge,
+    splitting: preprocessor.get('do_image_splitting') === true,
+    mean: preprocessor.numbers('image_mean', CHANNELS),
+    std: preprocessor.numbers('image_std', CHANNELS),
+  };
+}
+
+/** Feature rows of one crop: patches, after the connector has folded squares of `scale_factor` into one. */
+export function rowsPerCrop(config: ConfigReader, processor: ConfigReader): number {
+  const rows = (patchesPerEdge(config) / config.count('scale_factor')) ** 2;
+  processor.expect('image_seq_len', rows);
+  return rows;
+}
+
+/** What grows fastest is the attention of a layer: heads x patches², in float32. */
+export function activationBytesPerCrop(config: ConfigReader): number {
+  return config.count('vision_config.num_attention_heads') * patchesPerEdge(config) ** 4 * 4;
+}
+
+function patchesPerEdge(config: ConfigReader): number {
+  return config.count('vision_config.image_size') / config.count('vision_config.patch_size');
+}

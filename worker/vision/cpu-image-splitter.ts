@@ -1,0 +1,44 @@
+import type { ImageSplitter, Rgb, SplitPlan } from '../backend/image-splitter.ts';
+import { resize } from './resample.ts';
+
+/** 1/255, with the digits that configs give it. */
+export const RESCALE_FACTOR = 0.00392156862745098;
+
+const CHANNELS = 3;
+
+/** In memory, for wasm. */
+export const cpuImageSplitter: ImageSplitter = {
+  split(image, plan) {
+    const resized: Rgb[] = [];
+    for (const { width, height } of plan.resizes) resized.push(resize(resized.at(-1) ?? image, width, height));
+    const tables = levelTables(plan);
+    const { cropSize } = plan;
+    return {
+      async batch(first, count) {
+        const values = new Float32Array(count * CHANNELS * cropSize ** 2);
+        let to = 0;
+        for (const { resize: index, left, top } of plan.crops.slice(first, first + count)) {
+          const { width, data } = resized[index]!;
+          for (const [channel, table] of tables.entries()) {
+            for (let y = top; y < top + cropSize; y++) {
+              let from = (y * width + left) * CHANNELS + channel;
+              for (let x = 0; x < cropSize; x++, from += CHANNELS) values[to++] = table[data[from]!]!;
+            }
+          }
+        }
+        return values;
+      },
+      close() {},
+    };
+  },
+};
+
+/** What each of the 256 levels becomes in each channel; every step is rounded to float32, as NumPy does. */
+export function levelTables({ mean, std }: Pick<SplitPlan, 'mean' | 'std'>): Float32Array<ArrayBuffer>[] {
+  const { fround } = Math;
+  return Array.from({ length: CHANNELS }, (_, channel) =>
+    Float32Array.from({ length: 256 }, (_level, level) =>
+      fround(fround(fround(level * RESCALE_FACTOR) - fround(mean[channel]!)) / fround(std[channel]!)),
+    ),
+  );
+}

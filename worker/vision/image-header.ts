@@ -1,0 +1,158 @@
+import type { Size } from '../backend/image-splitter.ts';
+
+/** What can be told of an image file without decoding it: its size is that before any rotation that the file asks for. */
+export interface Header extends Size {
+  type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif';
+}
+
+/**
+ * Reads type and size from an image's own bytes, and walks its structure to the end of the first frame.
+ *
+ * The size is needed before decoding, because a file of a few kilobytes can decode to gigabytes. The walk is needed
+ * because Firefox decodes PNG, JPEG and GIF files that were cut short (measured in 153; Chromium refuses them), and
+ * half an image makes a wrong answer.
+ *
+ * @throws Error that says in plain words what is wrong with the file
+ */
+export function readHeader(bytes: Uint8Array): Header {
+  if (bytes.length === 0) throw new Error('it has no bytes');
+  const format = FORMATS.find(({ matches }) => matches(bytes));
+  if (!format) throw new Error(unknownType(bytes));
+  try {
+    const size = format.walk(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    if (!size || size.width === 0 || size.height === 0) throw new Error('it does not say how large it is');
+    return { type: format.type, ...size };
+  } catch (error) {
+    // A read past the end of a DataView.
+    if (error instanceof RangeError) throw new Error('it is cut short', { cause: error });
+    throw error;
+  }
+}
+
+interface Format {
+  type: Header['type'];
+  matches(bytes: Uint8Array): boolean;
+  /** Throws a RangeError when the first frame is not all there. */
+  walk(view: DataView): Size | undefined;
+}
+
+const FORMATS: readonly Format[] = [
+  { type: 'image/png', matches: (bytes) => ascii(bytes, 8) === '\x89PNG\r\n\x1a\n', walk: walkPng },
+  { type: 'image/jpeg', matches: (bytes) => ascii(bytes, 3) === '\xff\xd8\xff', walk: walkJpeg },
+  { type: 'image/gif', matches: (bytes) => /^GIF8[79]a/.test(ascii(bytes, 6)), walk: walkGif },
+  { type: 'image/webp', matches: (bytes) => /^RIFF....WEBP/s.test(ascii(bytes, 12)), walk: walkWebp },
+  { type: 'image/avif', matches: (bytes) => /^....ftyp.*avi[fs]/s.test(ascii(bytes, 64)), walk: walkAvif },
+];
+
+function unknownType(bytes: Uint8Array): string {
+  const text = new TextDecoder().decode(bytes.subarray(0, 256)).trimStart();
+  return text.startsWith('<')
+    ? 'it looks like SVG or HTML, which have no pixels of their own: draw it to a canvas first'
+    : 'it is not a PNG, JPEG, WebP, GIF or AVIF file';
+}
+
+/** Up to `length` bytes as Latin-1; shorter at the end of the file. */
+function ascii(bytes: Uint8Array, length: number): string {
+  return String.fromCharCode(...bytes.subarray(0, length));
+}
+
+/** Four bytes that name a chunk or box. */
+function tag(view: DataView, at: number): string {
+  return String.fromCharCode(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2), view.getUint8(at + 3));
+}
+
+/** Throws a RangeError unless the file has at least this many bytes. */
+function reach(view: DataView, length: number): void {
+  view.getUint8(length - 1);
+}
+
+/** Chunks of length, type, data and checksum, from IHDR to IEND. */
+function walkPng(view: DataView): Size {
+  if (tag(view, 12) !== 'IHDR') throw new Error('its first chunk is not IHDR');
+  for (let at = 8; tag(view, at + 4) !== 'IEND';) at += 12 + view.getUint32(at);
+  return { width: view.getUint32(16), height: view.getUint32(20) };
+}
+
+/** Segments that begin with FF and a marker, coded data after each scan header, and EOI at the end. */
+function walkJpeg(view: DataView): Size | undefined {
+  let size: Size | undefined;
+  for (let at = 2; ;) {
+    while (view.getUint8(at) !== 0xff || !isSegment(view.getUint8(at + 1))) at++;
+    const marker = view.getUint8(at + 1);
+    if (marker === EOI) return size;
+    // C0 to CF start a frame, but for Huffman tables (C4), extensions (C8) and arithmetic conditioning (CC).
+    if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
+      size ??= { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
+    }
+    at += 2 + view.getUint16(at + 2);
+  }
+}
+
+const EOI = 0xd9;
+
+/** Within coded data FF is followed by 00, by a restart marker (D0 to D7) or by another FF. */
+function isSegment(marker: number): boolean {
+  return marker > 0x01 && marker < 0xff && !(marker >= 0xd0 && marker <= 0xd8);
+}
+
+/** Extensions, then an image of sub-blocks up to an empty one. Later frames may be missing. */
+function walkGif(view: DataView): Size {
+  const skipBlocks = (at: number): number => {
+    while (view.getUint8(at) > 0) at += 1 + view.getUint8(at);
+    return at + 1;
+  };
+  const tableBytes = (flags: number): number => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
+  let at = 13 + tableBytes(view.getUint8(10));
+  while (view.getUint8(at) === 0x21) at = skipBlocks(at + 2);
+  if (view.getUint8(at) !== 0x2c) throw new Error('it has no frame');
+  skipBlocks(at + 11 + tableBytes(view.getUint8(at + 9)));
+  // Some decoders grow the screen to hold the frame.
+  const right = view.getUint16(at + 1, true) + view.getUint16(at + 5, true);
+  const bottom = view.getUint16(at + 3, true) + view.getUint16(at + 7, true);
+  return { width: Math.max(view.getUint16(6, true), right), height: Math.max(view.getUint16(8, true), bottom) };
+}
+
+/** A RIFF file: lossy (VP8), lossless (VP8L), or extended with the canvas size up front (VP8X). */
+function walkWebp(view: DataView): Size | undefined {
+  reach(view, 8 + view.getUint32(4, true));
+  const u24 = (at: number): number => view.getUint16(at, true) + (view.getUint8(at + 2) << 16);
+  switch (tag(view, 12)) {
+    case 'VP8 ':
+      return { width: view.getUint16(26, true) & 0x3fff, height: view.getUint16(28, true) & 0x3fff };
+    case 'VP8L': {
+      const bits = view.getUint32(21, true);
+      return { width: (bits & 0x3fff) + 1, height: ((bits >> 14) & 0x3fff) + 1 };
+    }
+    case 'VP8X':
+      return { width: u24(24) + 1, height: u24(27) + 1 };
+    default:
+      return undefined;
+  }
+}
+
+/** Nested boxes of ISO media; sizes are in `ispe` properties, of which the largest is the image or its grid. */
+function walkAvif(view: DataView): Size | undefined {
+  let size: Size | undefined;
+  let data = false;
+  const visit = (from: number, to: number): void => {
+    for (let at = from; at < to;) {
+      const bytes = view.getUint32(at);
+      // 0: up to the end of the file; 1: a 64-bit size follows.
+      const end = bytes === 0 ? to : at + (bytes === 1 ? Number(view.getBigUint64(at + 8)) : bytes);
+      if (end < at + 8) throw new Error('one of its boxes is smaller than its header');
+      if (end > to) throw new RangeError('a box reaches past the one around it');
+      const name = tag(view, at + 4);
+      if (name === 'meta') visit(at + 12, end);
+      else if (name === 'iprp' || name === 'ipco') visit(at + 8, end);
+      else if (name === 'mdat' || name === 'idat') data = true;
+      else if (name === 'ispe') {
+        const found = { width: view.getUint32(at + 12), height: view.getUint32(at + 16) };
+        if (!size || found.width * found.height > size.width * size.height) size = found;
+      }
+      at = end;
+    }
+  };
+  visit(0, view.byteLength);
+  if (!data) throw new RangeError('the coded image is missing');
+  return size;
+}

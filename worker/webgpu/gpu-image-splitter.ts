@@ -1,0 +1,202 @@
+import type { Crops, ImageSplitter, Rgb, Size, SplitPlan } from '../backend/image-splitter.ts';
+import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from '../gpu/usage.ts';
+import { levelTables } from '../vision/cpu-image-splitter.ts';
+import { kernelFor, resize, shrinksDownFirst } from '../vision/resample.ts';
+import { CROP, RESAMPLE } from './shaders/split-image.ts';
+
+/** Images are uploaded in bands of rows, so that a large one is never in GPU memory whole. */
+const BAND_BYTES = 16 << 20;
+
+/** Edge of a workgroup, in both shaders. */
+const GROUP = 8;
+
+/** An image on the GPU, a word for each pixel. */
+interface Plane extends Size {
+  buffer: GPUBuffer;
+}
+
+/**
+ * Splits images on the GPU, to the same bits as `worker/vision/cpu-image-splitter.ts`. The bytes come from JavaScript, not
+ * from a texture: whoever has them there knows them to the bit, and the first time that a file is seen they are hashed.
+ */
+export class GpuImageSplitter implements ImageSplitter {
+  readonly #device: GPUDevice;
+  readonly #resample: GPUComputePipeline;
+  readonly #crop: GPUComputePipeline;
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    this.#resample = compile(device, 'resample', RESAMPLE);
+    this.#crop = compile(device, 'crop', CROP);
+  }
+
+  split(image: Rgb, plan: SplitPlan): Crops {
+    const scratch = new Scratch(this.#device, this.#resample);
+    try {
+      return this.#split(scratch, image, plan);
+    } catch (error) {
+      scratch.close();
+      throw error;
+    }
+  }
+
+  #split(scratch: Scratch, image: Rgb, plan: SplitPlan): Crops {
+    const planes: Plane[] = [];
+    for (const size of plan.resizes) planes.push(scratch.resize(planes.at(-1) ?? scratch.upload(image, size), size));
+    const levels = Float32Array.from(levelTables(plan).flatMap((table) => [...table]));
+    const table = scratch.fill('levels', STORAGE, levels);
+    const { cropSize } = plan;
+    const groups = Math.ceil(cropSize / GROUP);
+    let result: GPUBuffer | undefined;
+    let before: Promise<void> | undefined;
+    return {
+      batch: async (first, count) => {
+        await before;
+        before = this.#device.queue.onSubmittedWorkDone();
+        // The first batch is the largest. onnxruntime wants all three uses of its inputs.
+        result ??= scratch.buffer('crops', STORAGE | COPY_SRC | COPY_DST, count * 3 * cropSize ** 2 * 4);
+        for (const [at, crop] of plan.crops.slice(first, first + count).entries()) {
+          const plane = planes[crop.resize]!;
+          const job = scratch.fill('crop', UNIFORM, Uint32Array.of(cropSize, plane.width, crop.left, crop.top, at));
+          dispatch(this.#device, this.#crop, [job, plane.buffer, table, result], [groups, groups]);
+        }
+        return result;
+      },
+      close: () => scratch.close(),
+    };
+  }
+}
+
+/** Buffers of one image, and the passes that fill them. */
+class Scratch {
+  readonly #device: GPUDevice;
+  readonly #resample: GPUComputePipeline;
+  readonly #buffers: GPUBuffer[] = [];
+
+  constructor(device: GPUDevice, resample: GPUComputePipeline) {
+    this.#device = device;
+    this.#resample = resample;
+  }
+
+  /** Brings an image to the GPU, band by band, scaled to this width where its rows may be scaled first. */
+  upload(image: Rgb, scale: Size): Plane {
+    const width = shrinksDownFirst(image, scale.height) ? image.width : scale.width;
+    // Widths of up to 16,384 and models that read large images: beyond what adapters must bind.
+    if (width * image.height * 4 > this.#device.limits.maxStorageBufferBindingSize) {
+      const small = resize(image, scale.width, scale.height);
+      return this.upload(small, small);
+    }
+    const rowBytes = image.width * 3;
+    // Four rows at least end at a whole word.
+    const rows = Math.min(Math.max(Math.floor(BAND_BYTES / rowBytes / 4), 1) * 4, image.height);
+    const source = this.buffer('band', STORAGE | COPY_DST, Math.ceil((rows * rowBytes) / 4) * 4);
+    const plane = this.#plane({ width, height: image.height });
+    const kernels = this.#kernels(image.width, width);
+    for (let top = 0; top < image.height; top += rows) {
+      const count = Math.min(rows, image.height - top);
+      this.#device.queue.writeBuffer(source, 0, words(image.data, top * rowBytes, count * rowBytes));
+      this.#pass(source, kernels, plane, { vertical: 0, step: 1, line: image.width, top, height: count, triples: 1 });
+    }
+    return plane;
+  }
+
+  /** As `resize` in `worker/vision/resample.ts`. */
+  resize(plane: Plane, { width, height }: Size): Plane {
+    const first = shrinksDownFirst(plane, height) ? this.#resize(plane, 'height', height) : plane;
+    return this.#resize(this.#resize(first, 'width', width), 'height', height);
+  }
+
+  /** A buffer with these contents. */
+  fill(label: string, usage: number, data: Uint32Array | Int32Array | Float32Array): GPUBuffer {
+    const buffer = this.buffer(label, usage | COPY_DST, data.byteLength);
+    this.#device.queue.writeBuffer(buffer, 0, data);
+    return buffer;
+  }
+
+  /** Leaves nothing of the image behind. */
+  close(): void {
+    for (const buffer of this.#buffers) buffer.destroy();
+  }
+
+  #resize(from: Plane, edge: keyof Size, to: number): Plane {
+    if (to === from[edge]) return from;
+    const plane = this.#plane({ ...from, [edge]: to });
+    const axis =
+      edge === 'width' ? { vertical: 0, step: 1, line: from.width } : { vertical: 1, step: from.width, line: 1 };
+    this.#pass(from.buffer, this.#kernels(from[edge], to), plane, axis);
+    return plane;
+  }
+
+  #pass(source: GPUBuffer, { buffer, samples, stride }: Kernels, to: Plane, axis: Axis): void {
+    const { vertical, step, line, top = 0, height = to.height, triples = 0 } = axis;
+    const job = Uint32Array.of(to.width, height, top, vertical, step, line, samples, stride, triples);
+    const buffers = [this.fill('pass', UNIFORM, job), source, buffer, to.buffer];
+    dispatch(this.#device, this.#resample, buffers, [Math.ceil(to.width / GROUP), Math.ceil(height / GROUP)]);
+  }
+
+  #kernels(from: number, samples: number): Kernels {
+    const { first, length, weights, stride } = kernelFor(from, samples);
+    const data = new Int32Array(2 * samples + weights.length);
+    for (let i = 0; i < samples; i++) data.set([first[i] ?? 0, length[i] ?? 0], 2 * i);
+    data.set(weights, 2 * samples);
+    return { buffer: this.fill('kernels', STORAGE, data), samples, stride };
+  }
+
+  #plane(size: Size): Plane {
+    return { ...size, buffer: this.buffer('plane', STORAGE, size.width * size.height * 4) };
+  }
+
+  /** An empty buffer, gone when this is closed. */
+  buffer(label: string, usage: number, size: number): GPUBuffer {
+    const buffer = this.#device.createBuffer({ label, size, usage });
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+}
+
+/** Weights of one axis, as the shader reads them. */
+interface Kernels {
+  buffer: GPUBuffer;
+  samples: number;
+  stride: number;
+}
+
+/** How a pass walks through its source, and which rows it writes: all, if nothing is said. */
+interface Axis {
+  vertical: number;
+  step: number;
+  line: number;
+  top?: number;
+  height?: number;
+  triples?: number;
+}
+
+/** Bytes as whole words, which is what buffers are written in; only the last band of an image is ever copied. */
+function words(data: Uint8Array<ArrayBuffer>, at: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = data.subarray(at, at + length);
+  if (length % 4 === 0) return bytes;
+  const padded = new Uint8Array(Math.ceil(length / 4) * 4);
+  padded.set(bytes);
+  return padded;
+}
+
+function compile(device: GPUDevice, label: string, code: string): GPUComputePipeline {
+  const module = device.createShaderModule({ label, code });
+  return device.createComputePipeline({ label, layout: 'auto', compute: { module } });
+}
+
+function dispatch(
+  device: GPUDevice,
+  pipeline: GPUComputePipeline,
+  buffers: readonly GPUBuffer[],
+  [x, y]: readonly [number, number],
+): void {
+  const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+  pass.dispatchWorkgroups(x, y);
+  pass.end();
+  device.queue.submit([encoder.finish()]);
+}

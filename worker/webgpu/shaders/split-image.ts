@@ -1,0 +1,92 @@
+/**
+ * One pass of a resize along one axis, in the integers of `worker/vision/resample.ts`, so that it comes to the same bytes.
+ * Sums of 8-bit levels and 22-bit weights stay inside 32 bits, overshoot included, as they must there.
+ *
+ * Images are words, one a pixel with red in its lowest byte; what was uploaded is triples of bytes.
+ */
+export const RESAMPLE = /* wgsl */ `
+struct Pass {
+  /** Of the result. */
+  width: u32,
+  height: u32,
+  /** First row of the result that is written. */
+  top: u32,
+  vertical: u32,
+  /** From one source pixel to the next along the axis, and from one line to the next. */
+  step: u32,
+  line: u32,
+  /** Samples of the result along the axis, and the room for weights that each has. */
+  samples: u32,
+  stride: u32,
+  triples: u32,
+}
+
+@group(0) @binding(0) var<uniform> job: Pass;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+/** First source sample and number of weights, for each sample; then their weights. */
+@group(0) @binding(2) var<storage, read> kernels: array<i32>;
+@group(0) @binding(3) var<storage, read_write> result: array<u32>;
+
+const PRECISION = 22u;
+const HALF = 1 << (PRECISION - 1u);
+
+fn levels(pixel: u32) -> vec3i {
+  var rgb: u32;
+  if (job.triples == 1u) {
+    let byte = pixel * 3u;
+    let shift = (byte & 3u) * 8u;
+    rgb = source[byte >> 2u] >> shift;
+    if (shift > 8u) { rgb |= source[(byte >> 2u) + 1u] << (32u - shift); }
+  } else {
+    rgb = source[pixel];
+  }
+  return vec3i(vec3u(rgb, rgb >> 8u, rgb >> 16u) & vec3u(255u));
+}
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= job.width || id.y >= job.height) { return; }
+  let vertical = job.vertical == 1u;
+  let along = select(id.x, id.y, vertical);
+  let across = select(id.y, id.x, vertical);
+  let first = across * job.line + u32(kernels[2u * along]) * job.step;
+  let count = u32(kernels[2u * along + 1u]);
+  let weights = 2u * job.samples + along * job.stride;
+  var sum = vec3i(HALF);
+  for (var k = 0u; k < count; k++) {
+    sum += levels(first + k * job.step) * kernels[weights + k];
+  }
+  let rgb = vec3u(clamp(sum >> vec3u(PRECISION), vec3i(0), vec3i(255)));
+  result[(job.top + id.y) * job.width + id.x] = rgb.r | (rgb.g << 8u) | (rgb.b << 16u);
+}
+`;
+
+/** Cuts out one crop, and writes each channel's levels as the floats that a table has for them. */
+export const CROP = /* wgsl */ `
+struct Crop {
+  /** Its edge, and the width of what it is cut out of. */
+  size: u32,
+  width: u32,
+  left: u32,
+  top: u32,
+  /** Its place in the batch. */
+  index: u32,
+}
+
+@group(0) @binding(0) var<uniform> crop: Crop;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+/** 256 for each channel. */
+@group(0) @binding(2) var<storage, read> values: array<f32>;
+@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= crop.size || id.y >= crop.size) { return; }
+  let rgb = source[(crop.top + id.y) * crop.width + crop.left + id.x];
+  let plane = crop.size * crop.size;
+  let at = crop.index * 3u * plane + id.y * crop.size + id.x;
+  result[at] = values[rgb & 255u];
+  result[at + plane] = values[256u + ((rgb >> 8u) & 255u)];
+  result[at + 2u * plane] = values[512u + ((rgb >> 16u) & 255u)];
+}
+`;
