@@ -1,3 +1,4 @@
+// @module-tag long
 /** What `counters.test.ts` counts, over long answers, and with the full-size stand-in for SmolVLM-256M. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
