@@ -6,18 +6,20 @@ Object.assign(process.env, lavapipeEnvironment());
 
 /**
  * What a run leaves out is reported as skipped. A whole file is marked by `// @module-tag long`, which all `*.long.test.ts`
- * have; a test by its option `tags: ['long']`.
+ * have; a test by its option `tags: ['long']`. Of two tags, the one that skips decides.
  */
 const tags = [
   {
     name: 'long',
     description: 'not in `npm test`, which takes 8 minutes',
     skip: process.env['NEARSIGHT_LONG'] !== '1',
+    priority: 2,
   },
   {
     name: 'nightly',
     description: 'not in `npm run test:all`, which takes 40 minutes',
     skip: process.env['NEARSIGHT_NIGHTLY'] !== '1',
+    priority: 1,
   },
 ];
 

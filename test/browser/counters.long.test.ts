@@ -23,7 +23,7 @@ if (!standinAvailable) console.warn('Skipped: the full-size stand-in for SmolVLM
 const able = standinAvailable && browserName === 'firefox';
 
 describe.skipIf(!able)('SmolVLM-256M at full size, with random weights', () => {
-  test('a decoded token: waits, reads and dispatches', { timeout: 1_800_000 }, async () => {
+  test('a decoded token: waits, reads and dispatches', { timeout: 1_800_000, tags: ['nightly'] }, async () => {
     fillStandin('q4');
     await using page = await openCounted(({ url }) => {
       const { pathname } = new URL(url);
