@@ -4,7 +4,24 @@ import { lavapipeEnvironment } from './tools/setup/lavapipe.mjs';
 // Dawn in the node tests finds the software adapter, too. Workers inherit this; it must be set before they start.
 Object.assign(process.env, lavapipeEnvironment());
 
-const long = process.env['NEARSIGHT_LONG'] === '1' ? [] : ['**/*.long.test.ts'];
+/**
+ * What a run leaves out is reported as skipped. A whole file is marked by `// @module-tag long`, which all `*.long.test.ts`
+ * have; a test by its option `tags: ['long']`. Of two tags, the one that skips decides.
+ */
+const tags = [
+  {
+    name: 'long',
+    description: 'not in `npm test`, which takes 8 minutes',
+    skip: process.env['NEARSIGHT_LONG'] !== '1',
+    priority: 2,
+  },
+  {
+    name: 'nightly',
+    description: 'not in `npm run test:all`, which takes 40 minutes',
+    skip: process.env['NEARSIGHT_NIGHTLY'] !== '1',
+    priority: 1,
+  },
+];
 
 /** How long to look for what must come: on a busy machine, the second that is Vitest's own is short. */
 const expect = { poll: { timeout: 30_000 } };
@@ -15,7 +32,6 @@ function inBrowser(name: 'chromium' | 'firefox', order: number) {
     test: {
       name,
       include: ['test/browser/**/*.test.ts'],
-      exclude: long,
       globalSetup: 'test/browser/harness/setup.ts',
       fileParallelism: false,
       sequence: { groupOrder: order },
@@ -28,8 +44,9 @@ function inBrowser(name: 'chromium' | 'firefox', order: number) {
 
 export default defineConfig({
   test: {
+    tags,
     projects: [
-      { test: { name: 'node', include: ['test/node/**/*.test.ts'], exclude: long, expect, testTimeout: 60_000 } },
+      { test: { name: 'node', include: ['test/node/**/*.test.ts'], expect, testTimeout: 60_000 } },
       inBrowser('chromium', 1),
       inBrowser('firefox', 2),
     ],

@@ -1,13 +1,14 @@
 /**
  * The whole test, from a fresh clone: setup, build, house check, node tests, both browsers.
  *
- *   node tools/test.mjs [--all] [--no-setup]
+ *   node tools/test.mjs [--all | --nightly] [--no-setup]
  *
- * `--all` adds the long tests (`*.long.test.ts`). Every stage runs even when an earlier one
- * failed: only the browsers need the build. The last line counts tests, and each stage as one.
+ * On two cores it takes 8 minutes; 40 with `--all`, which adds the tests that are tagged `long` (vitest.config.ts);
+ * `--nightly` adds those tagged `nightly` as well. Every stage runs even when an earlier one failed: only the browsers
+ * need the build. The last line counts tests, and each stage as one.
  */
-import { readFileSync, rmSync } from 'node:fs';
-import { exit } from 'node:process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { argv, execPath, exit } from 'node:process';
 import { succeeds } from './setup/command.mjs';
 
 const report = '.cache/vitest.json';
@@ -19,38 +20,64 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
  */
 function stage(title, args) {
   console.log(`\n== ${title}`);
-  const passed = succeeds(process.execPath, args);
+  const passed = succeeds(execPath, args);
   counts[passed ? 'passed' : 'failed']++;
   return passed;
 }
 
-/**
- * @param {boolean} all
- * @param {readonly string[]} projects of vitest.config.ts
- */
-function vitest(all, projects) {
-  console.log(`\n== tests in ${projects.join(', ')}${all ? ', long ones included' : ''}`);
+/** @param {readonly string[]} projects of vitest.config.ts */
+function vitest(projects) {
+  const nightly = argv.includes('--nightly');
+  const long = nightly || argv.includes('--all');
+  console.log(`\n== tests in ${projects.join(', ')}${nightly ? ', all' : long ? ', long ones included' : ''}`);
   rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  /** @type {Record<string, string>} */
-  const env = all ? { NEARSIGHT_LONG: '1' } : {};
   const passed = succeeds(
-    process.execPath,
+    execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...projects.map((name) => `--project=${name}`)],
-    env,
+    { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly ? '1' : '' },
   );
-  const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'));
-  counts.passed += numPassedTests;
-  counts.skipped += numPendingTests;
+  /** @type {Results} */
+  const results = existsSync(report)
+    ? JSON.parse(readFileSync(report, 'utf8'))
+    : { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] };
+  counts.passed += results.numPassedTests;
+  counts.skipped += results.numPendingTests;
   // A file that does not even load has no tests to count; it fails all the same.
-  counts.failed += passed ? 0 : Math.max(1, numFailedTests);
+  counts.failed += passed ? 0 : Math.max(1, results.numFailedTests);
+  return results;
 }
 
-const noSetup = process.argv.includes('--no-setup') ? ['--no-setup'] : [];
+/**
+ * Where the time goes, for those who have to bring it down.
+ *
+ * @param {Results['testResults']} files
+ */
+function listSlowest(files) {
+  console.log('\nThe slowest files, in seconds, in whichever project:');
+  const timed = files.map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }));
+  for (const { name, seconds } of timed.toSorted((a, b) => b.seconds - a.seconds).slice(0, 8)) {
+    console.log(`${seconds.toFixed(0).padStart(5)}  ${name.slice(name.lastIndexOf('/test/') + 1)}`);
+  }
+}
+
+const start = Date.now();
+const noSetup = argv.includes('--no-setup') ? ['--no-setup'] : [];
 if (stage('setup', ['tools/setup.mjs', ...noSetup])) {
   const built = stage('build', ['tools/build.mjs']);
   stage('house check', ['tools/check.mjs']);
-  vitest(process.argv.includes('--all'), built ? ['node', 'chromium', 'firefox'] : ['node']);
+  listSlowest(vitest(built ? ['node', 'chromium', 'firefox'] : ['node']).testResults);
 }
-console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+const minutes = ((Date.now() - start) / 60_000).toFixed(1);
+console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped in ${minutes} minutes`);
 exit(counts.failed === 0 ? 0 : 1);
+
+/**
+ * What is read of Vitest's report.
+ *
+ * @typedef {object} Results
+ * @property {number} numPassedTests
+ * @property {number} numFailedTests
+ * @property {number} numPendingTests
+ * @property {{ name: string, startTime: number, endTime: number }[]} testResults
+ */

@@ -1,7 +1,7 @@
 /**
  * Contract C1 before the real model: every row of docs/api.md, which is generated from the table that validates, is sent
- * alone. An honoured field must be seen in what comes back, a harmless one must change nothing, a refused one must be a
- * 400 that names it. A new row without an effect here fails.
+ * alone. An honoured field must be seen in an answer, a harmless one must change nothing, a refused one must be a 400 that
+ * names it. A new row without an effect here fails, and so does one whose effect is a refusal and nothing else.
  *
  * size: one table of effects, to be read beside the page.
  */
@@ -26,7 +26,7 @@ interface Completion {
   choices: {
     message: { content: string };
     finish_reason: string;
-    logprobs: { content: { bytes: number[]; top_logprobs: unknown[] }[] } | null;
+    logprobs: { content: { token: string; bytes: number[]; top_logprobs: { logprob: number }[] }[] } | null;
   }[];
   usage?: {
     prompt_tokens: number;
@@ -34,6 +34,17 @@ interface Completion {
     prompt_tokens_details?: { cached_tokens: number };
   };
 }
+
+interface Golden {
+  name: string;
+  messages: { content: unknown }[];
+  input_ids: number[];
+  answer: { text: string };
+  /** Token and logit. */
+  first_logits: { q4: [number, number][] };
+}
+
+const { cases: GOLDEN }: { cases: Golden[] } = JSON.parse(readFileSync('test/fixtures/glimpse/golden.json', 'utf8'));
 
 let page: TestPage;
 
@@ -59,8 +70,8 @@ function ask(body: Json): Promise<Reply> {
       const events = Array.from(said.matchAll(/^data: (\{.*)$/gm), ([, event = '']) => JSON.parse(event));
       // A stream's text comes in pieces of any size.
       const content = events.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
-      const whole =
-        type === 'application/json' ? JSON.parse(said) : { usage: events.at(-1)?.usage, choices: [content] };
+      const streamed = { usage: events.at(-1)?.usage, choices: [{ message: { content } }] };
+      const whole = type === 'application/json' ? JSON.parse(said) : streamed;
       const body = { ...whole, id: '', created: 0 };
       // It depends on what was asked before: only the field that is about it looks.
       if (!('cache' in JSON.parse(text))) delete body.usage?.prompt_tokens_details;
@@ -70,7 +81,7 @@ function ask(body: Json): Promise<Reply> {
   );
 }
 
-const [BANANA = '', SQUARE = ''] = ['banana', 'split-square'].map(
+const [BANANA = '', SQUARE = '', THREE = ''] = ['banana', 'split-square', 'three'].map(
   (name) => `data:image/png;base64,${readFileSync(`test/fixtures/glimpse/${name}.png`, 'base64')}`,
 );
 const text = { type: 'text', text: 'What color is this?' };
@@ -79,19 +90,34 @@ const endless = { max_tokens: 24, logit_bias: { 1279: -100 } };
 const sampled = { ...endless, temperature: 1.5, seed: 7 };
 
 const picture = (fields: Json = {}): Json => ({ type: 'image_url', image_url: { url: BANANA }, ...fields });
+const HOW_MANY = { role: 'user', content: [{ image_url: THREE }, 'how many things are there'] };
 const chat = (content: unknown, role = 'user'): Json => ({ model: 'glimpse', messages: [{ role, content }] });
 const said = ({ body }: Reply): string => body.choices[0]?.message.content ?? '';
 const promptTokens = ({ body }: Reply): number => body.usage?.prompt_tokens ?? NaN;
 const refused = (param: string): object => ({ status: 400, body: { error: { code: 'unsupported_field', param } } });
 
-/** What a field does, given the same request without it. */
-interface Effect {
+/** What a field does, in an answer: a refusal is no effect. */
+type Effect = Sent & (Seen | Neutral);
+
+interface Sent {
   value: unknown;
   /** What the request needs, so that the field can have an effect. */
   request?: Json;
   /** What stands beside the field. */
   beside?: Json;
+  /** What the answer is compared with, and must differ from. Default: that to the same request without the field. */
+  than?: Json;
+}
+
+interface Seen {
   sees: (reply: Reply, without: Reply) => unknown;
+  neutral?: never;
+}
+
+/** The value asks for what is given anyway. What another value asks for cannot be had, which is said by name. */
+interface Neutral {
+  neutral: { insteadOf: unknown[] };
+  sees?: never;
 }
 
 /** Sampling that is narrowed down to the likeliest token is greedy. */
@@ -105,6 +131,24 @@ const differs = (reply: Reply, without: Reply): void => {
 };
 const longer = (reply: Reply, without: Reply): void =>
   expect(promptTokens(reply)).toBeGreaterThan(promptTokens(without));
+/** A part is what its type says: the prompt has grown by it, and is the same as in other words. */
+const isRead = (otherwise: Json): Seen['sees'] => {
+  return async (reply, without) => {
+    longer(reply, without);
+    expect(reply).toEqual(await ask(otherwise));
+  };
+};
+
+/** Logits of the first token by the Python reference: 31 tokens, the first of them `System` or another role. */
+const BRIEFED = GOLDEN.find(({ name }) => name === 'system')!;
+
+/** How far the likeliest first tokens are from the reference, whose logits are log probabilities but for one addend. */
+function offReference(reply: Reply): number {
+  const top = reply.body.choices[0]?.logprobs?.content[0]?.top_logprobs ?? [];
+  expect(top).toHaveLength(BRIEFED.first_logits.q4.length);
+  const wanted = BRIEFED.first_logits.q4.map(([, logit], _, [first]) => logit - first![1]);
+  return Math.max(...top.map(({ logprob }, at) => Math.abs(logprob - top[0]!.logprob - wanted[at]!)));
+}
 
 /** The effects in a table, and how a field of it is sent. */
 interface Place {
@@ -153,8 +197,11 @@ const PLACES: Place[] = [
       logprobs: {
         value: true,
         sees({ body }) {
-          const bytes = body.choices[0]?.logprobs?.content.flatMap((token) => token.bytes) ?? [];
-          expect(new TextDecoder().decode(Uint8Array.from(bytes))).toContain(body.choices[0]?.message.content);
+          const { message, logprobs } = body.choices[0]!;
+          expect(message.content).not.toBe('');
+          expect(logprobs?.content.map(({ token }) => token).join('')).toBe(message.content);
+          const bytes = logprobs?.content.flatMap((token) => token.bytes) ?? [];
+          expect(Buffer.from(bytes).toString()).toBe(message.content);
         },
       },
       top_logprobs: {
@@ -162,9 +209,15 @@ const PLACES: Place[] = [
         request: { logprobs: true },
         sees: ({ body }) => expect(body.choices[0]?.logprobs?.content[0]?.top_logprobs).toHaveLength(3),
       },
-      stream: { value: true, sees: ({ type }) => expect(type).toBe('text/event-stream') },
+      stream: {
+        value: true,
+        sees(reply, without) {
+          expect(reply.type).toBe('text/event-stream');
+          expect(said(reply)).toBe(said(without));
+        },
+      },
       stream_options: { value: { include_usage: true }, request: { stream: true }, sees: hasUsage },
-      response_format: { value: { type: 'json_object' }, sees: isRefused('response_format.type') },
+      response_format: { value: { type: 'text' }, neutral: { insteadOf: [{ type: 'json_object' }] } },
       nvext: { value: { top_k: 1 }, request: sampled, sees: greedy },
       cache: {
         value: false,
@@ -188,7 +241,9 @@ const PLACES: Place[] = [
     about: '`response_format`',
     path: 'response_format.',
     send: (field) => ({ ...chat(text.text), response_format: field }),
-    effects: { type: { value: 'json_schema', sees: isRefused('response_format.type') } },
+    effects: {
+      type: { value: 'text', than: chat(text.text), neutral: { insteadOf: ['json_object', 'json_schema'] } },
+    },
   },
   {
     about: '`nvext`',
@@ -202,16 +257,32 @@ const PLACES: Place[] = [
   {
     about: '`messages[]`',
     path: 'messages[0].',
-    send: (field) => ({ ...chat(''), messages: [{ role: 'user', content: 'hi', ...field }] }),
+    send: (field) => ({ ...chat(''), messages: [{ role: 'user', content: 'hi', ...field }, HOW_MANY] }),
     effects: {
-      role: { value: 'tool', sees: isRefused('messages[0].role') },
+      role: {
+        value: 'system',
+        request: { logprobs: true, top_logprobs: 10 },
+        beside: { content: BRIEFED.messages[0]!.content },
+        async sees(reply, without) {
+          expect(said(reply)).toBe(BRIEFED.answer.text);
+          expect(promptTokens(reply)).toBe(BRIEFED.input_ids.length);
+          // As a user's or an assistant's, the same text is another prompt.
+          expect(offReference(reply)).toBeLessThan(0.01);
+          expect(offReference(without)).toBeGreaterThan(0.1);
+          const as = (role: string): Promise<Reply> => {
+            const messages = [{ role, content: BRIEFED.messages[0]!.content }, HOW_MANY];
+            return ask({ ...chat(''), logprobs: true, top_logprobs: 10, messages });
+          };
+          expect(offReference(await as('developer'))).toBeLessThan(0.01);
+          expect(offReference(await as('assistant'))).toBeGreaterThan(0.1);
+        },
+      },
       content: { value: 'hi there, what is this?', sees: longer },
       refusal: {
         value: 'That I will not say.',
         beside: { role: 'assistant', content: null },
-        async sees(reply) {
-          longer(reply, await ask({ ...chat(''), messages: [{ role: 'assistant', content: '' }] }));
-        },
+        than: { ...chat(''), messages: [{ role: 'assistant', content: '' }, HOW_MANY] },
+        sees: longer,
       },
     },
   },
@@ -220,7 +291,7 @@ const PLACES: Place[] = [
     path: 'messages[0].content[0].',
     send: (field) => chat([{ type: 'text', text: 'hi', ...field }, picture()]),
     effects: {
-      type: { value: 'video_url', sees: isRefused('messages[0].content[0].type') },
+      type: { value: 'text', than: chat([picture()]), sees: isRead(chat(['hi', picture()])) },
       text: { value: 'hi there, what is this?', sees: longer },
     },
   },
@@ -229,7 +300,7 @@ const PLACES: Place[] = [
     path: 'messages[0].content[0].',
     send: (field) => chat([{ type: 'refusal', refusal: 'No.', ...field }], 'assistant'),
     effects: {
-      type: { value: 'file', sees: isRefused('messages[0].content[0].type') },
+      type: { value: 'refusal', than: chat('', 'assistant'), sees: isRead(chat('No.', 'assistant')) },
       refusal: { value: 'That I will not say.', sees: longer },
     },
   },
@@ -238,7 +309,7 @@ const PLACES: Place[] = [
     path: 'messages[0].content[0].',
     send: (field) => chat([picture(field), text]),
     effects: {
-      type: { value: 'audio_url', sees: isRefused('messages[0].content[0].type') },
+      type: { value: 'image_url', than: chat([text]), sees: isRead(chat([{ image_url: BANANA }, text])) },
       image_url: { value: SQUARE, sees: differs },
       detail: { value: 'high', beside: { image_url: SQUARE }, sees: longer },
     },
@@ -263,10 +334,6 @@ function hasUsage({ body }: Reply, without: Reply): void {
   expect(without.body.usage).toBeUndefined();
 }
 
-function isRefused(param: string): Effect['sees'] {
-  return (reply) => expect(reply).toMatchObject(refused(param));
-}
-
 test('every table of the page is proved', () => {
   const rest = [...TABLES.keys()].filter((title) => !PLACES.some(({ about }) => title.includes(about)));
   expect(rest).toEqual(['Parts that we know and cannot read']);
@@ -279,11 +346,26 @@ describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
   test.each(rows.filter(({ fate }) => fate === 'honoured'))('honours $field', async ({ field }) => {
     const effect = effects[field];
     if (!effect) throw new Error(`No effect is known of ${path}${field}: a field that is honoured must be seen to be.`);
-    const { value, request, beside, sees } = effect;
-    const without = await ask({ ...request, ...send({ ...beside }) });
+    const { value, request, beside, than, sees, neutral } = effect;
+    const without = await ask({ ...request, ...(than ?? send({ ...beside })) });
     const reply = await ask({ ...request, ...send({ ...beside, [field]: value }) });
-    expect(reply).not.toEqual(without);
-    await sees(reply, without);
+    expect([reply.status, without.status]).toEqual([200, 200]);
+    if (sees) {
+      expect(reply).not.toEqual(without);
+      await sees(reply, without);
+    } else {
+      expect(reply).toEqual(without);
+      const param = expect.stringContaining(`${path}${field}`);
+      for (const other of neutral.insteadOf) {
+        const refusal = { status: 400, body: { error: { code: 'unsupported_field', param } } };
+        expect(await ask({ ...request, ...send({ ...beside, [field]: other }) })).toMatchObject(refusal);
+      }
+    }
+  });
+
+  test('has no effects of other fields', () => {
+    const honoured = rows.filter(({ fate }) => fate === 'honoured').map((row) => row.field);
+    expect(Object.keys(effects).toSorted()).toEqual(honoured.toSorted());
   });
 
   test.each(rows.filter(({ fate }) => fate === 'harmless'))('is the same with $field', async ({ field }) => {
@@ -294,7 +376,9 @@ describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
 
   test.each(rows.filter(({ fate }) => fate === 'refused'))('refuses $field', async ({ field, inert }) => {
     expect(await ask(send({ [field]: 'anything at all' }))).toMatchObject(refused(`${path}${field}`));
-    for (const value of inert) expect(await ask(send({ [field]: value }))).toEqual(await ask(send({})));
+    const without = await ask(send({}));
+    expect(without.status).toBe(200);
+    for (const value of inert) expect(await ask(send({ [field]: value }))).toEqual(without);
   });
 });
 

@@ -1,3 +1,4 @@
+// @module-tag long
 /** What `counters.test.ts` counts, over long answers, and with the full-size stand-in for SmolVLM-256M. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ if (!standinAvailable) console.warn('Skipped: the full-size stand-in for SmolVLM
 const able = standinAvailable && browserName === 'firefox';
 
 describe.skipIf(!able)('SmolVLM-256M at full size, with random weights', () => {
-  test('a decoded token: waits, reads and dispatches', { timeout: 1_800_000 }, async () => {
+  test('a decoded token: waits, reads and dispatches', { timeout: 1_800_000, tags: ['nightly'] }, async () => {
     fillStandin('q4');
     await using page = await openCounted(({ url }) => {
       const { pathname } = new URL(url);

@@ -124,28 +124,26 @@ test('forget() leaves answers as they were', async () => {
     await near.forget();
     texts.push(await ask());
     near.dispose();
-    return texts.map((text) => JSON.parse(text).choices);
+    return { right: wire.answer, said: texts.map((text) => JSON.parse(text).choices[0].message.content) };
   });
-  expect(answers[0][0].message.content).not.toBe('');
-  expect(answers[1]).toEqual(answers[0]);
-  expect(answers[2]).toEqual(answers[0]);
+  expect(answers.said).toEqual([answers.right, answers.right, answers.right]);
 });
 
 test('ask() takes a Blob, bytes and a URL, and throws with a code', async () => {
   const answers = await page.evaluate(async () => {
     const near = wire.make();
+    const { picture, question, answer } = goldens.pictureFirst;
     const ask = async (picture: Blob | BufferSource | string): Promise<string> => {
       let said = '';
-      for await (const text of near.ask(picture, 'What is this?', { maxTokens: 4 })) said += text;
+      for await (const text of near.ask(picture, question, { maxTokens: 4 })) said += text;
       return said;
     };
-    const bytes = Uint8Array.from(atob(wire.picture.slice(wire.picture.indexOf(',') + 1)), (it) => it.charCodeAt(0));
-    const texts = [await ask(wire.picture), await ask(bytes), await ask(bytes.buffer), await ask(new Blob([bytes]))];
+    const bytes = Uint8Array.from(atob(picture.slice(picture.indexOf(',') + 1)), (it) => it.charCodeAt(0));
+    const texts = [await ask(picture), await ask(bytes), await ask(bytes.buffer), await ask(new Blob([bytes]))];
     const fault = await ask('/nowhere.png').catch((error: Error & { code: string }) => [error.name, error.code]);
     near.dispose();
-    return { texts, fault };
+    return { texts, fault, answer };
   });
-  expect(answers.texts[0]).toMatch(/\S/);
-  expect(new Set(answers.texts).size).toBe(1);
+  expect(answers.texts).toEqual([answers.answer, answers.answer, answers.answer, answers.answer]);
   expect(answers.fault).toEqual(['NearsightError', 'unreadable_image']);
 });

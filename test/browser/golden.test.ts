@@ -22,7 +22,7 @@ const { cases } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'
 const forms = ['dog', 'split-square', 'two-pictures', 'follow-up', 'no-picture'];
 const chosen = {
   wasm: cases,
-  webgpu: process.env['NEARSIGHT_LONG'] === '1' ? cases : cases.filter(({ name }) => forms.includes(name)),
+  webgpu: cases.filter(({ name }) => forms.includes(name)),
   /** With the file of embeddings in half precision, which our own kernel reads on adapters without `shader-f16` as well. */
   halves: cases.filter(({ name }) => ['dog', 'no-picture'].includes(name)),
 };
@@ -85,7 +85,7 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
     expect(page.foreign).toEqual([]);
   });
 
-  test.each(chosen[way])('$name', { timeout: 240_000 }, async (each) => {
+  const answersAsGolden = async (each: Case): Promise<void> => {
     const { status, body } = await page.evaluate(async (text) => {
       const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };
       const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
@@ -101,5 +101,10 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
       completion_tokens: each.answer.ids.length,
     });
     expect(page.foreign).toEqual([]);
-  });
+  };
+
+  test.each(chosen[way])('$name', { timeout: 240_000 }, answersAsGolden);
+
+  const rest = way === 'webgpu' ? cases.filter((each) => !chosen.webgpu.includes(each)) : [];
+  test.each(rest)('$name', { timeout: 240_000, tags: ['long'] }, answersAsGolden);
 });

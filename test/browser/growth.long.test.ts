@@ -1,3 +1,4 @@
+// @module-tag long
 import { expect, test } from 'vitest';
 import { browserName } from './harness/harness.ts';
 import { openLab } from './harness/lab.ts';

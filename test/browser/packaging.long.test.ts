@@ -1,3 +1,4 @@
+// @module-tag long
 /**
  * The packed tarball, installed as a user does, in an application built three ways and served in development: each answers a question in a real
  * browser, under the strict policy. All answers are the same, and not empty.

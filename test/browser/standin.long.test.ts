@@ -1,3 +1,4 @@
+// @module-tag long
 import { createReadStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';

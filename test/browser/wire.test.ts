@@ -110,9 +110,10 @@ test('the other way round, a remote that is down is stood in for by the page', a
     const near = wire.make({ policy: 'remote-first', remote: { baseURL, model: 'error/busy' } });
     const answered = await wire.answered(await near.fetch(wire.url, wire.post()));
     near.dispose();
-    return answered;
+    return { ...answered, right: wire.answer };
   }, nim.baseURL);
   expect(answer).toMatchObject({ status: 200, origin: 'local', model: 'glimpse', reason: 'remote_unavailable' });
+  expect(JSON.parse(answer.text)).toMatchObject({ choices: [{ message: { content: answer.right } }] });
   expect(nim.seen.at(-1)?.body).toMatchObject({ model: 'error/busy' });
 });
 

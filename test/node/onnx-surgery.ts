@@ -1,5 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { widen } from '../../worker/decode/memory.ts';
@@ -8,12 +7,6 @@ import type { Openable } from '../../worker/onnx/surgery/operation.ts';
 
 /** Native ORT: the reference, and what surgery asks about the meaning of a subgraph. */
 export const evaluate: Evaluate = evaluateOn(ort, 'cpu');
-
-/** A graph of the full-size stand-in for SmolVLM-256M, if this machine has it (`fill.mjs` writes it). */
-export function standIn(name: string): Uint8Array | undefined {
-  const path = join(homedir(), '.cache/nearsight/standin/onnx', `${name}.onnx`);
-  return existsSync(path) ? new Uint8Array(readFileSync(path)) : undefined;
-}
 
 /** A graph of the embedded model. */
 export function glimpse(name: string): Uint8Array {

@@ -3,8 +3,8 @@ import type { Tokenizer } from '../families/tokenizer.ts';
 import type { TokenConstraint } from './constraint.ts';
 import type { Decoder } from './decoder.ts';
 import { isShortage } from './kv.ts';
-import type { Drawn, Scored } from './sampler.ts';
-import { TextAssembler } from './text.ts';
+import type { Drawn } from './sampler.ts';
+import { type Scores, TextAssembler } from './text.ts';
 
 /**
  * Chat templates write `Assistant: Yes` where the model, after `Assistant:`, generates ` Yes`. The blank is the
@@ -59,9 +59,11 @@ export async function answerOne(
         reason = 'stop';
         break;
       }
-      const bytes = tokenizer.bytes(drawn.id);
-      const shown = tokens === 1 && bytes[0] === BLANK ? bytes.subarray(1) : bytes;
-      send(text.push(shown, entryOf(drawn, tokenizer)));
+      const shown = (id: number): Uint8Array => {
+        const bytes = tokenizer.bytes(id);
+        return tokens === 1 && bytes[0] === BLANK ? bytes.subarray(1) : bytes;
+      };
+      send(text.push(shown(drawn.id), scoresOf(drawn, shown)));
       if (text.stopped) {
         reason = 'stop';
         break;
@@ -75,12 +77,13 @@ export async function answerOne(
   return tokens;
 }
 
-function entryOf(drawn: Drawn, tokenizer: Tokenizer): TokenLogprob | undefined {
-  const { logprob, top } = drawn;
+/** A token's log probabilities, its alternatives written as it is shown itself. */
+function scoresOf({ logprob, top = [] }: Drawn, shown: (id: number) => Uint8Array): Scores | undefined {
   if (logprob === undefined) return undefined;
-  const scored = (token: Scored): Omit<TokenLogprob, 'top'> => {
-    const bytes = tokenizer.bytes(token.id);
-    return { token: new TextDecoder().decode(bytes), logprob: token.logprob, bytes: [...bytes] };
-  };
-  return { ...scored({ id: drawn.id, logprob }), top: (top ?? []).map(scored) };
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const alternatives = top.map((each) => {
+    const bytes = shown(each.id);
+    return { token: decoder.decode(bytes), logprob: each.logprob, bytes: [...bytes] };
+  });
+  return { logprob, top: alternatives };
 }

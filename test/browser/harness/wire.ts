@@ -23,8 +23,10 @@ export interface Answered {
 export interface Wire {
   /** A nearsight on the CPU. `broken`: one whose model cannot be loaded. */
   make(options?: Partial<NearsightOptions> & { broken?: boolean }): Nearsight;
-  /** A `data:` URL of a red square. */
+  /** A `data:` URL. */
   picture: string;
+  /** What glimpse answers to {@link Wire.body} by the Python reference. */
+  answer: string;
   /** Where chats are asked for. */
   url: string;
   /** A question about the picture, to glimpse unless `fields` say otherwise. */
@@ -59,22 +61,16 @@ export async function openWire(): Promise<{ page: TestPage; nim: Nim }> {
 
 /** Runs in the page. */
 export function installWire(): void {
-  const canvas = document.createElement('canvas');
-  canvas.width = canvas.height = 64;
-  const context = canvas.getContext('2d');
-  if (!context) throw new Error('no canvas');
-  context.fillStyle = 'red';
-  context.fillRect(0, 0, 64, 64);
   const make: Wire['make'] = ({ broken, ...options } = {}) => {
     const files = glimpse.files.map((file) => ({ ...file, url: '/nowhere' }));
     return nearsight.createNearsight({ model: broken ? { ...glimpse, files } : glimpse, device: 'wasm', ...options });
   };
-  const picture = canvas.toDataURL('image/png');
+  const { picture, question, answer } = goldens.textFirst;
   const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
   const body: Wire['body'] = (fields) =>
     JSON.stringify({
       model: 'glimpse',
-      messages: [{ role: 'user', content: ['What?', { image_url: picture }] }],
+      messages: [{ role: 'user', content: [question, { image_url: picture }] }],
       ...fields,
     });
   const post: Wire['post'] = (fields) => ({ method: 'POST', body: body(fields) });
@@ -99,6 +95,6 @@ export function installWire(): void {
     return { fetch: counted, calls: () => calls };
   };
   Object.assign(globalThis, {
-    wire: { make, picture, url, body, post, endless, adding, answered, counting } satisfies Wire,
+    wire: { make, picture, answer, url, body, post, endless, adding, answered, counting } satisfies Wire,
   });
 }

@@ -5,3 +5,16 @@ declare const OpenAI: typeof import('openai').default;
 /** The AI SDK and LangChain. */
 declare function loadClients(): Promise<typeof import('./clients.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
+
+/** A question about a picture, and what glimpse answers by the Python reference: right answers are known beforehand. */
+interface GoldenCase {
+  /** A `data:` URL. */
+  picture: string;
+  question: string;
+  answer: string;
+}
+interface Goldens {
+  pictureFirst: GoldenCase;
+  textFirst: GoldenCase;
+}
+declare const goldens: Goldens;

@@ -2,6 +2,9 @@
 import * as nearsight from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
 import OpenAI from 'openai';
+import corner from '../../fixtures/glimpse/corner.gif?inline';
+import progressive from '../../fixtures/glimpse/progressive.jpg?inline';
+import { cases } from '../../fixtures/glimpse/golden.json';
 
 /** The AI SDK and LangChain, loaded when a test asks for them. */
 const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clients.ts');
@@ -9,4 +12,16 @@ const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clie
 /** React and Vue, likewise. */
 const loadFrameworks = (): Promise<typeof import('./frameworks.ts')> => import('./frameworks.ts');
 
-Object.assign(globalThis, { nearsight, glimpse, OpenAI, loadClients, loadFrameworks });
+/** A case of the golden file that asks one question about one picture. */
+function goldenOf(name: string, picture: string): GoldenCase {
+  const { messages, answer } = cases.find((each) => each.name === name)!;
+  const parts = messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content));
+  return { picture, question: parts.find(({ text }) => text !== undefined)!.text!, answer: answer.text };
+}
+
+const goldens = {
+  pictureFirst: goldenOf('corner', corner),
+  textFirst: goldenOf('text-first', progressive),
+} satisfies Goldens;
+
+Object.assign(globalThis, { nearsight, glimpse, OpenAI, loadClients, loadFrameworks, goldens });

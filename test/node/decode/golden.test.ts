@@ -40,12 +40,10 @@ function picture({ file, shape: [frames, height, size] }: Golden['pixels'][numbe
 }
 
 /** Dawn on lavapipe compiles these shaders for three minutes, once; in the short run browsers stand for WebGPU. */
-const devices: Device[] = process.env['NEARSIGHT_LONG'] === '1' ? ['wasm', 'webgpu'] : ['wasm'];
-
 const read = (name: string): Uint8Array =>
   readFileSync(new URL(`../../../models/glimpse/onnx/${name}_q4.onnx`, import.meta.url));
 
-describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
+describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 }, (device) => {
   let engine: Engine;
 
   beforeAll(async () => {
@@ -54,25 +52,37 @@ describe.each(devices)('glimpse on %s', { timeout: 900_000 }, (device) => {
 
   afterAll(() => engine.close());
 
-  test.each(cases)('$name: the ten largest logits and the greedy answer of the Python reference', async (each) => {
-    const { decoder, vision } = engine;
-    const { signal } = new AbortController();
-    const ids = Int32Array.from(each.input_ids);
-    await decoder.reset(ids.length + each.answer.ids.length);
-    await decoder.prefill(ids, IMAGE, await vision.encode(each.pictures, signal), signal);
-    const logits = await decoder.logits();
-    for (const [id, value] of each.first_logits.q4)
-      expect(Math.abs((logits[id] ?? NaN) - value)).toBeLessThan(TOLERANCE);
-    const drawing = { sampling: GREEDY, prompt: ids, choice: 0, topLogprobs: undefined, limit: each.answer.ids.length };
-    const answer: number[] = [];
-    for await (const { id } of decoder.draw(drawing, signal)) answer.push(id);
-    expect(answer).toEqual(each.answer.ids);
-  });
+  const options = { tags: device === 'webgpu' ? ['long'] : [] };
+
+  test.each(cases)(
+    '$name: the ten largest logits and the greedy answer of the Python reference',
+    options,
+    async (each) => {
+      const { decoder, vision } = engine;
+      const { signal } = new AbortController();
+      const ids = Int32Array.from(each.input_ids);
+      await decoder.reset(ids.length + each.answer.ids.length);
+      await decoder.prefill(ids, IMAGE, await vision.encode(each.pictures, signal), signal);
+      const logits = await decoder.logits();
+      for (const [id, value] of each.first_logits.q4)
+        expect(Math.abs((logits[id] ?? NaN) - value)).toBeLessThan(TOLERANCE);
+      const drawing = {
+        sampling: GREEDY,
+        prompt: ids,
+        choice: 0,
+        topLogprobs: undefined,
+        limit: each.answer.ids.length,
+      };
+      const answer: number[] = [];
+      for await (const { id } of decoder.draw(drawing, signal)) answer.push(id);
+      expect(answer).toEqual(each.answer.ids);
+    },
+  );
 
   test.each([
     ['greedy', GREEDY],
     ['sampled', { ...GREEDY, temperature: 1, topP: 0.9, topK: 40, minP: 0.01, repetitionPenalty: 1.2 }],
-  ])('asked for digits only, gives the digits that the CPU gives on wasm: %s', async (_, sampling) => {
+  ])('asked for digits only, gives the digits that the CPU gives on wasm: %s', options, async (_, sampling) => {
     const vocab = 1280;
     const digits = digitIds(glimpseTokenizer(), vocab);
     const { signal } = new AbortController();

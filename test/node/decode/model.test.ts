@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
-import { GREEDY, type ChatJob, type Part, type Sampling } from '../../../src/wire/job.ts';
+import { GREEDY, type ChatJob, type Part, type Sampling, type TokenLogprob } from '../../../src/wire/job.ts';
 import { type Model, openModel } from '../../../worker/decode/model.ts';
 import { assets } from './rig.ts';
 
@@ -46,6 +46,10 @@ function textOf(parts: Part[], choice = 0): string {
   return parts.map((part) => (part.type === 'text' && part.choice === choice ? part.text : '')).join('');
 }
 
+function entriesOf(parts: Part[]): TokenLogprob[] {
+  return parts.flatMap((part) => (part.type === 'text' ? (part.logprobs ?? []) : []));
+}
+
 /** Greedy, but never the end: as many tokens as may come. */
 const ENDLESS: Sampling = { ...GREEDY, logitBias: [[1279, -100]] };
 
@@ -81,7 +85,7 @@ describe('an answer', () => {
 
   test('carries the log probabilities of each token, with its bytes and the likeliest beside it', async () => {
     const parts = await answer({ sampling: ENDLESS, topLogprobs: 3 });
-    const entries = parts.flatMap((part) => (part.type === 'text' ? (part.logprobs ?? []) : []));
+    const entries = entriesOf(parts);
     expect(entries).toHaveLength(12);
     for (const { token, bytes, logprob, top } of entries) {
       expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(token);
@@ -89,7 +93,25 @@ describe('an answer', () => {
       expect(logprob).toBeLessThanOrEqual(top[0]?.logprob ?? NaN);
       expect(top.reduce((sum, each) => sum + Math.exp(each.logprob), 0)).toBeLessThanOrEqual(1);
     }
-    expect(entries.map(({ token }) => token).join('')).toContain(textOf(parts));
+    // Where the token is the likeliest, it is written in the same way, without the blank at the beginning, too.
+    const likeliest = entries.filter(({ logprob, top }) => logprob === top[0]?.logprob);
+    expect(likeliest[0]).toBe(entries[0]);
+    expect(likeliest.map(({ top }) => top[0]?.token)).toEqual(likeliest.map(({ token }) => token));
+  });
+
+  test('is its log probabilities, joined: without the blank that it begins with, and up to a stop string', async () => {
+    const whole = await answer({ sampling: ENDLESS, topLogprobs: 0, maxTokens: 40 });
+    const text = textOf(whole);
+    const stop = text.slice(text.length / 2, text.length / 2 + 4);
+    const stopped = await answer({ sampling: ENDLESS, topLogprobs: 0, maxTokens: 40, stop: [stop] });
+    expect(textOf(stopped)).toBe(text.slice(0, text.indexOf(stop)));
+    for (const parts of [whole, stopped]) {
+      const entries = entriesOf(parts);
+      expect(entries.map(({ token }) => token).join('')).toBe(textOf(parts));
+      const bytes = Buffer.from(entries.flatMap((entry) => entry.bytes));
+      expect(bytes.toString()).toBe(textOf(parts));
+      expect(textOf(parts)).toMatch(/^\S/);
+    }
   });
 
   test('of several choices starts each from the same prompt', async () => {

@@ -1,3 +1,4 @@
+// @module-tag long
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/wire/spec.ts';
@@ -43,7 +44,9 @@ describe.skipIf(!standinAvailable)('the full-size stand-in, against native onnxr
 
     afterAll(() => engine.close());
 
-    test.each(PROMPTS[device])('logits and greedy ids after %i tokens', async (length) => {
+    const options = { tags: device === 'webgpu' ? ['nightly'] : [] };
+
+    test.each(PROMPTS[device])('logits and greedy ids after %i tokens', options, async (length) => {
       const ids = prompt(length);
       const wanted = await native.answer(ids, STEPS);
       const { decoder } = engine;

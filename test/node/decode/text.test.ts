@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { TokenLogprob } from '../../../src/wire/job.ts';
-import { TextAssembler } from '../../../worker/decode/text.ts';
+import { type Piece, TextAssembler } from '../../../worker/decode/text.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -26,6 +25,7 @@ describe('characters', () => {
 
   test('left unfinished at the end are dropped', () => {
     expect(assemble([], ['ok ', encode('👍').slice(0, 3)]).texts).toEqual(['ok ', '', '']);
+    expect(assemble(['STOP'], ['ok ', encode('👍').slice(0, 3), 'STOP']).texts).toEqual(['ok ', '', '']);
   });
 
   test('that are no UTF-8 become replacement characters', () => {
@@ -60,21 +60,60 @@ describe('stop strings', () => {
 });
 
 describe('log probabilities', () => {
-  const entry = (token: string): TokenLogprob => ({ token, logprob: -1, bytes: [...encode(token)], top: [] });
+  const scores = { logprob: -1, top: [] };
 
-  function entries(stop: string[], tokens: string[]): string[][] {
+  /** What comes out with each token, and at the end. */
+  function pieces(stop: string[], tokens: (string | Uint8Array)[]): Piece[] {
     const text = new TextAssembler(stop);
-    const given = tokens.map((token) => text.push(encode(token), entry(token)).logprobs.map((each) => each.token));
-    return text.stopped ? given : [...given, text.finish().logprobs.map((each) => each.token)];
+    const given: Piece[] = [];
+    for (const token of tokens) {
+      given.push(text.push(typeof token === 'string' ? encode(token) : token, scores));
+      if (text.stopped) return given;
+    }
+    return [...given, text.finish()];
   }
+
+  const entries = (stop: string[], tokens: (string | Uint8Array)[]): string[][] =>
+    pieces(stop, tokens).map(({ logprobs }) => logprobs.map(({ token }) => token));
 
   test('come with the text that they belong to', () => {
     expect(entries([], ['a', 'b'])).toEqual([['a'], ['b'], []]);
     expect(entries(['STOP'], ['a', 'S', 'T', 'x'])).toEqual([['a'], [], [], ['S', 'T', 'x'], []]);
   });
 
-  test('of a stop string are left out; of the token in which it begins they are not', () => {
-    expect(entries(['STOP'], ['a', 'bST', 'OP'])).toEqual([['a'], [], ['bST']]);
+  test('of a stop string are left out; the token in which it begins counts as far as it is shown', () => {
+    expect(entries(['STOP'], ['a', 'bST', 'OP'])).toEqual([['a'], [], ['b']]);
     expect(entries(['STOP'], ['a', 'ST', 'OP'])).toEqual([['a'], [], []]);
+  });
+
+  test('of a character in several tokens: the token that completes it has it', () => {
+    const [one, two, three, four] = Array.from(encode('👍'), (byte) => Uint8Array.of(byte));
+    expect(entries([], ['a', one!, two!, three!, four!])).toEqual([['a'], [], [], [], ['', '', '', '👍'], []]);
+    expect(entries([], ['a', one!, two!])).toEqual([['a'], [], [], []]);
+    expect(entries([], [Uint8Array.of(0x61, 0xc3), 'b'])).toEqual([[], ['a', '\uFFFDb'], []]);
+  });
+
+  test('joined, tokens and bytes are the text, however it is cut and wherever it ends', () => {
+    const whole = encode('\uFEFFé, 👍🏽 and \uFEFF你好: aab STOP é');
+    const stops = [[], ['STOP'], ['é'], ['aab', '好'], ['👍🏽 or'], ['P é!']];
+    const broken = Uint8Array.of(...encode('a'), 0xff, 0xe0, 0x80, ...encode('b'), 0xc3, ...encode('STOP'), 0xf0);
+    let checked = 0;
+    for (let seed = 1; seed <= 400; seed++) {
+      let state = seed;
+      const next = (below: number): number => (state = (state * 48271) % 2147483647) % below;
+      const source = next(4) === 0 ? broken : whole;
+      const tokens: Uint8Array[] = [];
+      for (let at = 0, end = 1 + next(source.length); at < end; at += tokens.at(-1)!.length) {
+        tokens.push(source.slice(at, Math.min(end, at + 1 + next(6))));
+      }
+      const given = pieces(stops[next(stops.length)]!, tokens);
+      const text = given.map((piece) => piece.text).join('');
+      const logprobs = given.flatMap((piece) => piece.logprobs);
+      expect(logprobs.map(({ token }) => token).join(''), `seed ${seed}`).toBe(text);
+      const bytes = Uint8Array.from(logprobs.flatMap((each) => each.bytes));
+      expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes), `seed ${seed}`).toBe(text);
+      checked += text.length;
+    }
+    expect(checked).toBeGreaterThan(2000);
   });
 });

@@ -1,3 +1,4 @@
+// @module-tag long
 import { expect, it } from 'vitest';
 import type { TurnPart } from '../../../src/wire/job.ts';
 import { openProcessor } from '../../../worker/families/registry.ts';
