@@ -37,7 +37,7 @@ export default defineConfig(({ mode }) => ({
  * write an expression that only a browser understands.
  */
 function workerByName(): Plugin {
-  const source = "new URL('../worker/index.ts', import.meta.url)";
+  const source = "new URL('../../worker/index.ts', import.meta.url)";
   const built = "new URL('./worker.js', import.meta.url)";
   // Each stands in for the next at the same length, so the source map stays true, which `map: null` says.
   const kept = '__WORKER_URL'.padEnd(built.length, '_');

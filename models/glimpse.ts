@@ -1,4 +1,4 @@
-import type { ModelFile, ModelSpec } from '../src/wire/spec.ts';
+import type { ModelFile, ModelSpec } from '../src/protocol/model-spec.ts';
 import listed from './glimpse/files.json' with { type: 'json' };
 
 // One literal URL per file, because that is what bundlers find and copy.

@@ -1,4 +1,4 @@
-import type { ModelSpec } from '../src/wire/spec.ts';
+import type { ModelSpec } from '../src/protocol/model-spec.ts';
 
 /**
  * A table in half precision, for both variants: it is looked up by a kernel of ours, which needs no `shader-f16`, or in

@@ -1,7 +1,7 @@
-import { readWithin } from '../src/api/bytes.ts';
-import { isObject, mustBe } from '../src/api/check.ts';
-import { errorResponse } from '../src/api/failure.ts';
-import { NearsightError } from '../src/wire/error.ts';
+import { readWithin } from '../src/bytes/read-within.ts';
+import { isObject, mustBe } from '../src/openai/field-checks.ts';
+import { errorResponse } from '../src/openai/error-response.ts';
+import { NearsightError } from '../src/protocol/errors.ts';
 import { memoryStore, type RateLimit, type RateStore } from './limits.ts';
 
 /** What {@link createNimProxy} takes. */

@@ -1,4 +1,4 @@
-import { NearsightError } from '../src/wire/error.ts';
+import { NearsightError } from '../src/protocol/errors.ts';
 
 /**
  * First come, first served, one at a time: there is one GPU, and ORT cannot run two things at once.

@@ -1,12 +1,12 @@
-import { NearsightError } from '../src/wire/error.ts';
-import { openPorts, servePort } from '../src/wire/port.ts';
-import type { LoadPart, LoadRequest, Runtime } from '../src/wire/runtime.ts';
-import type { ChatJob, Part } from '../src/wire/job.ts';
-import { type Model, openModel } from './decode/model.ts';
-import { orAbort } from './decode/pause.ts';
-import { probe } from './gpu/probe.ts';
+import { NearsightError } from '../src/protocol/errors.ts';
+import { openPorts, servePort } from '../src/protocol/port.ts';
+import type { LoadPart, LoadRequest, Runtime } from '../src/protocol/calls.ts';
+import type { ChatJob, Part } from '../src/protocol/job.ts';
+import { type Model, openModel } from './engines/onnx/onnx-engine.ts';
+import { orAbort } from './generation/yield.ts';
+import { probe } from './engines/onnx/select-device.ts';
 import { Queue } from './queue.ts';
-import { readFile } from './store/store.ts';
+import { readFile } from './storage/http-store.ts';
 
 interface Loaded {
   model: Model;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startNim, type Nim } from '../nim/server.ts';
 import type { Client, Outcome, Question } from './page/clients.ts';
 import { browserName, type TestPage } from './harness/harness.ts';
-import { openAlone, openWire } from './harness/wire.ts';
+import { openAlone, openWire } from './harness/remote-page.ts';
 
 /** An outcome, and how often the client called `fetch` for it. */
 type Attempted = Outcome & { calls: number };

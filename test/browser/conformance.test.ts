@@ -7,9 +7,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TABLES } from './harness/api-page.ts';
+import { TABLES } from './harness/field-tables.ts';
 import { openPage, type TestPage } from './harness/harness.ts';
-import { installWire } from './harness/wire.ts';
+import { installWire } from './harness/remote-page.ts';
 
 type Json = Record<string, unknown>;
 

@@ -1,7 +1,7 @@
 // @module-tag long
 import { expect, test } from 'vitest';
 import { browserName } from './harness/harness.ts';
-import { openLab } from './harness/lab.ts';
+import { openLab } from './harness/test-page.ts';
 
 test('200 requests leave no growth in GPU buffers, ports or heap', { timeout: 1_200_000 }, async () => {
   await using page = await openLab();

@@ -1,6 +1,6 @@
 // @module-tag long
 import { expect, test } from 'vitest';
-import { openLab } from './harness/lab.ts';
+import { openLab } from './harness/test-page.ts';
 
 test('a worker that hangs while it opens the model is replaced by one without threads', async () => {
   await using page = await openLab();

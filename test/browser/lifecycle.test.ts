@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserName, type TestPage } from './harness/harness.ts';
-import { openLab } from './harness/lab.ts';
+import { openLab } from './harness/test-page.ts';
 
 let page: TestPage;
 

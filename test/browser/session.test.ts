@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Nearsight } from 'nearsight';
 import { openPage, type TestPage } from './harness/harness.ts';
-import { installWire } from './harness/wire.ts';
+import { installWire } from './harness/remote-page.ts';
 
 let page: TestPage;
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { specOfFolder } from '../../tools/ask/model.mjs';
 import { fillStandin, standinAvailable, standinFolder } from '../../tools/standin.mjs';
 import { openPage } from './harness/harness.ts';
-import { openSabotaged, type Plan } from './harness/saboteur.ts';
+import { openSabotaged, type Plan } from './harness/fault-injection.ts';
 
 /** The model's files, from the page's own server. */
 function modelServer(request: Request): Response | undefined {

@@ -44,7 +44,7 @@ async function describeFile(folder, path) {
  *
  * @param {string} folder
  * @param {string} baseURL where the page finds the folder
- * @returns {Promise<import('../../src/wire/spec.ts').ModelSpec>}
+ * @returns {Promise<import('../../src/protocol/model-spec.ts').ModelSpec>}
  */
 export async function specOfFolder(folder, baseURL) {
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));

@@ -1,5 +1,5 @@
-import type { Sampling } from '../../src/wire/job.ts';
-import type { Drawn } from '../decode/sampler.ts';
+import type { Sampling } from '../../src/protocol/job.ts';
+import type { Drawn } from '../sampling/cpu-sampler.ts';
 
 /** Draws held in the ring before the first is overwritten, so the most that may be submitted and not read. */
 export const RING_SLOTS = 64;

@@ -1,6 +1,6 @@
 import { Template } from '@huggingface/jinja';
-import { NearsightError } from '../../src/wire/error.ts';
-import type { Turn, TurnPart } from '../../src/wire/job.ts';
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { Turn, TurnPart } from '../../src/protocol/job.ts';
 import { type ModelFiles, readConfig } from './config-reader.ts';
 import type { TemplateTokenizer } from './tokenizer.ts';
 

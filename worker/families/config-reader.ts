@@ -1,4 +1,4 @@
-import { NearsightError } from '../../src/wire/error.ts';
+import { NearsightError } from '../../src/protocol/errors.ts';
 
 /**
  * A model's configs and tokenizer as they were downloaded, by the name they have on the hub: `config.json`,

@@ -1,4 +1,4 @@
-import type { Turn } from '../../src/wire/job.ts';
+import type { Turn } from '../../src/protocol/job.ts';
 import type { EncoderInputs, PromptImage } from '../vision/vision-inputs.ts';
 import type { TextConfig } from './config-reader.ts';
 import type { Tokenizer } from './tokenizer.ts';

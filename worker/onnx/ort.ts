@@ -7,8 +7,8 @@ import plainWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
 import jspiScript from 'onnxruntime-web/jspi?url';
 import plainScript from 'onnxruntime-web/wasm?url';
 import asyncifyScript from 'onnxruntime-web/webgpu?url';
-import { NearsightError } from '../../src/wire/error.ts';
-import type { Device } from '../../src/wire/spec.ts';
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { Device } from '../../src/protocol/model-spec.ts';
 
 /** The API of onnxruntime-web. Each build brings its own classes, so they are passed on, never imported. */
 export type Ort = typeof import('onnxruntime-web');

@@ -1,5 +1,5 @@
-import { NearsightError } from '../../src/wire/error.ts';
-import type { TurnPart } from '../../src/wire/job.ts';
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { TurnPart } from '../../src/protocol/job.ts';
 import type { Rgb } from '../backend/image-splitter.ts';
 import { type Header, readHeader } from './image-header.ts';
 

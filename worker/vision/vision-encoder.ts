@@ -1,10 +1,10 @@
-import { NearsightError } from '../../src/wire/error.ts';
+import { NearsightError } from '../../src/protocol/errors.ts';
 import type { ImageSplitter } from '../backend/image-splitter.ts';
-import { rowsOf } from '../decode/memory.ts';
-import { pause } from '../decode/pause.ts';
+import { rowsOf } from '../backend/tensor-memory.ts';
+import { pause } from '../generation/yield.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import { release, type Session, type Tensors } from '../onnx/session.ts';
-import { noise } from '../onnx/surgery/noise.ts';
+import { release, type Session, type Tensors } from '../onnx/ort-session.ts';
+import { noise } from '../onnx/optimize/test-input.ts';
 import { cpuImageSplitter } from './cpu-image-splitter.ts';
 import { FeatureCache } from './feature-cache.ts';
 import type { EncoderInputs, NamedTensors, PromptImage } from './vision-inputs.ts';

@@ -1,6 +1,6 @@
 import type { ImageSplitter } from '../backend/image-splitter.ts';
 import type { Tensor } from '../onnx/ort.ts';
-import type { ExampleInputs } from '../onnx/surgery/evaluate.ts';
+import type { ExampleInputs } from '../onnx/optimize/evaluate-model.ts';
 
 /** What a graph's inputs are given, by their names: in memory, or float32 in a GPU buffer. */
 export type NamedTensors<Data = Tensor['data'] | GPUBuffer> = Readonly<

@@ -1,5 +1,5 @@
 import type { Crops, ImageSplitter, Rgb, Size, SplitPlan } from '../backend/image-splitter.ts';
-import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from '../gpu/usage.ts';
+import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from './buffer-usage.ts';
 import { levelTables } from '../vision/cpu-image-splitter.ts';
 import { kernelFor, resize, shrinksDownFirst } from '../vision/resample.ts';
 import { CROP, RESAMPLE } from './shaders/split-image.ts';

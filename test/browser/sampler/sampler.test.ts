@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { digitIds } from '../../node/constraints.ts';
-import { glimpseTokenizer } from '../../node/glimpse-tokenizer.ts';
-import { openWorkerPage, order } from '../harness/lone-worker.ts';
+import { digitIds } from '../../node/sampling/toy-constraint.ts';
+import { glimpseTokenizer } from '../../node/families/glimpse-tokenizer.ts';
+import { openWorkerPage, order } from '../harness/worker-page.ts';
 
 test('the GPU draws what the CPU draws, free and under constraints', { timeout: 240_000 }, async () => {
   await using page = await openWorkerPage(new URL('worker.ts', import.meta.url));

@@ -1,6 +1,6 @@
 // A worker around the sampler alone: `sampler.test.ts` builds and serves it.
-import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
-import { compare } from '../../node/gpu-sampler-cases.ts';
+import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import { compare } from '../../node/webgpu/gpu-sampler-cases.ts';
 
 async function run(digits: number[]): Promise<string[]> {
   const adapter = await findAdapter();

@@ -1,6 +1,6 @@
 // A worker around the decoder alone. `decode.test.ts` builds and serves it, because the package does not export what a
 // picture looks like to the model.
-import { NearsightError } from '../../../src/wire/error.ts';
+import { NearsightError } from '../../../src/protocol/errors.ts';
 import { decodeImage } from '../../../worker/vision/image-decoder.ts';
 
 interface Order {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import type { TestPage } from '../harness/harness.ts';
-import { openWorkerPage, order } from '../harness/lone-worker.ts';
+import { openWorkerPage, order } from '../harness/worker-page.ts';
 import type { Outcome } from './image-decoder-worker.ts';
 
 interface Golden {

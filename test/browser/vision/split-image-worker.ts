@@ -2,8 +2,8 @@
 // serves it.
 import type { Rgb, SplitPlan } from '../../../worker/backend/image-splitter.ts';
 import { type ImageSettings, NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
-import { findAdapter, Gpu } from '../../../worker/gpu/device.ts';
-import { Readback } from '../../../worker/gpu/readback.ts';
+import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { decodeImage } from '../../../worker/vision/image-decoder.ts';
 import { GpuImageSplitter } from '../../../worker/webgpu/gpu-image-splitter.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ImageSettings } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import type { TestPage } from '../harness/harness.ts';
-import { openWorkerPage, order } from '../harness/lone-worker.ts';
+import { openWorkerPage, order } from '../harness/worker-page.ts';
 import type { Outcome } from './split-image-worker.ts';
 
 const folder = new URL('../../fixtures/glimpse/', import.meta.url);

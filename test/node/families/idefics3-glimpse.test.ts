@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import type { Turn, TurnPart } from '../../../src/wire/job.ts';
+import type { Turn, TurnPart } from '../../../src/protocol/job.ts';
 import { readHeader } from '../../../worker/vision/image-header.ts';
 import { openProcessor } from '../../../worker/families/registry.ts';
 import { modelFiles } from '../vision/fixtures.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Detail, Turn } from '../../../src/wire/job.ts';
+import type { Detail, Turn } from '../../../src/protocol/job.ts';
 import type { decodeImage } from '../../../worker/vision/image-decoder.ts';
 import { openProcessor } from '../../../worker/families/registry.ts';
 import type { Rgb } from '../../../worker/backend/image-splitter.ts';

@@ -1,6 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import type { Detail, Turn } from '../../../src/wire/job.ts';
+import type { Detail, Turn } from '../../../src/protocol/job.ts';
 import type { decodeImage } from '../../../worker/vision/image-decoder.ts';
 import { openProcessor } from '../../../worker/families/registry.ts';
 import { FIXTURES, modelFiles, readJson } from '../vision/fixtures.ts';

@@ -1,6 +1,6 @@
 // @module-tag long
 import { expect, it } from 'vitest';
-import type { TurnPart } from '../../../src/wire/job.ts';
+import type { TurnPart } from '../../../src/protocol/job.ts';
 import { openProcessor } from '../../../worker/families/registry.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { FIXTURES, modelFiles } from '../vision/fixtures.ts';

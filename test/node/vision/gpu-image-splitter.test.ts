@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Rgb, SplitPlan } from '../../../worker/backend/image-splitter.ts';
 import { type ImageSettings, NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
-import type { Gpu } from '../../../worker/gpu/device.ts';
-import { Readback } from '../../../worker/gpu/readback.ts';
+import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { GpuImageSplitter } from '../../../worker/webgpu/gpu-image-splitter.ts';
-import { openGpu } from '../decode/rig.ts';
+import { openGpu } from '../engines/dawn-engine.ts';
 import { type GoldenCrops, pattern, readJson } from './fixtures.ts';
 
 const levels = { mean: [0.5, 0.4, 0.3], std: [0.5, 0.2, 0.7] };

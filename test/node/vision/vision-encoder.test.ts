@@ -2,7 +2,7 @@ import * as ort from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import { encoderInputs, namedInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import type { Ort, Tensor } from '../../../worker/onnx/ort.ts';
-import type { Session, Tensors } from '../../../worker/onnx/session.ts';
+import type { Session, Tensors } from '../../../worker/onnx/ort-session.ts';
 import { cropsPerRun, VisionEncoder } from '../../../worker/vision/vision-encoder.ts';
 import type { EncoderInputs, NamedTensors, PromptImage } from '../../../worker/vision/vision-inputs.ts';
 

@@ -1,0 +1,52 @@
+import { asNearsightError, ERRORS, type NearsightError } from '../protocol/errors.ts';
+import { originHeaders, randomId } from './response-headers.ts';
+import type { ErrorBody } from './types.ts';
+
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  429: 'Too Many Requests',
+  499: 'Client Closed Request',
+  500: 'Internal Server Error',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+};
+
+/** OpenAI's coarse kind of an error. */
+export function errorKind(status: number): string {
+  if (status === 401) return 'authentication_error';
+  if (status === 403) return 'permission_error';
+  if (status === 429) return 'rate_limit_error';
+  return status >= 500 ? 'server_error' : 'invalid_request_error';
+}
+
+/** The envelope that clients parse. */
+export function errorBody(error: NearsightError): ErrorBody {
+  const { message, param = null, code } = error;
+  return { error: { message, type: errorKind(ERRORS[code].status), param, code } };
+}
+
+/** Anything thrown, as the Response that says so; `reason` is its code. */
+export function errorResponse(thrown: unknown, extra: Readonly<Record<string, string>> = {}): Response {
+  const error = asNearsightError(thrown);
+  const { status, retry = false } = ERRORS[error.code];
+  const headers = new Headers({
+    ...originHeaders({ model: '', reason: error.code, requestId: randomId() }),
+    'content-type': 'application/json',
+    // SDKs retry every 5xx, unless told not to.
+    'x-should-retry': String(retry),
+    ...extra,
+  });
+  if (error.code === 'queue_full') {
+    // LangChain does not retry a 429 without a hint. A generation takes about this long.
+    headers.set('retry-after', '2');
+    headers.set('retry-after-ms', '2000');
+  }
+  const statusText = STATUS_TEXT[status] ?? '';
+  return new Response(JSON.stringify(errorBody(error)), { status, statusText, headers });
+}

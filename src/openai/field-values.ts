@@ -1,0 +1,34 @@
+import { array, isObject, mustBe, number, oneOf, quoted, string, unsupported, type Check } from './field-checks.ts';
+import type { Detail } from '../protocol/job.ts';
+
+/** One text or several, none of them empty. */
+export const stopTexts: Check<string[]> = (value, path) => {
+  const texts = typeof value === 'string' ? [value] : array(string, 0, 16)(value, path);
+  if (texts.includes('')) throw mustBe('a text of at least one character, or several', '', path, 'empty');
+  return texts;
+};
+
+/** `{"<token id>": bias}` as pairs. */
+export const logitBias: Check<[token: number, bias: number][]> = (value, path) => {
+  const read = number(-100, 100);
+  if (!isObject(value)) throw mustBe('an object', value, path);
+  return Object.entries(value).map(([token, bias]) => {
+    if (!/^\d{1,9}$/.test(token))
+      throw mustBe('an object whose keys are token ids', value, path, `one with ${quoted(token)}`);
+    return [Number(token), read(bias, `${path}.${token}`)];
+  });
+};
+
+/** The kinds of structured output are known, and refused as such. */
+export const textFormat: Check<'text'> = (value, path) => {
+  if (value === 'json_object' || value === 'json_schema' || value === 'structural_tag') {
+    throw unsupported('structured output is not supported', path);
+  }
+  return oneOf('text')(value, path);
+};
+
+/** `image_url.detail`. */
+export const detail: Check<Detail> = (value, path) => {
+  if (value === 'original') throw unsupported('pictures are cut to the views that the model was trained on', path);
+  return oneOf('low', 'high', 'auto')(value, path);
+};

@@ -1,0 +1,290 @@
+import { anything, array, boolean, integer, number, object, oneOf, string } from './field-checks.ts';
+import type { Check, Harmless, Honoured, Refused } from './field-checks.ts';
+import { detail, logitBias, stopTexts, textFormat } from './field-values.ts';
+
+/**
+ * The table of contract C1: every field that OpenAI's chat completions, NIM 1.x, NIM 2.x (vLLM) or the hosted
+ * catalogue documents, and what becomes of it. It is the validator; `docs/api.md` is generated from it (the prose is
+ * the comment above each row, which costs the page no bytes); the conformance test sends each row alone.
+ */
+
+/** Who documents a field. */
+export const Dialect = { openai: 1, nim1: 2, nim2: 4, hosted: 8 } as const;
+
+const OPENAI = Dialect.openai;
+const NIM1 = Dialect.nim1;
+const NIM2 = Dialect.nim2;
+const HOSTED = Dialect.hosted;
+const SELF_HOSTED = NIM1 | NIM2;
+const ALL = OPENAI | NIM1 | NIM2 | HOSTED;
+
+const honoured = <T>(known: number, read: Check<T>): Honoured<T> => ({ fate: 'honoured', known, read });
+const harmless = (known: number): Harmless => ({ fate: 'harmless', known });
+const refused = (known: number, why: string, ...inert: unknown[]): Refused => ({ fate: 'refused', known, why, inert });
+
+const NO_TOOLS = 'the model cannot call tools';
+const NO_STRUCTURE = 'structured output is not supported';
+const NO_REASONING = 'the model does not reason before it answers';
+const NO_AUDIO = 'answers are text';
+const NO_TEMPLATE = "the prompt follows the model's own chat template";
+const NO_SAMPLER = 'the sampler does not have it';
+const NO_REPORT = 'it is not reported';
+const NO_TRANSFER = 'there is one engine';
+
+/** `stream_options`. */
+export const STREAM_OPTIONS = {
+  /** True: a last chunk without choices carries the usage, and every other chunk `usage: null`. Default: false. */
+  include_usage: honoured(OPENAI | SELF_HOSTED, boolean),
+  continuous_usage_stats: refused(SELF_HOSTED, 'usage is counted once, at the end', false),
+  /** Padding against observers of the network; the answer does not cross one. */
+  include_obfuscation: harmless(OPENAI),
+};
+
+/** `response_format`. */
+export const RESPONSE_FORMAT = {
+  /** `text`; structured output is refused. */
+  type: honoured(OPENAI | SELF_HOSTED, textFormat),
+  json_schema: refused(OPENAI | NIM2, NO_STRUCTURE),
+  structures: refused(NIM2, NO_STRUCTURE),
+  triggers: refused(NIM2, NO_STRUCTURE),
+  format: refused(NIM2, NO_STRUCTURE),
+};
+
+/** `nvext`, NIM 1.x's own extensions. */
+export const NVEXT = {
+  /** As `top_k`; if both are given, they must agree. */
+  top_k: honoured(NIM1, integer(-1)),
+  /** As `repetition_penalty`; if both are given, they must agree. */
+  repetition_penalty: honoured(NIM1, number(0, 2, 0)),
+  ignore_eos: refused(NIM1, NO_SAMPLER, false),
+  guided_json: refused(NIM1, NO_STRUCTURE),
+  guided_regex: refused(NIM1, NO_STRUCTURE),
+  guided_choice: refused(NIM1, NO_STRUCTURE),
+  guided_grammar: refused(NIM1, NO_STRUCTURE),
+};
+
+/** `messages[]`. */
+export const MESSAGE = {
+  /** `system` (or its newer name `developer`), `user` or `assistant`, in any order. Required. */
+  role: honoured(ALL, oneOf('system', 'developer', 'user', 'assistant', 'tool', 'function')),
+  /**
+   * A string, or an array of parts. `<img src="…">` in a user's string is a picture only if the page has switched
+   * that on; otherwise it is text.
+   */
+  content: honoured(ALL, anything),
+  /** An assistant's earlier refusal; it stands for the content where that is missing. */
+  refusal: honoured(OPENAI | NIM2, string),
+  /** Who speaks; the chat template has no place for it. */
+  name: harmless(OPENAI | SELF_HOSTED),
+  /** Part of an answer of OpenAI's that is sent back. */
+  annotations: harmless(OPENAI | NIM2),
+  /** Part of an answer of a reasoning model that is sent back; templates leave it out. */
+  reasoning: harmless(NIM2),
+  /** The older name of `reasoning`. */
+  reasoning_content: harmless(SELF_HOSTED | HOSTED),
+  tool_calls: refused(OPENAI | SELF_HOSTED, NO_TOOLS, []),
+  tool_call_id: refused(OPENAI | SELF_HOSTED, NO_TOOLS),
+  function_call: refused(OPENAI | NIM2, NO_TOOLS),
+  audio: refused(OPENAI | NIM2, NO_AUDIO),
+};
+
+/** `messages[].content[]` with text: `text`, `input_text`, `output_text`, or no type; or a plain string. */
+export const TEXT_PART = {
+  /** May be left out. */
+  type: honoured(ALL, oneOf('text', 'input_text', 'output_text')),
+  /** The text. Required. */
+  text: honoured(ALL, string),
+  /** Where to cut the prompt cache; ours matches by itself. */
+  prompt_cache_breakpoint: harmless(OPENAI),
+};
+
+/** `messages[].content[]` with a refusal, as an assistant's earlier answer may hold. */
+export const REFUSAL_PART = {
+  /** May be left out. */
+  type: honoured(OPENAI | NIM2, oneOf('refusal')),
+  /** Read as text. Required. */
+  refusal: honoured(OPENAI | NIM2, string),
+};
+
+/** `messages[].content[]` with a picture: `image_url`, `input_image`, or no type. Only in a user's message. */
+export const IMAGE_PART = {
+  /** May be left out. */
+  type: honoured(ALL, oneOf('image_url', 'input_image')),
+  /** An object as below, or the URL itself as a string. Required. */
+  image_url: honoured(ALL, anything),
+  /** As `image_url.detail`, beside an `image_url` that is a string. */
+  detail: honoured(NIM2, detail),
+  /** A name for the server's cache of pictures; ours goes by the pixels. */
+  uuid: harmless(NIM2),
+  /** Where to cut the prompt cache; ours matches by itself. */
+  prompt_cache_breakpoint: harmless(OPENAI),
+};
+
+/** `messages[].content[].image_url`. */
+export const IMAGE_URL = {
+  /** `data:` (base64 or url-encoded), `blob:`, or `http(s):` where the server allows the page to read it (CORS). Required. */
+  url: honoured(ALL, string),
+  /** `low`: one view. `high`: tiles and a whole view. `auto`: by the picture's size. Default: `auto`. */
+  detail: honoured(ALL, detail),
+};
+
+/** Parts that we know and cannot read. */
+export const REFUSED_PARTS = {
+  image: refused(NIM1, 'send pictures as image_url'),
+  image_embeds: refused(NIM2, 'send pictures as image_url'),
+  video: refused(NIM1, 'the model does not see video'),
+  video_url: refused(NIM2 | HOSTED, 'the model does not see video'),
+  rtsp: refused(NIM1, 'the model does not see video'),
+  audio_url: refused(NIM2 | HOSTED, 'the model does not hear'),
+  input_audio: refused(OPENAI | NIM2, 'the model does not hear'),
+  file: refused(OPENAI, 'the model does not read files'),
+  thinking: refused(NIM2, NO_REASONING),
+};
+
+/** The body of `POST /v1/chat/completions`. */
+export const REQUEST = {
+  /** The name of a model that is served here, or an alias of one. Responses repeat it. Required. */
+  model: honoured(ALL, string),
+  /** The chat so far, 1 to 1024 messages. Required. */
+  messages: honoured(ALL, array(object(MESSAGE), 1, 1024)),
+  /**
+   * Most tokens in each choice, at least 1; on a GPU, memory for them is reserved at once. Default: as many as the context
+   * leaves.
+   */
+  max_tokens: honoured(ALL, integer(1)),
+  /** The newer name of `max_tokens`; if both are given, they must agree. */
+  max_completion_tokens: honoured(OPENAI | NIM2, integer(1)),
+  /** 0 to 2. Default: 0, always the likeliest token, because small models stray when they are sampled. */
+  temperature: honoured(ALL, number(0, 2)),
+  /** Above 0, at most 1: keep the likeliest tokens that reach this sum of probability. Default: 1, all. */
+  top_p: honoured(ALL, number(0, 1, 0)),
+  /** Keep this many of the likeliest tokens. Default: -1 (or 0), all. */
+  top_k: honoured(NIM2, integer(-1)),
+  /** 0 to 1: keep tokens at least this fraction as likely as the likeliest. Default: 0, all. */
+  min_p: honoured(SELF_HOSTED, number(0, 1)),
+  /** An integer. Same seed, same request, same text. Default: a fresh one. */
+  seed: honoured(ALL, integer(-(2 ** 63), 2 ** 63)),
+  /** A text, or up to 16: the answer ends before the first of them. */
+  stop: honoured(ALL, stopTexts),
+  /** 1 to 128 answers. Default: 1. At temperature 0 they are all the same. */
+  n: honoured(OPENAI | SELF_HOSTED, integer(1, 128)),
+  /** -2 to 2, times how often a token is in the answer so far. Default: 0. */
+  frequency_penalty: honoured(ALL, number(-2, 2)),
+  /** -2 to 2, for each token that is in the answer so far. Default: 0. */
+  presence_penalty: honoured(ALL, number(-2, 2)),
+  /** Above 0, at most 2: divides the logits of tokens in prompt and answer. Default: 1, off. */
+  repetition_penalty: honoured(NIM2, number(0, 2, 0)),
+  /** Token id to bias, -100 to 100, added to its logit. */
+  logit_bias: honoured(OPENAI | SELF_HOSTED, logitBias),
+  /** True: the log probability of each token, with its bytes. Default: false. */
+  logprobs: honoured(OPENAI | SELF_HOSTED, boolean),
+  /** 0 to 20 of the likeliest tokens beside each, if `logprobs` is true. Default: 0. */
+  top_logprobs: honoured(OPENAI | SELF_HOSTED, integer(0, 20)),
+  /** True: server-sent events as the text comes. Default: false, one JSON body. */
+  stream: honoured(ALL, boolean),
+  /** Only where `stream` is true; see below. */
+  stream_options: honoured(OPENAI | SELF_HOSTED, object(STREAM_OPTIONS)),
+  /** See below. */
+  response_format: honoured(OPENAI | SELF_HOSTED, object(RESPONSE_FORMAT)),
+  /** See below. */
+  nvext: honoured(NIM1, object(NVEXT)),
+  /**
+   * Our own. False: nothing of earlier requests is used, and nothing of this one (text, pictures, answer) is kept to
+   * make later ones faster. Default: true.
+   */
+  cache: honoured(0, boolean),
+
+  /** A label for the operator of a server. */
+  user: harmless(OPENAI | SELF_HOSTED),
+  /** A label for the operator of a server. */
+  safety_identifier: harmless(OPENAI),
+  /** A label for the operator of a server. */
+  session_id: harmless(NIM2),
+  /** Labels for answers that OpenAI stores. */
+  metadata: harmless(OPENAI),
+  /** Nothing is stored. */
+  store: harmless(OPENAI),
+  /** A price class. */
+  service_tier: harmless(OPENAI),
+  /** The prefix cache matches by itself. */
+  prompt_cache_key: harmless(OPENAI),
+  /** The prefix cache matches by itself. */
+  prompt_cache_options: harmless(OPENAI),
+  /** The prefix cache matches by itself. */
+  prompt_cache_retention: harmless(OPENAI),
+  /** A guess at the answer, to be quicker; the answer is the same without. */
+  prediction: harmless(OPENAI),
+  /** Without tools, it asks for nothing. */
+  parallel_tool_calls: harmless(OPENAI | SELF_HOSTED),
+  /** There is no reasoning to include. */
+  include_reasoning: harmless(NIM2),
+  /** For video, which is refused. */
+  num_frames_per_inference: harmless(NIM1),
+  /** For guided output, which is refused. */
+  guided_whitespace_pattern: harmless(SELF_HOSTED),
+  /** For guided output, which is refused. */
+  guided_decoding_backend: harmless(NIM2),
+  /** For vLLM's render endpoint. */
+  return_token_offsets: harmless(NIM2),
+  /** For vLLM's render endpoint. */
+  return_mm_kwargs: harmless(NIM2),
+  /** For mixtures of experts. */
+  routed_experts_prompt_start: harmless(NIM2),
+
+  tools: refused(OPENAI | SELF_HOSTED, NO_TOOLS, []),
+  tool_choice: refused(OPENAI | SELF_HOSTED, NO_TOOLS, 'none'),
+  functions: refused(OPENAI, NO_TOOLS, []),
+  function_call: refused(OPENAI, NO_TOOLS, 'none'),
+  web_search_options: refused(OPENAI, NO_TOOLS),
+  structured_outputs: refused(NIM2, NO_STRUCTURE),
+  guided_json: refused(NIM2, NO_STRUCTURE),
+  guided_regex: refused(NIM2, NO_STRUCTURE),
+  guided_choice: refused(NIM2, NO_STRUCTURE),
+  guided_grammar: refused(NIM2, NO_STRUCTURE),
+  modalities: refused(OPENAI, NO_AUDIO, ['text']),
+  audio: refused(OPENAI, NO_AUDIO),
+  media_response_type: refused(NIM1, NO_AUDIO, 'none'),
+  image: refused(NIM1, 'send pictures in messages'),
+  moderation: refused(OPENAI, 'there is no moderation model'),
+  verbosity: refused(OPENAI, 'the model was not trained for it', 'medium'),
+  reasoning_effort: refused(OPENAI | NIM2, NO_REASONING, 'none'),
+  reasoning_budget: refused(HOSTED, NO_REASONING),
+  thinking_token_budget: refused(NIM2, NO_REASONING),
+  echo: refused(SELF_HOSTED, NO_TEMPLATE, false),
+  add_generation_prompt: refused(NIM2, NO_TEMPLATE, true),
+  continue_final_message: refused(NIM2, NO_TEMPLATE, false),
+  add_special_tokens: refused(SELF_HOSTED, NO_TEMPLATE, false),
+  documents: refused(SELF_HOSTED, NO_TEMPLATE, []),
+  chat_template: refused(SELF_HOSTED, NO_TEMPLATE),
+  chat_template_kwargs: refused(SELF_HOSTED | HOSTED, NO_TEMPLATE, {}),
+  truncate_prompt_tokens: refused(NIM2, NO_TEMPLATE),
+  truncation_side: refused(NIM2, NO_TEMPLATE),
+  media_io_kwargs: refused(NIM2, 'pictures are read as the model was trained', {}),
+  mm_processor_kwargs: refused(NIM2, 'pictures are read as the model was trained', {}),
+  best_of: refused(NIM2, NO_SAMPLER, 1),
+  use_beam_search: refused(NIM2, NO_SAMPLER, false),
+  length_penalty: refused(NIM2, NO_SAMPLER, 1),
+  watermarking: refused(NIM2, NO_SAMPLER, false),
+  stop_token_ids: refused(NIM2, NO_SAMPLER, []),
+  include_stop_str_in_output: refused(NIM2, NO_SAMPLER, false),
+  ignore_eos: refused(NIM2, NO_SAMPLER, false),
+  min_tokens: refused(NIM2, NO_SAMPLER, 0),
+  allowed_token_ids: refused(NIM2, NO_SAMPLER),
+  bad_words: refused(NIM2, NO_SAMPLER, []),
+  logits_processors: refused(NIM2, NO_SAMPLER, []),
+  repetition_detection: refused(NIM2, NO_SAMPLER),
+  skip_special_tokens: refused(NIM2, 'special tokens are never shown', true),
+  spaces_between_special_tokens: refused(NIM2, 'special tokens are never shown', true),
+  prompt_logprobs: refused(SELF_HOSTED, NO_REPORT),
+  logprob_token_ids: refused(NIM2, NO_REPORT),
+  return_tokens_as_token_ids: refused(NIM2, NO_REPORT, false),
+  return_token_ids: refused(NIM2, NO_REPORT, false),
+  return_prompt_text: refused(NIM2, NO_REPORT, false),
+  stream_interval: refused(NIM2, 'text is sent as it comes', 1),
+  request_id: refused(NIM2, 'ids are made here'),
+  priority: refused(NIM2, 'requests are answered in order', 0),
+  cache_salt: refused(NIM2, 'the cache belongs to the page alone'),
+  kv_transfer_params: refused(NIM2, NO_TRANSFER),
+  ec_transfer_params: refused(NIM2, NO_TRANSFER),
+  vllm_xargs: refused(NIM2, NO_TRANSFER, {}),
+};

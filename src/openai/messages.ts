@@ -1,0 +1,136 @@
+import type { Detail, Turn } from '../protocol/job.ts';
+import { isObject, mustBe, quoted, readFields, unsupported, type Values } from './field-checks.ts';
+import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
+
+/** A turn whose pictures are still URLs. */
+export interface RequestTurn {
+  role: Turn['role'];
+  parts: readonly RequestPart[];
+}
+
+export type RequestPart = { type: 'text'; text: string } | PictureRef;
+
+/** A picture as the request names it; `param` is the path of the field that holds the URL. */
+export interface PictureRef {
+  type: 'picture';
+  url: string;
+  detail: Detail;
+  param: string;
+}
+
+/**
+ * `messages` as turns, in order.
+ *
+ * @param imgTags whether `<img src="…">` in a user's string content is a picture
+ */
+export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
+  return messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
+}
+
+/**
+ * How many pictures (or sounds, or films) a request carries, whether or not it is valid. Text carries none but for the
+ * tags that a server may read, also across parts: some are sent as one string.
+ */
+export function countPictures(messages: unknown): number {
+  if (!Array.isArray(messages)) return 0;
+  const contents = messages.map((message: unknown) => (isObject(message) ? message['content'] : undefined));
+  return contents.reduce<number>((count, content) => {
+    const parts: readonly unknown[] = Array.isArray(content) ? content : [content];
+    const text = parts.map((part) => textOf(part) ?? '').join('');
+    const others = parts.filter((part) => isObject(part) && (textOf(part) === undefined || part['image_url'] != null));
+    return count + [...text.matchAll(MEDIA_TAG)].length + others.length;
+  }, 0);
+}
+
+function textOf(part: unknown): string | undefined {
+  const text = isObject(part) ? part['text'] : part;
+  return typeof text === 'string' ? text : undefined;
+}
+
+function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
+  const role = readRole(message.role, `${path}.role`);
+  const at = `${path}.content`;
+  const content = message.content ?? (role === 'assistant' ? message.refusal : undefined);
+  const parts = readContent(content, at, imgTags && role === 'user');
+  const picture = parts.find((part) => part.type === 'picture');
+  if (picture && role !== 'user') {
+    throw mustBe("text, because pictures go in a user's message", picture, picture.param, 'a picture');
+  }
+  // An assistant's earlier answer may have been empty; a question may not.
+  const empty = parts.every((part) => part.type === 'text' && part.text === '');
+  if (empty && role !== 'assistant') throw mustBe('at least one character or picture', content, at, 'empty');
+  return { role, parts };
+}
+
+function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['role'] {
+  if (role === 'tool' || role === 'function') throw unsupported('the model cannot call tools', path);
+  if (role === undefined) throw mustBe("one of 'system', 'developer', 'user', 'assistant'", role, path);
+  return role === 'developer' ? 'system' : role;
+}
+
+function readContent(content: unknown, path: string, imgTags: boolean): RequestPart[] {
+  if (typeof content === 'string') return imgTags ? splitTags(content, path) : [{ type: 'text', text: content }];
+  if (!Array.isArray(content)) throw mustBe('a string or an array of parts', content, path);
+  return content.map((part: unknown, index) => readPart(part, `${path}[${index}]`));
+}
+
+function readPart(part: unknown, path: string): RequestPart {
+  if (typeof part === 'string') return { type: 'text', text: part };
+  if (!isObject(part)) throw mustBe('a string or an object', part, path);
+  switch (part['type'] ?? impliedType(part)) {
+    case 'text':
+    case 'input_text':
+    case 'output_text': {
+      const { text } = readFields(part, TEXT_PART, path);
+      if (text === undefined) throw mustBe('a string', text, `${path}.text`);
+      return { type: 'text', text };
+    }
+    case 'refusal': {
+      const { refusal } = readFields(part, REFUSAL_PART, path);
+      if (refusal === undefined) throw mustBe('a string', refusal, `${path}.refusal`);
+      return { type: 'text', text: refusal };
+    }
+    case 'image_url':
+    case 'input_image':
+      return readPicture(readFields(part, IMAGE_PART, path), `${path}.image_url`);
+    default:
+      throw unknownPart(part['type'], `${path}.type`);
+  }
+}
+
+/** vLLM takes parts without a type, and so do we. */
+function impliedType(part: Record<string, unknown>): string | undefined {
+  return ['image_url', 'text', 'refusal'].find((type) => type in part);
+}
+
+function readPicture(part: Values<typeof IMAGE_PART>, param: string): PictureRef {
+  const { image_url } = part;
+  const { url, detail } = typeof image_url === 'string' ? { url: image_url } : readFields(image_url, IMAGE_URL, param);
+  if (url === undefined) throw mustBe('a URL', url, `${param}.url`);
+  return { type: 'picture', url, detail: detail ?? part.detail ?? 'auto', param };
+}
+
+function unknownPart(type: unknown, path: string): Error {
+  const refused = Object.entries(REFUSED_PARTS).find(([name]) => name === type);
+  return refused ? unsupported(refused[1].why, path) : mustBe("'text' or 'image_url'", type, path, quoted(type));
+}
+
+/** `<img src="a" />`, attributes in any order, either quote. Entities and anything escaped stay text. */
+const IMG_TAG = /<img\b[^<>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')[^<>]*>/gi;
+
+const MEDIA_TAG = /<(?:img|video|audio)\b/gi;
+
+function splitTags(content: string, param: string): RequestPart[] {
+  const parts: RequestPart[] = [];
+  let end = 0;
+  const keep = (text: string): void => {
+    if (text) parts.push({ type: 'text', text });
+  };
+  for (const tag of content.matchAll(IMG_TAG)) {
+    keep(content.slice(end, tag.index));
+    parts.push({ type: 'picture', url: tag[1] ?? tag[2] ?? '', detail: 'auto', param });
+    end = tag.index + tag[0].length;
+  }
+  keep(content.slice(end));
+  return parts;
+}

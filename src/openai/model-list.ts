@@ -1,0 +1,40 @@
+import { NearsightError } from '../protocol/errors.ts';
+import { originHeaders, randomId } from './response-headers.ts';
+
+interface ModelCard {
+  id: string;
+  object: 'model';
+  created: number;
+  owned_by: string;
+}
+
+/** `GET /v1/models`. */
+export function listModels(ids: readonly string[]): Response {
+  return json({ object: 'list', data: ids.map(card) });
+}
+
+/** `GET /v1/models/{id}`. @throws NearsightError `model_not_found` */
+export function getModel(ids: readonly string[], id: string): Response {
+  if (!ids.includes(id)) throw modelNotFound(id, ids);
+  return json(card(id));
+}
+
+/** `GET /v1/health/ready` and `live`. Ready, because the first request loads what it needs. */
+export function health(probe: string): Response {
+  return json({ object: 'health.response', message: `Service is ${probe}.` });
+}
+
+export function modelNotFound(id: string, ids: readonly string[]): NearsightError {
+  const message = `Nobody here serves the model '${id.slice(0, 80)}'. Served: ${ids.join(', ')}.`;
+  return new NearsightError('model_not_found', message, { param: 'model' });
+}
+
+/** A model here has no date of creation; the field is required, so it is the epoch. */
+function card(id: string): ModelCard {
+  return { id, object: 'model', created: 0, owned_by: 'nearsight' };
+}
+
+function json(body: unknown): Response {
+  const headers = originHeaders({ model: '', reason: 'catalogue', requestId: randomId() });
+  return Response.json(body, { statusText: 'OK', headers });
+}

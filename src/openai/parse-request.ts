@@ -1,0 +1,82 @@
+import { NearsightError } from '../protocol/errors.ts';
+import { GREEDY, type ChatJob, type Sampling } from '../protocol/job.ts';
+import { mustBe, readFields, type Values } from './field-checks.ts';
+import { REQUEST } from './fields.ts';
+import { readTurns, type RequestTurn } from './messages.ts';
+
+/** A chat request that passed the table: what the client asked for, with our defaults filled in. */
+export interface ChatRequest {
+  /** As the client wrote it; the response repeats it. */
+  model: string;
+  stream: boolean;
+  /** A last chunk with the usage. Streams only: a JSON body always has it. */
+  includeUsage: boolean;
+  turns: readonly RequestTurn[];
+  /** The rest of the job: all but its turns, whose pictures have yet to be fetched, and the picture limits. */
+  job: Omit<ChatJob, 'turns' | 'limits'>;
+}
+
+export interface ParseOptions {
+  /** Read `<img src="…">` in a user's string content as a picture. Default: false, it stays text. */
+  imgTags?: boolean | undefined;
+}
+
+/**
+ * Checks the body of a chat completion request against the table in `fields.ts`.
+ *
+ * @throws NearsightError `invalid_request` or `unsupported_field`, with `param`: the first field at fault
+ */
+export function parseChat(body: unknown, options: ParseOptions = {}): ChatRequest {
+  const fields = readFields(body, REQUEST, '');
+  if (!fields.model) throw mustBe('the name of a model', fields.model, 'model');
+  if (!fields.messages) throw mustBe('an array of messages', fields.messages, 'messages');
+  const stream = fields.stream ?? false;
+  if (fields.stream_options && !stream) throw needs('stream_options', 'stream');
+  if (fields.top_logprobs && !fields.logprobs) throw needs('top_logprobs', 'logprobs');
+  return {
+    model: fields.model,
+    stream,
+    includeUsage: fields.stream_options?.include_usage ?? false,
+    turns: readTurns(fields.messages, options.imgTags ?? false),
+    job: {
+      maxTokens: same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens),
+      stop: fields.stop ?? [],
+      sampling: readSampling(fields),
+      choices: fields.n ?? 1,
+      topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,
+      cache: fields.cache ?? true,
+    },
+  };
+}
+
+function readSampling(fields: Values<typeof REQUEST>): Sampling {
+  const topK = same('top_k', fields.top_k, 'nvext.top_k', fields.nvext?.top_k);
+  const repetition = fields.nvext?.repetition_penalty;
+  return {
+    temperature: fields.temperature ?? GREEDY.temperature,
+    topP: fields.top_p ?? GREEDY.topP,
+    topK: Math.max(topK ?? GREEDY.topK, 0),
+    minP: fields.min_p ?? GREEDY.minP,
+    frequencyPenalty: fields.frequency_penalty ?? GREEDY.frequencyPenalty,
+    presencePenalty: fields.presence_penalty ?? GREEDY.presencePenalty,
+    repetitionPenalty:
+      same('repetition_penalty', fields.repetition_penalty, 'nvext.repetition_penalty', repetition) ??
+      GREEDY.repetitionPenalty,
+    logitBias: fields.logit_bias ?? GREEDY.logitBias,
+    seed: fields.seed,
+  };
+}
+
+/** One value under two names. */
+function same(name: string, value: number | undefined, alias: string, other: number | undefined): number | undefined {
+  if (value !== undefined && other !== undefined && value !== other) {
+    const message = `${name} and ${alias} mean the same, but they differ. Send one of them.`;
+    throw new NearsightError('invalid_request', message, { param: alias });
+  }
+  return value ?? other;
+}
+
+function needs(field: string, switchedOnBy: string): NearsightError {
+  const message = `${field} has an effect only if ${switchedOnBy} is true. Set that, or remove ${field}.`;
+  return new NearsightError('invalid_request', message, { param: field });
+}

@@ -1,0 +1,56 @@
+import type { Part } from '../protocol/job.ts';
+import { writeChunks } from './completion-stream.ts';
+import { endedEarly, readCompletion, type Frame } from './completion.ts';
+import { originHeaders, randomId } from './response-headers.ts';
+import type { ChatRequest } from './parse-request.ts';
+
+export interface Answerer {
+  /** The model that answers, by its own name; the body repeats the requested one. */
+  model: string;
+  /** For `x-nearsight-reason`. */
+  reason: string;
+  /** The caller's. `parts` must error with its reason when it aborts. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * The Response to a request, from the parts of its answer.
+ *
+ * A stream's Response resolves when the first text or finish is there, so that every failure before it can still be
+ * a status (contract C5); a JSON body is whole before its Response is made.
+ *
+ * @throws whatever errors `parts` before that: the caller makes a Response of it, or tries elsewhere
+ */
+export async function respond(
+  request: ChatRequest,
+  parts: ReadableStream<Part>,
+  answerer: Answerer,
+): Promise<Response> {
+  const requestId = randomId();
+  const frame: Frame = {
+    id: `chatcmpl-${requestId}`,
+    created: Math.floor(Date.now() / 1000),
+    model: request.model,
+  };
+  const headers = originHeaders({ model: answerer.model, reason: answerer.reason, requestId });
+  const reader = parts.getReader();
+  if (!request.stream) {
+    const completion = await readCompletion(reader, request, frame);
+    return Response.json(completion, { statusText: 'OK', headers });
+  }
+  const head = await readHead(reader);
+  return new Response(writeChunks(head, reader, request, frame, answerer.signal), {
+    statusText: 'OK',
+    headers: { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store' },
+  });
+}
+
+async function readHead(parts: ReadableStreamDefaultReader<Part>): Promise<Part[]> {
+  const head: Part[] = [];
+  for (;;) {
+    const { done, value } = await parts.read();
+    if (done) throw endedEarly();
+    head.push(value);
+    if (value.type === 'text' || value.type === 'finish') return head;
+  }
+}

@@ -1,0 +1,79 @@
+import type { ChatJob } from './job.ts';
+import type { Device, ModelSpec } from './model-spec.ts';
+
+/**
+ * What the page can ask of the worker: the whole contract between the two threads.
+ *
+ * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari and a
+ * Comlink call never settles when its worker dies. The others return plain data.
+ */
+export interface Runtime {
+  /** Settles when the worker runs and holds the Web Lock of that name until it dies. */
+  hello(lock: string): Promise<void>;
+  /**
+   * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
+   * model can answer, and ends with the error that took it away (`device_lost`, `gpu_error`). Cancelling closes it.
+   */
+  load(request: LoadRequest, port: MessagePort): void;
+  /** Answers a job with the loaded model, in turn. Sends {@link Part}s. */
+  generate(job: ChatJob, port: MessagePort): void;
+  probe(request: LoadRequest): Promise<Verdict>;
+  /** Drops whatever is kept of earlier requests: pictures' features, keys and values. */
+  forget(): Promise<void>;
+  /** What is alive in the worker, for leak tests and bug reports. */
+  inventory(): Promise<Inventory>;
+}
+
+export interface LoadRequest {
+  spec: ModelSpec;
+  device: Device | 'auto';
+  assets: Assets;
+  /** Most threads that wasm may use; absent: as many as suit the machine. */
+  threads?: number | undefined;
+  /** How many jobs may wait for their turn before one is refused with `queue_full`. */
+  waiting: number;
+}
+
+/** URLs of the runtime's own files, absolute, all optional: by default they lie beside the worker. */
+export interface Assets {
+  /** The folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`. Must end in `/`. */
+  ort?: string | undefined;
+}
+
+export type LoadPart =
+  /** Bytes fetched and checked so far, of the files that this device needs. */
+  | { type: 'download'; loadedBytes: number; totalBytes: number }
+  /** A file is here and being opened, its shaders compiled, while the next is on its way. `done` of `of` steps. */
+  | { type: 'prepare'; done: number; of: number }
+  | { type: 'ready'; facts: ModelFacts };
+
+/** What was opened, and on what. */
+export interface ModelFacts {
+  model: string;
+  device: Device;
+  dtype: string;
+  contextLength: number;
+  /** The adapter's own words (`vendor architecture description`), or the number of wasm threads. */
+  hardware: string;
+  /** Why there: one sentence, with what was tried before and failed. */
+  reason: string;
+}
+
+/** The answer of `probe()`: can this browser run the model, before anything is downloaded. */
+export interface Verdict {
+  /** `yes`, `slow` (software GPU or wasm on request: it runs, but not at reading speed), or `no`. */
+  verdict: 'yes' | 'slow' | 'no';
+  device?: Device | undefined;
+  dtype?: string | undefined;
+  /** Bytes to download, when nothing is stored yet. */
+  bytes?: number | undefined;
+  /** One sentence: the limit or the missing feature that decided. */
+  reason: string;
+}
+
+export interface Inventory {
+  gpuBuffers: number;
+  ports: number;
+  waiting: number;
+  loaded: string | null;
+}

@@ -1,0 +1,126 @@
+import { fieldOf, isInert, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
+import { Dialect, MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
+
+/**
+ * What a NIM endpoint takes. `nim1` and `hosted` reject fields that they do not document; `nim2` is vLLM and ignores
+ * them; `legacy` are the catalogue's first vision models (neva, kosmos-2, phi-3-vision, …), each at its own path, with
+ * pictures as `<img>` tags.
+ */
+export type DialectName = 'nim1' | 'nim2' | 'hosted' | 'legacy';
+
+type Json = Record<string, unknown>;
+
+/** Turns a picture's URL into one that a server can read. */
+type Inline = (url: string, param: string) => Promise<string>;
+
+const LEGACY_FIELDS = ['messages', 'max_tokens', 'temperature', 'top_p', 'seed', 'stream'];
+
+/** What asks for nothing beyond the default: dropped where the remote does not document the field. */
+const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
+  n: [1],
+  top_k: [-1, 0],
+  min_p: [0],
+  frequency_penalty: [0],
+  presence_penalty: [0],
+  repetition_penalty: [1],
+  logit_bias: [{}],
+  logprobs: [false],
+  top_logprobs: [0],
+  nvext: [{}],
+  cache: [true],
+};
+
+/**
+ * A request in the words of its target: only fields that it documents, renamed where it has another name for them.
+ *
+ * @param body a request as the client wrote it
+ * @throws NearsightError `unsupported_field` for a field that the target would reject or ignore
+ */
+export async function toDialect(body: Json, dialect: DialectName, inline: Inline): Promise<Json> {
+  const sent: Json = {};
+  for (const [name, value] of Object.entries(renamed(body, dialect))) {
+    const field = fieldOf(REQUEST, name);
+    if (value === null || !field) continue;
+    if (knows(dialect, name, field)) sent[name] = value;
+    else if (!asksNothing(name, field, value)) throw unsupported('the remote does not document it', name);
+  }
+  if (dialect === 'legacy') delete sent['model'];
+  const { messages } = body;
+  if (!Array.isArray(messages)) return sent;
+  sent['messages'] = await Promise.all(
+    messages.map((message: unknown, index) =>
+      isObject(message) ? convertMessage(message, `messages[${index}]`, dialect, inline) : message,
+    ),
+  );
+  return sent;
+}
+
+/** The same requests under the target's names. */
+function renamed(body: Json, dialect: DialectName): Json {
+  const { max_completion_tokens, nvext, top_k, repetition_penalty, ...rest } = body;
+  const extended = { ...(isObject(nvext) ? nvext : {}) };
+  const ranking = { ...(top_k != null && { top_k }), ...(repetition_penalty != null && { repetition_penalty }) };
+  const limit = max_completion_tokens ?? rest['max_tokens'];
+  const tokens = limit != null && (dialect === 'nim2' ? { max_completion_tokens: limit } : { max_tokens: limit });
+  delete rest['max_tokens'];
+  if (dialect === 'nim1') return { ...rest, ...tokens, nvext: { ...extended, ...ranking } };
+  const { top_k: k, repetition_penalty: penalty, ...guided } = extended;
+  const flat = { ...(k != null && { top_k: k }), ...(penalty != null && { repetition_penalty: penalty }) };
+  return { ...rest, ...tokens, ...flat, ...ranking, nvext: guided };
+}
+
+function knows(dialect: DialectName, name: string, field: Field): boolean {
+  if (dialect === 'legacy') return LEGACY_FIELDS.includes(name);
+  return (field.known & Dialect[dialect]) !== 0;
+}
+
+/** Usage that was not asked for may come or not; with the hosted catalogue it does. */
+function asksNothing(name: string, field: Field, value: unknown): boolean {
+  if (field.fate === 'harmless' || name === 'model' || name === 'stream_options') return true;
+  if (field.fate === 'refused') return isInert(field.inert, value);
+  if (name === 'response_format') return isObject(value) && value['type'] === 'text';
+  return isInert(NEUTRAL[name] ?? [], value);
+}
+
+async function convertMessage(message: Json, path: string, dialect: DialectName, inline: Inline): Promise<Json> {
+  const kept = Object.entries(message).filter(([name, value]) => value !== null && documents(MESSAGE, name, dialect));
+  const sent: Json = Object.fromEntries(kept);
+  if (sent['role'] === 'developer') sent['role'] = 'system';
+  const { content } = message;
+  if (!Array.isArray(content)) return sent;
+  const parts = await Promise.all(
+    content.map((part: unknown, index) => convertPart(part, `${path}.content[${index}]`, dialect, inline)),
+  );
+  // Strict targets take arrays in a user's message only.
+  const flat = dialect === 'legacy' || (dialect !== 'nim2' && message['role'] !== 'user');
+  return { ...sent, content: flat ? parts.map((part, i) => asText(part, `${path}.content[${i}]`)).join('') : parts };
+}
+
+async function convertPart(part: unknown, path: string, dialect: DialectName, inline: Inline): Promise<unknown> {
+  if (typeof part === 'string') return { type: 'text', text: part };
+  if (!isObject(part)) return part;
+  const { image_url, text, refusal, type } = part;
+  if (image_url != null) {
+    const url = isObject(image_url) ? image_url['url'] : image_url;
+    const detail = isObject(image_url) ? image_url['detail'] : part['detail'];
+    const readable = typeof url === 'string' ? await inline(url, `${path}.image_url`) : url;
+    return { type: 'image_url', image_url: { url: readable, ...(dialect === 'nim2' && detail != null && { detail }) } };
+  }
+  if (text !== undefined) return { type: 'text', text };
+  if (refusal !== undefined) return { type: 'text', text: refusal };
+  const other = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
+  if (other && !knows(dialect, '', other)) throw unsupported('the remote does not document it', `${path}.type`);
+  return part;
+}
+
+/** For targets that take a string: pictures become tags. */
+function asText(part: unknown, path: string): string {
+  if (isObject(part) && typeof part['text'] === 'string') return part['text'];
+  if (isObject(part) && isObject(part['image_url'])) return `<img src="${String(part['image_url']['url'])}" />`;
+  throw unsupported('the remote takes text and pictures only', path);
+}
+
+function documents(fields: Fields, name: string, dialect: DialectName): boolean {
+  const field = fieldOf(fields, name);
+  return field !== undefined && (field.known & Dialect[dialect === 'legacy' ? 'hosted' : dialect]) !== 0;
+}

@@ -1,0 +1,100 @@
+import { isObject } from '../openai/field-checks.ts';
+import { errorKind } from '../openai/error-response.ts';
+import type { ErrorBody } from '../openai/types.ts';
+
+const CODES: Readonly<Record<number, string>> = {
+  401: 'invalid_api_key',
+  402: 'insufficient_quota',
+  403: 'permission_denied',
+  404: 'not_found',
+  410: 'end_of_life',
+  413: 'request_too_large',
+  429: 'rate_limit_exceeded',
+};
+
+/**
+ * The envelope for an error of any of the shapes that NVIDIA's gateway, its workers, vLLM, FastAPI and the proxies in
+ * between send.
+ *
+ * @param text the body as it came
+ */
+export function normaliseError(status: number, statusText: string, text: string): ErrorBody {
+  const body = parse(text.replace(/^\s*data:\s*/, ''));
+  const { error } = isObject(body) ? body : {};
+  const inner = isObject(error) ? error : isObject(body) ? body : {};
+  const message = sentence(error) || sentence(inner['detail']) || sentence(inner) || raw(body, text) || statusText;
+  const { type, param, code } = inner;
+  return {
+    error: {
+      message: message || `The remote answered with status ${status}.`,
+      type: typeof type === 'string' && /^[a-z_]+_error$/.test(type) ? type : errorKind(status),
+      param: typeof param === 'string' ? param : null,
+      code: typeof code === 'string' ? code : (CODES[status] ?? 'remote_error'),
+    },
+  };
+}
+
+/** Most bytes of an error that are read. */
+const ERROR_BYTES = 256 * 1024;
+
+/** How long to wait for them: the status says most, and a server in trouble may never end its answer. */
+const ERROR_MS = 10_000;
+
+/** The text of an error response, as far as it comes: 256 KiB at most, within ten seconds, until the connection breaks. */
+export async function readErrorText({ body }: Response): Promise<string> {
+  const reader = body?.getReader();
+  const decoder = new TextDecoder();
+  const cancel = (): void => void reader?.cancel().catch(() => {});
+  const timer = setTimeout(cancel, ERROR_MS);
+  let text = '';
+  try {
+    for (let left = ERROR_BYTES; left > 0;) {
+      const next = await reader?.read();
+      if (!next || next.done) break;
+      text += decoder.decode(next.value.subarray(0, left), { stream: true });
+      left -= next.value.length;
+    }
+  } catch {
+    // What has come must do.
+  }
+  clearTimeout(timer);
+  cancel();
+  return text;
+}
+
+/** Whether an event's JSON reports an error, in vLLM's newer shape, its older flat one, or as a string. */
+export function isErrorEvent(event: unknown): boolean {
+  if (!isObject(event)) return false;
+  if (event['error'] || event['object'] === 'error') return true;
+  return !('choices' in event) && ('message' in event || 'detail' in event);
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The readable part of a value: itself, its message, its title, or FastAPI's list of places and faults. */
+function sentence(value: unknown): string {
+  if (typeof value === 'string') return value.trim();
+  if (Array.isArray(value)) return value.map(fault).filter(Boolean).join('; ');
+  if (!isObject(value)) return '';
+  return sentence(value['message']) || sentence(value['title']);
+}
+
+function fault(value: unknown): string {
+  if (!isObject(value)) return sentence(value);
+  const place = Array.isArray(value['loc']) ? value['loc'].join('.') : '';
+  return [place, sentence(value['msg'])].filter(Boolean).join(': ');
+}
+
+/** What is not JSON: plain text, or a proxy's page. */
+function raw(body: unknown, text: string): string {
+  if (body !== undefined) return '';
+  // Neither goes back over what it has read, whatever is left open.
+  const words = text.replace(/<(style|script|head)\b[\s\S]*?(<\/\1>|$)/gi, ' ').replace(/<[^<>]*>/g, ' ');
+  return words.replace(/\s+/g, ' ').trim().slice(0, 500);
+}

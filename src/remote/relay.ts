@@ -1,0 +1,171 @@
+import { NearsightError } from '../protocol/errors.ts';
+import { isObject } from '../openai/field-checks.ts';
+import { errorBody } from '../openai/error-response.ts';
+import { isErrorEvent, normaliseError } from './normalise-error.ts';
+import { EventSplitter } from './split-events.ts';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Most bytes of one event. */
+const EVENT_BYTES = 8 * 1024 * 1024;
+
+/** Most bytes handled in one turn of the page's event loop, and most of an event that are read as JSON. */
+const SLICE = 64 * 1024;
+
+/** What a chunk or an event costs beside its bytes, in bytes. */
+const OVERHEAD = 256;
+
+const DONE = '[DONE]';
+const encoder = new TextEncoder();
+
+/**
+ * Passes a remote's event stream through, event by event and byte for byte, except that error events get the one
+ * envelope, and each event the model's name where another was asked for. (Of events over 64 KiB, only the beginning is
+ * looked at for either.)
+ *
+ * The stream is complete after `[DONE]`, after an error event, or if it ends between events when all choices have
+ * finished. If it ends or breaks off before that, or an event has more than 8 MiB, an error event `remote_unavailable`
+ * comes last; an event that has not come whole is dropped. An abort errors the stream with the signal's reason.
+ * Cancelling cancels `body`, which tells the server to stop.
+ *
+ * @param model the name to put into each event; absent: leave it
+ */
+export function relayEvents(body: ReadableStream<Bytes>, model?: string, signal?: AbortSignal): ReadableStream<Bytes> {
+  const reader = body.getReader();
+  const progress = new Progress();
+  const pause = pacer();
+  const parts = relay(reader, progress, pause, model);
+  return new ReadableStream<Bytes>(
+    {
+      async pull(controller) {
+        try {
+          const { value } = await parts.next();
+          await pause(value?.length ?? 0);
+          signal?.throwIfAborted();
+          if (value) controller.enqueue(value);
+          else controller.close();
+        } catch (cause) {
+          void reader.cancel(cause).catch(() => {});
+          if (signal?.aborted) return controller.error(signal.reason);
+          const error = cause instanceof NearsightError ? cause : unavailable('broke off', cause);
+          if (!progress.ended) controller.enqueue(encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`));
+          controller.close();
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function* relay(
+  reader: ReadableStreamDefaultReader<Bytes>,
+  progress: Progress,
+  pause: (bytes: number) => Promise<void>,
+  model: string | undefined,
+): AsyncGenerator<Bytes, undefined> {
+  const events = new EventSplitter();
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    for (let at = 0; at < next.value.length; at += SLICE) {
+      const slice = next.value.subarray(at, at + SLICE);
+      await pause(slice.length);
+      for (const event of events.push(slice)) yield* rewrite(event, progress, model);
+      if (events.pending.length > EVENT_BYTES) throw unavailable(`has more than ${EVENT_BYTES} bytes in one event`);
+    }
+  }
+  const rest = new TextDecoder().decode(events.pending.subarray(0, SLICE)).trim();
+  if (/^data: ?\[DONE\]$/.test(rest)) yield encoder.encode(`data: ${DONE}\n\n`);
+  else if (!progress.ended && (rest || !progress.finished)) throw unavailable('ended before it was complete');
+  return undefined;
+}
+
+/** An event as the client gets it, in pieces of at most {@link SLICE} bytes. */
+function* rewrite(event: Bytes, progress: Progress, model: string | undefined): Generator<Bytes> {
+  const head = event.subarray(0, SLICE);
+  const lines = new TextDecoder().decode(head).split(/\r\n?|\n/);
+  const isError = lines.some((line) => /^event: ?error\s*$/.test(line));
+  const fields = lines.filter((line) => !isData(line));
+  const data = lines.filter(isData).map((line) => line.replace(/^data:? ?/, ''));
+  const changed = readData(data.join('\n'), isError, progress, model);
+  if (changed !== undefined) {
+    yield encoder.encode([...fields.filter(Boolean), `data: ${changed}`, '', ''].join('\n'));
+    return;
+  }
+  let rest = event;
+  if (event.length > SLICE && model !== undefined) {
+    // One character a byte, so that the match's place is that of the bytes.
+    const name = /"model"\s*:\s*"(?:[^"\\]|\\.)*"/.exec(new TextDecoder('latin1').decode(head));
+    if (name) {
+      yield event.slice(0, name.index);
+      yield encoder.encode(`"model":${JSON.stringify(model)}`);
+      rest = event.subarray(name.index + name[0].length);
+    }
+  }
+  for (let at = 0; at < rest.length; at += SLICE) yield rest.slice(at, at + SLICE);
+}
+
+function isData(line: string): boolean {
+  return /^data(:|$)/.test(line);
+}
+
+/** What to send instead of an event's data, or of the beginning of it; absent: the same. */
+function readData(data: string, isError: boolean, progress: Progress, model: string | undefined): string | undefined {
+  if (data === DONE) {
+    progress.ended = true;
+    return undefined;
+  }
+  let event: unknown;
+  try {
+    event = JSON.parse(data);
+  } catch {
+    // Text, or the beginning of a large event.
+    isError ||= /^\s*\{\s*"((error|message|detail)"\s*:(?!\s*null)|object"\s*:\s*"error")/.test(data);
+  }
+  if (isError || isErrorEvent(event)) {
+    progress.ended = true;
+    return JSON.stringify(normaliseError(500, '', data));
+  }
+  if (!isObject(event)) return undefined;
+  progress.note(event['choices']);
+  return model === undefined || event['model'] === model ? undefined : JSON.stringify({ ...event, model });
+}
+
+/** How far an answer has come. */
+class Progress {
+  /** `[DONE]` or an error event has come. */
+  ended = false;
+  /** By their index, whether they have finished. */
+  readonly #choices = new Map<unknown, boolean>();
+
+  /** Whether some choices have come, and each has finished. */
+  get finished(): boolean {
+    return this.#choices.size > 0 && [...this.#choices.values()].every(Boolean);
+  }
+
+  note(choices: unknown): void {
+    for (const choice of Array.isArray(choices) ? choices.filter(isObject) : []) {
+      const { index, finish_reason } = choice;
+      this.#choices.set(index, Boolean(finish_reason) || this.#choices.get(index) === true);
+    }
+  }
+}
+
+/** Counts bytes, and lets the page have its turn when there were enough. */
+function pacer(): (bytes: number) => Promise<void> {
+  let handled = 0;
+  return async (bytes) => {
+    handled += OVERHEAD + bytes;
+    if (handled < SLICE) return;
+    handled = 0;
+    // Not a timer, which waits 4 ms, and a second in a tab that nobody sees.
+    await new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => resolve(port1.close());
+      port2.postMessage(0);
+    });
+  };
+}
+
+function unavailable(what: string, cause?: unknown): NearsightError {
+  return new NearsightError('remote_unavailable', `The remote's answer ${what}.`, { cause });
+}

@@ -1,0 +1,149 @@
+/** The public face beyond `fetch`: which device is taken and why, what the state says, what can be let go. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ModelSpec } from 'nearsight';
+import { browserName, openPage, type TestPage } from './harness/harness.ts';
+import { installWire } from './harness/remote-page.ts';
+
+let page: TestPage;
+
+beforeAll(async () => {
+  // Firefox hangs now and then when threads start, and the load that begins anew then would be seen.
+  page = await openPage({ isolated: browserName === 'chromium' });
+  await page.evaluate(installWire);
+});
+
+afterAll(() => page[Symbol.asyncDispose]());
+
+/** `probe()` for glimpse with changes, which must not download anything of the model. */
+async function probe(device: 'auto' | 'webgpu' | 'wasm', change: Partial<ModelSpec> | 'huge' | 'f16' | 'no wasm' = {}) {
+  const before = page.requests.length;
+  const verdict = await page.evaluate(
+    async (device, change) => {
+      const variants = glimpse.variants.map((variant) => {
+        if (change === 'huge') return { ...variant, embed: { ...variant.embed, bytes: 2 ** 40 } };
+        if (change === 'f16') return { ...variant, f16: true };
+        if (change === 'no wasm') return { ...variant, devices: ['webgpu' as const] };
+        return variant;
+      });
+      const model = { ...glimpse, variants, ...(typeof change === 'object' && change) };
+      const near = wire.make({ model, device });
+      const found = await near.probe();
+      const { state } = near.status.value;
+      const file = nearsight.createNearsight({ model, device, policy: 'local-only' });
+      const refused = found.verdict === 'no' ? await wire.answered(await file.fetch(wire.url, wire.post())) : undefined;
+      near.dispose();
+      file.dispose();
+      return { ...found, state, refused };
+    },
+    device,
+    change,
+  );
+  expect(page.requests.slice(before).filter((url) => /\.(wasm|onnx)/.test(url))).toEqual([]);
+  expect(verdict.state).toBe('idle');
+  return verdict;
+}
+
+describe('probe() says, before anything is downloaded,', () => {
+  const bytes = expect.any(Number);
+
+  test('that `auto` leaves a software adapter alone for a model that is bearable on wasm', async () => {
+    const reason = expect.stringContaining('the WebGPU adapter draws in software');
+    expect(await probe('auto')).toMatchObject({ verdict: 'yes', device: 'wasm', dtype: 'q4', bytes, reason });
+  });
+
+  test('that a software adapter is taken if it is asked for by name, slowly', async () => {
+    const reason = expect.stringContaining('a software adapter');
+    expect(await probe('webgpu')).toMatchObject({ verdict: 'slow', device: 'webgpu', bytes, reason });
+  });
+
+  test.each([
+    ['a model that is not bearable on wasm', 'auto', { bearableOnWasm: false }, 'without a GPU this model is too slow'],
+    ['a table that no buffer holds', 'webgpu', 'huge', "the WebGPU adapter's maxBufferSize is"],
+    ['a device that a model has no files for', 'wasm', 'no wasm', 'it has no variant for wasm'],
+  ] as const)('no to %s, and so does a request: 503, not to be retried', async (_what, device, change, reason) => {
+    const { verdict, refused, reason: said } = await probe(device, change);
+    expect([verdict, said]).toEqual(['no', expect.stringContaining(reason)]);
+    expect(refused).toMatchObject({ status: 503, reason: 'unsupported_device', retry: 'false' });
+    expect(refused?.text).toContain(reason);
+  });
+
+  test('whether there is shader-f16 for a model that needs it', async () => {
+    const verdict = await probe('webgpu', 'f16');
+    const lacking = { verdict: 'no', reason: expect.stringContaining('lacks shader-f16') };
+    expect(verdict).toMatchObject(browserName === 'firefox' ? { verdict: 'slow', device: 'webgpu' } : lacking);
+  });
+});
+
+test('the state goes from idle over bytes and steps to ready, and back to idle when the model is unloaded', async () => {
+  const seen = await page.evaluate(async () => {
+    const near = wire.make();
+    const states: string[] = [];
+    const bytes: number[] = [];
+    near.status.subscribe((value) => {
+      if (value.state !== states.at(-1)) states.push(value.state);
+      if (value.state === 'downloading') bytes.push(value.loadedBytes / value.totalBytes);
+    });
+    const facts = await near.load();
+    const shares = bytes.slice();
+    const same = (await near.load()) === facts;
+    await near.unload();
+    const answered = await wire.answered(await near.fetch(wire.url, wire.post()));
+    near.dispose();
+    return { states, shares, facts, same, status: answered.status };
+  });
+  expect(seen.facts).toMatchObject({ model: 'glimpse', device: 'wasm', dtype: 'q4' });
+  expect(seen.same).toBe(true);
+  const [idle, ...rest] = seen.states;
+  const load = rest.slice(0, rest.indexOf('ready') + 1);
+  expect([idle, new Set(load)]).toEqual(['idle', new Set(['downloading', 'preparing', 'ready'])]);
+  expect(rest[load.length]).toBe('idle');
+  expect(rest.slice(-2)).toEqual(['ready', 'disposed']);
+  expect(seen.shares).toEqual(seen.shares.toSorted((one, other) => one - other));
+  expect(seen.shares.at(-1)).toBe(1);
+  expect(seen.status).toBe(200);
+});
+
+test('unload() ends what is in flight with its code', async () => {
+  const text = await page.evaluate(async () => {
+    const near = wire.make();
+    const response = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
+    await near.unload();
+    const { text } = await wire.answered(response);
+    near.dispose();
+    return text;
+  });
+  expect(text).toContain('"code":"aborted"');
+  expect(text).not.toContain('[DONE]');
+});
+
+test('forget() leaves answers as they were', async () => {
+  const answers = await page.evaluate(async () => {
+    const near = wire.make();
+    const ask = async (): Promise<string> => (await near.fetch(wire.url, wire.post())).json().then(JSON.stringify);
+    const texts = [await ask(), await ask()];
+    await near.forget();
+    texts.push(await ask());
+    near.dispose();
+    return { right: wire.answer, said: texts.map((text) => JSON.parse(text).choices[0].message.content) };
+  });
+  expect(answers.said).toEqual([answers.right, answers.right, answers.right]);
+});
+
+test('ask() takes a Blob, bytes and a URL, and throws with a code', async () => {
+  const answers = await page.evaluate(async () => {
+    const near = wire.make();
+    const { picture, question, answer } = goldens.pictureFirst;
+    const ask = async (picture: Blob | BufferSource | string): Promise<string> => {
+      let said = '';
+      for await (const text of near.ask(picture, question, { maxTokens: 4 })) said += text;
+      return said;
+    };
+    const bytes = Uint8Array.from(atob(picture.slice(picture.indexOf(',') + 1)), (it) => it.charCodeAt(0));
+    const texts = [await ask(picture), await ask(bytes), await ask(bytes.buffer), await ask(new Blob([bytes]))];
+    const fault = await ask('/nowhere.png').catch((error: Error & { code: string }) => [error.name, error.code]);
+    near.dispose();
+    return { texts, fault, answer };
+  });
+  expect(answers.texts).toEqual([answers.answer, answers.answer, answers.answer, answers.answer]);
+  expect(answers.fault).toEqual(['NearsightError', 'unreadable_image']);
+});

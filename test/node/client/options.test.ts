@@ -1,0 +1,170 @@
+import { isProxy, reactive } from '@vue/reactivity';
+import { expect, test } from 'vitest';
+import { glimpse } from '../../../models/glimpse.ts';
+import { createNearsight, type NearsightOptions } from '../../../src/index.ts';
+import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
+import { readOptions } from '../../../src/client/options.ts';
+
+/** As from JavaScript, where types do not help. */
+function creation(options: unknown): () => unknown {
+  return () => createNearsight(options as NearsightOptions);
+}
+
+test.each([
+  [undefined, 'options', 'options must be an object with a model, but it is missing.'],
+  [{}, 'model', 'model must be an id or a ModelSpec, but it is missing.'],
+  [{ model: {} }, 'model', 'model must be an id or a ModelSpec, but it is an object.'],
+  [{ polcy: 'local-only' }, 'polcy', 'Unknown field: polcy. Remove it.'],
+  [{ policy: 'local' }, 'policy', "one of 'local-only', 'local-first', 'remote-first', but it is 'local'."],
+  [{ device: 'gpu' }, 'device', "device must be one of 'auto', 'webgpu', 'wasm', but it is 'gpu'."],
+  [{ owns: 'https://api.example.com' }, 'owns', 'owns must be an array, but it is a string.'],
+  [{ owns: ['https://a.example', 'api.example.com'] }, 'owns[1]', 'owns[1] must be an address with its scheme'],
+  [{ owns: ['not a url'] }, 'owns[0]', 'owns[0] must be an address with its scheme'],
+  [{ owns: ['https://'] }, 'owns[0]', 'owns[0] must be an address with its scheme'],
+  [{ limits: { waiting: 'x' } }, 'limits.waiting', 'an integer of at least 0, but it is a string.'],
+  [{ limits: { pixels: -1 } }, 'limits.pixels', 'an integer of at least 1, but it is -1.'],
+  [{ limits: { pixel: 1 } }, 'limits.pixel', 'Unknown field: limits.pixel.'],
+  [{ aliases: { 'gpt-4o': 'nope' } }, 'aliases.gpt-4o', "must be 'glimpse', the model, but it is 'nope'."],
+  [{ fetch: 1 }, 'fetch', 'a function, but it is 1.'],
+  [{ remote: {} }, 'remote.baseURL', 'the address of a NIM endpoint, but it is missing.'],
+  [{ remote: { baseURL: '' } }, 'remote.baseURL', 'an address with its scheme'],
+  [{ remote: { baseURL: 'localhost:8000/v1' } }, 'remote.baseURL', 'an address with its scheme'],
+  [{ remote: { baseURL: '/nim', dialect: 'foo' } }, 'remote.dialect', "but it is 'foo'."],
+  [{ remote: { baseURL: '/nim', consent: true } }, 'remote.consent', 'a function, but it is a boolean.'],
+  [{ images: { origins: ['pictures.example'] } }, 'images.origins[0]', 'an address with its scheme'],
+])('%o is refused, and %s named', (options, param, words) => {
+  const all = options && { model: glimpse, ...options };
+  const given = options && Object.keys(options).length === 0 ? {} : all;
+  expect(creation(given)).toThrow(
+    expect.objectContaining({ code: 'invalid_request', param, message: expect.stringContaining(words) }),
+  );
+});
+
+const picture = new Blob(['x']);
+
+test.each<[unknown[], string, string]>([
+  [[null, 'What?'], 'picture', 'a Blob, bytes or a URL, but it is null.'],
+  [['', 'What?'], 'picture', 'a Blob, bytes or a URL, but it is a string.'],
+  [[picture], 'question', 'a string, but it is missing.'],
+  [[picture, ''], 'question', 'a text of at least one character, but it is empty.'],
+  [[picture, 'What?', null], 'options', 'options must be an object, but it is null.'],
+  [[picture, 'What?', { maxTokens: 0 }], 'maxTokens', 'an integer of at least 1, but it is 0.'],
+  [[picture, 'What?', { maxTokens: 1.5 }], 'maxTokens', 'an integer'],
+  [[picture, 'What?', { maxTokens: 'a' }], 'maxTokens', 'an integer'],
+  [[picture, 'What?', { temperature: NaN }], 'temperature', 'a number from 0 to 2, but it is NaN.'],
+  [[picture, 'What?', { temperature: 9 }], 'temperature', 'a number from 0 to 2, but it is 9.'],
+  [[picture, 'What?', { maxToken: 5 }], 'maxToken', 'Unknown field: maxToken.'],
+])('ask(...%o) is refused, and %s named', async (args, param, words) => {
+  const { ask } = createNearsight({ model: glimpse });
+  const answer = ask(...(args as Parameters<typeof ask>))[Symbol.asyncIterator]();
+  await expect(answer.next()).rejects.toMatchObject({
+    code: 'invalid_request',
+    param,
+    message: expect.stringContaining(words),
+  });
+});
+
+test('what the documentation shows is taken, and undefined is the same as absent', () => {
+  const options = {
+    model: glimpse,
+    device: 'auto',
+    owns: ['https://api.example.com/v1', new URL('http://localhost:8000'), '/api', './api'],
+    worker: 'worker.js',
+    assets: { ort: '/ort/' },
+    limits: { waiting: 0, pixels: 1e6 },
+    fetch: globalThis.fetch,
+    aliases: { 'gpt-4o': 'glimpse' },
+    policy: () => 'local' as const,
+    remote: { baseURL: '/nim', apiKey: async () => 'key', consent: () => true, credentials: 'same-origin' as const },
+    images: { origins: ['https://pictures.example'], tags: true },
+  } as const;
+  expect(creation(options)).not.toThrow();
+  const none = Object.fromEntries(Object.keys(options).map((name) => [name, undefined]));
+  expect(creation({ ...none, model: glimpse })).not.toThrow();
+  // Unknown ids are told by the answer, as an endpoint does.
+  expect(creation({ model: 'nope' })).not.toThrow();
+});
+
+test.each([undefined, null])('a limit or a remote that is %s leaves the default', async (none) => {
+  const options = { model: glimpse, limits: { pictures: none }, remote: none, policy: () => 'remote' };
+  const remote = createNearsight(options as unknown as NearsightOptions);
+  const local = createNearsight({ ...options, policy: 'local-only' } as unknown as NearsightOptions);
+  const image_url = { url: 'data:image/png;base64,iVBORw0KGgo=' };
+  const content = Array.from({ length: 17 }, () => ({ type: 'image_url', image_url }));
+  const body = JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content }] });
+  const ask = async ({ fetch }: typeof local): Promise<unknown> =>
+    (await fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body })).json();
+  expect(await ask(local)).toMatchObject({ error: { message: expect.stringContaining('limits.pictures is 16.') } });
+  expect(await ask(remote)).toMatchObject({ error: { code: 'policy_refused' } });
+});
+
+/** A proxy as frameworks make them: what is read through it is wrapped anew. */
+function wrapped<T extends object>(target: T): T {
+  return new Proxy(target, {
+    get: (from, key, receiver) => {
+      const value: unknown = Reflect.get(from, key, receiver);
+      const plain = typeof value === 'object' && value !== null && !(value instanceof URL);
+      return plain ? wrapped(value) : value;
+    },
+  });
+}
+
+const given = { model: glimpse, owns: ['/api'], limits: { pixels: 9 }, remote: { baseURL: '/nim', apiKey: () => 'k' } };
+
+test.each([
+  ['Vue', reactive],
+  ['nobody', wrapped],
+])('options that %s wraps in proxies are read into plain data', (_whose, wrap) => {
+  const options = readOptions(wrap(given) as NearsightOptions);
+  expect(options).toEqual(readOptions(given));
+  expect(isProxy((options.model as ModelSpec).variants[0]?.devices)).toBe(false);
+  const { remote: _, ...plain } = options;
+  expect(structuredClone(plain)).toEqual(plain);
+});
+
+test('later changes of the options change nothing, and addresses become text', () => {
+  const mine = {
+    ...given,
+    owns: ['/api', new URL('https://example.com')],
+    worker: new URL('https://example.com/w.js'),
+  };
+  const options = readOptions(mine);
+  mine.owns.pop();
+  expect(options).toMatchObject({ owns: ['/api', 'https://example.com/'], worker: 'https://example.com/w.js' });
+  expect((options.model as ModelSpec).files[0]?.url).toEqual(String(glimpse.files[0]?.url));
+});
+
+const revoked = Proxy.revocable([], {});
+revoked.revoke();
+const itself: Record<string, unknown> = {};
+itself['self'] = { again: itself };
+const throwing = {
+  get bytes(): number {
+    throw new Error('not yet');
+  },
+};
+
+test.each<[what: string, change: () => object, param: string, words: string]>([
+  ['a function', () => ({ extra: () => {} }), 'model.extra', 'must be plain data, but it is a function.'],
+  ['a symbol', () => ({ extra: Symbol('s') }), 'model.extra', 'must be plain data, but it is a symbol.'],
+  ['a bigint', () => ({ extra: 1n }), 'model.extra', 'must be plain data, but it is a bigint.'],
+  ['a function, deeper', () => ({ variants: [{ devices: () => [] }] }), 'model.variants[0].devices', 'a function.'],
+  ['a Map', () => ({ files: [{}, { hashes: new Map() }] }), 'model.files[1].hashes', 'plain data, but it is a Map.'],
+  ['a cycle', () => ({ extra: itself }), 'model.extra.self.again', 'plain data, but it is part of itself.'],
+  [
+    'a wrapped cycle',
+    () => ({ extra: wrapped(itself) }),
+    `model.extra${'.self.again'.repeat(15)}.self`,
+    'part of itself.',
+  ],
+  ['a getter that throws', () => ({ files: [throwing] }), 'model.files[0].bytes', 'cannot be read: Error: not yet.'],
+  ['a revoked proxy', () => ({ variants: [revoked.proxy] }), 'model.variants[0]', 'cannot be read: TypeError'],
+])('a spec with %s is refused, and its path named', (_what, change, param, words) => {
+  const refused = { code: 'invalid_request', param, message: expect.stringContaining(words) };
+  expect(creation({ model: { ...glimpse, ...change() } })).toThrow(expect.objectContaining(refused));
+});
+
+test('a function stands only where one is taken', () => {
+  const owns = [() => {}];
+  expect(creation({ model: glimpse, owns })).toThrow(expect.objectContaining({ param: 'owns[0]' }));
+});

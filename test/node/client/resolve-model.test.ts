@@ -1,0 +1,46 @@
+import { expect, test, vi } from 'vitest';
+import type * as smolvlm from '../../../models/smolvlm-256m.ts';
+import { createNearsight } from '../../../src/index.ts';
+import { resolveModel } from '../../../src/client/resolve-model.ts';
+import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
+
+vi.mock('../../../models/smolvlm-256m.ts', async (original) => {
+  const { smolvlm256m } = await original<typeof smolvlm>();
+  return { smolvlm256m: { ...smolvlm256m } };
+});
+
+const { smolvlm256m }: { smolvlm256m: ModelSpec } = await import('../../../models/smolvlm-256m.ts');
+const file = { path: 'config.json', bytes: 1, sha256: '0'.repeat(64) };
+const mine: ModelSpec = { ...smolvlm256m, id: 'mine', files: [file], variants: [] };
+const urlOf = (spec: ModelSpec): unknown => resolveModel(spec).files[0]?.url;
+
+test('smolvlm-256m is pinned to a commit', () => {
+  const { files, variants } = resolveModel('smolvlm-256m');
+  const graphs = variants.flatMap(({ vision, embed, decoder }) => [vision, embed, decoder]);
+  const folder =
+    'https://huggingface.co/HuggingFaceTB/SmolVLM-256M-Instruct/resolve/7e3e67edbbed1bf9888184d9df282b700a323964/';
+  const all = [...files, ...graphs];
+  expect(all.map(({ url }) => url)).toEqual(all.map(({ path }) => folder + path));
+});
+
+test.each(['main', '', 'v1.0', '7e3e67e', '7E3E67EDBBED1BF9888184D9DF282B700A323964', undefined])(
+  'from the hub, the revision %o is refused',
+  async (revision) => {
+    const refused = { code: 'load_failed', message: expect.stringContaining(`its revision '${revision ?? ''}'`) };
+    expect(() => resolveModel({ ...mine, revision })).toThrow(expect.objectContaining(refused));
+    // As is that of a spec that ships.
+    const shipped = smolvlm256m.revision;
+    smolvlm256m.revision = revision;
+    const response = await createNearsight({ model: 'smolvlm-256m' }).fetch('https://ai.api.nvidia.com/v1/models');
+    smolvlm256m.revision = shipped;
+    expect([response.status, await response.json()]).toEqual([503, { error: expect.objectContaining(refused) }]);
+  },
+);
+
+test('files elsewhere need no revision', () => {
+  const baseURL = 'https://example.com/m/';
+  expect(urlOf({ ...mine, baseURL, revision: 'main' })).toBe('https://example.com/m/config.json');
+  const url = new URL('https://example.com/c.json');
+  expect(urlOf({ ...mine, files: [{ ...file, url }], repository: undefined })).toBe('https://example.com/c.json');
+  expect(() => urlOf({ ...mine, repository: undefined })).toThrow('says no url, baseURL or repository for config.json');
+});

@@ -1,0 +1,22 @@
+/** The built package where there is no page: in server-side rendering. Needs the built package. */
+import { expect, test } from 'vitest';
+
+test('importing and creating start nothing, and whatever is asked is answered in plain words', async () => {
+  const { createNearsight } = (await import(new URL('../../../dist/index.js', import.meta.url).href)) as {
+    createNearsight: typeof import('../../../src/index.ts').createNearsight;
+  };
+  const near = createNearsight({ model: 'smolvlm-256m' });
+  expect(near.status.value).toEqual({ state: 'idle' });
+  expect(await near.inventory()).toMatchObject({ ports: 0, loaded: null });
+
+  const body = JSON.stringify({ model: 'smolvlm-256m', messages: [{ role: 'user', content: 'hi' }] });
+  const response = await near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body });
+  expect(response.status).toBe(503);
+  expect(response.headers.get('x-should-retry')).toBe('false');
+  const refusal = { code: 'unsupported_device', message: expect.stringContaining('needs a browser page') };
+  expect(await response.json()).toMatchObject({ error: refusal });
+  await expect(near.load()).rejects.toMatchObject(refusal);
+  await expect(near.probe()).rejects.toMatchObject(refusal);
+  expect((await near.fetch('https://integrate.api.nvidia.com/v1/models')).status).toBe(200);
+  near.dispose();
+});

@@ -1,0 +1,134 @@
+/**
+ * Writes docs/api.md from the table of fields: fate and dialects from the rows themselves, the prose from the comment
+ * above each row, so that neither can drift from what the validator does.
+ */
+import { readFileSync } from 'node:fs';
+import * as tables from '../../../src/openai/fields.ts';
+import { Dialect } from '../../../src/openai/fields.ts';
+import type { Field, Fields } from '../../../src/openai/field-checks.ts';
+import { ERRORS } from '../../../src/protocol/errors.ts';
+
+const SOURCE = readFileSync(new URL('../../../src/openai/fields.ts', import.meta.url), 'utf8');
+const ERROR_SOURCE = readFileSync(new URL('../../../src/protocol/errors.ts', import.meta.url), 'utf8');
+
+/** The tables, in the order of the page. */
+export const SECTIONS = {
+  REQUEST: tables.REQUEST,
+  STREAM_OPTIONS: tables.STREAM_OPTIONS,
+  RESPONSE_FORMAT: tables.RESPONSE_FORMAT,
+  NVEXT: tables.NVEXT,
+  MESSAGE: tables.MESSAGE,
+  TEXT_PART: tables.TEXT_PART,
+  IMAGE_PART: tables.IMAGE_PART,
+  IMAGE_URL: tables.IMAGE_URL,
+  REFUSAL_PART: tables.REFUSAL_PART,
+  REFUSED_PARTS: tables.REFUSED_PARTS,
+} as const satisfies Record<string, Fields>;
+
+export type TableName = keyof typeof SECTIONS;
+
+/** The comment above a row. */
+export function commentOf(table: TableName, name: string): string {
+  return commentAbove(`  ${name}:`, bodyOf(table));
+}
+
+/** Rows that have no comment though the table's reader needs one. */
+export function undocumented(): string[] {
+  return Object.entries(SECTIONS).flatMap(([table, fields]) =>
+    Object.entries(fields)
+      .filter(([name, field]) => field.fate !== 'refused' && !commentAbove(`  ${name}:`, bodyOf(table)))
+      .map(([name]) => `${table}.${name}`),
+  );
+}
+
+/** The whole page, as Markdown. */
+export function apiPage(): string {
+  const sections = Object.entries(SECTIONS).map(([table, fields]) => section(table, fields));
+  return `${INTRODUCTION}\n${sections.join('\n')}\n${HEADERS}\n${ERROR_INTRODUCTION}\n${errors()}`;
+}
+
+const INTRODUCTION = `<!-- Generated from src/openai/fields.ts and src/protocol/errors.ts: run \`npx vitest run --project node test/node/api-doc -u\`. -->
+
+# The request, field by field
+
+\`POST …/v1/chat/completions\` takes every field that OpenAI's chat completions, NIM 1.x, NIM 2.x (vLLM) or NVIDIA's
+hosted catalogue documents, and none is dropped in silence. A field is
+
+- **honoured**: it has its documented effect;
+- **harmless**: accepted, and without effect here, because none can be missed;
+- **refused**: a 400 \`unsupported_field\` whose \`param\` names it, except where its value asks for nothing.
+
+\`null\` is the same as leaving a field out. Any other field is a 400 \`invalid_request\`. A value of the wrong type or
+range is a 400 that names the field and the range.
+
+Also answered: \`GET …/v1/models\`, \`GET …/v1/models/{id}\`, \`GET …/v1/health/ready\` and \`…/live\`. Every other path
+or method on an owned origin is a 404 or 405; nothing there is passed on to the network.
+`;
+
+const HEADERS = `## Response headers
+
+| Header | Value |
+| --- | --- |
+| \`x-nearsight-origin\` | Who answered: \`local\`, \`remote\`, or \`proxy\` (its own refusals). |
+| \`x-nearsight-model\` | The model that answered, by its own name (the body repeats the requested one). Absent if none did. |
+| \`x-nearsight-reason\` | Why it was answered there: a word for machines (\`local-only\` also where there is no remote; under that policy alone are pictures of other origins refused); of an error, its code. |
+| \`x-request-id\` | 32 hexadecimal digits; the body's \`id\` is \`chatcmpl-\` and the same. |
+| \`x-should-retry\` | Errors only. \`true\` if the same request may succeed later, else \`false\`. |
+| \`retry-after\`, \`retry-after-ms\` | When to ask again, with \`queue_full\` (429), a proxy's \`rate_limited\` (429; seconds only), and a remote's 429, 503 and 529: its own, or about two seconds. Whatever else a remote answers keeps its own. |
+`;
+
+const ERROR_INTRODUCTION = `## Errors
+
+Every failure before the first token is a Response with this body; one after it is the same object as a last event of
+the stream, without \`[DONE]\`. Only an abort rejects the call to \`fetch\`, with the signal's own reason. \`load\` and
+\`ask\` throw it: \`isNearsightError(thrown)\` recognises it, also across bundles.
+
+\`\`\`json
+{ "error": { "message": "…", "type": "invalid_request_error", "param": "messages[0].content[1].image_url", "code": "unreadable_image" } }
+\`\`\`
+
+Retry: the same request may succeed when it is sent again, which \`x-should-retry\` says to clients.
+`;
+
+function section(table: string, fields: Fields): string {
+  const title = commentAbove(`export const ${table} =`, SOURCE).replace(/\.$/, '');
+  const rows = Object.entries(fields).map(([name, field]) => {
+    const prose = commentAbove(`  ${name}:`, bodyOf(table)) || ending(field);
+    return `| \`${name}\` | ${field.fate} | ${dialects(field.known)} | ${prose} |`;
+  });
+  return `## ${title}\n\n| Field | Fate | Known to | What it does |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+function ending(field: Field): string {
+  if (field.fate !== 'refused') return '';
+  const why = `${field.why[0]?.toUpperCase()}${field.why.slice(1)}.`;
+  if (field.inert.length === 0) return why;
+  return `${why} Accepted: \`${field.inert.map((value) => JSON.stringify(value)).join('`, `')}\`.`;
+}
+
+function dialects(known: number): string {
+  const names = { openai: 'OpenAI', nim1: 'NIM 1.x', nim2: 'NIM 2.x', hosted: 'hosted' };
+  const has = Object.entries(Dialect).filter(([, bit]) => known & bit);
+  return has.map(([name]) => names[name as keyof typeof Dialect]).join(', ') || 'nearsight';
+}
+
+function errors(): string {
+  const rows = Object.entries(ERRORS).map(([code, { status, retry }]) => {
+    const prose = commentAbove(`  ${code}: {`, ERROR_SOURCE);
+    return `| \`${code}\` | ${status} | ${retry ? 'yes' : 'no'} | ${prose} |`;
+  });
+  return `| Code | Status | Retry | When |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+/** The source of one table. */
+function bodyOf(table: string): string {
+  const start = SOURCE.indexOf(`export const ${table} = {`);
+  return SOURCE.slice(start, SOURCE.indexOf('\n};', start));
+}
+
+/** The text of the doc comment that ends on the line above. */
+function commentAbove(line: string, source: string): string {
+  const end = source.indexOf(`\n${line}`);
+  const comment = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*$/.exec(source.slice(0, Math.max(end, 0)))?.[1] ?? '';
+  return comment.replace(/\s*\n\s*\*\s?/g, ' ').trim();
+}

@@ -1,0 +1,96 @@
+/** The examples of docs/remote.md, run as they are, before the NIM stand-in. They need the built package. */
+import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer } from 'vite';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import worker from '../../../docs/examples/worker.mjs';
+import { startNim, type Nim } from '../../nim/server.ts';
+
+const KEY = 'nvapi-of-the-example';
+const BODY = JSON.stringify({
+  model: 'meta/llama-3.2-11b-vision-instruct',
+  messages: [{ role: 'user', content: 'hi' }],
+});
+const JSON_TYPE = { 'content-type': 'application/json' };
+
+let nim: Nim;
+beforeEach(async () => {
+  nim = await startNim({ key: KEY });
+});
+afterEach(() => nim.close());
+
+it('Node: lets in who has the session of the page', async () => {
+  const port = await freePort();
+  const env = { ...process.env, NVIDIA_API_KEY: KEY, NIM_URL: nim.baseURL, PORT: String(port) };
+  const child = spawn(process.execPath, ['docs/examples/node.mjs'], { env, stdio: 'inherit' });
+  try {
+    const origin = `http://localhost:${port}`;
+    await expect
+      .poll(
+        () =>
+          fetch(origin).then(
+            ({ ok }) => ok,
+            () => false,
+          ),
+        { timeout: 20_000 },
+      )
+      .toBe(true);
+    const cookie = (await fetch(origin)).headers.get('set-cookie')?.split(';')[0] ?? '';
+    const ask = (headers: Record<string, string>): Promise<Response> =>
+      fetch(`${origin}/nim/chat/completions`, { method: 'POST', body: BODY, headers: { ...JSON_TYPE, ...headers } });
+    expect((await ask({})).status).toBe(401);
+    expect(await (await ask({ cookie })).json()).toMatchObject({ choices: [{ message: { content: 'From afar.' } }] });
+  } finally {
+    child.kill();
+  }
+});
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createHttpServer().listen(0, 'localhost');
+  await once(server, 'listening');
+  const address = server.address();
+  if (typeof address !== 'object' || !address) throw new Error('The server has no port.');
+  server.close();
+  await once(server, 'close');
+  return address.port;
+}
+
+it('Workers: lets in who has a signed cookie', async () => {
+  const secret = 'secret-of-the-log-in';
+  const sign = (name: string): string => `${name}.${createHmac('sha256', secret).update(name).digest('hex')}`;
+  const env = { NVIDIA_API_KEY: KEY, SESSION_SECRET: secret, NIM_URL: nim.baseURL };
+  const ask = (cookie: string): Promise<Response> =>
+    worker.fetch(
+      new Request('https://proxy.example/nim/chat/completions', {
+        method: 'POST',
+        body: BODY,
+        headers: { ...JSON_TYPE, cookie, origin: 'https://app.example' },
+      }),
+      env,
+    );
+  expect((await ask('')).status).toBe(401);
+  expect((await ask(`session=${sign('ann').replace('ann', 'bob')}`)).status).toBe(401);
+  const response = await ask(`a=b; session=${sign('ann')}`);
+  expect(response.status).toBe(200);
+  expect(response.headers.get('access-control-allow-origin')).toBe('https://app.example');
+});
+
+it('Vite: passes on what its pages ask', async () => {
+  Object.assign(process.env, { NVIDIA_API_KEY: KEY, NIM_URL: nim.baseURL });
+  const server = await createServer({
+    configFile: 'docs/examples/vite.config.mjs',
+    server: { port: 0 },
+    logLevel: 'error',
+  });
+  try {
+    await server.listen();
+    const url = new URL('/nim/chat/completions', server.resolvedUrls?.local[0]);
+    const response = await fetch(url, { method: 'POST', body: BODY, headers: JSON_TYPE });
+    expect(response.status).toBe(200);
+  } finally {
+    await server.close();
+  }
+});

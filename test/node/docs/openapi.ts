@@ -1,0 +1,127 @@
+/**
+ * Writes docs/openapi.yaml: openapi.template.yaml, with the request as the table of fields has it (types and ranges from
+ * the checks, the prose from the comments) and the statuses of the error table. openapi.test.ts proves it against the parser.
+ */
+import { readFileSync } from 'node:fs';
+import { parse, stringify } from 'yaml';
+import type { Fields, Values } from '../../../src/openai/field-checks.ts';
+import type * as tables from '../../../src/openai/fields.ts';
+import { detail, logitBias, stopTexts, textFormat } from '../../../src/openai/field-values.ts';
+import { ERRORS } from '../../../src/protocol/errors.ts';
+import { commentOf, SECTIONS, type TableName } from './api-doc.ts';
+import { noted, schemaOf, type Schema } from './openapi-checks.ts';
+
+interface Template {
+  paths: { '/v1/chat/completions': { post: { responses: Record<string, unknown> } } };
+  components: { schemas: Record<string, Schema> };
+}
+
+/** What the request's tables are called here. */
+const NAMES = {
+  REQUEST: 'VisionChatRequest',
+  STREAM_OPTIONS: 'StreamOptions',
+  RESPONSE_FORMAT: 'ResponseFormat',
+  NVEXT: 'NVExt',
+  MESSAGE: 'Message',
+  TEXT_PART: 'TextPart',
+  REFUSAL_PART: 'RefusalPart',
+  IMAGE_PART: 'ImagePart',
+  IMAGE_URL: 'ImageURL',
+} as const satisfies Partial<Record<TableName, string>>;
+
+type Described = keyof typeof NAMES;
+type Refined = { [Table in Described]?: Partial<Record<keyof Values<(typeof tables)[Table]> & string, Schema>> };
+
+const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+const text = { type: 'string', minLength: 1 };
+
+noted(detail, () => ({ enum: ['low', 'high', 'auto'] }));
+noted(textFormat, () => ({ const: 'text' }));
+noted(stopTexts, () => ({ anyOf: [text, { type: 'array', items: text, minItems: 0, maxItems: 16 }] }));
+noted(logitBias, () => ({
+  type: 'object',
+  propertyNames: { pattern: '^\\d{1,9}$' },
+  additionalProperties: { type: 'number', minimum: -100, maximum: 100 },
+}));
+
+const PARTS = { anyOf: [{ type: 'string' }, ref('TextPart'), ref('ImagePart'), ref('RefusalPart')] };
+
+/** What a row's check leaves to parse.ts and messages.ts. */
+const REFINED: Refined = {
+  REQUEST: { model: text },
+  MESSAGE: {
+    role: { enum: ['system', 'developer', 'user', 'assistant'] },
+    content: { anyOf: [{ type: 'string' }, { type: 'array', items: PARTS }] },
+  },
+  IMAGE_PART: { image_url: { anyOf: [{ type: 'string', format: 'uri' }, ref('ImageURL')] } },
+  IMAGE_URL: { url: { format: 'uri' } },
+};
+
+/** What a table is called. */
+export function nameOf(table: Fields): string {
+  const found = Object.entries(SECTIONS).find(([, fields]) => fields === table);
+  return NAMES[found?.[0] as Described];
+}
+
+/** The description as data. */
+export function describeAPI(): Template {
+  const source = readFileSync(new URL('openapi.template.yaml', import.meta.url), 'utf8');
+  const template = parse(source) as Template;
+  const request = Object.entries(NAMES).map(([table, name]) => [name, schemaOfTable(table as Described)] as const);
+  template.components.schemas = { ...Object.fromEntries(request), ...template.components.schemas };
+  Object.assign(template.paths['/v1/chat/completions'].post.responses, failures());
+  return template;
+}
+
+/** The description as YAML. */
+export function openapi(): string {
+  const note = '# Generated: run `npx vitest run --project node test/node/openapi -u`.\n';
+  return note + stringify(describeAPI(), { lineWidth: 120, aliasDuplicateObjects: false });
+}
+
+/** An object of the table: what is refused may still be sent with a value that asks for nothing. */
+function schemaOfTable(table: Described): Schema {
+  const fields: Fields = SECTIONS[table];
+  const refined: Record<string, Schema> = REFINED[table] ?? {};
+  const properties: Record<string, Schema> = {};
+  const required: string[] = [];
+  for (const [name, field] of Object.entries(fields)) {
+    const description = commentOf(table, name);
+    if (field.fate === 'refused') {
+      properties[name] = { description: `Refused: ${field.why}.`, enum: [null, ...field.inert] };
+    } else if (field.fate === 'harmless') {
+      properties[name] = { description: `No effect here. ${description}` };
+    } else {
+      const schema = { ...schemaOf(field.read, (nested) => ref(nameOf(nested))), ...refined[name] };
+      const isRequired = description.endsWith(' Required.');
+      if (isRequired) required.push(name);
+      properties[name] = {
+        description,
+        ...(isRequired ? schema : { anyOf: [schema, { type: 'null' }] }),
+        ...defaultIn(description),
+      };
+    }
+  }
+  return { type: 'object', properties, required, additionalProperties: false };
+}
+
+/** The default that a row's comment names, if it is a value. */
+function defaultIn(comment: string): Schema {
+  const [, word, code] = /Default: (?:`(\w+)`|(true|false|-?\d+(?:\.\d+)?))/.exec(comment) ?? [];
+  const value: unknown = code === undefined ? word : JSON.parse(code);
+  return value === undefined ? {} : { default: value };
+}
+
+/** One entry for each status, with the codes that have it. An abort rejects the call and is no response. */
+function failures(): Record<string, Schema> {
+  const responses: Record<string, Schema> = {};
+  for (const status of new Set(Object.values(ERRORS).map((traits) => traits.status))) {
+    const codes = Object.entries(ERRORS).filter(([, traits]) => traits.status === status);
+    if (status === 499) continue;
+    responses[status] = {
+      description: codes.map(([code]) => code).join(', '),
+      content: { 'application/json': { schema: ref('Error') } },
+    };
+  }
+  return responses;
+}

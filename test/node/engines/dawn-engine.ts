@@ -1,0 +1,92 @@
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { create, globals } from 'webgpu';
+import { GREEDY as UNSEEDED } from '../../../src/protocol/job.ts';
+import type { Device } from '../../../src/protocol/model-spec.ts';
+import type { Decoder } from '../../../worker/generation/decoder.ts';
+import { openDecoder, openGraphs, sessionsOf } from '../../../worker/engines/onnx/load-graphs.ts';
+import { untilFault } from '../../../worker/webgpu/device-guard.ts';
+import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
+import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import { loadOrt } from '../../../worker/onnx/ort.ts';
+import { VisionEncoder } from '../../../worker/vision/vision-encoder.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** What a worker has beside it, and Node has not: where onnxruntime-web's files are. */
+export const assets = { ort: pathToFileURL(join(root, 'node_modules/onnxruntime-web/dist/')).href };
+
+/** A device of Dawn. */
+export async function openGpu(): Promise<Gpu> {
+  useDawn();
+  const adapter = await findAdapter();
+  if (!adapter) throw new Error('Dawn finds no adapter: has `npm test` set up lavapipe?');
+  return Gpu.open(adapter);
+}
+
+/** Puts WebGPU into this process: Dawn, on the adapter that the machine has, or on lavapipe. */
+function useDawn(): void {
+  if ('GPUQueue' in globalThis) return;
+  Object.assign(globalThis, globals);
+  // Dawn's bindings refuse views on shared memory, which is what the wasm heap is; browsers take them.
+  const { writeBuffer } = GPUQueue.prototype;
+  GPUQueue.prototype.writeBuffer = function write(...range: Parameters<GPUQueue['writeBuffer']>) {
+    const [buffer, offset, data, start = 0, size] = range;
+    if (!ArrayBuffer.isView(data) || !(data.buffer instanceof SharedArrayBuffer)) return writeBuffer.apply(this, range);
+    const unit = 'BYTES_PER_ELEMENT' in data ? Number(data.BYTES_PER_ELEMENT) : 1;
+    const from = start * unit;
+    const bytes = new Uint8Array(
+      data.buffer,
+      data.byteOffset + from,
+      size === undefined ? data.byteLength - from : size * unit,
+    );
+    return writeBuffer.call(this, buffer, offset, bytes.slice());
+  };
+  const gpu = create([]);
+  Object.defineProperty(globalThis, 'navigator', { value: { gpu, hardwareConcurrency: 1 }, configurable: true });
+}
+
+/** The engine without prompts and answers, to be asked for logits. */
+export interface Engine {
+  vision: VisionEncoder;
+  decoder: Decoder;
+  close(): Promise<void>;
+}
+
+/** Always the likeliest token. */
+export const GREEDY = { ...UNSEEDED, seed: 1 };
+
+/** Names of a model's files. */
+const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
+
+/** Most that a sequence has in these tests. */
+const POSITIONS = 1024;
+
+/** Opens a model's three graphs, on Dawn or on wasm. Crops are of glimpse's size, unless told otherwise. */
+export async function openEngine(
+  device: Device,
+  read: (name: string) => Uint8Array,
+  cropSize = 96,
+  precision: Decoder['precision'] = 'float32',
+): Promise<Engine> {
+  const gpu = device === 'webgpu' ? await openGpu() : undefined;
+  const ort = await loadOrt(device, assets.ort);
+  // SmolVLM's heads and patches.
+  const inputs = encoderInputs(cropSize, 12 * (cropSize / 16) ** 4 * 4);
+  const options = { ort, gpu, positions: POSITIONS, encoderInputs: inputs, precision, onStep: (): void => {} };
+  const graphs = await untilFault(gpu?.fault, new AbortController().signal, (signal) =>
+    openGraphs({ ...options, read: async (graph) => read(FILES[graph]), signal }),
+  );
+  const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);
+  const vision = new VisionEncoder(ort, graphs.vision, inputs, gpu?.device.limits);
+  return {
+    vision,
+    decoder,
+    async close() {
+      vision.features.forget();
+      decoder.close();
+      for (const session of sessionsOf(graphs)) await session.close();
+      gpu?.close();
+    },
+  };
+}

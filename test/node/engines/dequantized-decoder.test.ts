@@ -1,0 +1,77 @@
+import { pathToFileURL } from 'node:url';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { loadOrt } from '../../../worker/onnx/ort.ts';
+import { evaluator, Session } from '../../../worker/onnx/ort-session.ts';
+import { operateDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
+import type { Room } from '../../../worker/onnx/optimize/dequantize-weights.ts';
+import { openWidened, roomOn, type Widened } from '../../../worker/engines/onnx/dequantized-decoder.ts';
+import { glimpse } from '../onnx/optimize-graphs.ts';
+
+const desktop = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
+const phone = 'Mozilla/5.0 (Android 15; Mobile; rv:153.0) Gecko/153.0 Firefox/153.0';
+const mac =
+  'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15';
+
+/** SmolVLM-256M's decoder, widened. */
+const WIDE = 538_214_400;
+
+describe('which devices have room for SmolVLM-256M, widened', () => {
+  test.each([
+    ['as much memory as needed', { deviceMemory: 8 }, undefined],
+    ['more', { deviceMemory: 32 }, undefined],
+    ['less', { deviceMemory: 4 }, 'navigator.deviceMemory is 4, not 8'],
+    ['Firefox on a desktop, which does not tell', { userAgent: desktop }, undefined],
+    ['Firefox on a phone', { userAgent: phone }, 'this browser does not tell how much memory there is'],
+    ['Safari', { userAgent: mac }, 'this browser does not tell how much memory there is'],
+    ['nobody knows what', {}, 'this browser does not tell how much memory there is'],
+  ])('%s', (_, browser, why) => {
+    const room = roomOn(browser);
+    expect(room.why).toBe(why);
+    if (why === undefined) expect(room.bytes).toBeGreaterThan(WIDE);
+    else expect(room.bytes).toBeLessThan(WIDE);
+    // glimpse's 4 MB fit anywhere.
+    expect(room.bytes).toBeGreaterThan(5e6);
+  });
+});
+
+describe('glimpse on wasm', () => {
+  afterEach(() => void vi.restoreAllMocks());
+
+  async function open(room: Room): Promise<Widened> {
+    const ort = await loadOrt('wasm', pathToFileURL('node_modules/onnxruntime-web/dist/').href);
+    const file = glimpse('decoder_model_merged_q4');
+    return openWidened(
+      (given) => operateDecoder(file, { positions: 64, evaluate: evaluator(ort), room: given }),
+      (operated) => Session.open(ort, operated),
+      room,
+    );
+  }
+
+  // First, while onnxruntime's memory is small: it does not shrink.
+  test('is opened as it is, if memory for more cannot be had', async () => {
+    const grow = vi.spyOn(WebAssembly.Memory.prototype, 'grow').mockImplementation(() => {
+      throw new RangeError('no more');
+    });
+    // It begins with 16 MB, which are full after a few.
+    const opened: Widened[] = [];
+    do opened.push(await open({ bytes: 64 << 20 }));
+    while (grow.mock.calls.length === 0);
+    const { session, remark } = opened.at(-1)!;
+    expect(remark).toMatch(/^weights as they are \(widened, they could not be opened: .*bad_alloc/);
+    expect(opened[0]?.remark).toBe('weights widened once');
+    expect(session.outputs.has('logits')).toBe(true);
+    for (const each of opened) await each.session.close();
+  });
+
+  test('is opened as it is, if there is no room', async () => {
+    const { session, remark } = await open({ bytes: 1 << 20, why: 'so it is' });
+    expect(remark).toMatch(/^weights as they are \(the weights would take \d+ bytes, over 1048576; so it is\)$/);
+    await session.close();
+  });
+
+  test('is widened, if there is', async () => {
+    const { session, remark } = await open({ bytes: 64 << 20 });
+    expect(remark).toBe('weights widened once');
+    await session.close();
+  });
+});

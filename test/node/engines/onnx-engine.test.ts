@@ -1,0 +1,228 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { glimpse } from '../../../models/glimpse.ts';
+import { GREEDY, type ChatJob, type Part, type Sampling, type TokenLogprob } from '../../../src/protocol/job.ts';
+import { type Model, openModel } from '../../../worker/engines/onnx/onnx-engine.ts';
+import { assets } from './dawn-engine.ts';
+
+const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11 };
+
+let model: Model;
+
+beforeAll(async () => {
+  const steps: number[] = [];
+  model = await openModel({
+    spec: glimpse,
+    device: 'wasm',
+    assets,
+    read: async ({ url }) => readFileSync(fileURLToPath(String(url))),
+    emit: (part) => part.type === 'prepare' && steps.push(part.done / part.of),
+    signal: new AbortController().signal,
+  });
+  expect(steps).toEqual([0.25, 0.5, 0.75, 1]);
+}, 60_000);
+
+function job(changes: Partial<ChatJob> = {}): ChatJob {
+  return {
+    turns: [{ role: 'user', parts: [{ type: 'text', text: 'What is this?' }] }],
+    maxTokens: 12,
+    stop: [],
+    sampling: GREEDY,
+    choices: 1,
+    cache: true,
+    limits: { pixels: 1e7 },
+    ...changes,
+  };
+}
+
+async function answer(changes: Partial<ChatJob> = {}, signal = new AbortController().signal): Promise<Part[]> {
+  const parts: Part[] = [];
+  await model.answer(job(changes), (part) => parts.push(part), signal);
+  return parts;
+}
+
+function textOf(parts: Part[], choice = 0): string {
+  return parts.map((part) => (part.type === 'text' && part.choice === choice ? part.text : '')).join('');
+}
+
+function entriesOf(parts: Part[]): TokenLogprob[] {
+  return parts.flatMap((part) => (part.type === 'text' ? (part.logprobs ?? []) : []));
+}
+
+/** Greedy, but never the end: as many tokens as may come. */
+const ENDLESS: Sampling = { ...GREEDY, logitBias: [[1279, -100]] };
+
+describe('an answer', () => {
+  test('is start, text, one finish, usage, with the counts', async () => {
+    const parts = await answer({ sampling: ENDLESS });
+    expect(parts[0]).toMatchObject({ type: 'start', cachedTokens: 0, device: 'wasm' });
+    expect(parts.at(-2)).toEqual({ type: 'finish', choice: 0, reason: 'length' });
+    expect(parts.at(-1)).toMatchObject({ type: 'usage', cachedTokens: 0, completionTokens: 12 });
+    expect(new Set(parts.slice(1, -2).map(({ type }) => type))).toEqual(new Set(['text']));
+  });
+
+  test('ends at the end token, which is counted and not shown', async () => {
+    const parts = await answer({ cache: false, sampling: { ...GREEDY, logitBias: [[1279, 100]] } });
+    expect(parts.slice(1)).toEqual([
+      { type: 'finish', choice: 0, reason: 'stop' },
+      {
+        type: 'usage',
+        promptTokens: parts[0]?.type === 'start' ? parts[0].promptTokens : NaN,
+        cachedTokens: 0,
+        completionTokens: 1,
+      },
+    ]);
+  });
+
+  test('ends before a stop string', async () => {
+    const whole = textOf(await answer({ sampling: ENDLESS }));
+    const stop = whole.slice(3, 6);
+    const parts = await answer({ sampling: ENDLESS, stop: [stop] });
+    expect(textOf(parts)).toBe(whole.slice(0, whole.indexOf(stop)));
+    expect(parts.at(-2)).toEqual({ type: 'finish', choice: 0, reason: 'stop' });
+  });
+
+  test('carries the log probabilities of each token, with its bytes and the likeliest beside it', async () => {
+    const parts = await answer({ sampling: ENDLESS, topLogprobs: 3 });
+    const entries = entriesOf(parts);
+    expect(entries).toHaveLength(12);
+    for (const { token, bytes, logprob, top } of entries) {
+      expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(token);
+      expect(top).toHaveLength(3);
+      expect(logprob).toBeLessThanOrEqual(top[0]?.logprob ?? NaN);
+      expect(top.reduce((sum, each) => sum + Math.exp(each.logprob), 0)).toBeLessThanOrEqual(1);
+    }
+    // Where the token is the likeliest, it is written in the same way, without the blank at the beginning, too.
+    const likeliest = entries.filter(({ logprob, top }) => logprob === top[0]?.logprob);
+    expect(likeliest[0]).toBe(entries[0]);
+    expect(likeliest.map(({ top }) => top[0]?.token)).toEqual(likeliest.map(({ token }) => token));
+  });
+
+  test('is its log probabilities, joined: without the blank that it begins with, and up to a stop string', async () => {
+    const whole = await answer({ sampling: ENDLESS, topLogprobs: 0, maxTokens: 40 });
+    const text = textOf(whole);
+    const stop = text.slice(text.length / 2, text.length / 2 + 4);
+    const stopped = await answer({ sampling: ENDLESS, topLogprobs: 0, maxTokens: 40, stop: [stop] });
+    expect(textOf(stopped)).toBe(text.slice(0, text.indexOf(stop)));
+    for (const parts of [whole, stopped]) {
+      const entries = entriesOf(parts);
+      expect(entries.map(({ token }) => token).join('')).toBe(textOf(parts));
+      const bytes = Buffer.from(entries.flatMap((entry) => entry.bytes));
+      expect(bytes.toString()).toBe(textOf(parts));
+      expect(textOf(parts)).toMatch(/^\S/);
+    }
+  });
+
+  test('of several choices starts each from the same prompt', async () => {
+    const greedy = await answer({ sampling: ENDLESS, choices: 3 });
+    expect(textOf(greedy, 1)).toBe(textOf(greedy, 0));
+    expect(textOf(greedy, 2)).toBe(textOf(greedy, 0));
+    expect(greedy.at(-1)).toMatchObject({ completionTokens: 36 });
+    const sampled = await answer({ sampling: { ...SAMPLED, logitBias: ENDLESS.logitBias }, choices: 2 });
+    expect(textOf(sampled, 1)).not.toBe(textOf(sampled, 0));
+  });
+
+  test('with a seed repeats itself, and with another does not', async () => {
+    const sampling = { ...SAMPLED, logitBias: ENDLESS.logitBias };
+    const once = textOf(await answer({ sampling }));
+    expect(textOf(await answer({ sampling }))).toBe(once);
+    expect(textOf(await answer({ sampling: { ...sampling, seed: 12 } }))).not.toBe(once);
+  });
+});
+
+describe('what was read before', () => {
+  const CHATS = ['Name a colour.', 'Is it large?', 'What is this?', 'And that?', 'Why is that so?'];
+  type Turns = ChatJob['turns'];
+  const turn = (role: 'user' | 'assistant', text: string): Turns[number] => ({ role, parts: [{ type: 'text', text }] });
+  const cached = (parts: Part[]): number => (parts[0]?.type === 'start' ? parts[0].cachedTokens : NaN);
+
+  beforeAll(() => model.forget());
+
+  test('is not read again, and told as cached', async () => {
+    const turns = [turn('user', 'Tell me of a stone that has been here since the world began, and of the sea.')];
+    const first = await answer({ turns, sampling: ENDLESS });
+    expect(cached(first)).toBe(0);
+    const again = await answer({ turns, sampling: ENDLESS });
+    const promptTokens = again[0]?.type === 'start' ? again[0].promptTokens : NaN;
+    // All but the last, whose logits are needed.
+    expect(cached(again)).toBe(promptTokens - 1);
+    expect(again.at(-1)).toMatchObject({ type: 'usage', promptTokens, cachedTokens: promptTokens - 1 });
+    expect(textOf(again)).toBe(textOf(first));
+    const followUp = [...turns, turn('assistant', textOf(first)), turn('user', 'Why?')];
+    expect(cached(await answer({ turns: followUp, sampling: ENDLESS }))).toBeGreaterThanOrEqual(promptTokens);
+  });
+
+  test('makes no difference: random conversations get the answers that they get from a cold start', async () => {
+    const chats: Turns[] = [[], [], []];
+    const reused: number[] = [];
+    for (let round = 0; round < 24; round++) {
+      const at = (round * 7 + 3) % 3;
+      // Now and then one starts over, or goes another way from its last question on.
+      const before = round % 11 === 10 ? [] : round % 5 === 4 ? chats[at]!.slice(0, -2) : chats[at]!;
+      const turns = [...before, turn('user', CHATS[(round * round + 2 * at) % CHATS.length]!)];
+      const settings = { turns, sampling: round % 2 === 0 ? ENDLESS : { ...SAMPLED, logitBias: ENDLESS.logitBias } };
+      const warm = await answer(settings);
+      expect(textOf(warm)).toBe(textOf(await answer({ ...settings, cache: false })));
+      reused.push(cached(warm));
+      chats[at] = [...turns, turn('assistant', textOf(warm))];
+    }
+    expect(reused.filter((count) => count >= 16).length).toBeGreaterThan(12);
+  });
+
+  test('is neither used nor left by a request that wants no cache, and gone after forget', async () => {
+    const turns = [
+      turn('user', 'Now a question that nobody has ever asked of anybody, here or there, until today: why?'),
+    ];
+    expect(cached(await answer({ turns, cache: false }))).toBe(0);
+    expect(cached(await answer({ turns }))).toBe(0);
+    expect(cached(await answer({ turns }))).toBeGreaterThanOrEqual(16);
+    expect(cached(await answer({ turns, cache: false }))).toBe(0);
+    model.forget();
+    expect(cached(await answer({ turns }))).toBe(0);
+  });
+});
+
+describe('admission', () => {
+  test('refuses what does not fit, before any part is sent', async () => {
+    const parts: Part[] = [];
+    const asked = job({ maxTokens: 5000 });
+    const refused = model.answer(asked, (part) => parts.push(part), new AbortController().signal);
+    await expect(refused).rejects.toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
+    expect(parts).toEqual([]);
+  });
+
+  test('refuses a bias for a token that there is not', async () => {
+    await expect(answer({ sampling: { ...GREEDY, logitBias: [[1280, 1]] } })).rejects.toMatchObject({
+      code: 'invalid_request',
+      param: 'logit_bias',
+    });
+  });
+});
+
+describe('abort', () => {
+  test('between tokens stops within one step, with the reason given, and the next answer is right', async () => {
+    const right = textOf(await answer({ sampling: ENDLESS }));
+    const controller = new AbortController();
+    const parts: Part[] = [];
+    const reason = new Error('enough');
+    const aborted = model.answer(
+      job({ sampling: ENDLESS, maxTokens: 500 }),
+      (part) => {
+        parts.push(part);
+        if (parts.length === 4) controller.abort(reason);
+      },
+      controller.signal,
+    );
+    await expect(aborted).rejects.toBe(reason);
+    expect(parts).toHaveLength(4);
+    expect(textOf(await answer({ sampling: ENDLESS }))).toBe(right);
+  });
+
+  test('before the start sends nothing', async () => {
+    const parts: Part[] = [];
+    const aborted = model.answer(job(), (part) => parts.push(part), AbortSignal.abort(new Error('never mind')));
+    await expect(aborted).rejects.toThrow('never mind');
+    expect(parts).toEqual([]);
+  });
+});

@@ -1,0 +1,108 @@
+/** What an abort does in each phase of a request. */
+import { describe, expect, it, vi } from 'vitest';
+import { createShim, type ShimOptions } from '../../../src/fetch/intercept.ts';
+import type { Part } from '../../../src/protocol/job.ts';
+import { ANSWER, partsOf, slowParts, START, text } from '../job-parts.ts';
+
+const CHAT = 'https://integrate.api.nvidia.com/v1/chat/completions';
+const BODY = { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }] };
+const JSON_BODY = JSON.stringify(BODY);
+
+function shim(options: Partial<ShimOptions> = {}): typeof fetch {
+  return createShim({
+    owns: ['https://integrate.api.nvidia.com'],
+    model: async () => 'glimpse',
+    limits: { requestBytes: 1000, pictureBytes: 1000, pictures: 3 },
+    generate: async () => partsOf(...ANSWER),
+    ...options,
+  });
+}
+
+function post(body: NonNullable<RequestInit['body']>, init: RequestInit): RequestInit {
+  return { method: 'POST', body, ...init };
+}
+
+describe('an abort', () => {
+  const reason = new Error('I changed my mind');
+
+  it.each<[string, (signal: AbortSignal) => Parameters<typeof fetch>]>([
+    ['of init', (signal) => [CHAT, post(JSON_BODY, { signal })]],
+    ['of the Request', (signal) => [new Request(CHAT, post(JSON_BODY, { signal }))]],
+  ])('%s before the call rejects with its reason, and nothing starts', async (_whose, call) => {
+    const generate = vi.fn(async () => partsOf(...ANSWER));
+    await expect(shim({ generate })(...call(AbortSignal.abort(reason)))).rejects.toBe(reason);
+    expect(generate).not.toHaveBeenCalled();
+  });
+
+  it('of init counts in place of the Request', async () => {
+    const aborted = AbortSignal.abort(reason);
+    const request = new Request(CHAT, post(JSON_BODY, { signal: aborted }));
+    expect((await shim()(request, { signal: null })).status).toBe(200);
+  });
+
+  /** What never ends, and says when it has begun. */
+  const lasting = <T>(begun: () => void): ReadableStream<T> =>
+    new ReadableStream({ pull: begun }, { highWaterMark: 0 });
+
+  it.each<[string, (begun: () => void) => [Partial<ShimOptions>, NonNullable<RequestInit['body']>]]>([
+    ['the body is read', (begun) => [{}, lasting(begun)]],
+    ['the model is looked up', (begun) => [{ model: () => new Promise(begun) }, JSON_BODY]],
+    ['the answer is being started', (begun) => [{ generate: () => new Promise(begun) }, JSON_BODY]],
+    ['the first token is awaited', (begun) => [{ generate: async () => lasting(begun) }, JSON_BODY]],
+  ])('while %s rejects at once', async (_phase, staying) => {
+    const caller = new AbortController();
+    let begun = (): void => {};
+    const reached = new Promise<void>((resolve) => (begun = resolve));
+    const [options, body] = staying(begun);
+    const refused = expect(shim(options)(CHAT, post(body, { signal: caller.signal }))).rejects.toBe(reason);
+    await reached;
+    caller.abort(reason);
+    await refused;
+  });
+
+  it('in mid-stream errors the body with its reason', async () => {
+    const caller = new AbortController();
+    const { stream } = slowParts(START, text('x'));
+    const generate: ShimOptions['generate'] = async (_request, signal) => stream.pipeThrough(endedBy(signal));
+    const body = JSON.stringify({ ...BODY, stream: true });
+    const response = await shim({ generate })(CHAT, post(body, { signal: caller.signal }));
+    const reader = response.body?.getReader();
+    await reader?.read();
+    caller.abort(reason);
+    const drain = async (): Promise<void> => {
+      while (!(await reader?.read())?.done);
+    };
+    await expect(drain()).rejects.toBe(reason);
+  });
+
+  it('of a time-out passes as it is', async () => {
+    const generate = (): Promise<ReadableStream<Part>> => new Promise(() => {});
+    const response = shim({ generate })(CHAT, post(JSON_BODY, { signal: AbortSignal.timeout(5) }));
+    await expect(response).rejects.toMatchObject({ name: 'TimeoutError' });
+  });
+
+  it('after the answer is nothing', async () => {
+    const caller = new AbortController();
+    const response = await shim()(CHAT, post(JSON_BODY, { signal: caller.signal }));
+    caller.abort(reason);
+    expect(await response.json()).toHaveProperty('choices');
+  });
+
+  it('leaves no listener behind', async () => {
+    const { signal } = new AbortController();
+    const add = vi.spyOn(signal, 'addEventListener');
+    const remove = vi.spyOn(signal, 'removeEventListener');
+    await (await shim()(CHAT, post(JSON_BODY, { signal }))).text();
+    expect(add.mock.calls.length).toBeGreaterThan(0);
+    expect(remove.mock.calls.map(([, listener]) => listener)).toEqual(add.mock.calls.map(([, listener]) => listener));
+  });
+});
+
+/** Errors with the signal's reason, as the runtime's port does. */
+function endedBy(signal: AbortSignal | undefined): TransformStream<Part, Part> {
+  return new TransformStream<Part, Part>({
+    start(controller) {
+      signal?.addEventListener('abort', () => controller.error(signal.reason), { once: true });
+    },
+  });
+}

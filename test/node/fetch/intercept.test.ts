@@ -1,0 +1,262 @@
+/** Which requests are ours, and how their bodies are read. Parts are made by hand (see parts.ts). */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { ChatRequest } from '../../../src/openai/parse-request.ts';
+import { createShim, type ShimOptions } from '../../../src/fetch/intercept.ts';
+import { ANSWER, partsOf } from '../job-parts.ts';
+
+const NIM = 'https://integrate.api.nvidia.com';
+const CHAT = `${NIM}/v1/chat/completions`;
+const BODY = { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }] };
+const JSON_BODY = JSON.stringify(BODY);
+
+/** What the wrapped fetch was called with. It is the only thing here that stands in for something: the network. */
+type Passed = Parameters<typeof fetch>[];
+
+function shim(options: Partial<ShimOptions> = {}): { fetch: typeof fetch; passed: Passed; asked: ChatRequest[] } {
+  const passed: Passed = [];
+  const asked: ChatRequest[] = [];
+  const fetch = createShim({
+    owns: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'],
+    model: async () => 'glimpse',
+    limits: { requestBytes: 1000, pictureBytes: 1000, pictures: 3 },
+    fetch: async (...call) => {
+      passed.push(call);
+      return new Response('from the network');
+    },
+    generate: async (request) => {
+      asked.push(request);
+      return partsOf(...ANSWER);
+    },
+    ...options,
+  });
+  return { fetch, passed, asked };
+}
+
+const post = (body: RequestInit['body'] | null = JSON_BODY, init: RequestInit = {}): RequestInit => ({
+  method: 'POST',
+  body,
+  ...init,
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+describe('addresses', () => {
+  it.each([
+    CHAT,
+    `${NIM}//v1//chat/completions`,
+    `${CHAT}/`,
+    `${CHAT}?a=b#c`,
+    'HTTPS://Integrate.API.nvidia.com:443/v1/chat/completions',
+    `${NIM}/v1/../v1/chat/completions`,
+    `${NIM}/chat/completions`,
+    `${NIM}/deep/v1/chat/completions`,
+  ])('answers POST %s', async (url) => {
+    const { fetch, passed } = shim();
+    const response = await fetch(url, post());
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-nearsight-origin')).toBe('local');
+    expect(response.url).toBe(new URL(url).href);
+    expect(passed).toEqual([]);
+  });
+
+  it('takes a string, a URL or a Request, and what init overrides', async () => {
+    const { fetch, asked } = shim();
+    await fetch(new URL(CHAT), post());
+    await fetch(new Request(CHAT, post()));
+    await fetch(new Request(CHAT, post('not json')), { body: JSON_BODY });
+    await fetch(new Request(CHAT), { method: 'post', body: JSON_BODY });
+    await fetch(new Request(CHAT, post(JSON_BODY, { headers: { 'content-type': 'image/png' } })), {
+      headers: [['Content-Type', 'application/json']],
+    });
+    expect(asked).toHaveLength(5);
+  });
+
+  it('takes relative URLs where the page has an address', async () => {
+    vi.stubGlobal('location', { href: 'https://page.example/app/' });
+    const { fetch, asked, passed } = shim({ owns: ['/nim', 'https://page.example/other/'] });
+    for (const url of ['/nim/v1/chat/completions', '../nim/chat/completions', '/other/v1/chat/completions']) {
+      expect(await (await fetch(url, post())).json()).toMatchObject({ object: 'chat.completion' });
+    }
+    await fetch('/nimble/v1/chat/completions', post());
+    await fetch('v1/chat/completions', post());
+    expect([asked.length, passed.length]).toEqual([3, 2]);
+  });
+
+  it("passes everything on where a page's own paths have no address", async () => {
+    const { fetch, asked, passed } = shim({ owns: ['/nim'] });
+    await fetch('https://page.example/nim/v1/chat/completions', post());
+    expect([asked.length, passed.length]).toEqual([0, 1]);
+  });
+
+  it('takes the model from the per-model addresses of NVIDIA, unless the body names one', async () => {
+    const model = async (): Promise<string> => 'nvidia/neva-22b';
+    const { fetch, asked } = shim({ model, owns: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'] });
+    const { model: _, ...nameless } = BODY;
+    const body = JSON.stringify({ ...nameless, model: null });
+    expect((await fetch('https://ai.api.nvidia.com/v1/vlm/nvidia/neva-22b', post(body))).status).toBe(200);
+    expect((await fetch(`${NIM}/v1/gr/nvidia/neva-22b/chat/completions`, post(body))).status).toBe(200);
+    expect(asked.map((request) => request.model)).toEqual(['nvidia/neva-22b', 'nvidia/neva-22b']);
+    expect((await fetch('https://ai.api.nvidia.com/v1/vlm/nvidia/neva-22b', post())).status).toBe(404);
+  });
+
+  it.each([
+    ['POST', '/v1/embeddings', 404],
+    ['GET', '/', 404],
+    ['GET', '/v1/models/', 200],
+    ['GET', '/v1/models/glimpse', 200],
+    ['GET', '/v1/models/nvidia%2Fneva-22b', 404],
+    ['GET', '/v1/models/%zz', 404],
+    ['POST', '/v1/models', 405],
+    ['GET', '/v1/health/ready', 200],
+    ['GET', '/v1/health/live', 200],
+    ['GET', '/v1/health/other', 404],
+    ['GET', '/v1/chat/completions', 405],
+    ['HEAD', '/v1/chat/completions', 405],
+    ['OPTIONS', '/v1/chat/completions', 405],
+    ['DELETE', '/v1/chat/completions', 405],
+    ['POST', '/v1/chat/completions/render', 404],
+    ['POST', '/v1/%63hat/completions', 404],
+  ])('on an owned origin, %s %s is ours to answer with %i', async (method, path, status) => {
+    const { fetch, passed } = shim();
+    const response = await fetch(NIM + path, { method });
+    expect(response.status).toBe(status);
+    expect(passed).toEqual([]);
+    if (status === 405) expect(response.headers.get('allow')).toMatch(/^(GET|POST)$/);
+    if (status >= 400) expect(await response.json()).toHaveProperty('error.message');
+  });
+
+  it('answers the health probe in the words of NIM', async () => {
+    const response = await shim().fetch(`${NIM}/v1/health/ready`);
+    expect(await response.json()).toEqual({ object: 'health.response', message: 'Service is ready.' });
+  });
+
+  it.each([
+    'https://api.openai.com/v1/chat/completions',
+    'http://integrate.api.nvidia.com/v1/chat/completions',
+    'https://integrate.api.nvidia.com:8443/v1/chat/completions',
+    'https://integrate.api.nvidia.com.evil.example/v1/chat/completions',
+    'https://ai.api.nvidia.com/v1/vlmx/a/b',
+    'https://ai.api.nvidia.com/v1/genai/a/b',
+    'data:,hello',
+    `blob:${NIM}/v1/chat/completions`,
+  ])('passes %s on, untouched', async (url) => {
+    const { fetch, passed } = shim();
+    const init = post();
+    const response = await fetch(url, init);
+    expect(await response.text()).toBe('from the network');
+    expect(passed[0]?.[0]).toBe(url);
+    expect(passed[0]?.[1]).toBe(init);
+  });
+
+  it('does not read the body of a Request that it passes on', async () => {
+    const { fetch, passed } = shim();
+    const request = new Request('https://api.openai.com/v1/chat/completions', post());
+    await fetch(request);
+    expect(passed[0]?.[0]).toBe(request);
+    expect(request.bodyUsed).toBe(false);
+  });
+
+  it('passes on to the fetch that was global when it was made, without recursion and without `this`', async () => {
+    const seen: unknown[] = [];
+    vi.stubGlobal('fetch', function (this: unknown) {
+      seen.push(this);
+      return Promise.resolve(new Response('native'));
+    });
+    const { fetch: patched } = shim({ fetch: undefined });
+    vi.stubGlobal('fetch', patched);
+    expect(await (await globalThis.fetch('https://other.example/')).text()).toBe('native');
+    expect(seen).toEqual([undefined]);
+  });
+
+  it('needs no `this`', async () => {
+    const { fetch } = shim();
+    expect((await fetch.call(undefined, CHAT, post())).status).toBe(200);
+    expect((await fetch.call({}, CHAT, post())).status).toBe(200);
+  });
+});
+
+describe('bodies', () => {
+  const bytes = new TextEncoder().encode(JSON_BODY);
+  const padded = new Uint8Array([0, 0, ...bytes, 0]);
+
+  it.each<[string, RequestInit['body']]>([
+    ['a string', JSON_BODY],
+    ['bytes', bytes],
+    ['a view into a larger buffer', padded.subarray(2, -1)],
+    ['an ArrayBuffer', bytes.slice().buffer],
+    ['a Blob', new Blob([JSON_BODY])],
+    ['a typed Blob', new Blob([JSON_BODY], { type: 'application/json' })],
+    ['a stream', new Blob([JSON_BODY.slice(0, 9), JSON_BODY.slice(9)]).stream()],
+  ])('may be %s', async (_kind, body) => {
+    const { fetch, asked } = shim();
+    expect((await fetch(CHAT, post(body))).status).toBe(200);
+    expect(asked[0]?.turns).toEqual([{ role: 'user', parts: [{ type: 'text', text: 'hi' }] }]);
+  });
+
+  it.each([
+    ['none', null, {}, 400],
+    ['an empty string', '', {}, 400],
+    ['not JSON', '{"model":', {}, 400],
+    ['a string of JSON', '"hi"', {}, 400],
+    ['an array', '[]', {}, 400],
+    ['JSON with a byte-order mark', `\uFEFF${JSON_BODY}`, {}, 400],
+    ['invalid UTF-8', new Uint8Array([0x22, 0xff, 0x22]), {}, 400],
+    ['a form', new URLSearchParams(BODY.model), {}, 415],
+    ['a multipart form', new FormData(), {}, 415],
+    ['a Blob of another type', new Blob([JSON_BODY], { type: 'image/png' }), {}, 415],
+    ['another content type', JSON_BODY, { 'content-type': 'application/xml' }, 415],
+    ['JSON with a charset', JSON_BODY, { 'Content-Type': 'Application/JSON; charset=utf-8' }, 200],
+    ['a subtype of JSON', JSON_BODY, { 'content-type': 'application/vnd.api+json' }, 200],
+    ['a long one', JSON_BODY + ' '.repeat(1000), {}, 413],
+    ['nested without end', `{"model":"m","tools":${'['.repeat(400)}${']'.repeat(400)}}`, {}, 400],
+  ])('%s', async (_kind, body, headers: HeadersInit, status) => {
+    const response = await shim().fetch(CHAT, post(body, { headers }));
+    expect(response.status).toBe(status);
+    if (status !== 200) expect(await response.json()).toHaveProperty('error.message');
+  });
+
+  it('of streams are read no further than the limit', async () => {
+    const cancelled = vi.fn();
+    const endless = new ReadableStream({ pull: (it) => it.enqueue(new Uint8Array(100)), cancel: cancelled });
+    const response = await shim().fetch(CHAT, post(endless));
+    expect(response.status).toBe(413);
+    expect(cancelled).toHaveBeenCalledOnce();
+  });
+
+  it.each([
+    ['breaks off', (controller: ReadableStreamDefaultController) => controller.error(new Error('gone'))],
+    ['yields no bytes', (controller: ReadableStreamDefaultController) => controller.enqueue(7)],
+  ])('of a stream that %s are a 400', async (_what, pull) => {
+    const response = await shim().fetch(CHAT, post(new ReadableStream({ pull })));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { message: 'The body could not be read.' } });
+  });
+
+  it('of exactly the limit pass', async () => {
+    const { fetch } = shim({ limits: { requestBytes: JSON_BODY.length, pictureBytes: 1000, pictures: 3 } });
+    expect((await fetch(CHAT, post())).status).toBe(200);
+    expect((await fetch(CHAT, post(`${JSON_BODY} `))).status).toBe(413);
+  });
+
+  it('that were read already reject, as the native fetch does', async () => {
+    const request = new Request(CHAT, post());
+    await request.text();
+    await expect(shim().fetch(request)).rejects.toBeInstanceOf(TypeError);
+  });
+
+  it('name an unknown model in a 404', async () => {
+    const response = await shim().fetch(CHAT, post(JSON.stringify({ ...BODY, model: 'gpt-9' })));
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
+  });
+
+  it('turn <img> tags into pictures only where that is on', async () => {
+    const body = JSON.stringify({ ...BODY, messages: [{ role: 'user', content: '<img src="data:,x"> this?' }] });
+    const off = shim();
+    await off.fetch(CHAT, post(body));
+    expect(off.asked[0]?.turns[0]?.parts[0]?.type).toBe('text');
+    const on = shim({ images: { tags: true } });
+    await on.fetch(CHAT, post(body));
+    expect(on.asked[0]?.turns[0]?.parts[0]?.type).toBe('picture');
+  });
+});

@@ -1,0 +1,234 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type Decoder, drawOnCpu } from '../../../worker/generation/decoder.ts';
+import type { Drawn } from '../../../worker/sampling/cpu-sampler.ts';
+import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
+import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
+import { otherThird, ToyConstraint } from '../sampling/toy-constraint.ts';
+import { toyDecoder, toyEmbed } from '../onnx/toy-graphs.ts';
+import { nativeDecoder, type NativeDecoder } from '../engines/native.ts';
+import { assets, GREEDY, openGpu } from '../engines/dawn-engine.ts';
+import { openToy, PROMPT, take, type Toy } from './toy-decoder.ts';
+
+const { signal } = new AbortController();
+const STEPS = 40;
+/** The toy's. */
+const VOCAB = 24;
+
+/** Buffers with something of a prompt or its answer in them, as far as a test can read them. */
+const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'logits after the prompt', 'logits']);
+
+let ort: Ort;
+let gpu: Gpu;
+
+beforeAll(async () => {
+  gpu = await openGpu();
+  ort = await loadOrt('webgpu', assets.ort);
+});
+
+afterAll(() => gpu.close());
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** Both generations of exports, and both types of table. */
+describe.each([
+  ['early 2025', { rotary: 'input', allRows: true }, 'float32'],
+  ['late 2025', {}, 'float16'],
+] as const)('the loop on the GPU, with a toy of %s', { timeout: 180_000 }, (_, quirks, type) => {
+  const decoderFile = toyDecoder(quirks);
+  const embedFile = toyEmbed(type);
+  let native: NativeDecoder;
+  let toy: Toy;
+  let decoder: Decoder;
+  /** What it holds and a test can read. */
+  let readable: GPUBuffer[];
+
+  beforeAll(async () => {
+    native = await nativeDecoder(embedFile, decoderFile);
+    const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
+    toy = await openToy(ort, gpu, { decoder: decoderFile, embed: embedFile }, 'resident');
+    decoder = toy.decoder;
+    const buffers = made.mock.results.map(({ value }) => value as GPUBuffer);
+    made.mockRestore();
+    readable = buffers.filter(({ label }) => HOLD.has(label));
+  }, 120_000);
+
+  afterAll(() => toy.close());
+
+  test('gives the ids of native onnxruntime on the unmodified files', async () => {
+    const wanted = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
+    expect(new Set(wanted).size).toBeGreaterThan(2);
+    await decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    expect(await take(decoder)).toEqual(wanted);
+    expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
+    // Other answers to the same prompt, whatever was submitted ahead of the one before.
+    expect(await take(decoder, {}, 3)).toEqual(wanted.slice(0, 3));
+    expect(decoder.length).toBeLessThanOrEqual(PROMPT.length + 3);
+    expect(await take(decoder, {}, 1)).toEqual(wanted.slice(0, 1));
+    expect(await take(decoder)).toEqual(wanted);
+  });
+
+  test('makes no buffer while it decodes, and brings back 8 bytes a token', async () => {
+    const steps = 200;
+    await decoder.reset(PROMPT.length + steps);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    // Every shape of run has been seen once.
+    await take(decoder, { limit: steps });
+    const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
+    const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
+    const ids = await take(decoder, { limit: steps });
+    const [sizes, buffers] = [mapped.mock.calls.map(([, , size]) => size ?? NaN), made.mock.calls.length];
+    expect(ids).toHaveLength(steps);
+    expect(buffers).toBe(0);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(8 * steps);
+    expect(sizes.length).toBeLessThanOrEqual(steps);
+  });
+
+  test('an abort ends it before another step is submitted, and the next answer is right', async () => {
+    await decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    const wanted = await take(decoder);
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
+    const draws = decoder.draw(drawing, controller.signal);
+    await draws.next();
+    controller.abort(reason);
+    const submitted = vi.spyOn(GPUQueue.prototype, 'submit');
+    await expect(draws.next()).rejects.toBe(reason);
+    expect(submitted).not.toHaveBeenCalled();
+    expect(await take(decoder)).toEqual(wanted);
+  });
+
+  test('draws with all settings what the CPU draws, and scores it the same', async () => {
+    const sampling = {
+      ...GREEDY,
+      temperature: 0.8,
+      topK: 12,
+      topP: 0.9,
+      frequencyPenalty: 0.4,
+      repetitionPenalty: 1.2,
+    };
+    const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
+    await decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    const drawn: Drawn[] = [];
+    for await (const each of decoder.draw(drawing, signal)) drawn.push(each);
+    await decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    const wanted: Drawn[] = [];
+    for await (const each of drawOnCpu(decoder, drawing, signal)) wanted.push(each);
+    expect(drawn.map(({ id }) => id)).toEqual(wanted.map(({ id }) => id));
+    for (const [at, { logprob, top }] of drawn.entries()) {
+      expect(logprob).toBeCloseTo(wanted[at]?.logprob ?? NaN, 4);
+      expect(top?.map(({ id }) => id)).toEqual(wanted[at]?.top?.map(({ id }) => id));
+    }
+  });
+
+  describe('under a constraint that changes with each token', () => {
+    const ALL = { ...GREEDY, temperature: 0.8, topK: 12, topP: 0.9, frequencyPenalty: 0.4, repetitionPenalty: 1.2 };
+    const third = (): ToyConstraint => new ToyConstraint(VOCAB, otherThird(VOCAB));
+
+    test.each([
+      ['greedy', GREEDY],
+      ['sampled by all rules', ALL],
+    ])('draws what the CPU draws, with one step in flight: %s', async (__, sampling) => {
+      const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 2, limit: STEPS };
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const free = await take(decoder, drawing);
+      const constraint = third();
+      const asked: number[] = [];
+      vi.spyOn(constraint, 'mask').mockImplementation(function mask(this: ToyConstraint) {
+        asked.push(this.accepted.length);
+        return ToyConstraint.prototype.mask.call(this);
+      });
+      const drawn = await take(decoder, { ...drawing, constraint });
+      expect(constraint.accepted).toEqual(drawn);
+      // Each mask is asked for once, when all before it is known.
+      expect(asked).toEqual(drawn.map((___, at) => at));
+      expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
+      expect(await take(decoder, drawing)).toEqual(free);
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const wanted: number[] = [];
+      for await (const { id } of drawOnCpu(decoder, { ...drawing, constraint: third() }, signal)) wanted.push(id);
+      expect(drawn).toEqual(wanted);
+      expect(drawn).not.toEqual(free);
+    });
+
+    test('that ends, ends the answer with an error, and the next answer is right', async () => {
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const free = await take(decoder);
+      const constraint = new ToyConstraint(VOCAB, ({ length }) => (length < 3 ? [7] : []));
+      const answer = take(decoder, { constraint });
+      await expect(answer).rejects.toMatchObject({ code: 'constraint_unsatisfiable' });
+      expect(constraint.accepted).toEqual([7, 7, 7]);
+      expect(await take(decoder)).toEqual(free);
+    });
+
+    test('costs an upload a token, which an answer without one does not have', async () => {
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const written = vi.spyOn(GPUQueue.prototype, 'writeBuffer');
+      const masks = (): number => written.mock.calls.filter(([{ label }]) => label === 'sampler mask').length;
+      await take(decoder);
+      expect(masks()).toBe(0);
+      const without = written.mock.calls.length;
+      written.mockClear();
+      await take(decoder, { constraint: third() });
+      expect(masks()).toBe(STEPS);
+      // And one word that says so.
+      expect(written.mock.calls.length).toBe(without + STEPS + 1);
+    });
+  });
+
+  test('cleared, keeps nothing of prompt and answer in its buffers', async () => {
+    await decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    await take(decoder, { sampling: { ...GREEDY, logitBias: [[3, 1]] } }, 3);
+    const readback = new Readback(gpu.device);
+    const filled = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for (const buffer of readable) {
+        const bytes = new Uint8Array(await readback.read(buffer, 0, buffer.size));
+        if (bytes.some((byte) => byte !== 0)) found.push(buffer.label);
+      }
+      return found.sort();
+    };
+    expect(await filled()).toEqual([...HOLD].sort());
+    decoder.clear();
+    expect(await filled()).toEqual([]);
+    readback.close();
+    expect(gpu.fault.aborted).toBe(false);
+  });
+
+  test('keeps what it has read when room is made, when it is set aside and when it is taken over again', async () => {
+    const read = (from: number): Promise<void> => decoder.prefill(PROMPT.subarray(from), -1, [], signal);
+    const other = PROMPT.map((id) => (id + 5) % 24);
+    decoder.clear();
+    await decoder.reset(PROMPT.length + STEPS);
+    await read(0);
+    const wanted = await take(decoder);
+    // More than one block of positions more.
+    await decoder.reset(600, 5);
+    expect(decoder.length).toBe(5);
+    await read(5);
+    expect(await take(decoder)).toEqual(wanted);
+    const saved = decoder.kv.save();
+    await decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(other, -1, [], signal);
+    expect(await take(decoder)).not.toEqual(wanted);
+    await decoder.reset(900);
+    decoder.kv.load(saved, 7);
+    await read(7);
+    expect(await take(decoder)).toEqual(wanted);
+    saved.release();
+    decoder.clear();
+    expect(decoder.length).toBe(0);
+  });
+});

@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { orAbort } from '../../../worker/generation/yield.ts';
+
+const never = new Promise<never>(() => {});
+
+test.each([
+  ['has aborted', 0],
+  ['aborts', 1],
+])('nothing is waited for when the signal %s', async (_, later) => {
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  if (later === 0) controller.abort(reason);
+  const waiting = orAbort(never, controller.signal);
+  controller.abort(reason);
+  await expect(waiting).rejects.toBe(reason);
+});

@@ -1,0 +1,255 @@
+/** Pictures as requests name them: from bytes in the URL, from blobs, and from a real server on loopback. */
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { readDataURL } from '../../../src/bytes/data-url.ts';
+import { fetchPictures, readPicture, type PictureRules } from '../../../src/media/load-images.ts';
+import type { RequestTurn } from '../../../src/openai/messages.ts';
+import type { TurnPart } from '../../../src/protocol/job.ts';
+
+const BYTES = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0xff, 0xfb, 0xf0]);
+const BASE64 = 'iVBORw0KGgr/+/A=';
+const PERCENT = '%89PNG%0D%0A%1A%0A%FF%FB%F0';
+const RULES: PictureRules = { pictureBytes: 1000, pictures: 3 };
+
+function turn(...urls: string[]): RequestTurn {
+  const parts = urls.map((url, i) => ({ type: 'picture' as const, url, detail: 'low' as const, param: `part ${i}` }));
+  return { role: 'user', parts: [{ type: 'text', text: 'What?' }, ...parts] };
+}
+
+async function pictures(urls: string[], rules = RULES, signal?: AbortSignal): Promise<TurnPart[]> {
+  const [read] = await fetchPictures([turn(...urls)], rules, signal);
+  return read?.parts.slice(1) ?? [];
+}
+
+const sees = (param = 'part 0'): object => ({ type: 'picture', bytes: BYTES, detail: 'low', param });
+const refuses = (cause: RegExp | string, param = 'part 0'): object => ({
+  code: 'unreadable_image',
+  status: 400,
+  param,
+  message: expect.stringMatching(cause),
+});
+
+describe('data: URLs', () => {
+  it.each([
+    ['base64', `data:image/png;base64,${BASE64}`],
+    ['a type that does not exist', `data:image/jpg;base64,${BASE64}`],
+    ['no type', `data:;base64,${BASE64}`],
+    ['upper case', `DATA:IMAGE/PNG;BASE64,${BASE64}`],
+    ['parameters', `data:image/png;charset=utf-8;name=a.png;base64,${BASE64}`],
+    ['missing padding', `data:image/png;base64,${BASE64.replace('=', '')}`],
+    ['line breaks and blanks', ` \n data:image/png; base64, iVBO\r\nRw0K\tGgr/ +/A=\n`],
+    ['escaped base64', `data:image/png;base64,${encodeURIComponent(BASE64)}`],
+    ['escaped line breaks', `data:image/png;base64,iVBORw0K%0AGgr%2F%2B/A%3D`],
+    ['url-encoded bytes', `data:image/png,${PERCENT}`],
+    ['url-encoded bytes in lower case', `data:image/png,${PERCENT.toLowerCase().replace('png', 'PNG')}`],
+  ])('with %s', async (_what, url) => {
+    expect(await pictures([url])).toEqual([sees()]);
+  });
+
+  it('keep text as UTF-8 and a percent sign that escapes nothing', () => {
+    expect(new TextDecoder().decode(readDataURL('data:image/x,100%é%zz%2').bytes)).toBe('100%é%zz%2');
+  });
+
+  it.each([
+    ['no comma', 'data:image/png;base64', /no comma/],
+    ['characters that base64 does not have', 'data:image/png;base64,iVB*', /not valid base64/],
+    ['one base64 character too many', 'data:image/png;base64,iVBOR', /not valid base64/],
+    ['a broken escape in base64', 'data:image/png;base64,iVB%zz', /not valid base64/],
+    ['no bytes', 'data:image/png;base64,', /it is empty/],
+    ['an asset of NVCF', 'data:image/png;asset_id,0b9e0b1e-3f4c', /assets live on a server/],
+    ['an SVG', `data:image/svg+xml,<svg/>`, /SVG/],
+    ['text', 'data:text/plain,hello', /text\/plain/],
+    ['JSON', 'data:application/json,{}', /application\/json/],
+    ['too much', `data:image/png;base64,${'A'.repeat(1336)}`, /more than 1000 bytes/],
+    ['far too much', `data:image/png;base64,${'A'.repeat(1e6)}`, /more than 1000 bytes/],
+  ])('with %s are refused', async (_what, url, cause) => {
+    await expect(pictures([url])).rejects.toMatchObject(refuses(cause));
+  });
+
+  it.each([
+    ['base64', `data:image/png;base64,${'A'.repeat(1332)}`],
+    ['url-encoded bytes', `data:image/png;name=a-picture.png,${'%FF'.repeat(999)}`],
+  ])('of exactly the limit pass: %s', async (_what, url) => {
+    const [part] = await pictures([url], { ...RULES, pictureBytes: 999 });
+    expect(part).toMatchObject({ bytes: { length: 999 } });
+    await expect(pictures([url], { ...RULES, pictureBytes: 998 })).rejects.toMatchObject(
+      refuses(/more than 998 bytes/),
+    );
+  });
+
+  it('are decoded without fetch', async () => {
+    const fetch = vi.spyOn(globalThis, 'fetch');
+    await pictures([`data:image/png;base64,${BASE64}`]);
+    expect(fetch).not.toHaveBeenCalled();
+    fetch.mockRestore();
+  });
+});
+
+describe('other schemes', () => {
+  it.each([
+    ['file:///etc/passwd', /file: URLs/],
+    ['ftp://a.example/a.png', /ftp: URLs/],
+    ['javascript:alert(1)', /javascript: URLs/],
+    ['cat.png', /not an absolute URL/],
+    ['/cat.png', /not an absolute URL/],
+    ['', /not an absolute URL/],
+    ['https://', /not an absolute URL/],
+  ])('%s is refused', async (url, cause) => {
+    await expect(pictures([url])).rejects.toMatchObject(refuses(cause));
+  });
+
+  it('blob: is read, and refused once it is revoked', async () => {
+    const url = URL.createObjectURL(new Blob([BYTES], { type: 'image/png' }));
+    expect(await pictures([url])).toEqual([sees()]);
+    URL.revokeObjectURL(url);
+    await expect(pictures([url])).rejects.toMatchObject(refuses(/revoked/));
+  });
+});
+
+describe('https: URLs', () => {
+  const requests: { url: string; headers: NodeJS.Dict<string | string[]> }[] = [];
+  const answers: Record<string, RequestListener> = {
+    '/ok': (_request, response) => response.end(BYTES),
+    '/typed': (_request, response) => response.setHeader('content-type', 'IMAGE/PNG; a=b').end(BYTES),
+    '/octets': (_request, response) => response.setHeader('content-type', 'application/octet-stream').end(BYTES),
+    '/html': (_request, response) => response.setHeader('content-type', 'text/html; charset=utf-8').end('<p>Log in'),
+    '/svg': (_request, response) => response.setHeader('content-type', 'image/svg+xml').end('<svg/>'),
+    '/moved': (_request, response) => response.writeHead(302, { location: '/ok' }).end(),
+    '/missing': (_request, response) => response.writeHead(404).end('gone'),
+    '/empty': (_request, response) => response.end(),
+    '/large': (_request, response) => response.setHeader('content-length', 1001).end(new Uint8Array(1001)),
+    '/endless': (_request, response) => {
+      const timer = setInterval(() => response.write(new Uint8Array(400)), 1);
+      response.on('close', () => clearInterval(timer));
+      response.on('close', () => requests.push({ url: 'closed', headers: {} }));
+    },
+    '/silent': () => {},
+    '/cut': (_request, response) => {
+      response.setHeader('content-length', 100).write(BYTES);
+      setTimeout(() => response.destroy(), 5);
+    },
+  };
+  let server: Server;
+  let origin = '';
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      requests.push({ url: request.url ?? '', headers: request.headers });
+      answers[request.url ?? '']?.(request, response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it.each(['/ok', '/typed', '/octets', '/moved'])('%s is read', async (path) => {
+    expect(await pictures([origin + path])).toEqual([sees()]);
+  });
+
+  it.each([
+    ['/html', /text\/html/],
+    ['/svg', /SVG/],
+    ['/missing', /HTTP 404/],
+    ['/empty', /it is empty/],
+    ['/large', /more than 1000 bytes/],
+    ['/endless', /more than 1000 bytes/],
+    ['/cut', /could not be read/],
+  ])('%s is refused', async (path, cause) => {
+    await expect(pictures([origin + path])).rejects.toMatchObject(refuses(cause));
+  });
+
+  it('stops reading at the limit', async () => {
+    requests.length = 0;
+    await pictures([`${origin}/endless`]).catch(() => {});
+    await expect.poll(() => requests.map(({ url }) => url)).toContain('closed');
+  });
+
+  it('whose server is down are refused, and the cause is kept', async () => {
+    const error = pictures(['http://127.0.0.1:1/a.png?token=secret']);
+    await expect(error).rejects.toMatchObject({ ...refuses(/could not be read.*CORS/), cause: expect.any(TypeError) });
+    await expect(error).rejects.toMatchObject({ message: expect.not.stringContaining('secret') });
+  });
+
+  it('are asked for without credentials, and once each', async () => {
+    requests.length = 0;
+    const fetch = vi.spyOn(globalThis, 'fetch');
+    const url = `${origin}/ok`;
+    const turns = await fetchPictures([turn(url), turn(url, url)], RULES);
+    expect(turns.flatMap(({ parts }) => parts.filter(({ type }) => type === 'picture'))).toHaveLength(3);
+    expect(requests).toHaveLength(1);
+    expect(fetch.mock.calls[0]?.[1]).toMatchObject({ credentials: 'omit' });
+    fetch.mockRestore();
+  });
+
+  it('are asked for only where that is allowed, and do not lead elsewhere', async () => {
+    requests.length = 0;
+    const allowed = vi.fn((url: URL) => url.pathname !== '/ok');
+    const rules = { ...RULES, allowed };
+    await expect(pictures([`${origin}/ok`], rules)).rejects.toMatchObject(refuses(/policy/));
+    expect(requests).toEqual([]);
+    expect(await pictures([`${origin}/typed`], rules)).toEqual([sees()]);
+    await expect(pictures([`${origin}/moved`], rules)).rejects.toMatchObject(refuses(/could not be read/));
+    expect(requests.map(({ url }) => url)).toEqual(['/typed', '/moved']);
+    expect(await pictures([`data:;base64,${BASE64}`], { ...RULES, allowed: () => false })).toEqual([sees()]);
+  });
+
+  it('stop at an abort, with its reason', async () => {
+    const reason = new Error('enough');
+    const caller = new AbortController();
+    requests.length = 0;
+    const refused = expect(pictures([`${origin}/silent`], RULES, caller.signal)).rejects.toBe(reason);
+    await expect.poll(() => requests.length).toBe(1);
+    caller.abort(reason);
+    await refused;
+    await expect(pictures([`${origin}/ok`], RULES, AbortSignal.abort(reason))).rejects.toBe(reason);
+  });
+
+  it('stop when another picture of the request has failed', async () => {
+    const asked = pictures([`${origin}/silent`, `${origin}/missing`]);
+    await expect(asked).rejects.toMatchObject(refuses(/HTTP 404/, 'part 1'));
+  });
+});
+
+describe('the request as a whole', () => {
+  it('has at most so many pictures, and names the first beyond, before anything is read', () => {
+    const url = `data:;base64,${BASE64}`;
+    const message = expect.stringContaining('limits.pictures');
+    const refused = expect.objectContaining({ code: 'invalid_request', param: 'part 2', message });
+    expect(() => fetchPictures([turn(url), turn(url, url, url)], RULES)).toThrow(refused);
+  });
+
+  it('keeps turns without pictures as they are', async () => {
+    const turns: RequestTurn[] = [{ role: 'system', parts: [{ type: 'text', text: 'Be brief.' }] }];
+    expect(await fetchPictures(turns, RULES)).toEqual(turns);
+  });
+});
+
+describe('a picture that the page has', () => {
+  it.each([
+    ['a Blob', new Blob([BYTES])],
+    ['bytes', BYTES],
+    ['a view', new DataView(new Uint8Array([0, ...BYTES]).buffer, 1)],
+    ['a buffer', BYTES.slice().buffer],
+    ['a data: URL', `data:image/png;base64,${BASE64}`],
+    ['a URL', new URL(`data:image/png;base64,${BASE64}`)],
+  ])('may be %s', async (_kind, picture) => {
+    expect(await readPicture(picture, RULES)).toEqual(BYTES);
+  });
+
+  it('is copied, so that the page may go on using it', async () => {
+    const mine = BYTES.slice();
+    expect((await readPicture(mine, RULES)).buffer).not.toBe(mine.buffer);
+  });
+
+  it('has the same limits', async () => {
+    await expect(readPicture(new Blob([new Uint8Array(1001)]), RULES)).rejects.toMatchObject(
+      refuses(/more than 1000 bytes/, 'picture'),
+    );
+    await expect(readPicture('cat.png', RULES)).rejects.toMatchObject(refuses(/not an absolute URL/, 'picture'));
+  });
+});

@@ -1,0 +1,152 @@
+import { describe, expect, test } from 'vitest';
+import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
+import {
+  BOOL,
+  decode,
+  encode,
+  FLOAT,
+  FLOAT16,
+  type Graph,
+  INT64,
+  makeTensor,
+  makeValue,
+} from '../../../worker/onnx/model/graph.ts';
+import { makeNode, setInt, setInts } from '../../../worker/onnx/model/graph-edit.ts';
+import { wholeViews } from '../../../worker/onnx/optimize/drop-pixel-mask.ts';
+import { census, distance, encodeViews, evaluate, Native, noise } from './optimize-graphs.ts';
+
+const size = 8;
+const WIDTH = 4;
+
+interface Quirks {
+  /** Rounds the pixels to halves, as encoders in half precision do, and the views back. */
+  halves?: boolean;
+  /** Multiplies the pixels before the convolution. */
+  scaled?: boolean;
+  /** Positions count on from view to view. */
+  running?: boolean;
+  /** Positions are multiplied with the features, where one row for all views does as well; or matched with them. */
+  read?: 'Add' | 'Concat';
+}
+
+/** Views that are not empty, patches of 4 × 4 pixels, and positions that are counted off the mask. */
+function toyEncoder({ halves = false, scaled = false, running = false, read = 'Add' }: Quirks = {}): Graph {
+  const graph: Graph = {
+    nodes: [],
+    tensors: new Map(),
+    inputs: [
+      makeValue('pixel_values', FLOAT, ['b', 'n', 3, 'h', 'w']),
+      makeValue('pixel_attention_mask', BOOL, ['b', 'n', 'h', 'w']),
+    ],
+    outputs: [makeValue('image_features', FLOAT, ['n', 'rows', 'width'])],
+    opsets: new Map([['', 14]]),
+    shapes: [],
+    rest: [],
+    modelRest: [Uint8Array.of(8, 8)],
+    source: new Uint8Array(),
+  };
+  const ints = (name: string, ...values: number[]): string => {
+    const data = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+    graph.tensors.set(name, makeTensor(name, INT64, [values.length], data));
+    return name;
+  };
+  const floats = (name: string, dims: number[], seed: number): string => {
+    const data = noise(
+      dims.reduce((product, dim) => product * dim, 1),
+      seed,
+    );
+    graph.tensors.set(name, makeTensor(name, FLOAT, dims, new Uint8Array(data.buffer)));
+    return name;
+  };
+  const add = (
+    type: string,
+    inputs: string[],
+    output: string,
+    set: (node: ReturnType<typeof makeNode>) => void = () => {},
+  ): string => {
+    const node = makeNode(type, inputs, [output]);
+    set(node);
+    graph.nodes.push(node);
+    return output;
+  };
+  const to = (type: number) => (node: ReturnType<typeof makeNode>) => setInt(node, 'to', type);
+
+  const pixels = halves ? add('Cast', ['pixel_values'], 'pixels.half', to(FLOAT16)) : 'pixel_values';
+  add('Reshape', [pixels, ints('frames.shape', -1, 3, size, size)], 'frames');
+  add('Reshape', ['pixel_attention_mask', ints('mask.shape', -1, size * size)], 'mask');
+  add('Cast', ['mask'], 'mask.float', to(FLOAT));
+  add('ReduceMax', ['mask.float'], 'seen', (node) => {
+    setInts(node, 'axes', [1]);
+    setInt(node, 'keepdims', 0);
+  });
+  add('NonZero', ['seen'], 'real');
+  add('Transpose', ['real'], 'real.rows', (node) => setInts(node, 'perm', [1, 0]));
+  let views = add('GatherND', ['frames', 'real.rows'], 'views');
+  if (halves) views = add('Cast', [views], 'views.float', to(FLOAT));
+  if (scaled) views = add('Mul', [views, floats('factor', [1], 5)], 'views.scaled');
+  add('Conv', [views, floats('conv.weight', [WIDTH, 3, 4, 4], 1)], 'patches', (node) =>
+    setInts(node, 'strides', [4, 4]),
+  );
+  add('Reshape', ['patches', ints('rows.shape', 0, WIDTH, 4)], 'columns');
+  add('Transpose', ['columns'], 'features', (node) => setInts(node, 'perm', [0, 2, 1]));
+
+  // The position of a patch is the number of real patches up to it, less one: all are real.
+  add('Slice', ['mask', ints('from', 0), ints('until', 4), ints('axis1', 1)], 'patch.mask');
+  add('Cast', ['patch.mask'], 'patch.int', to(INT64));
+  add('CumSum', ['patch.int', 'axis1'], 'counted');
+  add('Sub', ['counted', ints('one', 1)], 'positions');
+  let ids = 'positions';
+  if (running) {
+    add('Transpose', ['real'], 'view.number', (node) => setInts(node, 'perm', [1, 0]));
+    ids = add('Add', ['positions', 'view.number'], 'positions.running');
+  }
+  add('Gather', [floats('table', [1 << 13, WIDTH], 2), ids], 'embedded', (node) => setInt(node, 'axis', 0));
+  add(read, ['features', 'embedded'], 'image_features', (node) => {
+    if (read === 'Concat') setInt(node, 'axis', 1);
+  });
+  return graph;
+}
+
+describe('views that are whole', () => {
+  test.each([false, true])(
+    'the same features without the mask, for any number of views; halves: %s',
+    async (halves) => {
+      const graph = toyEncoder({ halves });
+      const before = await Native.open(encode(graph));
+      expect(await wholeViews(graph, encoderInputs(size, 0), evaluate)).toEqual({ rewrite: 'whole-views' });
+      expect(decode(encode(graph)).inputs.map(({ name, dims }) => [name, dims])).toEqual([
+        ['pixel_values', [1, 'num_images', 3, size, size]],
+      ]);
+      for (const type of ['NonZero', 'GatherND', 'CumSum']) expect(census(graph.nodes)).not.toHaveProperty(type);
+      expect(census(graph.nodes)['Cast']).toBe(halves ? 2 : undefined);
+      const after = await Native.open(encode(graph));
+      for (const count of [1, 2, 5]) {
+        const expected = await encodeViews(before, count, size);
+        const actual = await encodeViews(after, count, size);
+        expect(actual.dims).toEqual(expected.dims);
+        expect(distance(expected.data, actual.data)).toBeLessThan(1e-6);
+      }
+    },
+  );
+
+  const REFUSED: readonly [Quirks, RegExp][] = [
+    [{ scaled: true }, /crops are changed before the first convolution/],
+    [{ running: true }, /positions.running is not one constant for every crop/],
+    [{ read: 'Concat' }, /positions is not one constant for every crop/],
+  ];
+
+  test.each(REFUSED)('%o: refused, and the graph left as it is', async (quirks, reason) => {
+    const graph = toyEncoder(quirks);
+    const before = encode(graph);
+    expect((await wholeViews(graph, encoderInputs(size, 0), evaluate)).reason).toMatch(reason);
+    expect(encode(graph)).toEqual(before);
+  });
+
+  test.each([
+    [{ constant: [] }, 'no input is constant'],
+    [{ constant: ['pixel_values', 'pixel_attention_mask'] }, 'there is not exactly one input that differs'],
+  ])('inputs of another family, %o: refused', async (other, reason) => {
+    const inputs = { ...encoderInputs(size, 0), ...other };
+    expect((await wholeViews(toyEncoder(), inputs, evaluate)).reason).toContain(reason);
+  });
+});

@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import * as ort from 'onnxruntime-node';
+import { embedByTable } from '../../../worker/onnx/embed-tokens.ts';
+import { decode, encode } from '../../../worker/onnx/model/graph.ts';
+import { makeNode, setInt } from '../../../worker/onnx/model/graph-edit.ts';
+import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
+import { glimpse } from './optimize-graphs.ts';
+import { toyDecoder, toyEmbed } from './toy-graphs.ts';
+
+const FILES: [string, Uint8Array][] = [
+  ['glimpse, q4', glimpse('embed_tokens_q4')],
+  ['glimpse, q4f16', glimpse('embed_tokens_q4f16')],
+  ['a toy of halves, subnormal ones among them', toyEmbed('float16')],
+];
+
+describe('a table of embeddings', () => {
+  test.each(FILES)('gives what the graph gives: %s', async (_, file) => {
+    // At an odd place, as a table may stand in its file.
+    const moved = new Uint8Array(file.length + 1);
+    moved.set(file, 1);
+    const table = embeddingTable(moved.subarray(1));
+    if (!table) throw new Error('no table');
+    const ids = Int32Array.of(0, table.rows - 1, 7, 7);
+    const session = await ort.InferenceSession.create(file);
+    const input_ids = new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
+    const { inputs_embeds: wanted } = await session.run({ input_ids });
+    const { dims, data } = await embedByTable(ort, table)(ids);
+    expect({ dims, data }).toEqual({ dims: wanted?.dims, data: wanted?.data });
+    await session.release();
+  });
+
+  test('is not found where the graph does more, or something else', () => {
+    expect(embeddingTable(toyDecoder())).toBeUndefined();
+
+    const scaled = decode(toyEmbed('float32'));
+    const [gather] = scaled.nodes;
+    gather!.outputs = ['rows'];
+    scaled.nodes.push(makeNode('Add', ['rows', 'rows'], ['inputs_embeds']));
+    expect(embeddingTable(encode(scaled))).toBeUndefined();
+
+    const across = decode(toyEmbed('float32'));
+    setInt(across.nodes[0]!, 'axis', 1);
+    expect(embeddingTable(encode(across))).toBeUndefined();
+
+    const narrowed = decode(toyEmbed('float16'));
+    setInt(narrowed.nodes[1]!, 'to', 10);
+    expect(embeddingTable(encode(narrowed))).toBeUndefined();
+  });
+});

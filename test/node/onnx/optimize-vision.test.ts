@@ -1,0 +1,62 @@
+import { describe, expect, test } from 'vitest';
+import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
+import { decode } from '../../../worker/onnx/model/graph.ts';
+import { operateVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
+import { census, distance, encodeViews, evaluate, glimpse, Native } from './optimize-graphs.ts';
+
+const size = 96;
+
+/** Half precision has 11 bits, and its sums are taken in another order. */
+const FILES = [
+  ['vision_encoder_q4', 1e-5],
+  ['vision_encoder_q4f16', 2e-3],
+] as const;
+
+describe.each(FILES)('glimpse: %s', (name, tolerance) => {
+  const model = glimpse(name);
+
+  test.each([true, false])('the same features after surgery, attention: %s', async (attention) => {
+    const operated = await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention });
+    expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
+    expect(operated.inputs).toEqual(['pixel_values']);
+    const before = await Native.open(model);
+    const after = await Native.open(operated);
+    for (const count of [1, 3]) {
+      const expected = await encodeViews(before, count, size);
+      const actual = await encodeViews(after, count, size);
+      expect(actual.dims).toEqual(expected.dims);
+      expect(distance(expected.data, actual.data)).toBeLessThan(tolerance);
+    }
+    await before.close();
+    await after.close();
+  });
+
+  test('what is left has kernels on the GPU', async () => {
+    const { graph } = await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: true });
+    const left = census(decode(graph).nodes);
+    for (const type of ['NonZero', 'GatherND', 'ReduceMean', 'ReduceMax', 'Tanh', 'Softmax']) {
+      expect(left).not.toHaveProperty(type);
+    }
+    expect(left).toMatchObject({
+      LayerNormalization: 13,
+      'com.microsoft.MultiHeadAttention': 6,
+      'com.microsoft.FastGelu': 6,
+    });
+  });
+
+  test('a second operation finds nothing to do', async () => {
+    const options = { inputs: encoderInputs(size, 0), evaluate, attention: true };
+    const once = await operateVision(model, options);
+    const twice = await operateVision(once.graph, options);
+    expect(twice.outcomes.every(({ reason }) => reason !== undefined)).toBe(true);
+    expect(twice.graph).toBe(once.graph);
+  });
+
+  test('a graph for views of another size is refused by ORT, not misread', async () => {
+    const after = await Native.open(
+      await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: false }),
+    );
+    await expect(encodeViews(after, 1, size * 2)).rejects.toThrow(/pixel_values/);
+    await after.close();
+  });
+});

@@ -1,0 +1,190 @@
+/** Makes broken chat requests: whole ones, mutated as values and as bytes. Seeded, so that a failure can be repeated. */
+import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
+import { ERRORS } from '../../../src/protocol/errors.ts';
+import { fetchPictures } from '../../../src/media/load-images.ts';
+import { createShim } from '../../../src/fetch/intercept.ts';
+import { ANSWER, finish, partsOf } from '../job-parts.ts';
+
+type Random = () => number;
+
+const PNG = 'data:image/png;base64,iVBORw0KGgr/+/A=';
+const SEEDS: readonly object[] = [
+  {
+    model: 'glimpse',
+    messages: [{ role: 'user', content: 'hi' }],
+    stream: true,
+    stream_options: { include_usage: true },
+  },
+  {
+    model: 'glimpse',
+    messages: [
+      { role: 'system', content: 'Be brief.' },
+      {
+        role: 'user',
+        content: [
+          { type: 'image_url', image_url: { url: PNG, detail: 'low' } },
+          { type: 'text', text: 'What?' },
+        ],
+      },
+      { role: 'assistant', content: 'A cat.', refusal: null },
+      { role: 'user', content: [{ image_url: PNG }, 'And this?'] },
+    ],
+    max_tokens: 5,
+    temperature: 0.5,
+    logit_bias: { '5': -100 },
+    stop: ['\n'],
+    nvext: { top_k: 5 },
+  },
+  {
+    model: 'glimpse',
+    messages: [{ role: 'user', content: `<img src="${PNG}"> What?` }],
+    n: 2,
+    logprobs: true,
+    top_logprobs: 2,
+  },
+];
+const NAMES = [REQUEST, MESSAGE, IMAGE_PART, NVEXT].flatMap((table) => Object.keys(table));
+const ODD: readonly unknown[] = [
+  null,
+  true,
+  false,
+  0,
+  -0,
+  -1,
+  1.5,
+  1e308,
+  2 ** 53,
+  '',
+  ' ',
+  'text',
+  '\u0000',
+  '\ud800',
+  '<img src="x">',
+  'data:',
+  'data:,',
+  'data:image/png;base64,====',
+  'https://x.example/y',
+  'blob:null/1',
+  'file:///x',
+  '__proto__',
+  [],
+  {},
+  [[]],
+  [null],
+  { type: 'text' },
+  { image_url: {} },
+  { url: PNG },
+  { toString: 1 },
+  { length: -1 },
+  { then: true },
+  { __proto__: null, constructor: {} },
+];
+
+/** `count` requests through the shim, each to its end. Throws at the first that is not answered as it should be. */
+export async function fuzz(seed: number, count: number): Promise<{ answered: number; refused: number }> {
+  const random = xorshift(seed);
+  const shim = createShim({
+    owns: ['https://integrate.api.nvidia.com'],
+    model: async () => 'glimpse',
+    limits: { requestBytes: 100_000, pictureBytes: 1000, pictures: 5 },
+    images: { tags: true },
+    async generate({ turns, job }) {
+      await fetchPictures(turns, { pictureBytes: 1000, pictures: 5, allowed: () => false });
+      const rest = Array.from({ length: job.choices - 1 }, (_, i) => finish(i + 1));
+      return partsOf(...ANSWER.slice(0, -1), ...rest, ...ANSWER.slice(-1));
+    },
+  });
+  const outcome = { answered: 0, refused: 0 };
+  for (let i = 0; i < count; i++) {
+    const body = brokenBody(random);
+    const response = await shim('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body });
+    const text = await response.text();
+    const fault = faultOf(response, text);
+    if (fault) throw new Error(`${fault} (seed ${seed}, request ${i}): ${new TextDecoder().decode(body)} -> ${text}`);
+    if (response.ok) outcome.answered++;
+    else outcome.refused++;
+  }
+  return outcome;
+}
+
+/** What is wrong with an answer, if anything. */
+function faultOf(response: Response, text: string): string | undefined {
+  if (response.status === 200) {
+    const whole = text.endsWith('data: [DONE]\n\n') || text.startsWith('{"id":"chatcmpl-');
+    return whole && !text.includes('"error"') ? undefined : 'a 200 that is not whole';
+  }
+  if (response.status < 400 || response.status > 499) return `status ${response.status}`;
+  const { error } = JSON.parse(text) as { error: { message: unknown; code: string } };
+  const known = Object.entries(ERRORS).some(([code, { status }]) => code === error.code && status === response.status);
+  return known && typeof error.message === 'string' ? undefined : 'an error that is not typed';
+}
+
+function brokenBody(random: Random): Uint8Array<ArrayBuffer> {
+  const value = structuredClone(pick(random, SEEDS));
+  for (let i = random() * 3; i > 0.5; i--) mutateValue(random, value);
+  const bytes = new TextEncoder().encode(JSON.stringify(value) ?? 'undefined');
+  return random() < 0.25 ? mutateBytes(random, bytes) : bytes;
+}
+
+/** Changes one place, anywhere in the tree. */
+function mutateValue(random: Random, root: object): void {
+  const places = everyObject(root);
+  const place = pick(random, places) as Record<string, unknown>;
+  const key = pick(random, [...Object.keys(place), pick(random, NAMES), `x${random()}`]);
+  const change = Math.floor(random() * 5);
+  if (change === 0) delete place[key];
+  else if (change === 1) place[key] = nested(Math.floor(random() ** 4 * 300));
+  else if (change === 2) place[key] = copy(pick(random, places));
+  else if (change === 3) place[key] = Array.from({ length: random() ** 6 * 1100 }, () => copy(pick(random, ODD)));
+  else place[key] = copy(pick(random, ODD));
+}
+
+function mutateBytes(random: Random, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const at = Math.floor(random() * bytes.length);
+  const change = Math.floor(random() * 4);
+  if (change === 0) return bytes.slice(0, at);
+  if (change === 1) return bytes.with(at, Math.floor(random() * 256));
+  if (change === 2) {
+    const depth = Math.floor(random() * 30_000);
+    return new TextEncoder().encode(`{"model":"glimpse","tools":${'['.repeat(depth)}${']'.repeat(depth)}}`);
+  }
+  return new Uint8Array([...bytes.slice(0, at), ...bytes.slice(Math.floor(random() * bytes.length))]);
+}
+
+function everyObject(root: object): object[] {
+  const found: object[] = [];
+  const open: unknown[] = [root];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    if (typeof value !== 'object' || value === null || found.includes(value)) continue;
+    found.push(value);
+    if (found.length < 50) open.push(...Object.values(value));
+  }
+  return found;
+}
+
+function copy(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value)) as unknown;
+}
+
+function nested(depth: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < depth; i++) value = i % 2 ? [value] : { a: value };
+  return value;
+}
+
+function pick<T>(random: Random, from: readonly T[]): T {
+  const item = from[Math.floor(random() * from.length)];
+  if (item === undefined) throw new Error('nothing to pick from');
+  return item;
+}
+
+/** Marsaglia's xorshift32. */
+function xorshift(seed: number): Random {
+  let state = seed || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import { parseChat } from '../../../src/openai/parse-request.ts';
+import type { RequestTurn } from '../../../src/openai/messages.ts';
+import type { NearsightError } from '../../../src/protocol/errors.ts';
+
+const URL_A = 'https://pictures.example/a.png';
+const URL_B = 'data:image/jpeg;base64,/9j/';
+
+const text = (value: string): object => ({ type: 'text', text: value });
+const picture = (url: string, param: string, detail = 'auto'): object => ({ type: 'picture', url, detail, param });
+
+function turns(messages: unknown, imgTags = false): readonly RequestTurn[] {
+  return parseChat({ model: 'm', messages }, { imgTags }).turns;
+}
+
+function refusal(messages: unknown): NearsightError {
+  try {
+    turns(messages);
+  } catch (error) {
+    return error as NearsightError;
+  }
+  throw new Error('it was accepted');
+}
+
+function user(...content: unknown[]): unknown[] {
+  return [{ role: 'user', content }];
+}
+
+describe('content', () => {
+  it('may be a string in every role; developer is the new name of system', () => {
+    const messages = ['system', 'developer', 'user', 'assistant'].map((role) => ({ role, content: `I am ${role}` }));
+    expect(turns(messages).map(({ role }) => role)).toEqual(['system', 'system', 'user', 'assistant']);
+    expect(turns(messages).map(({ parts }) => parts)).toEqual(messages.map(({ content }) => [text(content)]));
+  });
+
+  it.each([
+    ['a part', { type: 'text', text: 'hi' }],
+    ['a part without a type', { text: 'hi' }],
+    ['a string among parts', 'hi'],
+    ["vLLM's input_text", { type: 'input_text', text: 'hi' }],
+    ["vLLM's output_text", { type: 'output_text', text: 'hi' }],
+  ])('may hold text as %s', (_form, part) => {
+    expect(turns(user(part))).toEqual([{ role: 'user', parts: [text('hi')] }]);
+  });
+
+  it.each([
+    ['an object', { type: 'image_url', image_url: { url: URL_A } }],
+    ['a bare string', { type: 'image_url', image_url: URL_A }],
+    ['a part without a type', { image_url: { url: URL_A } }],
+    ['a part without a type, bare', { image_url: URL_A }],
+    ["vLLM's input_image", { type: 'input_image', image_url: URL_A }],
+    ['a part with a uuid', { type: 'image_url', image_url: { url: URL_A }, uuid: 'x' }],
+  ])('may hold a picture as %s', (_form, part) => {
+    expect(turns(user(part))).toEqual([{ role: 'user', parts: [picture(URL_A, 'messages[0].content[0].image_url')] }]);
+  });
+
+  it('keeps several pictures, in several turns, in order and with their detail', () => {
+    const messages = [
+      { role: 'system', content: [{ type: 'text', text: 'Be brief.' }] },
+      {
+        role: 'user',
+        content: [
+          { type: 'image_url', image_url: { url: URL_A, detail: 'low' } },
+          { type: 'text', text: 'and' },
+          { type: 'image_url', image_url: { url: URL_B, detail: 'high' } },
+        ],
+      },
+      { role: 'assistant', content: 'Two cats.' },
+      { role: 'user', content: ['And this?', { image_url: URL_A }] },
+    ];
+    expect(turns(messages)).toEqual([
+      { role: 'system', parts: [text('Be brief.')] },
+      {
+        role: 'user',
+        parts: [
+          picture(URL_A, 'messages[1].content[0].image_url', 'low'),
+          text('and'),
+          picture(URL_B, 'messages[1].content[2].image_url', 'high'),
+        ],
+      },
+      { role: 'assistant', parts: [text('Two cats.')] },
+      { role: 'user', parts: [text('And this?'), picture(URL_A, 'messages[3].content[1].image_url')] },
+    ]);
+  });
+
+  it("takes an assistant's answer back as it was sent, even an empty one or a refusal", () => {
+    const answer = { role: 'assistant', content: '', refusal: null, annotations: [], tool_calls: [], audio: null };
+    expect(turns([answer, ...user('more')])[0]).toEqual({ role: 'assistant', parts: [text('')] });
+    expect(turns([{ role: 'assistant', content: null, refusal: 'No.' }])[0]?.parts).toEqual([text('No.')]);
+    const parts = [{ type: 'refusal', refusal: 'Never.' }];
+    expect(turns([{ role: 'assistant', content: parts }])[0]?.parts).toEqual([text('Never.')]);
+  });
+
+  it.each([
+    ['a role that nobody has', [{ role: 'robot', content: 'hi' }], 'messages[0].role'],
+    ['no role', [{ content: 'hi' }], 'messages[0].role'],
+    ['no content', [{ role: 'user' }], 'messages[0].content'],
+    ['null as content', [{ role: 'assistant', content: null }], 'messages[0].content'],
+    ['an empty question', [{ role: 'user', content: '' }], 'messages[0].content'],
+    ['a question without parts', user(), 'messages[0].content'],
+    ['an empty system message', [{ role: 'system', content: [''] }], 'messages[0].content'],
+    [
+      "a picture in the assistant's turn",
+      [{ role: 'assistant', content: [{ image_url: URL_A }] }],
+      'messages[0].content[0].image_url',
+    ],
+    [
+      'a picture in the system message',
+      [{ role: 'system', content: [{ image_url: URL_A }] }],
+      'messages[0].content[0].image_url',
+    ],
+    ['a part of an unknown type', user({ type: 'poem', poem: 'x' }), 'messages[0].content[0].type'],
+    ['a part that inherits its type', user({ type: 'toString' }), 'messages[0].content[0].type'],
+    ['a part without a type or content', user({}), 'messages[0].content[0].type'],
+    ['a number as a part', user(7), 'messages[0].content[0]'],
+    ['a text part without text', user({ type: 'text' }), 'messages[0].content[0].text'],
+    ['an image part without a picture', user({ type: 'image_url' }), 'messages[0].content[0].image_url'],
+    ['an image_url without a URL', user({ type: 'image_url', image_url: {} }), 'messages[0].content[0].image_url.url'],
+  ])('refuses %s', (_what, messages, param) => {
+    expect(refusal(messages)).toMatchObject({ code: 'invalid_request', param });
+  });
+
+  it.each([
+    [[{ role: 'user', content: '' }], 'at least one character or picture, but it is empty.'],
+    [user({ type: 'hologram' }), "must be 'text' or 'image_url', but it is 'hologram'."],
+    [user({ type: 'x'.repeat(100) }), `but it is '${'x'.repeat(80)}…'.`],
+    [user({ image_url: { url: URL_A, detail: 'ultra' } }), "one of 'low', 'high', 'auto', but it is 'ultra'."],
+    [[{ role: 'assistant', content: [{ image_url: URL_A }] }], "go in a user's message, but it is a picture."],
+    [[{ content: 'hi' }], "one of 'system', 'developer', 'user', 'assistant', but it is missing."],
+  ])('says what was given instead: %j', (messages, words) => {
+    expect(refusal(messages).message).toContain(words);
+  });
+
+  it('says which key of logit_bias is no token', () => {
+    const body = { model: 'm', messages: [{ role: 'user', content: 'hi' }], logit_bias: { abc: 5 } };
+    expect(() => parseChat(body)).toThrow("an object whose keys are token ids, but it is one with 'abc'.");
+  });
+
+  it.each(['video_url', 'input_audio', 'audio_url', 'file', 'image_embeds', 'thinking', 'video', 'rtsp', 'image'])(
+    'knows a %s part, and cannot read it',
+    (type) => {
+      expect(refusal(user('x', { type, [type]: {} }))).toMatchObject({
+        code: 'unsupported_field',
+        param: 'messages[0].content[1].type',
+      });
+    },
+  );
+
+  it.each(['tool', 'function'])('knows the role %s, and cannot answer it', (role) => {
+    expect(refusal([{ role, content: 'x' }])).toMatchObject({ code: 'unsupported_field', param: 'messages[0].role' });
+  });
+});
+
+describe('<img> tags', () => {
+  const at = 'messages[0].content';
+  const ask = (content: unknown, role = 'user'): RequestTurn['parts'] | undefined =>
+    turns([{ role, content }], true)[0]?.parts;
+
+  it.each([
+    [`What is <img src="${URL_A}" />?`, [text('What is '), picture(URL_A, at), text('?')]],
+    [`<img src='${URL_B}'>`, [picture(URL_B, at)]],
+    [`<IMG alt="a cat" SRC = "${URL_A}" width=3>`, [picture(URL_A, at)]],
+    [`<img src="${URL_A}"/><img src="${URL_B}"/> both`, [picture(URL_A, at), picture(URL_B, at), text(' both')]],
+    ['<img src="" />', [picture('', at)]],
+  ])('are pictures where that is switched on: %s', (content, parts) => {
+    expect(ask(content)).toEqual(parts);
+  });
+
+  it.each([
+    '&lt;img src="x"&gt;',
+    '<img>',
+    '<img alt="x">',
+    '<imgsrc="x">',
+    '<image src="x">',
+    '<img src=x>',
+    '<img src="',
+  ])('stay text where they are none: %s', (content) => expect(ask(content)).toEqual([text(content)]));
+
+  it('stay text in parts, in other roles, and by default', () => {
+    const tag = `<img src="${URL_A}">`;
+    expect(ask([text(tag)])).toEqual([text(tag)]);
+    expect(ask(tag, 'system')).toEqual([text(tag)]);
+    expect(ask(tag, 'assistant')).toEqual([text(tag)]);
+    expect(turns([{ role: 'user', content: tag }])[0]?.parts).toEqual([text(tag)]);
+  });
+
+  it('are found in linear time in hostile text', () => {
+    for (const piece of ['<img ', '<img src="', "<img src='", '<img src = ', '<img src="x" ', ' src=']) {
+      const start = performance.now();
+      ask(piece.repeat(1_000_000 / piece.length));
+      expect(performance.now() - start, piece).toBeLessThan(1000);
+    }
+  });
+});

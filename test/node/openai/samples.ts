@@ -1,0 +1,167 @@
+/**
+ * For each honoured field a value that has an effect, what that is, and values that must be refused; and how a field is
+ * sent alone. Tests of the parser and of docs/openapi.yaml share them.
+ */
+import type { Fields, Values } from '../../../src/openai/field-checks.ts';
+import * as tables from '../../../src/openai/fields.ts';
+
+export type Body = Record<string, unknown>;
+
+const PICTURE = 'data:image/png;base64,iVBORw0KGgo=';
+export const MIN: Body = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
+
+/** A value of an honoured field: either what it changes in the request, or (for closed sets) how another is refused. */
+export type Sample = { value: unknown; sees: object; with?: Body; bad: unknown[] };
+
+const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
+  model: { value: 'other', sees: { model: 'other' }, bad: ['', 7, ['m']] },
+  messages: {
+    value: [{ role: 'user', content: 'ho' }],
+    sees: { turns: [{ role: 'user', parts: [{ type: 'text', text: 'ho' }] }] },
+    bad: [[], 'hi', {}, [null], ['hi'], [[]], [{}], Array(1025).fill({ role: 'user', content: 'hi' })],
+  },
+  max_tokens: { value: 5, sees: { job: { maxTokens: 5 } }, bad: [0, -1, 1.5, '5', true, 1e300] },
+  max_completion_tokens: { value: 6, sees: { job: { maxTokens: 6 } }, bad: [0, -1, 1.5, '5'] },
+  temperature: { value: 0.7, sees: sampling({ temperature: 0.7 }), bad: [-0.1, 2.1, '1', [], true] },
+  top_p: { value: 0.5, sees: sampling({ topP: 0.5 }), bad: [0, -1, 1.1, '1'] },
+  top_k: { value: 40, sees: sampling({ topK: 40 }), bad: [-2, 1.5, '1'] },
+  min_p: { value: 0.1, sees: sampling({ minP: 0.1 }), bad: [-0.1, 1.1, '0'] },
+  seed: { value: -3, sees: sampling({ seed: -3 }), bad: [1.5, '1', 1e20] },
+  stop: { value: ['a', 'b'], sees: { job: { stop: ['a', 'b'] } }, bad: ['', [''], [1], 1, {}, Array(17).fill('a')] },
+  n: { value: 2, sees: { job: { choices: 2 } }, bad: [0, 129, 1.5, '1'] },
+  frequency_penalty: { value: 0.3, sees: sampling({ frequencyPenalty: 0.3 }), bad: [-2.1, 2.1, '0'] },
+  presence_penalty: { value: 0.4, sees: sampling({ presencePenalty: 0.4 }), bad: [-2.1, 2.1, '0'] },
+  repetition_penalty: { value: 1.2, sees: sampling({ repetitionPenalty: 1.2 }), bad: [0, -1, 2.1, '1'] },
+  logit_bias: {
+    value: { '50': -100, '7': 1.5 },
+    sees: sampling({
+      logitBias: [
+        [7, 1.5],
+        [50, -100],
+      ],
+    }),
+    bad: [[], 'x', { a: 1 }, { '-1': 1 }, { '1.5': 1 }, { '1': '2' }, { '1': 101 }, { '1': null }],
+  },
+  logprobs: { value: true, sees: { job: { topLogprobs: 0 } }, bad: ['true', 1, 5] },
+  top_logprobs: {
+    value: 3,
+    with: { logprobs: true },
+    sees: { job: { topLogprobs: 3 } },
+    bad: [-1, 21, 1.5, '1'],
+  },
+  stream: { value: true, sees: { stream: true }, bad: ['true', 1] },
+  stream_options: {
+    value: { include_usage: true },
+    with: { stream: true },
+    sees: { includeUsage: true },
+    bad: [true, [], { include_usage: 1 }],
+  },
+  response_format: {
+    value: { type: 'json_object' },
+    sees: refusal('unsupported_field'),
+    bad: ['text', [], { type: 1 }],
+  },
+  nvext: { value: { top_k: 4 }, sees: sampling({ topK: 4 }), bad: [1, [], { top_k: 'x' }] },
+  cache: { value: false, sees: { job: { cache: false } }, bad: ['false', 0] },
+};
+
+const STREAM_OPTIONS: Record<keyof Values<typeof tables.STREAM_OPTIONS>, Sample> = {
+  include_usage: { value: true, sees: { includeUsage: true }, bad: ['true', 1] },
+};
+
+const RESPONSE_FORMAT: Record<keyof Values<typeof tables.RESPONSE_FORMAT>, Sample> = {
+  type: { value: 'json_schema', sees: refusal('unsupported_field'), bad: ['xml', 1, {}] },
+};
+
+const NVEXT: Record<keyof Values<typeof tables.NVEXT>, Sample> = {
+  top_k: { value: 4, sees: sampling({ topK: 4 }), bad: [-2, '4'] },
+  repetition_penalty: { value: 1.1, sees: sampling({ repetitionPenalty: 1.1 }), bad: [0, 3, '1'] },
+};
+
+const MESSAGE: Record<keyof Values<typeof tables.MESSAGE>, Sample> = {
+  role: { value: 'system', sees: { turns: [{ role: 'system' }] }, bad: ['robot', 1, {}] },
+  content: { value: 'ho', sees: { turns: [{ parts: [{ text: 'ho' }] }] }, bad: ['', 7, {}, [], [7], [''], [{}]] },
+  refusal: {
+    value: 'no',
+    with: { role: 'assistant', content: null },
+    sees: { turns: [{ parts: [{ text: 'no' }] }] },
+    bad: [7, {}],
+  },
+};
+
+const TEXT_PART: Record<keyof Values<typeof tables.TEXT_PART>, Sample> = {
+  type: { value: 'video_url', sees: refusal('unsupported_field'), bad: ['poem', 7, {}] },
+  text: { value: 'ho', sees: { turns: [{ parts: [{ text: 'ho' }] }] }, bad: [7, {}] },
+};
+
+const REFUSAL_PART: Record<keyof Values<typeof tables.REFUSAL_PART>, Sample> = {
+  type: { value: 'file', sees: refusal('unsupported_field'), bad: ['poem', 7, {}] },
+  refusal: { value: 'ho', sees: { turns: [{ parts: [{ text: 'ho' }] }] }, bad: [7, {}] },
+};
+
+const IMAGE_PART: Record<keyof Values<typeof tables.IMAGE_PART>, Sample> = {
+  type: { value: 'audio_url', sees: refusal('unsupported_field'), bad: ['poem', 7, {}] },
+  image_url: { value: 'data:,other', sees: picture({ url: 'data:,other' }), bad: [7, {}, [], { url: 7 }] },
+  detail: { value: 'low', with: { image_url: PICTURE }, sees: picture({ detail: 'low' }), bad: ['tiny', 7] },
+};
+
+const IMAGE_URL: Record<keyof Values<typeof tables.IMAGE_URL>, Sample> = {
+  url: { value: 'data:,other', sees: picture({ url: 'data:,other' }), bad: [7, {}] },
+  detail: { value: 'high', sees: picture({ detail: 'high' }), bad: ['tiny', 7] },
+};
+
+const inContent = (part: unknown, role = 'user'): Body => ({ model: 'm', messages: [{ role, content: [part] }] });
+
+/** Each table with its samples, and how a field of it is sent alone. */
+export const CASES: [name: string, path: string, Fields, Record<string, Sample | undefined>, (field: Body) => Body][] =
+  [
+    ['the request', '', tables.REQUEST, REQUEST, (field) => ({ ...MIN, ...field })],
+    ['stream_options', 'stream_options.', tables.STREAM_OPTIONS, STREAM_OPTIONS, inOptions],
+    ['response_format', 'response_format.', tables.RESPONSE_FORMAT, RESPONSE_FORMAT, inFormat],
+    ['nvext', 'nvext.', tables.NVEXT, NVEXT, (nvext) => ({ ...MIN, nvext })],
+    ['a message', 'messages[0].', tables.MESSAGE, MESSAGE, inMessage],
+    ['a text part', 'messages[0].content[0].', tables.TEXT_PART, TEXT_PART, inText],
+    ['a refusal part', 'messages[0].content[0].', tables.REFUSAL_PART, REFUSAL_PART, inRefusal],
+    ['an image part', 'messages[0].content[0].', tables.IMAGE_PART, IMAGE_PART, inImage],
+    ['image_url', 'messages[0].content[0].image_url.', tables.IMAGE_URL, IMAGE_URL, inImageURL],
+  ];
+
+function sampling(sees: object): object {
+  return { job: { sampling: sees } };
+}
+
+function picture(sees: object): object {
+  return { turns: [{ parts: [{ type: 'picture', ...sees }] }] };
+}
+
+function refusal(code: string): object {
+  return { name: 'NearsightError', code };
+}
+
+function inOptions(field: Body): Body {
+  return { ...MIN, stream: true, stream_options: field };
+}
+
+function inFormat(field: Body): Body {
+  return { ...MIN, response_format: field };
+}
+
+function inMessage(field: Body): Body {
+  return { model: 'm', messages: [{ role: 'user', content: 'hi', ...field }] };
+}
+
+function inText(field: Body): Body {
+  return inContent({ type: 'text', text: 'hi', ...field });
+}
+
+function inRefusal(field: Body): Body {
+  return inContent({ type: 'refusal', refusal: 'hi', ...field }, 'assistant');
+}
+
+function inImage(field: Body): Body {
+  return inContent({ type: 'image_url', image_url: { url: PICTURE }, ...field });
+}
+
+function inImageURL(field: Body): Body {
+  return inContent({ type: 'image_url', image_url: { url: PICTURE, ...field } });
+}

@@ -1,0 +1,37 @@
+/** What each error means to a client, to the route and to the session, written out again: a trait is not lost by accident. */
+import { expect, it } from 'vitest';
+import { ERRORS, type ErrorCode, type ErrorTraits } from '../../../src/protocol/errors.ts';
+
+const having = (wanted: (traits: ErrorTraits) => boolean): string[] =>
+  (Object.keys(ERRORS) as ErrorCode[]).filter((code) => wanted(ERRORS[code])).toSorted();
+
+it.each<[status: number, codes: ErrorCode[]]>([
+  [400, ['context_length_exceeded', 'invalid_request', 'unreadable_image', 'unsupported_field']],
+  [401, ['unauthorized']],
+  [403, ['consent_refused', 'origin_refused', 'policy_refused']],
+  [404, ['model_not_found', 'unknown_url']],
+  [405, ['method_not_allowed']],
+  [413, ['request_too_large']],
+  [415, ['unsupported_media_type']],
+  [429, ['queue_full', 'rate_limited']],
+  [499, ['aborted']],
+  [500, ['device_lost', 'gpu_error', 'internal', 'worker_crashed']],
+  [502, ['remote_unavailable']],
+  [503, ['disposed', 'integrity', 'load_failed', 'unsupported_device']],
+])('%i is the status of these', (status, codes) => {
+  expect(having((traits) => traits.status === status)).toEqual(codes);
+});
+
+it('These may succeed when they are sent again', () => {
+  const codes = ['device_lost', 'gpu_error', 'load_failed', 'queue_full', 'rate_limited'];
+  expect(having(({ retry }) => retry === true)).toEqual([...codes, 'remote_unavailable', 'worker_crashed']);
+});
+
+it('Of these nobody else is asked', () => {
+  const codes = ['aborted', 'consent_refused', 'disposed', 'invalid_request', 'policy_refused'];
+  expect(having(({ reroute }) => reroute === false)).toEqual([...codes, 'request_too_large', 'unsupported_media_type']);
+});
+
+it('After these the worker is replaced', () => {
+  expect(having(({ fatal }) => fatal === true)).toEqual(['device_lost', 'gpu_error']);
+});

@@ -1,0 +1,180 @@
+import { describe, expect, it } from 'vitest';
+import { ask, picture, PNG, wired } from '../with-remote.ts';
+
+describe('dialects', () => {
+  const fields = {
+    max_completion_tokens: 5,
+    top_p: 0.5,
+    user: 'me',
+    metadata: { a: 'b' },
+    n: 1,
+    seed: null,
+    parallel_tool_calls: true,
+    messages: [
+      { role: 'developer', content: [{ type: 'text', text: 'Be' }, ' brief.'], name: 'x' },
+      {
+        role: 'user',
+        content: [
+          { image_url: PNG },
+          { type: 'image_url', image_url: { url: 'https://a.example/b.png', detail: 'low' }, uuid: 'u' },
+          { type: 'input_text', text: 'What?' },
+        ],
+      },
+    ],
+  };
+  const image = (url: string): object => ({ type: 'image_url', image_url: { url } });
+  const far = 'https://a.example/b.png';
+  const strictMessages = [
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: [image(PNG), image(far), { type: 'text', text: 'What?' }] },
+  ];
+
+  it.each([
+    ['hosted', { model: 'meta/llama', max_tokens: 5, top_p: 0.5, messages: strictMessages }],
+    [
+      'nim1',
+      {
+        model: 'meta/llama',
+        max_tokens: 5,
+        top_p: 0.5,
+        user: 'me',
+        n: 1,
+        parallel_tool_calls: true,
+        nvext: {},
+        messages: [{ ...strictMessages[0], name: 'x' }, strictMessages[1]],
+      },
+    ],
+    [
+      'nim2',
+      {
+        model: 'meta/llama',
+        max_completion_tokens: 5,
+        top_p: 0.5,
+        user: 'me',
+        n: 1,
+        parallel_tool_calls: true,
+        messages: [
+          {
+            role: 'system',
+            content: [
+              { type: 'text', text: 'Be' },
+              { type: 'text', text: ' brief.' },
+            ],
+            name: 'x',
+          },
+          {
+            role: 'user',
+            content: [
+              image(PNG),
+              { type: 'image_url', image_url: { url: far, detail: 'low' } },
+              { type: 'text', text: 'What?' },
+            ],
+          },
+        ],
+      },
+    ],
+  ] as const)('%s gets its own words, and accepts them', async (dialect, expected) => {
+    const { fetch, nim } = await wired({ remote: { dialect } }, { dialect });
+    const response = await fetch(...ask(fields));
+    expect(nim.seen[0]?.body).toEqual(expected);
+    expect(response.status).toBe(200);
+  });
+
+  it.each([
+    ['nim1', { top_k: 5, repetition_penalty: 1.1 }, { nvext: { top_k: 5, repetition_penalty: 1.1 } }],
+    ['nim2', { nvext: { top_k: 5, repetition_penalty: 1.1 } }, { top_k: 5, repetition_penalty: 1.1 }],
+    ['nim2', { max_tokens: 7 }, { max_completion_tokens: 7 }],
+    ['nim1', { nvext: { guided_regex: 'a+' } }, { nvext: { guided_regex: 'a+' } }],
+    ['nim1', { tools: [{}] }, { tools: [{}] }],
+    [
+      'hosted',
+      { max_tokens: 7, stream: true, stream_options: { include_usage: true } },
+      { max_tokens: 7, stream: true },
+    ],
+  ] as const)('%s: %j', async (dialect, given, expected) => {
+    const { fetch, nim } = await wired({ remote: { dialect } }, { dialect });
+    expect((await fetch(...ask(given))).status).toBe(200);
+    expect(nim.seen[0]?.body).toMatchObject(expected);
+  });
+
+  it.each([
+    ['hosted', 'tools', { tools: [{}] }],
+    ['hosted', 'top_k', { top_k: 5 }],
+    ['hosted', 'n', { n: 2 }],
+    ['hosted', 'logprobs', { logprobs: true }],
+    ['hosted', 'response_format', { response_format: { type: 'json_object' } }],
+    ['nim1', 'reasoning_effort', { reasoning_effort: 'high' }],
+    ['nim2', 'nvext', { nvext: { guided_regex: 'a+' } }],
+  ] as const)('%s: %s would be lost there, so it is refused', async (dialect, param, given) => {
+    const { fetch, nim } = await wired({ remote: { dialect } }, { dialect });
+    const response = await fetch(...ask(given));
+    expect(await response.json()).toMatchObject({ error: { code: 'unsupported_field', param } });
+    expect(nim.seen).toEqual([]);
+  });
+
+  it.each(['nvidia/neva-22b', 'microsoft/kosmos-2', 'microsoft/phi-3-vision-128k-instruct'])(
+    '%s gets tags, at a path of its own',
+    async (model) => {
+      const { fetch, nim } = await wired();
+      expect((await fetch(...ask({ ...fields, model }))).status).toBe(200);
+      expect(nim.seen[0]?.path).toBe(`/v1/vlm/${model}`);
+      expect(nim.seen[0]?.body).toEqual({
+        max_tokens: 5,
+        top_p: 0.5,
+        messages: [
+          { role: 'system', content: 'Be brief.' },
+          { role: 'user', content: `<img src="${PNG}" /><img src="https://a.example/b.png" />What?` },
+        ],
+      });
+    },
+  );
+
+  it.each([
+    'meta/llama-3.2-90b-vision-instruct',
+    'microsoft/phi-3.5-vision-instruct',
+    'nvidia/nemotron-nano-12b-v2-vl',
+  ])('%s is asked at the common path, with parts', async (model) => {
+    const { fetch, nim } = await wired({}, { dialect: 'hosted' });
+    const response = await fetch(...ask({ ...picture(), model }));
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-nearsight-reason')).toBe('model_not_found');
+    expect(nim.seen[0]).toMatchObject({ path: '/v1/chat/completions', body: { model } });
+    expect(nim.seen[0]?.body).toMatchObject({ messages: [{ content: [{ type: 'text' }, { type: 'image_url' }] }] });
+  });
+
+  it.each(['nvidia/../../status/r-0', '../models', 'a', 'a/b/c', 'a/b?c', 'a/%2e%2e'])(
+    '%s cannot be asked at a path of its own',
+    async (model) => {
+      const { fetch, nim } = await wired({ remote: { dialect: 'legacy' } });
+      const response = await fetch(...ask({ model }));
+      expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
+      expect(nim.seen).toEqual([]);
+    },
+  );
+
+  it.each([
+    ['by the remote', {}],
+    ['here', { model: async () => 'модель ✓', policy: 'local-only' }],
+  ] as const)(
+    'says in its headers what a header can hold of a name, when it is answered %s',
+    async (_where, options) => {
+      const { fetch } = await wired(options);
+      const response = await fetch(...ask({ model: 'модель ✓' }));
+      expect([response.status, response.headers.get('x-nearsight-model')]).toEqual([200, '? ?']);
+      expect(await response.json()).toHaveProperty('model', 'модель ✓');
+    },
+  );
+
+  it('sends the bytes of a blob: URL, which means nothing elsewhere', async () => {
+    const { fetch, nim } = await wired();
+    const bytes = Buffer.from(PNG.slice(PNG.indexOf(',') + 1), 'base64');
+    const url = URL.createObjectURL(new Blob([bytes]));
+    expect((await fetch(...ask(picture(url)))).status).toBe(200);
+    expect(nim.seen[0]?.body).toMatchObject({ messages: [{ content: [{}, { image_url: { url: PNG } }] }] });
+    URL.revokeObjectURL(url);
+    const gone = await fetch(...ask(picture(url)));
+    expect(await gone.json()).toMatchObject({
+      error: { code: 'unreadable_image', param: 'messages[0].content[1].image_url' },
+    });
+  });
+});

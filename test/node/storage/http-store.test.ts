@@ -1,0 +1,147 @@
+import { createHash } from 'node:crypto';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { readFile } from '../../../worker/storage/http-store.ts';
+
+const content = Buffer.from('weights, as it were');
+const never = new AbortController().signal;
+let server: Server | undefined;
+
+async function serve(listener: RequestListener): Promise<string> {
+  server = createServer(listener);
+  await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/file.onnx`;
+}
+
+function file(url: string, change: { bytes?: number; sha256?: string } = {}) {
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  return { path: 'onnx/file.onnx', bytes: content.length, sha256, url, ...change };
+}
+
+afterEach(() => {
+  server?.closeAllConnections();
+  server?.close();
+});
+
+describe('reading a file of a model', () => {
+  it('gives the bytes, counting them as they come', async () => {
+    const url = await serve((_request, response) => {
+      response.write(content.subarray(0, 7));
+      setTimeout(() => response.end(content.subarray(7)), 20);
+    });
+    const counts: number[] = [];
+    const bytes = await readFile(file(url), (count) => counts.push(count), never);
+    expect(Buffer.from(bytes).equals(content)).toBe(true);
+    expect(counts.reduce((sum, count) => sum + count)).toBe(content.length);
+  });
+
+  it('refuses a file of another size or hash', async () => {
+    const url = await serve((_request, response) => response.end(content));
+    const read = (change: object) => readFile(file(url, change), () => {}, never);
+    await expect(read({ bytes: content.length + 1 })).rejects.toMatchObject({ code: 'integrity' });
+    await expect(read({ bytes: content.length - 1 })).rejects.toMatchObject({ code: 'integrity' });
+    await expect(read({ sha256: '0'.repeat(64) })).rejects.toMatchObject({ code: 'integrity' });
+  });
+
+  it('names the address and the status when the server refuses, and the cause when there is no server', async () => {
+    const url = await serve((_request, response) => response.writeHead(404).end());
+    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({
+      code: 'load_failed',
+      message: expect.stringContaining('HTTP 404') as string,
+    });
+    server?.close();
+    server?.closeAllConnections();
+    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed' });
+  });
+
+  it('stops with the reason of the caller that aborts', async () => {
+    const url = await serve((_request, response) => void response.write(content.subarray(0, 3)));
+    const caller = new AbortController();
+    const read = readFile(file(url), () => caller.abort('enough'), caller.signal);
+    await expect(read).rejects.toBe('enough');
+  });
+
+  it.each([
+    ['ends the connection', {}],
+    ['promises more than it sends', { 'content-length': content.length }],
+  ])('names the file, how far it came and the cause when the server %s in mid-download', async (_, headers) => {
+    const url = await serve((_request, response) => {
+      response.writeHead(200, headers).write(content.subarray(0, 7));
+      setTimeout(() => response.destroy(), 20);
+    });
+    const counts: number[] = [];
+    await expect(readFile(file(url), (count) => counts.push(count), never)).rejects.toMatchObject({
+      code: 'load_failed',
+      message: expect.stringMatching(/onnx\/file\.onnx.* after 7 of 19 bytes: ./) as string,
+      cause: expect.any(Error) as Error,
+    });
+    expect(counts).toEqual([7]);
+  });
+
+  it('stops with the reason of the caller that aborts while bytes are on their way, and counts no more', async () => {
+    const url = await serve((_request, response) => {
+      response.write(content.subarray(0, 3));
+      setTimeout(() => response.write(content.subarray(3, 6)), 20);
+    });
+    const caller = new AbortController();
+    const reason = new Error('enough');
+    let counted = 0;
+    const read = readFile(
+      file(url),
+      (count) => {
+        counted += count;
+        if (counted === 6) caller.abort(reason);
+      },
+      caller.signal,
+    );
+    await expect(read).rejects.toBe(reason);
+    expect(counted).toBe(6);
+  });
+
+  it('refuses an answer that has no body, with its status', async () => {
+    const url = await serve((_request, response) => response.writeHead(204).end());
+    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({
+      code: 'load_failed',
+      message: expect.stringContaining('HTTP 204') as string,
+    });
+  });
+
+  it.each([
+    [NaN, 'integrity'],
+    [-1, 'load_failed'],
+    [1.5, 'integrity'],
+    [2 ** 53, 'load_failed'],
+  ])('refuses a file that has %d bytes by the spec, with its name', async (bytes, code) => {
+    const url = await serve((_request, response) => response.end(content));
+    await expect(readFile(file(url, { bytes }), () => {}, never)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(/^onnx\/file\.onnx /) as string,
+    });
+  });
+});
+
+describe('a file that a bundler inlined', () => {
+  const inlined = `data:application/octet-stream;base64,${content.toString('base64')}`;
+
+  it('is read without a request, and counted', async () => {
+    const counts: number[] = [];
+    const bytes = await readFile(file(inlined), (count) => counts.push(count), never);
+    expect(Buffer.from(bytes).equals(content)).toBe(true);
+    expect(counts).toEqual([content.length]);
+  });
+
+  it('of another size or hash is refused', async () => {
+    const counts: number[] = [];
+    const read = (change: object) => readFile(file(inlined, change), (count) => counts.push(count), never);
+    await expect(read({ bytes: content.length + 1 })).rejects.toMatchObject({ code: 'integrity' });
+    await expect(read({ sha256: '0'.repeat(64) })).rejects.toMatchObject({ code: 'integrity' });
+  });
+
+  it.each(['data:application/octet-stream', 'data:;base64,§'])('that is broken fails by its name: %s', async (url) => {
+    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({
+      code: 'load_failed',
+      message: expect.stringMatching(/^onnx\/file\.onnx .*(comma|base64)/) as string,
+    });
+  });
+});

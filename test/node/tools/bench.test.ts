@@ -1,0 +1,71 @@
+// The benchmark's table must be able to say that a bar was missed.
+import { expect, test } from 'vitest';
+import type { Outcome } from '../../../bench/browser.mjs';
+import { markdown, median, rowsOf } from '../../../bench/rows.mjs';
+
+const facts = { build: 'asyncify', threads: 1, device: 'webgpu', dtype: 'q4', hardware: 'a GPU' } as const;
+
+function outcome(
+  ours: Record<string, number[]>,
+  theirs: Record<string, number[]>,
+  where = 'firefox, webgpu',
+  model = 'glimpse',
+): Outcome {
+  const samples = { ours, 'transformers.js': theirs };
+  return {
+    where,
+    version: 'x',
+    model,
+    load: [0, 0, 0],
+    facts: { ours: facts, 'transformers.js': facts },
+    failed: {},
+    samples,
+    lengths: {},
+  };
+}
+
+const verdicts = (...args: Parameters<typeof outcome>) =>
+  Object.fromEntries(rowsOf(outcome(...args)).map(({ measure, verdict }) => [measure.split(',')[0], verdict]));
+
+test('medians', () => {
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 2, 3])).toBe(2.5);
+  expect(median([])).toBeUndefined();
+});
+
+test('a bar is met or missed by what was measured, and rows without samples are left out', () => {
+  const theirs = { waits: [4], 'decode 100': [100, 100, 100], five: [500] };
+  const good = verdicts({ waits: [0], maps: [0.125], readBytes: [32], 'decode 100': [20], five: [200] }, theirs);
+  expect(good).toEqual({
+    'waits for the GPU': 'met',
+    '`mapAsync`': 'met',
+    'bytes read back': 'met',
+    decode: 'met',
+    'five tokens': 'met',
+  });
+  const bad = verdicts({ waits: [0.25], maps: [1.5], readBytes: [65], 'decode 100': [26], five: [300] }, theirs);
+  expect(new Set(Object.values(bad))).toEqual(new Set(['missed']));
+});
+
+test('a step of under 6 ms may map once in eight tokens', () => {
+  expect(verdicts({ maps: [0.5], 'decode 100': [5] }, {})['`mapAsync`']).toBe('missed');
+  expect(verdicts({ maps: [0.5], 'decode 100': [7] }, {})['`mapAsync`']).toBe('met');
+});
+
+test('others are compared by the best of them, and Chromium need only not be slower', () => {
+  const table = markdown(outcome({ 'decode 100': [90] }, { 'decode 100': [99] }, 'chromium, webgpu'));
+  expect(table).toContain('| decode, ms a token, 100 tokens of context | 90 | 99 | 1.1x | never slower | met |');
+});
+
+test('sampling is held against greedy decoding with the vocabulary that its bar is about, no other', () => {
+  const sampling = (model: string) =>
+    verdicts({ 'decode 100': [10], sampled: [12] }, {}, 'firefox, wasm', model)['decode with sampling'];
+  expect(sampling('glimpse')).toBe('');
+  expect(sampling('SmolVLM-256M (random weights)')).toBe('missed');
+});
+
+test('a side that could not be opened is named under the table', () => {
+  const failed = { 'with our threads': 'it did not open' };
+  const table = markdown({ ...outcome({ five: [1] }, { five: [2] }), failed });
+  expect(table.split('\n').at(-1)).toBe('with our threads is left out: it did not open');
+});

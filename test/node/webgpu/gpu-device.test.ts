@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
+import { COPY_DST, COPY_SRC } from '../../../worker/webgpu/buffer-usage.ts';
+import { softwareWorkarounds } from '../../../worker/webgpu/software-adapter.ts';
+import { openGpu } from '../engines/dawn-engine.ts';
+import { fakeAdapter } from './fake-gpu.ts';
+
+let gpu: Gpu;
+
+beforeAll(async () => {
+  gpu = await openGpu();
+});
+
+afterAll(() => gpu.close());
+
+test('an adapter that gives no device is one that cannot be used, with its words', async () => {
+  const adapter = (await findAdapter())!;
+  // One device each, and then no more.
+  await Gpu.open(adapter).then((given) => given.close());
+  await expect(Gpu.open(adapter)).rejects.toMatchObject({
+    code: 'unsupported_device',
+    message: expect.stringMatching(/^The GPU device could not be created: ./),
+    cause: expect.anything(),
+  });
+});
+
+test.each([
+  [0, 16],
+  [0, 6],
+  [2, 6],
+  [3, 1],
+  [6, 10],
+  [13, 3],
+])('bytes from %i on, %i of them, are read whatever words they share', async (offset, size) => {
+  const source = gpu.device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
+  const bytes = Uint8Array.from({ length: 16 }, (_, at) => at + 1);
+  gpu.device.queue.writeBuffer(source, 0, bytes);
+  const readback = new Readback(gpu.device);
+  const read = new Uint8Array(await readback.read(source, offset, size));
+  expect([...read]).toEqual([...bytes.subarray(offset, offset + size)]);
+  readback.close();
+  source.destroy();
+  expect(gpu.fault.aborted).toBe(false);
+});
+
+test('a device is asked for no more features than are used', async () => {
+  const { adapter, asked } = fakeAdapter({
+    features: ['shader-f16', 'subgroups', 'timestamp-query', 'texture-compression-bc'],
+    info: { subgroupMinSize: 32 },
+  });
+  await Gpu.open(adapter);
+  expect(asked.map(({ requiredFeatures }) => requiredFeatures)).toEqual([['shader-f16', 'subgroups']]);
+});
+
+test('nothing is done differently but on software adapters', () => {
+  const of = (info: Partial<GPUAdapterInfo>) => softwareWorkarounds(fakeAdapter({ info }).adapter);
+  expect(of({ vendor: 'nvidia', architecture: 'ampere' })).toEqual({});
+  expect(of({ vendor: '', isFallbackAdapter: true })).toMatchObject({ mostRows: 31, plainVisionAttention: true });
+  expect(of({ vendor: 'google', architecture: 'swiftshader' })).toEqual({ singleViews: true });
+});

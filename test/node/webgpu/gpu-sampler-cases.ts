@@ -1,0 +1,222 @@
+/**
+ * Answers drawn by the GPU's sampler and by the CPU's, of all kinds of logits and settings. Tests run them in Node, on
+ * Dawn, and in both browsers.
+ */
+import { NearsightError } from '../../../src/protocol/errors.ts';
+import type { Sampling } from '../../../src/protocol/job.ts';
+import type { AnswerSampler } from '../../../worker/backend/token-sampler.ts';
+import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
+import { widen } from '../../../worker/backend/tensor-memory.ts';
+import { mix } from '../../../worker/sampling/gumbel.ts';
+import { type Drawn, Sampler } from '../../../worker/sampling/cpu-sampler.ts';
+import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
+import { WgslSampler } from '../../../worker/webgpu/gpu-sampler.ts';
+import { idsWhere, otherThird, ToyConstraint } from '../sampling/toy-constraint.ts';
+
+type Seeded = Sampling & { seed: number };
+type Row = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+export const MOST_STEPS = 8;
+
+/** Numbers that look random, the same in every run. */
+export class Dice {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  /** From 0 to below 1. */
+  next(): number {
+    this.#state++;
+    return mix(this.#state) / 2 ** 32;
+  }
+
+  below(count: number): number {
+    return Math.floor(this.next() * count);
+  }
+
+  oneOf<T>(...values: T[]): T {
+    return values[this.below(values.length)]!;
+  }
+
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
+  }
+}
+
+export const SHAPES: Record<string, (dice: Dice) => () => number> = {
+  peaky: (dice) => () => dice.normal() * 2 + (dice.below(500) === 0 ? 15 : 0),
+  ordinary: (dice) => () => dice.normal() * 3 - 2,
+  flat: (dice) => () => dice.normal() * 0.01,
+  ties: (dice) => () => dice.below(12) / 4,
+  equal: () => () => 3.5,
+  masked: (dice) => () => (dice.below(4) === 0 ? dice.normal() : dice.oneOf(-1e30, -65504, -Infinity)),
+  wide: (dice) => () => dice.normal() * 400,
+};
+
+export function settings(dice: Dice, vocab: number): Seeded {
+  return {
+    temperature: dice.oneOf(0, 0.05, 0.7, 1, 2),
+    topK: dice.oneOf(0, 0, 1, 5, 40, 1000, vocab),
+    topP: dice.oneOf(1, 1, 0.95, 0.5, 1e-6, 0.999),
+    minP: dice.oneOf(0, 0, 0.05, 0.5, 1),
+    frequencyPenalty: dice.oneOf(0, 0, 0.3, -1.7),
+    presencePenalty: dice.oneOf(0, 0, 0.7, 2),
+    repetitionPenalty: dice.oneOf(1, 1, 1.2, 0.3, 2),
+    logitBias: [...new Map(Array.from({ length: dice.oneOf(0, 0, 30) }, () => [dice.below(vocab), dice.normal() * 5]))],
+    seed: dice.below(2 ** 20) * 2 ** 20,
+  };
+}
+
+/** Half precision, cut off; an even number of them, as buffers are written in words. */
+export function halves(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const bits = new Uint32Array(Float32Array.from(values).buffer);
+  const out = new Uint16Array(2 * Math.ceil(values.length / 2));
+  for (const [at, word] of bits.entries()) {
+    const exponent = ((word >> 23) & 255) - 112;
+    const rest = exponent >= 31 ? 0x7c00 : exponent > 0 ? (exponent << 10) | ((word >> 13) & 1023) : 0;
+    out[at] = ((word >>> 31) << 15) | rest;
+  }
+  return out;
+}
+
+/** Draws on the GPU, each from its own row of logits. */
+export class Bench {
+  readonly #sampler: WgslSampler;
+  readonly #rows: GPUBuffer[];
+  readonly #readback: Readback;
+
+  readonly #device: GPUDevice;
+
+  constructor(device: GPUDevice, vocab: number, type: 'float32' | 'float16') {
+    this.#device = device;
+    this.#sampler = new WgslSampler(device, vocab, type);
+    this.#readback = new Readback(device);
+    this.#rows = Array.from({ length: MOST_STEPS }, () => this.#sampler.row('logits'));
+  }
+
+  /** Draws one after the other, as a constraint wants it. */
+  async drawConstrained(
+    rows: Row[],
+    constraint: TokenConstraint,
+    ...answer: Parameters<WgslSampler['begin']>
+  ): Promise<Drawn[]> {
+    const draws = this.#begin(answer);
+    const drawn: Drawn[] = [];
+    for (const [step, row] of rows.entries()) {
+      const buffer = this.#rows[step]!;
+      this.#device.queue.writeBuffer(buffer, 0, row);
+      const encoder = this.#device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      draws.encode(pass, buffer, constraint.mask());
+      pass.end();
+      this.#device.queue.submit([encoder.finish()]);
+      const { entryBytes } = draws;
+      const entry = await this.#readback.read(this.#sampler.ring, step * entryBytes, entryBytes);
+      drawn[step] = draws.read(new Uint32Array(entry));
+      constraint.accept(drawn[step].id);
+    }
+    return drawn;
+  }
+
+  async draw(rows: Row[], ...answer: Parameters<WgslSampler['begin']>): Promise<Drawn[]> {
+    const draws = this.#begin(answer);
+    const encoder = this.#device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (const [step, row] of rows.entries()) {
+      const buffer = this.#rows[step]!;
+      this.#device.queue.writeBuffer(buffer, 0, row);
+      draws.encode(pass, buffer);
+    }
+    pass.end();
+    this.#device.queue.submit([encoder.finish()]);
+    const words = draws.entryBytes / 4;
+    const entries = new Uint32Array(await this.#readback.read(this.#sampler.ring, 0, rows.length * draws.entryBytes));
+    const drawn = rows.map((_, step) => draws.read(entries.subarray(step * words, (step + 1) * words)));
+    const [last] = new Uint32Array(await this.#readback.read(this.#sampler.drawn, 0, 4));
+    if (last !== drawn.at(-1)?.id) throw new Error(`${last} is where the id drawn last should be`);
+    return drawn;
+  }
+
+  #begin(answer: Parameters<WgslSampler['begin']>): AnswerSampler {
+    const draws = this.#sampler.begin(...answer);
+    if (!draws) throw new Error('not drawn on the GPU');
+    return draws;
+  }
+
+  close(): void {
+    this.#sampler.close();
+    this.#readback.close();
+    for (const buffer of this.#rows) buffer.destroy();
+  }
+}
+
+/** Tokens under a constraint, drawn on the CPU. */
+export function drawConstrained(rows: Float32Array[], constraint: TokenConstraint, sampler: Sampler): Drawn[] {
+  return rows.map((row) => {
+    const drawn = sampler.draw(row, constraint.mask());
+    constraint.accept(drawn.id);
+    return drawn;
+  });
+}
+
+/** Constraints of several kinds: each call makes one that knows nothing yet. */
+function constraints(vocab: number, listed: readonly number[]): (() => ToyConstraint)[] {
+  const make = (rule: ConstructorParameters<typeof ToyConstraint>[1]) => () => new ToyConstraint(vocab, rule);
+  return [
+    make(() => listed),
+    make(otherThird(vocab)),
+    make(({ length }) => [(length * 7919 + 31) % vocab]),
+    make(({ length }) => (length % 2 === 0 ? undefined : idsWhere(vocab, (id) => id >= vocab - 33))),
+  ];
+}
+
+/** The ids, or the code of the error: of a row with few finite logits, a mask may leave nothing. */
+async function outcome(draw: () => Drawn[] | Promise<Drawn[]>): Promise<string> {
+  try {
+    return (await draw()).map(({ id }) => id).join(' ');
+  } catch (error) {
+    return error instanceof NearsightError ? error.code : String(error);
+  }
+}
+
+interface Kind {
+  vocab: number;
+  type: 'float32' | 'float16';
+  cases: number;
+  /** What some of the constraints allow; absent: there are none. */
+  listed?: readonly number[];
+}
+
+/** Answers that differ, with what they were drawn from. */
+export async function compare(device: GPUDevice, { vocab, type, cases, listed }: Kind): Promise<string[]> {
+  const dice = new Dice(vocab);
+  const bench = new Bench(device, vocab, type);
+  const wrong: string[] = [];
+  for (let each = 0; each < cases; each++) {
+    const sampling = settings(dice, vocab);
+    const shape = dice.oneOf(...Object.keys(SHAPES));
+    const roll = SHAPES[shape]!(dice);
+    const rows = Array.from({ length: 1 + dice.below(MOST_STEPS) }, () => {
+      const row = Float32Array.from({ length: vocab }, roll);
+      return type === 'float16' ? halves(row) : row;
+    });
+    const prompt = Int32Array.from({ length: 50 }, () => dice.below(vocab));
+    const sampler = new Sampler(sampling, prompt, each % 3);
+    const floats = rows.map((row) => (row instanceof Uint16Array ? widen(row).subarray(0, vocab) : row));
+    const constrain = listed && dice.oneOf(...constraints(vocab, listed));
+    const [drawn, expected] = constrain
+      ? [
+          await outcome(() => bench.drawConstrained(rows, constrain(), sampling, prompt, each % 3)),
+          await outcome(() => drawConstrained(floats, constrain(), sampler)),
+        ]
+      : [
+          await outcome(() => bench.draw(rows, sampling, prompt, each % 3)),
+          await outcome(() => floats.map((row) => sampler.draw(row))),
+        ];
+    if (drawn !== expected) wrong.push(`${shape} ${JSON.stringify(sampling)} ${drawn} instead of ${expected}`);
+  }
+  bench.close();
+  return wrong;
+}

@@ -1,0 +1,195 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
+import { Sampler } from '../../../worker/sampling/cpu-sampler.ts';
+import { findAdapter, type Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import { GREEDY, openGpu } from '../engines/dawn-engine.ts';
+import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
+import { Bench, compare, Dice, drawConstrained, halves, MOST_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
+import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
+
+const NONE = new Int32Array(0);
+
+/** Of glimpse. */
+const VOCAB = 1280;
+
+/** Greedy, with a bias that a double adds to 1 and float32 does not. */
+const BIASED: typeof GREEDY = { ...GREEDY, logitBias: [[1, 2 ** -24 + 2 ** -50]] };
+
+let gpu: Gpu;
+
+beforeAll(async () => {
+  gpu = await openGpu();
+});
+
+afterAll(() => gpu.close());
+
+describe.each([
+  { vocab: 1280, type: 'float32', cases: 300 },
+  { vocab: 49_280, type: 'float32', cases: 40 },
+  { vocab: 49_280, type: 'float16', cases: 40 },
+  { vocab: 3001, type: 'float16', cases: 40 },
+] as const)('$vocab tokens, $type', ({ vocab, type, cases }) => {
+  test('the GPU draws what the CPU draws', async () => {
+    expect(await compare(gpu.device, { vocab, type, cases })).toEqual([]);
+  });
+});
+
+test('the kernels fit in the limits that every device has', async () => {
+  const adapter = await findAdapter();
+  const device = await adapter!.requestDevice();
+  expect(device.limits.maxStorageBuffersPerShaderStage).toBe(8);
+  const bench = new Bench(device, VOCAB, 'float32');
+  device.pushErrorScope('validation');
+  const constraint = new ToyConstraint(VOCAB, () => [9]);
+  const sampling = { ...GREEDY, temperature: 1, topK: 5 };
+  const drawn = await bench.drawConstrained([new Float32Array(VOCAB)], constraint, sampling, NONE, 0, 1);
+  expect(await device.popErrorScope()).toBeNull();
+  expect(drawn[0]?.id).toBe(9);
+  bench.close();
+  device.destroy();
+});
+
+describe('under a constraint', () => {
+  const DIGITS = digitIds(glimpseTokenizer(), VOCAB);
+
+  test.each([
+    { vocab: VOCAB, type: 'float32', cases: 150 },
+    { vocab: 3001, type: 'float16', cases: 50 },
+  ] as const)('the GPU draws what the CPU draws: $vocab tokens, $type', async (kind) => {
+    expect(DIGITS.length).toBeGreaterThan(9);
+    expect(await compare(gpu.device, { ...kind, listed: DIGITS })).toEqual([]);
+  });
+
+  const dice = new Dice(11);
+  const rows = Array.from({ length: 4 }, () => Float32Array.from({ length: VOCAB }, SHAPES['ordinary']!(dice)));
+  const RULES: [string, Partial<typeof GREEDY>][] = [
+    ['greedy', {}],
+    ['a bias that is all for another token', { logitBias: [[1, 100]] }],
+    ['top-k', { temperature: 1, topK: 3 }],
+    ['top-p', { temperature: 1, topP: 0.2 }],
+    ['min-p', { temperature: 1, minP: 0.9 }],
+    ['penalties', { temperature: 1, repetitionPenalty: 2, frequencyPenalty: 2, presencePenalty: 2 }],
+  ];
+
+  test.each(RULES)('only digits come, with the log probabilities of the model: %s', async (_, changes) => {
+    const sampling = { ...GREEDY, ...changes };
+    const bench = new Bench(gpu.device, VOCAB, 'float32');
+    const [one, other] = [new ToyConstraint(VOCAB, () => DIGITS), new ToyConstraint(VOCAB, () => DIGITS)];
+    const onGpu = await bench.drawConstrained(rows, one, sampling, Int32Array.of(5), 0, 2);
+    bench.close();
+    const onCpu = drawConstrained(rows, other, new Sampler(sampling, Int32Array.of(5), 0, 2));
+    expect(onGpu.map(({ id }) => id)).toEqual(onCpu.map(({ id }) => id));
+    expect(one.accepted).toEqual(onGpu.map(({ id }) => id));
+    expect(one.accepted.filter((id) => !DIGITS.includes(id))).toEqual([]);
+    for (const [step, { id, logprob, top }] of [...onGpu, ...onCpu].entries()) {
+      const row = rows[step % rows.length]!;
+      const sum = row.reduce((total, logit) => total + Math.exp(logit), 0);
+      expect(logprob).toBeCloseTo(row[id]! - Math.log(sum), 4);
+      expect(top?.[0]?.id).toBe(row.indexOf(Math.max(...row)));
+    }
+  });
+
+  test('one token that is left comes, however unlikely, and the next answer is free again', async () => {
+    const bench = new Bench(gpu.device, VOCAB, 'float32');
+    const sampling = { ...GREEDY, temperature: 1, topK: 1, logitBias: [[777, -100]] satisfies [number, number][] };
+    const free = await bench.draw(rows, sampling, NONE, 0);
+    const only = (): ToyConstraint => new ToyConstraint(VOCAB, () => [777]);
+    const ids = [{ id: 777 }, { id: 777 }, { id: 777 }, { id: 777 }];
+    expect(await bench.drawConstrained(rows, only(), sampling, NONE, 0)).toEqual(ids);
+    expect(drawConstrained(rows, only(), new Sampler(sampling, NONE, 0))).toEqual(ids);
+    expect(await bench.draw(rows, sampling, NONE, 0)).toEqual(free);
+    bench.close();
+  });
+
+  test.each<[string, number[] | undefined, (row: Float32Array) => void, string]>([
+    ['no token is left', [], () => {}, 'constraint_unsatisfiable'],
+    ['the ones left never come', [3, 4], (row) => row.fill(-Infinity, 3, 5), 'constraint_unsatisfiable'],
+    ['a logit is no number, even one that may not come', [3], (row) => row.fill(NaN, 9, 10), 'internal'],
+    ['no logit is finite', [3], (row) => row.fill(-Infinity), 'internal'],
+  ])('both end with an error where %s', async (_, allowed, spoil, code) => {
+    const spoiled = rows.map((row) => row.slice());
+    spoil(spoiled[1]!);
+    const constraint = (): ToyConstraint =>
+      new ToyConstraint(VOCAB, ({ length }) => (length === 1 ? allowed : undefined));
+    const bench = new Bench(gpu.device, VOCAB, 'float32');
+    const [one, other] = [constraint(), constraint()];
+    await expect(bench.drawConstrained(spoiled, one, GREEDY, NONE, 0)).rejects.toMatchObject({ code });
+    bench.close();
+    const sampler = new Sampler(GREEDY, NONE, 0);
+    expect(() => drawConstrained(spoiled, other, sampler)).toThrow(expect.objectContaining({ code }));
+    expect(one.accepted).toHaveLength(1);
+    expect(other.accepted).toEqual(one.accepted);
+  });
+
+  test('a mask that is shorter than the vocabulary allows nothing beyond it, whatever the one before allowed', async () => {
+    const bench = new Bench(gpu.device, VOCAB, 'float32');
+    const all = new Uint32Array(VOCAB / 32).fill(0xffffffff);
+    const row = new Float32Array(VOCAB).fill(5, 64);
+    const masks = (): TokenConstraint => {
+      const left = [all, Uint32Array.of(0, 2)];
+      return { mask: () => left[0], accept: () => void left.shift() };
+    };
+    const ids = [{ id: 64 }, { id: 33 }];
+    expect(await bench.drawConstrained([row, row], masks(), GREEDY, NONE, 0)).toEqual(ids);
+    expect(drawConstrained([row, row], masks(), new Sampler(GREEDY, NONE, 0))).toEqual(ids);
+    bench.close();
+  });
+});
+
+test('a bias that float32 does not hold is added by both as the nearest that it does', async () => {
+  const bench = new Bench(gpu.device, 3001, 'float32');
+  const logits = new Float32Array(3001).fill(1);
+  const drawn = await bench.draw([logits], BIASED, NONE, 0);
+  bench.close();
+  expect(drawn).toEqual([{ id: 0 }]);
+  expect(new Sampler(BIASED, NONE, 0).draw(logits)).toEqual({ id: 0 });
+});
+
+describe('log probabilities', () => {
+  test.each([0, 1, 20])('with %i likeliest tokens are those of the CPU', async (top) => {
+    const dice = new Dice(3);
+    const bench = new Bench(gpu.device, 3001, 'float32');
+    for (const roll of Object.values(SHAPES)) {
+      const rows = Array.from({ length: MOST_STEPS }, () => Float32Array.from({ length: 3001 }, roll(dice)));
+      const sampling = settings(dice, 3001);
+      const sampler = new Sampler(sampling, Int32Array.of(5), 0, top);
+      for (const [step, drawn] of (await bench.draw(rows, sampling, Int32Array.of(5), 0, top)).entries()) {
+        const expected = sampler.draw(rows[step]!);
+        expect(drawn.id).toBe(expected.id);
+        expect(drawn.top?.map(({ id }) => id)).toEqual(expected.top?.map(({ id }) => id));
+        const pairs = [[drawn, expected], ...(drawn.top ?? []).map((token, rank) => [token, expected.top![rank]!])];
+        // What is masked out has a logit of its own on either side, so far down that nobody asks how far.
+        for (const [ours, theirs] of pairs) {
+          if ((theirs!.logprob ?? 0) > -1e20) expect(ours!.logprob ?? 0).toBeCloseTo(theirs!.logprob ?? 0, 4);
+        }
+      }
+    }
+    bench.close();
+  });
+});
+
+describe('logits of a kernel gone wrong', () => {
+  const row = (value: number, at?: number): Float32Array<ArrayBuffer> =>
+    at === undefined ? new Float32Array(3001).fill(value) : new Float32Array(3001).fill(value, at, at + 1);
+
+  test.each([
+    ['one that is no number', row(NaN, 2999)],
+    ['one that is infinite', row(Infinity, 7)],
+    ['none that is above minus infinity', row(-Infinity)],
+    ['none but large negative ones', row(-3e38)],
+  ])('are refused by both: %s', async (_, logits) => {
+    const sampling = { ...settings(new Dice(1), 3001), logitBias: [] };
+    const bench = new Bench(gpu.device, 3001, 'float32');
+    await expect(bench.draw([row(1), logits], sampling, NONE, 0)).rejects.toThrow('no finite logits');
+    expect(() => new Sampler(sampling, NONE, 0).draw(logits)).toThrow('no finite logits');
+    bench.close();
+  });
+
+  test('minus infinity among others is a token that never comes', async () => {
+    const sampling = { ...settings(new Dice(1), 3001), temperature: 0, logitBias: [] };
+    const bench = new Bench(gpu.device, 3001, 'float16');
+    const rows = [halves(row(-Infinity, 0)), halves(row(2, 3000))];
+    expect(await bench.draw(rows, sampling, NONE, 0)).toEqual([{ id: 1 }, { id: 3000 }]);
+    bench.close();
+  });
+});

@@ -1,0 +1,234 @@
+import { decodeTensor, FLOAT, FLOAT16, type Graph, INT32, INT64, type Node, type Tensor, makeValue } from './graph.ts';
+import { fields, integer, integers, Writer } from './protobuf.ts';
+
+/** Who makes and who reads each value of a graph, as it was when this was made. */
+export class Wiring {
+  readonly #producers = new Map<string, Node>();
+  readonly #consumers = new Map<string, Node[]>();
+  readonly #graph: Graph;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    for (const node of graph.nodes) {
+      for (const name of node.outputs) this.#producers.set(name, node);
+      for (const name of new Set(node.inputs)) {
+        const readers = this.#consumers.get(name);
+        if (readers) readers.push(node);
+        else this.#consumers.set(name, [node]);
+      }
+    }
+  }
+
+  /** The node that makes a value, if its operator is one of `types` (or whichever it is, if none is given). */
+  producer(name: string | undefined, ...types: readonly string[]): Node | undefined {
+    const node = this.#producers.get(name ?? '');
+    return node && (types.length === 0 || types.includes(node.type)) ? node : undefined;
+  }
+
+  consumers(name: string | undefined): readonly Node[] {
+    return this.#consumers.get(name ?? '') ?? [];
+  }
+
+  /** All nodes that the values are computed from, except those of type `stop` and what only they lead to. */
+  upstream(names: Iterable<string>, stop?: string): Set<Node> {
+    const found = new Set<Node>();
+    const pending = [...names];
+    for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
+      const node = this.#producers.get(name);
+      if (!node || node.type === stop || found.has(node)) continue;
+      found.add(node);
+      pending.push(...node.inputs);
+    }
+    return found;
+  }
+
+  /** All nodes that read the value, or what was computed from it. */
+  downstream(name: string): Set<Node> {
+    const found = new Set<Node>();
+    const pending = [name];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      for (const node of this.consumers(next)) {
+        if (found.has(node)) continue;
+        found.add(node);
+        pending.push(...node.outputs);
+      }
+    }
+    return found;
+  }
+
+  /** The tensor behind a name: an initializer, or the value of a Constant node. */
+  tensor(name: string | undefined): Tensor | undefined {
+    const initializer = this.#graph.tensors.get(name ?? '');
+    if (initializer) return initializer;
+    const node = this.producer(name, 'Identity', 'Constant');
+    if (node?.type === 'Identity') return this.tensor(node.inputs[0]);
+    const attribute = node?.attributes.get('value');
+    if (!attribute) return undefined;
+    for (const { number, payload } of fields(attribute)) if (number === 5) return decodeTensor(payload);
+    return undefined;
+  }
+
+  /** The elements of a small constant. */
+  constants(name: string | undefined): number[] | undefined {
+    const tensor = this.tensor(name);
+    return tensor && elements(tensor);
+  }
+
+  /** The only element of a constant. */
+  scalar(name: string | undefined): number | undefined {
+    const values = this.constants(name);
+    return values?.length === 1 ? values[0] : undefined;
+  }
+}
+
+/** Constants with more elements than a shape or a scalar has are weights, which nobody reads one by one. */
+const SMALL = 64;
+
+function elements(tensor: Tensor): number[] | undefined {
+  const count = tensor.dims.reduce((product, dim) => product * dim, 1);
+  if (count > SMALL) return undefined;
+  const values = tensor.data ? fromBytes(tensor.type, tensor.data) : fromFields(tensor);
+  return values?.length === count ? values : undefined;
+}
+
+function fromBytes(type: number, data: Uint8Array): number[] | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const read = (size: number, at: (offset: number) => number): number[] =>
+    Array.from({ length: Math.floor(data.length / size) }, (_, i) => at(i * size));
+  if (type === FLOAT) return read(4, (offset) => view.getFloat32(offset, true));
+  if (type === FLOAT16) return read(2, (offset) => halfToNumber(view.getUint16(offset, true)));
+  if (type === INT32) return read(4, (offset) => view.getInt32(offset, true));
+  if (type === INT64) return read(8, (offset) => Number(view.getBigInt64(offset, true)));
+  return undefined;
+}
+
+/** Small tensors may hold their elements in fields made for their type instead of bytes. */
+function fromFields({ type, raw }: Tensor): number[] | undefined {
+  const values: number[] = [];
+  for (const field of fields(raw ?? new Uint8Array())) {
+    if (field.number === 4 && type === FLOAT) values.push(...(fromBytes(FLOAT, field.payload) ?? []));
+    if (field.number === 5 && type === INT32) values.push(...integers(field));
+    if (field.number === 7 && type === INT64) values.push(...integers(field));
+  }
+  return values;
+}
+
+/** IEEE 754 binary16. */
+function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return exponent === 0 ? (sign * fraction) / 2 ** 24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+const ATTRIBUTE_FLOAT = 1;
+const ATTRIBUTE_INT = 2;
+const ATTRIBUTE_INTS = 7;
+
+/** A node's integer attribute, or what the operator takes when it is left out. */
+export function intAttribute(node: Node, name: string, absent: number): number {
+  for (const { number, payload } of fields(node.attributes.get(name) ?? new Uint8Array())) {
+    if (number === 3) return integer(payload);
+  }
+  return absent;
+}
+
+export function intsAttribute(node: Node, name: string): number[] {
+  const values: number[] = [];
+  for (const field of fields(node.attributes.get(name) ?? new Uint8Array())) {
+    if (field.number === 8) values.push(...integers(field));
+  }
+  return values;
+}
+
+export function setInt(node: Node, name: string, value: number): void {
+  node.attributes.set(name, new Writer().text(1, name).integer(3, value).integer(20, ATTRIBUTE_INT).finish());
+}
+
+export function setInts(node: Node, name: string, values: readonly number[]): void {
+  const attribute = new Writer().text(1, name);
+  for (const each of values) attribute.integer(8, each);
+  node.attributes.set(name, attribute.integer(20, ATTRIBUTE_INTS).finish());
+}
+
+export function setFloat(node: Node, name: string, value: number): void {
+  node.attributes.set(name, new Writer().text(1, name).float(2, value).integer(20, ATTRIBUTE_FLOAT).finish());
+}
+
+/** A node without attributes. */
+export function makeNode(type: string, inputs: string[], outputs: string[]): Node {
+  return { type, name: outputs[0] ?? type, inputs, outputs, attributes: new Map(), rest: [] };
+}
+
+/**
+ * Why nothing can be said about a graph by following its values from node to node, if so. Else its nodes are put in
+ * order: converters to half precision append some at the end, and onnxruntime does not mind.
+ */
+export function opaque(graph: Graph): string | undefined {
+  if (graph.nodes.some(hasGraph)) return 'the graph has branches or loops';
+  graph.nodes = inOrder(graph);
+  // In order, as ONNX wants nodes to be, there can be no cycles.
+  const known = new Set(['', ...graph.tensors.keys(), ...graph.inputs.map(({ name }) => name)]);
+  for (const { name, inputs, outputs } of graph.nodes) {
+    if (!inputs.every((input) => known.has(input))) return `node ${name} reads what no earlier node gives`;
+    for (const output of outputs) {
+      if (output !== '' && known.has(output)) return `two nodes give ${output}`;
+      known.add(output);
+    }
+  }
+  return undefined;
+}
+
+/** Each node as soon as what it reads is there, else in the order they are in; those that never can be, at the end. */
+function inOrder({ nodes }: Graph): Node[] {
+  const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  makers.delete('');
+  const ordered = new Set<Node>();
+  const begun = new Set<Node>();
+  for (const node of nodes) {
+    const pending = [node];
+    for (let next = pending.at(-1); next; next = pending.at(-1)) {
+      const missing = next.inputs.flatMap((name) => makers.get(name) ?? []).filter((each) => !ordered.has(each));
+      const first = begun.has(next) ? undefined : missing;
+      begun.add(next);
+      if (first && first.length > 0) pending.push(...first.toReversed());
+      else ordered.add(pending.pop() ?? next);
+    }
+  }
+  return [...ordered];
+}
+
+/** True if a node has a graph of its own (If, Loop, Scan), which reads values that no list of inputs shows. */
+function hasGraph({ attributes }: Node): boolean {
+  return [...attributes.values()].some((attribute) => {
+    for (const { number } of fields(attribute)) if (number === 6 || number === 11) return true;
+    return false;
+  });
+}
+
+/** Removes nodes whose values nobody reads, then weights and inputs that no node reads, and shapes that may be stale. */
+export function prune(graph: Graph): void {
+  const alive = new Wiring(graph).upstream(graph.outputs.map(({ name }) => name));
+  graph.nodes = graph.nodes.filter((each) => alive.has(each));
+  const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const used = (name: string): boolean => read.has(name) || outputs.has(name);
+  graph.tensors = new Map([...graph.tensors].filter(([name]) => used(name)));
+  graph.inputs = graph.inputs.filter(({ name }) => used(name));
+  graph.shapes = [];
+}
+
+/** A model of its own that computes only these values, from the inputs that they need. */
+export function extract(graph: Graph, names: readonly string[]): Graph {
+  const part: Graph = { ...graph, nodes: [...graph.nodes], outputs: names.map((name) => makeValue(name)) };
+  prune(part);
+  return part;
+}
+
+/** Size of a graph's constants and weights. */
+export function weightBytes(graph: Graph): number {
+  let bytes = 0;
+  for (const { data } of graph.tensors.values()) bytes += data?.length ?? 0;
+  return bytes;
+}

@@ -1,0 +1,286 @@
+import { type Field, fields, integer, integers, malformed, text, Writer } from './protobuf.ts';
+
+/**
+ * An ONNX model: its graph, opened up so that nodes can be moved, and the rest of the file as it was.
+ *
+ * Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+ */
+export interface Graph {
+  nodes: Node[];
+  /** Initializers: weights and constants, by name. */
+  tensors: Map<string, Tensor>;
+  inputs: Value[];
+  outputs: Value[];
+  /** Operator sets in use: version by domain, '' for ONNX's own. */
+  readonly opsets: Map<string, number>;
+  /** Shapes of intermediate values as the exporter saw them. Whoever changes a node clears them: ORT infers its own. */
+  shapes: Uint8Array[];
+  /** Other fields of the graph, and of the model around it. */
+  readonly rest: readonly Uint8Array[];
+  readonly modelRest: readonly Uint8Array[];
+  /** The bytes that it was read from; tensors are views on them. */
+  readonly source: Uint8Array;
+}
+
+export interface Node {
+  /** The operator, after its domain unless that is ONNX's own: `MatMul`, `com.microsoft.MatMulNBits`. */
+  type: string;
+  name: string;
+  /** Names of values; '' for an optional one that is left out. */
+  inputs: string[];
+  outputs: string[];
+  /** AttributeProto messages by name. */
+  attributes: Map<string, Uint8Array>;
+  readonly rest: readonly Uint8Array[];
+}
+
+/** TensorProto.DataType, of the types that matter here. */
+export const FLOAT = 1;
+export const INT32 = 6;
+export const INT64 = 7;
+export const BOOL = 9;
+export const FLOAT16 = 10;
+
+export interface Tensor {
+  readonly name: string;
+  readonly type: number;
+  readonly dims: readonly number[];
+  /** Its elements, little-endian, if the file holds them as bytes (exporters do, of all but the smallest). */
+  readonly data: Uint8Array | undefined;
+  /** The whole TensorProto, if it was read from a file. */
+  readonly raw?: Uint8Array;
+  /** In place of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
+  readonly late?: Late;
+}
+
+export interface Late {
+  /** The name under which a graph written with `weightsOutside` refers to them. */
+  readonly location: string;
+  readonly bytes: number;
+  readonly make: () => Uint8Array;
+}
+
+/** A graph's input or output. */
+export interface Value {
+  readonly name: string;
+  /** Element type, 0 where it is not declared or not a tensor. */
+  readonly type: number;
+  /** A number, the name of a free dimension, or '' for an anonymous one. */
+  readonly dims: readonly (number | string)[];
+  /** The whole ValueInfoProto. */
+  readonly raw: Uint8Array;
+}
+
+/** Opens a model. @throws NearsightError `load_failed` if the bytes are not one */
+export function decode(source: Uint8Array): Graph {
+  const opsets = new Map<string, number>();
+  const modelRest: Uint8Array[] = [];
+  let body: Uint8Array | undefined;
+  for (const field of fields(source)) {
+    if (field.number === 7 && body) throw malformed('two graphs');
+    if (field.number === 7) body = field.payload;
+    else if (field.number === 8) addOpset(opsets, field.payload);
+    else modelRest.push(field.raw);
+  }
+  if (!body) throw malformed('no graph');
+  const rest: Uint8Array[] = [];
+  const graph: Graph = {
+    nodes: [],
+    tensors: new Map(),
+    inputs: [],
+    outputs: [],
+    opsets,
+    shapes: [],
+    rest,
+    modelRest,
+    source,
+  };
+  for (const field of fields(body)) {
+    if (!addPart(graph, field)) rest.push(field.raw);
+  }
+  return graph;
+}
+
+function addPart(graph: Graph, { number, payload, raw }: Field): boolean {
+  if (number === 1) graph.nodes.push(decodeNode(payload));
+  else if (number === 5) {
+    const tensor = decodeTensor(payload);
+    graph.tensors.set(tensor.name, tensor);
+  } else if (number === 11) graph.inputs.push(decodeValue(payload));
+  else if (number === 12) graph.outputs.push(decodeValue(payload));
+  else if (number === 13) graph.shapes.push(raw);
+  else return false;
+  return true;
+}
+
+function addOpset(opsets: Map<string, number>, message: Uint8Array): void {
+  let domain = '';
+  let version = 0;
+  for (const { number, payload } of fields(message)) {
+    if (number === 1) domain = text(payload);
+    if (number === 2) version = integer(payload);
+  }
+  opsets.set(domain === 'ai.onnx' ? '' : domain, version);
+}
+
+function decodeNode(message: Uint8Array): Node {
+  const rest: Uint8Array[] = [];
+  const node: Node = { type: '', name: '', inputs: [], outputs: [], attributes: new Map(), rest };
+  let domain = '';
+  for (const { number, payload, raw } of fields(message)) {
+    if (number === 1) node.inputs.push(text(payload));
+    else if (number === 2) node.outputs.push(text(payload));
+    else if (number === 3) node.name = text(payload);
+    else if (number === 4) node.type = text(payload);
+    else if (number === 5) node.attributes.set(nameOf(payload, 1), payload);
+    else if (number === 7) domain = text(payload);
+    else rest.push(raw);
+  }
+  if (domain !== '' && domain !== 'ai.onnx') node.type = `${domain}.${node.type}`;
+  return node;
+}
+
+/** Reads a TensorProto. */
+export function decodeTensor(raw: Uint8Array): Tensor {
+  const dims: number[] = [];
+  let name = '';
+  let type = 0;
+  let data: Uint8Array | undefined;
+  for (const field of fields(raw)) {
+    if (field.number === 1) dims.push(...integers(field));
+    else if (field.number === 2) type = integer(field.payload);
+    else if (field.number === 8) name = text(field.payload);
+    else if (field.number === 9) data = field.payload;
+  }
+  return { name, type, dims, data, raw };
+}
+
+function decodeValue(raw: Uint8Array): Value {
+  let type = 0;
+  const dims: (number | string)[] = [];
+  for (const field of within(raw, 2, 1)) {
+    if (field.number === 1) type = integer(field.payload);
+    if (field.number !== 2) continue;
+    for (const { payload } of fields(field.payload)) dims.push(decodeDim(payload));
+  }
+  return { name: nameOf(raw, 1), type, dims, raw };
+}
+
+function decodeDim(message: Uint8Array): number | string {
+  for (const { number, payload } of fields(message)) {
+    if (number === 1) return integer(payload);
+    if (number === 2) return text(payload);
+  }
+  return '';
+}
+
+/** The fields of a message inside messages: the last of each number, as protocol buffers have it. */
+function within(message: Uint8Array, ...path: number[]): Iterable<Field> {
+  let inner: Uint8Array | undefined = message;
+  for (const step of path) {
+    let next: Uint8Array | undefined;
+    for (const { number, payload } of fields(inner)) if (number === step) next = payload;
+    if (!next) return [];
+    inner = next;
+  }
+  return fields(inner);
+}
+
+function nameOf(message: Uint8Array, field: number): string {
+  for (const { number, payload } of fields(message)) if (number === field) return text(payload);
+  return '';
+}
+
+/** Declares a graph's input, or an output if `type` is left out for ORT to infer. */
+export function makeValue(name: string, type = 0, dims: readonly (number | string)[] = []): Value {
+  const message = new Writer().text(1, name);
+  if (type !== 0) {
+    const shape = new Writer();
+    for (const dim of dims) {
+      shape.message(1, typeof dim === 'number' ? new Writer().integer(1, dim) : new Writer().text(2, dim));
+    }
+    message.message(2, new Writer().message(1, new Writer().integer(1, type).message(2, shape)));
+  }
+  return { name, type, dims, raw: message.finish() };
+}
+
+/** An initializer of our own. */
+export function makeTensor(name: string, type: number, dims: readonly number[], data: Uint8Array): Tensor {
+  return { name, type, dims, data };
+}
+
+/** An initializer whose elements are made when they are asked for. */
+export function makeLateTensor(name: string, type: number, dims: readonly number[], late: Late): Tensor {
+  return { name, type, dims, data: undefined, late };
+}
+
+function head(name: string, type: number, dims: readonly number[]): Writer {
+  const message = new Writer();
+  for (const dim of dims) message.integer(1, dim);
+  return message.integer(2, type).text(8, name);
+}
+
+/** The name under which a graph written with `weightsOutside` refers to the bytes it was read from. */
+export const WEIGHTS = 'nearsight.weights';
+
+/** Smaller tensors stay in the file: ORT wants to look into them while it optimises the graph. */
+const OUTSIDE_BYTES = 1024;
+
+/**
+ * Writes a model. With `weightsOutside` it keeps its large tensors where they are, in `source`, and refers to them by
+ * offset as ONNX external data: hand ORT the source under the name {@link WEIGHTS}, and what is {@link Late} under its own.
+ */
+export function encode(graph: Graph, weightsOutside = false): Uint8Array<ArrayBuffer> {
+  const body = new Writer();
+  for (const node of graph.nodes) body.message(1, encodeNode(node));
+  for (const each of graph.tensors.values()) {
+    const place = weightsOutside ? placeOf(each, graph.source) : undefined;
+    if (place) body.message(5, encodeOutside(each, place));
+    else if (each.raw) body.bytes(5, each.raw);
+    else body.message(5, encodeInside(each));
+  }
+  for (const { raw } of graph.inputs) body.bytes(11, raw);
+  for (const { raw } of graph.outputs) body.bytes(12, raw);
+  for (const raw of [...graph.shapes, ...graph.rest]) body.raw(raw);
+  const model = new Writer();
+  for (const raw of graph.modelRest) model.raw(raw);
+  for (const [domain, version] of graph.opsets) model.message(8, new Writer().text(1, domain).integer(2, version));
+  return model.message(7, body).finish();
+}
+
+function encodeNode(node: Node): Writer {
+  const message = new Writer();
+  for (const name of node.inputs) message.text(1, name);
+  for (const name of node.outputs) message.text(2, name);
+  const dot = node.type.lastIndexOf('.');
+  message.text(3, node.name).text(4, node.type.slice(dot + 1));
+  for (const attribute of node.attributes.values()) message.bytes(5, attribute);
+  if (dot >= 0) message.text(7, node.type.slice(0, dot));
+  for (const raw of node.rest) message.raw(raw);
+  return message;
+}
+
+/** Where a tensor's elements are outside the graph: the values of ONNX's keys. */
+interface Place {
+  location: string;
+  offset: number;
+  length: number;
+}
+
+function placeOf({ data, late }: Tensor, source: Uint8Array): Place | undefined {
+  if (late) return { location: late.location, offset: 0, length: late.bytes };
+  if (!data || data.length < OUTSIDE_BYTES || data.buffer !== source.buffer) return undefined;
+  return { location: WEIGHTS, offset: data.byteOffset - source.byteOffset, length: data.length };
+}
+
+function encodeInside({ name, type, dims, data, late }: Tensor): Writer {
+  return head(name, type, dims).bytes(9, data ?? late?.make() ?? new Uint8Array());
+}
+
+function encodeOutside({ name, type, dims }: Tensor, place: Place): Writer {
+  const message = head(name, type, dims);
+  for (const [key, entry] of Object.entries(place)) {
+    message.message(13, new Writer().text(1, key).text(2, String(entry)));
+  }
+  return message.integer(14, 1);
+}

@@ -1,0 +1,170 @@
+import { NearsightError } from '../../../src/protocol/errors.ts';
+
+/**
+ * The wire format of protocol buffers, both ways, without a schema: messages are sequences of numbered fields.
+ * Payloads are views on the message they were read from and are written by reference, so weights are never copied.
+ *
+ * Format: https://protobuf.dev/programming-guides/encoding/
+ */
+export interface Field {
+  readonly number: number;
+  readonly wire: number;
+  /** A varint's own bytes, a fixed number's, or what a length announced. */
+  readonly payload: Uint8Array;
+  /** The field as it stands in the message, with its tag. */
+  readonly raw: Uint8Array;
+}
+
+const VARINT = 0;
+const FIXED64 = 1;
+const BYTES = 2;
+const FIXED32 = 5;
+
+/** Reads the fields of a message in order. @throws NearsightError `load_failed` where the bytes make no sense */
+export function* fields(message: Uint8Array): Generator<Field> {
+  let at = 0;
+  while (at < message.length) {
+    const start = at;
+    at = endOfVarint(message, at);
+    const tag = unsigned(message.subarray(start, at));
+    const wire = tag % 8;
+    let payload = at;
+    if (wire === VARINT) at = endOfVarint(message, at);
+    else if (wire === FIXED64) at += 8;
+    else if (wire === FIXED32) at += 4;
+    else if (wire === BYTES) {
+      payload = endOfVarint(message, at);
+      at = payload + unsigned(message.subarray(at, payload));
+    } else throw malformed(`wire type ${wire}`);
+    if (at > message.length) throw malformed('a field that is longer than what is left of its message');
+    yield {
+      number: Math.floor(tag / 8),
+      wire,
+      payload: message.subarray(payload, at),
+      raw: message.subarray(start, at),
+    };
+  }
+}
+
+/** A field's integer, signed as protocol buffers sign `int64`. @throws NearsightError `load_failed` beyond 2^53 */
+export function integer(payload: Uint8Array): number {
+  const value = Number(BigInt.asIntN(64, varint(payload)));
+  if (!Number.isSafeInteger(value)) throw malformed(`the integer ${value}`);
+  return value;
+}
+
+/** The integers of a repeated field that may be packed, whichever way this one is. */
+export function integers(field: Field): number[] {
+  if (field.wire !== BYTES) return [integer(field.payload)];
+  const values: number[] = [];
+  for (let at = 0; at < field.payload.length;) {
+    const end = endOfVarint(field.payload, at);
+    values.push(integer(field.payload.subarray(at, end)));
+    at = end;
+  }
+  return values;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** A field's text. */
+export function text(payload: Uint8Array): string {
+  try {
+    return utf8.decode(payload);
+  } catch {
+    throw malformed('a name that is not UTF-8');
+  }
+}
+
+/** A message being written: pieces that are joined once, at the end. */
+export class Writer {
+  readonly #pieces: Uint8Array[] = [];
+  #length = 0;
+
+  /** Adds a field as it was read, or any bytes that hold whole fields. */
+  raw(piece: Uint8Array): this {
+    this.#pieces.push(piece);
+    this.#length += piece.length;
+    return this;
+  }
+
+  integer(number: number, value: number): this {
+    return this.raw(encoded(number * 8 + VARINT)).raw(encoded(value));
+  }
+
+  float(number: number, value: number): this {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setFloat32(0, value, true);
+    return this.raw(encoded(number * 8 + FIXED32)).raw(bytes);
+  }
+
+  bytes(number: number, payload: Uint8Array): this {
+    return this.raw(encoded(number * 8 + BYTES))
+      .raw(encoded(payload.length))
+      .raw(payload);
+  }
+
+  text(number: number, value: string): this {
+    return this.bytes(number, new TextEncoder().encode(value));
+  }
+
+  message(number: number, message: Writer): this {
+    this.raw(encoded(number * 8 + BYTES)).raw(encoded(message.#length));
+    for (const piece of message.#pieces) this.#pieces.push(piece);
+    this.#length += message.#length;
+    return this;
+  }
+
+  /** The message in one piece: the only place where weights are copied, if they are in it. */
+  finish(): Uint8Array<ArrayBuffer> {
+    const whole = new Uint8Array(this.#length);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      whole.set(piece, at);
+      at += piece.length;
+    }
+    return whole;
+  }
+}
+
+/** What is wrong with a model file. */
+export function malformed(what: string): NearsightError {
+  return new NearsightError('load_failed', `The model is not a sound ONNX file: it has ${what}. Download it again.`);
+}
+
+function endOfVarint(message: Uint8Array, at: number): number {
+  for (let end = at; end < Math.min(at + 10, message.length); end++) {
+    if ((message[end] ?? 0) < 0x80) return end + 1;
+  }
+  throw malformed('an integer without an end');
+}
+
+function varint(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 7n) | BigInt((bytes[i] ?? 0) & 0x7f);
+  return value;
+}
+
+/** Tags and lengths. Most have one or two bytes, which are worth sparing the big integers. */
+function unsigned(bytes: Uint8Array): number {
+  const [low = 0, high = 0] = bytes;
+  if (bytes.length === 1) return low;
+  if (bytes.length === 2) return (low & 0x7f) + high * 128;
+  const value = Number(varint(bytes));
+  if (!Number.isSafeInteger(value)) throw malformed(`the length ${value}`);
+  return value;
+}
+
+function encoded(value: number): Uint8Array {
+  const bytes: number[] = [];
+  if (value < 0) {
+    for (let rest = BigInt.asUintN(64, BigInt(value)); ; rest >>= 7n) {
+      const low = Number(rest & 0x7fn);
+      if (rest < 0x80n) return Uint8Array.from([...bytes, low]);
+      bytes.push(low | 0x80);
+    }
+  }
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
+  return Uint8Array.from([...bytes, rest]);
+}

@@ -1,0 +1,55 @@
+import { FLOAT, FLOAT16, type Graph, INT64, type Value } from '../model/graph.ts';
+import type { Evaluate, Sample } from './evaluate-model.ts';
+import { type Trial, tryOut } from './evaluate-subgraph.ts';
+
+/** Where a decoder stands: `past` positions in the cache, `rows` new ones. Batch 1, no padding: all that we run. */
+export interface Step {
+  past: number;
+  rows: number;
+}
+
+/** First prompt, of one row and of more; a later chunk; one token, early and late. */
+const STEPS: readonly Step[] = [
+  { past: 0, rows: 1 },
+  { past: 0, rows: 5 },
+  { past: 6, rows: 4 },
+  { past: 1, rows: 1 },
+  { past: 37, rows: 1 },
+];
+
+/** Computes values of a decoder that depend on lengths alone, at several steps. */
+export function probe(graph: Graph, names: readonly string[], evaluate: Evaluate): Promise<Trial<Step>[] | string> {
+  return tryOut(graph, names, STEPS, feed, evaluate);
+}
+
+function feed({ name, type, dims }: Value, { past, rows }: Step): Sample | undefined {
+  if (name === 'attention_mask' && type === INT64) {
+    return { type: 'int64', dims: [1, past + rows], data: new BigInt64Array(past + rows).fill(1n) };
+  }
+  if (name === 'position_ids' && type === INT64) {
+    return { type: 'int64', dims: [1, rows], data: BigInt64Array.from({ length: rows }, (_, i) => BigInt(past + i)) };
+  }
+  const [, second, third, last] = dims;
+  if (name === 'inputs_embeds' && isSize(third)) return zeros(type, [1, rows, third]);
+  if (!name.startsWith('past_key_values.') || !isSize(second) || !isSize(last)) return undefined;
+  return zeros(type, [1, second, past, last]);
+}
+
+/** A width or a number of heads that a model may have: not what a broken file says. */
+function isSize(dim: number | string | undefined): dim is number {
+  return typeof dim === 'number' && dim > 0 && dim <= 1 << 16;
+}
+
+function zeros(type: number, dims: readonly number[]): Sample | undefined {
+  const count = dims.reduce((product, dim) => product * dim, 1);
+  if (type === FLOAT) return { type: 'float32', dims, data: new Float32Array(count) };
+  return type === FLOAT16 ? { type: 'float16', dims, data: new Uint16Array(count) } : undefined;
+}
+
+/** True if the value is this one number at every step. */
+export function isEverywhere(trials: readonly Trial<Step>[], name: string, expected: (step: Step) => number): boolean {
+  return trials.every(({ given, values }) => {
+    const data = values[name]?.data;
+    return data?.length === 1 && Number(data[0]) === expected(given);
+  });
+}

@@ -1,0 +1,78 @@
+import { type Graph, INT32, type Node, makeValue } from '../model/graph.ts';
+import { prune } from '../model/graph-edit.ts';
+import type { Evaluate, Sample } from './evaluate-model.ts';
+import { done, type Outcome, refused } from './pass.ts';
+import { isEverywhere, probe, type Step } from './evaluate-lengths.ts';
+import type { Trial } from './evaluate-subgraph.ts';
+
+export const ATTENTION = 'com.microsoft.GroupQueryAttention';
+
+/** int32 [1]: index of the last position, counting those in the cache. On the GPU, where attention runs there. */
+export const SEQLENS_K = 'seqlens_k';
+
+/** int32 [1]: positions in all. On the CPU, because the shape of the run depends on it. */
+export const TOTAL_LENGTH = 'total_sequence_length';
+
+/** Inputs of GroupQueryAttention, by place. */
+const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;
+
+/**
+ * Turns the two lengths that attention wants into inputs of the graph, instead of results of `attention_mask`.
+ *
+ * A step then needs no mask that grows with the context, no operators that only run on the CPU, and no bias of
+ * [rows, positions] (newer exports have one). It is exact for one sequence without padding: the lengths are what the
+ * graph computes itself (which is checked, at several steps), and a bias that is zero wherever a row may look changes
+ * nothing. What it says about positions that come later does not matter: attention is causal and never looks there.
+ */
+export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<Outcome> {
+  const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
+  const names = (at: number): string[] => [...new Set(nodes.map((node) => node.inputs[at] ?? ''))].filter(Boolean);
+  const lasts = names(AT.seqlensK);
+  const totals = names(AT.totalLength);
+  const biases = names(AT.bias);
+  if (lasts.length === 0) return refused('lengths', `there is no ${ATTENTION}`);
+  const declared = new Set(graph.inputs.map(({ name }) => name));
+  if ([...lasts, ...totals].some((name) => declared.has(name))) return refused('lengths', 'lengths are inputs already');
+
+  const probes = await probe(graph, [...lasts, ...totals, ...biases], evaluate);
+  if (typeof probes === 'string') return refused('lengths', probes);
+  if (!lasts.every((name) => isEverywhere(probes, name, ({ past, rows }) => past + rows - 1))) {
+    return refused('lengths', `${lasts.join(', ')} is not the last position`);
+  }
+  if (!totals.every((name) => isEverywhere(probes, name, ({ past, rows }) => past + rows))) {
+    return refused('lengths', `${totals.join(', ')} is not the number of positions`);
+  }
+  if (!biases.every((name) => probes.every((each) => isZeroBehind(each, name)))) {
+    return refused('lengths', `${biases.join(', ')} is more than a causal mask`);
+  }
+  for (const node of nodes) rewire(node);
+  graph.inputs.push(makeValue(SEQLENS_K, INT32, [1]), makeValue(TOTAL_LENGTH, INT32, [1]));
+  prune(graph);
+  return done('lengths');
+}
+
+function rewire(node: Node): void {
+  node.inputs[AT.seqlensK] = SEQLENS_K;
+  node.inputs[AT.totalLength] = TOTAL_LENGTH;
+  if (node.inputs.length > AT.bias) node.inputs[AT.bias] = '';
+  // An optional input that is left out at the end is not written at all.
+  while (node.inputs.at(-1) === '') node.inputs.pop();
+}
+
+/** Whether a bias [.., rows, positions] is zero for every row at its own position and all before it. */
+function isZeroBehind({ given: { past, rows }, values }: Trial<Step>, name: string): boolean {
+  const bias = values[name];
+  const width = past + rows;
+  if (!bias || bias.data.length === 0 || bias.data.length % (rows * width) !== 0) return false;
+  if (bias.dims.at(-1) !== width || bias.dims.at(-2) !== rows) return false;
+  for (let i = 0; i < bias.data.length; i++) {
+    const row = Math.floor(i / width) % rows;
+    if (i % width <= past + row && !isZero(bias.data, i)) return false;
+  }
+  return true;
+}
+
+function isZero(data: Sample['data'], i: number): boolean {
+  // Where there is no Float16Array, halves come as bits. The highest is the sign, which zero may have.
+  return data instanceof Uint16Array ? ((data[i] ?? 1) & 0x7fff) === 0 : Number(data[i]) === 0;
+}

@@ -1,0 +1,98 @@
+import { type Graph, type Node, makeTensor } from '../model/graph.ts';
+import { intAttribute, prune, setInt, Wiring } from '../model/graph-edit.ts';
+import { ATTENTION, SEQLENS_K } from './feed-lengths.ts';
+import { done, type Outcome, refused } from './pass.ts';
+
+const ROTARY = 'com.microsoft.RotaryEmbedding';
+
+/** Inputs of GroupQueryAttention, by place. */
+const AT = { query: 0, key: 1, cos: 7, sin: 8 } as const;
+
+const POSITIONS = 'position_ids';
+
+/**
+ * Folds the two RotaryEmbedding nodes of each layer into its attention: two dispatches and an input less.
+ *
+ * Attention counts positions from the length of the cache, and rotates with the same tables by the same formula. That
+ * is exact when `position_ids` would be past, past + 1, …: one sequence without padding. All layers are folded, or
+ * none, because the input can only go when nobody reads it.
+ */
+export function foldRotary(graph: Graph): Outcome {
+  const wiring = new Wiring(graph);
+  const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
+  if (nodes.every((node) => intAttribute(node, 'do_rotary', 0) === 1)) {
+    return refused('rotary', 'attention rotates already');
+  }
+  if (!nodes.every(({ inputs }) => inputs[5] === SEQLENS_K)) return refused('rotary', 'lengths are not inputs');
+  const folds: Fold[] = [];
+  for (const node of nodes) {
+    const fold = findFold(wiring, node);
+    if (typeof fold === 'string') return refused('rotary', `${node.name}: ${fold}`);
+    folds.push(fold);
+  }
+  for (const { node, query, key } of folds) {
+    while (node.inputs.length < AT.sin + 1) node.inputs.push('');
+    node.inputs[AT.query] = query.inputs[0] ?? '';
+    node.inputs[AT.key] = key.inputs[0] ?? '';
+    node.inputs[AT.cos] = query.inputs[2] ?? '';
+    node.inputs[AT.sin] = query.inputs[3] ?? '';
+    setInt(node, 'do_rotary', 1);
+    setInt(node, 'rotary_interleaved', intAttribute(query, 'interleaved', 0));
+  }
+  prune(graph);
+  return done('rotary');
+}
+
+interface Fold {
+  node: Node;
+  query: Node;
+  key: Node;
+}
+
+/** The two rotations before an attention node, or what keeps them from being folded. */
+function findFold(wiring: Wiring, node: Node): Fold | string {
+  if (intAttribute(node, 'do_rotary', 0) === 1) return 'rotates already, unlike others';
+  const query = wiring.producer(node.inputs[AT.query], ROTARY);
+  const key = wiring.producer(node.inputs[AT.key], ROTARY);
+  if (!query || !key) return 'queries or keys do not come from a RotaryEmbedding';
+  const [, positions, cos, sin] = query.inputs;
+  if (positions !== POSITIONS || key.inputs[1] !== POSITIONS) return `positions are not ${POSITIONS} itself`;
+  if (key.inputs[2] !== cos || key.inputs[3] !== sin) return 'queries and keys have tables of their own';
+  const sameWay = ['interleaved', 'rotary_embedding_dim', 'is_packed_batching'].every(
+    (name) => intAttribute(query, name, 0) === intAttribute(key, name, 0),
+  );
+  if (!sameWay || intAttribute(query, 'is_packed_batching', 0) !== 0) return 'queries and keys are rotated differently';
+  for (const each of [query, key]) {
+    // `scale` multiplies in some versions of the operator only; no exporter sets it.
+    if (each.attributes.has('scale')) return 'the rotation scales';
+  }
+  if (!wiring.tensor(cos) || !wiring.tensor(sin)) return 'rotary tables are computed';
+  return { node, query, key };
+}
+
+/**
+ * Ends the rotary tables where the context ends: they come as long as the model was trained for (67 MB each for
+ * 131,072 positions). Exact, since no position beyond is ever looked up; and the rows that stay are not copied.
+ *
+ * @param positions most that a sequence will have
+ */
+export function trimTables(graph: Graph, positions: number): Outcome {
+  const names = new Set<string>();
+  for (const { type, inputs } of graph.nodes) {
+    const tables = type === ATTENTION ? [AT.cos, AT.sin] : type === ROTARY ? [2, 3] : [];
+    for (const at of tables) names.add(inputs[at] ?? '');
+  }
+  const wiring = new Wiring(graph);
+  let trimmed = 0;
+  for (const name of names) {
+    const table = graph.tensors.get(name);
+    const [rows = 0, width = 0] = table?.dims ?? [];
+    if (!table?.data || table.dims.length !== 2 || rows <= positions) continue;
+    if (!wiring.consumers(name).every(({ type }) => type === ATTENTION || type === ROTARY)) continue;
+    const bytes = (table.data.length / rows) * positions;
+    if (!Number.isInteger(bytes)) continue;
+    graph.tensors.set(name, makeTensor(name, table.type, [positions, width], table.data.subarray(0, bytes)));
+    trimmed++;
+  }
+  return trimmed > 0 ? done('rotary-tables') : refused('rotary-tables', `no table is longer than ${positions} rows`);
+}

@@ -1,0 +1,169 @@
+import type { Graph, Node } from '../model/graph.ts';
+import { intAttribute, intsAttribute, prune, setFloat, setInt, Wiring } from '../model/graph-edit.ts';
+import { scaled, soleReader } from './match-nodes.ts';
+import { done, type Outcome, refused } from './pass.ts';
+
+const ATTENTION = 'com.microsoft.MultiHeadAttention';
+
+/**
+ * Makes one operator of attention without a mask, softmax(q kᵀ · scale) v, written out over heads.
+ *
+ * Written out, SmolVLM's encoder keeps 12 heads of 1,024 × 1,024 scores a view in memory, 50 MB, and passes over them
+ * four times; the operator works on them block by block where the device can. The same sums in another order.
+ */
+export function fuseAttention(graph: Graph): Outcome {
+  const wiring = new Wiring(graph);
+  let fused = 0;
+  for (const softmax of graph.nodes.filter(({ type }) => type === 'Softmax')) {
+    const parts = takeApart(wiring, softmax);
+    if (!parts) continue;
+    const { result, query, key, value, heads, scale } = parts;
+    result.type = ATTENTION;
+    result.inputs = [query, key, value];
+    result.attributes.clear();
+    setInt(result, 'num_heads', heads);
+    setFloat(result, 'scale', scale);
+    fused++;
+  }
+  if (fused === 0) return refused('attention', 'no attention is written out');
+  graph.opsets.set('com.microsoft', 1);
+  prune(graph);
+  return done('attention');
+}
+
+interface Parts {
+  /** The node that gives [batch, rows, hidden]. */
+  result: Node;
+  query: string;
+  key: string;
+  value: string;
+  heads: number;
+  scale: number;
+}
+
+function takeApart(wiring: Wiring, softmax: Node): Parts | undefined {
+  const axis = intAttribute(softmax, 'axis', -1);
+  if (axis !== -1 && axis !== 3) return undefined;
+  const scores = scaling(wiring, softmax.inputs[0]);
+  const product = wiring.producer(scores.value, 'MatMul');
+  const left = scaling(wiring, product?.inputs[0]);
+  const right = scaling(wiring, product?.inputs[1]);
+  const query = splitHeads(wiring, left.value, [0, 2, 1, 3]);
+  const key = splitHeads(wiring, right.value, [0, 2, 3, 1]);
+
+  const weights = withoutCasts(wiring, softmax.outputs[0]);
+  const weighted = soleReader(wiring, weights, 'MatMul');
+  const value = splitHeads(wiring, weighted?.inputs[1], [0, 2, 1, 3]);
+  const turned = soleReader(wiring, weighted?.outputs[0], 'Transpose');
+  if (!query || !key || !value || weighted?.inputs[0] !== weights || !turned || !samePerm(turned, [0, 2, 1, 3]))
+    return undefined;
+  const result = soleReader(wiring, turned.outputs[0], 'Reshape');
+  if (!result || query.heads !== key.heads || query.heads !== value.heads) return undefined;
+  if (query.size !== key.size || query.size !== value.size) return undefined;
+  const [batch, , hidden, ...more] = shape(wiring, result.inputs[1], query.source) ?? [];
+  if (more.length > 0 || batch !== 'batch') return undefined;
+  if (hidden !== query.heads * query.size && hidden !== -1) return undefined;
+  return {
+    result,
+    query: query.source,
+    key: key.source,
+    value: value.source,
+    heads: query.heads,
+    scale: scores.by * left.by * right.by,
+  };
+}
+
+/** What a value was multiplied with: 1 if nothing. */
+function scaling(wiring: Wiring, name: string | undefined): { value: string | undefined; by: number } {
+  const node = wiring.producer(name, 'Mul', 'Div');
+  const found = scaled(wiring, node);
+  if (!node || !found) return { value: name, by: 1 };
+  if (node.type === 'Mul') return found;
+  // A constant divided by a value is no scaling.
+  return found.value === node.inputs[0] ? { value: found.value, by: 1 / found.by } : { value: name, by: 1 };
+}
+
+interface Heads {
+  /** [batch, rows, hidden], as the projection gave it. */
+  source: string;
+  heads: number;
+  size: number;
+}
+
+/** [batch, rows, hidden] seen as heads, which `perm` then brings in front of the rows. */
+function splitHeads(wiring: Wiring, name: string | undefined, perm: readonly number[]): Heads | undefined {
+  const transpose = wiring.producer(name, 'Transpose');
+  if (!transpose || !samePerm(transpose, perm)) return undefined;
+  const reshape = wiring.producer(transpose.inputs[0], 'Reshape');
+  const [source] = reshape?.inputs ?? [];
+  if (!reshape || source === undefined) return undefined;
+  const [batch, rows, heads, size, ...more] = shape(wiring, reshape.inputs[1], source) ?? [];
+  const width = lastDim(wiring, source);
+  if (batch !== 'batch' || more.length > 0 || typeof size !== 'number' || size <= 0) return undefined;
+  if (width === undefined || width % size !== 0) return undefined;
+  const count = width / size;
+  // One of rows and heads may be left open; given one and the width, the other follows.
+  return heads === count || (heads === -1 && rows === 'rows') ? { source, heads: count, size } : undefined;
+}
+
+/** A shape's entries: the batch and the rows of `source` as such, other numbers as they are. */
+type Entry = number | 'batch' | 'rows' | undefined;
+
+function shape(wiring: Wiring, name: string | undefined, source: string): Entry[] | undefined {
+  const copied = (entry: number | undefined, at: number): Entry =>
+    entry !== 0 ? entry : at === 0 ? 'batch' : at === 1 ? 'rows' : undefined;
+  const constants = wiring.constants(name);
+  if (constants) return constants.map(copied);
+  const concat = wiring.producer(name, 'Concat');
+  return concat?.inputs.map((piece, at) => {
+    const constant = wiring.scalar(piece);
+    return constant === undefined ? dimOf(wiring, piece, source) : copied(constant, at);
+  });
+}
+
+/** An entry that was read off the shape of a value with the same batch and rows as `source`. */
+function dimOf(wiring: Wiring, name: string, source: string): Entry {
+  const gather = wiring.producer(wiring.producer(name, 'Unsqueeze')?.inputs[0], 'Gather');
+  const measured = wiring.producer(gather?.inputs[0], 'Shape');
+  if (!gather || !measured || measured.attributes.size > 0) return undefined;
+  if (!projections(wiring, source).has(measured.inputs[0] ?? '')) return undefined;
+  return (['batch', 'rows'] as const)[wiring.scalar(gather.inputs[1]) ?? -1];
+}
+
+const PRODUCTS: readonly string[] = ['MatMul', 'com.microsoft.MatMulNBits'];
+
+/** A value, and those that it is a linear projection of: all have the same batch and rows. */
+function projections(wiring: Wiring, source: string): Set<string> {
+  const found = new Set([source]);
+  let at = wiring.producer(source, 'Add', ...PRODUCTS);
+  while (at) {
+    const [left = '', right = ''] = at.inputs;
+    const next = wiring.tensor(left) ? right : left;
+    if (!wiring.tensor(next === left ? right : left)) break;
+    found.add(next);
+    at = wiring.producer(next, 'Add', ...PRODUCTS);
+  }
+  return found;
+}
+
+/** The width of a projection: of its bias, or of its matrix. */
+function lastDim(wiring: Wiring, name: string): number | undefined {
+  const node = wiring.producer(name, 'Add', ...PRODUCTS);
+  if (!node) return undefined;
+  if (node.type === 'com.microsoft.MatMulNBits') return intAttribute(node, 'N', 0) || undefined;
+  const weights = node.inputs.map((input) => wiring.tensor(input)).find((tensor) => tensor !== undefined);
+  return weights?.dims.at(-1);
+}
+
+function withoutCasts(wiring: Wiring, name: string | undefined): string | undefined {
+  let at = name;
+  for (;;) {
+    const cast = soleReader(wiring, at, 'Cast');
+    if (!cast) return at;
+    [at] = cast.outputs;
+  }
+}
+
+function samePerm(transpose: Node, perm: readonly number[]): boolean {
+  return intsAttribute(transpose, 'perm').join() === perm.join();
+}

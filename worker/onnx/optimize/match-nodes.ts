@@ -1,0 +1,37 @@
+import type { Node } from '../model/graph.ts';
+import type { Wiring } from '../model/graph-edit.ts';
+
+/** Constants are compared as floats of the narrowest type that exporters use: half precision has 11 bits. */
+const TOLERANCE = 2 ** -11;
+
+/** A product or sum of a value and a scalar constant, in either order. */
+export interface Scaled {
+  value: string;
+  by: number;
+}
+
+/** Takes a node apart if one operand is a scalar constant. */
+export function scaled(wiring: Wiring, node: Node | undefined): Scaled | undefined {
+  const [left, right] = node?.inputs ?? [];
+  if (left === undefined || right === undefined) return undefined;
+  const second = wiring.scalar(right);
+  if (second !== undefined) return { value: left, by: second };
+  const first = wiring.scalar(left);
+  return first === undefined ? undefined : { value: right, by: first };
+}
+
+export function isNear(actual: number | undefined, expected: number): boolean {
+  return actual !== undefined && Math.abs(actual - expected) <= TOLERANCE * Math.abs(expected);
+}
+
+/** The other operand of a node of two, if one is `name`. */
+export function partner(node: Node, name: string): string | undefined {
+  const [left, right] = node.inputs;
+  return left === name ? right : right === name ? left : undefined;
+}
+
+/** The only node that reads a value, if it is of this type. */
+export function soleReader(wiring: Wiring, name: string | undefined, type: string): Node | undefined {
+  const [found, ...others] = wiring.consumers(name);
+  return found && others.length === 0 && found.type === type ? found : undefined;
+}

@@ -1,0 +1,95 @@
+import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
+import { softwareWorkarounds, type SoftwareWorkarounds } from './software-adapter.ts';
+
+/**
+ * The narrowest subgroups that onnxruntime's kernels are right with. In 1.30 flash attention over 32 rows or more gives
+ * wrong sums on narrower ones: logits off by 3e-3 with 8 lanes (lavapipe), other answers altogether with 4
+ * (SwiftShader). Without the feature it goes through workgroup memory, as it always does on NVIDIA and Apple.
+ */
+const SUBGROUP_LANES = 16;
+
+/** Limits that onnxruntime's kernels and large weights need beyond WebGPU's defaults. */
+const RAISED = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  // The fused decode kernels bind up to 11; with the default of 8 they split in two.
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+] as const satisfies (keyof GPUSupportedLimits)[];
+
+/** The adapter of this machine, or null where there is no WebGPU at all. */
+export async function findAdapter(): Promise<GPUAdapter | null> {
+  // `gpu` is typed as always there; outside secure contexts and in older browsers it is not.
+  const { gpu } = navigator as { gpu?: GPU };
+  return (await gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
+}
+
+/** The adapter's own words: vendor, architecture, description. */
+export function describe(info: GPUAdapterInfo): string {
+  // Firefox tells no names.
+  const unnamed = info.isFallbackAdapter ? 'software adapter' : 'unnamed adapter';
+  return [info.vendor, info.architecture, info.description].filter(Boolean).join(' ') || unnamed;
+}
+
+/** What makes the kernels faster, as far as the adapter has it and they are right with it. */
+function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
+  const wanted: GPUFeatureName[] = ['shader-f16'];
+  if (info.subgroupMinSize >= SUBGROUP_LANES) wanted.push('subgroups');
+  return wanted.filter((feature) => offered.has(feature));
+}
+
+/** Our own device on an adapter, watched for errors and loss. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly hardware: string;
+  /** What has to be done differently on it because it computes on the CPU. */
+  readonly workarounds: SoftwareWorkarounds;
+  /** Resolves when the device is gone: what was asked of it since may never settle. */
+  readonly lost: Promise<NearsightError>;
+  /** Aborts at the first error that the GPU reports, or at the loss, with a NearsightError as its reason. */
+  readonly fault: AbortSignal;
+
+  private constructor(device: GPUDevice, adapter: GPUAdapter) {
+    this.device = device;
+    this.hardware = describe(adapter.info);
+    this.workarounds = softwareWorkarounds(adapter);
+    const fault = new AbortController();
+    this.fault = fault.signal;
+    this.lost = device.lost.then(({ reason, message }) => {
+      const words = `The GPU device was lost (${reason}): ${message || 'no reason given'}`;
+      const error = new NearsightError('device_lost', words);
+      fault.abort(error);
+      return error;
+    });
+    device.addEventListener('uncapturederror', ({ error }) => {
+      const words = `The GPU reported an error, so the answer cannot be trusted: ${error.message}`;
+      fault.abort(new NearsightError('gpu_error', words));
+    });
+  }
+
+  /**
+   * Opens a device with all that the adapter can give.
+   *
+   * @throws NearsightError `unsupported_device` if the adapter gives none
+   */
+  static async open(adapter: GPUAdapter): Promise<Gpu> {
+    const descriptor = {
+      requiredFeatures: features(adapter),
+      requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
+    };
+    const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
+      const words = `The GPU device could not be created: ${asNearsightError(cause).message}`;
+      throw new NearsightError('unsupported_device', words, { cause });
+    });
+    return new Gpu(device, adapter);
+  }
+
+  close(): void {
+    this.device.destroy();
+  }
+}

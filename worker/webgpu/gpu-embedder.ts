@@ -1,0 +1,150 @@
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { Embedder } from '../backend/embedder.ts';
+import { rowsOf } from '../backend/tensor-memory.ts';
+import type { Tensor } from '../onnx/ort.ts';
+import type { EmbeddingTable } from '../onnx/embedding-table.ts';
+import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
+
+const LANES = 64;
+
+/** Bytes handed to the queue at once: browsers keep a copy of each until the GPU has it. */
+const SLICE = 16 << 20;
+
+/**
+ * The vocabulary's embeddings in a buffer, and the kernel that lays rows of it into the decoder's input. A table of
+ * halves is widened while it is read, which needs no `shader-f16`.
+ */
+export class GpuEmbedding implements Embedder {
+  readonly buffers = 4;
+  readonly width: number;
+  readonly embeddings: GPUBuffer;
+  readonly last: GPUBuffer;
+  readonly #device: GPUDevice;
+  readonly #table: GPUBuffer;
+  readonly #ids: GPUBuffer;
+  readonly #lay: Kernel;
+  readonly #feed: Kernel;
+
+  /**
+   * @param mostRows that are laid at once
+   * @param drawn where the id is that a step reads
+   */
+  constructor(device: GPUDevice, table: EmbeddingTable, mostRows: number, drawn: GPUBuffer) {
+    const usage = STORAGE | COPY_SRC | COPY_DST;
+    this.#device = device;
+    this.width = table.width;
+    this.#table = upload(device, table.data);
+    this.#ids = device.createBuffer({ label: 'ids', size: mostRows * 4, usage });
+    this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: mostRows * table.width * 4, usage });
+    this.last = device.createBuffer({ label: 'seqlens_k', size: 16, usage });
+    const module = device.createShaderModule({ label: 'embedding', code: shader(table) });
+    this.#lay = kernel(device, module, 'lay', [this.#table, this.#ids, this.embeddings]);
+    this.#feed = kernel(device, module, 'feed', [this.#table, drawn, this.embeddings, this.last]);
+  }
+
+  /** Whether a device can hold and bind the table. */
+  static fits(
+    { data, width }: EmbeddingTable,
+    { maxBufferSize, maxStorageBufferBindingSize }: GPUSupportedLimits,
+  ): boolean {
+    return data.length <= Math.min(maxBufferSize, maxStorageBufferBindingSize) && width % 2 === 0;
+  }
+
+  lay(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void {
+    this.#device.queue.writeBuffer(this.#ids, 0, ids);
+    const pass = encoder.beginComputePass();
+    dispatch(pass, this.#lay, ids.length);
+    pass.end();
+  }
+
+  copyRows(encoder: GPUCommandEncoder, features: Tensor, row: number, count: number, at: number): void {
+    const { width } = rowsOf(features);
+    if (features.type !== 'float32' || width !== this.width) {
+      const given = `${features.type} features of ${width}`;
+      const message = `The vision encoder gives ${given}, the decoder takes ${this.width} floats.`;
+      throw new NearsightError('load_failed', message);
+    }
+    const bytes = width * 4;
+    encoder.copyBufferToBuffer(features.gpuBuffer, row * bytes, this.embeddings, at * bytes, count * bytes);
+  }
+
+  feed(pass: GPUComputePassEncoder): void {
+    dispatch(pass, this.#feed, 1);
+  }
+
+  place(length: number): void {
+    this.#device.queue.writeBuffer(this.last, 0, Int32Array.of(length - 1));
+  }
+
+  clear(encoder: GPUCommandEncoder): void {
+    encoder.clearBuffer(this.embeddings);
+    encoder.clearBuffer(this.#ids);
+  }
+
+  close(): void {
+    for (const buffer of [this.#table, this.#ids, this.embeddings, this.last]) buffer.destroy();
+  }
+}
+
+interface Kernel {
+  pipeline: GPUComputePipeline;
+  group: GPUBindGroup;
+}
+
+function kernel(device: GPUDevice, module: GPUShaderModule, entryPoint: string, buffers: GPUBuffer[]): Kernel {
+  const pipeline = device.createComputePipeline({ label: entryPoint, layout: 'auto', compute: { module, entryPoint } });
+  const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+  return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }) };
+}
+
+function dispatch(pass: GPUComputePassEncoder, { pipeline, group }: Kernel, groups: number): void {
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(groups);
+}
+
+function upload(device: GPUDevice, data: Uint8Array): GPUBuffer {
+  const buffer = device.createBuffer({ label: 'embedding', size: data.length, usage: STORAGE | COPY_DST });
+  for (let at = 0; at < data.length; at += SLICE) {
+    const { buffer: file, byteOffset, length } = data.subarray(at, at + SLICE);
+    device.queue.writeBuffer(buffer, at, file, byteOffset, length);
+  }
+  return buffer;
+}
+
+/** Numbers are copied as the bits that they are. */
+function shader({ width, type }: EmbeddingTable): string {
+  const halves = type === 'float16';
+  const words = halves ? width / 2 : width;
+  const copy = halves
+    ? `let pair = bitcast<vec2u>(unpack2x16float(word));
+    embeddings[row * ${width}u + 2u * at] = pair.x;
+    embeddings[row * ${width}u + 2u * at + 1u] = pair.y;`
+    : `embeddings[row * ${width}u + at] = word;`;
+  return /* wgsl */ `
+@group(0) @binding(0) var<storage, read> table: array<u32>;
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read_write> embeddings: array<u32>;
+@group(0) @binding(3) var<storage, read_write> last: array<i32>;
+
+fn look_up(row: u32, lane: u32) {
+  let start = ids[row] * ${words}u;
+  for (var at = lane; at < ${words}u; at += ${LANES}u) {
+    let word = table[start + at];
+    ${copy}
+  }
+}
+
+@compute @workgroup_size(${LANES}) fn lay(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  look_up(group.x, lane);
+}
+
+@compute @workgroup_size(${LANES}) fn feed(@builtin(local_invocation_index) lane: u32) {
+  look_up(0u, lane);
+  if (lane == 0u) { last[0] += 1; }
+}
+`;
+}

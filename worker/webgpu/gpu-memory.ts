@@ -1,0 +1,47 @@
+import type { KvCache, KvLayout } from '../backend/kv-cache.ts';
+import { type Memory, elementBytes, floats, rowsOf } from '../backend/tensor-memory.ts';
+import type { Ort, Tensor } from '../onnx/ort.ts';
+import { Readback } from './buffer-readback.ts';
+import { StaticCache } from './gpu-kv-cache.ts';
+
+/** Tensors in GPU buffers. Copies are queued behind the runs that were submitted before them. */
+export class GpuMemory implements Memory {
+  readonly #ort: Ort;
+  readonly #device: GPUDevice;
+  readonly #readback: Readback;
+  readonly #caches: StaticCache[] = [];
+
+  constructor(ort: Ort, device: GPUDevice) {
+    this.#ort = ort;
+    this.#device = device;
+    this.#readback = new Readback(device);
+  }
+
+  copyRows(from: Tensor, at: number, count: number, to: Tensor, offset: number): void {
+    const rowBytes = rowsOf(from).width * elementBytes(from.type);
+    const encoder = this.#device.createCommandEncoder();
+    encoder.copyBufferToBuffer(from.gpuBuffer, at * rowBytes, to.gpuBuffer, offset * rowBytes, count * rowBytes);
+    this.#device.queue.submit([encoder.finish()]);
+  }
+
+  async readRow(tensor: Tensor, row: number): Promise<Float32Array> {
+    const { width } = rowsOf(tensor);
+    const rowBytes = width * elementBytes(tensor.type);
+    return floats(await this.#readback.read(tensor.gpuBuffer, row * rowBytes, rowBytes), 0, width, tensor.type);
+  }
+
+  cache(layout: KvLayout, most: number): KvCache {
+    const cache = new StaticCache(this.#ort, this.#device, layout, most);
+    this.#caches.push(cache);
+    return cache;
+  }
+
+  buffers(): number {
+    return this.#caches.reduce((sum, cache) => sum + cache.buffers, this.#readback.buffers);
+  }
+
+  close(): void {
+    for (const cache of this.#caches) cache.clear();
+    this.#readback.close();
+  }
+}

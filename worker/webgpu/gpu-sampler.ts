@@ -1,0 +1,249 @@
+import type { Sampling } from '../../src/protocol/job.ts';
+import { type AnswerSampler, type TokenSampler, RING_SLOTS } from '../backend/token-sampler.ts';
+import { unsatisfiable } from '../sampling/token-constraint.ts';
+import { CURVES } from '../sampling/fixed-point.ts';
+import { elementBytes } from '../backend/tensor-memory.ts';
+import { answerKey } from '../sampling/gumbel.ts';
+import { type Recipe, recipe, TOP_P_ALL } from '../sampling/sampler-params.ts';
+import { type Drawn, notFinite, type Scored } from '../sampling/cpu-sampler.ts';
+import { DRAW } from './shaders/sample-token.ts';
+import { RANK } from './shaders/rank-tokens.ts';
+import { SCORE } from './shaders/score-tokens.ts';
+import { FLAG, HEADER, MODE, MODE_WORD, MOST_TOKENS, PARTIAL, SCORED_WORDS, SHARED, SPAN } from './shaders/sampler-common.ts';
+import { COPY_DST, COPY_SRC, STORAGE, UNIFORM, VISIBLE_COMPUTE } from './buffer-usage.ts';
+
+/** Most alternatives that the API gives beside a token. */
+const MOST_TOP = 20;
+
+/** Words of an entry in the ring without log probabilities: the id and its flags. */
+const PLAIN_WORDS = 2;
+
+/** Room for the shader's `Settings`. */
+const SETTINGS_BYTES = 64;
+
+type Kernel = 'adjust' | 'rank' | 'draw' | 'choose' | 'shortlist' | 'score';
+
+/** What the shader reads and writes, in the order of its bindings. */
+interface Buffers {
+  settings: GPUBuffer;
+  bias: GPUBuffer;
+  state: GPUBuffer;
+  scaled: GPUBuffer;
+  results: GPUBuffer;
+  curves: GPUBuffer;
+  ring: GPUBuffer;
+  mask: GPUBuffer;
+}
+
+/** The GPU's counterpart of `Sampler`: the same tokens for the same settings, logits and seed. */
+export class WgslSampler implements TokenSampler {
+  readonly #device: GPUDevice;
+  readonly #vocab: number;
+  readonly #type: 'float32' | 'float16';
+  /** Workgroups of the kernels over the vocabulary. */
+  readonly #groups: number;
+  readonly #layout: GPUBindGroupLayout;
+  readonly #pipelines: Record<Kernel, GPUComputePipeline>;
+  readonly #buffers: Buffers;
+  /** The mask of a draw, as long as the buffer is. */
+  readonly #mask: Uint32Array<ArrayBuffer>;
+  readonly #bound = new Map<GPUBuffer, GPUBindGroup>();
+
+  constructor(device: GPUDevice, vocab: number, type: 'float32' | 'float16') {
+    this.#device = device;
+    this.#vocab = vocab;
+    this.#type = type;
+    this.#groups = Math.ceil(vocab / SPAN);
+    this.#layout = layoutOf(device);
+    this.#pipelines = pipelines(device, this.#layout);
+    this.#mask = new Uint32Array(Math.ceil(vocab / 32));
+    this.#buffers = this.#allocate();
+    device.queue.writeBuffer(this.#buffers.curves, 0, CURVES);
+  }
+
+  get drawn(): GPUBuffer {
+    return this.#buffers.state;
+  }
+
+  get ring(): GPUBuffer {
+    return this.#buffers.ring;
+  }
+
+  get buffers(): number {
+    return Object.keys(this.#buffers).length;
+  }
+
+  row(label: string): GPUBuffer {
+    const size = Math.ceil((this.#vocab * elementBytes(this.#type)) / 16) * 16;
+    return this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
+  }
+
+  begin(
+    sampling: Sampling & { seed: number },
+    prompt: Int32Array,
+    choice: number,
+    topLogprobs?: number,
+  ): AnswerSampler | undefined {
+    if (this.#vocab > MOST_TOKENS) return undefined;
+    const { queue } = this.#device;
+    const numbers = recipe(sampling);
+    const key = answerKey(sampling.seed, choice);
+    const biased = sampling.logitBias.length > 0;
+    const settings = this.#settings(numbers, key, biased, topLogprobs);
+    queue.writeBuffer(this.#buffers.settings, 0, settings);
+    const state = new Uint32Array(HEADER + this.#vocab);
+    if (numbers.repetition !== 1) for (const id of prompt) state[HEADER + id] = 1;
+    queue.writeBuffer(this.#buffers.state, 0, state);
+    if (biased) {
+      const bias = new Float32Array(this.#vocab);
+      for (const [id, value] of sampling.logitBias) bias[id] = value;
+      queue.writeBuffer(this.#buffers.bias, 0, bias);
+    }
+    const scored = topLogprobs !== undefined;
+    const mode = settings[MODE_WORD] ?? 0;
+    let masked = false;
+    return {
+      entryBytes: 4 * entryWords(topLogprobs),
+      encode: (pass, logits, mask) => {
+        if (mask) this.#allow(mask);
+        if (masked !== (mask !== undefined)) {
+          masked = !masked;
+          const changed = Uint32Array.of(masked ? mode | MODE.mask : mode);
+          queue.writeBuffer(this.#buffers.settings, 4 * MODE_WORD, changed);
+        }
+        this.#encode(pass, logits, numbers.filters, scored);
+      },
+      read: (entry) => readEntry(entry, topLogprobs),
+    };
+  }
+
+  clear(encoder: GPUCommandEncoder): void {
+    const { bias, state, scaled, results, ring, mask } = this.#buffers;
+    for (const buffer of [bias, state, scaled, results, ring, mask]) encoder.clearBuffer(buffer);
+  }
+
+  close(): void {
+    for (const buffer of Object.values(this.#buffers)) buffer.destroy();
+  }
+
+  #allow(mask: Uint32Array): void {
+    this.#mask.fill(0);
+    this.#mask.set(mask.subarray(0, this.#mask.length));
+    this.#device.queue.writeBuffer(this.#buffers.mask, 0, this.#mask);
+  }
+
+  #encode(pass: GPUComputePassEncoder, logits: GPUBuffer, filters: boolean, scored: boolean): void {
+    pass.setBindGroup(0, this.#bind(logits));
+    const dispatch = (kernel: Kernel, groups: number): void => {
+      pass.setPipeline(this.#pipelines[kernel]);
+      pass.dispatchWorkgroups(groups);
+    };
+    dispatch('adjust', this.#groups);
+    if (filters) {
+      dispatch('rank', 1);
+      dispatch('draw', this.#groups);
+    }
+    dispatch('choose', 1);
+    if (!scored) return;
+    dispatch('shortlist', this.#groups);
+    dispatch('score', 1);
+  }
+
+  /** The shader's `Settings`. */
+  #settings(numbers: Recipe, key: number, biased: boolean, top: number | undefined): Uint32Array<ArrayBuffer> {
+    const { scale, repetition, inverseRepetition, frequency, presence, topK, topP, furthest } = numbers;
+    const mode =
+      (this.#type === 'float16' ? MODE.half : 0) |
+      (biased ? MODE.bias : 0) |
+      (repetition !== 1 || frequency !== 0 || presence !== 0 ? MODE.penalties : 0) |
+      (numbers.greedy ? 0 : MODE.draw) |
+      (numbers.filters ? MODE.filter : 0) |
+      (topK !== 0 || topP !== TOP_P_ALL ? MODE.rank : 0);
+    const bytes = new ArrayBuffer(SETTINGS_BYTES);
+    const words = new Uint32Array(bytes);
+    words.set([this.#vocab, this.#groups, mode, top ?? 0]);
+    new Float32Array(bytes).set([scale, repetition, inverseRepetition, frequency, presence], 4);
+    words.set([Math.min(topK, this.#vocab), topP, furthest, key, RING_SLOTS, entryWords(top)], 9);
+    return words;
+  }
+
+  #allocate(): Buffers {
+    const vocab = this.#vocab;
+    const buffer = (label: string, words: number, usage: number): GPUBuffer =>
+      this.#device.createBuffer({ label: `sampler ${label}`, size: 4 * words, usage });
+    return {
+      settings: buffer('settings', SETTINGS_BYTES / 4, UNIFORM | COPY_DST),
+      bias: buffer('bias', vocab, STORAGE | COPY_DST),
+      state: buffer('state', HEADER + vocab, STORAGE | COPY_SRC | COPY_DST),
+      scaled: buffer('scaled', vocab, STORAGE | COPY_DST),
+      results: buffer('results', this.#groups * (PARTIAL + 2 * MOST_TOP), STORAGE | COPY_DST),
+      curves: buffer('curves', CURVES.length, STORAGE | COPY_DST),
+      ring: buffer('ring', RING_SLOTS * entryWords(MOST_TOP), STORAGE | COPY_SRC | COPY_DST),
+      mask: buffer('mask', this.#mask.length, STORAGE | COPY_DST),
+    };
+  }
+
+  #bind(logits: GPUBuffer): GPUBindGroup {
+    const known = this.#bound.get(logits);
+    if (known) return known;
+    const { settings, ...others } = this.#buffers;
+    const entries = [settings, logits, ...Object.values(others)].map((buffer, binding) => ({
+      binding,
+      resource: { buffer },
+    }));
+    const group = this.#device.createBindGroup({ layout: this.#layout, entries });
+    this.#bound.set(logits, group);
+    return group;
+  }
+}
+
+function entryWords(top: number | undefined): number {
+  return top === undefined ? PLAIN_WORDS : SCORED_WORDS + 2 * top;
+}
+
+function readEntry(entry: Uint32Array, top: number | undefined): Drawn {
+  const [id = 0, flags = 0] = entry;
+  if ((flags & (FLAG.broken | FLAG.usable)) !== FLAG.usable) throw notFinite();
+  if ((flags & FLAG.allowed) === 0) throw unsatisfiable();
+  if (top === undefined) return { id };
+  const [, , own = NaN, largest = NaN, sum = NaN, ...others] = new Float32Array(entry.slice().buffer);
+  const logprob = (logit: number): number => logit - largest - Math.log(sum);
+  const scored = (_: unknown, rank: number): Scored => ({
+    id: entry[SCORED_WORDS + 2 * rank] ?? 0,
+    logprob: logprob(others[2 * rank + 1] ?? NaN),
+  });
+  return { id, logprob: logprob(own), top: Array.from({ length: top }, scored) };
+}
+
+function layoutOf(device: GPUDevice): GPUBindGroupLayout {
+  const types: GPUBufferBindingType[] = [
+    'uniform',
+    'read-only-storage',
+    'read-only-storage',
+    'storage',
+    'storage',
+    'storage',
+    'read-only-storage',
+    'storage',
+    'read-only-storage',
+  ];
+  return device.createBindGroupLayout({
+    label: 'sampler',
+    entries: types.map((type, binding) => ({ binding, visibility: VISIBLE_COMPUTE, buffer: { type } })),
+  });
+}
+
+function pipelines(device: GPUDevice, group: GPUBindGroupLayout): Record<Kernel, GPUComputePipeline> {
+  const module = device.createShaderModule({ label: 'sampler', code: SHARED + DRAW + RANK + SCORE });
+  const layout = device.createPipelineLayout({ bindGroupLayouts: [group] });
+  const make = (entryPoint: Kernel): GPUComputePipeline =>
+    device.createComputePipeline({ label: `sampler ${entryPoint}`, layout, compute: { module, entryPoint } });
+  return {
+    adjust: make('adjust'),
+    rank: make('rank'),
+    draw: make('draw'),
+    choose: make('choose'),
+    shortlist: make('shortlist'),
+    score: make('score'),
+  };
+}
