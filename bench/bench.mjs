@@ -1,9 +1,9 @@
 /**
  * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
- * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
+ * Node on Dawn. Prints one table for each setLength, and writes `bench/results/<date>-<adapter>.json`.
  *
  *   npm run bench -- [--browser chromium|firefox|dawn] [--device webgpu|wasm] [--gpu hardware] [--no-dawn]
- *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-pictures]
+ *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-images]
  *
  * `--rounds 0` takes the counts alone, which do not depend on the machine; `--no-counts` the times alone. What other runs
  * of the day wrote into the file stays there, but for what is measured anew.

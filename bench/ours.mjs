@@ -12,21 +12,21 @@ const now = () => performance.timeOrigin + performance.now();
 
 /**
  * @param {Opening} opening
- * @param {(number: number) => Promise<{ dataUrl: string }>} picture
+ * @param {(number: number) => Promise<{ dataUrl: string }>} image
  * @param {() => import('../tools/counters.mjs').CountedWorker} worker asked for when it has started
  * @param {string} [ort] folder of onnxruntime's files, if not the package's own
  * @returns {Promise<import('./page/side.ts').Side>}
  */
-export async function openOurs({ model, device, dtype }, picture, worker, ort) {
+export async function openOurs({ model, device, dtype }, image, worker, ort) {
   const variants = model.spec.variants.filter((variant) => variant.dtype === dtype);
   const nearsight = createNearsight({ model: { ...model.spec, variants }, device, ...(ort && { assets: { ort } }) });
   const facts = await nearsight.load();
   const bias = Object.fromEntries(model.endTokens.map((id) => [id, -100]));
 
   /** @param {Turn} turn */
-  async function message({ role, text, picture: number }) {
+  async function message({ role, text, image: number }) {
     if (number === undefined) return { role, content: text };
-    const url = (await picture(number)).dataUrl;
+    const url = (await image(number)).dataUrl;
     const view = { type: 'image_url', image_url: { url, detail: 'low' } };
     return { role, content: [view, { type: 'text', text }] };
   }

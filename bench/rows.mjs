@@ -168,17 +168,17 @@ function counted(table, outcome, glimpse) {
  * @param {{ glimpse: boolean, gpu: boolean, timed: boolean }} which
  */
 function asked(table, { glimpse, gpu, timed }) {
-  const picture = table.ours('picture');
-  table.add('picture', 'new picture, to the first token, ms', faster(timed ? 1.5 : 1));
-  table.add('picture, own', 'of that outside onnxruntime, ms', share(picture, 0.1, 'of it'));
+  const image = table.ours('image');
+  table.add('image', 'new image, to the first token, ms', faster(timed ? 1.5 : 1));
+  table.add('image, own', 'of that outside onnxruntime, ms', share(image, 0.1, 'of it'));
   table.add('followup', 'second question on it, to the first token, ms', glimpse ? faster(1) : faster(gpu ? 20 : 10));
   const followup = table.ours('followup') ?? NaN;
-  table.add('text', 'that question without picture and chat, to the first token, ms', (ours) => ({
+  table.add('text', 'that question without image and chat, to the first token, ms', (ours) => ({
     result: `the second question takes ${short(followup / ours)} of it`,
     bar: 'at most 1.3',
     met: followup / ours <= 1.3,
   }));
-  table.add('again', 'the picture in a new chat, to the first token, ms', () => undefined);
+  table.add('again', 'the image in a new chat, to the first token, ms', () => undefined);
   table.add('again, vision runs', 'runs of the vision encoder for that', atMost(0));
 }
 

@@ -6,14 +6,14 @@
  *   a long and a short answer to one prompt, over the difference in tokens. transformers.js tells of each token: from its
  *   first to its last, over one less than there are.
  * - **five**: from the request to the end of five tokens, about text that was not sent before.
- * - **picture**: to the first token about a new 640x480 picture, one view (`detail: 'low'`, `do_image_splitting: false`),
+ * - **image**: to the first token about a new 640x480 image, one view (`detail: 'low'`, `do_image_splitting: false`),
  *   from the file's bytes on: decoding and scaling are in it, on both sides.
- * - **picture, own**: of that, what lies outside `session.run` and waits for the GPU. Ours alone: the other sides' runs
+ * - **image, own**: of that, what lies outside `session.run` and waits for the GPU. Ours alone: the other sides' runs
  *   are not noted.
- * - **followup**: to the first token of a second question about that picture, the first answer being in the chat.
- * - **text**: to the first token of that second question alone, without picture or chat, not sent before. Same words,
+ * - **followup**: to the first token of a second question about that image, the first answer being in the chat.
+ * - **text**: to the first token of that second question alone, without image or chat, not sent before. Same words,
  *   fewer tokens: 17 to 20, where the chat has 47 to 103. A question as long as the chat would be a lower bar.
- * - **again**: that picture in a new chat: how often the vision encoder ran.
+ * - **again**: that image in a new chat: how often the vision encoder ran.
  * - **sampled**: decode with temperature, top-p and a penalty (`sampling.mjs`).
  * - **counts**: what a token takes of WebGPU (`tools/counters/patch.mjs` says how waits are counted), as the difference
  *   between a long and a short answer, over the difference in tokens. `mapAsync` alone is all that an answer took, over
@@ -42,7 +42,7 @@
  *
  * @typedef {object} Plan
  * @property {readonly string[]} sides `ours` first
- * @property {readonly string[]} [seeing] those that can be asked about pictures; default: all
+ * @property {readonly string[]} [seeing] those that can be asked about images; default: all
  * @property {boolean} gpu
  * @property {number} rounds 0: counts alone are taken
  * @property {readonly number[]} contexts prompt lengths, in tokens
@@ -75,7 +75,7 @@ export class Scenarios {
   lengths = {};
   #bench;
   #plan;
-  /** Numbers that no picture and no text has had yet. */
+  /** Numbers that no image and no text has had yet. */
   #fresh = 0;
   /** How often the filler makes a prompt of about that many tokens. @type {Map<number, number>} */
   #fillers = new Map();
@@ -118,7 +118,7 @@ export class Scenarios {
     const [context] = this.#plan.contexts;
     if (context !== undefined) await this.#decode(context, true);
     await this.#five();
-    await this.#pictures();
+    await this.#images();
   }
 
   /**
@@ -154,25 +154,25 @@ export class Scenarios {
     }
   }
 
-  async #pictures() {
+  async #images() {
     const { ask } = this.#bench;
-    const picture = ++this.#fresh;
+    const image = ++this.#fresh;
     /** @type {Question['turns'][number]} */
-    const first = { role: 'user', text: text(picture), picture };
+    const first = { role: 'user', text: text(image), image };
     for (const side of this.#plan.seeing ?? this.#plan.sides) {
       const answer = await ask(side, { turns: [first], tokens: 5 });
-      this.#note(side, 'picture', answer.firstMs);
-      if (side === 'ours') this.#note(side, 'picture, own', answer.firstMs - busy(answer, answer.firstMs));
-      this.lengths['picture'] = answer.promptTokens;
+      this.#note(side, 'image', answer.firstMs);
+      if (side === 'ours') this.#note(side, 'image, own', answer.firstMs - busy(answer, answer.firstMs));
+      this.lengths['image'] = answer.promptTokens;
       const chat = [first, /** @type {const} */ ({ role: 'assistant', text: answer.text })];
       const next = await ask(side, { turns: [...chat, { role: 'user', text: SECOND }], tokens: 1 });
       this.#note(side, 'followup', next.firstMs);
       this.lengths['followup'] = next.promptTokens;
-      const alone = await ask(side, plain(`${picture} ${SECOND}`, 1));
+      const alone = await ask(side, plain(`${image} ${SECOND}`, 1));
       this.#note(side, 'text', alone.firstMs);
       this.lengths['text'] = alone.promptTokens;
       if (side !== 'ours') continue;
-      const again = await ask(side, { turns: [{ ...first, text: `${picture} times: which colour?` }], tokens: 1 });
+      const again = await ask(side, { turns: [{ ...first, text: `${image} times: which colour?` }], tokens: 1 });
       this.#note(side, 'again', again.firstMs);
       this.#note(side, 'again, vision runs', (again.after.runs['vision'] ?? 0) - (again.before.runs['vision'] ?? 0));
     }

@@ -48,8 +48,8 @@ type StreamEvent = ChatCompletionChunk | { error: WireError };
 export interface Question {
   model: string;
   /** A `blob:` or `data:` URL. */
-  picture: string;
-  /** Earlier turns on the same picture, oldest first. */
+  image: string;
+  /** Earlier turns on the same image, oldest first. */
   history: readonly Exchange[];
   text: string;
   signal: AbortSignal;
@@ -100,8 +100,8 @@ export async function ask(fetch: typeof globalThis.fetch, question: Question): P
   };
 }
 
-/** The whole conversation, with the picture in its first question: the wire has no memory. */
-function messagesOf({ picture, history, text }: Question): ChatCompletionMessageParam[] {
+/** The whole conversation, with the image in its first question: the wire has no memory. */
+function messagesOf({ image, history, text }: Question): ChatCompletionMessageParam[] {
   const questions = [...history.map(({ question }) => question), text];
   return questions.flatMap((question, turn): ChatCompletionMessageParam[] => {
     const asked: ChatCompletionMessageParam = {
@@ -110,7 +110,7 @@ function messagesOf({ picture, history, text }: Question): ChatCompletionMessage
         turn > 0
           ? question
           : [
-              { type: 'image_url', image_url: { url: picture } },
+              { type: 'image_url', image_url: { url: image } },
               { type: 'text', text: question },
             ],
     };

@@ -6,7 +6,7 @@ export const elements = {
   statusProgress: find('status-progress', HTMLProgressElement),
   load: find('load', HTMLButtonElement),
   stage: find('stage', HTMLElement),
-  picture: find('picture', HTMLImageElement),
+  image: find('image', HTMLImageElement),
   notice: find('notice', HTMLElement),
   samples: find('samples', HTMLElement),
   file: find('file', HTMLInputElement),

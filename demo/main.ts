@@ -4,7 +4,7 @@ import { ask, type Exchange } from './chat.ts';
 import { Turn } from './conversation.ts';
 import { elements, make } from './elements.ts';
 import { failureOf } from './failure.ts';
-import { type ChosenPicture, offerPictures } from './picture.ts';
+import { type ChosenImage, offerImages } from './picture.ts';
 import { deviceName, showStatus } from './status-line.ts';
 
 const wanted = new URLSearchParams(location.search).get('device');
@@ -20,16 +20,16 @@ const remote = nimModel
   : undefined;
 const nearsight = createNearsight({ model: glimpse, device, remote });
 if (remote)
-  elements.promise.textContent = 'Ask a picture. What this browser cannot answer may go to NVIDIA, if you agree.';
+  elements.promise.textContent = 'Ask an image. What this browser cannot answer may go to NVIDIA, if you agree.';
 
-let picture: ChosenPicture | undefined;
+let image: ChosenImage | undefined;
 let history: Exchange[] = [];
 /** Stops the answer under way; absent when there is none. */
 let answering: AbortController | undefined;
 
 showStatus(nearsight, glimpse.id);
-offerPictures((chosen) => {
-  picture = chosen;
+offerImages((chosen) => {
+  image = chosen;
   startAgain();
 });
 
@@ -54,19 +54,19 @@ document.addEventListener('keydown', (event) => {
 
 /** Asks, and shows the answer as it comes. One at a time: the next question may be about this answer. */
 async function answer(text: string): Promise<void> {
-  if (answering || !picture) return;
+  if (answering || !image) return;
   elements.notice.hidden = true;
   const abort = new AbortController();
   const turn = new Turn(text);
   const loaded = nearsight.status.value.state === 'ready';
   setAnswering(abort);
   const unsubscribe = nearsight.status.subscribe(({ state }) =>
-    turn.wait(state === 'ready' ? 'Looking at the picture…' : `Waiting for ${glimpse.id} to load…`),
+    turn.wait(state === 'ready' ? 'Looking at the image…' : `Waiting for ${glimpse.id} to load…`),
   );
   try {
     const receipt = await ask(nearsight.fetch, {
       model: glimpse.id,
-      picture: picture.url,
+      image: image.url,
       history,
       text,
       signal: abort.signal,
@@ -98,13 +98,13 @@ function setAnswering(abort: AbortController | undefined): void {
   }
 }
 
-/** An empty conversation about the picture on show. */
+/** An empty conversation about the image on show. */
 function startAgain(): void {
   answering?.abort();
   history = [];
   elements.turns.replaceChildren();
   elements.suggestions.replaceChildren(
-    ...(picture?.questions ?? []).map((question) => {
+    ...(image?.questions ?? []).map((question) => {
       const button = make('button', 'quiet', question);
       button.type = 'button';
       button.addEventListener('click', () => void answer(question));

@@ -1,14 +1,14 @@
 import { announce, elements, make } from './elements.ts';
 import { anyQuestions, samples } from './samples.ts';
 
-/** The picture that is being talked about. */
-export interface ChosenPicture {
+/** The image that is being talked about. */
+export interface ChosenImage {
   /** A `blob:` URL: short to send with every turn, and readable only by this page. */
   url: string;
   questions: readonly string[];
 }
 
-/** A picture that was picked and may turn out to be none. */
+/** An image that was picked and may turn out to be none. */
 interface Candidate {
   blob: Blob | Promise<Blob>;
   alt: string;
@@ -19,8 +19,8 @@ interface Candidate {
 
 type Show = (candidate: Candidate) => Promise<void>;
 
-/** Lets the visitor choose: a sample, a file, the camera, a drop, a paste. Calls back once a picture is on show. */
-export function offerPictures(onChoose: (picture: ChosenPicture) => void): void {
+/** Lets the visitor choose: a sample, a file, the camera, a drop, a paste. Calls back once an image is on show. */
+export function offerImages(onChoose: (image: ChosenImage) => void): void {
   let latest: Candidate | undefined;
   const show: Show = async (candidate) => {
     latest = candidate;
@@ -28,10 +28,10 @@ export function offerPictures(onChoose: (picture: ChosenPicture) => void): void 
     const readable = await isReadable(url);
     if (!readable && latest === candidate) refuse(candidate.alt);
     if (!readable || latest !== candidate) return URL.revokeObjectURL(url);
-    const previous = elements.picture.src;
-    elements.picture.src = url;
-    elements.picture.alt = candidate.alt;
-    elements.picture.hidden = false;
+    const previous = elements.image.src;
+    elements.image.src = url;
+    elements.image.alt = candidate.alt;
+    elements.image.hidden = false;
     elements.notice.hidden = true;
     for (const other of elements.samples.children) other.ariaPressed = String(other === candidate.button);
     onChoose({ url, questions: candidate.questions });
@@ -51,7 +51,7 @@ async function isReadable(url: string): Promise<boolean> {
 }
 
 function refuse(name: string): void {
-  elements.notice.textContent = `${name} is not a picture that this browser can show. PNG, JPEG, WebP, GIF and AVIF work.`;
+  elements.notice.textContent = `${name} is not an image that this browser can show. PNG, JPEG, WebP, GIF and AVIF work.`;
   elements.notice.hidden = false;
   announce(elements.notice.textContent);
 }

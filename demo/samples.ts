@@ -1,7 +1,7 @@
-/** A picture that comes with the page, and what is worth asking about it. */
+/** An image that comes with the page, and what is worth asking about it. */
 export interface Sample {
   url: string;
-  /** What the picture shows, for those who cannot see it. */
+  /** What the image shows, for those who cannot see it. */
   alt: string;
   questions: readonly string[];
 }
@@ -39,5 +39,5 @@ export const samples: readonly Sample[] = [
   },
 ];
 
-/** What to ask about a picture that nobody has seen before. */
+/** What to ask about an image that nobody has seen before. */
 export const anyQuestions: readonly string[] = ['What is this?', 'Describe the picture.', 'How many things are there?'];

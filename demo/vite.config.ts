@@ -1,7 +1,7 @@
 import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 import { defineConfig, type Plugin } from 'vite';
 
-// Where the page may get anything from: its own origin, and the pictures that its visitor gave it.
+// Where the page may get anything from: its own origin, and the images that its visitor gave it.
 const POLICY = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",

@@ -44,7 +44,7 @@ function variant(dtype: string) {
  */
 export const glimpse: ModelSpec = {
   id: 'glimpse',
-  family: 'idefics3',
+  modelType: 'idefics3',
   contextLength: 4096,
   bearableOnWasm: true,
   files: files.filter(({ path }) => !path.startsWith('onnx/')),

@@ -16,11 +16,11 @@ const embed = {
  */
 export const smolvlm256m = {
   id: 'smolvlm-256m',
-  family: 'idefics3',
+  modelType: 'idefics3',
   repository: 'HuggingFaceTB/SmolVLM-256M-Instruct',
   revision: '7e3e67edbbed1bf9888184d9df282b700a323964',
   contextLength: 8192,
-  // Measured on two cores: 3.5 s to the first token with a whole picture, then 50 tokens a second; 9 where memory is short.
+  // Measured on two cores: 3.5 s to the first token with a whole image, then 50 tokens a second; 9 where memory is short.
   bearableOnWasm: true,
   files: [
     {

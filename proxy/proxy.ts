@@ -141,7 +141,7 @@ async function readBody(request: Request, target: Target, options: NimProxyOptio
   const declared = Number(request.headers.get('content-length'));
   const bytes = declared > limit ? undefined : await readWithin(request.body, limit);
   if (!bytes) {
-    throw new NearsightError('request_too_large', `The request has more than ${limit} bytes. Send smaller pictures.`);
+    throw new NearsightError('request_too_large', `The request has more than ${limit} bytes. Send smaller images.`);
   }
   const body = rewrite(bytes);
   const named = [target.model, body.model].filter((model) => model !== undefined);

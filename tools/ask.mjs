@@ -1,7 +1,7 @@
 /**
- * Asks a picture a question in a headless real browser, with the built package.
+ * Asks an image a question in a headless real browser, with the built package.
  *
- *   npm run ask -- picture.png "What is this?" [--browser firefox] [--device webgpu] [--model ID] [--json]
+ *   npm run ask -- image.png "What is this?" [--browser firefox] [--device webgpu] [--model ID] [--json]
  *
  * `npm run ask` alone lists all options.
  *

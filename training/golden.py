@@ -179,7 +179,7 @@ def main():
         if name in ("large", "alpha-frog", "split-square"):
             levels = np.round((pixels[0].transpose(0, 2, 3, 1) * 0.5 + 0.5) * 255).astype(np.uint8)
             (args.out / f"{name}.rgb.gz").write_bytes(gzip.compress(levels.tobytes(), mtime=0))
-            golden["pixels"].append({"case": name, "picture": names[0], "split": split, "file": f"{name}.rgb.gz", "shape": list(levels.shape)})
+            golden["pixels"].append({"case": name, "image": names[0], "split": split, "file": f"{name}.rgb.gz", "shape": list(levels.shape)})
     (args.out / "golden.json").write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")
     (args.out / "README.md").write_text(README)
     size = sum(f.stat().st_size for f in args.out.iterdir())

@@ -2,14 +2,14 @@ import { NearsightError } from '../src/protocol/errors.ts';
 import { openPorts, servePort } from '../src/protocol/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../src/protocol/calls.ts';
 import type { ChatJob, Part } from '../src/protocol/job.ts';
-import { type Model, openModel } from './engines/onnx/onnx-engine.ts';
-import { orAbort } from './generation/yield.ts';
+import { type Engine, openEngine } from './engines/onnx/onnx-engine.ts';
+import { race } from './generation/yield.ts';
 import { probe } from './engines/onnx/select-device.ts';
 import { Queue } from './queue.ts';
 import { readFile } from './storage/http-store.ts';
 
 interface Loaded {
-  model: Model;
+  model: Engine;
   /** Most jobs that may wait. */
   waiting: number;
 }
@@ -21,7 +21,7 @@ const never = new AbortController().signal;
  *
  * @param open opens a model; tests pass one that needs no files
  */
-export function createRuntime(open: typeof openModel = openModel): Runtime {
+export function createRuntime(open: typeof openEngine = openEngine): Runtime {
   const queue = new Queue();
   let loaded: Loaded | undefined;
 
@@ -31,7 +31,7 @@ export function createRuntime(open: typeof openModel = openModel): Runtime {
     const mine = { model, waiting: request.waiting };
     loaded = mine;
     emit({ type: 'ready', facts: model.facts });
-    const loss = await orAbort(model.lost, signal).catch(() => undefined);
+    const loss = await race(model.lost, signal).catch(() => undefined);
     if (loaded === mine) loaded = undefined;
     if (loss) throw loss;
     // In its turn: jobs that came before are still answered.
@@ -50,12 +50,12 @@ export function createRuntime(open: typeof openModel = openModel): Runtime {
   }
 
   return {
-    hello: holdLock,
+    handshake: holdLock,
     load: (request, port) => void servePort<LoadPart>(port, (emit, signal) => load(request, emit, signal)),
     generate: (job, port) => void servePort<Part>(port, (emit, signal) => generate(job, emit, signal)),
     probe: ({ spec, device }) => probe(spec, device),
     forget,
-    inventory: async () => ({
+    debugStats: async () => ({
       gpuBuffers: loaded?.model.gpuBuffers() ?? 0,
       ports: openPorts,
       waiting: queue.waiting,

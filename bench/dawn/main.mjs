@@ -59,7 +59,7 @@ const worker = {
 };
 
 /** @param {number} number */
-async function picture(number) {
+async function image(number) {
   const file = encodePng(
     640,
     480,
@@ -84,7 +84,7 @@ async function openSides(ort) {
   const model = { id: glimpse ? 'glimpse' : 'SmolVLM-256M (random weights)', folder, spec, endTokens };
   const ours = await openOurs(
     { model, device: 'webgpu', dtype: 'q4' },
-    picture,
+    image,
     () => worker,
     `${pathToFileURL(ort).href}/`,
   );

@@ -17,7 +17,7 @@ function chunk(type, data) {
 }
 
 /**
- * An RGB picture with unfiltered rows, which {@link decodePng} reads: Node has no decoder of its own.
+ * An RGB image with unfiltered rows, which {@link decodePng} reads: Node has no decoder of its own.
  *
  * @param {number} width
  * @param {number} height

@@ -1,7 +1,7 @@
 // What the bench reaches from `page.evaluate`: the two sides by their names, and nothing that takes time by itself.
 import type { Counters, Told } from '../../tools/counters.mjs';
 import { openOurs } from '../ours.mjs';
-import { picture } from './pictures.ts';
+import { image } from './pictures.ts';
 import type { Answer, Facts, Opening, Question, Side } from './side.ts';
 import { openTheirs } from './theirs.ts';
 
@@ -28,7 +28,7 @@ function side(name: string): Side {
 
 const page = {
   async open(name: string, kind: 'ours' | 'theirs', opening: Opening): Promise<Facts> {
-    const opened = await (kind === 'ours' ? openOurs(opening, picture, counters.newest) : openTheirs(opening));
+    const opened = await (kind === 'ours' ? openOurs(opening, image, counters.newest) : openTheirs(opening));
     sides.set(name, opened);
     return opened.facts;
   },

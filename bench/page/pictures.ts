@@ -1,19 +1,19 @@
-/** A photo-sized picture, as the two sides like to be given it. */
-export interface Picture {
+/** A photo-sized image, as the two sides like to be given it. */
+export interface Image {
   blob: Blob;
   dataUrl: string;
 }
 
-const made = new Map<number, Promise<Picture>>();
+const made = new Map<number, Promise<Image>>();
 
 /** 640x480 pixels of gradients and shapes, different for every number. Made before any clock runs. */
-export function picture(number: number): Promise<Picture> {
+export function image(number: number): Promise<Image> {
   const known = made.get(number) ?? draw(number);
   made.set(number, known);
   return known;
 }
 
-async function draw(number: number): Promise<Picture> {
+async function draw(number: number): Promise<Image> {
   const canvas = new OffscreenCanvas(640, 480);
   const context = canvas.getContext('2d');
   if (!context) throw new Error('no canvas');

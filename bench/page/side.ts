@@ -6,11 +6,11 @@ declare global {
   var counted: { obey(order: string, value: number): Told };
 }
 
-/** One turn of a chat. Pictures are named by a number, from which each is drawn: no two numbers look the same. */
+/** One turn of a chat. Images are named by a number, from which each is drawn: no two numbers look the same. */
 export interface Turn {
   role: 'user' | 'assistant';
   text: string;
-  picture?: number;
+  image?: number;
 }
 
 export interface Question {

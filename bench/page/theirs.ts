@@ -1,4 +1,4 @@
-import { picture } from './pictures.ts';
+import { image } from './pictures.ts';
 import type { Answer, Opening, Question, Side } from './side.ts';
 import type { Order, Reply, TheirFacts } from './transformers-worker.ts';
 
@@ -23,12 +23,12 @@ export async function openTheirs({ model, ...opening }: Opening): Promise<Side> 
   }
 
   async function ask(question: Question): Promise<Answer> {
-    const numbers = question.turns.flatMap((turn) => (turn.picture === undefined ? [] : [turn.picture]));
-    const pictures = await Promise.all(numbers.map(async (number) => (await picture(number)).blob));
+    const numbers = question.turns.flatMap((turn) => (turn.image === undefined ? [] : [turn.image]));
+    const images = await Promise.all(numbers.map(async (number) => (await image(number)).blob));
     const askedAt = performance.timeOrigin + performance.now();
     const since = (): number => performance.timeOrigin + performance.now() - askedAt;
     let firstMs: number | undefined;
-    const reply = await call({ type: 'ask', question, pictures }, () => (firstMs ??= since()));
+    const reply = await call({ type: 'ask', question, images }, () => (firstMs ??= since()));
     if (reply.type !== 'answered') throw new Error('no answer');
     const totalMs = since();
     if (reply.tokens !== question.tokens) throw new Error(`asked for ${question.tokens} tokens, got ${reply.tokens}`);

@@ -18,7 +18,7 @@ export type TheirFacts = Pick<Facts, 'device' | 'dtype' | 'threads'>;
 
 export type Order =
   | ({ type: 'open'; site: string; folder: string } & Pick<Opening, 'device' | 'dtype' | 'unvalidated' | 'threads'>)
-  | { type: 'ask'; question: Question; pictures: Blob[] };
+  | { type: 'ask'; question: Question; images: Blob[] };
 
 export type Reply =
   | { type: 'opened'; facts: TheirFacts }
@@ -60,19 +60,19 @@ async function open({ site, folder, device, dtype, unvalidated, threads }: Extra
   tell({ type: 'opened', facts: { device, dtype: kind, threads: wasm.numThreads ?? 1 } });
 }
 
-async function ask({ question: { turns, tokens, sampled = false }, pictures }: Extract<Order, { type: 'ask' }>) {
+async function ask({ question: { turns, tokens, sampled = false }, images }: Extract<Order, { type: 'ask' }>) {
   if (!opened) throw new Error('not opened');
   const { model, processor, tokenizer } = opened;
-  const chat = turns.map(({ role, text, picture }) => ({
+  const chat = turns.map(({ role, text, image }) => ({
     role,
-    content: [...(picture === undefined ? [] : [{ type: 'image' as const }]), { type: 'text' as const, text }],
+    content: [...(image === undefined ? [] : [{ type: 'image' as const }]), { type: 'text' as const, text }],
   }));
   const prompt = tokenizer.apply_chat_template(chat, { add_generation_prompt: true, tokenize: false });
   if (typeof prompt !== 'string') throw new Error('the chat template gave no text');
-  // Its processor fails without pictures, so text goes to the tokenizer.
+  // Its processor fails without images, so text goes to the tokenizer.
   const inputs =
-    pictures.length > 0
-      ? await processor(prompt, await Promise.all(pictures.map((picture) => load_image(picture))), {
+    images.length > 0
+      ? await processor(prompt, await Promise.all(images.map((image) => load_image(image))), {
           do_image_splitting: false,
         })
       : tokenizer(prompt);

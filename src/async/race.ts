@@ -3,7 +3,7 @@
  *
  * What `work` does after an abort is its own affair: it should listen to the same signal.
  */
-export async function untilAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function race<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return work;
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {

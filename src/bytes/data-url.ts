@@ -28,7 +28,7 @@ export function readDataURL(url: string): DataURL {
     .split(';')
     .map((word) => word.trim());
   if (parameters.includes('asset_id')) {
-    throw new SyntaxError('NVCF assets live on a server; send the picture itself, in base64');
+    throw new SyntaxError('NVCF assets live on a server; send the image itself, in base64');
   }
   const data = url.slice(comma + 1);
   return { mediaType, bytes: parameters.at(-1) === 'base64' ? fromBase64(data) : fromPercent(data) };

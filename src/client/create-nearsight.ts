@@ -1,18 +1,18 @@
 import type { ChatRequest } from '../openai/parse-request.ts';
-import { allowedUnder, fetchPictures, readPicture, type PictureRules } from '../media/load-images.ts';
+import { allowedUnder, fetchImages, readImage, type ImageRules } from '../media/load-images.ts';
 import { resolveModel } from './resolve-model.ts';
 import { checkAsk, readOptions } from './options.ts';
 import { Session } from '../host/session.ts';
-import { createShim, type WireOptions } from '../fetch/intercept.ts';
+import { createFetch, type FetchOptions } from '../fetch/intercept.ts';
 import { startWorker } from '../host/start-worker.ts';
 import { createStatus, type Status, type StatusValue } from '../host/status.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { GREEDY, type ChatJob, type Part } from '../protocol/job.ts';
-import type { Assets, Inventory, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
+import type { Assets, DebugStats, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
 
 /** What {@link createNearsight} takes. Only `model` is required. */
-export interface NearsightOptions extends WireOptions {
+export interface NearsightOptions extends FetchOptions {
   /** A known id (`smolvlm-256m`), or a spec: `import { glimpse } from 'nearsight/glimpse'`, or your own. */
   model: string | ModelSpec;
   /**
@@ -25,7 +25,7 @@ export interface NearsightOptions extends WireOptions {
    * Origins or URL prefixes that `fetch` answers for; requests elsewhere are passed on untouched.
    * @defaultValue NIM's two servers, `https://integrate.api.nvidia.com` and `https://ai.api.nvidia.com`
    */
-  owns?: readonly (string | URL)[];
+  intercept?: readonly (string | URL)[];
   /** The worker's script, for bundlers that do not follow `new Worker(new URL(…, import.meta.url))`. */
   worker?: string | URL;
   /** Where the runtime's own files are, when not beside the worker. */
@@ -40,12 +40,12 @@ export interface Limits {
   waiting: number;
   /** Bytes of a request body; a larger one is answered 413. @defaultValue 26_214_400 (25 MiB, as hosted NIM) */
   requestBytes: number;
-  /** Bytes of one picture's file. @defaultValue 20_971_520 (20 MiB) */
-  pictureBytes: number;
-  /** Width times height of one picture, checked before it is decoded. @defaultValue 50_000_000 */
+  /** Bytes of one image's file. @defaultValue 20_971_520 (20 MiB) */
+  imageBytes: number;
+  /** Width times height of one image, checked before it is decoded. @defaultValue 50_000_000 */
   pixels: number;
-  /** Pictures in one request, over all turns. @defaultValue 16 */
-  pictures: number;
+  /** Images in one request, over all turns. @defaultValue 16 */
+  images: number;
 }
 
 /** How to ask; see {@link Nearsight.ask}. */
@@ -62,33 +62,33 @@ export interface AskOptions {
 export interface Nearsight {
   /**
    * Stands in for `fetch`: hand it to the client you use. Answers `POST …/v1/chat/completions` and
-   * `GET …/v1/models` on the origins it owns; does not rely on `this`.
+   * `GET …/v1/models` on the origins it intercept; does not rely on `this`.
    */
   readonly fetch: typeof globalThis.fetch;
   /** Yields the answer as it comes. Breaking out of the loop stops the decode. @throws NearsightError */
-  ask(picture: Blob | BufferSource | string | URL, question: string, options?: AskOptions): AsyncIterable<string>;
+  ask(image: Blob | BufferSource | string | URL, question: string, options?: AskOptions): AsyncIterable<string>;
   /** Downloads, checks and opens the model now rather than at the first request. Safe to call again. */
   load(options?: { onProgress?: (status: StatusValue) => void; signal?: AbortSignal }): Promise<ModelFacts>;
   /** Says whether this device can run the model, before anything is downloaded. */
   probe(): Promise<Verdict>;
   /** What it is doing: `status.value`, `status.subscribe(listener)`. */
   readonly status: Status;
-  /** Drops what is kept of pictures and chats. */
+  /** Drops what is kept of images and chats. */
   forget(): Promise<void>;
   /** Ends the worker and frees its memory; requests in flight reject, the next one loads again. */
   unload(): Promise<void>;
   /** Ends it for good: later requests, loads and questions are answered with `disposed`. */
   dispose(): void;
   /** What is alive in the worker: for leak tests and bug reports. */
-  inventory(): Promise<Inventory>;
+  debugStats(): Promise<DebugStats>;
 }
 
 const DEFAULT_LIMITS: Limits = {
   waiting: 16,
   requestBytes: 25 * 1024 * 1024,
-  pictureBytes: 20 * 1024 * 1024,
+  imageBytes: 20 * 1024 * 1024,
   pixels: 50_000_000,
-  pictures: 16,
+  images: 16,
 };
 
 const NIM_ORIGINS = ['https://integrate.api.nvidia.com', 'https://ai.api.nvidia.com'];
@@ -112,22 +112,22 @@ export function createNearsight(given: NearsightOptions): Nearsight {
     },
   });
 
-  /** The parts of an answer to what the client sent; pictures are fetched while the model loads. */
+  /** The parts of an answer to what the client sent; images are fetched while the model loads. */
   async function generate(
     request: ChatRequest,
     signal?: AbortSignal,
-    allowed?: PictureRules['allowed'],
+    allowed?: ImageRules['allowed'],
   ): Promise<ReadableStream<Part>> {
-    const reading = fetchPictures(request.turns, { ...limits, allowed }, signal);
+    const reading = fetchImages(request.turns, { ...limits, allowed }, signal);
     const job = reading.then((turns) => ({ ...request.job, turns, limits: { pixels: limits.pixels } }));
     return session.generate(job, signal);
   }
 
-  async function* ask(...[picture, question, how = {}]: Parameters<Nearsight['ask']>) {
-    checkAsk(picture, question, how);
+  async function* ask(...[image, question, how = {}]: Parameters<Nearsight['ask']>) {
+    checkAsk(image, question, how);
     const { maxTokens, temperature = GREEDY.temperature, signal } = how;
     const allowed = allowedUnder(options.policy, options.images?.origins);
-    const reading = readPicture(picture, { ...limits, allowed }, signal);
+    const reading = readImage(image, { ...limits, allowed }, signal);
     const job = reading.then((bytes) => askJob(bytes, question, maxTokens, temperature, limits));
     const parts = await session.generate(job, signal);
     const reader = parts.getReader();
@@ -153,9 +153,9 @@ export function createNearsight(given: NearsightOptions): Nearsight {
   }
 
   return {
-    fetch: createShim({
+    fetch: createFetch({
       ...options,
-      owns: options.owns ?? NIM_ORIGINS,
+      intercept: options.intercept ?? NIM_ORIGINS,
       model: async () => resolveModel(options.model).id,
       limits,
       generate,
@@ -167,7 +167,7 @@ export function createNearsight(given: NearsightOptions): Nearsight {
     forget: () => session.forget(),
     unload: async () => session.unload(),
     dispose: () => session.dispose(),
-    inventory: () => session.inventory(),
+    debugStats: () => session.inventory(),
   };
 }
 
@@ -189,9 +189,9 @@ function askJob(
   temperature: number,
   limits: Limits,
 ): ChatJob {
-  const picture = { type: 'picture', bytes, detail: 'auto', param: 'picture' } as const;
+  const image = { type: 'image', bytes, detail: 'auto', param: 'image' } as const;
   return {
-    turns: [{ role: 'user', parts: [picture, { type: 'text', text: question }] }],
+    turns: [{ role: 'user', parts: [image, { type: 'text', text: question }] }],
     maxTokens,
     stop: [],
     sampling: { ...GREEDY, temperature },

@@ -42,14 +42,13 @@ export function readOptions(given: NearsightOptions): NearsightOptions {
 }
 
 /**
- * The same for what `ask` is given.
+ * The same for what `ask` is input.
  *
  * @throws NearsightError `invalid_request` naming it
  */
-export function checkAsk(picture: unknown, question: unknown, options: AskOptions): void {
-  const isPicture = picture instanceof Blob || picture instanceof URL || isBytes(picture);
-  if (!isPicture && (typeof picture !== 'string' || picture === ''))
-    throw mustBe('a Blob, bytes or a URL', picture, 'picture');
+export function checkAsk(image: unknown, question: unknown, options: AskOptions): void {
+  const isImage = image instanceof Blob || image instanceof URL || isBytes(image);
+  if (!isImage && (typeof image !== 'string' || image === '')) throw mustBe('a Blob, bytes or a URL', image, 'image');
   if (string(question, 'question') === '')
     throw mustBe('a text of at least one character', question, 'question', 'empty');
   if (!isObject(options)) throw mustBe('an object', options, 'options');
@@ -61,7 +60,7 @@ function isBytes(value: unknown): boolean {
 }
 
 function option<T>(read: Check<T>): Honoured<T> {
-  return { fate: 'honoured', known: 0, read };
+  return { support: 'honoured', documentedBy: 0, read };
 }
 
 const model: Check<unknown> = (value, path) => {
@@ -122,16 +121,16 @@ const REMOTE = {
 const OPTIONS = {
   model: option(model),
   device: option(oneOf('auto', 'webgpu', 'wasm')),
-  owns: option(array(address, 0, Infinity)),
+  intercept: option(array(address, 0, Infinity)),
   worker: option(string),
   assets: option(within({ ort: string })),
   limits: option(
     within({
       waiting: integer(0),
       requestBytes: integer(1),
-      pictureBytes: integer(1),
+      imageBytes: integer(1),
       pixels: integer(1),
-      pictures: integer(0),
+      images: integer(0),
     }),
   ),
   fetch: option(call),

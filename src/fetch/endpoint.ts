@@ -12,13 +12,13 @@ const MODELS = /^(?:.*\/v1)?\/models(?:\/(.+))?$/;
 const HEALTH = /^(?:.*\/v1)?\/health\/(?:(ready)|live)$/;
 
 /**
- * Whether one of `owns` covers the URL; if so, its path, without doubled or trailing slashes, below that address.
+ * Whether one of `intercept` covers the URL; if so, its path, without doubled or trailing slashes, below that address.
  *
- * @param owns origins or URL prefixes; relative ones are resolved as `fetch` would
+ * @param intercept origins or URL prefixes; relative ones are resolved as `fetch` would
  */
-export function ownedPath(url: URL, owns: readonly (string | URL)[]): string | undefined {
+export function interceptedPath(url: URL, intercept: readonly (string | URL)[]): string | undefined {
   const path = tidy(url.pathname);
-  for (const owned of owns) {
+  for (const owned of intercept) {
     // On a server a path of the page's own is no address, and nobody can ask for it.
     if (!URL.canParse(owned, baseURL())) continue;
     const prefix = new URL(owned, baseURL());

@@ -3,13 +3,13 @@ import { getModel, health, listModels, modelNotFound } from '../openai/model-lis
 import { isObject } from '../openai/field-checks.ts';
 import type { Endpoint } from './endpoint.ts';
 import { errorResponse } from '../openai/error-response.ts';
-import { countPictures } from '../openai/messages.ts';
+import { countImages } from '../openai/messages.ts';
 import { parseChat, type ChatRequest } from '../openai/parse-request.ts';
 import { respond } from '../openai/respond.ts';
-import { allowedUnder, inlinePicture } from '../media/load-images.ts';
+import { allowedUnder, inlineImage } from '../media/load-images.ts';
 import { askRemote } from '../remote/ask-remote.ts';
 import { route, tighten, type Reason, type RouteInput } from './route.ts';
-import type { ShimOptions } from './intercept.ts';
+import type { InterceptOptions } from './intercept.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 
 /** A request to an owned address. */
@@ -27,7 +27,7 @@ export interface Call {
  *
  * @throws NearsightError for whatever is not a 200; or the signal's reason
  */
-export async function answer(call: Call, options: ShimOptions): Promise<Response> {
+export async function handleRequest(call: Call, options: InterceptOptions): Promise<Response> {
   const { endpoint, method } = call;
   if (!endpoint) {
     throw new NearsightError('unknown_url', 'There is nothing at this path. Try POST /v1/chat/completions.');
@@ -45,7 +45,7 @@ export async function answer(call: Call, options: ShimOptions): Promise<Response
 }
 
 /** The local model's own name, then its aliases. */
-async function servedNames({ model, aliases = {} }: ShimOptions): Promise<[string, ...string[]]> {
+async function servedNames({ model, aliases = {} }: InterceptOptions): Promise<[string, ...string[]]> {
   const own = await model();
   const others = Object.entries(aliases).filter(([, target]) => target === own);
   return [own, ...others.map(([alias]) => alias)];
@@ -59,7 +59,7 @@ function nameModel(body: unknown, model: string | undefined): unknown {
 /** A chat request, tried here and there, as the policy says, until its first token. */
 async function chat(
   call: Call,
-  options: ShimOptions,
+  options: InterceptOptions,
   body: unknown,
   served: readonly [string, ...string[]],
 ): Promise<Response> {
@@ -68,7 +68,7 @@ async function chat(
     policy: tighten(options.policy ?? 'local-first', call.headers.get('x-nearsight-policy')),
     remote: Boolean(options.remote),
     model: typeof model === 'string' ? model : '',
-    pictures: countPictures(messages),
+    images: countImages(messages),
   };
   const request = readRequest(body, options, served);
   if (request instanceof NearsightError) facts.localFault = request;
@@ -77,8 +77,8 @@ async function chat(
     if (decision.target === 'refuse') throw decision.error;
     const { target, reason } = decision;
     try {
-      if (target === 'local') return await askHere(request, call, options, facts, served[0], reason);
-      return await askThere(body, call, options, facts, served[0], reason);
+      if (target === 'local') return await answerLocally(request, call, options, facts, served[0], reason);
+      return await answerRemotely(body, call, options, facts, served[0], reason);
     } catch (error) {
       call.signal?.throwIfAborted();
       facts[target === 'local' ? 'localFault' : 'remoteFault'] = asNearsightError(error);
@@ -87,7 +87,11 @@ async function chat(
 }
 
 /** The request, or why it cannot be answered here. */
-function readRequest(body: unknown, { images }: ShimOptions, served: readonly string[]): ChatRequest | NearsightError {
+function readRequest(
+  body: unknown,
+  { images }: InterceptOptions,
+  served: readonly string[],
+): ChatRequest | NearsightError {
   try {
     const request = parseChat(body, { imgTags: images?.tags });
     return served.includes(request.model) ? request : modelNotFound(request.model, served);
@@ -96,10 +100,10 @@ function readRequest(body: unknown, { images }: ShimOptions, served: readonly st
   }
 }
 
-async function askHere(
+async function answerLocally(
   request: ChatRequest | NearsightError,
   { signal }: Call,
-  options: ShimOptions,
+  options: InterceptOptions,
   { policy }: RouteInput,
   model: string,
   reason: Reason,
@@ -109,11 +113,11 @@ async function askHere(
   return respond(request, parts, { model, reason, signal });
 }
 
-/** @throws NearsightError `remote_unavailable` also for an answer that says so, if the request can still be answered here */
-async function askThere(
+/** @throws NearsightError `remote_unavailable` also for an handleRequest that says so, if the request can still be answered here */
+async function answerRemotely(
   body: unknown,
   { url, headers, signal }: Call,
-  { remote, fetch, limits }: ShimOptions,
+  { remote, fetch, limits }: InterceptOptions,
   facts: RouteInput,
   own: string,
   reason: Reason,
@@ -126,16 +130,16 @@ async function askThere(
       param,
     });
   }
-  const { response, down } = await askRemote(remote, {
+  const { response, unavailable: down } = await askRemote(remote, {
     body,
     model: facts.model,
     local: facts.model === own,
-    pictures: facts.pictures,
+    images: facts.images,
     reason,
     authorization: headers.get('authorization'),
     addressed: url,
     fetch: fetch ?? globalThis.fetch,
-    inline: (picture, param) => inlinePicture(picture, param, limits, signal),
+    inline: (image, param) => inlineImage(image, param, limits, signal),
     signal,
   });
   if (!down) return response;

@@ -1,15 +1,15 @@
-import { untilAborted } from '../async/race.ts';
+import { race } from '../async/race.ts';
 import { openBody } from './request-body.ts';
-import { isRequest, findEndpoint, ownedPath, targetURL } from './endpoint.ts';
+import { isRequest, findEndpoint, interceptedPath, targetURL } from './endpoint.ts';
 import { errorResponse } from '../openai/error-response.ts';
 import type { ChatRequest } from '../openai/parse-request.ts';
-import type { PictureRules } from '../media/load-images.ts';
+import type { ImageRules } from '../media/load-images.ts';
 import type { RemoteOptions } from '../remote/ask-remote.ts';
 import type { ChoosePolicy, Policy } from './route.ts';
 import type { Part } from '../protocol/job.ts';
 
-/** What the shim is told, beyond how to answer. All of it is public: see `NearsightOptions`. */
-export interface WireOptions {
+/** What the shim is told, beyond how to handleRequest. All of it is public: see `NearsightOptions`. */
+export interface FetchOptions {
   /** What `fetch` passes other requests to. @defaultValue the global `fetch`, as it was when this was made */
   fetch?: typeof globalThis.fetch | undefined;
   /** Other names of the local model: requests for them are answered by it. @defaultValue none */
@@ -22,30 +22,30 @@ export interface WireOptions {
   policy?: Policy | ChoosePolicy | undefined;
   /** The endpoint for what cannot be answered here. @defaultValue none: nothing can be sent */
   remote?: RemoteOptions | undefined;
-  /** How pictures are read. */
-  images?: PictureOptions | undefined;
+  /** How images are read. */
+  images?: ImageOptions | undefined;
 }
 
-/** Where pictures may come from. */
-export interface PictureOptions {
-  /** Origins from which pictures are fetched even under `local-only`. @defaultValue none but the page's own */
+/** Where images may come from. */
+export interface ImageOptions {
+  /** Origins from which images are fetched even under `local-only`. @defaultValue none but the page's own */
   origins?: readonly string[] | undefined;
-  /** Read `<img src="…">` in a user's string content as a picture. @defaultValue false, it stays text */
+  /** Read `<img src="…">` in a user's string content as an image. @defaultValue false, it stays text */
   tags?: boolean | undefined;
 }
 
-/** {@link WireOptions}, and how to answer. */
-export interface ShimOptions extends WireOptions {
+/** {@link FetchOptions}, and how to handleRequest. */
+export interface InterceptOptions extends FetchOptions {
   /** Origins or URL prefixes that are answered here and never passed on. */
-  owns: readonly (string | URL)[];
+  intercept: readonly (string | URL)[];
   /** The name of the model that is served here. */
   model: () => Promise<string>;
-  limits: { requestBytes: number } & Pick<PictureRules, 'pictureBytes' | 'pictures'>;
-  /** Starts an answer. The stream must error with `signal`'s reason when that aborts. */
+  limits: { requestBytes: number } & Pick<ImageRules, 'imageBytes' | 'images'>;
+  /** Starts an handleRequest. The stream must error with `signal`'s reason when that aborts. */
   generate: (
     request: ChatRequest,
     signal?: AbortSignal,
-    allowed?: PictureRules['allowed'],
+    allowed?: ImageRules['allowed'],
   ) => Promise<ReadableStream<Part>>;
 }
 
@@ -71,12 +71,12 @@ function answerer(): Promise<typeof import('./handle-request.ts')> {
  * An owned request rejects only if its signal aborts (with the signal's reason) or if the native `fetch` would throw;
  * every other failure is a Response. An unknown path or method there is a 404 or 405, so that nothing leaks out.
  */
-export function createShim(options: ShimOptions): typeof globalThis.fetch {
+export function createFetch(options: InterceptOptions): typeof globalThis.fetch {
   // Taken now: a page may install the shim as its global fetch.
   const passOn = options.fetch ?? globalThis.fetch;
   return async (input, init) => {
     const url = targetURL(input);
-    const path = url && ownedPath(url, options.owns);
+    const path = url && interceptedPath(url, options.intercept);
     if (!url || path === undefined) return passOn(input, init);
 
     const request = isRequest(input) ? input : undefined;
@@ -87,9 +87,9 @@ export function createShim(options: ShimOptions): typeof globalThis.fetch {
     const body = openBody(input, init);
     const endpoint = findEndpoint(path, url.pathname);
     try {
-      const { answer } = await untilAborted(answerer(), signal);
+      const { handleRequest: answer } = await race(answerer(), signal);
       const call = { url, endpoint, method, headers, body, signal };
-      const response = await untilAborted(answer(call, { ...options, fetch: passOn }), signal);
+      const response = await race(answer(call, { ...options, fetch: passOn }), signal);
       return Object.defineProperty(response, 'url', { value: url.href });
     } catch (error) {
       signal?.throwIfAborted();

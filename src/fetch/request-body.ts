@@ -41,7 +41,7 @@ export async function readJson({ text, source, contentType }: Body, limit: numbe
   const bytes = text === undefined ? await readBytes(source, limit) : undefined;
   const size = text === undefined ? (bytes?.byteLength ?? Infinity) : utf8Bytes(text, limit);
   if (size > limit) {
-    const message = `The body has more than ${limit} bytes (limits.requestBytes). Send smaller pictures.`;
+    const message = `The body has more than ${limit} bytes (limits.requestBytes). Send smaller images.`;
     throw new NearsightError('request_too_large', message);
   }
   try {

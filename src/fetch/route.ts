@@ -7,8 +7,8 @@ export type Policy = 'local-only' | 'local-first' | 'remote-first';
 export interface RouteFacts {
   /** The model that was asked for. */
   model: string;
-  /** How many pictures would leave the device. */
-  pictures: number;
+  /** How many images would leave the device. */
+  images: number;
   /** Why it cannot be answered here; null while nothing is known to stand in the way. */
   localFault: ErrorCode | null;
   /** Why the remote has not answered; null if it has not been asked. */
@@ -23,7 +23,7 @@ export interface RouteInput {
   /** Whether a remote is set up. */
   remote: boolean;
   model: string;
-  pictures: number;
+  images: number;
   localFault?: NearsightError | undefined;
   remoteFault?: NearsightError | undefined;
 }
@@ -54,11 +54,11 @@ export function route(input: RouteInput): Route {
   return refused('There is no policy of that name.');
 }
 
-function chosen(policy: ChoosePolicy, { remote, model, pictures, localFault, remoteFault }: RouteInput): Route {
+function chosen(policy: ChoosePolicy, { remote, model, images, localFault, remoteFault }: RouteInput): Route {
   const faults = { localFault: localFault?.code ?? null, remoteFault: remoteFault?.code ?? null };
   let target: ReturnType<ChoosePolicy>;
   try {
-    target = policy({ model, pictures, ...faults });
+    target = policy({ model, images, ...faults });
   } catch (cause) {
     return refused(`The page's policy failed: ${String(cause)}`, cause);
   }

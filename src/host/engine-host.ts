@@ -1,18 +1,18 @@
 import { releaseProxy, transfer, wrap, type Remote } from 'comlink';
-import { untilAborted } from '../async/race.ts';
+import { race } from '../async/race.ts';
 import type { ChatJob, Part } from '../protocol/job.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 import { readPort } from '../protocol/port.ts';
-import type { Inventory, LoadPart, LoadRequest, ModelFacts, Runtime, Verdict } from '../protocol/calls.ts';
+import type { DebugStats, LoadPart, LoadRequest, ModelFacts, Runtime, Verdict } from '../protocol/calls.ts';
 
 /** A worker that opens a model is asked for a sign of life this often, in milliseconds, … */
-const PULSE_MS = 5000;
+const HEARTBEAT_MS = 5000;
 
 /** … and hangs if it owes so many. Opening the largest graph keeps it from answering for a few seconds. */
-const MOST_OWED = 5;
+const MAX_MISSED = 5;
 
 /** Without threads none has been seen to hang: more likely the machine is slow. */
-const MOST_OWED_ALONE = 60;
+const MAX_MISSED_SINGLE_THREAD = 60;
 
 /**
  * One worker, from its start to its death. It is never revived: whoever needs a worker again starts a new engine.
@@ -24,7 +24,7 @@ export class Engine {
   readonly #runtime: Remote<Runtime>;
   readonly #death = new AbortController();
   /** Resolves when the worker holds its lock: from then on its death is noticed. */
-  readonly #greeted: Promise<void>;
+  readonly #ready: Promise<void>;
   #hung = false;
 
   /** @param worker just started, and the engine's own from now on */
@@ -37,7 +37,7 @@ export class Engine {
     this.#worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.#runtime = wrap<Runtime>(this.#worker);
     const lock = `nearsight-${crypto.randomUUID()}`;
-    this.#greeted = this.#call(() => this.#runtime.hello(lock));
+    this.#ready = this.#call(() => this.#runtime.handshake(lock));
     void this.#watch(lock);
   }
 
@@ -63,14 +63,14 @@ export class Engine {
     if (signal.aborted) onAbort();
     let pulse: (() => void) | undefined;
     try {
-      await this.#greeted;
+      await this.#ready;
       const parts = this.#stream<LoadPart>((port) => this.#runtime.load(request, port)).getReader();
       for (;;) {
         const { done, value } = await parts.read();
         if (done) throw new NearsightError('internal', 'The load ended without an answer.');
         onPart(value);
         // Not before the first part: until then its script may be on its way.
-        pulse ??= this.#feelPulse(request.threads === 1 ? MOST_OWED_ALONE : MOST_OWED);
+        pulse ??= this.#startHeartbeat(request.threads === 1 ? MAX_MISSED_SINGLE_THREAD : MAX_MISSED);
         if (value.type !== 'ready') continue;
         // The stream stays open as long as the model lives; its error is the model's loss.
         parts.closed.catch((loss: NearsightError) => this.stop(loss));
@@ -98,8 +98,8 @@ export class Engine {
     return this.#call(() => this.#runtime.forget());
   }
 
-  inventory(): Promise<Inventory> {
-    return this.#call(() => this.#runtime.inventory());
+  debugStats(): Promise<DebugStats> {
+    return this.#call(() => this.#runtime.debugStats());
   }
 
   /** Ends the worker, which frees all its memory, and rejects whatever is in flight with `reason`. */
@@ -117,7 +117,7 @@ export class Engine {
    * @param most signs of life that it may owe
    * @returns ends the watch
    */
-  #feelPulse(most: number): () => void {
+  #startHeartbeat(most: number): () => void {
     let owed = 0;
     const timer = setInterval(() => {
       if (owed === most) {
@@ -128,15 +128,15 @@ export class Engine {
       const answered = (): void => {
         owed = 0;
       };
-      this.inventory().then(answered, () => {});
-    }, PULSE_MS);
+      this.debugStats().then(answered, () => {});
+    }, HEARTBEAT_MS);
     return () => clearInterval(timer);
   }
 
   /** A worker can die without a word; then the lock that it held comes free. */
   async #watch(name: string): Promise<void> {
     try {
-      await this.#greeted;
+      await this.#ready;
       await navigator.locks.request(name, { signal: this.dead }, () => {
         this.stop(crashed('it ended without a message, most likely out of memory'));
       });
@@ -156,7 +156,7 @@ export class Engine {
   async #call<T>(call: () => Promise<T>): Promise<T> {
     this.dead.throwIfAborted();
     try {
-      return await untilAborted(call(), this.dead);
+      return await race(call(), this.dead);
     } catch (error) {
       throw asNearsightError(error);
     }

@@ -1,15 +1,15 @@
 import { readWithin } from '../bytes/read-within.ts';
-import type { PictureRef, RequestPart, RequestTurn } from '../openai/messages.ts';
+import type { ImageRef, RequestPart, RequestTurn } from '../openai/messages.ts';
 import { readDataURL } from '../bytes/data-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import type { Turn, TurnPart } from '../protocol/job.ts';
 
 /** What may be read. */
-export interface PictureRules {
-  /** Most bytes in one picture's file. */
-  pictureBytes: number;
-  /** Most pictures in one request, over all turns. */
-  pictures: number;
+export interface ImageRules {
+  /** Most bytes in one image's file. */
+  imageBytes: number;
+  /** Most images in one request, over all turns. */
+  images: number;
   /** Which `http:` and `https:` URLs may be fetched; absent: all. With it, redirects are refused: they cannot be asked about. */
   allowed?: ((url: URL) => boolean) | undefined;
 }
@@ -17,10 +17,10 @@ export interface PictureRules {
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * From where pictures may be fetched under a policy: under `local-only` from the page's own origin and those it listed,
+ * From where images may be fetched under a policy: under `local-only` from the page's own origin and those it listed,
  * else from anywhere.
  */
-export function allowedUnder(policy: unknown, listed: readonly string[] = []): PictureRules['allowed'] {
+export function allowedUnder(policy: unknown, listed: readonly string[] = []): ImageRules['allowed'] {
   if (policy !== 'local-only') return undefined;
   // As pages write them: with a final slash, or a path.
   const origins = [
@@ -31,30 +31,26 @@ export function allowedUnder(policy: unknown, listed: readonly string[] = []): P
 }
 
 /**
- * The turns with their pictures' bytes; each URL is fetched once. The worker finds out whether they are pictures.
+ * The turns with their images' bytes; each URL is fetched once. The worker finds out whether they are images.
  *
  * Rejects with a NearsightError `unreadable_image` with the part's `param` and the cause, or with `signal`'s reason.
  *
- * @throws NearsightError `invalid_request` at once for more pictures than may be
+ * @throws NearsightError `invalid_request` at once for more images than may be
  */
-export function fetchPictures(
-  turns: readonly RequestTurn[],
-  rules: PictureRules,
-  signal?: AbortSignal,
-): Promise<Turn[]> {
-  const refs = turns.flatMap(({ parts }) => parts.filter((part) => part.type === 'picture'));
-  const extra = refs[rules.pictures];
+export function fetchImages(turns: readonly RequestTurn[], rules: ImageRules, signal?: AbortSignal): Promise<Turn[]> {
+  const refs = turns.flatMap(({ parts }) => parts.filter((part) => part.type === 'image'));
+  const extra = refs[rules.images];
   if (extra) {
-    const message = `The request has ${refs.length} pictures; limits.pictures is ${rules.pictures}.`;
+    const message = `The request has ${refs.length} images; limits.images is ${rules.images}.`;
     throw new NearsightError('invalid_request', message, { param: extra.param });
   }
-  return readPictures(turns, refs, rules, signal);
+  return readImages(turns, refs, rules, signal);
 }
 
-async function readPictures(
+async function readImages(
   turns: readonly RequestTurn[],
-  refs: readonly PictureRef[],
-  rules: PictureRules,
+  refs: readonly ImageRef[],
+  rules: ImageRules,
   signal?: AbortSignal,
 ): Promise<Turn[]> {
   // The first failure ends the other downloads.
@@ -72,29 +68,29 @@ async function readPictures(
   const read = async (part: RequestPart): Promise<TurnPart> => {
     if (part.type === 'text') return part;
     const bytes = (await files.get(part.url)) ?? new Uint8Array();
-    return { type: 'picture', bytes, detail: part.detail, param: part.param };
+    return { type: 'image', bytes, detail: part.detail, param: part.param };
   };
   return Promise.all(turns.map(async ({ role, parts }) => ({ role, parts: await Promise.all(parts.map(read)) })));
 }
 
 /**
- * The bytes of one picture in any form a page may have it. A string is a URL, relative to the page.
+ * The bytes of one image in any form a page may have it. A string is a URL, relative to the page.
  *
  * @throws NearsightError `unreadable_image`; or `signal`'s reason
  */
-export async function readPicture(
-  picture: Blob | BufferSource | string | URL,
-  rules: PictureRules,
+export async function readImage(
+  image: Blob | BufferSource | string | URL,
+  rules: ImageRules,
   signal?: AbortSignal,
 ): Promise<Bytes> {
-  const ref = (url: string): PictureRef => ({ type: 'picture', url, detail: 'auto', param: 'picture' });
-  if (typeof picture === 'string' || picture instanceof URL) {
+  const ref = (url: string): ImageRef => ({ type: 'image', url, detail: 'auto', param: 'image' });
+  if (typeof image === 'string' || image instanceof URL) {
     const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-    const url = URL.canParse(picture, base) ? new URL(picture, base).href : String(picture);
+    const url = URL.canParse(image, base) ? new URL(image, base).href : String(image);
     return readURL(ref(url), rules, signal);
   }
-  checkSize(picture instanceof Blob ? picture.size : picture.byteLength, ref(''), rules);
-  return new Uint8Array(await new Response(picture).arrayBuffer());
+  checkSize(image instanceof Blob ? image.size : image.byteLength, ref(''), rules);
+  return new Uint8Array(await new Response(image).arrayBuffer());
 }
 
 /**
@@ -102,14 +98,14 @@ export async function readPicture(
  *
  * @throws NearsightError `unreadable_image`; or `signal`'s reason
  */
-export async function inlinePicture(
+export async function inlineImage(
   url: string,
   param: string,
-  rules: PictureRules,
+  rules: ImageRules,
   signal?: AbortSignal,
 ): Promise<string> {
   if (!/^\s*blob:/i.test(url)) return url;
-  const bytes = await readURL({ type: 'picture', url, detail: 'auto', param }, rules, signal);
+  const bytes = await readURL({ type: 'image', url, detail: 'auto', param }, rules, signal);
   let binary = '';
   // In pieces, because the arguments of a call go on the stack.
   for (let i = 0; i < bytes.length; i += 8192) binary += String.fromCharCode(...bytes.subarray(i, i + 8192));
@@ -123,22 +119,22 @@ function mediaTypeOf(binary: string): string {
   return binary.startsWith('RIFF') && binary.startsWith('WEBP', 8) ? 'image/webp' : 'image/png';
 }
 
-async function readURL(ref: PictureRef, rules: PictureRules, signal?: AbortSignal): Promise<Bytes> {
+async function readURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   const bytes = await openURL(ref, rules, signal);
   if (bytes.length === 0) throw unreadable(ref, 'it is empty');
   return bytes;
 }
 
-async function openURL(ref: PictureRef, rules: PictureRules, signal?: AbortSignal): Promise<Bytes> {
+async function openURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   const url = ref.url.trim();
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url.slice(0, 80))?.[1]?.toLowerCase();
   if (scheme === 'data') return decode(url, ref, rules);
   if (!scheme || !URL.canParse(url)) throw unreadable(ref, 'it is not an absolute URL');
   if (scheme === 'blob' || scheme === 'http' || scheme === 'https') return download(new URL(url), ref, rules, signal);
-  throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the picture as a data: URL`);
+  throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the image as a data: URL`);
 }
 
-function decode(url: string, ref: PictureRef, rules: PictureRules): Bytes {
+function decode(url: string, ref: ImageRef, rules: ImageRules): Bytes {
   // No encoding takes more than three characters for a byte (`%FF`). Refused before it is decoded, because it may be huge.
   checkSize((url.length - url.indexOf(',') - 1) / 3, ref, rules);
   try {
@@ -151,9 +147,9 @@ function decode(url: string, ref: PictureRef, rules: PictureRules): Bytes {
   }
 }
 
-async function download(url: URL, ref: PictureRef, rules: PictureRules, signal?: AbortSignal): Promise<Bytes> {
+async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   if (url.protocol !== 'blob:' && rules.allowed?.(url) === false) {
-    throw unreadable(ref, `pictures from ${url.origin} may not be fetched under the policy in force`);
+    throw unreadable(ref, `images from ${url.origin} may not be fetched under the policy in force`);
   }
   try {
     const redirect = rules.allowed ? 'error' : 'follow';
@@ -161,7 +157,7 @@ async function download(url: URL, ref: PictureRef, rules: PictureRules, signal?:
     if (!response.ok) throw unreadable(ref, `${url.origin} answered HTTP ${response.status} ${response.statusText}`);
     checkType(response.headers.get('content-type')?.split(';')[0] ?? '', ref);
     checkSize(Number(response.headers.get('content-length')), ref, rules);
-    const bytes = await readWithin(response.body, rules.pictureBytes);
+    const bytes = await readWithin(response.body, rules.imageBytes);
     if (!bytes) throw tooLarge(ref, rules);
     return bytes;
   } catch (error) {
@@ -175,23 +171,23 @@ async function download(url: URL, ref: PictureRef, rules: PictureRules, signal?:
   }
 }
 
-/** Refuses what says that it is no picture. Servers often name a wrong type, so anything unclear is let through. */
-function checkType(mediaType: string, ref: PictureRef): void {
+/** Refuses what says that it is no image. Servers often name a wrong type, so anything unclear is let through. */
+function checkType(mediaType: string, ref: ImageRef): void {
   const type = mediaType.trim().toLowerCase();
-  if (type === 'image/svg+xml') throw unreadable(ref, 'SVG is a drawing, not a picture. Rasterise it first');
+  if (type === 'image/svg+xml') throw unreadable(ref, 'SVG is a drawing, not an image. Rasterise it first');
   if (/^(text|video|audio|multipart)\/|^application\/(json|pdf|xml)/.test(type)) {
-    throw unreadable(ref, `its type is ${type.slice(0, 40)}, not a picture`);
+    throw unreadable(ref, `its type is ${type.slice(0, 40)}, not an image`);
   }
 }
 
-function checkSize(bytes: number, ref: PictureRef, rules: PictureRules): void {
-  if (bytes > rules.pictureBytes) throw tooLarge(ref, rules);
+function checkSize(bytes: number, ref: ImageRef, rules: ImageRules): void {
+  if (bytes > rules.imageBytes) throw tooLarge(ref, rules);
 }
 
-function tooLarge(ref: PictureRef, { pictureBytes }: PictureRules): NearsightError {
-  return unreadable(ref, `it has more than ${pictureBytes} bytes (limits.pictureBytes). Send a smaller one`);
+function tooLarge(ref: ImageRef, { imageBytes }: ImageRules): NearsightError {
+  return unreadable(ref, `it has more than ${imageBytes} bytes (limits.imageBytes). Send a smaller one`);
 }
 
-function unreadable(ref: PictureRef, why: string, cause?: unknown): NearsightError {
-  return new NearsightError('unreadable_image', `The picture cannot be read: ${why}.`, { param: ref.param, cause });
+function unreadable(ref: ImageRef, why: string, cause?: unknown): NearsightError {
+  return new NearsightError('unreadable_image', `The image cannot be read: ${why}.`, { param: ref.param, cause });
 }

@@ -1,6 +1,6 @@
 import { asNearsightError } from '../protocol/errors.ts';
 import type { Part } from '../protocol/job.ts';
-import { endedEarly, writeLogprobs, writeUsage, type Frame } from './completion.ts';
+import { endedEarly, writeLogprobs, writeUsage, type ResponseMeta } from './completion.ts';
 import { errorBody } from './error-response.ts';
 import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletionChunk } from './types.ts';
@@ -20,7 +20,7 @@ export function writeChunks(
   head: readonly Part[],
   parts: ReadableStreamDefaultReader<Part>,
   request: ChatRequest,
-  frame: Frame,
+  frame: ResponseMeta,
   signal?: AbortSignal,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
@@ -54,7 +54,7 @@ async function* readOn(head: readonly Part[], parts: ReadableStreamDefaultReader
 async function* writeEvents(
   parts: AsyncGenerator<Part>,
   request: ChatRequest,
-  frame: Frame,
+  frame: ResponseMeta,
 ): AsyncGenerator<string, undefined> {
   type Choice = ChatCompletionChunk['choices'][number];
   const write = (choices: Choice[], usage: ChatCompletionChunk['usage'] = null): string => {

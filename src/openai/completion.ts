@@ -4,7 +4,7 @@ import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletion, ChoiceLogprobs, FinishReason, Usage } from './types.ts';
 
 /** What all events of one answer have in common. */
-export interface Frame {
+export interface ResponseMeta {
   id: string;
   /** Unix time, in seconds. */
   created: number;
@@ -15,7 +15,7 @@ export interface Frame {
 export async function readCompletion(
   parts: ReadableStreamDefaultReader<Part>,
   request: ChatRequest,
-  frame: Frame,
+  frame: ResponseMeta,
 ): Promise<ChatCompletion> {
   const choices = Array.from({ length: request.job.choices }, () => new Choice());
   let usage: Usage | undefined;

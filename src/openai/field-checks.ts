@@ -5,25 +5,25 @@ export type Check<T> = (value: unknown, path: string) => T;
 
 /** A field whose value reaches the model or the answer. */
 export interface Honoured<T> {
-  fate: 'honoured';
+  support: 'honoured';
   /** Who documents the field: a sum of `Dialect` bits. */
-  known: number;
+  documentedBy: number;
   read: Check<T>;
 }
 
 /** A field that is accepted and has no effect here, because none can be missed. */
 export interface Harmless {
-  fate: 'harmless';
-  known: number;
+  support: 'harmless';
+  documentedBy: number;
 }
 
 /** A field that asks for something we cannot do. */
 export interface Refused {
-  fate: 'refused';
-  known: number;
+  support: 'refused';
+  documentedBy: number;
   why: string;
   /** Values that ask for nothing, and are accepted: scalars, arrays of scalars, or the empty object. */
-  inert: readonly unknown[];
+  noopValues: readonly unknown[];
 }
 
 export type Field = Honoured<unknown> | Harmless | Refused;
@@ -49,8 +49,8 @@ export function readFields<F extends Fields>(value: unknown, fields: F, path: st
     const field = fieldOf(fields, name);
     if (!field) throw new NearsightError('invalid_request', `Unknown field: ${at}. Remove it.`, { param: at });
     if (given === null || given === undefined) continue;
-    if (field.fate === 'honoured') values[name] = field.read(given, at);
-    if (field.fate === 'refused' && !isInert(field.inert, given)) throw unsupported(field.why, at);
+    if (field.support === 'honoured') values[name] = field.read(given, at);
+    if (field.support === 'refused' && !isNoop(field.noopValues, given)) throw unsupported(field.why, at);
   }
   // Each name was read by its own row's check, which is what `Values` says.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
@@ -136,7 +136,7 @@ export function unsupported(why: string, path: string): NearsightError {
 }
 
 /** Whether a value is one of these. By hand: a request may be nested more deeply than `JSON.stringify` can go. */
-export function isInert(values: Refused['inert'], value: unknown): boolean {
+export function isNoop(values: Refused['noopValues'], value: unknown): boolean {
   return values.some((inert) => {
     if (Array.isArray(inert)) {
       return Array.isArray(value) && value.length === inert.length && inert.every((item, i) => item === value[i]);
@@ -145,7 +145,7 @@ export function isInert(values: Refused['inert'], value: unknown): boolean {
   });
 }
 
-/** A name that was given for one of ours: not private, and telling. */
+/** A name that was input for one of ours: not private, and telling. */
 export function quoted(value: unknown): string {
   return typeof value === 'string' ? `'${clip(value)}'` : describe(value);
 }

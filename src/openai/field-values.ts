@@ -29,6 +29,6 @@ export const textFormat: Check<'text'> = (value, path) => {
 
 /** `image_url.detail`. */
 export const detail: Check<Detail> = (value, path) => {
-  if (value === 'original') throw unsupported('pictures are cut to the views that the model was trained on', path);
+  if (value === 'original') throw unsupported('images are cut to the views that the model was trained on', path);
   return oneOf('low', 'high', 'auto')(value, path);
 };

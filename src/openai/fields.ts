@@ -18,9 +18,18 @@ const HOSTED = Dialect.hosted;
 const SELF_HOSTED = NIM1 | NIM2;
 const ALL = OPENAI | NIM1 | NIM2 | HOSTED;
 
-const honoured = <T>(known: number, read: Check<T>): Honoured<T> => ({ fate: 'honoured', known, read });
-const harmless = (known: number): Harmless => ({ fate: 'harmless', known });
-const refused = (known: number, why: string, ...inert: unknown[]): Refused => ({ fate: 'refused', known, why, inert });
+const honoured = <T>(known: number, read: Check<T>): Honoured<T> => ({
+  support: 'honoured',
+  documentedBy: known,
+  read,
+});
+const harmless = (known: number): Harmless => ({ support: 'harmless', documentedBy: known });
+const refused = (known: number, why: string, ...inert: unknown[]): Refused => ({
+  support: 'refused',
+  documentedBy: known,
+  why,
+  noopValues: inert,
+});
 
 const NO_TOOLS = 'the model cannot call tools';
 const NO_STRUCTURE = 'structured output is not supported';
@@ -68,7 +77,7 @@ export const MESSAGE = {
   /** `system` (or its newer name `developer`), `user` or `assistant`, in any order. Required. */
   role: honoured(ALL, oneOf('system', 'developer', 'user', 'assistant', 'tool', 'function')),
   /**
-   * A string, or an array of parts. `<img src="…">` in a user's string is a picture only if the page has switched
+   * A string, or an array of parts. `<img src="…">` in a user's string is an image only if the page has switched
    * that on; otherwise it is text.
    */
   content: honoured(ALL, anything),
@@ -106,7 +115,7 @@ export const REFUSAL_PART = {
   refusal: honoured(OPENAI | NIM2, string),
 };
 
-/** `messages[].content[]` with a picture: `image_url`, `input_image`, or no type. Only in a user's message. */
+/** `messages[].content[]` with an image: `image_url`, `input_image`, or no type. Only in a user's message. */
 export const IMAGE_PART = {
   /** May be left out. */
   type: honoured(ALL, oneOf('image_url', 'input_image')),
@@ -114,7 +123,7 @@ export const IMAGE_PART = {
   image_url: honoured(ALL, anything),
   /** As `image_url.detail`, beside an `image_url` that is a string. */
   detail: honoured(NIM2, detail),
-  /** A name for the server's cache of pictures; ours goes by the pixels. */
+  /** A name for the server's cache of images; ours goes by the pixels. */
   uuid: harmless(NIM2),
   /** Where to cut the prompt cache; ours matches by itself. */
   prompt_cache_breakpoint: harmless(OPENAI),
@@ -124,14 +133,14 @@ export const IMAGE_PART = {
 export const IMAGE_URL = {
   /** `data:` (base64 or url-encoded), `blob:`, or `http(s):` where the server allows the page to read it (CORS). Required. */
   url: honoured(ALL, string),
-  /** `low`: one view. `high`: tiles and a whole view. `auto`: by the picture's size. Default: `auto`. */
+  /** `low`: one view. `high`: tiles and a whole view. `auto`: by the image's size. Default: `auto`. */
   detail: honoured(ALL, detail),
 };
 
 /** Parts that we know and cannot read. */
 export const REFUSED_PARTS = {
-  image: refused(NIM1, 'send pictures as image_url'),
-  image_embeds: refused(NIM2, 'send pictures as image_url'),
+  image: refused(NIM1, 'send images as image_url'),
+  image_embeds: refused(NIM2, 'send images as image_url'),
   video: refused(NIM1, 'the model does not see video'),
   video_url: refused(NIM2 | HOSTED, 'the model does not see video'),
   rtsp: refused(NIM1, 'the model does not see video'),
@@ -189,7 +198,7 @@ export const REQUEST = {
   /** See below. */
   nvext: honoured(NIM1, object(NVEXT)),
   /**
-   * Our own. False: nothing of earlier requests is used, and nothing of this one (text, pictures, answer) is kept to
+   * Our own. False: nothing of earlier requests is used, and nothing of this one (text, images, answer) is kept to
    * make later ones faster. Default: true.
    */
   cache: honoured(0, boolean),
@@ -244,7 +253,7 @@ export const REQUEST = {
   modalities: refused(OPENAI, NO_AUDIO, ['text']),
   audio: refused(OPENAI, NO_AUDIO),
   media_response_type: refused(NIM1, NO_AUDIO, 'none'),
-  image: refused(NIM1, 'send pictures in messages'),
+  image: refused(NIM1, 'send images in messages'),
   moderation: refused(OPENAI, 'there is no moderation model'),
   verbosity: refused(OPENAI, 'the model was not trained for it', 'medium'),
   reasoning_effort: refused(OPENAI | NIM2, NO_REASONING, 'none'),
@@ -259,8 +268,8 @@ export const REQUEST = {
   chat_template_kwargs: refused(SELF_HOSTED | HOSTED, NO_TEMPLATE, {}),
   truncate_prompt_tokens: refused(NIM2, NO_TEMPLATE),
   truncation_side: refused(NIM2, NO_TEMPLATE),
-  media_io_kwargs: refused(NIM2, 'pictures are read as the model was trained', {}),
-  mm_processor_kwargs: refused(NIM2, 'pictures are read as the model was trained', {}),
+  media_io_kwargs: refused(NIM2, 'images are read as the model was trained', {}),
+  mm_processor_kwargs: refused(NIM2, 'images are read as the model was trained', {}),
   best_of: refused(NIM2, NO_SAMPLER, 1),
   use_beam_search: refused(NIM2, NO_SAMPLER, false),
   length_penalty: refused(NIM2, NO_SAMPLER, 1),

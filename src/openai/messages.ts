@@ -2,17 +2,17 @@ import type { Detail, Turn } from '../protocol/job.ts';
 import { isObject, mustBe, quoted, readFields, unsupported, type Values } from './field-checks.ts';
 import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
 
-/** A turn whose pictures are still URLs. */
+/** A turn whose images are still URLs. */
 export interface RequestTurn {
   role: Turn['role'];
   parts: readonly RequestPart[];
 }
 
-export type RequestPart = { type: 'text'; text: string } | PictureRef;
+export type RequestPart = { type: 'text'; text: string } | ImageRef;
 
-/** A picture as the request names it; `param` is the path of the field that holds the URL. */
-export interface PictureRef {
-  type: 'picture';
+/** An image as the request names it; `param` is the path of the field that holds the URL. */
+export interface ImageRef {
+  type: 'image';
   url: string;
   detail: Detail;
   param: string;
@@ -21,17 +21,17 @@ export interface PictureRef {
 /**
  * `messages` as turns, in order.
  *
- * @param imgTags whether `<img src="…">` in a user's string content is a picture
+ * @param imgTags whether `<img src="…">` in a user's string content is an image
  */
 export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
   return messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
 }
 
 /**
- * How many pictures (or sounds, or films) a request carries, whether or not it is valid. Text carries none but for the
+ * How many images (or sounds, or films) a request carries, whether or not it is valid. Text carries none but for the
  * tags that a server may read, also across parts: some are sent as one string.
  */
-export function countPictures(messages: unknown): number {
+export function countImages(messages: unknown): number {
   if (!Array.isArray(messages)) return 0;
   const contents = messages.map((message: unknown) => (isObject(message) ? message['content'] : undefined));
   return contents.reduce<number>((count, content) => {
@@ -52,13 +52,13 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
   const at = `${path}.content`;
   const content = message.content ?? (role === 'assistant' ? message.refusal : undefined);
   const parts = readContent(content, at, imgTags && role === 'user');
-  const picture = parts.find((part) => part.type === 'picture');
-  if (picture && role !== 'user') {
-    throw mustBe("text, because pictures go in a user's message", picture, picture.param, 'a picture');
+  const image = parts.find((part) => part.type === 'image');
+  if (image && role !== 'user') {
+    throw mustBe("text, because images go in a user's message", image, image.param, 'an image');
   }
   // An assistant's earlier answer may have been empty; a question may not.
   const empty = parts.every((part) => part.type === 'text' && part.text === '');
-  if (empty && role !== 'assistant') throw mustBe('at least one character or picture', content, at, 'empty');
+  if (empty && role !== 'assistant') throw mustBe('at least one character or image', content, at, 'empty');
   return { role, parts };
 }
 
@@ -92,7 +92,7 @@ function readPart(part: unknown, path: string): RequestPart {
     }
     case 'image_url':
     case 'input_image':
-      return readPicture(readFields(part, IMAGE_PART, path), `${path}.image_url`);
+      return readImage(readFields(part, IMAGE_PART, path), `${path}.image_url`);
     default:
       throw unknownPart(part['type'], `${path}.type`);
   }
@@ -103,11 +103,11 @@ function impliedType(part: Record<string, unknown>): string | undefined {
   return ['image_url', 'text', 'refusal'].find((type) => type in part);
 }
 
-function readPicture(part: Values<typeof IMAGE_PART>, param: string): PictureRef {
+function readImage(part: Values<typeof IMAGE_PART>, param: string): ImageRef {
   const { image_url } = part;
   const { url, detail } = typeof image_url === 'string' ? { url: image_url } : readFields(image_url, IMAGE_URL, param);
   if (url === undefined) throw mustBe('a URL', url, `${param}.url`);
-  return { type: 'picture', url, detail: detail ?? part.detail ?? 'auto', param };
+  return { type: 'image', url, detail: detail ?? part.detail ?? 'auto', param };
 }
 
 function unknownPart(type: unknown, path: string): Error {
@@ -128,7 +128,7 @@ function splitTags(content: string, param: string): RequestPart[] {
   };
   for (const tag of content.matchAll(IMG_TAG)) {
     keep(content.slice(end, tag.index));
-    parts.push({ type: 'picture', url: tag[1] ?? tag[2] ?? '', detail: 'auto', param });
+    parts.push({ type: 'image', url: tag[1] ?? tag[2] ?? '', detail: 'auto', param });
     end = tag.index + tag[0].length;
   }
   keep(content.slice(end));

@@ -12,12 +12,12 @@ export interface ChatRequest {
   /** A last chunk with the usage. Streams only: a JSON body always has it. */
   includeUsage: boolean;
   turns: readonly RequestTurn[];
-  /** The rest of the job: all but its turns, whose pictures have yet to be fetched, and the picture limits. */
+  /** The rest of the job: all but its turns, whose images have yet to be fetched, and the image limits. */
   job: Omit<ChatJob, 'turns' | 'limits'>;
 }
 
 export interface ParseOptions {
-  /** Read `<img src="…">` in a user's string content as a picture. Default: false, it stays text. */
+  /** Read `<img src="…">` in a user's string content as an image. Default: false, it stays text. */
   imgTags?: boolean | undefined;
 }
 

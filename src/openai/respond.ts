@@ -1,6 +1,6 @@
 import type { Part } from '../protocol/job.ts';
 import { writeChunks } from './completion-stream.ts';
-import { endedEarly, readCompletion, type Frame } from './completion.ts';
+import { endedEarly, readCompletion, type ResponseMeta } from './completion.ts';
 import { originHeaders, randomId } from './response-headers.ts';
 import type { ChatRequest } from './parse-request.ts';
 
@@ -27,7 +27,7 @@ export async function respond(
   answerer: Answerer,
 ): Promise<Response> {
   const requestId = randomId();
-  const frame: Frame = {
+  const frame: ResponseMeta = {
     id: `chatcmpl-${requestId}`,
     created: Math.floor(Date.now() / 1000),
     model: request.model,

@@ -29,7 +29,7 @@ export interface ChatCompletionRequest {
   cache?: boolean | null;
 }
 
-/** One message of the chat. Pictures go in a user's. */
+/** One message of the chat. Images go in a user's. */
 export type ChatMessage =
   | { role: 'system' | 'developer'; content: string | TextPart[] }
   | { role: 'user'; content: string | (TextPart | ImagePart)[] }
@@ -41,7 +41,7 @@ export interface TextPart {
   text: string;
 }
 
-/** A picture among the parts of a user's message: a `data:`, `blob:` or `https:` URL. */
+/** An image among the parts of a user's message: a `data:`, `blob:` or `https:` URL. */
 export interface ImagePart {
   type: 'image_url';
   image_url: { url: string; detail?: 'low' | 'high' | 'auto' };
@@ -84,7 +84,7 @@ export interface ChatCompletionChunk {
 /** `stop`: the model ended, or a stop text came. `length`: `max_tokens` or the context ended first. */
 export type FinishReason = 'stop' | 'length';
 
-/** Exact counts, in tokens; pictures count as the tokens that stand for them. */
+/** Exact counts, in tokens; images count as the tokens that stand for them. */
 export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;

@@ -9,7 +9,7 @@ import type { Device, ModelSpec } from './model-spec.ts';
  */
 export interface Runtime {
   /** Settles when the worker runs and holds the Web Lock of that name until it dies. */
-  hello(lock: string): Promise<void>;
+  handshake(lock: string): Promise<void>;
   /**
    * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
    * model can answer, and ends with the error that took it away (`device_lost`, `gpu_error`). Cancelling closes it.
@@ -18,10 +18,10 @@ export interface Runtime {
   /** Answers a job with the loaded model, in turn. Sends {@link Part}s. */
   generate(job: ChatJob, port: MessagePort): void;
   probe(request: LoadRequest): Promise<Verdict>;
-  /** Drops whatever is kept of earlier requests: pictures' features, keys and values. */
+  /** Drops whatever is kept of earlier requests: images' features, keys and values. */
   forget(): Promise<void>;
   /** What is alive in the worker, for leak tests and bug reports. */
-  inventory(): Promise<Inventory>;
+  debugStats(): Promise<DebugStats>;
 }
 
 export interface LoadRequest {
@@ -71,7 +71,7 @@ export interface Verdict {
   reason: string;
 }
 
-export interface Inventory {
+export interface DebugStats {
   gpuBuffers: number;
   ports: number;
   waiting: number;

@@ -18,7 +18,7 @@ const TABLE = {
   unsupported_field: { status: 400 },
   /** What constrains the answer leaves no token that could come next. */
   constraint_unsatisfiable: { status: 400 },
-  /** A picture that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */
+  /** An image that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */
   unreadable_image: { status: 400 },
   /** Prompt and `max_tokens` do not fit in the model's context, or in what memory this device has for it. */
   context_length_exceeded: { status: 400 },
@@ -81,7 +81,7 @@ export interface ErrorDetail {
 }
 
 /** An error as it crosses threads: plain data, because a class would arrive without its fields. */
-export interface WireError {
+export interface ErrorData {
   code: ErrorCode;
   message: string;
   param?: string | undefined;
@@ -127,14 +127,14 @@ export function asNearsightError(thrown: unknown, code: ErrorCode = 'internal'):
 }
 
 /** Packs an error for `postMessage`. */
-export function toWire(thrown: unknown): WireError {
+export function packError(thrown: unknown): ErrorData {
   const error = asNearsightError(thrown);
   const origin = error.cause instanceof Error ? error.cause : error;
   return { code: error.code, message: error.message, param: error.param, stack: origin.stack };
 }
 
 /** Rebuilds an error on this side; its stack tells where it happened on the other. */
-export function fromWire(wire: WireError): NearsightError {
+export function unpackError(wire: ErrorData): NearsightError {
   const error = new NearsightError(wire.code, wire.message, { param: wire.param });
   if (wire.stack) error.stack = wire.stack;
   return error;

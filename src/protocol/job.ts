@@ -1,6 +1,6 @@
 import type { Device } from './model-spec.ts';
 
-/** One chat request, checked and with its pictures' bytes in hand: what the runtime answers. */
+/** One chat request, checked and with its images' bytes in hand: what the runtime answers. */
 export interface ChatJob {
   turns: readonly Turn[];
   /** Most tokens to generate per choice; absent: as many as the context leaves. */
@@ -12,7 +12,7 @@ export interface ChatJob {
   choices: number;
   /** Report log probabilities: how many alternatives per token, or absent for none at all. */
   topLogprobs?: number | undefined;
-  limits: PictureLimits;
+  limits: ImageLimits;
   /** False: uses nothing that earlier requests left behind, and leaves nothing behind itself. */
   cache: boolean;
 }
@@ -24,10 +24,10 @@ export interface Turn {
 
 export type TurnPart =
   | { type: 'text'; text: string }
-  /** `param` names the request field that the picture came from, for errors. */
-  | { type: 'picture'; bytes: Uint8Array<ArrayBuffer>; detail: Detail; param: string };
+  /** `param` names the request field that the image came from, for errors. */
+  | { type: 'image'; bytes: Uint8Array<ArrayBuffer>; detail: Detail; param: string };
 
-/** OpenAI's `image_url.detail`: `low` one view, `high` tiles and a whole view, `auto` by the picture's size. */
+/** OpenAI's `image_url.detail`: `low` one view, `high` tiles and a whole view, `auto` by the image's size. */
 export type Detail = 'low' | 'high' | 'auto';
 
 /** How the next token is drawn. The defaults of the wire are applied before a job is made. */
@@ -62,8 +62,8 @@ export const GREEDY: Sampling = {
   logitBias: [],
 };
 
-export interface PictureLimits {
-  /** Width times height, checked before the picture is decoded. */
+export interface ImageLimits {
+  /** Width times height, checked before the image is decoded. */
   pixels: number;
 }
 

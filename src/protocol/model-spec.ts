@@ -10,7 +10,7 @@ export interface ModelSpec {
   /** The name in requests and responses. */
   id: string;
   /** The architecture, which decides preprocessing, prompt and graphs. */
-  family: 'idefics3';
+  modelType: 'idefics3';
   /** The repository on Hugging Face's hub, `org/name`, from which files without a `baseURL` or `url` come. */
   repository?: string | undefined;
   /** The commit there, as 40 lower-case hexadecimal digits: a branch moves, and then the hashes match no more. */

@@ -1,7 +1,7 @@
-import { fromWire, NearsightError, toWire, type WireError } from './errors.ts';
+import { unpackError, NearsightError, packError, type ErrorData } from './errors.ts';
 
 /** Worker to page: a part, then exactly one `end` or `error`. */
-type Down<Part> = { part: Part } | { end: true } | { error: WireError };
+type Down<Part> = { part: Part } | { end: true } | { error: ErrorData };
 
 /** Page to worker: the reader wants no more. */
 type Up = { cancel: true };
@@ -28,7 +28,7 @@ export async function servePort<Part>(
     await produce((part) => send({ part }), cancelled.signal);
     send({ end: true });
   } catch (error) {
-    send({ error: toWire(error) });
+    send({ error: packError(error) });
   } finally {
     // Closing drops nothing: messages already posted are still delivered.
     port.close();
@@ -83,7 +83,7 @@ export function readPort<Part>(
       port.onmessageerror = () => fail(new NearsightError('internal', 'A message from the worker could not be read.'));
       port.onmessage = ({ data }: MessageEvent<Down<Part>>) => {
         if ('part' in data) return controller.enqueue(data.part);
-        if ('error' in data) return fail(fromWire(data.error));
+        if ('error' in data) return fail(unpackError(data.error));
         finish();
         controller.close();
       };

@@ -1,4 +1,4 @@
-import { untilAborted } from '../async/race.ts';
+import { race } from '../async/race.ts';
 import { toDialect, type DialectName } from './dialects.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { headerText, randomId } from '../openai/response-headers.ts';
@@ -23,7 +23,7 @@ export interface RemoteOptions {
   /** The model to ask there when a request names a local one. @defaultValue none, such a request stays here */
   model?: string | undefined;
   /**
-   * Asked before a picture leaves the device; anything but true answers the request with 403 `consent_refused`.
+   * Asked before an image leaves the device; anything but true answers the request with 403 `consent_refused`.
    * @defaultValue nobody is asked
    */
   consent?: ((request: ConsentRequest) => boolean | Promise<boolean>) | undefined;
@@ -34,7 +34,7 @@ export interface RemoteOptions {
 /** What is about to leave. */
 export interface ConsentRequest {
   model: string;
-  pictures: number;
+  images: number;
   /** Why it cannot stay: a policy or an error code. */
   reason: string;
   /** The address that it would go to. */
@@ -49,7 +49,7 @@ export interface RemoteCall {
   model: string;
   /** Whether that is a model of ours, of which the remote has not heard. */
   local: boolean;
-  pictures: number;
+  images: number;
   reason: string;
   /** The client's own, and where it addressed the request. */
   authorization: string | null;
@@ -65,10 +65,10 @@ export interface RemoteCall {
 export interface RemoteAnswer {
   response: Response;
   /** Whether it says that nobody there can answer now, rather than what is wrong with the request. */
-  down: boolean;
+  unavailable: boolean;
 }
 
-/** Vision models that are served at `/vlm/{model}` and know pictures as `<img>` tags only. */
+/** Vision models that are served at `/vlm/{model}` and know images as `<img>` tags only. */
 const LEGACY =
   /^(adept\/fuyu-8b|community\/llava16-[\w-]+|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision[\w-]*)|nvidia\/(neva-22b|vila))$/;
 
@@ -108,9 +108,9 @@ export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promis
   const response = await follow(call, url, base, init);
   const renamed = model === call.model ? undefined : call.model;
   const headers = headersOf(response, model, call.reason);
-  if (response.ok) return { response: await passOn(response, headers, call, relay, renamed), down: false };
+  if (response.ok) return { response: await passOn(response, headers, call, relay, renamed), unavailable: false };
   const down = response.status >= 500 || response.status === 429 || isStray(response);
-  return { response: await passError(response, headers, url, key.authorization), down };
+  return { response: await passError(response, headers, url, key.authorization), unavailable: down };
 }
 
 /**
@@ -121,9 +121,9 @@ function isStray({ status, headers }: Response): boolean {
   return status === 404 && !headers.get('content-type')?.includes('json');
 }
 
-async function askConsent(remote: RemoteOptions, { model, pictures, reason }: RemoteCall, url: URL): Promise<void> {
-  if (pictures === 0 || !remote.consent) return;
-  const request = { model, pictures, reason, url: url.href };
+async function askConsent(remote: RemoteOptions, { model, images, reason }: RemoteCall, url: URL): Promise<void> {
+  if (images === 0 || !remote.consent) return;
+  const request = { model, images, reason, url: url.href };
   // Whatever JavaScript answers: only true is a yes.
   let answer: unknown;
   try {
@@ -134,7 +134,7 @@ async function askConsent(remote: RemoteOptions, { model, pictures, reason }: Re
     });
   }
   if (answer === true) return;
-  throw new NearsightError('consent_refused', 'The picture was not allowed to leave this device.');
+  throw new NearsightError('consent_refused', 'The image was not allowed to leave this device.');
 }
 
 async function authorization(remote: RemoteOptions, call: RemoteCall, base: URL): Promise<{ authorization?: string }> {
@@ -158,7 +158,7 @@ async function follow(call: RemoteCall, url: URL, base: URL, init: RequestInit):
     await response.body?.cancel();
     if (Date.now() > end) throw unavailable(url, 'it had not begun with the request after ten minutes');
     if (!/^[\w-]+$/.test(id)) throw unavailable(url, 'it answered 202 without an id to ask for');
-    await untilAborted(new Promise((resolve) => setTimeout(resolve, POLL_MS)), call.signal);
+    await race(new Promise((resolve) => setTimeout(resolve, POLL_MS)), call.signal);
     const { body: _, method: __, ...rest } = init;
     response = await send(call, below(base, `status/${id}`), rest);
   }

@@ -1,16 +1,16 @@
-import { fieldOf, isInert, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
+import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
 import { Dialect, MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
 
 /**
  * What a NIM endpoint takes. `nim1` and `hosted` reject fields that they do not document; `nim2` is vLLM and ignores
  * them; `legacy` are the catalogue's first vision models (neva, kosmos-2, phi-3-vision, …), each at its own path, with
- * pictures as `<img>` tags.
+ * images as `<img>` tags.
  */
 export type DialectName = 'nim1' | 'nim2' | 'hosted' | 'legacy';
 
 type Json = Record<string, unknown>;
 
-/** Turns a picture's URL into one that a server can read. */
+/** Turns an image's URL into one that a server can read. */
 type Inline = (url: string, param: string) => Promise<string>;
 
 const LEGACY_FIELDS = ['messages', 'max_tokens', 'temperature', 'top_p', 'seed', 'stream'];
@@ -71,15 +71,15 @@ function renamed(body: Json, dialect: DialectName): Json {
 
 function knows(dialect: DialectName, name: string, field: Field): boolean {
   if (dialect === 'legacy') return LEGACY_FIELDS.includes(name);
-  return (field.known & Dialect[dialect]) !== 0;
+  return (field.documentedBy & Dialect[dialect]) !== 0;
 }
 
 /** Usage that was not asked for may come or not; with the hosted catalogue it does. */
 function asksNothing(name: string, field: Field, value: unknown): boolean {
-  if (field.fate === 'harmless' || name === 'model' || name === 'stream_options') return true;
-  if (field.fate === 'refused') return isInert(field.inert, value);
+  if (field.support === 'harmless' || name === 'model' || name === 'stream_options') return true;
+  if (field.support === 'refused') return isNoop(field.noopValues, value);
   if (name === 'response_format') return isObject(value) && value['type'] === 'text';
-  return isInert(NEUTRAL[name] ?? [], value);
+  return isNoop(NEUTRAL[name] ?? [], value);
 }
 
 async function convertMessage(message: Json, path: string, dialect: DialectName, inline: Inline): Promise<Json> {
@@ -113,14 +113,14 @@ async function convertPart(part: unknown, path: string, dialect: DialectName, in
   return part;
 }
 
-/** For targets that take a string: pictures become tags. */
+/** For targets that take a string: images become tags. */
 function asText(part: unknown, path: string): string {
   if (isObject(part) && typeof part['text'] === 'string') return part['text'];
   if (isObject(part) && isObject(part['image_url'])) return `<img src="${String(part['image_url']['url'])}" />`;
-  throw unsupported('the remote takes text and pictures only', path);
+  throw unsupported('the remote takes text and images only', path);
 }
 
 function documents(fields: Fields, name: string, dialect: DialectName): boolean {
   const field = fieldOf(fields, name);
-  return field !== undefined && (field.known & Dialect[dialect === 'legacy' ? 'hosted' : dialect]) !== 0;
+  return field !== undefined && (field.documentedBy & Dialect[dialect === 'legacy' ? 'hosted' : dialect]) !== 0;
 }

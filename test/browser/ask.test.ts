@@ -40,11 +40,11 @@ test('--json prints one object and nothing else', async () => {
   });
 });
 
-test('what is not a picture is refused in the words of the library', async () => {
+test('what is not an image is refused in the words of the library', async () => {
   const { code, out, err } = await run('LICENSE', 'What is this?', '--browser', browser, '--json');
   expect(code).toBe(1);
   expect(out).toBe('');
-  expect(err).toMatch(/^ask: The picture at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
+  expect(err).toMatch(/^ask: The image at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
 });
 
 test('when npm alone is stopped, the command and its browser end as well', async () => {

@@ -13,7 +13,7 @@ import { openAlone, openWire } from './harness/remote-page.ts';
 type Attempted = Outcome & { calls: number };
 
 /** How a test asks: what is JSON of a {@link Question}. */
-type Asked = Omit<Question, 'fetch' | 'picture' | 'model' | 'signal' | 'onText'> & {
+type Asked = Omit<Question, 'fetch' | 'image' | 'model' | 'signal' | 'onText'> & {
   /** Has the remote break off when its first text is here. */
   cut?: boolean;
 };
@@ -89,7 +89,7 @@ function askRemote(
       const onText = (): void => {
         if (asked.cut) void globalThis.fetch(`${baseURL}/cut`, { method: 'POST', body: JSON.stringify({ model }) });
       };
-      const question = { ...asked, fetch, picture: wire.picture, model: instead ? 'glimpse' : model, onText };
+      const question = { ...asked, fetch, image: wire.image, model: instead ? 'glimpse' : model, onText };
       const outcome = await askThrough(client, question);
       near.dispose();
       return { ...outcome, calls: calls() };
@@ -119,7 +119,7 @@ const testClient = (client: Client): void => {
         const texts: Outcome[] = [];
         // `askThrough` puts the same question as `wire.body`.
         for (const how of ways) {
-          texts.push(await askThrough(client, { fetch: near.fetch, picture: wire.picture, model: 'glimpse', how }));
+          texts.push(await askThrough(client, { fetch: near.fetch, image: wire.image, model: 'glimpse', how }));
         }
         near.dispose();
         return { texts, answer: wire.answer };
@@ -172,8 +172,8 @@ const testClient = (client: Client): void => {
   test('hands over each failure of the page, and is answered when it has passed', async () => {
     await using own = await openAlone();
     const outcomes = await own.evaluate(failInPage, client);
-    const { answer, picture, large, busy, freed, dying, after, unloadable } = outcomes;
-    expect(picture).toMatchObject(failure(client, 400, 'unreadable_image', 'messages[0].content[1].image_url'));
+    const { answer, image, large, busy, freed, dying, after, unloadable } = outcomes;
+    expect(image).toMatchObject(failure(client, 400, 'unreadable_image', 'messages[0].content[1].image_url'));
     expect(large).toMatchObject(
       failure(client, 413, 'request_too_large', 'more than 20000 bytes (limits.requestBytes)'),
     );
@@ -188,7 +188,7 @@ const testClient = (client: Client): void => {
     const { aborted, late, waiting, ports, after, answer } = await page.evaluate(stopInPage, client);
     expect(aborted).toEqual({ said: expect.stringMatching(/\S/), fault: ABORTED[client] });
     expect(late).toMatchObject({ said: '', fault: { kind: LATE[client] }, calls: 1 });
-    // The one port left is that of the load.
+    // The one port left is that of the restore.
     expect({ waiting, ports }).toEqual({ waiting: 0, ports: 1 });
     expect(after).toEqual({ said: answer, fault: null });
   });
@@ -200,7 +200,7 @@ const testClient = (client: Client): void => {
         const { askThrough } = await loadClients();
         const { fetch } = wire.make({ remote: { baseURL } });
         const abort = new AbortController();
-        const question = { fetch, picture: wire.picture, model, how: 'stream' as const };
+        const question = { fetch, image: wire.image, model, how: 'stream' as const };
         return askThrough(client, { ...question, signal: abort.signal, onText: () => abort.abort() });
       },
       client,
@@ -250,11 +250,11 @@ async function failInPage(client: Client) {
   const near = wire.make({ policy: 'local-only', limits: { requestBytes: 20_000, waiting: 0 } });
   const ask = async (question: Partial<Question> = {}): Promise<Attempted> => {
     const { fetch, calls } = wire.counting(question.fetch ?? near.fetch);
-    const usual = { picture: wire.picture, model: 'glimpse', retries: 1 };
+    const usual = { image: wire.image, model: 'glimpse', retries: 1 };
     const outcome = await askThrough(client, { ...usual, ...question, fetch });
     return { ...outcome, calls: calls() };
   };
-  const picture = await ask({ picture: 'data:image/png;base64,AAAA' });
+  const image = await ask({ image: 'data:image/png;base64,AAAA' });
   const large = await ask({ text: 'x'.repeat(20_000) });
   await near.load();
   const worker = sabotage.workers.at(-1);
@@ -284,7 +284,7 @@ async function failInPage(client: Client) {
   });
   const after = await ask();
   near.dispose();
-  return { answer: wire.answer, picture, large, busy, freed, dying, after, unloadable };
+  return { answer: wire.answer, image, large, busy, freed, dying, after, unloadable };
 }
 
 /** Runs in the page: an abort at the first text, then a time-out, in answers that would go on. */
@@ -292,14 +292,14 @@ async function stopInPage(client: Client) {
   const { askThrough } = await loadClients();
   const near = wire.make({ policy: 'local-only' });
   const endless = wire.adding(wire.endless, near.fetch);
-  const usual = { fetch: endless, picture: wire.picture, model: 'glimpse', maxTokens: 400 };
+  const usual = { fetch: endless, image: wire.image, model: 'glimpse', maxTokens: 400 };
   const abort = new AbortController();
   const onText = (): void => abort.abort();
   const aborted = await askThrough(client, { ...usual, how: 'stream', signal: abort.signal, onText });
   const { fetch, calls } = wire.counting(endless);
   const late = await askThrough(client, { ...usual, fetch, timeoutMs: 100 });
   const after = await askThrough(client, { ...usual, fetch: near.fetch, maxTokens: 4 });
-  const { waiting, ports } = await near.inventory();
+  const { waiting, ports } = await near.debugStats();
   near.dispose();
   return { aborted, late: { ...late, calls: calls() }, after, waiting, ports, answer: wire.answer };
 }

@@ -89,7 +89,7 @@ const text = { type: 'text', text: 'What color is this?' };
 const endless = { max_tokens: 24, logit_bias: { 1279: -100 } };
 const sampled = { ...endless, temperature: 1.5, seed: 7 };
 
-const picture = (fields: Json = {}): Json => ({ type: 'image_url', image_url: { url: BANANA }, ...fields });
+const image = (fields: Json = {}): Json => ({ type: 'image_url', image_url: { url: BANANA }, ...fields });
 const HOW_MANY = { role: 'user', content: [{ image_url: THREE }, 'how many things are there'] };
 const chat = (content: unknown, role = 'user'): Json => ({ model: 'glimpse', messages: [{ role, content }] });
 const said = ({ body }: Reply): string => body.choices[0]?.message.content ?? '';
@@ -122,7 +122,7 @@ interface Neutral {
 
 /** Sampling that is narrowed down to the likeliest token is greedy. */
 const greedy = async (reply: Reply, without: Reply): Promise<void> => {
-  expect(said(reply)).toBe(said(await ask({ ...chat([picture(), text]), ...endless })));
+  expect(said(reply)).toBe(said(await ask({ ...chat([image(), text]), ...endless })));
   expect(said(reply)).not.toBe(said(without));
 };
 const differs = (reply: Reply, without: Reply): void => {
@@ -163,7 +163,7 @@ const PLACES: Place[] = [
   {
     about: 'The body',
     path: '',
-    send: (field) => ({ ...chat([picture(), text]), ...field }),
+    send: (field) => ({ ...chat([image(), text]), ...field }),
     effects: {
       model: { value: 'meta/llama', sees: ({ body }) => expect(body.model).toBe('meta/llama') },
       messages: { value: [{ role: 'user', content: 'hi' }], sees: differs },
@@ -178,7 +178,7 @@ const PLACES: Place[] = [
         request: sampled,
         async sees(reply, without) {
           expect(said(reply)).not.toBe(said(without));
-          expect(said(await ask({ ...chat([picture(), text]), ...sampled, seed: 8 }))).toBe(said(reply));
+          expect(said(await ask({ ...chat([image(), text]), ...sampled, seed: 8 }))).toBe(said(reply));
         },
       },
       stop: {
@@ -248,7 +248,7 @@ const PLACES: Place[] = [
   {
     about: '`nvext`',
     path: 'nvext.',
-    send: (field) => ({ ...chat([picture(), text]), nvext: field }),
+    send: (field) => ({ ...chat([image(), text]), nvext: field }),
     effects: {
       top_k: { value: 1, request: sampled, sees: greedy },
       repetition_penalty: { value: 2, request: endless, sees: differs },
@@ -289,9 +289,9 @@ const PLACES: Place[] = [
   {
     about: 'with text',
     path: 'messages[0].content[0].',
-    send: (field) => chat([{ type: 'text', text: 'hi', ...field }, picture()]),
+    send: (field) => chat([{ type: 'text', text: 'hi', ...field }, image()]),
     effects: {
-      type: { value: 'text', than: chat([picture()]), sees: isRead(chat(['hi', picture()])) },
+      type: { value: 'text', than: chat([image()]), sees: isRead(chat(['hi', image()])) },
       text: { value: 'hi there, what is this?', sees: longer },
     },
   },
@@ -305,9 +305,9 @@ const PLACES: Place[] = [
     },
   },
   {
-    about: 'with a picture',
+    about: 'with an image',
     path: 'messages[0].content[0].',
-    send: (field) => chat([picture(field), text]),
+    send: (field) => chat([image(field), text]),
     effects: {
       type: { value: 'image_url', than: chat([text]), sees: isRead(chat([{ image_url: BANANA }, text])) },
       image_url: { value: SQUARE, sees: differs },
@@ -317,7 +317,7 @@ const PLACES: Place[] = [
   {
     about: '`messages[].content[].image_url`',
     path: 'messages[0].content[0].image_url.',
-    send: (field) => chat([picture({ image_url: { url: BANANA, ...field } }), text]),
+    send: (field) => chat([image({ image_url: { url: BANANA, ...field } }), text]),
     effects: {
       url: { value: SQUARE, sees: differs },
       detail: { value: 'high', beside: { url: SQUARE }, sees: longer },
@@ -390,9 +390,9 @@ test.each(TABLES.get('Parts that we know and cannot read') ?? [])('refuses parts
 const question = 'What color is this?';
 
 test.each<[string, unknown]>([
-  ['a picture as a bare string', [{ type: 'image_url', image_url: BANANA }, text]],
+  ['an image as a bare string', [{ type: 'image_url', image_url: BANANA }, text]],
   ['parts without types', [{ image_url: { url: BANANA } }, { text: question }]],
-  ['plain strings among the parts', [picture(), question]],
+  ['plain strings among the parts', [image(), question]],
   [
     "Responses' names of the parts",
     [
@@ -403,7 +403,7 @@ test.each<[string, unknown]>([
   ['a tag in a string', `<img src="${BANANA}" />${question}`],
   ['a tag in other words', `<IMG alt='' src='${BANANA}'>${question}`],
 ])('%s is the same message', async (_what, content) => {
-  const usual = await ask(chat([picture(), text]));
+  const usual = await ask(chat([image(), text]));
   expect(usual.status).toBe(200);
   expect(await ask(chat(content))).toEqual(usual);
 });

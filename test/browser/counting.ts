@@ -39,7 +39,7 @@ export function answer(
       const response = await near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', {
         method: 'POST',
         body: JSON.stringify({
-          model: (await near.inventory()).loaded,
+          model: (await near.debugStats()).loaded,
           messages: [{ role: 'user', content: 'Tell me a long story about a dog.' }],
           max_tokens: tokens,
           logit_bias: { [endToken]: -100 },

@@ -39,7 +39,7 @@ beforeAll(async () => {
 
 afterAll(() => closeServer());
 
-/** The demo in a new tab, with its first sample picture on show. */
+/** The demo in a new tab, with its first sample image on show. */
 async function openDemo(): Promise<TestPage> {
   const demo = new TestPage(await newTab(), { origin, close: async () => {} });
   // The processor is there on every machine, and the same everywhere.
@@ -69,7 +69,7 @@ async function lastText(demo: TestPage, selector: string, count = 1): Promise<st
   }
 }
 
-test('answers questions about a sample picture, turn by turn, under its own policy', async () => {
+test('answers questions about a sample image, turn by turn, under its own policy', async () => {
   await using demo = await openDemo();
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.note')).toMatch(
@@ -117,7 +117,7 @@ test('says what it is doing: not loaded, loading with bytes and percent, opening
   }
 });
 
-test('its policy is in force: other servers cannot be reached, from the page or by a picture', async () => {
+test('its policy is in force: other servers cannot be reached, from the page or by an image', async () => {
   await using demo = await openDemo();
   const blocked = await demo.evaluate(() => {
     const violation = (directive: string): Promise<string> =>
@@ -178,22 +178,22 @@ test('the stop button stops, and hands the focus back', async () => {
   release();
 });
 
-test('says kindly what it cannot read, and keeps the picture it has', async () => {
+test('says kindly what it cannot read, and keeps the image it has', async () => {
   await using demo = await openDemo();
   const before = await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'));
   await choose(demo, 'LICENSE');
-  expect(await lastText(demo, '#notice:not([hidden])')).toMatch(/^LICENSE is not a picture/);
+  expect(await lastText(demo, '#notice:not([hidden])')).toMatch(/^LICENSE is not an image/);
   expect(await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'))).toBe(before);
 
   // A drawing that the browser shows but the library does not read.
   await choose(demo, 'demo/icon.svg');
   await demo.page.waitForSelector('#picture[alt="icon.svg"]');
   await demo.page.click('#suggestions button');
-  expect(await lastText(demo, '.answer.failed')).toMatch(/^This picture could not be read/);
+  expect(await lastText(demo, '.answer.failed')).toMatch(/^This image could not be read/);
   expect(await lastText(demo, '.note')).not.toBe('');
 });
 
-test('a visitor is not told where in a request the picture was', async () => {
+test('a visitor is not told where in a request the image was', async () => {
   // One white pixel as BMP: browsers show it, the worker does not take it.
   const file = `${outDir}.bmp`;
   const hex =
@@ -203,11 +203,11 @@ test('a visitor is not told where in a request the picture was', async () => {
   await choose(demo, file);
   await demo.page.waitForSelector('#picture[alt$=".bmp"]');
   await demo.page.click('#suggestions button');
-  expect(await lastText(demo, '.answer.failed')).toMatch(/^This picture could not be read/);
-  expect(await lastText(demo, '.note')).toMatch(/^The picture cannot be read: it is not a PNG/);
+  expect(await lastText(demo, '.answer.failed')).toMatch(/^This image could not be read/);
+  expect(await lastText(demo, '.note')).toMatch(/^The image cannot be read: it is not a PNG/);
 });
 
-test('a picture may be photographed, dropped or pasted', async () => {
+test('an image may be photographed, dropped or pasted', async () => {
   await using demo = await openDemo();
   const camera = await demo.page.$('input#camera');
   await camera?.uploadFile('demo/samples/star.png');
@@ -251,7 +251,7 @@ test('every question that the page suggests is answered right', { timeout: 240_0
   expect(await demo.evaluate(() => document.querySelectorAll('.sample').length)).toBe(SUGGESTED.length);
 });
 
-test('a new picture starts a new conversation', async () => {
+test('a new image starts a new conversation', async () => {
   await using demo = await openDemo();
   await demo.page.click('#suggestions button');
   await lastText(demo, '.note');

@@ -27,7 +27,7 @@ const chosen = {
   halves: cases.filter(({ name }) => ['dog', 'no-picture'].includes(name)),
 };
 
-/** The request as a client would send it: pictures inside, as `data:` URLs. */
+/** The request as a client would send it: images inside, as `data:` URLs. */
 function request({ messages, split, answer }: Case): string {
   const inline = (content: Message['content']): Message['content'] =>
     typeof content === 'string'

@@ -1,4 +1,4 @@
-/** What becomes of a GPU that fails. One nearsight for all: on a software GPU, each new worker takes seconds to load. */
+/** What becomes of a GPU that fails. One nearsight for all: on a software GPU, each new worker takes seconds to restore. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestPage } from './harness/harness.ts';
 import { openLab } from './harness/test-page.ts';

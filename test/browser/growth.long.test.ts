@@ -14,7 +14,7 @@ test('200 requests leave no growth in GPU buffers, ports or heap', { timeout: 1_
         if (response.status !== 200) throw new Error(text);
       }
     };
-    const take = async () => ({ ...(await near.inventory()), ...(await sabotage.order('count')) });
+    const take = async () => ({ ...(await near.debugStats()), ...(await sabotage.order('count')) });
     Object.assign(globalThis, { rounds, take });
   });
   // The heap is the page's; only Chromium tells, after a collection.

@@ -54,7 +54,7 @@ test('before its first token, a job that fails here moves to the remote', async 
     dying: expected('worker_crashed'),
     full: expected('queue_full'),
     field: expected('unsupported_field'),
-    picture: expected('unreadable_image'),
+    image: expected('unreadable_image'),
     long: expected('context_length_exceeded'),
     unknown: expected('model_not_found'),
   });
@@ -82,11 +82,11 @@ async function failEarly(baseURL: string): Promise<Record<string, Answered>> {
   const field = await ask({ response_format: { type: 'json_object' } });
   // Of another origin, which does not let the page read it.
   const content = ['What?', { image_url: `${baseURL}/cat.png` }];
-  const picture = await ask({ messages: [{ role: 'user', content }] });
+  const image = await ask({ messages: [{ role: 'user', content }] });
   const long = await ask({ max_tokens: 1e6 });
   const unknown = await ask({ model: 'meta/llama' });
   near.dispose();
-  return { unloadable, dying, full, field, picture, long, unknown };
+  return { unloadable, dying, full, field, image, long, unknown };
 }
 
 test('after its first token, never', async () => {
@@ -117,10 +117,10 @@ test('the other way round, a remote that is down is stood in for by the page', a
   expect(nim.seen.at(-1)?.body).toMatchObject({ model: 'error/busy' });
 });
 
-test('a picture that consent is refused for does not leave', async () => {
+test('an image that consent is refused for does not leave', async () => {
   const before = nim.seen.length;
   const answer = await page.evaluate(async (baseURL) => {
-    const remote = { baseURL, consent: ({ pictures }: { pictures: number }) => pictures === 0 };
+    const remote = { baseURL, consent: ({ images }: { images: number }) => images === 0 };
     const near = wire.make({ remote });
     return wire.answered(await near.fetch(wire.url, wire.post({ model: 'meta/llama' })));
   }, nim.baseURL);
@@ -178,7 +178,7 @@ test('a Request of another window is ours, too, and does not leave', async () =>
   expect(watched.foreign).toEqual([]);
 });
 
-test('a picture that is not there, or that its server hides from the page, is a 400 that says which and why', async () => {
+test('an image that is not there, or that its server hides from the page, is a 400 that says which and why', async () => {
   const hidden = await startNim();
   const answers = await page.evaluate(async (elsewhere) => {
     const near = wire.make();
@@ -213,14 +213,14 @@ test('local-only: not one request leaves after the load, whatever is asked', asy
           const error = ((await response.json()) as { error?: { code: string } }).error;
           outcomes.push(error?.code ?? response.status);
         };
-        const picture = (url: string): object => ({
+        const image = (url: string): object => ({
           messages: [{ role: 'user', content: ['What?', { image_url: url }] }],
         });
         await post();
         await post({ model: 'meta/llama' });
         await post({ tools: [{}] });
-        await post(picture(`${remote}/cat.png`));
-        await post(picture('data:image/png;base64,AAAA'));
+        await post(image(`${remote}/cat.png`));
+        await post(image('data:image/png;base64,AAAA'));
         for (const path of ['embeddings', 'models']) {
           outcomes.push((await near.fetch(`https://integrate.api.nvidia.com/v1/${path}`)).status);
         }

@@ -50,7 +50,7 @@ describe('a worker that dies', () => {
   test('mid-load and mid-prefill: the request is answered 500, and the next one works', async () => {
     const result = await page.evaluate(async () => {
       const near = lab.make('wasm');
-      // However late the worker takes its lock, its death is heard of.
+      // However lazy the worker takes its lock, its death is heard of.
       sabotage.plan.late = true;
       const loading = lab.ask(near);
       await new Promise<void>((resolve) => {
@@ -114,7 +114,7 @@ describe('abort', () => {
       const other = lab.ask(near, lab.fresh()).then((response) => response.status);
       await decoding;
       await aborting('queued', async (abort) => {
-        while ((await near.inventory()).waiting < 1);
+        while ((await near.debugStats()).waiting < 1);
         abort();
       });
       await sabotage.order('release');
@@ -133,7 +133,7 @@ describe('abort', () => {
         for (;;) if ((await reader.read()).done) return 'ended';
       })().catch((error) => (error === reason ? 'own reason' : String(error)));
       const works = await lab.works(near);
-      const { waiting } = await near.inventory();
+      const { waiting } = await near.debugStats();
       near.dispose();
       return { codes, idle, first, works, waiting };
     });
@@ -153,11 +153,11 @@ describe('abort', () => {
       await near.load();
       const response = await lab.ask(near, lab.long);
       await response.body!.cancel();
-      for await (const text of near.ask(lab.picture, 'Describe the picture.')) {
+      for await (const text of near.ask(lab.image, 'Describe the picture.')) {
         if (text) break;
       }
       const works = await lab.works(near);
-      const { waiting, ports } = await near.inventory();
+      const { waiting, ports } = await near.debugStats();
       near.dispose();
       return { works, waiting, ports };
     });
@@ -178,7 +178,7 @@ describe('abort', () => {
       await reader.cancel();
       await cancelled;
       const works = await lab.works(near);
-      const { waiting, ports } = await near.inventory();
+      const { waiting, ports } = await near.debugStats();
       near.dispose();
       return { chunks, works, waiting, ports };
     });
@@ -203,7 +203,7 @@ describe('many requests at once', () => {
         return response;
       });
       // The first is kept in its prefill until the last have been refused.
-      while (statuses.length < 3) await near.inventory();
+      while (statuses.length < 3) await near.debugStats();
       await sabotage.order('release');
       const responses = await Promise.all(asked);
       const refused = responses.filter(({ status }) => status === 429);

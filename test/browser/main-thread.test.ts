@@ -59,7 +59,7 @@ beforeAll(async () => {
       port1.close();
       return most;
     };
-    /** A chat with a picture of noise, so that its file is as large as its pixels. Made before anything is measured. */
+    /** A chat with an image of noise, so that its file is as large as its pixels. Made before anything is measured. */
     const askWith = (bytes: number): (() => Promise<string>) => {
       const edge = Math.floor(Math.sqrt((bytes * 0.74) / 3.1));
       const canvas = new OffscreenCanvas(edge, edge);

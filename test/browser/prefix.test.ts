@@ -21,8 +21,8 @@ interface Told {
   dispatches: number;
 }
 
-/** Positions up to the end of a prompt's picture: what stands before it, and a view's rows. */
-const PICTURE = 14;
+/** Positions up to the end of a prompt's image: what stands before it, and a view's rows. */
+const IMAGE = 14;
 
 /** Runs in the page; answers are all of the same length. */
 async function install(device: 'webgpu' | 'wasm'): Promise<void> {
@@ -41,10 +41,10 @@ async function install(device: 'webgpu' | 'wasm'): Promise<void> {
   globalThis.prefix = {
     forget: () => near.forget(),
     async ask(colour, chat, extra) {
-      const picture = colour && { type: 'image_url', image_url: { url: square(colour) } };
+      const image = colour && { type: 'image_url', image_url: { url: square(colour) } };
       const messages = chat.map((text, index) => ({
         role: index % 2 === 0 ? 'user' : 'assistant',
-        content: index === 0 && picture ? [picture, { type: 'text', text }] : text,
+        content: index === 0 && image ? [image, { type: 'text', text }] : text,
       }));
       const before = await dispatches();
       const response = await near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', {
@@ -77,25 +77,25 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (devic
 
   afterAll(() => page[Symbol.asyncDispose]());
 
-  test('a picture is read once, whatever is asked about it', async () => {
+  test('an image is read once, whatever is asked about it', async () => {
     const question = 'What colour is this?';
     const first = await ask('red', [question]);
     const again = await ask('red', [question]);
     expect(again).toMatchObject({ text: first.text, cachedTokens: first.promptTokens - 1 });
     const another = await ask('red', ['Is it large?']);
     const followUp = await ask('red', [question, first.text, 'And its shape?']);
-    expect(another.cachedTokens).toBeGreaterThanOrEqual(PICTURE);
+    expect(another.cachedTokens).toBeGreaterThanOrEqual(IMAGE);
     expect(followUp.cachedTokens).toBeGreaterThanOrEqual(first.promptTokens);
     expect(first.cachedTokens).toBe(0);
     if (device === 'wasm') return;
-    // Neither is more work on the GPU than a question without a picture: the vision encoder was not run.
+    // Neither is more work on the GPU than a question without an image: the vision encoder was not run.
     const without = await ask(undefined, ['Is it large?'], { cache: false });
     expect(first.dispatches).toBeGreaterThan(without.dispatches * 1.2);
     expect(another.dispatches).toBeLessThan(without.dispatches * 1.05);
     expect(followUp.dispatches).toBeLessThan(without.dispatches * 1.05);
   });
 
-  test('another picture at the same place is not taken for it', async () => {
+  test('another image at the same place is not taken for it', async () => {
     const red = await ask('red', ['What colour is this?']);
     const blue = await ask('blue', ['What colour is this?']);
     expect(blue.cachedTokens).toBe(0);
@@ -116,7 +116,7 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (devic
       const warm = await ask(colour, chat);
       const cold = await ask(colour, chat, { cache: false });
       expect(cold).toMatchObject({ cachedTokens: 0, text: warm.text });
-      expect(warm.cachedTokens).toBeGreaterThanOrEqual(round >= 3 && colour ? PICTURE : 0);
+      expect(warm.cachedTokens).toBeGreaterThanOrEqual(round >= 3 && colour ? IMAGE : 0);
       chat.push(warm.text);
     }
   });

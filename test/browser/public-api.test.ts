@@ -7,7 +7,7 @@ import { installWire } from './harness/remote-page.ts';
 let page: TestPage;
 
 beforeAll(async () => {
-  // Firefox hangs now and then when threads start, and the load that begins anew then would be seen.
+  // Firefox hangs now and then when threads start, and the restore that begins anew then would be seen.
   page = await openPage({ isolated: browserName === 'chromium' });
   await page.evaluate(installWire);
 });
@@ -132,14 +132,14 @@ test('forget() leaves answers as they were', async () => {
 test('ask() takes a Blob, bytes and a URL, and throws with a code', async () => {
   const answers = await page.evaluate(async () => {
     const near = wire.make();
-    const { picture, question, answer } = goldens.pictureFirst;
-    const ask = async (picture: Blob | BufferSource | string): Promise<string> => {
+    const { image, question, answer } = goldens.imageFirst;
+    const ask = async (image: Blob | BufferSource | string): Promise<string> => {
       let said = '';
-      for await (const text of near.ask(picture, question, { maxTokens: 4 })) said += text;
+      for await (const text of near.ask(image, question, { maxTokens: 4 })) said += text;
       return said;
     };
-    const bytes = Uint8Array.from(atob(picture.slice(picture.indexOf(',') + 1)), (it) => it.charCodeAt(0));
-    const texts = [await ask(picture), await ask(bytes), await ask(bytes.buffer), await ask(new Blob([bytes]))];
+    const bytes = Uint8Array.from(atob(image.slice(image.indexOf(',') + 1)), (it) => it.charCodeAt(0));
+    const texts = [await ask(image), await ask(bytes), await ask(bytes.buffer), await ask(new Blob([bytes]))];
     const fault = await ask('/nowhere.png').catch((error: Error & { code: string }) => [error.name, error.code]);
     near.dispose();
     return { texts, fault, answer };

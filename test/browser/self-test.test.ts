@@ -3,7 +3,7 @@ import { browserName } from './harness/harness.ts';
 import { openLab } from './harness/test-page.ts';
 import type { Plan } from './harness/fault-injection.ts';
 
-test('a GPU that computes a picture wrongly is refused, with the difference', async () => {
+test('a GPU that computes an image wrongly is refused, with the difference', async () => {
   await using page = await openLab({ plan: { wrong: 1000 } });
   const result = await page.evaluate(async () => {
     const near = lab.make('webgpu');
@@ -13,16 +13,16 @@ test('a GPU that computes a picture wrongly is refused, with the difference', as
     near.dispose();
     return { refused, state, response };
   });
-  expect(result.refused).toMatch(/computes it wrongly \(webgpu q4, a picture's features differ from the CPU's by /);
+  expect(result.refused).toMatch(/computes it wrongly \(webgpu q4, an image's features differ from the CPU's by /);
   expect(result.state).toBe('failed');
   expect(result.response).toEqual({ status: 503, code: 'unsupported_device' });
 });
 
 /** Kernels as Chromium's adapter gets them, each wrong in its own way, and what is found to be wrong. */
 const FAULTS: [NonNullable<Plan['kernel']>, string][] = [
-  [['MatMulNBitsWideTile', 'output_element_t(8)', 'output_element_t(7)'], "a picture's features differ from the CPU's"],
+  [['MatMulNBitsWideTile', 'output_element_t(8)', 'output_element_t(7)'], "an image's features differ from the CPU's"],
   // Right for the first 32 keys.
-  [['FlashAttention', 'o_tile[i] * q_element_t(o_ratio)', 'o_tile[i]'], "a picture's features differ from the CPU's"],
+  [['FlashAttention', 'o_tile[i] * q_element_t(o_ratio)', 'o_tile[i]'], "an image's features differ from the CPU's"],
   [['SkipLayerNorm', 'inverseSqrt(', '0.99 * inverseSqrt('], "logits after 65 rows differ from the CPU's"],
   // Rows that are read alone have kernels of their own.
   [
@@ -59,7 +59,7 @@ test('what was computed wrongly once gives way to the next variant, and the fact
     return { ...opened, works };
   });
   expect(facts).toMatchObject({ device: 'webgpu', dtype: 'again', works: true });
-  expect(facts.reason).toContain("failed there: webgpu q4, a picture's features differ");
+  expect(facts.reason).toContain("failed there: webgpu q4, an image's features differ");
 });
 
 // Firefox would compile the kernels that graphics cards get for a quarter of an hour: Mesa's renderer is spared them.

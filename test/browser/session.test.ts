@@ -50,9 +50,9 @@ test('in a proxy, by Vue or one that wraps methods too, every call works', async
       const { model } = await near.load({ onProgress: ({ state }) => states.add(state) });
       const { status } = await near.fetch(wire.url, wire.post({ max_tokens: 1 }));
       let said = '';
-      for await (const text of near.ask(wire.picture, 'What is this?', { maxTokens: 4 })) said += text;
+      for await (const text of near.ask(wire.image, 'What is this?', { maxTokens: 4 })) said += text;
       await near.forget();
-      const { loaded } = await near.inventory();
+      const { loaded } = await near.debugStats();
       stop();
       const failing: Nearsight = wrap(broken);
       await failing.load().catch(() => {});

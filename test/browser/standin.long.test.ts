@@ -20,7 +20,7 @@ function modelServer(request: Request): Response | undefined {
 if (!standinAvailable) console.warn('Skipped: the full-size stand-in for SmolVLM-256M is not on this machine.');
 
 describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weights', () => {
-  test('loads from a server with progress by bytes, checks hashes, and answers about a picture', async () => {
+  test('loads from a server with progress by bytes, checks hashes, and answers about an image', async () => {
     fillStandin('q4');
     await using page = await openPage({ answer: modelServer });
     const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
@@ -35,9 +35,9 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
       canvas.width = 640;
       canvas.height = 480;
       canvas.getContext('2d')!.fillRect(100, 100, 300, 200);
-      const picture = await new Promise<Blob>((resolve) => canvas.toBlob((blob) => resolve(blob!)));
+      const blob = await new Promise<Blob>((resolve) => canvas.toBlob((made) => resolve(made!)));
       const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
-      const data = new Uint8Array(await picture.arrayBuffer());
+      const data = new Uint8Array(await blob.arrayBuffer());
       const image = `data:image/png;base64,${btoa(String.fromCharCode(...data))}`;
       const content = [
         { type: 'image_url', image_url: { url: image, detail: 'low' } },
@@ -56,7 +56,7 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
     expect(result.facts).toMatchObject({ device: 'wasm', dtype: 'q4' });
     expect(result.last).toEqual([total, total]);
     expect(result.events).toBeGreaterThan(10);
-    // As the Python processor counts this chat: 81 tokens, 64 of them the picture.
+    // As the Python processor counts this chat: 81 tokens, 64 of them the image.
     expect(result.usage).toMatchObject({ prompt_tokens: 81, completion_tokens: 4 });
     expect(result.choices[0].finish_reason).toBe('length');
     expect(page.foreign).toEqual([]);

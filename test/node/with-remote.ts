@@ -2,7 +2,7 @@
 import OpenAI from 'openai';
 import { afterEach } from 'vitest';
 import type { RemoteOptions } from '../../src/remote/ask-remote.ts';
-import { createShim, type ShimOptions } from '../../src/fetch/intercept.ts';
+import { createFetch, type InterceptOptions } from '../../src/fetch/intercept.ts';
 import { NearsightError, type ErrorCode } from '../../src/protocol/errors.ts';
 import { startNim, type Nim, type NimOptions } from '../nim/server.ts';
 import { ANSWER, partsOf } from './job-parts.ts';
@@ -11,7 +11,7 @@ export const OWNED = 'https://integrate.api.nvidia.com/v1';
 export const PNG = 'data:image/png;base64,iVBORw0KGgr/+/A=';
 export const KEY = 'nvapi-secret-of-the-page';
 
-export type Wire = Partial<Omit<ShimOptions, 'remote'>> & { remote?: Partial<RemoteOptions> };
+export type Wire = Partial<Omit<InterceptOptions, 'remote'>> & { remote?: Partial<RemoteOptions> };
 
 let server: Nim | undefined;
 afterEach(() => server?.close());
@@ -20,10 +20,10 @@ afterEach(() => server?.close());
 export async function wired(wire: Wire = {}, options: NimOptions = {}): Promise<{ fetch: typeof fetch; nim: Nim }> {
   const nim = await startNim(options);
   server = nim;
-  const fetch = createShim({
-    owns: [OWNED],
+  const fetch = createFetch({
+    intercept: [OWNED],
     model: async () => 'glimpse',
-    limits: { requestBytes: 1e6, pictureBytes: 1000, pictures: 3 },
+    limits: { requestBytes: 1e6, imageBytes: 1000, images: 3 },
     generate: async () => partsOf(...ANSWER),
     ...wire,
     remote: { baseURL: nim.baseURL, ...wire.remote },
@@ -31,7 +31,7 @@ export async function wired(wire: Wire = {}, options: NimOptions = {}): Promise<
   return { fetch, nim };
 }
 
-export function failing(code: ErrorCode): ShimOptions['generate'] {
+export function failing(code: ErrorCode): InterceptOptions['generate'] {
   return () => Promise.reject(new NearsightError(code, 'Not here.'));
 }
 
@@ -40,7 +40,7 @@ export function ask(fields: object = {}, init: RequestInit = {}): [string, Reque
   return [`${OWNED}/chat/completions`, { method: 'POST', body, ...init }];
 }
 
-export function picture(url = PNG): object {
+export function image(url = PNG): object {
   return { messages: [{ role: 'user', content: ['What?', { image_url: url }] }] };
 }
 

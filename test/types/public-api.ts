@@ -19,9 +19,9 @@ createNearsight({ model: 'smolvlm-256m', device: 'webgl' });
 // @ts-expect-error A misspelt option is an error, not ignored.
 createNearsight({ model: 'smolvlm-256m', own: ['https://example.com'] });
 // @ts-expect-error Limits are numbers.
-createNearsight({ model: 'smolvlm-256m', limits: { pictures: '16' } });
+createNearsight({ model: 'smolvlm-256m', limits: { images: '16' } });
 
-const nearsight = createNearsight({ model: glimpse, device: 'auto', owns: [new URL('https://example.com')] });
+const nearsight = createNearsight({ model: glimpse, device: 'auto', intercept: [new URL('https://example.com')] });
 
 // A known model's files on a server of one's own.
 createNearsight({ model: { ...smolvlm256m, baseURL: '/models/smolvlm-256m/' } });
@@ -36,7 +36,7 @@ nearsight.status = { value: { state: 'idle' }, subscribe: () => () => {} };
 for await (const text of nearsight.ask(new Blob(), 'What is this?', { maxTokens: 16 })) text satisfies string;
 // @ts-expect-error A question is text.
 nearsight.ask(new Blob(), ['What is this?']);
-// @ts-expect-error A picture is bytes or a URL, not an element.
+// @ts-expect-error An image is bytes or a URL, not an element.
 nearsight.ask(document.createElement('img'), 'What is this?');
 
 // The state is a discriminated union: what belongs to one state is not there in another.
@@ -66,7 +66,7 @@ new NearsightError('busy', 'Later, please.');
 const file: ModelFile = { path: 'config.json', bytes: 1811, sha256: '0'.repeat(64) };
 ({
   id: 'mine',
-  family: 'idefics3',
+  modelType: 'idefics3',
   baseURL: '/models/mine/',
   files: [file],
   variants: [{ dtype: 'q4', devices: ['webgpu', 'wasm'], f16: false, vision: file, embed: file, decoder: file }],
@@ -75,5 +75,5 @@ const file: ModelFile = { path: 'config.json', bytes: 1811, sha256: '0'.repeat(6
 }) satisfies ModelSpec;
 // @ts-expect-error Files without a hash are not loaded.
 ({ path: 'config.json', bytes: 1811 }) satisfies ModelFile;
-// @ts-expect-error A family is one that there is code for.
-({ ...glimpse, family: 'llava' }) satisfies ModelSpec;
+// @ts-expect-error A modelType is one that there is code for.
+({ ...glimpse, modelType: 'llava' }) satisfies ModelSpec;

@@ -60,7 +60,7 @@ export async function specOfFolder(folder, baseURL) {
   const present = configs.filter((path) => existsSync(join(folder, path)));
   return {
     id: basename(resolve(folder)),
-    family: 'idefics3',
+    modelType: 'idefics3',
     baseURL,
     files: await Promise.all(present.map((path) => describeFile(folder, path))),
     variants,

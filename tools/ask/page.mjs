@@ -15,7 +15,7 @@
  * @property {'auto' | 'webgpu' | 'wasm'} device
  * @property {string} question
  * @property {number | undefined} maxTokens
- * @property {string} site the origin that serves the package and the picture
+ * @property {string} site the origin that serves the package and the image
  */
 
 /** The page: it has a global `tell`, and the built package at its root. */
@@ -40,7 +40,7 @@ export async function askInPage({ model, device, question, maxTokens, site }) {
     nearsight.status.subscribe((/** @type {Progress} */ status) => void tell({ type: 'status', status }));
     const facts = await nearsight.load();
     const content = [
-      { type: 'image_url', image_url: { url: `${site}/picture` } },
+      { type: 'image_url', image_url: { url: `${site}/image` } },
       { type: 'text', text: question },
     ];
     const asked = performance.now();

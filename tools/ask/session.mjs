@@ -13,17 +13,17 @@ const headers = {
 };
 
 /**
- * Serves the built package and the picture, starts a browser and asks in it. All of it is gone when this settles.
+ * Serves the built package and the image, starts a browser and asks in it. All of it is gone when this settles.
  *
  * @param {import('./usage.mjs').Command} command
  * @param {(told: import('./page.mjs').Told) => void} onTold hears everything that the page tells, in order
  * @returns {Promise<void>} rejects if the page fails, or the browser dies
  */
-export async function ask({ picture, question, maxTokens, browser: name, device, gpu, model }, onTold) {
+export async function ask({ image, question, maxTokens, browser: name, device, gpu, model }, onTold) {
   /** @type {(() => Promise<unknown>)[]} */
   const closers = [];
   try {
-    const site = await serve('dist', { headers, answer: (request) => answer(request, picture) });
+    const site = await serve('dist', { headers, answer: (request) => answer(request, image) });
     closers.push(site.close);
     let spec = /** @type {unknown} */ (model);
     if (isAbsolute(model)) {
@@ -56,14 +56,14 @@ export async function ask({ picture, question, maxTokens, browser: name, device,
 }
 
 /**
- * What the package does not hold: the page, and the picture to ask about.
+ * What the package does not hold: the page, and the image to ask about.
  *
  * @param {Request} request
- * @param {Buffer<ArrayBuffer>} picture
+ * @param {Buffer<ArrayBuffer>} image
  */
-function answer(request, picture) {
+function answer(request, image) {
   const { pathname } = new URL(request.url);
   if (pathname === '/') return new Response(html, { headers: { ...headers, 'content-type': 'text/html' } });
-  if (pathname === '/picture') return new Response(picture, { headers });
+  if (pathname === '/image') return new Response(image, { headers });
   return undefined;
 }

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
-export const usage = `Usage: npm run ask -- PICTURE QUESTION [options]
+export const usage = `Usage: npm run ask -- IMAGE QUESTION [options]
   --browser chromium|firefox   default chromium
   --device auto|webgpu|wasm    default auto: wasm, where there is only a software GPU
   --gpu software|hardware      which adapter the browser offers to WebGPU; default software
@@ -18,7 +18,7 @@ export class UsageError extends Error {
 
 /**
  * @typedef {object} Command
- * @property {Buffer<ArrayBuffer>} picture the file's bytes; whether they are a picture is for the library to say
+ * @property {Buffer<ArrayBuffer>} image the file's bytes; whether they are an image is for the library to say
  * @property {string} question
  * @property {'chromium' | 'firefox'} browser
  * @property {'auto' | 'webgpu' | 'wasm'} device
@@ -36,10 +36,10 @@ export class UsageError extends Error {
 export function readCommand(args, folder) {
   const { values, positionals } = parse(args);
   const [path, question, ...rest] = positionals;
-  if (path === undefined || !question?.trim()) throw new UsageError('A picture and a question are needed.');
+  if (path === undefined || !question?.trim()) throw new UsageError('An image and a question are needed.');
   if (rest.length > 0) throw new UsageError('Too many arguments: put the question in quotes.');
   return {
-    picture: readPicture(resolve(folder, path)),
+    image: readImage(resolve(folder, path)),
     question,
     browser: oneOf('browser', values.browser, /** @type {const} */ (['chromium', 'firefox'])),
     device: oneOf('device', values.device, /** @type {const} */ (['auto', 'webgpu', 'wasm'])),
@@ -94,9 +94,9 @@ function countOf(option, value) {
 }
 
 /** @param {string} file */
-function readPicture(file) {
+function readImage(file) {
   const found = statSync(file, { throwIfNoEntry: false });
-  if (found?.isDirectory()) throw new UsageError(`${file} is a folder, not a picture.`);
+  if (found?.isDirectory()) throw new UsageError(`${file} is a folder, not an image.`);
   if (!found?.isFile()) throw new UsageError(`There is no file ${file}.`);
   return readFileSync(file);
 }

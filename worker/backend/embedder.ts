@@ -11,7 +11,7 @@ export interface Embedder {
   /** How many buffers are held. */
   readonly buffers: number;
   /** Writes the embeddings of `ids` to the first rows of the input. */
-  lay(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void;
+  embedTokens(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void;
   /**
    * Copies `count` rows of features, from `row` on, over those of the input that start at `at`.
    *
@@ -19,9 +19,9 @@ export interface Embedder {
    */
   copyRows(encoder: GPUCommandEncoder, features: Tensor, row: number, count: number, at: number): void;
   /** Writes the embedding of the id that was sampled last to the first row of the input, and counts the position. */
-  feed(pass: GPUComputePassEncoder): void;
+  embedSampled(pass: GPUComputePassEncoder): void;
   /** Says how many positions have been read. */
-  place(length: number): void;
+  setLength(length: number): void;
   /** Leaves nothing of a prompt in the input, nor its ids. */
   clear(encoder: GPUCommandEncoder): void;
   close(): void;

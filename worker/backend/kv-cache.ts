@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/ort-session.ts';
-import type { Saved } from '../generation/prefix-entries.ts';
+import type { KvSnapshot } from '../generation/prefix-entries.ts';
 
 /** How a decoder's graph names and shapes its keys and values: [1, heads, positions, headDim] in and out. */
 export interface KvLayout {
@@ -22,7 +22,7 @@ export interface KvCache {
    * Asked when there is no memory for more room: gives back what can be done without, and says whether that was anything.
    * It is asked again until there is room, or nothing left to give.
    */
-  onShortage: () => boolean;
+  onOutOfMemory: () => boolean;
   /**
    * Makes room for `positions` in all, and keeps the first `kept` of those held.
    *
@@ -44,18 +44,18 @@ export interface KvCache {
   targets(): Tensors;
   /** Takes over the keys and values that a run over `count` more positions gave. */
   advance(count: number, outputs: Tensors): void;
-  /** Bytes that {@link save} would take. */
-  readonly savedBytes: number;
+  /** Bytes that {@link snapshot} would take. */
+  readonly snapshotBytes: number;
   /** Sets a copy of all positions aside. */
-  save(): Saved;
+  snapshot(): KvSnapshot;
   /** Takes over the first `length` positions of what this cache set aside. Room was made before. */
-  load(saved: Saved, length: number): void;
+  restore(saved: KvSnapshot, length: number): void;
   /** Leaves nothing behind, and no room either. */
   clear(): void;
 }
 
 /** Whether that is what {@link KvCache.reserve} throws where there is no memory. */
-export function isShortage(error: unknown): boolean {
+export function isOutOfMemory(error: unknown): boolean {
   return error instanceof NearsightError && error.code === 'context_length_exceeded';
 }
 

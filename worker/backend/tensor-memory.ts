@@ -7,7 +7,7 @@ import type { KvCache, KvLayout } from './kv-cache.ts';
  *
  * Rows are the last axis: a tensor [1, n, width] has n of them.
  */
-export interface Memory {
+export interface TensorMemory {
   /** Copies `count` rows of `from`, starting at row `at`, over those of `to` that start at row `offset`. */
   copyRows(from: Tensor, at: number, count: number, to: Tensor, offset: number): void;
   /** One row as float32, whatever the tensor's type. */
@@ -30,7 +30,7 @@ export function elementBytes(type: Tensor.Type): 2 | 4 {
 }
 
 /** IEEE 754 half precision to float32. */
-export function widen(halves: Uint16Array): Float32Array {
+export function halfToFloat(halves: Uint16Array): Float32Array {
   return Float32Array.from(halves, (bits) => {
     const exponent = (bits >> 10) & 31;
     const fraction = bits & 1023;
@@ -48,7 +48,7 @@ export function widen(halves: Uint16Array): Float32Array {
 
 /** Elements as float32, from the bytes of a tensor of type float32 or float16. */
 export function floats(bytes: ArrayBuffer, offset: number, count: number, type: Tensor.Type): Float32Array {
-  if (type === 'float16') return widen(new Uint16Array(bytes, offset, count));
+  if (type === 'float16') return halfToFloat(new Uint16Array(bytes, offset, count));
   return new Float32Array(bytes, offset, count).slice();
 }
 

@@ -5,7 +5,7 @@ export interface TokenReadback {
   /** How many batches are on their way, or here and not taken. */
   readonly pending: number;
   /** Whether another batch may be sent. */
-  readonly room: boolean;
+  readonly hasFreeBuffer: boolean;
   /** Copies the entries of draws [from, to) as they are at this point of the encoder. Then submit, then {@link send}. */
   copy(encoder: GPUCommandEncoder, ring: GPUBuffer, from: number, to: number, entryBytes: number): void;
   /** Asks for what was copied, if something was. */

@@ -1,5 +1,5 @@
 import type { Sampling } from '../../src/protocol/job.ts';
-import type { Drawn } from '../sampling/cpu-sampler.ts';
+import type { SampledToken } from '../sampling/cpu-sampler.ts';
 
 /** Draws held in the ring before the first is overwritten, so the most that may be submitted and not read. */
 export const RING_SLOTS = 64;
@@ -9,8 +9,8 @@ export const RING_SLOTS = 64;
  * model; all buffers are made with it, none while an answer is decoded.
  */
 export interface TokenSampler {
-  /** The id drawn last: a u32 at offset 0, which the decode loop's own kernel reads to embed it. */
-  readonly drawn: GPUBuffer;
+  /** The id sampled last: a u32 at offset 0, which the decode loop's own kernel reads to embed it. */
+  readonly sampled: GPUBuffer;
   /** {@link RING_SLOTS} entries of {@link AnswerSampler.entryBytes}: the n-th draw of an answer, from 0, is in slot n % slots. */
   readonly ring: GPUBuffer;
   /** A buffer for one row of the logits that it samples from. Whoever asks for it destroys it. */
@@ -19,7 +19,7 @@ export interface TokenSampler {
    * Starts an answer, with what the CPU's sampler would be given. Earlier draws may still be running on the GPU; what is
    * written here must be written through the queue.
    *
-   * @returns undefined if this cannot be drawn on the GPU: the CPU does it then
+   * @returns undefined if this cannot be sampled on the GPU: the CPU does it then
    */
   begin(
     sampling: Sampling & { seed: number },
@@ -52,5 +52,5 @@ export interface AnswerSampler {
    * @throws NearsightError `internal` if the draw found no finite logits, `constraint_unsatisfiable` if its mask left no
    *   token
    */
-  read(entry: Uint32Array): Drawn;
+  read(entry: Uint32Array): SampledToken;
 }

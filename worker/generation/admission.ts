@@ -10,18 +10,18 @@ import type { Prompt } from '../families/processor.ts';
  */
 export function admit(prompt: Prompt, maxTokens: number | undefined, contextLength: number): number {
   const ids = prompt.ids.length;
-  const ofPictures = prompt.images.reduce((sum, { tokens }) => sum + tokens, 0);
+  const ofImages = prompt.images.reduce((sum, { tokens }) => sum + tokens, 0);
   // An answer has one token at least; asked for none, none are needed.
   const wanted = maxTokens ?? 1;
   if (ids + wanted <= contextLength) return maxTokens ?? contextLength - ids;
-  const inPictures = ofPictures > 0 ? `, ${ofPictures} of them in ${count(prompt.images.length, 'picture')}` : '';
+  const inImages = ofImages > 0 ? `, ${ofImages} of them in ${count(prompt.images.length, 'image')}` : '';
   const full = ids >= contextLength;
   const less = full ? 'less text or fewer messages' : 'less text, fewer messages or a smaller max_tokens';
-  const remedy = ofPictures > contextLength / 2 ? "fewer pictures or detail 'low'" : less;
+  const remedy = ofImages > contextLength / 2 ? "fewer images or detail 'low'" : less;
   throw new NearsightError(
     'context_length_exceeded',
     `This model's context is ${contextLength} tokens. The request needs ${ids + wanted}: ` +
-      `${ids} in the messages${inPictures}, ${wanted} for the answer. Send ${remedy}.`,
+      `${ids} in the messages${inImages}, ${wanted} for the answer. Send ${remedy}.`,
     { param: full ? 'messages' : 'max_tokens' },
   );
 }

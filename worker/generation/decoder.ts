@@ -2,11 +2,11 @@ import type { Sampling } from '../../src/protocol/job.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
 import type { KvCache } from '../backend/kv-cache.ts';
-import { pause } from './yield.ts';
-import { type Drawn, Sampler } from '../sampling/cpu-sampler.ts';
+import { yieldToEvents } from './yield.ts';
+import { type SampledToken, CpuSampler } from '../sampling/cpu-sampler.ts';
 
-/** How the tokens of one answer are drawn. */
-export interface Drawing {
+/** How the tokens of one answer are sampled. */
+export interface SamplingRequest {
   sampling: Sampling & { seed: number };
   /** The ids that were read. */
   prompt: Int32Array;
@@ -25,7 +25,7 @@ export interface Decoder {
   /** What keys and values are kept in, and most likely all that is computed from them. */
   readonly precision: 'float32' | 'float16';
   /** Keys and values of what was read. */
-  readonly kv: Pick<KvCache, 'rewind' | 'savedBytes' | 'save' | 'load' | 'onShortage'>;
+  readonly kv: Pick<KvCache, 'rewind' | 'snapshotBytes' | 'snapshot' | 'restore' | 'onOutOfMemory'>;
   /** Positions read so far. */
   readonly length: number;
   /**
@@ -38,7 +38,7 @@ export interface Decoder {
   /**
    * Reads a prompt, or more of it, chunk by chunk.
    *
-   * @param features the pictures' features in order, [views, rows, hidden] each; their rows replace the embeddings
+   * @param features the images' features in order, [views, rows, hidden] each; their rows replace the embeddings
    *   of `imageTokenId`, one after the other
    */
   prefill(ids: Int32Array, imageTokenId: number, features: readonly Tensor[], signal: AbortSignal): Promise<void>;
@@ -47,12 +47,12 @@ export interface Decoder {
   /** The logits after what was read last. */
   logits(): Promise<Float32Array>;
   /**
-   * The tokens of an answer to the prompt, whatever was drawn from it before. Whoever reads them may stop at any; when
+   * The tokens of an answer to the prompt, whatever was sampled from it before. Whoever reads them may stop at any; when
    * that is noticed, a bounded number of steps has been made in vain, and no harm is done.
    *
    * @throws NearsightError `constraint_unsatisfiable` if the constraint leaves no token
    */
-  draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void>;
+  sample(drawing: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void>;
   /** Learns how fast it is here, once its kernels have been compiled. What was read is forgotten. */
   calibrate(): Promise<void>;
   /** Leaves nothing behind of what was read. */
@@ -63,15 +63,15 @@ export interface Decoder {
 }
 
 /** Draws where the logits are brought to: after each step, on the CPU. */
-export async function* drawOnCpu(
+export async function* sampleOnCpu(
   decoder: Pick<Decoder, 'logits' | 'step'>,
-  { sampling, prompt, choice, topLogprobs, limit, constraint }: Drawing,
+  { sampling, prompt, choice, topLogprobs, limit, constraint }: SamplingRequest,
   signal: AbortSignal,
-): AsyncGenerator<Drawn, void> {
-  const sampler = new Sampler(sampling, prompt, choice, topLogprobs);
+): AsyncGenerator<SampledToken, void> {
+  const sampler = new CpuSampler(sampling, prompt, choice, topLogprobs);
   for (let count = 1; ; count++) {
-    await pause(signal);
-    const drawn = sampler.draw(await decoder.logits(), constraint?.mask());
+    await yieldToEvents(signal);
+    const drawn = sampler.sample(await decoder.logits(), constraint?.mask());
     constraint?.accept(drawn.id);
     yield drawn;
     if (count === limit) return;

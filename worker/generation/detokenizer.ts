@@ -1,7 +1,7 @@
 import type { TokenLogprob } from '../../src/protocol/job.ts';
 
 /** A piece of the answer that may be shown: nothing that comes later can take it back. */
-export interface Piece {
+export interface TextPiece {
   text: string;
   /** The entries of the tokens whose text is now complete, if there are any. */
   logprobs: TokenLogprob[];
@@ -18,18 +18,18 @@ export type Scores = Pick<TokenLogprob, 'logprob' | 'top'>;
  * that is shown in part (because a stop string begins in it) is cut in its entry as well, one of which nothing is shown
  * has no entry, and a character that several tokens share is written in the entry of the last of them.
  */
-export class TextAssembler {
+export class Detokenizer {
   /** True once a stop string has come. */
   stopped = false;
   readonly #stop: readonly string[];
   // Both decode the same bytes, cut differently. Byte order marks are kept: models may generate them like any character.
   readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #tokens = new TextDecoder('utf-8', { ignoreBOM: true });
-  /** Bytes that have not been given out, as {@link binary}. */
+  /** Bytes that have not been input out, as {@link binary}. */
   #withheld = '';
-  /** Entries that have not been given out, with the place of their first byte in the whole answer. */
+  /** Entries that have not been input out, with the setLength of their first byte in the whole answer. */
   #entries: { start: number; entry: TokenLogprob }[] = [];
-  /** Bytes given out. */
+  /** Bytes input out. */
   #given = 0;
 
   constructor(stop: readonly string[]) {
@@ -37,7 +37,7 @@ export class TextAssembler {
   }
 
   /** Takes a token's bytes, and its log probabilities if they are wanted. */
-  push(bytes: Uint8Array, scores?: Scores): Piece {
+  push(bytes: Uint8Array, scores?: Scores): TextPiece {
     const start = this.#given + this.#withheld.length;
     this.#withheld += binary(bytes);
     if (scores) this.#entries.push({ start, entry: { token: '', bytes: [...bytes], ...scores } });
@@ -48,12 +48,12 @@ export class TextAssembler {
   }
 
   /** What was withheld, when no more tokens come. An unfinished character is dropped. */
-  finish(): Piece {
+  finish(): TextPiece {
     return this.#end(this.#withheld.length);
   }
 
   /** The characters that are whole within so many bytes. */
-  #give(most: number): Piece {
+  #give(most: number): TextPiece {
     const length = most - unfinished(this.#withheld.slice(0, most));
     const bytes = Uint8Array.from(this.#withheld.slice(0, length), (letter) => letter.charCodeAt(0));
     this.#withheld = this.#withheld.slice(length);
@@ -64,7 +64,7 @@ export class TextAssembler {
   }
 
   /** The last piece, from so many bytes at most: the rest is dropped. */
-  #end(most: number): Piece {
+  #end(most: number): TextPiece {
     const { text, logprobs } = this.#give(most);
     const [partly] = this.#entries;
     if (partly && partly.start < this.#given) {

@@ -2,19 +2,19 @@ import type { ChatJob, Part, TokenLogprob } from '../../src/protocol/job.ts';
 import type { Tokenizer } from '../families/tokenizer.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
 import type { Decoder } from './decoder.ts';
-import { isShortage } from '../backend/kv-cache.ts';
-import type { Drawn } from '../sampling/cpu-sampler.ts';
-import { type Scores, TextAssembler } from './detokenizer.ts';
+import { isOutOfMemory } from '../backend/kv-cache.ts';
+import type { SampledToken } from '../sampling/cpu-sampler.ts';
+import { type Scores, Detokenizer } from './detokenizer.ts';
 
 /**
  * Chat templates write `Assistant: Yes` where the model, after `Assistant:`, generates ` Yes`. The blank is the
  * template's: left in the answer, it would be doubled when a client sends the answer back as an earlier turn.
  */
-const BLANK = 0x20;
+const SPACE = 0x20;
 
 /** What one answer is made from, once the prompt has been read. */
-export interface Opening {
-  decoder: Pick<Decoder, 'draw'>;
+export interface ChoiceContext {
+  decoder: Pick<Decoder, 'sample'>;
   tokenizer: Tokenizer;
   stopIds: readonly number[];
   prompt: Int32Array;
@@ -22,8 +22,8 @@ export interface Opening {
   seed: number;
   /** Makes what limits an answer's tokens, afresh for each; absent: nothing does. */
   constrain?: (() => TokenConstraint) | undefined;
-  /** Told of each token that is drawn. */
-  onDrawn: (id: number) => void;
+  /** Told of each token that is sampled. */
+  onToken: (id: number) => void;
 }
 
 /**
@@ -32,15 +32,15 @@ export interface Opening {
  *
  * @returns how many tokens were generated, the one that ended the answer included
  */
-export async function answerOne(
-  opening: Opening,
+export async function generateChoice(
+  opening: ChoiceContext,
   job: Pick<ChatJob, 'sampling' | 'stop' | 'topLogprobs'>,
   choice: number,
   emit: (part: Part) => void,
   signal: AbortSignal,
 ): Promise<number> {
   const { decoder, tokenizer, stopIds, prompt, maxTokens: limit, seed } = opening;
-  const text = new TextAssembler(job.stop);
+  const text = new Detokenizer(job.stop);
   const wanted = job.topLogprobs !== undefined;
   const send = (piece: { text: string; logprobs: TokenLogprob[] }): void => {
     if (piece.text === '' && piece.logprobs.length === 0) return;
@@ -52,16 +52,16 @@ export async function answerOne(
   const constraint = opening.constrain?.();
   const drawing = { sampling, prompt, choice, topLogprobs: job.topLogprobs, limit, constraint };
   try {
-    for await (const drawn of decoder.draw(drawing, signal)) {
+    for await (const drawn of decoder.sample(drawing, signal)) {
       tokens++;
-      opening.onDrawn(drawn.id);
+      opening.onToken(drawn.id);
       if (stopIds.includes(drawn.id)) {
         reason = 'stop';
         break;
       }
       const shown = (id: number): Uint8Array => {
         const bytes = tokenizer.bytes(id);
-        return tokens === 1 && bytes[0] === BLANK ? bytes.subarray(1) : bytes;
+        return tokens === 1 && bytes[0] === SPACE ? bytes.subarray(1) : bytes;
       };
       send(text.push(shown(drawn.id), scoresOf(drawn, shown)));
       if (text.stopped) {
@@ -70,7 +70,7 @@ export async function answerOne(
       }
     }
   } catch (error) {
-    if (tokens === 0 || !isShortage(error)) throw error;
+    if (tokens === 0 || !isOutOfMemory(error)) throw error;
   }
   if (!text.stopped) send(text.finish());
   emit({ type: 'finish', choice, reason });
@@ -78,7 +78,7 @@ export async function answerOne(
 }
 
 /** A token's log probabilities, its alternatives written as it is shown itself. */
-function scoresOf({ logprob, top = [] }: Drawn, shown: (id: number) => Uint8Array): Scores | undefined {
+function scoresOf({ logprob, top = [] }: SampledToken, shown: (id: number) => Uint8Array): Scores | undefined {
   if (logprob === undefined) return undefined;
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const alternatives = top.map((each) => {

@@ -3,7 +3,7 @@ import type { Tensor } from '../onnx/ort.ts';
 import { rowsOf } from '../backend/tensor-memory.ts';
 
 /** Walks through the rows of several feature tensors as if they were one. */
-export class FeatureRows {
+export class FeatureMerger {
   readonly #tensors: readonly Tensor[];
   #tensor = 0;
   #row = 0;
@@ -17,7 +17,7 @@ export class FeatureRows {
    *
    * @param copy called with `count` rows of a tensor from `row` on, and the place in `ids` of the first
    */
-  lay(
+  merge(
     ids: Int32Array,
     imageTokenId: number,
     copy: (tensor: Tensor, row: number, count: number, at: number) => void,
@@ -26,7 +26,7 @@ export class FeatureRows {
       if (ids[at] !== imageTokenId) continue;
       const tensor = this.#tensors[this.#tensor];
       if (!tensor)
-        throw new NearsightError('internal', 'The prompt has more image tokens than its pictures have features.');
+        throw new NearsightError('internal', 'The prompt has more image tokens than its images have features.');
       const { rows } = rowsOf(tensor);
       let count = 1;
       while (ids[at + count] === imageTokenId && this.#row + count < rows) count++;

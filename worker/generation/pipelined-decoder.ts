@@ -6,13 +6,13 @@ import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/ort-session.ts';
 import type { LogitsRow } from '../engines/onnx/logits-row.ts';
 import { SEQLENS_K, TOTAL_LENGTH } from '../onnx/optimize/feed-lengths.ts';
-import { type Decoder, type Drawing, drawOnCpu } from './decoder.ts';
-import { FeatureRows } from './merge-features.ts';
+import { type Decoder, type SamplingRequest, sampleOnCpu } from './decoder.ts';
+import { FeatureMerger } from './merge-features.ts';
 import { type KvCache, kvLayout } from '../backend/kv-cache.ts';
-import type { Memory } from '../backend/tensor-memory.ts';
-import { ONE_BY_ONE, Pace } from './readback-scheduler.ts';
-import { orAbort, pause } from './yield.ts';
-import type { Drawn } from '../sampling/cpu-sampler.ts';
+import type { TensorMemory } from '../backend/tensor-memory.ts';
+import { ONE_BY_ONE, ReadbackScheduler } from './readback-scheduler.ts';
+import { race, yieldToEvents } from './yield.ts';
+import type { SampledToken } from '../sampling/cpu-sampler.ts';
 
 /** What a step is taken to last before any was timed. */
 const UNKNOWN_MS = 50;
@@ -21,12 +21,12 @@ const UNKNOWN_MS = 50;
 const TIMED_STEPS = 8;
 const SLOW_MS = 150;
 
-export interface ResidentOptions {
+export interface PipelinedDecoderOptions {
   ort: Ort;
   device: GPUDevice;
   session: Session;
   logits: LogitsRow;
-  memory: Memory;
+  memory: TensorMemory;
   /** Most positions that a sequence will have. */
   positions: number;
   sampler: TokenSampler;
@@ -40,26 +40,26 @@ export interface ResidentOptions {
 }
 
 /**
- * A decoder whose token never leaves the GPU on the critical path: kernels of our own draw it from the logits, embed it
+ * A decoder whose token never leaves the GPU on the critical path: kernels of our own sample it from the logits, embed it
  * into the input of the next step and count the position, so that steps are submitted without waiting for any. Ids are
  * read behind, several steps later.
  *
- * Tensors stay the same from step to step, until keys and values outgrow their room; their buffers are fed and written
+ * Tensors stay the same from step to step, until keys and values outgrow their hasFreeBuffer; their buffers are fed and written
  * run after run, in the order of the queue.
  */
-export class ResidentDecoder implements Decoder {
+export class PipelinedDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
   readonly #ort: Ort;
   readonly #device: GPUDevice;
   readonly #session: Session;
-  readonly #memory: Memory;
+  readonly #memory: TensorMemory;
   readonly #sampler: TokenSampler;
   readonly #embedder: Embedder;
   readonly #readback: TokenReadback;
   readonly #latency: number;
-  #pace: Pace;
-  readonly #mostRows: number;
+  #scheduler: ReadbackScheduler;
+  readonly #maxRows: number;
   /** Positions after the run, where the graph wants it: in memory. */
   readonly #total = new Int32Array(1);
   /** Logits after the prompt are kept for further answers to it, so steps have a row of their own. */
@@ -71,7 +71,7 @@ export class ResidentDecoder implements Decoder {
   #promptTargets: Tensors = {};
   #stepTargets: Tensors = {};
 
-  constructor(options: ResidentOptions) {
+  constructor(options: PipelinedDecoderOptions) {
     const { ort, device, session, logits, memory, positions, latency } = options;
     this.#ort = ort;
     this.#device = device;
@@ -80,12 +80,12 @@ export class ResidentDecoder implements Decoder {
     this.#sampler = options.sampler;
     this.#embedder = options.embedder;
     this.#readback = options.readback;
-    this.#mostRows = options.mostRows;
+    this.#maxRows = options.mostRows;
     const layout = kvLayout(session);
     this.precision = layout.type;
     this.kv = memory.cache(layout, positions);
     this.#latency = latency;
-    this.#pace = new Pace(latency, UNKNOWN_MS);
+    this.#scheduler = new ReadbackScheduler(latency, UNKNOWN_MS);
     const row = (label: string): Tensor => this.#tensor(options.sampler.row(label), logits.type, [1, 1, logits.vocab]);
     this.#promptLogits = row('logits after the prompt');
     this.#stepLogits = row('logits');
@@ -115,7 +115,7 @@ export class ResidentDecoder implements Decoder {
 
   async calibrate(): Promise<void> {
     await this.reset(TIMED_STEPS + 1);
-    this.#embedder.place(0);
+    this.#embedder.setLength(0);
     const time = async (steps: number): Promise<number> => {
       const started = performance.now();
       for (let step = 0; step < steps; step++) await this.step(0);
@@ -123,7 +123,7 @@ export class ResidentDecoder implements Decoder {
       return (performance.now() - started) / steps;
     };
     const alone = await time(1);
-    this.#pace = new Pace(this.#latency, alone < SLOW_MS ? await time(TIMED_STEPS) : alone);
+    this.#scheduler = new ReadbackScheduler(this.#latency, alone < SLOW_MS ? await time(TIMED_STEPS) : alone);
   }
 
   async prefill(
@@ -133,19 +133,19 @@ export class ResidentDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     if (ids.length === 0) throw new NearsightError('invalid_request', 'The prompt is empty.');
-    const rows = new FeatureRows(features);
+    const rows = new FeatureMerger(features);
     let before: Promise<unknown> = Promise.resolve();
     let last = before;
-    for (let start = 0; start < ids.length; start += this.#mostRows) {
+    for (let start = 0; start < ids.length; start += this.#maxRows) {
       // Runs return before they are done, and an abort could not take back what is queued: no more than two at a time.
-      await orAbort(before, signal);
-      await pause(signal);
-      const chunk = ids.slice(start, start + this.#mostRows);
+      await race(before, signal);
+      await yieldToEvents(signal);
+      const chunk = ids.slice(start, start + this.#maxRows);
       const encoder = this.#device.createCommandEncoder();
-      this.#embedder.lay(encoder, chunk);
-      rows.lay(chunk, imageTokenId, (...range) => this.#embedder.copyRows(encoder, ...range));
+      this.#embedder.embedTokens(encoder, chunk);
+      rows.merge(chunk, imageTokenId, (...range) => this.#embedder.copyRows(encoder, ...range));
       this.#device.queue.submit([encoder.finish()]);
-      this.#embedder.place(this.length + chunk.length);
+      this.#embedder.setLength(this.length + chunk.length);
       await this.#run({ ...this.#feeds, inputs_embeds: this.#input(chunk.length) }, this.#promptTargets, chunk.length);
       before = last;
       // A device that is lost says so elsewhere.
@@ -157,10 +157,10 @@ export class ResidentDecoder implements Decoder {
   }
 
   async step(id: number): Promise<void> {
-    this.#device.queue.writeBuffer(this.#sampler.drawn, 0, Uint32Array.of(id));
+    this.#device.queue.writeBuffer(this.#sampler.sampled, 0, Uint32Array.of(id));
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    this.#embedder.feed(pass);
+    this.#embedder.embedSampled(pass);
     pass.end();
     this.#device.queue.submit([encoder.finish()]);
     await this.#runStep();
@@ -170,13 +170,13 @@ export class ResidentDecoder implements Decoder {
     return this.#memory.readRow(this.#logits, 0);
   }
 
-  draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
+  sample(drawing: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
     const { sampling, prompt, choice, topLogprobs } = drawing;
     this.kv.rewind(this.#promptLength);
-    this.#embedder.place(this.#promptLength);
+    this.#embedder.setLength(this.#promptLength);
     this.#logits = this.#promptLogits;
     const draws = this.#sampler.begin(sampling, prompt, choice, topLogprobs);
-    return draws ? this.#drawAhead(draws, drawing, signal) : drawOnCpu(this, drawing, signal);
+    return draws ? this.#samplePipelined(draws, drawing, signal) : sampleOnCpu(this, drawing, signal);
   }
 
   clear(): void {
@@ -204,12 +204,16 @@ export class ResidentDecoder implements Decoder {
   }
 
   /**
-   * Submits draws and the steps between them ahead of what has been read, as far as the pace says. With a constraint a draw
+   * Submits draws and the steps between them maxInFlight of what has been read, as far as the pace says. With a constraint a sample
    * waits for the token before it; the step that reads that token does not, so its mask is made while the GPU works.
    */
-  async *#drawAhead(draws: AnswerSampler, drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
+  async *#samplePipelined(
+    draws: AnswerSampler,
+    drawing: SamplingRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<SampledToken, void> {
     const { limit, constraint } = drawing;
-    const pace = constraint ? ONE_BY_ONE : this.#pace;
+    const pace = constraint ? ONE_BY_ONE : this.#scheduler;
     const readback = this.#readback;
     const start = this.length;
     const words = draws.entryBytes / 4;
@@ -220,13 +224,17 @@ export class ResidentDecoder implements Decoder {
     pace.begin();
     try {
       while (read < limit) {
-        const more = submitted < limit && readback.room && (submitted - read < pace.ahead || readback.pending === 0);
+        const more =
+          submitted < limit &&
+          readback.hasFreeBuffer &&
+          (submitted - read < pace.maxInFlight || readback.pending === 0);
         if (more) {
-          await pause(signal);
+          await yieldToEvents(signal);
           submitted++;
-          const full = submitted - sent >= pace.lot || submitted === limit || submitted - read >= pace.ahead;
+          const full =
+            submitted - sent >= pace.batchSize || submitted === limit || submitted - read >= pace.maxInFlight;
           const lot = full ? { from: sent, to: submitted } : undefined;
-          this.#submitDraw(draws, constraint?.mask(), submitted < limit, lot);
+          this.#submitSampling(draws, constraint?.mask(), submitted < limit, lot);
           if (lot) {
             sent = submitted;
             pace.sent();
@@ -234,7 +242,7 @@ export class ResidentDecoder implements Decoder {
           if (submitted < limit) await this.#runStep();
           held = false;
         } else {
-          await orAbort(readback.oldest(), signal);
+          await race(readback.oldest(), signal);
           held = submitted < limit;
         }
         for (let lot = readback.take(); lot; lot = readback.take()) {
@@ -247,7 +255,7 @@ export class ResidentDecoder implements Decoder {
             yield drawn;
           }
         }
-        if (held && read === submitted) pace.starved();
+        if (held && read === submitted) pace.reportIdle();
       }
     } finally {
       readback.abandon();
@@ -256,8 +264,8 @@ export class ResidentDecoder implements Decoder {
     }
   }
 
-  /** One command buffer: a draw from the logits that are there, its id fed to the step that follows, a lot read back. */
-  #submitDraw(
+  /** One command buffer: a sample from the logits that are there, its id fed to the step that follows, a batchSize read back. */
+  #submitSampling(
     draws: AnswerSampler,
     mask: Uint32Array | undefined,
     steps: boolean,
@@ -266,14 +274,14 @@ export class ResidentDecoder implements Decoder {
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     draws.encode(pass, this.#logits.gpuBuffer, mask);
-    if (steps) this.#embedder.feed(pass);
+    if (steps) this.#embedder.embedSampled(pass);
     pass.end();
     if (lot) this.#readback.copy(encoder, this.#sampler.ring, lot.from, lot.to, draws.entryBytes);
     this.#device.queue.submit([encoder.finish()]);
     this.#readback.send();
   }
 
-  /** Reads what was fed. Where no room is left, more is made, behind the steps that are under way. */
+  /** Reads what was fed. Where no hasFreeBuffer is left, more is made, behind the steps that are under way. */
   async #runStep(): Promise<void> {
     if (this.length === this.kv.capacity) {
       await this.kv.grow();

@@ -1,13 +1,13 @@
 import type { Prompt } from '../families/processor.ts';
 
-/** What keys and values were computed from: token ids, and the pictures whose features stand at their place-holders. */
+/** What keys and values were computed from: token ids, and the images whose features stand at their place-holders. */
 export interface Sequence {
   ids: Int32Array;
-  /** In order; `start` is the position of a picture's first feature row, `end` that after its last. */
-  pictures: readonly { key: string; start: number; end: number }[];
+  /** In order; `start` is the position of an image's first feature row, `end` that after its last. */
+  images: readonly { key: string; start: number; end: number }[];
 }
 
-/** Where a prompt's pictures stand. Between the rows of one there may be text: the marks of its tiles. */
+/** Where a prompt's images stand. Between the rows of one there may be text: the marks of its tiles. */
 export function sequenceOf({ ids, images }: Prompt, imageTokenId: number): Sequence {
   const places = ids.reduce<number[]>((found, id, at) => {
     if (id === imageTokenId) found.push(at);
@@ -19,71 +19,71 @@ export function sequenceOf({ ids, images }: Prompt, imageTokenId: number): Seque
     row += tokens;
     return { key, start, end: (places[row - 1] ?? ids.length) + 1 };
   });
-  return { ids, pictures: placed };
+  return { ids, images: placed };
 }
 
-/** How many positions two sequences have in common at their beginning. Pictures are shared whole or not at all. */
-export function sharedLength(a: Sequence, b: Sequence): number {
+/** How many positions two sequences have in common at their beginning. Images are shared whole or not at all. */
+export function commonPrefixLength(a: Sequence, b: Sequence): number {
   const most = Math.min(a.ids.length, b.ids.length);
   let length = 0;
   while (length < most && a.ids[length] === b.ids[length]) length++;
-  for (const [index, picture] of a.pictures.entries()) {
-    if (picture.start >= length) break;
-    if (b.pictures[index]?.key !== picture.key || picture.end > length) return picture.start;
+  for (const [index, image] of a.images.entries()) {
+    if (image.start >= length) break;
+    if (b.images[index]?.key !== image.key || image.end > length) return image.start;
   }
   return length;
 }
 
 /** Keys and values that were set aside. */
-export interface Saved {
+export interface KvSnapshot {
   readonly bytes: number;
   /** True once it is known that there was no memory for it after all. */
   readonly lost: boolean;
   release(): void;
 }
 
-interface Branch<S> {
+interface PrefixEntry<S> {
   sequence: Sequence;
   saved: S;
 }
 
 /** Sequences whose keys and values were set aside, within a budget of bytes; the least recently used go first. */
-export class Branches<S extends Saved> {
+export class PrefixEntries<S extends KvSnapshot> {
   readonly #budget: number;
   /** The least recently used first. */
-  #branches: Branch<S>[] = [];
+  #entries: PrefixEntry<S>[] = [];
 
   constructor(budget: number) {
     this.#budget = budget;
   }
 
   get bytes(): number {
-    return this.#branches.reduce((sum, { saved }) => sum + saved.bytes, 0);
+    return this.#entries.reduce((sum, { saved }) => sum + saved.bytes, 0);
   }
 
   get count(): number {
-    return this.#branches.length;
+    return this.#entries.length;
   }
 
   /** The branch that shares the longest beginning with a sequence, and its length. It counts as used. */
   longest(sequence: Sequence): { saved: S; length: number } | undefined {
-    let best: { branch: Branch<S>; length: number } | undefined;
-    for (const branch of this.#branches) {
+    let best: { branch: PrefixEntry<S>; length: number } | undefined;
+    for (const branch of this.#entries) {
       if (branch.saved.lost) this.#drop(branch);
     }
-    for (const branch of this.#branches) {
-      const length = sharedLength(branch.sequence, sequence);
+    for (const branch of this.#entries) {
+      const length = commonPrefixLength(branch.sequence, sequence);
       if (length > (best?.length ?? 0)) best = { branch, length };
     }
     if (!best) return undefined;
     const { branch, length } = best;
-    this.#branches = [...this.#branches.filter((each) => each !== branch), branch];
+    this.#entries = [...this.#entries.filter((each) => each !== branch), branch];
     return { saved: branch.saved, length };
   }
 
   /** Whether a sequence is the beginning of one that is kept. */
   covers(sequence: Sequence): boolean {
-    return this.#branches.some((branch) => sharedLength(branch.sequence, sequence) === sequence.ids.length);
+    return this.#entries.some((branch) => commonPrefixLength(branch.sequence, sequence) === sequence.ids.length);
   }
 
   /**
@@ -91,21 +91,21 @@ export class Branches<S extends Saved> {
    *
    * @returns false if there cannot be so much
    */
-  makeRoom(bytes: number, spared?: S): boolean {
+  reserve(bytes: number, spared?: S): boolean {
     if (bytes + (spared?.bytes ?? 0) > this.#budget) return false;
     while (this.bytes + bytes > this.#budget) {
-      const oldest = this.#branches.find(({ saved }) => saved !== spared);
+      const oldest = this.#entries.find(({ saved }) => saved !== spared);
       if (oldest) this.#drop(oldest);
     }
     return true;
   }
 
-  /** Keeps a sequence, in place of those that are its beginnings. Call {@link makeRoom} before. */
+  /** Keeps a sequence, in place of those that are its beginnings. Call {@link reserve} before. */
   add(sequence: Sequence, saved: S): void {
-    for (const branch of this.#branches) {
-      if (sharedLength(branch.sequence, sequence) === branch.sequence.ids.length) this.#drop(branch);
+    for (const branch of this.#entries) {
+      if (commonPrefixLength(branch.sequence, sequence) === branch.sequence.ids.length) this.#drop(branch);
     }
-    this.#branches.push({ sequence, saved });
+    this.#entries.push({ sequence, saved });
   }
 
   /**
@@ -113,23 +113,23 @@ export class Branches<S extends Saved> {
    *
    * @returns false if there was none
    */
-  giveUp(spared?: S): boolean {
-    const branch = this.#branches.find(({ saved }) => saved !== spared) ?? this.#branches[0];
+  evict(spared?: S): boolean {
+    const branch = this.#entries.find(({ saved }) => saved !== spared) ?? this.#entries[0];
     if (branch) this.#drop(branch);
     return branch !== undefined;
   }
 
   /** Whether this is still kept. */
   has(saved: S): boolean {
-    return this.#branches.some((branch) => branch.saved === saved);
+    return this.#entries.some((branch) => branch.saved === saved);
   }
 
   forget(): void {
-    for (const branch of this.#branches) this.#drop(branch);
+    for (const branch of this.#entries) this.#drop(branch);
   }
 
-  #drop(branch: Branch<S>): void {
+  #drop(branch: PrefixEntry<S>): void {
     branch.saved.release();
-    this.#branches = this.#branches.filter((each) => each !== branch);
+    this.#entries = this.#entries.filter((each) => each !== branch);
   }
 }

@@ -2,25 +2,25 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session, type Tensors } from '../onnx/ort-session.ts';
 import { SEQLENS_K, TOTAL_LENGTH } from '../onnx/optimize/feed-lengths.ts';
-import { type Decoder, type Drawing, drawOnCpu } from './decoder.ts';
+import { type Decoder, type SamplingRequest, sampleOnCpu } from './decoder.ts';
 import type { Embed } from '../onnx/embed-tokens.ts';
-import { FeatureRows } from './merge-features.ts';
+import { FeatureMerger } from './merge-features.ts';
 import { type KvCache, kvLayout } from '../backend/kv-cache.ts';
-import { elementBytes, int64, type Memory, rowsOf } from '../backend/tensor-memory.ts';
-import { pause } from './yield.ts';
-import type { Drawn } from '../sampling/cpu-sampler.ts';
+import { elementBytes, int64, type TensorMemory, rowsOf } from '../backend/tensor-memory.ts';
+import { yieldToEvents } from './yield.ts';
+import type { SampledToken } from '../sampling/cpu-sampler.ts';
 
 /** Most rows that a chunk of the prompt has: the shortest wait between two looks at the abort signal. */
-export const CHUNK_ROWS = 512;
+export const MAX_CHUNK_ROWS = 512;
 
 /** Graphs that give logits for every row are fed so few that the logits stay below this. */
 const CHUNK_LOGIT_BYTES = 64 << 20;
 
-export interface PlainOptions {
+export interface StepwiseDecoderOptions {
   ort: Ort;
   embed: Embed;
   session: Session;
-  memory: Memory;
+  memory: TensorMemory;
   /** Most positions that a sequence will have. */
   positions: number;
   /** Most rows of a prompt to read at once; default: 512, or as many as the logits of every row allow. */
@@ -28,13 +28,13 @@ export interface PlainOptions {
 }
 
 /** A decoder as its exporter meant it to be run, step by step. For wasm, and for graphs that surgery does not recognise. */
-export class PlainDecoder implements Decoder {
+export class StepwiseDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
   readonly #ort: Ort;
   readonly #embed: Embed;
   readonly #session: Session;
-  readonly #memory: Memory;
+  readonly #memory: TensorMemory;
   readonly #chunkRows: number;
   /** The mask has no holes: one for each position there is, and more. */
   #ones = new BigInt64Array(0);
@@ -43,7 +43,7 @@ export class PlainDecoder implements Decoder {
   #prompt: { length: number; logits: Float32Array | undefined } = { length: 0, logits: undefined };
 
   /** @throws NearsightError `load_failed` if the graph needs inputs that are unknown here */
-  constructor({ ort, embed, session, memory, positions, mostRows = CHUNK_ROWS }: PlainOptions) {
+  constructor({ ort, embed, session, memory, positions, mostRows = MAX_CHUNK_ROWS }: StepwiseDecoderOptions) {
     checkInputs(session);
     this.#ort = ort;
     this.#embed = embed;
@@ -70,13 +70,13 @@ export class PlainDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     if (ids.length === 0) throw new NearsightError('invalid_request', 'The prompt is empty.');
-    const rows = new FeatureRows(features);
+    const rows = new FeatureMerger(features);
     for (let start = 0; start < ids.length; start += this.#chunkRows) {
-      await pause(signal);
+      await yieldToEvents(signal);
       const chunk = ids.subarray(start, start + this.#chunkRows);
       const last = start + chunk.length === ids.length;
       await this.#read(chunk, last, (embeddings) =>
-        rows.lay(chunk, imageTokenId, (tensor, row, count, at) =>
+        rows.merge(chunk, imageTokenId, (tensor, row, count, at) =>
           this.#memory.copyRows(tensor, row, count, embeddings, at),
         ),
       );
@@ -94,10 +94,10 @@ export class PlainDecoder implements Decoder {
     return this.#logits;
   }
 
-  draw(drawing: Drawing, signal: AbortSignal): AsyncGenerator<Drawn, void> {
+  sample(drawing: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
     this.kv.rewind(this.#prompt.length);
     this.#logits = this.#prompt.logits;
-    return drawOnCpu(this, drawing, signal);
+    return sampleOnCpu(this, drawing, signal);
   }
 
   async calibrate(): Promise<void> {}
@@ -163,9 +163,9 @@ export class PlainDecoder implements Decoder {
 
 function chunkRows({ inputs, outputs }: Session): number {
   const [, logitRows, vocab] = outputs.get('logits')?.shape ?? [];
-  if (logitRows === 1 || inputs.has('num_logits_to_keep') || typeof vocab !== 'number') return CHUNK_ROWS;
+  if (logitRows === 1 || inputs.has('num_logits_to_keep') || typeof vocab !== 'number') return MAX_CHUNK_ROWS;
   const rows = Math.floor(CHUNK_LOGIT_BYTES / (vocab * elementBytes(outputs.get('logits')?.type ?? 'float32')));
-  return Math.max(32, Math.min(CHUNK_ROWS, rows));
+  return Math.max(32, Math.min(MAX_CHUNK_ROWS, rows));
 }
 
 const INPUTS =

@@ -8,7 +8,7 @@ channel.port1.onmessage = () => waiting.shift()?.();
  * On wasm a run is over without ever leaving the thread: without this, a cancel or another request would not be heard
  * before the answer has ended. (A MessageChannel, because timers are clamped to 4 ms.)
  */
-export async function pause(signal: AbortSignal): Promise<void> {
+export async function yieldToEvents(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     waiting.push(resolve);
     channel.port2.postMessage(null);
@@ -17,7 +17,7 @@ export async function pause(signal: AbortSignal): Promise<void> {
 }
 
 /** What a promise settles to, or the signal's reason as soon as it aborts. */
-export async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+export async function race<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_resolve, reject) => {

@@ -2,7 +2,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Ort, Tensor } from './ort.ts';
 import type { Session } from './ort-session.ts';
 import type { EmbeddingTable } from './embedding-table.ts';
-import { int64, widen } from '../backend/tensor-memory.ts';
+import { int64, halfToFloat } from '../backend/tensor-memory.ts';
 
 /** Gives token ids their embeddings, [1, ids, hidden]. The caller releases them. */
 export type Embed = (ids: Int32Array) => Promise<Tensor>;
@@ -23,7 +23,7 @@ export function embedByTable(ort: Ort, { width, type, data }: EmbeddingTable): E
     // Bytes first: the table may begin anywhere in its file.
     const bytes = new Uint8Array(ids.length * rowBytes);
     for (const [row, id] of ids.entries()) bytes.set(data.subarray(id * rowBytes, (id + 1) * rowBytes), row * rowBytes);
-    const floats = type === 'float16' ? widen(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
+    const floats = type === 'float16' ? halfToFloat(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
     return new ort.Tensor('float32', floats, [1, ids.length, width]);
   };
 }

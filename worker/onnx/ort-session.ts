@@ -1,6 +1,6 @@
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
-import type { Openable } from './optimize/pass.ts';
+import type { GraphFile } from './optimize/pass.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */
 export interface Port {
@@ -64,7 +64,7 @@ export class Session {
    *
    * @param model a file as it was read, or after surgery, which leaves the weights where they are
    */
-  static async open(ort: Ort, model: Uint8Array | Openable, device?: GPUDevice): Promise<Session> {
+  static async open(ort: Ort, model: Uint8Array | GraphFile, device?: GPUDevice): Promise<Session> {
     const { graph, externalData } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
     // Errors only: that a plain graph's lengths are computed on the CPU is known, and no concern of the page's console.
     const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData };

@@ -1,22 +1,29 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Sampling } from '../../src/protocol/job.ts';
 import { isAllowed, unsatisfiable } from './token-constraint.ts';
-import { power } from './fixed-point.ts';
-import { answerKey, drawKey, gumbel, MOST_NOISE } from './gumbel.ts';
+import { exp2Negative } from './fixed-point.ts';
+import { answerKey, sampleKey, gumbel, MAX_NOISE } from './gumbel.ts';
 import { Ranking } from './top-k.ts';
-import { MOST, OUT_OF_SIGHT, type Recipe, recipe, TOP_P_ALL, UNITS } from './sampler-params.ts';
+import {
+  MOST as MAX_LOGIT,
+  OUT_OF_SIGHT,
+  type Recipe as SamplerParams,
+  recipe as samplerParams,
+  TOP_P_ALL,
+  UNITS,
+} from './sampler-params.ts';
 
 /** A token and the natural logarithm of its probability under the model alone. */
-export interface Scored {
+export interface ScoredToken {
   id: number;
   logprob: number;
 }
 
-/** A drawn token; scored, with the likeliest ones beside it, if log probabilities were asked for. */
-export interface Drawn {
+/** A sampled token; scored, with the likeliest ones beside it, if log probabilities were asked for. */
+export interface SampledToken {
   id: number;
   logprob?: number | undefined;
-  top?: Scored[] | undefined;
+  top?: ScoredToken[] | undefined;
 }
 
 /**
@@ -33,7 +40,7 @@ export interface Drawn {
  * 6. top-p: of these, the likeliest ones stay whose probabilities (softmax over what top-k left) first sum to `topP`,
  *    and those that equal the last of them;
  * 7. min-p: those stay that are at least `minP` times as likely as the likeliest;
- * 8. draw: the largest logit plus Gumbel noise of (seed, choice, step, id), which is a draw from their softmax.
+ * 8. sample: the largest logit plus Gumbel noise of (seed, choice, step, id), which is a sample from their softmax.
  *
  * A shader must come to the same tokens (worker/webgpu/gpu-sampler.ts), so from step 4 on logits are in bits, steps 5 to 7
  * compare whole 2^-15 bits below the largest, and sums are of integers: no order of summation enters. If any of these
@@ -41,8 +48,8 @@ export interface Drawn {
  *
  * Log probabilities are those of the model itself, before step 1, so that they do not depend on the settings.
  */
-export class Sampler {
-  readonly #recipe: Recipe;
+export class CpuSampler {
+  readonly #params: SamplerParams;
   readonly #bias: Sampling['logitBias'];
   readonly #key: number;
   readonly #topLogprobs: number | undefined;
@@ -57,7 +64,7 @@ export class Sampler {
    * @param topLogprobs how many likeliest tokens to report with each; absent: no log probabilities
    */
   constructor(sampling: Sampling & { seed: number }, prompt: Int32Array, choice: number, topLogprobs?: number) {
-    this.#recipe = recipe(sampling);
+    this.#params = samplerParams(sampling);
     this.#bias = sampling.logitBias;
     this.#key = answerKey(sampling.seed, choice);
     this.#topLogprobs = topLogprobs;
@@ -70,7 +77,7 @@ export class Sampler {
    * @param mask of a `TokenConstraint`
    * @throws NearsightError `internal` if logits are not finite, `constraint_unsatisfiable` if the mask leaves no token
    */
-  draw(logits: Float32Array, mask?: Uint32Array): Drawn {
+  sample(logits: Float32Array, mask?: Uint32Array): SampledToken {
     const id = this.#choose(this.#adjusted(logits, mask));
     this.#step++;
     this.#seen.add(id);
@@ -80,7 +87,7 @@ export class Sampler {
 
   /** Steps 0 to 4. */
   #adjusted(logits: Float32Array, mask: Uint32Array | undefined): Float32Array {
-    const { greedy, scale, repetition, inverseRepetition, frequency, presence } = this.#recipe;
+    const { greedy, scale, repetition, inverseRepetition, frequency, presence } = this.#params;
     const out = finite(logits);
     if (mask) constrain(out, mask);
     for (const [id, bias] of this.#bias) out[id] = at(out, id) + Math.fround(bias);
@@ -99,16 +106,16 @@ export class Sampler {
   /** Steps 4 to 8. */
   #choose(logits: Float32Array): number {
     const largest = argmax(logits);
-    if (this.#recipe.greedy) return largest;
-    const key = drawKey(this.#key, this.#step);
-    const floor = this.#recipe.filters ? this.#furthest(logits) : Infinity;
+    if (this.#params.greedy) return largest;
+    const key = sampleKey(this.#key, this.#step);
+    const floor = this.#params.filters ? this.#furthest(logits) : Infinity;
     const peak = at(logits, largest);
     let drawn = largest;
     let best = Math.fround(peak + gumbel(key, largest));
     for (let id = 0; id < logits.length; id++) {
       const logit = at(logits, id);
       // Noise is dear over a whole vocabulary, and most tokens could not win with the largest there is.
-      if (logit + MOST_NOISE < best || (this.#recipe.filters && distance(peak, logit) > floor)) continue;
+      if (logit + MAX_NOISE < best || (this.#params.filters && distance(peak, logit) > floor)) continue;
       const noisy = Math.fround(logit + gumbel(key, id));
       if (noisy > best || (noisy === best && id < drawn)) {
         best = noisy;
@@ -120,7 +127,7 @@ export class Sampler {
 
   /** How far from the likeliest are those that top-k, top-p and min-p leave. */
   #furthest(logits: Float32Array): number {
-    const { topK, topP, furthest } = this.#recipe;
+    const { topK, topP, furthest } = this.#params;
     if (topK === 0 && topP === TOP_P_ALL) return furthest;
     const ranking = new Ranking(distancesOf(logits));
     if (topK === 0)
@@ -131,7 +138,7 @@ export class Sampler {
     const near = ranking.byCount(topK);
     const last = near[topK - 1] ?? OUT_OF_SIGHT - 1;
     const kept = near.subarray(0, upTo(near, last));
-    const total = kept.reduce((sum, each) => sum + power(each), 0);
+    const total = kept.reduce((sum, each) => sum + exp2Negative(each), 0);
     return Math.min(
       furthest,
       last,
@@ -176,8 +183,8 @@ function finite(logits: Float32Array): Float32Array {
     const logit = at(logits, id);
     // Put so that what is no number does not pass.
     if (!(logit < Infinity)) throw notFinite();
-    usable ||= logit > -MOST;
-    out[id] = logit > MOST ? MOST : logit < -MOST ? -MOST : logit;
+    usable ||= logit > -MAX_LOGIT;
+    out[id] = logit > MAX_LOGIT ? MAX_LOGIT : logit < -MAX_LOGIT ? -MAX_LOGIT : logit;
   }
   if (!usable) throw notFinite();
   return out;
@@ -187,7 +194,7 @@ function finite(logits: Float32Array): Float32Array {
 function constrain(logits: Float32Array, mask: Uint32Array): void {
   let left = false;
   for (let id = 0; id < logits.length; id++) {
-    if (isAllowed(mask, id)) left ||= at(logits, id) > -MOST;
+    if (isAllowed(mask, id)) left ||= at(logits, id) > -MAX_LOGIT;
     else logits[id] = -Infinity;
   }
   if (!left) throw unsatisfiable();
@@ -226,10 +233,10 @@ function nucleus(total: number, share: number, nearest: (needed: number) => Uint
   // The product has up to 62 bits, more than a number holds.
   const needed = Number((BigInt(total) * BigInt(share)) >> 16n);
   let sum = 0;
-  return nearest(needed).find((each) => (sum += power(each)) >= needed) ?? OUT_OF_SIGHT;
+  return nearest(needed).find((each) => (sum += exp2Negative(each)) >= needed) ?? OUT_OF_SIGHT;
 }
 
-function score(logits: Float32Array, id: number, count: number): { logprob: number; top: Scored[] } {
+function score(logits: Float32Array, id: number, count: number): { logprob: number; top: ScoredToken[] } {
   const largest = at(logits, argmax(logits));
   const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0);
   const logprob = (token: number): number => at(logits, token) - largest - Math.log(sum);

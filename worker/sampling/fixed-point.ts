@@ -12,7 +12,7 @@ export const ONE = 2 ** 16;
 /** A curve over [0, 1]; its number is its place in {@link CURVES}. */
 export const LOG = 0;
 export const EXP = POINTS;
-export const BEND = 2 * POINTS;
+export const EXP_CORRECTION = 2 * POINTS;
 
 /** All the curves, one after the other, for a shader to read. */
 export const CURVES: Int32Array = Int32Array.from({ length: 3 * POINTS }, (_, index) => {
@@ -43,11 +43,11 @@ export function log2(value: number): number {
 }
 
 /** 2^-x in 2^-28ths, for x in 32768ths, below 32. */
-export function power(x: number): number {
+export function exp2Negative(x: number): number {
   return (read(EXP, (x & 0x7fff) << 1) << 12) >>> (x >>> 15);
 }
 
 /** log2(-ln(1 - v) / v) in 65536ths, for v below 1/2 in 2^-32nds. */
-export function bend(v: number): number {
-  return read(BEND, v >>> 15);
+export function expCorrection(v: number): number {
+  return read(EXP_CORRECTION, v >>> 15);
 }

@@ -1,4 +1,4 @@
-import { bend, log2, ONE } from './fixed-point.ts';
+import { expCorrection, log2, ONE } from './fixed-point.ts';
 
 /**
  * Seeded noise for drawing tokens: counter-based, so that it needs no state, and made of 32-bit integer steps only, so
@@ -23,12 +23,12 @@ export function answerKey(seed: number, choice: number): number {
 }
 
 /** The key of one draw. */
-export function drawKey(answer: number, step: number): number {
+export function sampleKey(answer: number, step: number): number {
   return mix(answer + step);
 }
 
 /** No noise is larger, in bits. */
-export const MOST_NOISE = 32;
+export const MAX_NOISE = 32;
 
 /** A fresh seed, for requests that name none. */
 export function freshSeed(): number {
@@ -49,6 +49,6 @@ export function gumbel(key: number, token: number): number {
   const v = (mix(key ^ mix(token + 1)) | 1) >>> 0;
   // The exponential variate -ln(1 - v) has to be exact relative to its size, which near v = 0 a logarithm is not.
   const exponential =
-    v < 2 ** 31 ? log2(v) - 32 * ONE + bend(v) : log2(32 * ONE - log2(2 ** 32 - v)) - 16 * ONE + LOG2_LN2;
+    v < 2 ** 31 ? log2(v) - 32 * ONE + expCorrection(v) : log2(32 * ONE - log2(2 ** 32 - v)) - 16 * ONE + LOG2_LN2;
   return -exponential / ONE;
 }

@@ -1,4 +1,4 @@
-import { power } from './fixed-point.ts';
+import { exp2Negative } from './fixed-point.ts';
 
 /** Steps of an eighth of a bit, in units of 2^-15 bits, up to 32 bits. */
 const SHIFT = 12;
@@ -22,7 +22,7 @@ export class Ranking {
       const step = each >>> SHIFT;
       if (step >= STEPS) continue;
       this.#counts[step]!++;
-      this.#sums[step]! += power(each);
+      this.#sums[step]! += exp2Negative(each);
     }
     this.total = this.#sums.reduce((sum, each) => sum + each, 0);
   }

@@ -2,12 +2,12 @@ import type { Gpu } from '../webgpu/gpu-device.ts';
 import { GpuMemory } from '../webgpu/gpu-memory.ts';
 import type { Ort } from '../onnx/ort.ts';
 import { Session } from '../onnx/ort-session.ts';
-import { noise } from '../onnx/optimize/test-input.ts';
-import type { Openable } from '../onnx/optimize/pass.ts';
+import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
+import type { GraphFile } from '../onnx/optimize/pass.ts';
 import { CpuMemory } from '../wasm/cpu-memory.ts';
 import { embedByTable } from '../onnx/embed-tokens.ts';
-import { PlainDecoder } from '../generation/stepwise-decoder.ts';
-import { furthestApart, LAYER_TOLERANCE, makeRoom, unfit } from './decoder-self-test.ts';
+import { StepwiseDecoder } from '../generation/stepwise-decoder.ts';
+import { maxRelativeDifference, LAYER_TOLERANCE, reservePositions, kernelMismatch } from './decoder-self-test.ts';
 
 /** Rows that are read at once, in a second chunk, and alone: there are kernels for many (from 32 on), few and one. */
 const CHUNKS = [48, 16, 1];
@@ -17,31 +17,34 @@ const ROWS = CHUNKS.reduce((sum, rows) => sum + rows);
 const SCALE = 1 / 16;
 
 /** One layer of a decoder and its head. */
-export interface Layer {
+export interface LayerUnderTest {
   ort: Ort;
   gpu: Pick<Gpu, 'device' | 'workarounds'>;
-  model: Openable;
+  model: GraphFile;
   precision: keyof typeof LAYER_TOLERANCE;
 }
 
 /**
  * Compares one layer of the decoder and its head with what the CPU makes of them: the same logits after the same rows
- * of noise, read at once, and in chunks with keys and values in between. It compiles most of what the decoder needs.
+ * of pseudoRandomInput, read at once, and in chunks with keys and values in between. It compiles most of what the decoder needs.
  *
  * @throws NearsightError `unsupported_device` if the logits are wrong
  */
-export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: AbortSignal): Promise<void> {
+export async function selfTestLayer(
+  { ort, gpu, model, precision }: LayerUnderTest,
+  signal: AbortSignal,
+): Promise<void> {
   const sessions: Session[] = [];
-  const decoders: PlainDecoder[] = [];
-  const open = async (device?: GPUDevice): Promise<PlainDecoder> => {
+  const decoders: StepwiseDecoder[] = [];
+  const open = async (device?: GPUDevice): Promise<StepwiseDecoder> => {
     const session = await Session.open(ort, model, device);
     sessions.push(session);
     const memory = device ? new GpuMemory(ort, device) : new CpuMemory(ort);
     const width = Number(session.inputs.get('inputs_embeds')?.shape.at(-1));
-    const data = new Uint8Array(noise(ROWS * width).map((each) => each * SCALE).buffer);
+    const data = new Uint8Array(pseudoRandomInput(ROWS * width).map((each) => each * SCALE).buffer);
     const embed = embedByTable(ort, { rows: ROWS, width, type: 'float32', data });
     const { mostRows } = gpu.workarounds;
-    const decoder = new PlainDecoder({ ort, embed, session, memory, positions: ROWS, mostRows });
+    const decoder = new StepwiseDecoder({ ort, embed, session, memory, positions: ROWS, mostRows });
     decoders.push(decoder);
     return decoder;
   };
@@ -49,10 +52,10 @@ export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: 
     const [tried, known] = [await open(gpu.device), await open()];
     const wanted = await read(known, [ROWS], signal);
     for (const chunks of [[ROWS], CHUNKS]) {
-      const share = furthestApart(wanted, await read(tried, chunks, signal));
+      const share = maxRelativeDifference(wanted, await read(tried, chunks, signal));
       // Put so that values that are no numbers do not pass.
       if (share <= LAYER_TOLERANCE[precision]) continue;
-      throw unfit(
+      throw kernelMismatch(
         `logits after ${chunks.join(' and ')} rows differ from the CPU's by ${share.toExponential(1)} of their range`,
       );
     }
@@ -62,8 +65,8 @@ export async function proveLayer({ ort, gpu, model, precision }: Layer, signal: 
   }
 }
 
-async function read(decoder: PlainDecoder, chunks: readonly number[], signal: AbortSignal): Promise<Float32Array> {
-  await makeRoom(decoder, ROWS);
+async function read(decoder: StepwiseDecoder, chunks: readonly number[], signal: AbortSignal): Promise<Float32Array> {
+  await reservePositions(decoder, ROWS);
   let at = 0;
   for (const rows of chunks) {
     const ids = Int32Array.from({ length: rows }, () => at++);

@@ -3,20 +3,20 @@ import type { Gpu } from '../webgpu/gpu-device.ts';
 import { Readback } from '../webgpu/buffer-readback.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, Session } from '../onnx/ort-session.ts';
-import { noise } from '../onnx/optimize/test-input.ts';
-import type { Operated } from '../onnx/optimize/pass.ts';
+import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
+import type { OptimizedGraph } from '../onnx/optimize/pass.ts';
 import { elementBytes, floats } from '../backend/tensor-memory.ts';
-import { furthestApart, unfit, LAYER_TOLERANCE } from './decoder-self-test.ts';
+import { maxRelativeDifference, kernelMismatch, LAYER_TOLERANCE } from './decoder-self-test.ts';
 import type { EncoderInputs, NamedTensors } from '../vision/vision-inputs.ts';
 import { cropsPerRun, runEncoder } from '../vision/vision-encoder.ts';
 
 /** A vision encoder on the GPU. */
-export interface Encoder {
+export interface EncoderUnderTest {
   ort: Ort;
   gpu: Pick<Gpu, 'device' | 'workarounds'>;
   session: Session;
   /** What it was opened from. */
-  model: Operated;
+  model: OptimizedGraph;
   inputs: EncoderInputs;
   precision: keyof typeof LAYER_TOLERANCE;
 }
@@ -25,16 +25,16 @@ const NOTHING = new Float32Array(0);
 
 /**
  * Compares one layer of the vision encoder, and how it makes patches, with what the CPU comes to: the same rows from
- * the same crop of noise. Of an encoder in which layers cannot be told, the whole is compared.
+ * the same crop of pseudoRandomInput. Of an encoder in which layers cannot be told, the whole is compared.
  *
  * The shaders of all of it are compiled by using them, on one crop and on as many as will be run at once. The GPU is
- * given the first before the CPU begins, so that both are busy.
+ * input the first before the CPU begins, so that both are busy.
  *
  * @throws NearsightError `unsupported_device` if the features are wrong
  */
-export async function proveVision(encoder: Encoder, signal: AbortSignal): Promise<void> {
+export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSignal): Promise<void> {
   const { ort, gpu, session, model, inputs, precision } = encoder;
-  const example = inputs.example(1, noise);
+  const example = inputs.example(1, pseudoRandomInput);
   const layer = model.layer && (await Session.open(ort, model.layer, gpu.device));
   const given: Tensor[] = [];
   try {
@@ -42,21 +42,21 @@ export async function proveVision(encoder: Encoder, signal: AbortSignal): Promis
     signal.throwIfAborted();
     const known = await onCpu(encoder, example);
     const [seen = NOTHING, all = seen] = await bring(given, gpu.device);
-    const share = furthestApart(known, seen);
+    const share = maxRelativeDifference(known, seen);
     // Put so that values that are no numbers do not pass.
     if (!(share <= LAYER_TOLERANCE[precision])) {
-      throw unfit(`a picture's features differ from the CPU's by ${share.toExponential(1)} of their range`);
+      throw kernelMismatch(`an image's features differ from the CPU's by ${share.toExponential(1)} of their range`);
     }
-    if (!all.every(Number.isFinite)) throw unfit("a picture's features are no numbers");
+    if (!all.every(Number.isFinite)) throw kernelMismatch("an image's features are no numbers");
   } finally {
     given.forEach(release);
     await layer?.close();
   }
   const most = gpu.workarounds.singleViews ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
-  if (most > 1) release(await runEncoder(ort, session, inputs.example(most, noise)));
+  if (most > 1) release(await runEncoder(ort, session, inputs.example(most, pseudoRandomInput)));
 }
 
-async function onCpu({ ort, model }: Encoder, example: NamedTensors): Promise<Float32Array> {
+async function onCpu({ ort, model }: EncoderUnderTest, example: NamedTensors): Promise<Float32Array> {
   const session = await Session.open(ort, model.layer ?? model);
   try {
     const { data, type, size } = await runEncoder(ort, session, example);

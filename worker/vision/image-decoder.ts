@@ -4,7 +4,7 @@ import type { Rgb } from '../backend/image-splitter.ts';
 import { type Header, readHeader } from './image-header.ts';
 
 /** An image as the request brought it. */
-export type ImagePart = Extract<TurnPart, { type: 'picture' }>;
+export type ImagePart = Extract<TurnPart, { type: 'image' }>;
 
 /** The longest edge that both Chromium and Firefox draw; beyond it a canvas stays blank without an error. */
 const MAX_EDGE = 16_384;
@@ -31,7 +31,7 @@ export async function decodeImage({ bytes, param }: ImagePart, maxPixels: number
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     // Most clients hand over the message alone, which must say which of several it is; `ask` has but one.
-    const which = param === 'picture' ? 'The picture' : `The picture at ${param}`;
+    const which = param === 'image' ? 'The image' : `The image at ${param}`;
     throw new NearsightError('unreadable_image', `${which} cannot be read: ${reason}.`, {
       param,
       cause: error,

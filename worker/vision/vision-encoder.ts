@@ -1,10 +1,10 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { ImageSplitter } from '../backend/image-splitter.ts';
 import { rowsOf } from '../backend/tensor-memory.ts';
-import { pause } from '../generation/yield.ts';
+import { yieldToEvents } from '../generation/yield.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session, type Tensors } from '../onnx/ort-session.ts';
-import { noise } from '../onnx/optimize/test-input.ts';
+import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import { cpuImageSplitter } from './cpu-image-splitter.ts';
 import { FeatureCache } from './feature-cache.ts';
 import type { EncoderInputs, NamedTensors, PromptImage } from './vision-inputs.ts';
@@ -13,7 +13,7 @@ import type { EncoderInputs, NamedTensors, PromptImage } from './vision-inputs.t
 const MOST_CROPS = 4;
 
 /**
- * How many crops the encoder is given at once, so that the largest result between two nodes fits in one buffer and one
+ * How many crops the encoder is input at once, so that the largest result between two nodes fits in one buffer and one
  * binding. On wasm it is one: there is nothing to gain, and between crops there is a look at the abort signal.
  */
 export function cropsPerRun(bytesPerCrop: number, limits: GPUSupportedLimits | undefined): number {
@@ -42,7 +42,7 @@ export class VisionEncoder {
     limits?: GPUSupportedLimits,
     splitter = cpuImageSplitter,
   ) {
-    feedsOf(ort, session, inputs.example(0, noise));
+    feedsOf(ort, session, inputs.example(0, pseudoRandomInput));
     this.#ort = ort;
     this.#session = session;
     this.#splitter = splitter;
@@ -65,7 +65,7 @@ export class VisionEncoder {
     const features: Tensor[] = [];
     try {
       for (let first = 0; first < image.crops; first += this.#cropsPerRun) {
-        await pause(signal);
+        await yieldToEvents(signal);
         const batch = await inputs.batch(first, Math.min(this.#cropsPerRun, image.crops - first));
         features.push(await runEncoder(this.#ort, this.#session, batch));
       }

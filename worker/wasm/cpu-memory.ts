@@ -1,11 +1,11 @@
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 import type { KvCache, KvLayout } from '../backend/kv-cache.ts';
-import { type Memory, elementBytes, floats, rowsOf } from '../backend/tensor-memory.ts';
-import type { Saved } from '../generation/prefix-entries.ts';
+import { type TensorMemory, elementBytes, floats, rowsOf } from '../backend/tensor-memory.ts';
+import type { KvSnapshot } from '../generation/prefix-entries.ts';
 
 /** Tensors in plain arrays, for the wasm build. */
-export class CpuMemory implements Memory {
+export class CpuMemory implements TensorMemory {
   readonly #ort: Ort;
 
   constructor(ort: Ort) {
@@ -24,7 +24,7 @@ export class CpuMemory implements Memory {
   }
 
   cache(layout: KvLayout): KvCache {
-    return new GrowingCache(this.#ort, layout);
+    return new CpuKvCache(this.#ort, layout);
   }
 
   buffers(): number {
@@ -35,11 +35,11 @@ export class CpuMemory implements Memory {
 }
 
 /** Keys and values that each run returns anew, one position longer: wasm copies what it is fed, so nothing is shared. */
-class GrowingCache implements KvCache {
+class CpuKvCache implements KvCache {
   length = 0;
   /** Nothing is reserved: what a run returns has its own memory. */
   readonly capacity = Infinity;
-  onShortage = (): boolean => false;
+  onOutOfMemory = (): boolean => false;
   readonly #ort: Ort;
   readonly #layout: KvLayout;
   #past: Tensors = {};
@@ -90,18 +90,18 @@ class GrowingCache implements KvCache {
     this.length += count;
   }
 
-  get savedBytes(): number {
+  get snapshotBytes(): number {
     const { names, heads, headDim, type } = this.#layout;
     return names.size * heads * this.length * headDim * elementBytes(type);
   }
 
-  save(): Saved {
+  snapshot(): KvSnapshot {
     // No copy: tensors are never written to, each run gives new ones.
-    return new SavedTensors(this.#past, this.length, this.savedBytes);
+    return new CpuKvSnapshot(this.#past, this.length, this.snapshotBytes);
   }
 
-  load(saved: Saved, length: number): void {
-    if (!(saved instanceof SavedTensors)) throw new TypeError('Saved by another cache.');
+  restore(saved: KvSnapshot, length: number): void {
+    if (!(saved instanceof CpuKvSnapshot)) throw new TypeError('Saved by another cache.');
     this.#past = { ...saved.tensors };
     this.length = saved.length;
     this.rewind(length);
@@ -118,7 +118,7 @@ class GrowingCache implements KvCache {
   }
 }
 
-class SavedTensors implements Saved {
+class CpuKvSnapshot implements KvSnapshot {
   readonly lost = false;
   readonly tensors: Tensors;
   readonly length: number;

@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 
 /** How long to wait, after an error that nobody expected, for the GPU to say that it is at fault: Firefox takes its time. */
-const ANNOUNCED_MS = 1000;
+const FAULT_REPORT_MS = 1000;
 
 /**
  * Does work that ends at once when the GPU reports an error or is lost: runs that are pending then may never settle, so
@@ -10,7 +10,7 @@ const ANNOUNCED_MS = 1000;
  * @param fault of the GPU that the work is done on, if it is one
  * @param work is given a signal that aborts at a fault as well
  */
-export async function untilFault<T>(
+export async function withDeviceGuard<T>(
   fault: AbortSignal | undefined,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
@@ -31,7 +31,7 @@ export async function untilFault<T>(
     // is announced right after. Only what the request itself is to blame for cannot come of it.
     const ownFault = error instanceof NearsightError && error.status < 500;
     if (!ownFault && !signal.aborted && !fault.aborted) {
-      await Promise.race([faulty, new Promise((resolve) => setTimeout(resolve, ANNOUNCED_MS))]);
+      await Promise.race([faulty, new Promise((resolve) => setTimeout(resolve, FAULT_REPORT_MS))]);
     }
     throw fault.aborted ? fault.reason : error;
   } finally {

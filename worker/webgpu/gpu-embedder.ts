@@ -14,7 +14,7 @@ const SLICE = 16 << 20;
  * The vocabulary's embeddings in a buffer, and the kernel that lays rows of it into the decoder's input. A table of
  * halves is widened while it is read, which needs no `shader-f16`.
  */
-export class GpuEmbedding implements Embedder {
+export class GpuEmbedder implements Embedder {
   readonly buffers = 4;
   readonly width: number;
   readonly embeddings: GPUBuffer;
@@ -22,8 +22,8 @@ export class GpuEmbedding implements Embedder {
   readonly #device: GPUDevice;
   readonly #table: GPUBuffer;
   readonly #ids: GPUBuffer;
-  readonly #lay: Kernel;
-  readonly #feed: Kernel;
+  readonly #embedTokens: Kernel;
+  readonly #embedSampled: Kernel;
 
   /**
    * @param mostRows that are laid at once
@@ -38,8 +38,8 @@ export class GpuEmbedding implements Embedder {
     this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: mostRows * table.width * 4, usage });
     this.last = device.createBuffer({ label: 'seqlens_k', size: 16, usage });
     const module = device.createShaderModule({ label: 'embedding', code: shader(table) });
-    this.#lay = kernel(device, module, 'lay', [this.#table, this.#ids, this.embeddings]);
-    this.#feed = kernel(device, module, 'feed', [this.#table, drawn, this.embeddings, this.last]);
+    this.#embedTokens = kernel(device, module, 'lay', [this.#table, this.#ids, this.embeddings]);
+    this.#embedSampled = kernel(device, module, 'feed', [this.#table, drawn, this.embeddings, this.last]);
   }
 
   /** Whether a device can hold and bind the table. */
@@ -50,10 +50,10 @@ export class GpuEmbedding implements Embedder {
     return data.length <= Math.min(maxBufferSize, maxStorageBufferBindingSize) && width % 2 === 0;
   }
 
-  lay(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void {
+  embedTokens(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void {
     this.#device.queue.writeBuffer(this.#ids, 0, ids);
     const pass = encoder.beginComputePass();
-    dispatch(pass, this.#lay, ids.length);
+    dispatch(pass, this.#embedTokens, ids.length);
     pass.end();
   }
 
@@ -68,11 +68,11 @@ export class GpuEmbedding implements Embedder {
     encoder.copyBufferToBuffer(features.gpuBuffer, row * bytes, this.embeddings, at * bytes, count * bytes);
   }
 
-  feed(pass: GPUComputePassEncoder): void {
-    dispatch(pass, this.#feed, 1);
+  embedSampled(pass: GPUComputePassEncoder): void {
+    dispatch(pass, this.#embedSampled, 1);
   }
 
-  place(length: number): void {
+  setLength(length: number): void {
     this.#device.queue.writeBuffer(this.last, 0, Int32Array.of(length - 1));
   }
 

@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { KvCache, KvLayout } from '../backend/kv-cache.ts';
 import { elementBytes } from '../backend/tensor-memory.ts';
-import type { Saved } from '../generation/prefix-entries.ts';
+import type { KvSnapshot } from '../generation/prefix-entries.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
@@ -14,13 +14,13 @@ const BLOCK = 256;
  * past and given as target for present: GroupQueryAttention compares the two and then writes the new positions in place,
  * so that decoding within the capacity neither copies nor allocates.
  */
-export class StaticCache implements KvCache {
+export class GpuKvCache implements KvCache {
   length = 0;
-  onShortage = (): boolean => false;
+  onOutOfMemory = (): boolean => false;
   readonly #ort: Ort;
   readonly #device: GPUDevice;
   readonly #layout: KvLayout;
-  readonly #most: number;
+  readonly #maxPositions: number;
   /** Bytes of one position of one head. */
   readonly #row: number;
   #capacity = 0;
@@ -31,7 +31,7 @@ export class StaticCache implements KvCache {
     this.#ort = ort;
     this.#device = device;
     this.#layout = layout;
-    this.#most = most;
+    this.#maxPositions = most;
     this.#row = layout.headDim * elementBytes(layout.type);
   }
 
@@ -45,8 +45,8 @@ export class StaticCache implements KvCache {
   }
 
   async grow(): Promise<void> {
-    if (this.#capacity >= this.#most) throw new RangeError('The context is full.');
-    await this.#resize(Math.min(2 * this.#capacity, this.#most));
+    if (this.#capacity >= this.#maxPositions) throw new RangeError('The context is full.');
+    await this.#resize(Math.min(2 * this.#capacity, this.#maxPositions));
   }
 
   rewind(length: number): void {
@@ -65,18 +65,18 @@ export class StaticCache implements KvCache {
     this.length += count;
   }
 
-  get savedBytes(): number {
+  get snapshotBytes(): number {
     return this.#layout.names.size * this.#layout.heads * this.length * this.#row;
   }
 
-  save(): Saved {
-    const size = this.savedBytes;
+  snapshot(): KvSnapshot {
+    const size = this.snapshotBytes;
     // A GPU without memory for this is no reason to fail the request.
     this.#device.pushErrorScope('validation');
     this.#device.pushErrorScope('out-of-memory');
     const buffer = this.#device.createBuffer({ label: 'set aside', size, usage: COPY_SRC | COPY_DST });
     const made = this.#device.popErrorScope();
-    const saved = new SavedBuffer(buffer, this.length);
+    const saved = new GpuKvSnapshot(buffer, this.length);
     const rows = this.length * this.#row;
     this.#copy((encoder, index, head, tensor) => {
       const at = (index * this.#layout.heads + head) * rows;
@@ -86,8 +86,8 @@ export class StaticCache implements KvCache {
     return saved;
   }
 
-  load(saved: Saved, length: number): void {
-    if (!(saved instanceof SavedBuffer)) throw new TypeError('Saved by another cache.');
+  restore(saved: KvSnapshot, length: number): void {
+    if (!(saved instanceof GpuKvSnapshot)) throw new TypeError('Saved by another cache.');
     const rows = saved.length * this.#row;
     this.#copy((encoder, index, head, tensor) => {
       const at = (index * this.#layout.heads + head) * rows;
@@ -115,7 +115,7 @@ export class StaticCache implements KvCache {
     try {
       if (this.length === 0) {
         this.clear();
-        this.#tensors = await this.#make(labels, capacity);
+        this.#tensors = await this.#allocateEvicting(labels, capacity);
       } else {
         // One after the other: of one only, old and new are needed together.
         for (const [index, label] of labels.entries()) await this.#replace(index, label, capacity);
@@ -129,7 +129,7 @@ export class StaticCache implements KvCache {
 
   async #replace(index: number, label: string, capacity: number): Promise<void> {
     const old = this.#at(index);
-    const tensor = (await this.#make([label], capacity))[0]!;
+    const tensor = (await this.#allocateEvicting([label], capacity))[0]!;
     const encoder = this.#device.createCommandEncoder();
     const [from, to] = [this.#capacity * this.#row, capacity * this.#row];
     for (let head = 0; head < this.#layout.heads; head++) {
@@ -140,8 +140,8 @@ export class StaticCache implements KvCache {
     old.dispose();
   }
 
-  /** Tensors of that capacity. Where memory is short, what others can do without is taken from them. */
-  async #make(labels: readonly string[], capacity: number): Promise<Tensor[]> {
+  /** Tensors of that capacity. On out-of-memory, calls onOutOfMemory() to evict and tries again. */
+  async #allocateEvicting(labels: readonly string[], capacity: number): Promise<Tensor[]> {
     let made = await this.#allocate(labels, capacity);
     if (made) return made;
     do {
@@ -149,7 +149,7 @@ export class StaticCache implements KvCache {
       await this.#device.queue.onSubmittedWorkDone();
       made = await this.#allocate(labels, capacity);
       if (made) return made;
-    } while (this.onShortage());
+    } while (this.onOutOfMemory());
     throw this.#noMemory(capacity);
   }
 
@@ -175,7 +175,7 @@ export class StaticCache implements KvCache {
     return new NearsightError(
       'context_length_exceeded',
       `This device has no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
-        'Set max_tokens, or a smaller one, or send fewer messages or pictures.',
+        'Set max_tokens, or a smaller one, or send fewer messages or images.',
       { param: 'max_tokens' },
     );
   }
@@ -197,7 +197,7 @@ export class StaticCache implements KvCache {
 }
 
 /** Tensor after tensor, head after head, without room to grow. */
-class SavedBuffer implements Saved {
+class GpuKvSnapshot implements KvSnapshot {
   lost = false;
   readonly buffer: GPUBuffer;
   readonly length: number;

@@ -1,15 +1,15 @@
 import type { KvCache, KvLayout } from '../backend/kv-cache.ts';
-import { type Memory, elementBytes, floats, rowsOf } from '../backend/tensor-memory.ts';
+import { type TensorMemory, elementBytes, floats, rowsOf } from '../backend/tensor-memory.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { Readback } from './buffer-readback.ts';
-import { StaticCache } from './gpu-kv-cache.ts';
+import { GpuKvCache } from './gpu-kv-cache.ts';
 
 /** Tensors in GPU buffers. Copies are queued behind the runs that were submitted before them. */
-export class GpuMemory implements Memory {
+export class GpuMemory implements TensorMemory {
   readonly #ort: Ort;
   readonly #device: GPUDevice;
   readonly #readback: Readback;
-  readonly #caches: StaticCache[] = [];
+  readonly #caches: GpuKvCache[] = [];
 
   constructor(ort: Ort, device: GPUDevice) {
     this.#ort = ort;
@@ -31,7 +31,7 @@ export class GpuMemory implements Memory {
   }
 
   cache(layout: KvLayout, most: number): KvCache {
-    const cache = new StaticCache(this.#ort, this.#device, layout, most);
+    const cache = new GpuKvCache(this.#ort, this.#device, layout, most);
     this.#caches.push(cache);
     return cache;
   }

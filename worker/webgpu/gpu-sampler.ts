@@ -5,11 +5,21 @@ import { CURVES } from '../sampling/fixed-point.ts';
 import { elementBytes } from '../backend/tensor-memory.ts';
 import { answerKey } from '../sampling/gumbel.ts';
 import { type Recipe, recipe, TOP_P_ALL } from '../sampling/sampler-params.ts';
-import { type Drawn, notFinite, type Scored } from '../sampling/cpu-sampler.ts';
+import { type SampledToken, notFinite, type ScoredToken } from '../sampling/cpu-sampler.ts';
 import { DRAW } from './shaders/sample-token.ts';
 import { RANK } from './shaders/rank-tokens.ts';
 import { SCORE } from './shaders/score-tokens.ts';
-import { FLAG, HEADER, MODE, MODE_WORD, MOST_TOKENS, PARTIAL, SCORED_WORDS, SHARED, SPAN } from './shaders/sampler-common.ts';
+import {
+  FLAG,
+  HEADER,
+  MODE,
+  MODE_WORD,
+  MOST_TOKENS,
+  PARTIAL,
+  SCORED_WORDS,
+  SHARED,
+  SPAN,
+} from './shaders/sampler-common.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM, VISIBLE_COMPUTE } from './buffer-usage.ts';
 
 /** Most alternatives that the API gives beside a token. */
@@ -36,7 +46,7 @@ interface Buffers {
 }
 
 /** The GPU's counterpart of `Sampler`: the same tokens for the same settings, logits and seed. */
-export class WgslSampler implements TokenSampler {
+export class GpuSampler implements TokenSampler {
   readonly #device: GPUDevice;
   readonly #vocab: number;
   readonly #type: 'float32' | 'float16';
@@ -45,7 +55,7 @@ export class WgslSampler implements TokenSampler {
   readonly #layout: GPUBindGroupLayout;
   readonly #pipelines: Record<Kernel, GPUComputePipeline>;
   readonly #buffers: Buffers;
-  /** The mask of a draw, as long as the buffer is. */
+  /** The mask of a sample, as long as the buffer is. */
   readonly #mask: Uint32Array<ArrayBuffer>;
   readonly #bound = new Map<GPUBuffer, GPUBindGroup>();
 
@@ -61,7 +71,7 @@ export class WgslSampler implements TokenSampler {
     device.queue.writeBuffer(this.#buffers.curves, 0, CURVES);
   }
 
-  get drawn(): GPUBuffer {
+  get sampled(): GPUBuffer {
     return this.#buffers.state;
   }
 
@@ -201,14 +211,14 @@ function entryWords(top: number | undefined): number {
   return top === undefined ? PLAIN_WORDS : SCORED_WORDS + 2 * top;
 }
 
-function readEntry(entry: Uint32Array, top: number | undefined): Drawn {
+function readEntry(entry: Uint32Array, top: number | undefined): SampledToken {
   const [id = 0, flags = 0] = entry;
   if ((flags & (FLAG.broken | FLAG.usable)) !== FLAG.usable) throw notFinite();
   if ((flags & FLAG.allowed) === 0) throw unsatisfiable();
   if (top === undefined) return { id };
   const [, , own = NaN, largest = NaN, sum = NaN, ...others] = new Float32Array(entry.slice().buffer);
   const logprob = (logit: number): number => logit - largest - Math.log(sum);
-  const scored = (_: unknown, rank: number): Scored => ({
+  const scored = (_: unknown, rank: number): ScoredToken => ({
     id: entry[SCORED_WORDS + 2 * rank] ?? 0,
     logprob: logprob(others[2 * rank + 1] ?? NaN),
   });

@@ -14,7 +14,7 @@ export interface SoftwareWorkarounds {
   mostRows?: number | undefined;
   /** Whether attention in the vision encoder is left as it was exported, not fused into one operator. */
   plainVisionAttention?: boolean | undefined;
-  /** Whether shaders for several views at once are left to be compiled by the first picture that needs them. */
+  /** Whether shaders for several views at once are left to be compiled by the first image that needs them. */
   singleViews?: boolean | undefined;
 }
 

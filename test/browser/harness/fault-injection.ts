@@ -86,7 +86,7 @@ if (plan.has('heap')) {
     return grow.call(this, pages);
   };
 }
-// Pictures are not decoded while this is pending.
+// Images are not decoded while this is pending.
 let held = Promise.resolve();
 let release = () => {};
 const orders = {
@@ -168,7 +168,7 @@ export interface Sabotage {
   plan: Plan;
   /**
    * Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers, and the sizes of
-   * all that it ever made for keys and values. `hold` keeps it from decoding pictures, and so whoever asks about one in its
+   * all that it ever made for keys and values. `hold` keeps it from decoding images, and so whoever asks about one in its
    * prefill, until `release`.
    */
   order(
@@ -176,7 +176,7 @@ export interface Sabotage {
   ): Promise<{ buffers: number; rooms: number[] }>;
   /** Makes the newest worker loop without end: it will not say that it does. */
   hang(): void;
-  /** Resolves when a worker next decodes a picture: its answer has begun, and vision and prompt are still to come. */
+  /** Resolves when a worker next decodes an image: its answer has begun, and vision and prompt are still to come. */
   decoding(): Promise<unknown>;
 }
 

@@ -8,7 +8,7 @@ import { serve, type Server } from '../../../tools/serve.mjs';
 
 export const browserName = inject('browserName');
 
-/** The content security policy that the library promises to run under: DESIGN's C4, pictures as `data:` only. */
+/** The content security policy that the library promises to run under: DESIGN's C4, images as `data:` only. */
 export const strictPolicy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";
 

@@ -24,12 +24,12 @@ export interface Wire {
   /** A nearsight on the CPU. `broken`: one whose model cannot be loaded. */
   make(options?: Partial<NearsightOptions> & { broken?: boolean }): Nearsight;
   /** A `data:` URL. */
-  picture: string;
+  image: string;
   /** What glimpse answers to {@link Wire.body} by the Python reference. */
   answer: string;
   /** Where chats are asked for. */
   url: string;
-  /** A question about the picture, to glimpse unless `fields` say otherwise. */
+  /** A question about the image, to glimpse unless `fields` say otherwise. */
   body(fields?: object): string;
   /** The same, as `fetch`'s second argument. */
   post(fields?: object): RequestInit;
@@ -65,12 +65,12 @@ export function installWire(): void {
     const files = glimpse.files.map((file) => ({ ...file, url: '/nowhere' }));
     return nearsight.createNearsight({ model: broken ? { ...glimpse, files } : glimpse, device: 'wasm', ...options });
   };
-  const { picture, question, answer } = goldens.textFirst;
+  const { image, question, answer } = goldens.textFirst;
   const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
   const body: Wire['body'] = (fields) =>
     JSON.stringify({
       model: 'glimpse',
-      messages: [{ role: 'user', content: [question, { image_url: picture }] }],
+      messages: [{ role: 'user', content: [question, { image_url: image }] }],
       ...fields,
     });
   const post: Wire['post'] = (fields) => ({ method: 'POST', body: body(fields) });
@@ -95,6 +95,6 @@ export function installWire(): void {
     return { fetch: counted, calls: () => calls };
   };
   Object.assign(globalThis, {
-    wire: { make, picture, answer, url, body, post, endless, adding, answered, counting } satisfies Wire,
+    wire: { make, image, answer, url, body, post, endless, adding, answered, counting } satisfies Wire,
   });
 }

@@ -8,12 +8,12 @@ declare global {
 
 /** What tests of the worker's life share in the page. */
 export interface Lab {
-  /** A nearsight on the software GPU (or the CPU), with a picture to ask about. */
+  /** A nearsight on the software GPU (or the CPU), with an image to ask about. */
   make(device: 'webgpu' | 'wasm'): import('nearsight').Nearsight;
   /** A `data:` URL. */
-  picture: string;
+  image: string;
   ask(on: import('nearsight').Nearsight, extra?: object, init?: RequestInit): Promise<Response>;
-  /** Asks about a picture that nobody has seen, so that nothing of it is kept. */
+  /** Asks about an image that nobody has seen, so that nothing of it is kept. */
   fresh(): object;
   /** Asks for a stream that goes on until something stops it: by itself it would end after minutes. */
   long: object;
@@ -37,17 +37,16 @@ function installLab(): void {
   canvas.width = canvas.height = 96;
   const context = canvas.getContext('2d');
   if (!context) throw new Error('no canvas');
-  const { picture, question, answer } = goldens.pictureFirst;
+  const { image, question, answer } = goldens.imageFirst;
   const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
-  const about = (picture: string): object => {
+  const about = (image: string): object => {
     const content = [
-      { type: 'image_url', image_url: { url: picture } },
+      { type: 'image_url', image_url: { url: image } },
       { type: 'text', text: question },
     ];
     return { messages: [{ role: 'user', content }] };
   };
-  const body = (extra = {}): string =>
-    JSON.stringify({ model: 'glimpse', ...about(picture), max_tokens: 12, ...extra });
+  const body = (extra = {}): string => JSON.stringify({ model: 'glimpse', ...about(image), max_tokens: 12, ...extra });
   let shade = 0;
   const fresh: Lab['fresh'] = () => {
     context.fillStyle = `rgb(${++shade} 0 255)`;
@@ -76,5 +75,5 @@ function installLab(): void {
     status: response.status,
     code: (await response.json()).error?.code,
   });
-  Object.assign(globalThis, { lab: { make, picture, fresh, long, ask, works, fault, errorOf } });
+  Object.assign(globalThis, { lab: { make, image, fresh, long, ask, works, fault, errorOf } });
 }

@@ -6,11 +6,11 @@ import { ChatOpenAI } from '@langchain/openai';
 import { generateText, RetryError, streamText } from 'ai';
 import OpenAI from 'openai';
 
-/** A question about a picture, in terms that all clients have. */
+/** A question about an image, in terms that all clients have. */
 export interface Question {
   fetch: typeof fetch;
   /** A `data:` URL. */
-  picture: string;
+  image: string;
   model: string;
   /** `stream`: as it comes; `helper`: by the client's own way to put a stream together, where it has one. */
   how?: 'whole' | 'stream' | 'helper';
@@ -42,7 +42,7 @@ type Ask = (question: Question, onText: (text: string) => void) => Promise<void>
 const BASE_URL = 'https://integrate.api.nvidia.com/v1';
 
 /** `openai`: create, stream, and its `.stream()` helper. */
-const openai: Ask = async ({ fetch, model, picture, how, text = 'What is this?', ...question }, onText) => {
+const openai: Ask = async ({ fetch, model, image, how, text = 'What is this?', ...question }, onText) => {
   const { maxTokens = 4, retries = 0, signal, timeoutMs } = question;
   const client = new OpenAI({
     baseURL: BASE_URL,
@@ -53,7 +53,7 @@ const openai: Ask = async ({ fetch, model, picture, how, text = 'What is this?',
   });
   const content = [
     { type: 'text' as const, text },
-    { type: 'image_url' as const, image_url: { url: picture } },
+    { type: 'image_url' as const, image_url: { url: image } },
   ];
   const request = { model, max_tokens: maxTokens, messages: [{ role: 'user' as const, content }] };
   const options = { ...(signal && { signal }), ...(timeoutMs && { timeout: timeoutMs }) };
@@ -70,11 +70,11 @@ const openai: Ask = async ({ fetch, model, picture, how, text = 'What is this?',
 };
 
 /** The AI SDK: `generateText` and `streamText`. */
-const aiSdk: Ask = async ({ fetch, model, picture, how, text = 'What is this?', ...question }, onText) => {
+const aiSdk: Ask = async ({ fetch, model, image, how, text = 'What is this?', ...question }, onText) => {
   const { maxTokens = 4, retries = 0, signal, timeoutMs } = question;
   const content = [
     { type: 'text' as const, text },
-    { type: 'file' as const, data: picture, mediaType: 'image/png' },
+    { type: 'file' as const, data: image, mediaType: 'image/png' },
   ];
   const request = {
     model: createOpenAICompatible({ name: 'nearsight', baseURL: BASE_URL, fetch })(model),
@@ -94,7 +94,7 @@ const aiSdk: Ask = async ({ fetch, model, picture, how, text = 'What is this?', 
 };
 
 /** LangChain: `invoke` and `stream`. */
-const langChain: Ask = async ({ fetch, model, picture, how, text = 'What is this?', ...question }, onText) => {
+const langChain: Ask = async ({ fetch, model, image, how, text = 'What is this?', ...question }, onText) => {
   const { maxTokens = 4, retries = 0, signal, timeoutMs } = question;
   const chat = new ChatOpenAI({
     model,
@@ -106,7 +106,7 @@ const langChain: Ask = async ({ fetch, model, picture, how, text = 'What is this
   });
   const content = [
     { type: 'text' as const, text },
-    { type: 'image_url' as const, image_url: { url: picture } },
+    { type: 'image_url' as const, image_url: { url: image } },
   ];
   const messages = [new HumanMessage({ content })];
   const options = signal ? { signal } : {};

@@ -6,15 +6,15 @@ declare const OpenAI: typeof import('openai').default;
 declare function loadClients(): Promise<typeof import('./clients.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
 
-/** A question about a picture, and what glimpse answers by the Python reference: right answers are known beforehand. */
+/** A question about an image, and what glimpse answers by the Python reference: right answers are known beforehand. */
 interface GoldenCase {
   /** A `data:` URL. */
-  picture: string;
+  image: string;
   question: string;
   answer: string;
 }
 interface Goldens {
-  pictureFirst: GoldenCase;
+  imageFirst: GoldenCase;
   textFirst: GoldenCase;
 }
 declare const goldens: Goldens;

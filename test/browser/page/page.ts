@@ -12,15 +12,15 @@ const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clie
 /** React and Vue, likewise. */
 const loadFrameworks = (): Promise<typeof import('./frameworks.ts')> => import('./frameworks.ts');
 
-/** A case of the golden file that asks one question about one picture. */
-function goldenOf(name: string, picture: string): GoldenCase {
+/** A case of the golden file that asks one question about one image. */
+function goldenOf(name: string, image: string): GoldenCase {
   const { messages, answer } = cases.find((each) => each.name === name)!;
   const parts = messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content));
-  return { picture, question: parts.find(({ text }) => text !== undefined)!.text!, answer: answer.text };
+  return { image, question: parts.find(({ text }) => text !== undefined)!.text!, answer: answer.text };
 }
 
 const goldens = {
-  pictureFirst: goldenOf('corner', corner),
+  imageFirst: goldenOf('corner', corner),
   textFirst: goldenOf('text-first', progressive),
 } satisfies Goldens;
 

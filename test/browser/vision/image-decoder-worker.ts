@@ -1,5 +1,5 @@
 // A worker around the decoder alone. `decode.test.ts` builds and serves it, because the package does not export what a
-// picture looks like to the model.
+// image looks like to the model.
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { decodeImage } from '../../../worker/vision/image-decoder.ts';
 
@@ -17,7 +17,7 @@ export type Outcome =
 
 async function decode({ bytes, maxPixels, frames }: Order): Promise<Outcome> {
   if (!frames) Reflect.deleteProperty(globalThis, 'VideoFrame');
-  const part = { type: 'picture', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
+  const part = { type: 'image', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
   try {
     const { width, height, data } = await decodeImage(part, maxPixels);
     return { width, height, rgb: btoa(Array.from(data, (level) => String.fromCharCode(level)).join('')) };

@@ -35,7 +35,7 @@ function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
   return order(page, { bytes, maxPixels: MAX_PIXELS, frames });
 }
 
-/** A grey PNG in which every level follows from its place. */
+/** A grey PNG in which every level follows from its setLength. */
 function png(width: number, height: number, level: (x: number, y: number) => number): Uint8Array {
   const chunk = (type: string, data: Uint8Array): Buffer => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
@@ -62,7 +62,7 @@ function png(width: number, height: number, level: (x: number, y: number) => num
   ]);
 }
 
-describe('pictures decode to what Pillow sees', () => {
+describe('images decode to what Pillow sees', () => {
   it.for(goldens)('$file', async ({ file, width, height, most, mean, rgb }) => {
     const seen = await decode(bytesOf(file));
     expect(seen).toMatchObject({ width, height });
@@ -79,7 +79,7 @@ describe('pictures decode to what Pillow sees', () => {
     },
   );
 
-  it('a picture of many bands, and one as wide as a canvas', async () => {
+  it('an image of many bands, and one as wide as a canvas', async () => {
     const level = (x: number, y: number): number => (x * 31 + y * 7) % 251;
     for (const [width, height] of [
       [3, 700],
@@ -94,9 +94,9 @@ describe('pictures decode to what Pillow sees', () => {
   });
 });
 
-describe('golden pictures of glimpse, decoded here, become the crops of the Python processor', () => {
+describe('golden images of glimpse, decoded here, become the crops of the Python processor', () => {
   interface Crops {
-    picture: string;
+    image: string;
     split: boolean;
     file: string;
     shape: [frames: number, height: number, width: number, channels: number];
@@ -107,8 +107,8 @@ describe('golden pictures of glimpse, decoded here, become the crops of the Pyth
   const values = { mean: [0, 0, 0], std: [1, 1, 1] };
   const settings = { cropSize: 96, longestEdge: 192, splitting: false, ...values };
 
-  it.for(pixels)('$picture (tiles: $split)', async ({ picture, split, file, shape: [frames] }) => {
-    const seen = await decode(readFileSync(new URL(picture, folder)));
+  it.for(pixels)('$image (tiles: $split)', async ({ image: name, split, file, shape: [frames] }) => {
+    const seen = await decode(readFileSync(new URL(name, folder)));
     if (!('rgb' in seen)) throw new Error(seen.message);
     const image = { ...seen, data: Uint8Array.from(Buffer.from(seen.rgb, 'base64')) };
     const plan = splitPlan(image, split ? tileGrid(image, settings) : NO_TILES, settings);
@@ -142,7 +142,7 @@ describe('what cannot be read is refused, with the part and the cause', () => {
 
   it.for([
     ['no bytes', new Uint8Array(), 'it has no bytes'],
-    ['text', text('not a picture'), 'it is not a PNG'],
+    ['text', text('not an image'), 'it is not a PNG'],
     ['SVG', text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), 'it looks like SVG'],
     ['half a PNG', half('rgb.png'), 'it is cut short'],
     ['half a JPEG', half('420.jpg'), 'it is cut short'],

@@ -17,7 +17,7 @@ interface Order {
 export type Outcome = { values: number; different: number } | { error: string };
 
 async function compare({ bytes, settings }: Order): Promise<Outcome> {
-  const part = { type: 'picture', detail: 'low', bytes, param: 'a picture' } as const;
+  const part = { type: 'image', detail: 'low', bytes, param: 'an image' } as const;
   const image = await decodeImage(part, 10_000_000);
   const plan = splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings);
   const wanted = await cpuImageSplitter.split(image, plan).batch(0, plan.crops.length);

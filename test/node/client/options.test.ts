@@ -17,10 +17,14 @@ test.each([
   [{ polcy: 'local-only' }, 'polcy', 'Unknown field: polcy. Remove it.'],
   [{ policy: 'local' }, 'policy', "one of 'local-only', 'local-first', 'remote-first', but it is 'local'."],
   [{ device: 'gpu' }, 'device', "device must be one of 'auto', 'webgpu', 'wasm', but it is 'gpu'."],
-  [{ owns: 'https://api.example.com' }, 'owns', 'owns must be an array, but it is a string.'],
-  [{ owns: ['https://a.example', 'api.example.com'] }, 'owns[1]', 'owns[1] must be an address with its scheme'],
-  [{ owns: ['not a url'] }, 'owns[0]', 'owns[0] must be an address with its scheme'],
-  [{ owns: ['https://'] }, 'owns[0]', 'owns[0] must be an address with its scheme'],
+  [{ intercept: 'https://api.example.com' }, 'intercept', 'intercept must be an array, but it is a string.'],
+  [
+    { intercept: ['https://a.example', 'api.example.com'] },
+    'intercept[1]',
+    'intercept[1] must be an address with its scheme',
+  ],
+  [{ intercept: ['not a url'] }, 'intercept[0]', 'intercept[0] must be an address with its scheme'],
+  [{ intercept: ['https://'] }, 'intercept[0]', 'intercept[0] must be an address with its scheme'],
   [{ limits: { waiting: 'x' } }, 'limits.waiting', 'an integer of at least 0, but it is a string.'],
   [{ limits: { pixels: -1 } }, 'limits.pixels', 'an integer of at least 1, but it is -1.'],
   [{ limits: { pixel: 1 } }, 'limits.pixel', 'Unknown field: limits.pixel.'],
@@ -40,20 +44,20 @@ test.each([
   );
 });
 
-const picture = new Blob(['x']);
+const image = new Blob(['x']);
 
 test.each<[unknown[], string, string]>([
-  [[null, 'What?'], 'picture', 'a Blob, bytes or a URL, but it is null.'],
-  [['', 'What?'], 'picture', 'a Blob, bytes or a URL, but it is a string.'],
-  [[picture], 'question', 'a string, but it is missing.'],
-  [[picture, ''], 'question', 'a text of at least one character, but it is empty.'],
-  [[picture, 'What?', null], 'options', 'options must be an object, but it is null.'],
-  [[picture, 'What?', { maxTokens: 0 }], 'maxTokens', 'an integer of at least 1, but it is 0.'],
-  [[picture, 'What?', { maxTokens: 1.5 }], 'maxTokens', 'an integer'],
-  [[picture, 'What?', { maxTokens: 'a' }], 'maxTokens', 'an integer'],
-  [[picture, 'What?', { temperature: NaN }], 'temperature', 'a number from 0 to 2, but it is NaN.'],
-  [[picture, 'What?', { temperature: 9 }], 'temperature', 'a number from 0 to 2, but it is 9.'],
-  [[picture, 'What?', { maxToken: 5 }], 'maxToken', 'Unknown field: maxToken.'],
+  [[null, 'What?'], 'image', 'a Blob, bytes or a URL, but it is null.'],
+  [['', 'What?'], 'image', 'a Blob, bytes or a URL, but it is a string.'],
+  [[image], 'question', 'a string, but it is missing.'],
+  [[image, ''], 'question', 'a text of at least one character, but it is empty.'],
+  [[image, 'What?', null], 'options', 'options must be an object, but it is null.'],
+  [[image, 'What?', { maxTokens: 0 }], 'maxTokens', 'an integer of at least 1, but it is 0.'],
+  [[image, 'What?', { maxTokens: 1.5 }], 'maxTokens', 'an integer'],
+  [[image, 'What?', { maxTokens: 'a' }], 'maxTokens', 'an integer'],
+  [[image, 'What?', { temperature: NaN }], 'temperature', 'a number from 0 to 2, but it is NaN.'],
+  [[image, 'What?', { temperature: 9 }], 'temperature', 'a number from 0 to 2, but it is 9.'],
+  [[image, 'What?', { maxToken: 5 }], 'maxToken', 'Unknown field: maxToken.'],
 ])('ask(...%o) is refused, and %s named', async (args, param, words) => {
   const { ask } = createNearsight({ model: glimpse });
   const answer = ask(...(args as Parameters<typeof ask>))[Symbol.asyncIterator]();
@@ -68,7 +72,7 @@ test('what the documentation shows is taken, and undefined is the same as absent
   const options = {
     model: glimpse,
     device: 'auto',
-    owns: ['https://api.example.com/v1', new URL('http://localhost:8000'), '/api', './api'],
+    intercept: ['https://api.example.com/v1', new URL('http://localhost:8000'), '/api', './api'],
     worker: 'worker.js',
     assets: { ort: '/ort/' },
     limits: { waiting: 0, pixels: 1e6 },
@@ -86,7 +90,7 @@ test('what the documentation shows is taken, and undefined is the same as absent
 });
 
 test.each([undefined, null])('a limit or a remote that is %s leaves the default', async (none) => {
-  const options = { model: glimpse, limits: { pictures: none }, remote: none, policy: () => 'remote' };
+  const options = { model: glimpse, limits: { images: none }, remote: none, policy: () => 'remote' };
   const remote = createNearsight(options as unknown as NearsightOptions);
   const local = createNearsight({ ...options, policy: 'local-only' } as unknown as NearsightOptions);
   const image_url = { url: 'data:image/png;base64,iVBORw0KGgo=' };
@@ -94,7 +98,7 @@ test.each([undefined, null])('a limit or a remote that is %s leaves the default'
   const body = JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content }] });
   const ask = async ({ fetch }: typeof local): Promise<unknown> =>
     (await fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body })).json();
-  expect(await ask(local)).toMatchObject({ error: { message: expect.stringContaining('limits.pictures is 16.') } });
+  expect(await ask(local)).toMatchObject({ error: { message: expect.stringContaining('limits.images is 16.') } });
   expect(await ask(remote)).toMatchObject({ error: { code: 'policy_refused' } });
 });
 
@@ -109,7 +113,12 @@ function wrapped<T extends object>(target: T): T {
   });
 }
 
-const given = { model: glimpse, owns: ['/api'], limits: { pixels: 9 }, remote: { baseURL: '/nim', apiKey: () => 'k' } };
+const given = {
+  model: glimpse,
+  intercept: ['/api'],
+  limits: { pixels: 9 },
+  remote: { baseURL: '/nim', apiKey: () => 'k' },
+};
 
 test.each([
   ['Vue', reactive],
@@ -125,12 +134,12 @@ test.each([
 test('later changes of the options change nothing, and addresses become text', () => {
   const mine = {
     ...given,
-    owns: ['/api', new URL('https://example.com')],
+    intercept: ['/api', new URL('https://example.com')],
     worker: new URL('https://example.com/w.js'),
   };
   const options = readOptions(mine);
-  mine.owns.pop();
-  expect(options).toMatchObject({ owns: ['/api', 'https://example.com/'], worker: 'https://example.com/w.js' });
+  mine.intercept.pop();
+  expect(options).toMatchObject({ intercept: ['/api', 'https://example.com/'], worker: 'https://example.com/w.js' });
   expect((options.model as ModelSpec).files[0]?.url).toEqual(String(glimpse.files[0]?.url));
 });
 
@@ -165,6 +174,6 @@ test.each<[what: string, change: () => object, param: string, words: string]>([
 });
 
 test('a function stands only where one is taken', () => {
-  const owns = [() => {}];
-  expect(creation({ model: glimpse, owns })).toThrow(expect.objectContaining({ param: 'owns[0]' }));
+  const intercept = [() => {}];
+  expect(creation({ model: glimpse, intercept })).toThrow(expect.objectContaining({ param: 'intercept[0]' }));
 });

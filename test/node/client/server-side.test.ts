@@ -7,7 +7,7 @@ test('importing and creating start nothing, and whatever is asked is answered in
   };
   const near = createNearsight({ model: 'smolvlm-256m' });
   expect(near.status.value).toEqual({ state: 'idle' });
-  expect(await near.inventory()).toMatchObject({ ports: 0, loaded: null });
+  expect(await near.debugStats()).toMatchObject({ ports: 0, loaded: null });
 
   const body = JSON.stringify({ model: 'smolvlm-256m', messages: [{ role: 'user', content: 'hi' }] });
   const response = await near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body });

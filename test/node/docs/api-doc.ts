@@ -1,5 +1,5 @@
 /**
- * Writes docs/api.md from the table of fields: fate and dialects from the rows themselves, the prose from the comment
+ * Writes docs/api.md from the table of fields: support and dialects from the rows themselves, the prose from the comment
  * above each row, so that neither can drift from what the validator does.
  */
 import { readFileSync } from 'node:fs';
@@ -36,7 +36,7 @@ export function commentOf(table: TableName, name: string): string {
 export function undocumented(): string[] {
   return Object.entries(SECTIONS).flatMap(([table, fields]) =>
     Object.entries(fields)
-      .filter(([name, field]) => field.fate !== 'refused' && !commentAbove(`  ${name}:`, bodyOf(table)))
+      .filter(([name, field]) => field.support !== 'refused' && !commentAbove(`  ${name}:`, bodyOf(table)))
       .map(([name]) => `${table}.${name}`),
   );
 }
@@ -71,7 +71,7 @@ const HEADERS = `## Response headers
 | --- | --- |
 | \`x-nearsight-origin\` | Who answered: \`local\`, \`remote\`, or \`proxy\` (its own refusals). |
 | \`x-nearsight-model\` | The model that answered, by its own name (the body repeats the requested one). Absent if none did. |
-| \`x-nearsight-reason\` | Why it was answered there: a word for machines (\`local-only\` also where there is no remote; under that policy alone are pictures of other origins refused); of an error, its code. |
+| \`x-nearsight-reason\` | Why it was answered there: a word for machines (\`local-only\` also where there is no remote; under that policy alone are images of other origins refused); of an error, its code. |
 | \`x-request-id\` | 32 hexadecimal digits; the body's \`id\` is \`chatcmpl-\` and the same. |
 | \`x-should-retry\` | Errors only. \`true\` if the same request may succeed later, else \`false\`. |
 | \`retry-after\`, \`retry-after-ms\` | When to ask again, with \`queue_full\` (429), a proxy's \`rate_limited\` (429; seconds only), and a remote's 429, 503 and 529: its own, or about two seconds. Whatever else a remote answers keeps its own. |
@@ -94,16 +94,16 @@ function section(table: string, fields: Fields): string {
   const title = commentAbove(`export const ${table} =`, SOURCE).replace(/\.$/, '');
   const rows = Object.entries(fields).map(([name, field]) => {
     const prose = commentAbove(`  ${name}:`, bodyOf(table)) || ending(field);
-    return `| \`${name}\` | ${field.fate} | ${dialects(field.known)} | ${prose} |`;
+    return `| \`${name}\` | ${field.support} | ${dialects(field.documentedBy)} | ${prose} |`;
   });
   return `## ${title}\n\n| Field | Fate | Known to | What it does |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
 }
 
 function ending(field: Field): string {
-  if (field.fate !== 'refused') return '';
+  if (field.support !== 'refused') return '';
   const why = `${field.why[0]?.toUpperCase()}${field.why.slice(1)}.`;
-  if (field.inert.length === 0) return why;
-  return `${why} Accepted: \`${field.inert.map((value) => JSON.stringify(value)).join('`, `')}\`.`;
+  if (field.noopValues.length === 0) return why;
+  return `${why} Accepted: \`${field.noopValues.map((value) => JSON.stringify(value)).join('`, `')}\`.`;
 }
 
 function dialects(known: number): string {

@@ -47,7 +47,7 @@ describe.each(CASES)('requests: %s', (_name, _path, fields, samples, send) => {
   it.each(Object.entries(fields))('%s', (name, field) => {
     const sample = samples[name];
     const values = [null, ...(sample ? [sample.value, ...sample.bad] : ['anything', {}, 7])];
-    if (field.fate === 'refused') values.push(...field.inert);
+    if (field.support === 'refused') values.push(...field.noopValues);
     for (const value of values) {
       const body = send({ ...sample?.with, [name]: value });
       const written = JSON.stringify(body);
@@ -105,8 +105,8 @@ describe('answers', () => {
 });
 
 it("has NIM's published vision schema in it", () => {
-  const picture = { type: 'image_url', image_url: { url: 'https://a.example/b.png' } };
-  const content = [{ type: 'text', text: 'What?' }, picture];
+  const image = { type: 'image_url', image_url: { url: 'https://a.example/b.png' } };
+  const content = [{ type: 'text', text: 'What?' }, image];
   const request = {
     model: 'm',
     messages: [{ role: 'user', content }],

@@ -87,9 +87,9 @@ function schemaOfTable(table: Described): Schema {
   const required: string[] = [];
   for (const [name, field] of Object.entries(fields)) {
     const description = commentOf(table, name);
-    if (field.fate === 'refused') {
-      properties[name] = { description: `Refused: ${field.why}.`, enum: [null, ...field.inert] };
-    } else if (field.fate === 'harmless') {
+    if (field.support === 'refused') {
+      properties[name] = { description: `Refused: ${field.why}.`, enum: [null, ...field.noopValues] };
+    } else if (field.support === 'harmless') {
       properties[name] = { description: `No effect here. ${description}` };
     } else {
       const schema = { ...schemaOf(field.read, (nested) => ref(nameOf(nested))), ...refined[name] };

@@ -5,7 +5,7 @@ import { GREEDY as UNSEEDED } from '../../../src/protocol/job.ts';
 import type { Device } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../../worker/generation/decoder.ts';
 import { openDecoder, openGraphs, sessionsOf } from '../../../worker/engines/onnx/load-graphs.ts';
-import { untilFault } from '../../../worker/webgpu/device-guard.ts';
+import { withDeviceGuard } from '../../../worker/webgpu/device-guard.ts';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
@@ -74,7 +74,7 @@ export async function openEngine(
   // SmolVLM's heads and patches.
   const inputs = encoderInputs(cropSize, 12 * (cropSize / 16) ** 4 * 4);
   const options = { ort, gpu, positions: POSITIONS, encoderInputs: inputs, precision, onStep: (): void => {} };
-  const graphs = await untilFault(gpu?.fault, new AbortController().signal, (signal) =>
+  const graphs = await withDeviceGuard(gpu?.fault, new AbortController().signal, (signal) =>
     openGraphs({ ...options, read: async (graph) => read(FILES[graph]), signal }),
   );
   const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);

@@ -2,9 +2,13 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/ort-session.ts';
-import { operateDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
-import type { Room } from '../../../worker/onnx/optimize/dequantize-weights.ts';
-import { openWidened, roomOn, type Widened } from '../../../worker/engines/onnx/dequantized-decoder.ts';
+import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
+import type { MemoryBudget } from '../../../worker/onnx/optimize/dequantize-weights.ts';
+import {
+  openDequantized,
+  estimateMemoryBudget,
+  type OpenedDecoder,
+} from '../../../worker/engines/onnx/dequantized-decoder.ts';
 import { glimpse } from '../onnx/optimize-graphs.ts';
 
 const desktop = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
@@ -25,8 +29,8 @@ describe('which devices have room for SmolVLM-256M, widened', () => {
     ['Safari', { userAgent: mac }, 'this browser does not tell how much memory there is'],
     ['nobody knows what', {}, 'this browser does not tell how much memory there is'],
   ])('%s', (_, browser, why) => {
-    const room = roomOn(browser);
-    expect(room.why).toBe(why);
+    const room = estimateMemoryBudget(browser);
+    expect(room.reason).toBe(why);
     if (why === undefined) expect(room.bytes).toBeGreaterThan(WIDE);
     else expect(room.bytes).toBeLessThan(WIDE);
     // glimpse's 4 MB fit anywhere.
@@ -37,11 +41,11 @@ describe('which devices have room for SmolVLM-256M, widened', () => {
 describe('glimpse on wasm', () => {
   afterEach(() => void vi.restoreAllMocks());
 
-  async function open(room: Room): Promise<Widened> {
+  async function open(room: MemoryBudget): Promise<OpenedDecoder> {
     const ort = await loadOrt('wasm', pathToFileURL('node_modules/onnxruntime-web/dist/').href);
     const file = glimpse('decoder_model_merged_q4');
-    return openWidened(
-      (given) => operateDecoder(file, { positions: 64, evaluate: evaluator(ort), room: given }),
+    return openDequantized(
+      (given) => optimizeDecoder(file, { positions: 64, evaluate: evaluator(ort), memoryBudget: given }),
       (operated) => Session.open(ort, operated),
       room,
     );
@@ -53,7 +57,7 @@ describe('glimpse on wasm', () => {
       throw new RangeError('no more');
     });
     // It begins with 16 MB, which are full after a few.
-    const opened: Widened[] = [];
+    const opened: OpenedDecoder[] = [];
     do opened.push(await open({ bytes: 64 << 20 }));
     while (grow.mock.calls.length === 0);
     const { session, remark } = opened.at(-1)!;
@@ -64,7 +68,7 @@ describe('glimpse on wasm', () => {
   });
 
   test('is opened as it is, if there is no room', async () => {
-    const { session, remark } = await open({ bytes: 1 << 20, why: 'so it is' });
+    const { session, remark } = await open({ bytes: 1 << 20, reason: 'so it is' });
     expect(remark).toMatch(/^weights as they are \(the weights would take \d+ bytes, over 1048576; so it is\)$/);
     await session.close();
   });

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
-import { openModel } from '../../../worker/engines/onnx/onnx-engine.ts';
-import { untilFault } from '../../../worker/webgpu/device-guard.ts';
+import { openEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
+import { withDeviceGuard } from '../../../worker/webgpu/device-guard.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { fakeAdapter } from '../webgpu/fake-gpu.ts';
 
@@ -27,7 +27,7 @@ afterEach(() => {
 });
 
 function open(): Promise<unknown> {
-  return openModel({
+  return openEngine({
     spec: glimpse,
     device: 'webgpu',
     assets: {},
@@ -61,7 +61,7 @@ test.each([
   const fault = new AbortController();
   const loss = new NearsightError('device_lost', 'gone');
   setTimeout(() => fault.abort(loss), 20);
-  const failing = untilFault(fault.signal, new AbortController().signal, async () => {
+  const failing = withDeviceGuard(fault.signal, new AbortController().signal, async () => {
     throw new NearsightError(code, 'first');
   });
   await expect(failing).rejects.toMatchObject({ code: waits ? 'device_lost' : code });

@@ -3,7 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/protocol/model-spec.ts';
 import type { PromptImage } from '../../../worker/vision/vision-inputs.ts';
-import { drawOnCpu } from '../../../worker/generation/decoder.ts';
+import { sampleOnCpu } from '../../../worker/generation/decoder.ts';
 import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
 import { imageOfValues } from './test-images.ts';
@@ -24,11 +24,11 @@ const TOLERANCE = 2e-4;
 const cases = golden.cases.flatMap((each) => {
   const pixels = golden.pixels.find((entry) => entry.case === each.name);
   const tokens = each.input_ids.filter((id) => id === IMAGE).length;
-  return pixels || tokens === 0 ? [{ ...each, pictures: pixels ? [picture(pixels, tokens)] : [] }] : [];
+  return pixels || tokens === 0 ? [{ ...each, images: pixels ? [image(pixels, tokens)] : [] }] : [];
 });
 
 /** What the processor gives, from levels written by the Python reference: level / 255, less 0.5, over 0.5. */
-function picture({ file, shape: [frames, height, size] }: Golden['pixels'][number], tokens: number): PromptImage {
+function image({ file, shape: [frames, height, size] }: Golden['pixels'][number], tokens: number): PromptImage {
   const levels = gunzipSync(readFileSync(new URL(file, folder)));
   const values = new Float32Array(levels.length);
   const plane = height * size;
@@ -62,7 +62,7 @@ describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 },
       const { signal } = new AbortController();
       const ids = Int32Array.from(each.input_ids);
       await decoder.reset(ids.length + each.answer.ids.length);
-      await decoder.prefill(ids, IMAGE, await vision.encode(each.pictures, signal), signal);
+      await decoder.prefill(ids, IMAGE, await vision.encode(each.images, signal), signal);
       const logits = await decoder.logits();
       for (const [id, value] of each.first_logits.q4)
         expect(Math.abs((logits[id] ?? NaN) - value)).toBeLessThan(TOLERANCE);
@@ -74,7 +74,7 @@ describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 },
         limit: each.answer.ids.length,
       };
       const answer: number[] = [];
-      for await (const { id } of decoder.draw(drawing, signal)) answer.push(id);
+      for await (const { id } of decoder.sample(drawing, signal)) answer.push(id);
       expect(answer).toEqual(each.answer.ids);
     },
   );
@@ -94,8 +94,9 @@ describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 },
         const constraint = new ToyConstraint(vocab, () => digits);
         const drawing = { sampling, prompt, choice: 0, topLogprobs: undefined, limit: 8, constraint };
         await decoder.reset(prompt.length + 8);
-        await decoder.prefill(prompt, IMAGE, await vision.encode(each.pictures, signal), signal);
-        const source = decoder === engine.decoder ? decoder.draw(drawing, signal) : drawOnCpu(decoder, drawing, signal);
+        await decoder.prefill(prompt, IMAGE, await vision.encode(each.images, signal), signal);
+        const source =
+          decoder === engine.decoder ? decoder.sample(drawing, signal) : sampleOnCpu(decoder, drawing, signal);
         const answer: number[] = [];
         for await (const { id } of source) answer.push(id);
         expect(constraint.accepted).toEqual(answer);

@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { widen } from '../../../worker/backend/tensor-memory.ts';
+import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
 import { argmax } from '../../../worker/sampling/cpu-sampler.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import type { PromptImage } from '../../../worker/vision/vision-inputs.ts';
@@ -9,12 +9,12 @@ export interface NativeDecoder {
   /**
    * The greedy answer, with the logits that each id was taken from.
    *
-   * @param pictures their features, which replace the embeddings of an id
+   * @param images their features, which replace the embeddings of an id
    */
-  answer(prompt: Int32Array, steps: number, pictures?: Pictures): Promise<{ id: number; logits: Float32Array }[]>;
+  answer(prompt: Int32Array, steps: number, images?: Images): Promise<{ id: number; logits: Float32Array }[]>;
 }
 
-interface Pictures {
+interface Images {
   id: number;
   features: Float32Array;
 }
@@ -37,11 +37,11 @@ export async function nativeDecoder(
     ids: number[],
     at: number,
     past: Record<string, Tensor>,
-    pictures?: Pictures,
+    images?: Images,
   ): Promise<InferenceSession.ReturnType> {
     const { inputs_embeds } = await embed.run({ input_ids: integers(ids) });
     const embeddings = inputs_embeds as Tensor;
-    if (pictures) lay(embeddings, ids, pictures);
+    if (images) lay(embeddings, ids, images);
     const feeds: Record<string, Tensor> = {
       ...past,
       inputs_embeds: embeddings,
@@ -55,7 +55,7 @@ export async function nativeDecoder(
   }
 
   return {
-    async answer(prompt, steps, pictures) {
+    async answer(prompt, steps, images) {
       let past: Record<string, Tensor> = Object.fromEntries(
         pasts.map(({ name, shape, type }) => {
           const dims = [1, Number(shape[1]), 0, Number(shape[3])];
@@ -68,7 +68,7 @@ export async function nativeDecoder(
       let at = 0;
       const answer = [];
       for (let step = 0; step < steps; step++) {
-        const outputs = await read(ids, at, past, pictures);
+        const outputs = await read(ids, at, past, images);
         const all = outputs['logits'] as Tensor;
         const logits = floatsOf(all).slice(-Number(all.dims.at(-1)));
         const id = argmax(logits);
@@ -84,7 +84,7 @@ export async function nativeDecoder(
   };
 }
 
-function lay({ data, dims }: Tensor, ids: readonly number[], { id, features }: Pictures): void {
+function lay({ data, dims }: Tensor, ids: readonly number[], { id, features }: Images): void {
   const width = Number(dims.at(-1));
   let row = 0;
   for (const [at, each] of ids.entries()) {
@@ -97,7 +97,7 @@ function lay({ data, dims }: Tensor, ids: readonly number[], { id, features }: P
 function floatsOf({ data }: Tensor): Float32Array {
   if (data instanceof Float32Array) return data;
   if (!ArrayBuffer.isView(data)) throw new Error('no numbers');
-  return widen(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
+  return halfToFloat(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2));
 }
 
 function open(file: string | Uint8Array): Promise<InferenceSession> {

@@ -3,16 +3,16 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
 import { GREEDY, type ChatJob, type Part, type Sampling, type TokenLogprob } from '../../../src/protocol/job.ts';
-import { type Model, openModel } from '../../../worker/engines/onnx/onnx-engine.ts';
+import { type Engine, openEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { assets } from './dawn-engine.ts';
 
 const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11 };
 
-let model: Model;
+let model: Engine;
 
 beforeAll(async () => {
   const steps: number[] = [];
-  model = await openModel({
+  model = await openEngine({
     spec: glimpse,
     device: 'wasm',
     assets,

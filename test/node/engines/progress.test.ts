@@ -5,7 +5,7 @@ import { glimpse } from '../../../models/glimpse.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { LoadPart } from '../../../src/protocol/calls.ts';
 import type { ModelFile, ModelSpec } from '../../../src/protocol/model-spec.ts';
-import { type OpenOptions, openModel } from '../../../worker/engines/onnx/onnx-engine.ts';
+import { type OpenEngineOptions, openEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { LoadProgress } from '../../../worker/engines/onnx/progress.ts';
 import { readFile } from '../../../worker/storage/http-store.ts';
 import { assets } from './dawn-engine.ts';
@@ -22,11 +22,11 @@ const inline = (file: ModelFile): ModelFile => ({
 });
 
 /** Opens and closes a model. Returns what was told of downloads, checked for what holds of every load. */
-async function downloads(changes: Partial<OpenOptions>): Promise<Download[]> {
+async function downloads(changes: Partial<OpenEngineOptions>): Promise<Download[]> {
   const parts: LoadPart[] = [];
   const { signal } = new AbortController();
   const emit = (part: LoadPart): void => void parts.push(part);
-  const model = await openModel({ spec: glimpse, device: 'wasm', assets, read: readFile, emit, signal, ...changes });
+  const model = await openEngine({ spec: glimpse, device: 'wasm', assets, read: readFile, emit, signal, ...changes });
   await model.close();
   const told = parts.filter((part) => part.type === 'download');
   expect(told.filter(({ loadedBytes, totalBytes }) => loadedBytes >= totalBytes)).toEqual([told.at(-1)]);
@@ -62,7 +62,7 @@ describe('progress reaches 100 % once, at the end,', () => {
   ])('where a variant failed of whose first file %s bytes had come', async (_, share) => {
     vi.stubGlobal('navigator', { gpu: { requestAdapter: async () => fakeAdapter().adapter }, hardwareConcurrency: 1 });
     let failed = false;
-    const read: OpenOptions['read'] = async (file, onBytes) => {
+    const read: OpenEngineOptions['read'] = async (file, onBytes) => {
       const fails = file.path === vision.path && !failed;
       onBytes(Math.floor(file.bytes * (fails ? share : 1)));
       if (!fails) return bytesOf(file);
@@ -96,7 +96,7 @@ test('configs are read at the same time, and given up when one of them fails', a
   const asked: string[] = [];
   const left: string[] = [];
   const failure = new NearsightError('load_failed', 'not there');
-  const read: OpenOptions['read'] = ({ path }, _onBytes, signal) => {
+  const read: OpenEngineOptions['read'] = ({ path }, _onBytes, signal) => {
     asked.push(path);
     return new Promise((_resolve, reject) => {
       signal.addEventListener('abort', () => left.push(path));
@@ -104,7 +104,7 @@ test('configs are read at the same time, and given up when one of them fails', a
     });
   };
   const { signal } = new AbortController();
-  const opening = openModel({ spec: glimpse, device: 'wasm', assets, read, emit: () => {}, signal });
+  const opening = openEngine({ spec: glimpse, device: 'wasm', assets, read, emit: () => {}, signal });
   await expect(opening).rejects.toBe(failure);
   expect(asked).toEqual(glimpse.files.map(({ path }) => path));
   expect(left).toEqual(asked);
@@ -115,9 +115,9 @@ test.each([
   ['tokenizer.json', '{"model":{"type":"BPE"},"decoder":{"type":"ByteLevel"},"added_tokens":[]}'],
   ['chat_template.json', '{"chat_template":"{% if %}"}'],
 ])('a broken %s is load_failed, not a defect', async (broken, text) => {
-  const read: OpenOptions['read'] = async (file) =>
+  const read: OpenEngineOptions['read'] = async (file) =>
     file.path === broken ? new TextEncoder().encode(text) : bytesOf(file);
   const { signal } = new AbortController();
-  const opening = openModel({ spec: glimpse, device: 'wasm', assets, read, emit: () => {}, signal });
+  const opening = openEngine({ spec: glimpse, device: 'wasm', assets, read, emit: () => {}, signal });
   await expect(opening).rejects.toMatchObject({ code: 'load_failed' });
 });

@@ -9,11 +9,11 @@ import { FIXTURES, modelFiles, pattern, readJson } from '../vision/fixtures.ts';
 const files = modelFiles(new URL('model/', FIXTURES));
 const never = new AbortController().signal;
 
-/** One user turn for each detail, with a picture that the decoder below does not look at. */
+/** One user turn for each detail, with an image that the decoder below does not look at. */
 function chat(...details: Detail[]): Turn[] {
   return details.map((detail) => ({
     role: 'user',
-    parts: [{ type: 'picture', bytes: new Uint8Array(), detail, param: 'messages[0].content[0].image_url' }],
+    parts: [{ type: 'image', bytes: new Uint8Array(), detail, param: 'messages[0].content[0].image_url' }],
   }));
 }
 
@@ -135,7 +135,7 @@ describe('crops', () => {
   });
 });
 
-describe('keys of pictures', () => {
+describe('keys of images', () => {
   const keysOf = async (image: Rgb, ...details: Detail[]): Promise<string[]> =>
     (await openProcessor(files, decoding(image)).encodeChat(chat(...details), 1e6, false, never)).images.map(
       ({ key }) => key,
@@ -153,10 +153,10 @@ describe('keys of pictures', () => {
   });
 });
 
-describe('pictures that come again', () => {
+describe('images that come again', () => {
   const file = (...bytes: number[]): Turn => ({
     role: 'user',
-    parts: [{ type: 'picture', bytes: Uint8Array.from(bytes), detail: 'low', param: 'p' }],
+    parts: [{ type: 'image', bytes: Uint8Array.from(bytes), detail: 'low', param: 'p' }],
   });
   const counting = () => {
     const decoded: number[] = [];
@@ -212,7 +212,7 @@ describe('pictures that come again', () => {
 });
 
 describe('reading', () => {
-  it('stops between pictures when it is aborted', async () => {
+  it('stops between images when it is aborted', async () => {
     const controller = new AbortController();
     let decoded = 0;
     const processor = openProcessor(files, async () => {
@@ -226,7 +226,7 @@ describe('reading', () => {
     expect(decoded).toBe(1);
   });
 
-  it('refuses a chat template that has no place for a picture', async () => {
+  it('refuses a chat template that has no place for an image', async () => {
     const template = new TextEncoder().encode(JSON.stringify({ chat_template: 'nothing' }));
     const processor = openProcessor(new Map(files).set('chat_template.json', template), decoding(pattern(8, 8)));
     await expect(processor.encodeChat(chat('low'), 1e6, false, never)).rejects.toMatchObject({ code: 'load_failed' });

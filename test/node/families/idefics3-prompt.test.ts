@@ -6,7 +6,7 @@ import { openProcessor } from '../../../worker/families/registry.ts';
 import { FIXTURES, modelFiles, readJson } from '../vision/fixtures.ts';
 
 interface Chat {
-  turns: { role: Turn['role']; parts: (TextPart | BlankPicture)[] }[];
+  turns: { role: Turn['role']; parts: (TextPart | BlankImage)[] }[];
   /** Runs: [id, count, id, count, …]. */
   ids: number[];
 }
@@ -16,8 +16,8 @@ interface TextPart {
   text: string;
 }
 
-interface BlankPicture {
-  type: 'picture';
+interface BlankImage {
+  type: 'image';
   width: number;
   height: number;
   detail: Detail;
@@ -28,7 +28,7 @@ interface Golden {
   injections: { parts: string[]; ids: number[] }[];
 }
 
-/** Pictures in these chats matter by their size alone, so their bytes are the two numbers. */
+/** Images in these chats matter by their size alone, so their bytes are the two numbers. */
 const blank: typeof decodeImage = async ({ bytes }) => {
   const [width = 0, height = 0] = new Uint32Array(bytes.buffer);
   return { width, height, data: new Uint8Array(width * height * 3) };
@@ -49,7 +49,7 @@ async function idsOf(processor: ReturnType<typeof openProcessor>, turns: Chat['t
     ),
   }));
   const { ids, images } = await processor.encodeChat(job, Infinity, true, new AbortController().signal);
-  const rows = images.reduce((sum, picture) => sum + picture.tokens, 0);
+  const rows = images.reduce((sum, image) => sum + image.tokens, 0);
   expect(ids.filter((id) => id === processor.imageTokenId).length).toBe(rows);
   return [...ids];
 }

@@ -5,7 +5,7 @@ import { openProcessor } from '../../../worker/families/registry.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { FIXTURES, modelFiles } from '../vision/fixtures.ts';
 
-it('of many large pictures, those that were too much to keep are decoded again', async () => {
+it('of many large images, those that were too much to keep are decoded again', async () => {
   // The first and the third fit together, not so the second.
   const files = [4096, 8192, 4096].map((height) => ({ width: 8192, height, data: new Uint8Array(8192 * height * 3) }));
   let decoded = 0;
@@ -13,13 +13,13 @@ it('of many large pictures, those that were too much to keep are decoded again',
     decoded++;
     return files[bytes[0] ?? 0]!;
   });
-  const picture = (file: number): TurnPart => ({
-    type: 'picture',
+  const image = (file: number): TurnPart => ({
+    type: 'image',
     bytes: Uint8Array.of(file),
     detail: 'low',
     param: 'p',
   });
-  const turns = [{ role: 'user' as const, parts: [picture(0), picture(1), picture(2)] }];
+  const turns = [{ role: 'user' as const, parts: [image(0), image(1), image(2)] }];
   const { signal } = new AbortController();
   const { images } = await processor.encodeChat(turns, 1e9, true, signal);
   const open = (at: number) => images[at]?.open(cpuImageSplitter, signal);

@@ -1,6 +1,6 @@
 /** What an abort does in each phase of a request. */
 import { describe, expect, it, vi } from 'vitest';
-import { createShim, type ShimOptions } from '../../../src/fetch/intercept.ts';
+import { createFetch, type InterceptOptions } from '../../../src/fetch/intercept.ts';
 import type { Part } from '../../../src/protocol/job.ts';
 import { ANSWER, partsOf, slowParts, START, text } from '../job-parts.ts';
 
@@ -8,11 +8,11 @@ const CHAT = 'https://integrate.api.nvidia.com/v1/chat/completions';
 const BODY = { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }] };
 const JSON_BODY = JSON.stringify(BODY);
 
-function shim(options: Partial<ShimOptions> = {}): typeof fetch {
-  return createShim({
-    owns: ['https://integrate.api.nvidia.com'],
+function shim(options: Partial<InterceptOptions> = {}): typeof fetch {
+  return createFetch({
+    intercept: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 1000, pictureBytes: 1000, pictures: 3 },
+    limits: { requestBytes: 1000, imageBytes: 1000, images: 3 },
     generate: async () => partsOf(...ANSWER),
     ...options,
   });
@@ -44,7 +44,7 @@ describe('an abort', () => {
   const lasting = <T>(begun: () => void): ReadableStream<T> =>
     new ReadableStream({ pull: begun }, { highWaterMark: 0 });
 
-  it.each<[string, (begun: () => void) => [Partial<ShimOptions>, NonNullable<RequestInit['body']>]]>([
+  it.each<[string, (begun: () => void) => [Partial<InterceptOptions>, NonNullable<RequestInit['body']>]]>([
     ['the body is read', (begun) => [{}, lasting(begun)]],
     ['the model is looked up', (begun) => [{ model: () => new Promise(begun) }, JSON_BODY]],
     ['the answer is being started', (begun) => [{ generate: () => new Promise(begun) }, JSON_BODY]],
@@ -63,7 +63,7 @@ describe('an abort', () => {
   it('in mid-stream errors the body with its reason', async () => {
     const caller = new AbortController();
     const { stream } = slowParts(START, text('x'));
-    const generate: ShimOptions['generate'] = async (_request, signal) => stream.pipeThrough(endedBy(signal));
+    const generate: InterceptOptions['generate'] = async (_request, signal) => stream.pipeThrough(endedBy(signal));
     const body = JSON.stringify({ ...BODY, stream: true });
     const response = await shim({ generate })(CHAT, post(body, { signal: caller.signal }));
     const reader = response.body?.getReader();

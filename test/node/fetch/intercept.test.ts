@@ -1,7 +1,7 @@
 /** Which requests are ours, and how their bodies are read. Parts are made by hand (see parts.ts). */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ChatRequest } from '../../../src/openai/parse-request.ts';
-import { createShim, type ShimOptions } from '../../../src/fetch/intercept.ts';
+import { createFetch, type InterceptOptions } from '../../../src/fetch/intercept.ts';
 import { ANSWER, partsOf } from '../job-parts.ts';
 
 const NIM = 'https://integrate.api.nvidia.com';
@@ -12,13 +12,13 @@ const JSON_BODY = JSON.stringify(BODY);
 /** What the wrapped fetch was called with. It is the only thing here that stands in for something: the network. */
 type Passed = Parameters<typeof fetch>[];
 
-function shim(options: Partial<ShimOptions> = {}): { fetch: typeof fetch; passed: Passed; asked: ChatRequest[] } {
+function shim(options: Partial<InterceptOptions> = {}): { fetch: typeof fetch; passed: Passed; asked: ChatRequest[] } {
   const passed: Passed = [];
   const asked: ChatRequest[] = [];
-  const fetch = createShim({
-    owns: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'],
+  const fetch = createFetch({
+    intercept: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 1000, pictureBytes: 1000, pictures: 3 },
+    limits: { requestBytes: 1000, imageBytes: 1000, images: 3 },
     fetch: async (...call) => {
       passed.push(call);
       return new Response('from the network');
@@ -73,7 +73,7 @@ describe('addresses', () => {
 
   it('takes relative URLs where the page has an address', async () => {
     vi.stubGlobal('location', { href: 'https://page.example/app/' });
-    const { fetch, asked, passed } = shim({ owns: ['/nim', 'https://page.example/other/'] });
+    const { fetch, asked, passed } = shim({ intercept: ['/nim', 'https://page.example/other/'] });
     for (const url of ['/nim/v1/chat/completions', '../nim/chat/completions', '/other/v1/chat/completions']) {
       expect(await (await fetch(url, post())).json()).toMatchObject({ object: 'chat.completion' });
     }
@@ -83,14 +83,14 @@ describe('addresses', () => {
   });
 
   it("passes everything on where a page's own paths have no address", async () => {
-    const { fetch, asked, passed } = shim({ owns: ['/nim'] });
+    const { fetch, asked, passed } = shim({ intercept: ['/nim'] });
     await fetch('https://page.example/nim/v1/chat/completions', post());
     expect([asked.length, passed.length]).toEqual([0, 1]);
   });
 
   it('takes the model from the per-model addresses of NVIDIA, unless the body names one', async () => {
     const model = async (): Promise<string> => 'nvidia/neva-22b';
-    const { fetch, asked } = shim({ model, owns: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'] });
+    const { fetch, asked } = shim({ model, intercept: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'] });
     const { model: _, ...nameless } = BODY;
     const body = JSON.stringify({ ...nameless, model: null });
     expect((await fetch('https://ai.api.nvidia.com/v1/vlm/nvidia/neva-22b', post(body))).status).toBe(200);
@@ -233,7 +233,7 @@ describe('bodies', () => {
   });
 
   it('of exactly the limit pass', async () => {
-    const { fetch } = shim({ limits: { requestBytes: JSON_BODY.length, pictureBytes: 1000, pictures: 3 } });
+    const { fetch } = shim({ limits: { requestBytes: JSON_BODY.length, imageBytes: 1000, images: 3 } });
     expect((await fetch(CHAT, post())).status).toBe(200);
     expect((await fetch(CHAT, post(`${JSON_BODY} `))).status).toBe(413);
   });
@@ -250,13 +250,13 @@ describe('bodies', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
   });
 
-  it('turn <img> tags into pictures only where that is on', async () => {
+  it('turn <img> tags into images only where that is on', async () => {
     const body = JSON.stringify({ ...BODY, messages: [{ role: 'user', content: '<img src="data:,x"> this?' }] });
     const off = shim();
     await off.fetch(CHAT, post(body));
     expect(off.asked[0]?.turns[0]?.parts[0]?.type).toBe('text');
     const on = shim({ images: { tags: true } });
     await on.fetch(CHAT, post(body));
-    expect(on.asked[0]?.turns[0]?.parts[0]?.type).toBe('picture');
+    expect(on.asked[0]?.turns[0]?.parts[0]?.type).toBe('image');
   });
 });

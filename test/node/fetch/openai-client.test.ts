@@ -1,7 +1,7 @@
 /** The real `openai` package, given the shim as its fetch. The parts are made by hand (see parts.ts). */
 import OpenAI, { APIError } from 'openai';
 import { describe, expect, it } from 'vitest';
-import { createShim } from '../../../src/fetch/intercept.ts';
+import { createFetch } from '../../../src/fetch/intercept.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import type { Part } from '../../../src/protocol/job.ts';
 import { ANSWER, failingAfter, partsOf, slowParts, START, text } from '../job-parts.ts';
@@ -11,10 +11,10 @@ const MESSAGES: { role: 'user'; content: string }[] = [{ role: 'user', content: 
 /** A client whose requests are answered with these parts, and how often it asked. */
 function clientFor(generate: (signal?: AbortSignal) => ReadableStream<Part>): { openai: OpenAI; asked: () => number } {
   let asked = 0;
-  const fetch = createShim({
-    owns: ['https://integrate.api.nvidia.com'],
+  const fetch = createFetch({
+    intercept: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 1e6, pictureBytes: 1e6, pictures: 3 },
+    limits: { requestBytes: 1e6, imageBytes: 1e6, images: 3 },
     generate: async (_request, signal) => {
       asked++;
       return generate(signal);

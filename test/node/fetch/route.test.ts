@@ -7,7 +7,7 @@ const unsupported = fault('unsupported_device');
 const down = fault('remote_unavailable');
 
 const decide = (input: Partial<RouteInput>): string => {
-  const decision = route({ policy: 'local-first', remote: true, model: 'm', pictures: 1, ...input });
+  const decision = route({ policy: 'local-first', remote: true, model: 'm', images: 1, ...input });
   return decision.target === 'refuse' ? `refuse: ${decision.error.code}` : `${decision.target}: ${decision.reason}`;
 };
 
@@ -56,7 +56,7 @@ describe('route', () => {
     expect(decide({ policy, localFault: unsupported, remoteFault: down })).toBe('refuse: remote_unavailable');
     expect(policy).toHaveBeenLastCalledWith({
       model: 'm',
-      pictures: 1,
+      images: 1,
       localFault: 'unsupported_device',
       remoteFault: 'remote_unavailable',
     });
@@ -99,7 +99,7 @@ describe('route', () => {
       },
       remote: true,
       model: 'm',
-      pictures: 1,
+      images: 1,
     });
     const message = "The page's policy failed: Error: no such user";
     expect(decision).toMatchObject({ target: 'refuse', error: { code: 'policy_refused', message, cause } });

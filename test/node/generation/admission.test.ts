@@ -3,8 +3,8 @@ import { admit } from '../../../worker/generation/admission.ts';
 import type { Prompt } from '../../../worker/families/processor.ts';
 import { imageOfValues } from '../engines/test-images.ts';
 
-function prompt(ids: number, ...pictures: number[]): Prompt {
-  const images = pictures.map((tokens) => imageOfValues({ key: '', crops: 1, tokens }, 1, new Float32Array(3)));
+function prompt(ids: number, ...tokensOfImages: number[]): Prompt {
+  const images = tokensOfImages.map((tokens) => imageOfValues({ key: '', crops: 1, tokens }, 1, new Float32Array(3)));
   return { ids: new Int32Array(ids), images };
 }
 
@@ -29,8 +29,8 @@ test('one token more is refused, with the counts and a remedy', () => {
   );
 });
 
-test('pictures that take most of it are named', () => {
+test('images that take most of it are named', () => {
   expect(() => admit(prompt(1200, 1088, 64), 10, 1024)).toThrow(
-    "1200 in the messages, 1152 of them in 2 pictures, 10 for the answer. Send fewer pictures or detail 'low'.",
+    "1200 in the messages, 1152 of them in 2 images, 10 for the answer. Send fewer images or detail 'low'.",
   );
 });

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { type Piece, TextAssembler } from '../../../worker/generation/detokenizer.ts';
+import { type TextPiece, Detokenizer } from '../../../worker/generation/detokenizer.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** The texts that come out of these tokens, one each, and the last one at the end. */
 function assemble(stop: string[], tokens: (string | Uint8Array)[]): { texts: string[]; stopped: boolean } {
-  const text = new TextAssembler(stop);
+  const text = new Detokenizer(stop);
   const texts: string[] = [];
   for (const token of tokens) {
     texts.push(text.push(typeof token === 'string' ? encode(token) : token).text);
@@ -63,9 +63,9 @@ describe('log probabilities', () => {
   const scores = { logprob: -1, top: [] };
 
   /** What comes out with each token, and at the end. */
-  function pieces(stop: string[], tokens: (string | Uint8Array)[]): Piece[] {
-    const text = new TextAssembler(stop);
-    const given: Piece[] = [];
+  function pieces(stop: string[], tokens: (string | Uint8Array)[]): TextPiece[] {
+    const text = new Detokenizer(stop);
+    const given: TextPiece[] = [];
     for (const token of tokens) {
       given.push(text.push(typeof token === 'string' ? encode(token) : token, scores));
       if (text.stopped) return given;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Part } from '../../../src/protocol/job.ts';
-import { answerOne } from '../../../worker/generation/generate.ts';
-import { drawOnCpu } from '../../../worker/generation/decoder.ts';
+import { generateChoice } from '../../../worker/generation/generate.ts';
+import { sampleOnCpu } from '../../../worker/generation/decoder.ts';
 import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
 import { GREEDY } from '../engines/dawn-engine.ts';
@@ -16,7 +16,7 @@ test('each choice of a request has a constraint of its own', async () => {
   const source = { logits: async () => logits, step: async () => {} };
   const made: ToyConstraint[] = [];
   const opening = {
-    decoder: { draw: (drawing: Parameters<typeof drawOnCpu>[1]) => drawOnCpu(source, drawing, signal) },
+    decoder: { sample: (drawing: Parameters<typeof sampleOnCpu>[1]) => sampleOnCpu(source, drawing, signal) },
     tokenizer,
     stopIds: [0],
     prompt: Int32Array.of(5),
@@ -28,11 +28,11 @@ test('each choice of a request has a constraint of its own', async () => {
       made.push(constraint);
       return constraint;
     },
-    onDrawn: () => {},
+    onToken: () => {},
   };
   const parts: Part[] = [];
   const job = { sampling: { ...GREEDY, temperature: 1 }, stop: [], topLogprobs: undefined };
-  for (const choice of [0, 1]) await answerOne(opening, job, choice, (part) => parts.push(part), signal);
+  for (const choice of [0, 1]) await generateChoice(opening, job, choice, (part) => parts.push(part), signal);
   const texts = [0, 1].map((choice) =>
     parts.map((part) => (part.type === 'text' && part.choice === choice ? part.text : '')).join(''),
   );

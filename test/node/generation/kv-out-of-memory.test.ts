@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Decoder, Drawing } from '../../../worker/generation/decoder.ts';
+import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
 import { PrefixCache } from '../../../worker/generation/prefix-cache.ts';
-import { proveKernels } from '../../../worker/self-test/decoder-self-test.ts';
+import { selfTestDecoder } from '../../../worker/self-test/decoder-self-test.ts';
 import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
 import { toyDecoder, toyEmbed } from '../onnx/toy-graphs.ts';
@@ -11,7 +11,7 @@ import { assets, GREEDY, openGpu } from '../engines/dawn-engine.ts';
 import { openToy, POSITIONS, PROMPT, take, type Toy } from './toy-decoder.ts';
 
 const { signal } = new AbortController();
-/** Positions that room is made for at a time, at least. */
+/** Positions that hasFreeBuffer is made for at a time, at least. */
 const BLOCK = 256;
 
 const FILES = {
@@ -37,7 +37,7 @@ afterEach(() => {
 
 /** The loop on the GPU, and the graph as it was exported, step by step. */
 describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_000 }, (kind) => {
-  // Twice past its room, or once where steps are slow.
+  // Twice past its hasFreeBuffer, or once where steps are slow.
   const limit = kind === 'resident' ? 600 : 300;
   let toy: Toy;
   let decoder: Decoder;
@@ -49,8 +49,11 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
 
   afterAll(() => toy.close());
 
-  /** Answers a prompt that nothing was read of, with room for so many positions at first. */
-  async function answer(room: number, changes: Partial<Drawing>): Promise<{ ids: number[]; logits: Float32Array }> {
+  /** Answers a prompt that nothing was read of, with hasFreeBuffer for so many positions at first. */
+  async function answer(
+    room: number,
+    changes: Partial<SamplingRequest>,
+  ): Promise<{ ids: number[]; logits: Float32Array }> {
     decoder.clear();
     await decoder.reset(room);
     await decoder.prefill(PROMPT, -1, [], signal);
@@ -83,7 +86,7 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
   });
 
   describe.runIf(kind === 'resident')('where memory is short', () => {
-    /** Bytes of the smallest room. */
+    /** Bytes of the smallest hasFreeBuffer. */
     let block: number;
     let memory: MemoryLimit;
     let cache: PrefixCache;
@@ -94,20 +97,20 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       decoder.clear();
       await decoder.reset(BLOCK);
       await decoder.prefill(PROMPT, -1, [], signal);
-      block = (decoder.kv.savedBytes / PROMPT.length) * BLOCK;
+      block = (decoder.kv.snapshotBytes / PROMPT.length) * BLOCK;
       decoder.clear();
       memory = limitMemory();
       cache = new PrefixCache(decoder);
       return () => memory.lift();
     });
 
-    /** Asks with room for so many positions. How many of the prompt were known, and the answer. */
+    /** Asks with hasFreeBuffer for so many positions. How many of the prompt were documentedBy, and the answer. */
     async function ask(ids: Int32Array, room: number, limit = 20): Promise<{ known: number; ids: number[] }> {
-      const known = await cache.begin({ ids, pictures: [] }, room, true);
+      const known = await cache.begin({ ids, images: [] }, room, true);
       await decoder.prefill(ids.subarray(known), -1, [], signal);
       cache.beginAnswer();
       const drawn = await take(decoder, { prompt: ids, limit });
-      for (const id of drawn) cache.drew(id);
+      for (const id of drawn) cache.append(id);
       return { known, ids: drawn };
     }
 
@@ -155,7 +158,7 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
     test('an answer that outgrows its room takes it from what was set aside', async () => {
       const wanted = await cold(chat(9), 400);
       for (const first of [1, 2]) await ask(chat(first), BLOCK);
-      // The larger room, and the last of the four tensors of the smaller one.
+      // The larger hasFreeBuffer, and the last of the four tensors of the smaller one.
       memory.bytes = 2.25 * block;
       expect(await ask(chat(9), BLOCK, 400)).toEqual({ known: 0, ids: wanted });
       expect(cache.kept.count).toBe(0);
@@ -202,13 +205,13 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
     test('a proof without room does not ask for a smaller max_tokens, but for another device', async () => {
       cache.forget();
       memory.bytes = 0;
-      const proof = proveKernels(decoder, 24, signal);
+      const proof = selfTestDecoder(decoder, 24, signal);
       await expect(proof).rejects.toMatchObject({
         code: 'unsupported_device',
         message: expect.stringMatching(/no memory/),
       });
       memory.bytes = Infinity;
-      await expect(proveKernels(decoder, 24, signal)).resolves.toBeUndefined();
+      await expect(selfTestDecoder(decoder, 24, signal)).resolves.toBeUndefined();
     });
   });
 });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type Decoder, drawOnCpu } from '../../../worker/generation/decoder.ts';
-import type { Drawn } from '../../../worker/sampling/cpu-sampler.ts';
+import { type Decoder, sampleOnCpu } from '../../../worker/generation/decoder.ts';
+import type { SampledToken } from '../../../worker/sampling/cpu-sampler.ts';
 import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
@@ -94,7 +94,7 @@ describe.each([
     const controller = new AbortController();
     const reason = new Error('enough');
     const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
-    const draws = decoder.draw(drawing, controller.signal);
+    const draws = decoder.sample(drawing, controller.signal);
     await draws.next();
     controller.abort(reason);
     const submitted = vi.spyOn(GPUQueue.prototype, 'submit');
@@ -115,12 +115,12 @@ describe.each([
     const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    const drawn: Drawn[] = [];
-    for await (const each of decoder.draw(drawing, signal)) drawn.push(each);
+    const drawn: SampledToken[] = [];
+    for await (const each of decoder.sample(drawing, signal)) drawn.push(each);
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    const wanted: Drawn[] = [];
-    for await (const each of drawOnCpu(decoder, drawing, signal)) wanted.push(each);
+    const wanted: SampledToken[] = [];
+    for await (const each of sampleOnCpu(decoder, drawing, signal)) wanted.push(each);
     expect(drawn.map(({ id }) => id)).toEqual(wanted.map(({ id }) => id));
     for (const [at, { logprob, top }] of drawn.entries()) {
       expect(logprob).toBeCloseTo(wanted[at]?.logprob ?? NaN, 4);
@@ -155,7 +155,7 @@ describe.each([
       await decoder.reset(PROMPT.length + STEPS);
       await decoder.prefill(PROMPT, -1, [], signal);
       const wanted: number[] = [];
-      for await (const { id } of drawOnCpu(decoder, { ...drawing, constraint: third() }, signal)) wanted.push(id);
+      for await (const { id } of sampleOnCpu(decoder, { ...drawing, constraint: third() }, signal)) wanted.push(id);
       expect(drawn).toEqual(wanted);
       expect(drawn).not.toEqual(free);
     });
@@ -219,12 +219,12 @@ describe.each([
     expect(decoder.length).toBe(5);
     await read(5);
     expect(await take(decoder)).toEqual(wanted);
-    const saved = decoder.kv.save();
+    const saved = decoder.kv.snapshot();
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(other, -1, [], signal);
     expect(await take(decoder)).not.toEqual(wanted);
     await decoder.reset(900);
-    decoder.kv.load(saved, 7);
+    decoder.kv.restore(saved, 7);
     await read(7);
     expect(await take(decoder)).toEqual(wanted);
     saved.release();

@@ -1,11 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { Branches, type Saved, type Sequence, sequenceOf, sharedLength } from '../../../worker/generation/prefix-entries.ts';
+import {
+  PrefixEntries,
+  type KvSnapshot,
+  type Sequence,
+  sequenceOf,
+  commonPrefixLength,
+} from '../../../worker/generation/prefix-entries.ts';
 import { PrefixCache } from '../../../worker/generation/prefix-cache.ts';
 import { imageOfValues } from '../engines/test-images.ts';
 
 const IMAGE = 99;
 
-/** A sequence of these ids, in which each run of image tokens but the marks of tiles is a picture of two rows. */
+/** A sequence of these ids, in which each run of image tokens but the marks of tiles is an image of two rows. */
 function sequence(ids: number[], ...keys: string[]): Sequence {
   const images = keys.map((key) => imageOfValues({ key, crops: 1, tokens: 2 }, 1, new Float32Array(3)));
   return sequenceOf({ ids: Int32Array.from(ids), images }, IMAGE);
@@ -13,35 +19,35 @@ function sequence(ids: number[], ...keys: string[]): Sequence {
 
 describe('the shared beginning of two sequences', () => {
   test('ends at the first id that differs, or with the shorter one', () => {
-    expect(sharedLength(sequence([1, 2, 3, 4]), sequence([1, 2, 5, 4]))).toBe(2);
-    expect(sharedLength(sequence([1, 2]), sequence([1, 2, 3]))).toBe(2);
-    expect(sharedLength(sequence([]), sequence([1]))).toBe(0);
+    expect(commonPrefixLength(sequence([1, 2, 3, 4]), sequence([1, 2, 5, 4]))).toBe(2);
+    expect(commonPrefixLength(sequence([1, 2]), sequence([1, 2, 3]))).toBe(2);
+    expect(commonPrefixLength(sequence([]), sequence([1]))).toBe(0);
   });
 
-  test('goes through a picture only if it is the same one', () => {
+  test('goes through an image only if it is the same one', () => {
     const asked = sequence([1, IMAGE, 7, IMAGE, 2, 3], 'cat');
-    expect(asked.pictures).toEqual([{ key: 'cat', start: 1, end: 4 }]);
-    expect(sharedLength(asked, sequence([1, IMAGE, 7, IMAGE, 2, 4], 'cat'))).toBe(5);
-    expect(sharedLength(asked, sequence([1, IMAGE, 7, IMAGE, 2, 4], 'dog'))).toBe(1);
+    expect(asked.images).toEqual([{ key: 'cat', start: 1, end: 4 }]);
+    expect(commonPrefixLength(asked, sequence([1, IMAGE, 7, IMAGE, 2, 4], 'cat'))).toBe(5);
+    expect(commonPrefixLength(asked, sequence([1, IMAGE, 7, IMAGE, 2, 4], 'dog'))).toBe(1);
   });
 
-  test('never ends within a picture', () => {
+  test('never ends within an image', () => {
     const asked = sequence([1, IMAGE, 7, IMAGE, 2], 'cat');
     // Interrupted after the first of its rows.
-    const interrupted: Sequence = { ids: asked.ids.subarray(0, 2), pictures: asked.pictures };
-    expect(sharedLength(interrupted, asked)).toBe(1);
-    expect(sharedLength(asked, interrupted)).toBe(1);
+    const interrupted: Sequence = { ids: asked.ids.subarray(0, 2), images: asked.images };
+    expect(commonPrefixLength(interrupted, asked)).toBe(1);
+    expect(commonPrefixLength(asked, interrupted)).toBe(1);
   });
 
-  test('stops at the second picture if only the first is the same', () => {
+  test('stops at the second image if only the first is the same', () => {
     const ids = [1, IMAGE, IMAGE, 2, IMAGE, IMAGE, 3];
-    expect(sharedLength(sequence(ids, 'a', 'b'), sequence(ids, 'a', 'c'))).toBe(4);
-    expect(sharedLength(sequence(ids, 'a', 'b'), sequence(ids, 'a', 'b'))).toBe(7);
+    expect(commonPrefixLength(sequence(ids, 'a', 'b'), sequence(ids, 'a', 'c'))).toBe(4);
+    expect(commonPrefixLength(sequence(ids, 'a', 'b'), sequence(ids, 'a', 'b'))).toBe(7);
   });
 });
 
 /** As many bytes as positions. */
-class Block implements Saved {
+class Block implements KvSnapshot {
   lost = false;
   static alive = 0;
   readonly bytes: number;
@@ -59,14 +65,14 @@ class Block implements Saved {
 }
 
 describe('branches', () => {
-  const add = (branches: Branches<Block>, ids: number[]): boolean => {
-    const fits = branches.makeRoom(ids.length);
+  const add = (branches: PrefixEntries<Block>, ids: number[]): boolean => {
+    const fits = branches.reserve(ids.length);
     if (fits) branches.add(sequence(ids), new Block(Int32Array.from(ids)));
     return fits;
   };
 
   test('are found by their longest shared beginning', () => {
-    const branches = new Branches<Block>(100);
+    const branches = new PrefixEntries<Block>(100);
     add(branches, [1, 2, 3]);
     add(branches, [1, 2, 4, 5]);
     expect(branches.longest(sequence([1, 2, 4, 6]))).toMatchObject({ length: 3, saved: { bytes: 4 } });
@@ -74,7 +80,7 @@ describe('branches', () => {
   });
 
   test('give way to the one that continues them', () => {
-    const branches = new Branches<Block>(100);
+    const branches = new PrefixEntries<Block>(100);
     add(branches, [1, 2]);
     expect(branches.covers(sequence([1]))).toBe(true);
     add(branches, [1, 2, 3]);
@@ -83,7 +89,7 @@ describe('branches', () => {
 
   test('stay within the budget: the least recently used go, and are released', () => {
     const before = Block.alive;
-    const branches = new Branches<Block>(10);
+    const branches = new PrefixEntries<Block>(10);
     add(branches, [1, 1, 1, 1]);
     add(branches, [2, 2, 2, 2]);
     branches.longest(sequence([1]));
@@ -103,7 +109,7 @@ describe('branches', () => {
   });
 
   test('are left alone if there was no memory for them', () => {
-    const branches = new Branches<Block>(10);
+    const branches = new PrefixEntries<Block>(10);
     add(branches, [1, 2, 3]);
     branches.longest(sequence([1]))!.saved.lost = true;
     expect(branches.longest(sequence([1]))).toBeUndefined();
@@ -111,11 +117,11 @@ describe('branches', () => {
   });
 
   test('spare the one that is about to be read', () => {
-    const branches = new Branches<Block>(10);
+    const branches = new PrefixEntries<Block>(10);
     add(branches, [1, 1, 1, 1, 1, 1]);
     const spared = branches.longest(sequence([1]))!.saved;
-    expect(branches.makeRoom(5, spared)).toBe(false);
-    expect(branches.makeRoom(4, spared)).toBe(true);
+    expect(branches.reserve(5, spared)).toBe(false);
+    expect(branches.reserve(4, spared)).toBe(true);
     expect(branches.count).toBe(1);
   });
 });
@@ -129,11 +135,11 @@ class Ids {
     return this.ids.length;
   }
 
-  get savedBytes(): number {
+  get snapshotBytes(): number {
     return this.ids.length;
   }
 
-  onShortage = (): boolean => false;
+  onOutOfMemory = (): boolean => false;
 
   async reset(_positions: number, kept = 0): Promise<void> {
     this.ids.length = kept;
@@ -143,11 +149,11 @@ class Ids {
     this.ids.length = length;
   }
 
-  save(): Block {
+  snapshot(): Block {
     return new Block(Int32Array.from(this.ids));
   }
 
-  load(saved: Saved, length: number): void {
+  restore(saved: KvSnapshot, length: number): void {
     if (!(saved instanceof Block)) throw new TypeError('not mine');
     this.ids = [...saved.ids.subarray(0, length)];
   }
@@ -170,7 +176,7 @@ describe('the cache', () => {
     expect(holder.ids).toEqual(prompt.slice(0, known));
     holder.ids.push(...prompt.slice(known));
     cache.beginAnswer();
-    for (const id of answer) cache.drew(id);
+    for (const id of answer) cache.append(id);
     // The last token drawn is not read.
     holder.ids.push(...answer.slice(0, -1));
     return known;
@@ -225,7 +231,7 @@ describe('the cache', () => {
     expect(await ask(holder, cache, long(1))).toBe(33);
   });
 
-  test('after interruptions within a picture keeps what stood before it, once', async () => {
+  test('after interruptions within an image keeps what stood before it, once', async () => {
     const holder = new Ids();
     const cache = new PrefixCache(holder, { budget: 1000 });
     const asked = [...long(1), IMAGE, 7, IMAGE, 2];
@@ -243,10 +249,10 @@ describe('the cache', () => {
   test('where memory is short gives up what was set aside, then what else there is', async () => {
     const holder = new Ids();
     const others = [true, false];
-    const cache = new PrefixCache(holder, { budget: 1000, giveUp: () => others.shift() ?? false });
+    const cache = new PrefixCache(holder, { budget: 1000, evict: () => others.shift() ?? false });
     for (const id of [1, 2]) await ask(holder, cache, long(id));
     const gaveUp: [boolean, number, number][] = [];
-    for (let at = 0; at < 3; at++) gaveUp.push([holder.kv.onShortage(), cache.kept.count, others.length]);
+    for (let at = 0; at < 3; at++) gaveUp.push([holder.kv.onOutOfMemory(), cache.kept.count, others.length]);
     expect(gaveUp).toEqual([
       [true, 0, 2],
       [true, 0, 1],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Pace } from '../../../worker/generation/readback-scheduler.ts';
+import { ReadbackScheduler } from '../../../worker/generation/readback-scheduler.ts';
 
 interface Run {
   /** Time for which the GPU had nothing to do, of all. */
@@ -15,7 +15,7 @@ interface Run {
  * The decode loop against a GPU that takes `step` ms for each, and a browser that looks at it every `tick` ms. Time is
  * virtual.
  */
-function answer(pace: Pace, tokens: number, step: number, tick: number, host = 0.5): Run {
+function answer(pace: ReadbackScheduler, tokens: number, step: number, tick: number, host = 0.5): Run {
   let now = 0;
   let gpu = 0;
   let idle = 0;
@@ -25,13 +25,13 @@ function answer(pace: Pace, tokens: number, step: number, tick: number, host = 0
   const lots: { count: number; at: number }[] = [];
   pace.begin();
   while (read < tokens) {
-    if (submitted < tokens && (submitted - read < pace.ahead || lots.length === 0)) {
+    if (submitted < tokens && (submitted - read < pace.maxInFlight || lots.length === 0)) {
       now += host;
       idle += Math.max(0, now - gpu);
       gpu = Math.max(gpu, now) + step;
       submitted++;
       ahead = Math.max(ahead, submitted - read);
-      if (submitted - sent >= pace.lot || submitted === tokens || submitted - read >= pace.ahead) {
+      if (submitted - sent >= pace.batchSize || submitted === tokens || submitted - read >= pace.maxInFlight) {
         lots.push({ count: submitted - sent, at: Math.floor(gpu / tick + 1) * tick });
         sent = submitted;
         readbacks++;
@@ -49,7 +49,7 @@ function answer(pace: Pace, tokens: number, step: number, tick: number, host = 0
       if (read > tokens / 2) gap = Math.max(gap, now - last);
       last = now;
     }
-    if (held && read === submitted) pace.starved();
+    if (held && read === submitted) pace.reportIdle();
   }
   return { idle: idle / now, readbacks, ahead, gap };
 }
@@ -68,7 +68,7 @@ const PLACES: [string, number, number][] = [
 
 describe('pace', () => {
   test.each(PLACES)('%s is kept at work, and text flows', (_, step, tick) => {
-    const pace = new Pace(tick, 50);
+    const pace = new ReadbackScheduler(tick, 50);
     answer(pace, 200, step, tick);
     const { idle, readbacks, ahead, gap } = answer(pace, 400, step, tick);
     expect(idle).toBeLessThan(0.05);
@@ -80,7 +80,7 @@ describe('pace', () => {
 
   test.each(PLACES)('a first answer of 300 tokens: %s', (_, step, tick) => {
     // Eight steps and a readback, all together.
-    const { idle } = answer(new Pace(tick, step + tick / 8), 300, step, tick);
+    const { idle } = answer(new ReadbackScheduler(tick, step + tick / 8), 300, step, tick);
     expect(idle).toBeLessThan(0.3);
   });
 });

@@ -1,9 +1,9 @@
-import type { Decoder, Drawing } from '../../../worker/generation/decoder.ts';
+import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
 import { openDecoder } from '../../../worker/engines/onnx/load-graphs.ts';
 import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import type { Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/ort-session.ts';
-import { operateDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
+import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
 import { GREEDY } from '../engines/dawn-engine.ts';
 
@@ -29,7 +29,7 @@ export async function openToy(
   const table = embeddingTable(files.embed);
   if (!table) throw new Error('no table');
   const model = resident
-    ? await operateDecoder(files.decoder, { positions: POSITIONS, evaluate: evaluator(ort) })
+    ? await optimizeDecoder(files.decoder, { positions: POSITIONS, evaluate: evaluator(ort) })
     : files.decoder;
   const session = await Session.open(ort, model, gpu.device);
   const embed = resident ? table : await Session.open(ort, files.embed, gpu.device);
@@ -45,10 +45,14 @@ export async function openToy(
 }
 
 /** The first ids, `count` at most, of an answer to what was read: 40 tokens of a greedy one, unless told otherwise. */
-export async function take(decoder: Decoder, changes: Partial<Drawing> = {}, count = Infinity): Promise<number[]> {
+export async function take(
+  decoder: Decoder,
+  changes: Partial<SamplingRequest> = {},
+  count = Infinity,
+): Promise<number[]> {
   const ids: number[] = [];
   const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: 40, ...changes };
-  for await (const { id } of decoder.draw(drawing, new AbortController().signal)) {
+  for await (const { id } of decoder.sample(drawing, new AbortController().signal)) {
     ids.push(id);
     if (ids.length === count) break;
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { orAbort } from '../../../worker/generation/yield.ts';
+import { race } from '../../../worker/generation/yield.ts';
 
 const never = new Promise<never>(() => {});
 
@@ -10,7 +10,7 @@ test.each([
   const controller = new AbortController();
   const reason = new Error('enough');
   if (later === 0) controller.abort(reason);
-  const waiting = orAbort(never, controller.signal);
+  const waiting = race(never, controller.signal);
   controller.abort(reason);
   await expect(waiting).rejects.toBe(reason);
 });

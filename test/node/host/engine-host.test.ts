@@ -23,7 +23,7 @@ const job = { turns: [] } as unknown as ChatJob;
 const uncloned = { notPlain: () => {} };
 
 const runtime: Runtime = {
-  hello: async () => {},
+  handshake: async () => {},
   load: (_request, port) =>
     void servePort<LoadPart>(port, async (emit) => {
       emit({ type: 'ready', facts: FACTS });
@@ -35,7 +35,7 @@ const runtime: Runtime = {
     }),
   probe: async () => ({ verdict: 'yes', reason: 'It can.' }),
   forget: async () => {},
-  inventory: async () => ({ gpuBuffers: 0, ports: 1, waiting: 0, loaded: 'fake' }),
+  debugStats: async () => ({ gpuBuffers: 0, ports: 1, waiting: 0, loaded: 'fake' }),
 };
 
 async function collect(stream: ReadableStream<Part>): Promise<Part[]> {
@@ -110,6 +110,6 @@ function everyCall(): Promise<unknown>[] {
     engine.generate(job).getReader().read(),
     engine.probe(request),
     engine.forget(),
-    engine.inventory(),
+    engine.debugStats(),
   ];
 }

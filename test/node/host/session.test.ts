@@ -54,7 +54,7 @@ class FakeEngine implements SessionEngine {
 
   probe = () => this.#answer({ verdict: 'yes' as const, reason: 'It can.' });
   forget = () => this.#answer(undefined);
-  inventory = () => this.#answer({ ...ZEROS, ports: 1 });
+  debugStats = () => this.#answer({ ...ZEROS, ports: 1 });
 
   stop(reason: unknown): void {
     this.#death.abort(reason);
@@ -233,7 +233,7 @@ test('a load that nobody waits for ends, and leaves nothing to the next', async 
 });
 
 describe('a job that cannot be made', () => {
-  const unreadable = new NearsightError('unreadable_image', 'It is no picture.');
+  const unreadable = new NearsightError('unreadable_image', 'It is no image.');
 
   test('rejects at once and leaves the load running, whatever its signal does later', async () => {
     const { session, status, engines, hold, release } = makeSession();

@@ -1,28 +1,28 @@
-/** Pictures as requests name them: from bytes in the URL, from blobs, and from a real server on loopback. */
+/** Images as requests name them: from bytes in the URL, from blobs, and from a real server on loopback. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readDataURL } from '../../../src/bytes/data-url.ts';
-import { fetchPictures, readPicture, type PictureRules } from '../../../src/media/load-images.ts';
+import { fetchImages, readImage, type ImageRules } from '../../../src/media/load-images.ts';
 import type { RequestTurn } from '../../../src/openai/messages.ts';
 import type { TurnPart } from '../../../src/protocol/job.ts';
 
 const BYTES = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0xff, 0xfb, 0xf0]);
 const BASE64 = 'iVBORw0KGgr/+/A=';
 const PERCENT = '%89PNG%0D%0A%1A%0A%FF%FB%F0';
-const RULES: PictureRules = { pictureBytes: 1000, pictures: 3 };
+const RULES: ImageRules = { imageBytes: 1000, images: 3 };
 
 function turn(...urls: string[]): RequestTurn {
-  const parts = urls.map((url, i) => ({ type: 'picture' as const, url, detail: 'low' as const, param: `part ${i}` }));
+  const parts = urls.map((url, i) => ({ type: 'image' as const, url, detail: 'low' as const, param: `part ${i}` }));
   return { role: 'user', parts: [{ type: 'text', text: 'What?' }, ...parts] };
 }
 
-async function pictures(urls: string[], rules = RULES, signal?: AbortSignal): Promise<TurnPart[]> {
-  const [read] = await fetchPictures([turn(...urls)], rules, signal);
+async function images(urls: string[], rules = RULES, signal?: AbortSignal): Promise<TurnPart[]> {
+  const [read] = await fetchImages([turn(...urls)], rules, signal);
   return read?.parts.slice(1) ?? [];
 }
 
-const sees = (param = 'part 0'): object => ({ type: 'picture', bytes: BYTES, detail: 'low', param });
+const sees = (param = 'part 0'): object => ({ type: 'image', bytes: BYTES, detail: 'low', param });
 const refuses = (cause: RegExp | string, param = 'part 0'): object => ({
   code: 'unreadable_image',
   status: 400,
@@ -44,7 +44,7 @@ describe('data: URLs', () => {
     ['url-encoded bytes', `data:image/png,${PERCENT}`],
     ['url-encoded bytes in lower case', `data:image/png,${PERCENT.toLowerCase().replace('png', 'PNG')}`],
   ])('with %s', async (_what, url) => {
-    expect(await pictures([url])).toEqual([sees()]);
+    expect(await images([url])).toEqual([sees()]);
   });
 
   it('keep text as UTF-8 and a percent sign that escapes nothing', () => {
@@ -64,23 +64,21 @@ describe('data: URLs', () => {
     ['too much', `data:image/png;base64,${'A'.repeat(1336)}`, /more than 1000 bytes/],
     ['far too much', `data:image/png;base64,${'A'.repeat(1e6)}`, /more than 1000 bytes/],
   ])('with %s are refused', async (_what, url, cause) => {
-    await expect(pictures([url])).rejects.toMatchObject(refuses(cause));
+    await expect(images([url])).rejects.toMatchObject(refuses(cause));
   });
 
   it.each([
     ['base64', `data:image/png;base64,${'A'.repeat(1332)}`],
     ['url-encoded bytes', `data:image/png;name=a-picture.png,${'%FF'.repeat(999)}`],
   ])('of exactly the limit pass: %s', async (_what, url) => {
-    const [part] = await pictures([url], { ...RULES, pictureBytes: 999 });
+    const [part] = await images([url], { ...RULES, imageBytes: 999 });
     expect(part).toMatchObject({ bytes: { length: 999 } });
-    await expect(pictures([url], { ...RULES, pictureBytes: 998 })).rejects.toMatchObject(
-      refuses(/more than 998 bytes/),
-    );
+    await expect(images([url], { ...RULES, imageBytes: 998 })).rejects.toMatchObject(refuses(/more than 998 bytes/));
   });
 
   it('are decoded without fetch', async () => {
     const fetch = vi.spyOn(globalThis, 'fetch');
-    await pictures([`data:image/png;base64,${BASE64}`]);
+    await images([`data:image/png;base64,${BASE64}`]);
     expect(fetch).not.toHaveBeenCalled();
     fetch.mockRestore();
   });
@@ -96,14 +94,14 @@ describe('other schemes', () => {
     ['', /not an absolute URL/],
     ['https://', /not an absolute URL/],
   ])('%s is refused', async (url, cause) => {
-    await expect(pictures([url])).rejects.toMatchObject(refuses(cause));
+    await expect(images([url])).rejects.toMatchObject(refuses(cause));
   });
 
   it('blob: is read, and refused once it is revoked', async () => {
     const url = URL.createObjectURL(new Blob([BYTES], { type: 'image/png' }));
-    expect(await pictures([url])).toEqual([sees()]);
+    expect(await images([url])).toEqual([sees()]);
     URL.revokeObjectURL(url);
-    await expect(pictures([url])).rejects.toMatchObject(refuses(/revoked/));
+    await expect(images([url])).rejects.toMatchObject(refuses(/revoked/));
   });
 });
 
@@ -148,7 +146,7 @@ describe('https: URLs', () => {
   });
 
   it.each(['/ok', '/typed', '/octets', '/moved'])('%s is read', async (path) => {
-    expect(await pictures([origin + path])).toEqual([sees()]);
+    expect(await images([origin + path])).toEqual([sees()]);
   });
 
   it.each([
@@ -160,17 +158,17 @@ describe('https: URLs', () => {
     ['/endless', /more than 1000 bytes/],
     ['/cut', /could not be read/],
   ])('%s is refused', async (path, cause) => {
-    await expect(pictures([origin + path])).rejects.toMatchObject(refuses(cause));
+    await expect(images([origin + path])).rejects.toMatchObject(refuses(cause));
   });
 
   it('stops reading at the limit', async () => {
     requests.length = 0;
-    await pictures([`${origin}/endless`]).catch(() => {});
+    await images([`${origin}/endless`]).catch(() => {});
     await expect.poll(() => requests.map(({ url }) => url)).toContain('closed');
   });
 
   it('whose server is down are refused, and the cause is kept', async () => {
-    const error = pictures(['http://127.0.0.1:1/a.png?token=secret']);
+    const error = images(['http://127.0.0.1:1/a.png?token=secret']);
     await expect(error).rejects.toMatchObject({ ...refuses(/could not be read.*CORS/), cause: expect.any(TypeError) });
     await expect(error).rejects.toMatchObject({ message: expect.not.stringContaining('secret') });
   });
@@ -179,8 +177,8 @@ describe('https: URLs', () => {
     requests.length = 0;
     const fetch = vi.spyOn(globalThis, 'fetch');
     const url = `${origin}/ok`;
-    const turns = await fetchPictures([turn(url), turn(url, url)], RULES);
-    expect(turns.flatMap(({ parts }) => parts.filter(({ type }) => type === 'picture'))).toHaveLength(3);
+    const turns = await fetchImages([turn(url), turn(url, url)], RULES);
+    expect(turns.flatMap(({ parts }) => parts.filter(({ type }) => type === 'image'))).toHaveLength(3);
     expect(requests).toHaveLength(1);
     expect(fetch.mock.calls[0]?.[1]).toMatchObject({ credentials: 'omit' });
     fetch.mockRestore();
@@ -190,46 +188,46 @@ describe('https: URLs', () => {
     requests.length = 0;
     const allowed = vi.fn((url: URL) => url.pathname !== '/ok');
     const rules = { ...RULES, allowed };
-    await expect(pictures([`${origin}/ok`], rules)).rejects.toMatchObject(refuses(/policy/));
+    await expect(images([`${origin}/ok`], rules)).rejects.toMatchObject(refuses(/policy/));
     expect(requests).toEqual([]);
-    expect(await pictures([`${origin}/typed`], rules)).toEqual([sees()]);
-    await expect(pictures([`${origin}/moved`], rules)).rejects.toMatchObject(refuses(/could not be read/));
+    expect(await images([`${origin}/typed`], rules)).toEqual([sees()]);
+    await expect(images([`${origin}/moved`], rules)).rejects.toMatchObject(refuses(/could not be read/));
     expect(requests.map(({ url }) => url)).toEqual(['/typed', '/moved']);
-    expect(await pictures([`data:;base64,${BASE64}`], { ...RULES, allowed: () => false })).toEqual([sees()]);
+    expect(await images([`data:;base64,${BASE64}`], { ...RULES, allowed: () => false })).toEqual([sees()]);
   });
 
   it('stop at an abort, with its reason', async () => {
     const reason = new Error('enough');
     const caller = new AbortController();
     requests.length = 0;
-    const refused = expect(pictures([`${origin}/silent`], RULES, caller.signal)).rejects.toBe(reason);
+    const refused = expect(images([`${origin}/silent`], RULES, caller.signal)).rejects.toBe(reason);
     await expect.poll(() => requests.length).toBe(1);
     caller.abort(reason);
     await refused;
-    await expect(pictures([`${origin}/ok`], RULES, AbortSignal.abort(reason))).rejects.toBe(reason);
+    await expect(images([`${origin}/ok`], RULES, AbortSignal.abort(reason))).rejects.toBe(reason);
   });
 
-  it('stop when another picture of the request has failed', async () => {
-    const asked = pictures([`${origin}/silent`, `${origin}/missing`]);
+  it('stop when another image of the request has failed', async () => {
+    const asked = images([`${origin}/silent`, `${origin}/missing`]);
     await expect(asked).rejects.toMatchObject(refuses(/HTTP 404/, 'part 1'));
   });
 });
 
 describe('the request as a whole', () => {
-  it('has at most so many pictures, and names the first beyond, before anything is read', () => {
+  it('has at most so many images, and names the first beyond, before anything is read', () => {
     const url = `data:;base64,${BASE64}`;
-    const message = expect.stringContaining('limits.pictures');
+    const message = expect.stringContaining('limits.images');
     const refused = expect.objectContaining({ code: 'invalid_request', param: 'part 2', message });
-    expect(() => fetchPictures([turn(url), turn(url, url, url)], RULES)).toThrow(refused);
+    expect(() => fetchImages([turn(url), turn(url, url, url)], RULES)).toThrow(refused);
   });
 
-  it('keeps turns without pictures as they are', async () => {
+  it('keeps turns without images as they are', async () => {
     const turns: RequestTurn[] = [{ role: 'system', parts: [{ type: 'text', text: 'Be brief.' }] }];
-    expect(await fetchPictures(turns, RULES)).toEqual(turns);
+    expect(await fetchImages(turns, RULES)).toEqual(turns);
   });
 });
 
-describe('a picture that the page has', () => {
+describe('an image that the page has', () => {
   it.each([
     ['a Blob', new Blob([BYTES])],
     ['bytes', BYTES],
@@ -237,19 +235,19 @@ describe('a picture that the page has', () => {
     ['a buffer', BYTES.slice().buffer],
     ['a data: URL', `data:image/png;base64,${BASE64}`],
     ['a URL', new URL(`data:image/png;base64,${BASE64}`)],
-  ])('may be %s', async (_kind, picture) => {
-    expect(await readPicture(picture, RULES)).toEqual(BYTES);
+  ])('may be %s', async (_kind, image) => {
+    expect(await readImage(image, RULES)).toEqual(BYTES);
   });
 
   it('is copied, so that the page may go on using it', async () => {
     const mine = BYTES.slice();
-    expect((await readPicture(mine, RULES)).buffer).not.toBe(mine.buffer);
+    expect((await readImage(mine, RULES)).buffer).not.toBe(mine.buffer);
   });
 
   it('has the same limits', async () => {
-    await expect(readPicture(new Blob([new Uint8Array(1001)]), RULES)).rejects.toMatchObject(
-      refuses(/more than 1000 bytes/, 'picture'),
+    await expect(readImage(new Blob([new Uint8Array(1001)]), RULES)).rejects.toMatchObject(
+      refuses(/more than 1000 bytes/, 'image'),
     );
-    await expect(readPicture('cat.png', RULES)).rejects.toMatchObject(refuses(/not an absolute URL/, 'picture'));
+    await expect(readImage('cat.png', RULES)).rejects.toMatchObject(refuses(/not an absolute URL/, 'image'));
   });
 });

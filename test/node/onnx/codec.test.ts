@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { decode, encode, WEIGHTS } from '../../../worker/onnx/model/graph.ts';
 import { fields, integer, Writer } from '../../../worker/onnx/model/protobuf.ts';
-import { operateDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
+import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
 import { toyDecoder } from './toy-graphs.ts';
 
@@ -109,7 +109,7 @@ describe('a file that is broken', () => {
     for (let round = 0; round < 40; round++) {
       const broken = model.slice();
       for (let i = roll(3); i >= 0; i--) broken[roll(broken.length)] = roll(256);
-      await operateDecoder(broken, { positions: 64, evaluate }).catch((error: unknown) => {
+      await optimizeDecoder(broken, { positions: 64, evaluate }).catch((error: unknown) => {
         if (!(error instanceof NearsightError && error.code === 'load_failed')) throw error;
       });
     }
@@ -129,7 +129,7 @@ describe('a file that is broken', () => {
     const [first] = graph.nodes;
     if (first) first.inputs[0] = 'logits';
     const cyclic = encode(graph);
-    const operated = await operateDecoder(cyclic, { positions: 64, evaluate });
+    const operated = await optimizeDecoder(cyclic, { positions: 64, evaluate });
     expect(operated.graph).toBe(cyclic);
     expect(operated.outcomes[0]?.reason).toMatch(/no earlier node/);
   });

@@ -12,7 +12,7 @@ import {
   makeValue,
 } from '../../../worker/onnx/model/graph.ts';
 import { makeNode, setInt, setInts } from '../../../worker/onnx/model/graph-edit.ts';
-import { wholeViews } from '../../../worker/onnx/optimize/drop-pixel-mask.ts';
+import { dropPixelMask } from '../../../worker/onnx/optimize/drop-pixel-mask.ts';
 import { census, distance, encodeViews, evaluate, Native, noise } from './optimize-graphs.ts';
 
 const size = 8;
@@ -113,7 +113,7 @@ describe('views that are whole', () => {
     async (halves) => {
       const graph = toyEncoder({ halves });
       const before = await Native.open(encode(graph));
-      expect(await wholeViews(graph, encoderInputs(size, 0), evaluate)).toEqual({ rewrite: 'whole-views' });
+      expect(await dropPixelMask(graph, encoderInputs(size, 0), evaluate)).toEqual({ rewrite: 'whole-views' });
       expect(decode(encode(graph)).inputs.map(({ name, dims }) => [name, dims])).toEqual([
         ['pixel_values', [1, 'num_images', 3, size, size]],
       ]);
@@ -138,7 +138,7 @@ describe('views that are whole', () => {
   test.each(REFUSED)('%o: refused, and the graph left as it is', async (quirks, reason) => {
     const graph = toyEncoder(quirks);
     const before = encode(graph);
-    expect((await wholeViews(graph, encoderInputs(size, 0), evaluate)).reason).toMatch(reason);
+    expect((await dropPixelMask(graph, encoderInputs(size, 0), evaluate)).reason).toMatch(reason);
     expect(encode(graph)).toEqual(before);
   });
 
@@ -147,6 +147,6 @@ describe('views that are whole', () => {
     [{ constant: ['pixel_values', 'pixel_attention_mask'] }, 'there is not exactly one input that differs'],
   ])('inputs of another family, %o: refused', async (other, reason) => {
     const inputs = { ...encoderInputs(size, 0), ...other };
-    expect((await wholeViews(toyEncoder(), inputs, evaluate)).reason).toContain(reason);
+    expect((await dropPixelMask(toyEncoder(), inputs, evaluate)).reason).toContain(reason);
   });
 });

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode, encode, makeTensor, makeValue } from '../../../worker/onnx/model/graph.ts';
 import { prune } from '../../../worker/onnx/model/graph-edit.ts';
-import { operateDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
-import type { Openable, Operated } from '../../../worker/onnx/optimize/pass.ts';
-import { operateVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
+import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
+import type { GraphFile, OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
+import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
 import { census, distance, encodeViews, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
 import { toyDecoder } from './toy-graphs.ts';
 
@@ -25,7 +25,7 @@ function muted(model: Uint8Array): Uint8Array {
   return encode(graph);
 }
 
-function layerOf({ graph, layer }: Operated, attention: string): Openable {
+function layerOf({ graph, layer }: OptimizedGraph, attention: string): GraphFile {
   if (!layer) throw new Error('no layer was found');
   const [all, one] = [graph, layer.graph].map((bytes) => census(decode(bytes).nodes));
   expect(one?.[attention]).toBe(1);
@@ -33,7 +33,7 @@ function layerOf({ graph, layer }: Operated, attention: string): Openable {
   return layer;
 }
 
-async function logits(model: Uint8Array | Openable): Promise<Float32Array> {
+async function logits(model: Uint8Array | GraphFile): Promise<Float32Array> {
   const decoder = await Native.open(model);
   const rows = await readAll(decoder, CHUNKS);
   await decoder.close();
@@ -41,7 +41,7 @@ async function logits(model: Uint8Array | Openable): Promise<Float32Array> {
 }
 
 /** What the final norm gives. */
-function normalised({ graph, externalData }: Operated): Openable {
+function normalised({ graph, externalData }: OptimizedGraph): GraphFile {
   const whole = decode(graph);
   const last = whole.nodes.findLast(({ type }) => type === 'LayerNormalization');
   const outputs = last ? ['image_features'] : [];
@@ -54,7 +54,7 @@ function normalised({ graph, externalData }: Operated): Openable {
   return { graph: encode(part), externalData };
 }
 
-async function features(model: Openable): Promise<Float32Array> {
+async function features(model: GraphFile): Promise<Float32Array> {
   const encoder = await Native.open(model);
   const { data } = await encodeViews(encoder, 1, SIZE);
   await encoder.close();
@@ -67,7 +67,7 @@ describe.each([
 ] as const)('one layer of glimpse, %s, is the model without what the others add', (dtype, tolerance) => {
   test('the decoder', async () => {
     const model = glimpse(`decoder_model_merged_${dtype}`);
-    const operated = await operateDecoder(model, { positions: 64, evaluate });
+    const operated = await optimizeDecoder(model, { positions: 64, evaluate });
     const layer = layerOf(operated, 'com.microsoft.GroupQueryAttention');
     expect(layer.graph.length).toBeLessThan(operated.graph.length);
     expect(distance(await logits(muted(model)), await logits(layer))).toBeLessThan(tolerance);
@@ -80,9 +80,9 @@ describe.each([
   ])('the vision encoder, attention in one operator: %s', async (attention, operator) => {
     const model = glimpse(`vision_encoder_${dtype}`);
     const options = { inputs: encoderInputs(SIZE, 0), evaluate, attention };
-    const operated = await operateVision(model, options);
+    const operated = await optimizeVision(model, options);
     const layer = layerOf(operated, operator);
-    const mute = await operateVision(muted(model), options);
+    const mute = await optimizeVision(muted(model), options);
     // All 36 patches of so small a view.
     expect(distance(await features(normalised(mute)), await features(layer))).toBeLessThan(tolerance);
     expect(distance(await features(normalised(operated)), await features(layer))).toBeGreaterThan(0.1);
@@ -90,6 +90,6 @@ describe.each([
 });
 
 test('where nothing is normalised, no layer can be told', async () => {
-  expect((await operateDecoder(toyDecoder(), { positions: 64, evaluate })).layer).toBeUndefined();
-  expect((await operateDecoder(glimpse('embed_tokens_q4'), { positions: 64, evaluate })).layer).toBeUndefined();
+  expect((await optimizeDecoder(toyDecoder(), { positions: 64, evaluate })).layer).toBeUndefined();
+  expect((await optimizeDecoder(glimpse('embed_tokens_q4'), { positions: 64, evaluate })).layer).toBeUndefined();
 });

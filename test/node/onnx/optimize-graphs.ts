@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
-import { widen } from '../../../worker/backend/tensor-memory.ts';
-import { type Evaluate, evaluateOn, type Sample } from '../../../worker/onnx/optimize/evaluate-model.ts';
-import type { Openable } from '../../../worker/onnx/optimize/pass.ts';
+import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
+import { type Evaluate, evaluateOn, type TensorData } from '../../../worker/onnx/optimize/evaluate-model.ts';
+import type { GraphFile } from '../../../worker/onnx/optimize/pass.ts';
 
 /** Native ORT: the reference, and what surgery asks about the meaning of a subgraph. */
 export const evaluate: Evaluate = evaluateOn(ort, 'cpu');
@@ -21,7 +21,7 @@ export class Native {
     this.#session = session;
   }
 
-  static async open(model: Uint8Array | Openable): Promise<Native> {
+  static async open(model: Uint8Array | GraphFile): Promise<Native> {
     const { graph, externalData: files } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
     // Native ORT takes bytes where they lie, and cannot ask for those that are made when they are read.
     const externalData = files.map(({ path, data }) => ({ path, data: data.subarray(0, data.byteLength) }));
@@ -33,7 +33,7 @@ export class Native {
     return this.#session.inputMetadata;
   }
 
-  async run(feeds: ReadonlyMap<string, Sample>): Promise<Record<string, ort.Tensor>> {
+  async run(feeds: ReadonlyMap<string, TensorData>): Promise<Record<string, ort.Tensor>> {
     const inputs = [...feeds].map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)] as const);
     return this.#session.run(Object.fromEntries(inputs));
   }
@@ -56,9 +56,9 @@ export function noise(count: number, seed: number): Float32Array<ArrayBuffer> {
 export async function readAll(decoder: Native, chunks: readonly number[], seed = 1): Promise<Float32Array[]> {
   const logits: Float32Array[] = [];
   let past = 0;
-  let cache = new Map<string, Sample>();
+  let cache = new Map<string, TensorData>();
   for (const rows of chunks) {
-    const feeds = new Map<string, Sample>();
+    const feeds = new Map<string, TensorData>();
     for (const port of decoder.inputs) {
       feeds.set(port.name, cache.get(port.name) ?? feed(port, past, rows, seed));
     }
@@ -77,7 +77,7 @@ export async function readAll(decoder: Native, chunks: readonly number[], seed =
   return logits;
 }
 
-function feed(port: ort.InferenceSession.ValueMetadata, past: number, rows: number, seed: number): Sample {
+function feed(port: ort.InferenceSession.ValueMetadata, past: number, rows: number, seed: number): TensorData {
   if (!port.isTensor) throw new Error(`${port.name} is not a tensor.`);
   const total = past + rows;
   switch (port.name) {
@@ -104,13 +104,13 @@ function feed(port: ort.InferenceSession.ValueMetadata, past: number, rows: numb
   }
 }
 
-/** Encodes views of noise, with a mask that is all picture if the graph wants one. */
+/** Encodes views of noise, with a mask that is all image if the graph wants one. */
 export async function encodeViews(
   encoder: Native,
   count: number,
   size: number,
 ): Promise<{ dims: readonly number[]; data: Float32Array }> {
-  const feeds = new Map<string, Sample>([
+  const feeds = new Map<string, TensorData>([
     ['pixel_values', { type: 'float32', dims: [1, count, 3, size, size], data: noise(count * 3 * size * size, 3) }],
   ]);
   if (encoder.inputs.some(({ name }) => name === 'pixel_attention_mask')) {
@@ -121,7 +121,7 @@ export async function encodeViews(
   if (!features || !ArrayBuffer.isView(features.data)) throw new Error('The encoder gave no image_features.');
   const { dims, data } = features;
   if (data instanceof Float32Array) return { dims, data };
-  return { dims, data: widen(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)) };
+  return { dims, data: halfToFloat(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)) };
 }
 
 /** The largest difference between two lists, relative to the largest number in the first. */

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { standinFile } from '../../../tools/standin.mjs';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode } from '../../../worker/onnx/model/graph.ts';
-import { operateDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
-import { operateVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
+import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
+import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
 import { census, distance, encodeViews, evaluate, Native, readAll } from './optimize-graphs.ts';
 
 /** A prompt, a second chunk of it, two tokens. */
@@ -23,7 +23,7 @@ describe.each(DECODERS)(
   (name, tolerance) => {
     test.skipIf(!filled(name))('the same logits after surgery', async () => {
       const model = new Uint8Array(readFileSync(standinFile(name)));
-      const operated = await operateDecoder(model, { positions: 4096, evaluate });
+      const operated = await optimizeDecoder(model, { positions: 4096, evaluate });
       expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
       expect(operated.graph.length).toBeLessThan(250_000);
       const expected = await run(model);
@@ -45,7 +45,7 @@ describe('SmolVLM-256M in full size: 4-bit weights, widened for wasm (skipped wh
     'the same logits as those of the file as it is',
     async () => {
       const model = new Uint8Array(readFileSync(standinFile(name)));
-      const operated = await operateDecoder(model, { positions: 4096, evaluate, room: { bytes: 640 << 20 } });
+      const operated = await optimizeDecoder(model, { positions: 4096, evaluate, memoryBudget: { bytes: 640 << 20 } });
       expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
       expect(census(decode(operated.graph).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
       // Nothing of it is made yet.
@@ -63,7 +63,7 @@ describe('SmolVLM-256M in full size: 4-bit weights, widened for wasm (skipped wh
   );
 });
 
-async function run(model: Uint8Array | Awaited<ReturnType<typeof operateDecoder>>): Promise<Float32Array[]> {
+async function run(model: Uint8Array | Awaited<ReturnType<typeof optimizeDecoder>>): Promise<Float32Array[]> {
   const decoder = await Native.open(model);
   const logits = await readAll(decoder, CHUNKS);
   await decoder.close();
@@ -82,7 +82,7 @@ describe.each(ENCODERS)(
       'the same features after surgery, attention: %s',
       async (attention) => {
         const model = new Uint8Array(readFileSync(standinFile(name)));
-        const operated = await operateVision(model, { inputs: encoderInputs(512, 0), evaluate, attention });
+        const operated = await optimizeVision(model, { inputs: encoderInputs(512, 0), evaluate, attention });
         expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
         const before = await Native.open(model);
         const expected = await encodeViews(before, 1, 512);

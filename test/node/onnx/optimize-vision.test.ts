@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode } from '../../../worker/onnx/model/graph.ts';
-import { operateVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
+import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
 import { census, distance, encodeViews, evaluate, glimpse, Native } from './optimize-graphs.ts';
 
 const size = 96;
@@ -16,7 +16,7 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
   const model = glimpse(name);
 
   test.each([true, false])('the same features after surgery, attention: %s', async (attention) => {
-    const operated = await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention });
+    const operated = await optimizeVision(model, { inputs: encoderInputs(size, 0), evaluate, attention });
     expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
     expect(operated.inputs).toEqual(['pixel_values']);
     const before = await Native.open(model);
@@ -32,7 +32,7 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
   });
 
   test('what is left has kernels on the GPU', async () => {
-    const { graph } = await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: true });
+    const { graph } = await optimizeVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: true });
     const left = census(decode(graph).nodes);
     for (const type of ['NonZero', 'GatherND', 'ReduceMean', 'ReduceMax', 'Tanh', 'Softmax']) {
       expect(left).not.toHaveProperty(type);
@@ -46,15 +46,15 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
 
   test('a second operation finds nothing to do', async () => {
     const options = { inputs: encoderInputs(size, 0), evaluate, attention: true };
-    const once = await operateVision(model, options);
-    const twice = await operateVision(once.graph, options);
+    const once = await optimizeVision(model, options);
+    const twice = await optimizeVision(once.graph, options);
     expect(twice.outcomes.every(({ reason }) => reason !== undefined)).toBe(true);
     expect(twice.graph).toBe(once.graph);
   });
 
   test('a graph for views of another size is refused by ORT, not misread', async () => {
     const after = await Native.open(
-      await operateVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: false }),
+      await optimizeVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: false }),
     );
     await expect(encodeViews(after, 1, size * 2)).rejects.toThrow(/pixel_values/);
     await after.close();

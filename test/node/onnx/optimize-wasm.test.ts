@@ -2,14 +2,14 @@ import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-web/wasm';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
-import { operateDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
+import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { evaluateOn } from '../../../worker/onnx/optimize/evaluate-model.ts';
-import type { Operated } from '../../../worker/onnx/optimize/pass.ts';
-import { operateVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
+import type { OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
+import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
 import { evaluate, glimpse } from './optimize-graphs.ts';
 import { toyDecoder } from './toy-graphs.ts';
 
-function expectSame(actual: Operated, expected: Operated): void {
+function expectSame(actual: OptimizedGraph, expected: OptimizedGraph): void {
   expect(actual.outcomes).toEqual(expected.outcomes);
   expect(Buffer.compare(actual.graph, expected.graph)).toBe(0);
 }
@@ -27,20 +27,20 @@ describe('surgery by onnxruntime-web comes to the same', () => {
     ['glimpse', glimpse('decoder_model_merged_q4f16')],
     ['a toy of late 2025', toyDecoder()],
   ])('on the decoder of %s', async (_, model) => {
-    const expected = await operateDecoder(model, { positions: 64, evaluate });
-    expectSame(await operateDecoder(model, { positions: 64, evaluate: inBrowser }), expected);
+    const expected = await optimizeDecoder(model, { positions: 64, evaluate });
+    expectSame(await optimizeDecoder(model, { positions: 64, evaluate: inBrowser }), expected);
   });
 
   test('on the vision encoder of glimpse', async () => {
     const model = glimpse('vision_encoder_q4f16');
     const options = { inputs: encoderInputs(96, 0), attention: true };
-    const expected = await operateVision(model, { ...options, evaluate });
-    expectSame(await operateVision(model, { ...options, evaluate: inBrowser }), expected);
+    const expected = await optimizeVision(model, { ...options, evaluate });
+    expectSame(await optimizeVision(model, { ...options, evaluate: inBrowser }), expected);
   });
 
   test('and its weights are found where they are', async () => {
     const model = glimpse('decoder_model_merged_q4');
-    const { graph, externalData, inputs } = await operateDecoder(model, { positions: 64, evaluate: inBrowser });
+    const { graph, externalData, inputs } = await optimizeDecoder(model, { positions: 64, evaluate: inBrowser });
     const session = await ort.InferenceSession.create(graph, { executionProviders: ['wasm'], externalData });
     expect(session.inputNames).toEqual(inputs);
     await session.release();

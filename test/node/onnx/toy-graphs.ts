@@ -1,4 +1,13 @@
-import { encode, FLOAT, FLOAT16, type Graph, INT32, INT64, makeTensor, makeValue } from '../../../worker/onnx/model/graph.ts';
+import {
+  encode,
+  FLOAT,
+  FLOAT16,
+  type Graph,
+  INT32,
+  INT64,
+  makeTensor,
+  makeValue,
+} from '../../../worker/onnx/model/graph.ts';
 import { makeNode, setFloat, setInt } from '../../../worker/onnx/model/graph-edit.ts';
 import { Writer } from '../../../worker/onnx/model/protobuf.ts';
 import { noise } from './optimize-graphs.ts';

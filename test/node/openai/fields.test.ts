@@ -13,7 +13,7 @@ import { CASES, MIN, type Body } from './samples.ts';
 describe.each(CASES)('%s', (_name, path, fields, samples, send) => {
   const rows = Object.entries(fields);
 
-  it.each(rows.filter(([, row]) => row.fate === 'honoured'))('honours %s', (name) => {
+  it.each(rows.filter(([, row]) => row.support === 'honoured'))('honours %s', (name) => {
     const sample = samples[name];
     if (!sample) throw new Error(`No sample for ${path}${name}: a field that is honoured must be seen to be.`);
     const without = send({ ...sample.with });
@@ -22,7 +22,7 @@ describe.each(CASES)('%s', (_name, path, fields, samples, send) => {
     expect(request).not.toEqual(outcome(without));
   });
 
-  it.each(rows.filter(([, row]) => row.fate === 'honoured'))('refuses bad values of %s', (name) => {
+  it.each(rows.filter(([, row]) => row.support === 'honoured'))('refuses bad values of %s', (name) => {
     for (const bad of samples[name]?.bad ?? []) {
       const result = outcome(send({ ...samples[name]?.with, [name]: bad }));
       expect(result, JSON.stringify(bad)?.slice(0, 80)).toMatchObject({ code: 'invalid_request' });
@@ -30,14 +30,14 @@ describe.each(CASES)('%s', (_name, path, fields, samples, send) => {
     }
   });
 
-  it.each(rows.filter(([, row]) => row.fate === 'harmless'))('is the same with %s', (name) => {
+  it.each(rows.filter(([, row]) => row.support === 'harmless'))('is the same with %s', (name) => {
     for (const value of ['text', 1, true, [], {}]) expect(outcome(send({ [name]: value }))).toEqual(outcome(send({})));
   });
 
-  it.each(rows.filter(([, row]) => row.fate === 'refused'))('refuses %s', (name, row) => {
+  it.each(rows.filter(([, row]) => row.support === 'refused'))('refuses %s', (name, row) => {
     const refused = outcome(send({ [name]: 'anything at all' }));
     expect(refused).toMatchObject({ code: 'unsupported_field', param: `${path}${name}`, status: 400 });
-    const inert = row.fate === 'refused' ? row.inert : [];
+    const inert = row.support === 'refused' ? row.noopValues : [];
     for (const value of inert) expect(outcome(send({ [name]: value }))).toEqual(outcome(send({})));
   });
 

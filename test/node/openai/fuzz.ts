@@ -1,8 +1,8 @@
 /** Makes broken chat requests: whole ones, mutated as values and as bytes. Seeded, so that a failure can be repeated. */
 import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
-import { fetchPictures } from '../../../src/media/load-images.ts';
-import { createShim } from '../../../src/fetch/intercept.ts';
+import { fetchImages } from '../../../src/media/load-images.ts';
+import { createFetch } from '../../../src/fetch/intercept.ts';
 import { ANSWER, finish, partsOf } from '../job-parts.ts';
 
 type Random = () => number;
@@ -83,13 +83,13 @@ const ODD: readonly unknown[] = [
 /** `count` requests through the shim, each to its end. Throws at the first that is not answered as it should be. */
 export async function fuzz(seed: number, count: number): Promise<{ answered: number; refused: number }> {
   const random = xorshift(seed);
-  const shim = createShim({
-    owns: ['https://integrate.api.nvidia.com'],
+  const shim = createFetch({
+    intercept: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 100_000, pictureBytes: 1000, pictures: 5 },
+    limits: { requestBytes: 100_000, imageBytes: 1000, images: 5 },
     images: { tags: true },
     async generate({ turns, job }) {
-      await fetchPictures(turns, { pictureBytes: 1000, pictures: 5, allowed: () => false });
+      await fetchImages(turns, { imageBytes: 1000, images: 5, allowed: () => false });
       const rest = Array.from({ length: job.choices - 1 }, (_, i) => finish(i + 1));
       return partsOf(...ANSWER.slice(0, -1), ...rest, ...ANSWER.slice(-1));
     },
@@ -126,7 +126,7 @@ function brokenBody(random: Random): Uint8Array<ArrayBuffer> {
   return random() < 0.25 ? mutateBytes(random, bytes) : bytes;
 }
 
-/** Changes one place, anywhere in the tree. */
+/** Changes one setLength, anywhere in the tree. */
 function mutateValue(random: Random, root: object): void {
   const places = everyObject(root);
   const place = pick(random, places) as Record<string, unknown>;

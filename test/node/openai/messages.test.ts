@@ -7,7 +7,7 @@ const URL_A = 'https://pictures.example/a.png';
 const URL_B = 'data:image/jpeg;base64,/9j/';
 
 const text = (value: string): object => ({ type: 'text', text: value });
-const picture = (url: string, param: string, detail = 'auto'): object => ({ type: 'picture', url, detail, param });
+const image = (url: string, param: string, detail = 'auto'): object => ({ type: 'image', url, detail, param });
 
 function turns(messages: unknown, imgTags = false): readonly RequestTurn[] {
   return parseChat({ model: 'm', messages }, { imgTags }).turns;
@@ -50,11 +50,11 @@ describe('content', () => {
     ['a part without a type, bare', { image_url: URL_A }],
     ["vLLM's input_image", { type: 'input_image', image_url: URL_A }],
     ['a part with a uuid', { type: 'image_url', image_url: { url: URL_A }, uuid: 'x' }],
-  ])('may hold a picture as %s', (_form, part) => {
-    expect(turns(user(part))).toEqual([{ role: 'user', parts: [picture(URL_A, 'messages[0].content[0].image_url')] }]);
+  ])('may hold an image as %s', (_form, part) => {
+    expect(turns(user(part))).toEqual([{ role: 'user', parts: [image(URL_A, 'messages[0].content[0].image_url')] }]);
   });
 
-  it('keeps several pictures, in several turns, in order and with their detail', () => {
+  it('keeps several images, in several turns, in order and with their detail', () => {
     const messages = [
       { role: 'system', content: [{ type: 'text', text: 'Be brief.' }] },
       {
@@ -73,13 +73,13 @@ describe('content', () => {
       {
         role: 'user',
         parts: [
-          picture(URL_A, 'messages[1].content[0].image_url', 'low'),
+          image(URL_A, 'messages[1].content[0].image_url', 'low'),
           text('and'),
-          picture(URL_B, 'messages[1].content[2].image_url', 'high'),
+          image(URL_B, 'messages[1].content[2].image_url', 'high'),
         ],
       },
       { role: 'assistant', parts: [text('Two cats.')] },
-      { role: 'user', parts: [text('And this?'), picture(URL_A, 'messages[3].content[1].image_url')] },
+      { role: 'user', parts: [text('And this?'), image(URL_A, 'messages[3].content[1].image_url')] },
     ]);
   });
 
@@ -100,12 +100,12 @@ describe('content', () => {
     ['a question without parts', user(), 'messages[0].content'],
     ['an empty system message', [{ role: 'system', content: [''] }], 'messages[0].content'],
     [
-      "a picture in the assistant's turn",
+      "an image in the assistant's turn",
       [{ role: 'assistant', content: [{ image_url: URL_A }] }],
       'messages[0].content[0].image_url',
     ],
     [
-      'a picture in the system message',
+      'an image in the system message',
       [{ role: 'system', content: [{ image_url: URL_A }] }],
       'messages[0].content[0].image_url',
     ],
@@ -114,18 +114,18 @@ describe('content', () => {
     ['a part without a type or content', user({}), 'messages[0].content[0].type'],
     ['a number as a part', user(7), 'messages[0].content[0]'],
     ['a text part without text', user({ type: 'text' }), 'messages[0].content[0].text'],
-    ['an image part without a picture', user({ type: 'image_url' }), 'messages[0].content[0].image_url'],
+    ['an image part without an image', user({ type: 'image_url' }), 'messages[0].content[0].image_url'],
     ['an image_url without a URL', user({ type: 'image_url', image_url: {} }), 'messages[0].content[0].image_url.url'],
   ])('refuses %s', (_what, messages, param) => {
     expect(refusal(messages)).toMatchObject({ code: 'invalid_request', param });
   });
 
   it.each([
-    [[{ role: 'user', content: '' }], 'at least one character or picture, but it is empty.'],
+    [[{ role: 'user', content: '' }], 'at least one character or image, but it is empty.'],
     [user({ type: 'hologram' }), "must be 'text' or 'image_url', but it is 'hologram'."],
     [user({ type: 'x'.repeat(100) }), `but it is '${'x'.repeat(80)}…'.`],
     [user({ image_url: { url: URL_A, detail: 'ultra' } }), "one of 'low', 'high', 'auto', but it is 'ultra'."],
-    [[{ role: 'assistant', content: [{ image_url: URL_A }] }], "go in a user's message, but it is a picture."],
+    [[{ role: 'assistant', content: [{ image_url: URL_A }] }], "go in a user's message, but it is an image."],
     [[{ content: 'hi' }], "one of 'system', 'developer', 'user', 'assistant', but it is missing."],
   ])('says what was given instead: %j', (messages, words) => {
     expect(refusal(messages).message).toContain(words);
@@ -157,12 +157,12 @@ describe('<img> tags', () => {
     turns([{ role, content }], true)[0]?.parts;
 
   it.each([
-    [`What is <img src="${URL_A}" />?`, [text('What is '), picture(URL_A, at), text('?')]],
-    [`<img src='${URL_B}'>`, [picture(URL_B, at)]],
-    [`<IMG alt="a cat" SRC = "${URL_A}" width=3>`, [picture(URL_A, at)]],
-    [`<img src="${URL_A}"/><img src="${URL_B}"/> both`, [picture(URL_A, at), picture(URL_B, at), text(' both')]],
-    ['<img src="" />', [picture('', at)]],
-  ])('are pictures where that is switched on: %s', (content, parts) => {
+    [`What is <img src="${URL_A}" />?`, [text('What is '), image(URL_A, at), text('?')]],
+    [`<img src='${URL_B}'>`, [image(URL_B, at)]],
+    [`<IMG alt="a cat" SRC = "${URL_A}" width=3>`, [image(URL_A, at)]],
+    [`<img src="${URL_A}"/><img src="${URL_B}"/> both`, [image(URL_A, at), image(URL_B, at), text(' both')]],
+    ['<img src="" />', [image('', at)]],
+  ])('are images where that is switched on: %s', (content, parts) => {
     expect(ask(content)).toEqual(parts);
   });
 

@@ -7,7 +7,7 @@ import * as tables from '../../../src/openai/fields.ts';
 
 export type Body = Record<string, unknown>;
 
-const PICTURE = 'data:image/png;base64,iVBORw0KGgo=';
+const IMAGE = 'data:image/png;base64,iVBORw0KGgo=';
 export const MIN: Body = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 
 /** A value of an honoured field: either what it changes in the request, or (for closed sets) how another is refused. */
@@ -101,13 +101,13 @@ const REFUSAL_PART: Record<keyof Values<typeof tables.REFUSAL_PART>, Sample> = {
 
 const IMAGE_PART: Record<keyof Values<typeof tables.IMAGE_PART>, Sample> = {
   type: { value: 'audio_url', sees: refusal('unsupported_field'), bad: ['poem', 7, {}] },
-  image_url: { value: 'data:,other', sees: picture({ url: 'data:,other' }), bad: [7, {}, [], { url: 7 }] },
-  detail: { value: 'low', with: { image_url: PICTURE }, sees: picture({ detail: 'low' }), bad: ['tiny', 7] },
+  image_url: { value: 'data:,other', sees: image({ url: 'data:,other' }), bad: [7, {}, [], { url: 7 }] },
+  detail: { value: 'low', with: { image_url: IMAGE }, sees: image({ detail: 'low' }), bad: ['tiny', 7] },
 };
 
 const IMAGE_URL: Record<keyof Values<typeof tables.IMAGE_URL>, Sample> = {
-  url: { value: 'data:,other', sees: picture({ url: 'data:,other' }), bad: [7, {}] },
-  detail: { value: 'high', sees: picture({ detail: 'high' }), bad: ['tiny', 7] },
+  url: { value: 'data:,other', sees: image({ url: 'data:,other' }), bad: [7, {}] },
+  detail: { value: 'high', sees: image({ detail: 'high' }), bad: ['tiny', 7] },
 };
 
 const inContent = (part: unknown, role = 'user'): Body => ({ model: 'm', messages: [{ role, content: [part] }] });
@@ -130,8 +130,8 @@ function sampling(sees: object): object {
   return { job: { sampling: sees } };
 }
 
-function picture(sees: object): object {
-  return { turns: [{ parts: [{ type: 'picture', ...sees }] }] };
+function image(sees: object): object {
+  return { turns: [{ parts: [{ type: 'image', ...sees }] }] };
 }
 
 function refusal(code: string): object {
@@ -159,9 +159,9 @@ function inRefusal(field: Body): Body {
 }
 
 function inImage(field: Body): Body {
-  return inContent({ type: 'image_url', image_url: { url: PICTURE }, ...field });
+  return inContent({ type: 'image_url', image_url: { url: IMAGE }, ...field });
 }
 
 function inImageURL(field: Body): Body {
-  return inContent({ type: 'image_url', image_url: { url: PICTURE, ...field } });
+  return inContent({ type: 'image_url', image_url: { url: IMAGE, ...field } });
 }

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { asNearsightError, fromWire, isNearsightError, NearsightError, toWire } from '../../../src/protocol/errors.ts';
+import {
+  asNearsightError,
+  unpackError,
+  isNearsightError,
+  NearsightError,
+  packError,
+} from '../../../src/protocol/errors.ts';
 import { openPorts, readPort, servePort } from '../../../src/protocol/port.ts';
 
 const never = new AbortController().signal;
@@ -23,12 +29,12 @@ async function collect<T>(stream: ReadableStream<T>): Promise<T[]> {
 
 describe('errors across threads', () => {
   it('keep code, message, param and the stack of where it happened', () => {
-    const original = new NearsightError('unreadable_image', 'not a picture', { param: 'messages[0]' });
-    const copy = fromWire(structuredClone(toWire(original)));
+    const original = new NearsightError('unreadable_image', 'not an image', { param: 'messages[0]' });
+    const copy = unpackError(structuredClone(packError(original)));
     expect(copy).toBeInstanceOf(NearsightError);
     expect(copy).toMatchObject({
       code: 'unreadable_image',
-      message: 'not a picture',
+      message: 'not an image',
       param: 'messages[0]',
       status: 400,
     });
@@ -38,8 +44,8 @@ describe('errors across threads', () => {
   it('wrap whatever else was thrown as internal, with its stack', () => {
     const thrown = new TypeError('x is undefined');
     expect(asNearsightError(thrown)).toMatchObject({ code: 'internal', cause: thrown });
-    expect(toWire(thrown)).toMatchObject({ code: 'internal', message: 'x is undefined', stack: thrown.stack });
-    expect(toWire('a string')).toMatchObject({ code: 'internal', message: 'a string' });
+    expect(packError(thrown)).toMatchObject({ code: 'internal', message: 'x is undefined', stack: thrown.stack });
+    expect(packError('a string')).toMatchObject({ code: 'internal', message: 'a string' });
   });
 
   it('are recognised by name and code, whichever bundle they are from', () => {

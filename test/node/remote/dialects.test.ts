@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ask, picture, PNG, wired } from '../with-remote.ts';
+import { ask, image, PNG, wired } from '../with-remote.ts';
 
 describe('dialects', () => {
   const fields = {
@@ -135,7 +135,7 @@ describe('dialects', () => {
     'nvidia/nemotron-nano-12b-v2-vl',
   ])('%s is asked at the common path, with parts', async (model) => {
     const { fetch, nim } = await wired({}, { dialect: 'hosted' });
-    const response = await fetch(...ask({ ...picture(), model }));
+    const response = await fetch(...ask({ ...image(), model }));
     expect(response.status).toBe(200);
     expect(response.headers.get('x-nearsight-reason')).toBe('model_not_found');
     expect(nim.seen[0]).toMatchObject({ path: '/v1/chat/completions', body: { model } });
@@ -169,10 +169,10 @@ describe('dialects', () => {
     const { fetch, nim } = await wired();
     const bytes = Buffer.from(PNG.slice(PNG.indexOf(',') + 1), 'base64');
     const url = URL.createObjectURL(new Blob([bytes]));
-    expect((await fetch(...ask(picture(url)))).status).toBe(200);
+    expect((await fetch(...ask(image(url)))).status).toBe(200);
     expect(nim.seen[0]?.body).toMatchObject({ messages: [{ content: [{}, { image_url: { url: PNG } }] }] });
     URL.revokeObjectURL(url);
-    const gone = await fetch(...ask(picture(url)));
+    const gone = await fetch(...ask(image(url)));
     expect(await gone.json()).toMatchObject({
       error: { code: 'unreadable_image', param: 'messages[0].content[1].image_url' },
     });

@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createNearsight } from '../../../src/client/create-nearsight.ts';
-import { createShim, type ShimOptions } from '../../../src/fetch/intercept.ts';
+import { createFetch, type InterceptOptions } from '../../../src/fetch/intercept.ts';
 import { NearsightError, type ErrorCode } from '../../../src/protocol/errors.ts';
 import type { Part } from '../../../src/protocol/job.ts';
 import { ANSWER, partsOf, START, text } from '../job-parts.ts';
-import { ask, clientOf, failing, KEY, OWNED, picture, wired, type Wire } from '../with-remote.ts';
+import { ask, clientOf, failing, KEY, OWNED, image, wired, type Wire } from '../with-remote.ts';
 
 describe('what cannot be answered here', () => {
   it.each<[ErrorCode, object]>([
@@ -41,7 +41,7 @@ describe('what cannot be answered here', () => {
 
   it('goes to the remote when it fails before its first token, and not after', async () => {
     const broken =
-      (...sent: readonly Part[]): ShimOptions['generate'] =>
+      (...sent: readonly Part[]): InterceptOptions['generate'] =>
       async () =>
         partsOf(...sent).pipeThrough(
           new TransformStream({ flush: (controller) => controller.error(new NearsightError('device_lost', 'Gone.')) }),
@@ -78,7 +78,7 @@ describe('what cannot be answered here', () => {
 describe('what can be answered here', () => {
   it('stays', async () => {
     const { fetch, nim } = await wired();
-    const response = await fetch(...ask({ model: 'glimpse', ...picture() }));
+    const response = await fetch(...ask({ model: 'glimpse', ...image() }));
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
     expect(nim.seen).toEqual([]);
   });
@@ -153,16 +153,16 @@ describe('privacy', () => {
     const network = vi.fn(fetch);
     const shim = await wired({ ...wire, generate: failing('unsupported_device'), fetch: network });
     expect((await shim.fetch(...ask({}, { headers }))).status).toBe(404);
-    expect((await shim.fetch(...ask({ model: 'glimpse', ...picture() }, { headers }))).status).toBe(503);
+    expect((await shim.fetch(...ask({ model: 'glimpse', ...image() }, { headers }))).status).toBe(503);
     expect((await shim.fetch(...ask({ model: 'glimpse', tools: [{}] }, { headers }))).status).toBe(400);
     expect(network).not.toHaveBeenCalled();
     expect(shim.nim.seen).toEqual([]);
   });
 
-  it("local-only fetches pictures from the page's own origin and listed ones only", async () => {
+  it("local-only fetches images from the page's own origin and listed ones only", async () => {
     vi.stubGlobal('location', { origin: 'https://page.example', href: 'https://page.example/' });
     const allowed: (boolean | undefined)[] = [];
-    const generate: ShimOptions['generate'] = async (_request, _signal, may) => {
+    const generate: InterceptOptions['generate'] = async (_request, _signal, may) => {
       for (const origin of ['page', 'listed', 'other']) allowed.push(may?.(new URL(`https://${origin}.example/a.png`)));
       return partsOf(...ANSWER);
     };
@@ -196,15 +196,15 @@ describe('privacy', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'remote_unavailable' } });
   });
 
-  it('asks for consent before a picture leaves, and not without one', async () => {
+  it('asks for consent before an image leaves, and not without one', async () => {
     const consent = vi.fn(() => false);
     const { fetch, nim } = await wired({ remote: { consent } });
-    const response = await fetch(...ask(picture()));
+    const response = await fetch(...ask(image()));
     expect(response.status).toBe(403);
     expect(await response.json()).toMatchObject({ error: { code: 'consent_refused' } });
     expect(consent).toHaveBeenCalledWith({
       model: 'meta/llama',
-      pictures: 1,
+      images: 1,
       reason: 'model_not_found',
       url: `${nim.baseURL}/chat/completions`,
     });
@@ -223,7 +223,7 @@ describe('privacy', () => {
     consent.mockImplementation(() => {
       throw new Error('no dialog here');
     });
-    const failed = await fetch(...ask(picture()));
+    const failed = await fetch(...ask(image()));
     expect(failed.status).toBe(403);
     expect(await failed.json()).toMatchObject({
       error: { code: 'consent_refused', message: 'remote.consent failed, so nothing was sent: Error: no dialog here' },
@@ -231,7 +231,7 @@ describe('privacy', () => {
     expect(nim.seen).toEqual([]);
     expect((await fetch(...ask())).status).toBe(200);
     consent.mockReturnValue(true);
-    expect((await fetch(...ask(picture()))).status).toBe(200);
+    expect((await fetch(...ask(image()))).status).toBe(200);
   });
 
   it('sends three headers and the key, and none of what SDKs add', async () => {
@@ -270,10 +270,10 @@ describe('privacy', () => {
     const headers = { authorization: `Bearer ${KEY}` };
     await fetch(...ask({}, { headers }));
     expect(nim.seen[0]?.headers.authorization).toBeUndefined();
-    const direct = createShim({
-      owns: [nim.baseURL],
+    const direct = createFetch({
+      intercept: [nim.baseURL],
       model: async () => 'glimpse',
-      limits: { requestBytes: 1e6, pictureBytes: 1000, pictures: 3 },
+      limits: { requestBytes: 1e6, imageBytes: 1000, images: 3 },
       generate: failing('unsupported_device'),
       remote: { baseURL: nim.baseURL },
     });

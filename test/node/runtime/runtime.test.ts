@@ -4,7 +4,7 @@ import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
 import { readPort } from '../../../src/protocol/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../../../src/protocol/calls.ts';
 import { glimpse } from '../../../models/glimpse.ts';
-import type { Model } from '../../../worker/engines/onnx/onnx-engine.ts';
+import type { Engine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { createRuntime } from '../../../worker/runtime.ts';
 
 const never = new AbortController().signal;
@@ -40,7 +40,7 @@ function rig() {
       forget: () => {},
       gpuBuffers: () => 0,
       close: async () => void log.push(`${name} closed`),
-    } satisfies Model;
+    } satisfies Engine;
   });
   return { runtime, log, finish: () => finish(), lose: (error: NearsightError) => lose(error) };
 }
@@ -62,27 +62,27 @@ function generate(runtime: Runtime): Promise<unknown> {
 
 test('a load that is cancelled after `ready` closes the model, and its port ends', async () => {
   const { runtime, log } = rig();
-  const { ports } = await runtime.inventory();
+  const { ports } = await runtime.debugStats();
   const parts = await load(runtime);
-  expect(await runtime.inventory()).toMatchObject({ loaded: 'model 1' });
+  expect(await runtime.debugStats()).toMatchObject({ loaded: 'model 1' });
   await parts.cancel();
-  await expect.poll(async () => runtime.inventory()).toMatchObject({ loaded: null, ports });
+  await expect.poll(async () => runtime.debugStats()).toMatchObject({ loaded: null, ports });
   expect(log).toEqual(['model 1 closed']);
   expect(await generate(runtime)).toBe('device_lost');
 });
 
 test('it is closed when the answers that were asked for before have ended', async () => {
   const { runtime, log, finish } = rig();
-  const { ports } = await runtime.inventory();
+  const { ports } = await runtime.debugStats();
   const parts = await load(runtime);
   const answer = generate(runtime);
   await vi.waitFor(() => expect(log).toEqual(['model 1 answers']));
   await parts.cancel();
-  await expect.poll(async () => runtime.inventory()).toMatchObject({ loaded: null });
+  await expect.poll(async () => runtime.debugStats()).toMatchObject({ loaded: null });
   expect(log).toEqual(['model 1 answers']);
   finish();
   expect(await answer).toMatchObject({ done: true });
-  await expect.poll(async () => runtime.inventory()).toMatchObject({ ports });
+  await expect.poll(async () => runtime.debugStats()).toMatchObject({ ports });
   expect(log).toEqual(['model 1 answers', 'model 1 has answered', 'model 1 closed']);
 });
 
@@ -92,7 +92,7 @@ test('a model that was loaded since is left alone', async () => {
   const second = await load(runtime);
   await first.cancel();
   await vi.waitFor(() => expect(log).toEqual(['model 1 closed']));
-  expect(await runtime.inventory()).toMatchObject({ loaded: 'model 2' });
+  expect(await runtime.debugStats()).toMatchObject({ loaded: 'model 2' });
   await second.cancel();
 });
 
@@ -102,5 +102,5 @@ test('a model that is lost ends its port with the reason, also while it answers'
   void generate(runtime);
   lose(new NearsightError('device_lost', 'gone'));
   await expect(parts.read()).rejects.toMatchObject({ code: 'device_lost', message: 'gone' });
-  expect(await runtime.inventory()).toMatchObject({ loaded: null });
+  expect(await runtime.debugStats()).toMatchObject({ loaded: null });
 });

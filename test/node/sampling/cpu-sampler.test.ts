@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GREEDY as UNSEEDED, type Sampling } from '../../../src/protocol/job.ts';
-import { Sampler } from '../../../worker/sampling/cpu-sampler.ts';
+import { CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 
 type Seeded = Sampling & { seed: number };
 
@@ -8,8 +8,8 @@ const GREEDY: Seeded = { ...UNSEEDED, seed: 7 };
 const PLAIN: Seeded = { ...GREEDY, temperature: 1 };
 const NONE = new Int32Array(0);
 
-function sampler(sampling: Partial<Seeded>, prompt: Int32Array = NONE, choice = 0): Sampler {
-  return new Sampler({ ...PLAIN, ...sampling }, prompt, choice);
+function sampler(sampling: Partial<Seeded>, prompt: Int32Array = NONE, choice = 0): CpuSampler {
+  return new CpuSampler({ ...PLAIN, ...sampling }, prompt, choice);
 }
 
 /** Eight logits of no particular pattern, two of them equal. */
@@ -19,7 +19,7 @@ const LOGITS = Float32Array.of(1.5, -0.3, 2.25, 0.1, 2.25, -1.75, 0.9, 0);
 function histogram(sampling: Partial<Seeded>, logits: Float32Array, draws: number): number[] {
   const counts = Array.from(logits, () => 0);
   const drawing = sampler(sampling);
-  for (let step = 0; step < draws; step++) counts[drawing.draw(logits).id]!++;
+  for (let step = 0; step < draws; step++) counts[drawing.sample(logits).id]!++;
   return counts;
 }
 
@@ -68,7 +68,7 @@ describe('drawing', () => {
     const draws = 1_000;
     const drawn = sampler({});
     let common = 0;
-    for (let step = 0; step < draws; step++) if (drawn.draw(logits).id < 10) common++;
+    for (let step = 0; step < draws; step++) if (drawn.sample(logits).id < 10) common++;
     const share = (10 * Math.exp(5)) / (10 * Math.exp(5) + 9_990 * Math.exp(-3));
     expect(Math.abs(common / draws - share)).toBeLessThan(4 * Math.sqrt((share * (1 - share)) / draws));
   });
@@ -76,7 +76,7 @@ describe('drawing', () => {
   test('a seed repeats itself; another seed, choice or step does not', () => {
     const draw = (seed: number, choice = 0): number[] => {
       const drawing = sampler({ seed }, NONE, choice);
-      return Array.from({ length: 60 }, () => drawing.draw(LOGITS).id);
+      return Array.from({ length: 60 }, () => drawing.sample(LOGITS).id);
     };
     expect(draw(1)).toEqual(draw(1));
     expect(draw(1)).not.toEqual(draw(2));
@@ -89,15 +89,15 @@ describe('drawing', () => {
 
 describe('greedy', () => {
   test('takes the lowest id among the largest', () => {
-    expect(new Sampler(GREEDY, NONE, 0).draw(LOGITS)).toEqual({ id: 2 });
+    expect(new CpuSampler(GREEDY, NONE, 0).sample(LOGITS)).toEqual({ id: 2 });
   });
 
   test('does not look at top-k, top-p and min-p', () => {
-    expect(sampler({ temperature: 0, topK: 1, topP: 0.01, minP: 1 }).draw(LOGITS).id).toBe(2);
+    expect(sampler({ temperature: 0, topK: 1, topP: 0.01, minP: 1 }).sample(LOGITS).id).toBe(2);
   });
 
   test('refuses logits of which none is finite', () => {
-    expect(() => sampler({}).draw(new Float32Array(4).fill(NaN))).toThrow('no finite logits');
+    expect(() => sampler({}).sample(new Float32Array(4).fill(NaN))).toThrow('no finite logits');
   });
 });
 
@@ -105,44 +105,44 @@ describe('penalties, by hand', () => {
   test('bias comes before the repetition penalty', () => {
     // 1.0 + 3 = 4, in the prompt: 4 / 2 = 2, under 2.25. The other order, 1 / 2 + 3, would win.
     const drawn = sampler({ temperature: 0, logitBias: [[0, 3]], repetitionPenalty: 2 }, Int32Array.of(0));
-    expect(drawn.draw(Float32Array.of(1, 0, 2.25)).id).toBe(2);
+    expect(drawn.sample(Float32Array.of(1, 0, 2.25)).id).toBe(2);
   });
 
   test('the repetition penalty divides positive logits and multiplies negative ones, of prompt and answer', () => {
     const logits = Float32Array.of(3, 2, -1, -1.5);
     // 3 / 2 = 1.5: token 1 wins; then 2 / 2 = 1 and token 0 is ahead again.
     const drawn = sampler({ temperature: 0, repetitionPenalty: 2 }, Int32Array.of(0));
-    expect([drawn.draw(logits).id, drawn.draw(logits).id]).toEqual([1, 0]);
+    expect([drawn.sample(logits).id, drawn.sample(logits).id]).toEqual([1, 0]);
     // -1 * 2 = -2: token 1 wins.
-    expect(sampler({ temperature: 0, repetitionPenalty: 2 }, Int32Array.of(0)).draw(Float32Array.of(-1, -1.5)).id).toBe(
-      1,
-    );
+    expect(
+      sampler({ temperature: 0, repetitionPenalty: 2 }, Int32Array.of(0)).sample(Float32Array.of(-1, -1.5)).id,
+    ).toBe(1);
   });
 
   test('the frequency penalty counts the answer, not the prompt', () => {
     const drawn = sampler({ temperature: 0, frequencyPenalty: 0.5 }, Int32Array.of(0, 0, 0, 0));
     // 0: 2, 1.5, 1, …; 1: 1.2, 0.7; 2: 0.6
     const logits = Float32Array.of(2, 1.2, 0.6);
-    expect(Array.from({ length: 5 }, () => drawn.draw(logits).id)).toEqual([0, 0, 1, 0, 1]);
+    expect(Array.from({ length: 5 }, () => drawn.sample(logits).id)).toEqual([0, 0, 1, 0, 1]);
   });
 
   test('the presence penalty is the same for one occurrence and for many', () => {
     const drawn = sampler({ temperature: 0, presencePenalty: 0.5 });
     const logits = Float32Array.of(2, 1.4, 1.3);
-    expect(Array.from({ length: 4 }, () => drawn.draw(logits).id)).toEqual([0, 0, 0, 0]);
+    expect(Array.from({ length: 4 }, () => drawn.sample(logits).id)).toEqual([0, 0, 0, 0]);
     const second = sampler({ temperature: 0, presencePenalty: 0.7 });
-    expect(Array.from({ length: 4 }, () => second.draw(logits).id)).toEqual([0, 1, 0, 0]);
+    expect(Array.from({ length: 4 }, () => second.sample(logits).id)).toEqual([0, 1, 0, 0]);
   });
 
   test('a bias is the float32 that the GPU adds', () => {
     // A little more than half the distance from 1 to the next float32; rounded to one, just half, which changes nothing.
     const bias = 2 ** -24 + 2 ** -50;
-    expect(sampler({ temperature: 0, logitBias: [[1, bias]] }).draw(Float32Array.of(1, 1)).id).toBe(0);
+    expect(sampler({ temperature: 0, logitBias: [[1, bias]] }).sample(Float32Array.of(1, 1)).id).toBe(0);
   });
 
   test('logits are left as they were', () => {
     const logits = LOGITS.slice();
-    sampler({ logitBias: [[1, 4]], repetitionPenalty: 1.3, presencePenalty: 1 }, Int32Array.of(1)).draw(logits);
+    sampler({ logitBias: [[1, 4]], repetitionPenalty: 1.3, presencePenalty: 1 }, Int32Array.of(1)).sample(logits);
     expect(logits).toEqual(LOGITS);
   });
 });
@@ -151,7 +151,7 @@ describe('log probabilities', () => {
   test('are those of the model, whatever the settings', () => {
     const logits = Float32Array.of(Math.log(0.5), Math.log(0.3), Math.log(0.2));
     const bias: Partial<Seeded> = { temperature: 0, logitBias: [[2, 5]], repetitionPenalty: 3 };
-    const { id, logprob, top } = new Sampler({ ...PLAIN, ...bias }, Int32Array.of(0), 0, 2).draw(logits);
+    const { id, logprob, top } = new CpuSampler({ ...PLAIN, ...bias }, Int32Array.of(0), 0, 2).sample(logits);
     expect(id).toBe(2);
     expect(logprob).toBeCloseTo(Math.log(0.2), 6);
     expect(top?.map((token) => token.id)).toEqual([0, 1]);

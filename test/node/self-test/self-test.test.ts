@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { proveKernels } from '../../../worker/self-test/decoder-self-test.ts';
-import { type Drawn, notFinite } from '../../../worker/sampling/cpu-sampler.ts';
+import { selfTestDecoder } from '../../../worker/self-test/decoder-self-test.ts';
+import { type SampledToken, notFinite } from '../../../worker/sampling/cpu-sampler.ts';
 import { type Engine, openEngine } from '../engines/dawn-engine.ts';
 
 const { signal } = new AbortController();
@@ -19,26 +19,26 @@ describe('two paths through the decoder', () => {
   afterAll(() => engine.close());
 
   test('that agree pass', async () => {
-    await expect(proveKernels(engine.decoder, VOCAB, signal)).resolves.toBeUndefined();
+    await expect(selfTestDecoder(engine.decoder, VOCAB, signal)).resolves.toBeUndefined();
   });
 
   /**
    * The decoder with faults: one logit of a single-token step comes out as `wrong` makes it, and tokens are not what was
-   * drawn.
+   * sampled.
    */
   function faulty(
     wrong: (logit: number) => number,
-    other: (drawn: Drawn, greedy: boolean) => Drawn = (drawn) => drawn,
-  ): Parameters<typeof proveKernels>[0] {
+    other: (drawn: SampledToken, greedy: boolean) => SampledToken = (drawn) => drawn,
+  ): Parameters<typeof selfTestDecoder>[0] {
     const { decoder } = engine;
     let stepped = false;
     return {
       precision: decoder.precision,
       reset: (positions) => decoder.reset(positions),
       prefill: (...prompt) => decoder.prefill(...prompt),
-      async *draw(drawing, ...rest) {
+      async *sample(drawing, ...rest) {
         const greedy = drawing.sampling.temperature === 0;
-        for await (const drawn of decoder.draw(drawing, ...rest)) yield other(drawn, greedy);
+        for await (const drawn of decoder.sample(drawing, ...rest)) yield other(drawn, greedy);
       },
       async step(id) {
         await decoder.step(id);
@@ -57,7 +57,7 @@ describe('two paths through the decoder', () => {
     ['apart without end', () => Infinity],
     ['no number', () => NaN],
   ])('that are %s are refused', async (_, wrong) => {
-    const proof = proveKernels(faulty(wrong), VOCAB, signal);
+    const proof = selfTestDecoder(faulty(wrong), VOCAB, signal);
     await expect(proof).rejects.toMatchObject({
       code: 'unsupported_device',
       message: expect.stringContaining('logits'),
@@ -68,18 +68,19 @@ describe('two paths through the decoder', () => {
     'of which draw %i by the rules comes out otherwise pass: it may hang on a last digit',
     async (odd) => {
       let draws = 0;
-      const once = (drawn: Drawn, greedy: boolean): Drawn => (greedy || draws++ !== odd ? drawn : { id: drawn.id + 1 });
+      const once = (drawn: SampledToken, greedy: boolean): SampledToken =>
+        greedy || draws++ !== odd ? drawn : { id: drawn.id + 1 };
       const decoder = faulty((logit) => logit, once);
-      await expect(proveKernels(decoder, VOCAB, signal)).resolves.toBeUndefined();
+      await expect(selfTestDecoder(decoder, VOCAB, signal)).resolves.toBeUndefined();
       expect(draws).toBe(6);
     },
   );
 
   test('that draw otherwise once more are refused', async () => {
     let draws = 0;
-    const twice = (drawn: Drawn, greedy: boolean): Drawn =>
+    const twice = (drawn: SampledToken, greedy: boolean): SampledToken =>
       greedy || ![1, 4].includes(draws++) ? drawn : { id: drawn.id + 1 };
-    const proof = proveKernels(
+    const proof = selfTestDecoder(
       faulty((logit) => logit, twice),
       VOCAB,
       signal,
@@ -87,7 +88,7 @@ describe('two paths through the decoder', () => {
     await expect(proof).rejects.toMatchObject({ message: expect.stringContaining("by the CPU's rules") });
   });
 
-  test.each<[string, (drawn: Drawn, greedy: boolean) => Drawn, string]>([
+  test.each<[string, (drawn: SampledToken, greedy: boolean) => SampledToken, string]>([
     ['another token than the likeliest', ({ id }, greedy) => ({ id: greedy ? id + 1 : id }), 'the likeliest token is'],
     ['another by the rules', (drawn, greedy) => ({ ...drawn, id: drawn.id + (greedy ? 0 : 1) }), "by the CPU's rules"],
     ['it with another probability', (drawn) => ({ ...drawn, logprob: -1e-6 }), "by the CPU's rules"],
@@ -101,7 +102,7 @@ describe('two paths through the decoder', () => {
     ],
     ['it among others', (drawn) => ({ ...drawn, top: drawn.top?.toReversed() }), "by the CPU's rules"],
   ])('that draw %s are refused', async (_, other, words) => {
-    const proof = proveKernels(
+    const proof = selfTestDecoder(
       faulty((logit) => logit, other),
       VOCAB,
       signal,

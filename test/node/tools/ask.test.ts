@@ -5,10 +5,10 @@ import { describe, expect, test } from 'vitest';
 
 describe('called wrongly, it says how to call it', () => {
   test.each([
-    [[], /A picture and a question are needed/],
-    [['demo/samples/dog.png'], /A picture and a question are needed/],
-    [['demo/samples/dog.png', ' '], /A picture and a question are needed/],
-    [['demo/samples', 'What is this?'], /demo\/samples is a folder, not a picture/],
+    [[], /An image and a question are needed/],
+    [['demo/samples/dog.png'], /An image and a question are needed/],
+    [['demo/samples/dog.png', ' '], /An image and a question are needed/],
+    [['demo/samples', 'What is this?'], /demo\/samples is a folder, not an image/],
     [['nowhere.png', 'What is this?'], /There is no file .*nowhere\.png/],
     [['demo/samples/dog.png', 'What', 'is', 'this?'], /put the question in quotes/],
     [['demo/samples/dog.png', 'What is this?', '--browser', 'safari'], /--browser is one of chromium, firefox/],

@@ -38,7 +38,10 @@ test.each([
 
 test.each([
   ['src/host/engine-host.ts', "new Worker(new URL('../worker/index.ts', import.meta.url));"],
-  ['src/client/create-nearsight.ts', "import type { Part } from './wire/job.ts'; import { parse } from './api/parse.ts';"],
+  [
+    'src/client/create-nearsight.ts',
+    "import type { Part } from './wire/job.ts'; import { parse } from './api/parse.ts';",
+  ],
   ['worker/onnx/ort.ts', "import glue from 'onnxruntime-web/ort.jspi.min.mjs?url';"],
   ['worker/generation/decoder.ts', "import { loadOrt } from '../onnx/ort.ts';"],
   ['demo/main.ts', "import { glimpse } from 'nearsight/glimpse';"],

@@ -18,7 +18,7 @@ export function readJson<T>(name: string): T {
 
 /** How the reference split an image, from `views.json`. */
 export interface GoldenCrops {
-  picture: [number, number];
+  image: [number, number];
   size: number;
   longestEdge: number;
   splitting: boolean;

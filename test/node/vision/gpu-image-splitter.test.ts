@@ -11,9 +11,9 @@ import { type GoldenCrops, pattern, readJson } from './fixtures.ts';
 const levels = { mean: [0.5, 0.4, 0.3], std: [0.5, 0.2, 0.7] };
 
 /** What the Python reference was asked as well, and then what only the GPU has to take care of. */
-const cases: { picture: readonly [number, number]; settings: ImageSettings }[] = [
+const cases: { image: readonly [number, number]; settings: ImageSettings }[] = [
   ...readJson<GoldenCrops[]>('views.json').map((golden) => ({
-    picture: golden.picture,
+    image: golden.image,
     settings: { ...golden, cropSize: golden.size },
   })),
   // Several bands, the last of odd length; a strip that is shrunk vertically first, twice; no scaling at all.
@@ -24,8 +24,8 @@ const cases: { picture: readonly [number, number]; settings: ImageSettings }[] =
       [192, 192],
       [1, 1],
     ] as const
-  ).map((picture, at) => ({
-    picture,
+  ).map((image, at) => ({
+    image,
     settings: { cropSize: 96, longestEdge: 192, splitting: at % 2 === 0, ...levels },
   })),
 ];
@@ -57,9 +57,9 @@ async function expectSame(image: Rgb, plan: SplitPlan): Promise<void> {
 }
 
 test.for(cases)(
-  '$picture in crops of $settings.cropSize (tiles: $settings.splitting) as on the CPU, to the bit',
-  async ({ picture, settings }) => {
-    const image = pattern(...picture);
+  '$image in crops of $settings.cropSize (tiles: $settings.splitting) as on the CPU, to the bit',
+  async ({ image, settings }) => {
+    const image = pattern(...image);
     await expectSame(image, splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings));
   },
 );

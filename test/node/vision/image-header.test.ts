@@ -25,7 +25,7 @@ function indexOf(bytes: Uint8Array, text: string): number {
   return Buffer.from(bytes).indexOf(text, 'latin1');
 }
 
-describe('what a picture file says of itself', () => {
+describe('what an image file says of itself', () => {
   it.for(goldens)('$file', ({ file, width, height }) => {
     const header = readHeader(bytesOf(file));
     const [, extension = ''] = file.split('.');
@@ -70,7 +70,7 @@ describe('files that are cut short', () => {
   });
 });
 
-describe('files that are not pictures, or lie', () => {
+describe('files that are not images, or lie', () => {
   const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
   it.for([

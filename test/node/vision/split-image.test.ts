@@ -17,9 +17,9 @@ test.for(readJson<Resize[]>('resizes.json'))('resizes $from to $to as Pillow doe
 });
 
 test.for(readJson<GoldenCrops[]>('views.json'))(
-  'splits $picture into crops of $size (tiles: $splitting) as the Python processor does, to the bit',
+  'splits $image into crops of $size (tiles: $splitting) as the Python processor does, to the bit',
   async (golden) => {
-    const image = pattern(...golden.picture);
+    const image = pattern(...golden.image);
     const settings = { ...golden, cropSize: golden.size };
     const grid = golden.splitting ? tileGrid(image, settings) : NO_TILES;
     expect([grid.rows, grid.columns]).toEqual(golden.grid);

@@ -1,16 +1,16 @@
 /**
- * Answers drawn by the GPU's sampler and by the CPU's, of all kinds of logits and settings. Tests run them in Node, on
+ * Answers sampled by the GPU's sampler and by the CPU's, of all kinds of logits and settings. Tests run them in Node, on
  * Dawn, and in both browsers.
  */
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Sampling } from '../../../src/protocol/job.ts';
 import type { AnswerSampler } from '../../../worker/backend/token-sampler.ts';
 import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
-import { widen } from '../../../worker/backend/tensor-memory.ts';
+import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
 import { mix } from '../../../worker/sampling/gumbel.ts';
-import { type Drawn, Sampler } from '../../../worker/sampling/cpu-sampler.ts';
+import { type SampledToken, CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
-import { WgslSampler } from '../../../worker/webgpu/gpu-sampler.ts';
+import { GpuSampler } from '../../../worker/webgpu/gpu-sampler.ts';
 import { idsWhere, otherThird, ToyConstraint } from '../sampling/toy-constraint.ts';
 
 type Seeded = Sampling & { seed: number };
@@ -83,7 +83,7 @@ export function halves(values: Float32Array): Uint16Array<ArrayBuffer> {
 
 /** Draws on the GPU, each from its own row of logits. */
 export class Bench {
-  readonly #sampler: WgslSampler;
+  readonly #sampler: GpuSampler;
   readonly #rows: GPUBuffer[];
   readonly #readback: Readback;
 
@@ -91,7 +91,7 @@ export class Bench {
 
   constructor(device: GPUDevice, vocab: number, type: 'float32' | 'float16') {
     this.#device = device;
-    this.#sampler = new WgslSampler(device, vocab, type);
+    this.#sampler = new GpuSampler(device, vocab, type);
     this.#readback = new Readback(device);
     this.#rows = Array.from({ length: MOST_STEPS }, () => this.#sampler.row('logits'));
   }
@@ -100,10 +100,10 @@ export class Bench {
   async drawConstrained(
     rows: Row[],
     constraint: TokenConstraint,
-    ...answer: Parameters<WgslSampler['begin']>
-  ): Promise<Drawn[]> {
+    ...answer: Parameters<GpuSampler['begin']>
+  ): Promise<SampledToken[]> {
     const draws = this.#begin(answer);
-    const drawn: Drawn[] = [];
+    const drawn: SampledToken[] = [];
     for (const [step, row] of rows.entries()) {
       const buffer = this.#rows[step]!;
       this.#device.queue.writeBuffer(buffer, 0, row);
@@ -120,7 +120,7 @@ export class Bench {
     return drawn;
   }
 
-  async draw(rows: Row[], ...answer: Parameters<WgslSampler['begin']>): Promise<Drawn[]> {
+  async draw(rows: Row[], ...answer: Parameters<GpuSampler['begin']>): Promise<SampledToken[]> {
     const draws = this.#begin(answer);
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -134,12 +134,12 @@ export class Bench {
     const words = draws.entryBytes / 4;
     const entries = new Uint32Array(await this.#readback.read(this.#sampler.ring, 0, rows.length * draws.entryBytes));
     const drawn = rows.map((_, step) => draws.read(entries.subarray(step * words, (step + 1) * words)));
-    const [last] = new Uint32Array(await this.#readback.read(this.#sampler.drawn, 0, 4));
+    const [last] = new Uint32Array(await this.#readback.read(this.#sampler.sampled, 0, 4));
     if (last !== drawn.at(-1)?.id) throw new Error(`${last} is where the id drawn last should be`);
     return drawn;
   }
 
-  #begin(answer: Parameters<WgslSampler['begin']>): AnswerSampler {
+  #begin(answer: Parameters<GpuSampler['begin']>): AnswerSampler {
     const draws = this.#sampler.begin(...answer);
     if (!draws) throw new Error('not drawn on the GPU');
     return draws;
@@ -152,10 +152,14 @@ export class Bench {
   }
 }
 
-/** Tokens under a constraint, drawn on the CPU. */
-export function drawConstrained(rows: Float32Array[], constraint: TokenConstraint, sampler: Sampler): Drawn[] {
+/** Tokens under a constraint, sampled on the CPU. */
+export function drawConstrained(
+  rows: Float32Array[],
+  constraint: TokenConstraint,
+  sampler: CpuSampler,
+): SampledToken[] {
   return rows.map((row) => {
-    const drawn = sampler.draw(row, constraint.mask());
+    const drawn = sampler.sample(row, constraint.mask());
     constraint.accept(drawn.id);
     return drawn;
   });
@@ -173,7 +177,7 @@ function constraints(vocab: number, listed: readonly number[]): (() => ToyConstr
 }
 
 /** The ids, or the code of the error: of a row with few finite logits, a mask may leave nothing. */
-async function outcome(draw: () => Drawn[] | Promise<Drawn[]>): Promise<string> {
+async function outcome(draw: () => SampledToken[] | Promise<SampledToken[]>): Promise<string> {
   try {
     return (await draw()).map(({ id }) => id).join(' ');
   } catch (error) {
@@ -189,7 +193,7 @@ interface Kind {
   listed?: readonly number[];
 }
 
-/** Answers that differ, with what they were drawn from. */
+/** Answers that differ, with what they were sampled from. */
 export async function compare(device: GPUDevice, { vocab, type, cases, listed }: Kind): Promise<string[]> {
   const dice = new Dice(vocab);
   const bench = new Bench(device, vocab, type);
@@ -203,8 +207,8 @@ export async function compare(device: GPUDevice, { vocab, type, cases, listed }:
       return type === 'float16' ? halves(row) : row;
     });
     const prompt = Int32Array.from({ length: 50 }, () => dice.below(vocab));
-    const sampler = new Sampler(sampling, prompt, each % 3);
-    const floats = rows.map((row) => (row instanceof Uint16Array ? widen(row).subarray(0, vocab) : row));
+    const sampler = new CpuSampler(sampling, prompt, each % 3);
+    const floats = rows.map((row) => (row instanceof Uint16Array ? halfToFloat(row).subarray(0, vocab) : row));
     const constrain = listed && dice.oneOf(...constraints(vocab, listed));
     const [drawn, expected] = constrain
       ? [
@@ -213,7 +217,7 @@ export async function compare(device: GPUDevice, { vocab, type, cases, listed }:
         ]
       : [
           await outcome(() => bench.draw(rows, sampling, prompt, each % 3)),
-          await outcome(() => floats.map((row) => sampler.draw(row))),
+          await outcome(() => floats.map((row) => sampler.sample(row))),
         ];
     if (drawn !== expected) wrong.push(`${shape} ${JSON.stringify(sampling)} ${drawn} instead of ${expected}`);
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
-import { Sampler } from '../../../worker/sampling/cpu-sampler.ts';
+import { CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { findAdapter, type Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { GREEDY, openGpu } from '../engines/dawn-engine.ts';
 import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
@@ -77,7 +77,7 @@ describe('under a constraint', () => {
     const [one, other] = [new ToyConstraint(VOCAB, () => DIGITS), new ToyConstraint(VOCAB, () => DIGITS)];
     const onGpu = await bench.drawConstrained(rows, one, sampling, Int32Array.of(5), 0, 2);
     bench.close();
-    const onCpu = drawConstrained(rows, other, new Sampler(sampling, Int32Array.of(5), 0, 2));
+    const onCpu = drawConstrained(rows, other, new CpuSampler(sampling, Int32Array.of(5), 0, 2));
     expect(onGpu.map(({ id }) => id)).toEqual(onCpu.map(({ id }) => id));
     expect(one.accepted).toEqual(onGpu.map(({ id }) => id));
     expect(one.accepted.filter((id) => !DIGITS.includes(id))).toEqual([]);
@@ -96,7 +96,7 @@ describe('under a constraint', () => {
     const only = (): ToyConstraint => new ToyConstraint(VOCAB, () => [777]);
     const ids = [{ id: 777 }, { id: 777 }, { id: 777 }, { id: 777 }];
     expect(await bench.drawConstrained(rows, only(), sampling, NONE, 0)).toEqual(ids);
-    expect(drawConstrained(rows, only(), new Sampler(sampling, NONE, 0))).toEqual(ids);
+    expect(drawConstrained(rows, only(), new CpuSampler(sampling, NONE, 0))).toEqual(ids);
     expect(await bench.draw(rows, sampling, NONE, 0)).toEqual(free);
     bench.close();
   });
@@ -115,7 +115,7 @@ describe('under a constraint', () => {
     const [one, other] = [constraint(), constraint()];
     await expect(bench.drawConstrained(spoiled, one, GREEDY, NONE, 0)).rejects.toMatchObject({ code });
     bench.close();
-    const sampler = new Sampler(GREEDY, NONE, 0);
+    const sampler = new CpuSampler(GREEDY, NONE, 0);
     expect(() => drawConstrained(spoiled, other, sampler)).toThrow(expect.objectContaining({ code }));
     expect(one.accepted).toHaveLength(1);
     expect(other.accepted).toEqual(one.accepted);
@@ -131,7 +131,7 @@ describe('under a constraint', () => {
     };
     const ids = [{ id: 64 }, { id: 33 }];
     expect(await bench.drawConstrained([row, row], masks(), GREEDY, NONE, 0)).toEqual(ids);
-    expect(drawConstrained([row, row], masks(), new Sampler(GREEDY, NONE, 0))).toEqual(ids);
+    expect(drawConstrained([row, row], masks(), new CpuSampler(GREEDY, NONE, 0))).toEqual(ids);
     bench.close();
   });
 });
@@ -142,7 +142,7 @@ test('a bias that float32 does not hold is added by both as the nearest that it 
   const drawn = await bench.draw([logits], BIASED, NONE, 0);
   bench.close();
   expect(drawn).toEqual([{ id: 0 }]);
-  expect(new Sampler(BIASED, NONE, 0).draw(logits)).toEqual({ id: 0 });
+  expect(new CpuSampler(BIASED, NONE, 0).sample(logits)).toEqual({ id: 0 });
 });
 
 describe('log probabilities', () => {
@@ -152,9 +152,9 @@ describe('log probabilities', () => {
     for (const roll of Object.values(SHAPES)) {
       const rows = Array.from({ length: MOST_STEPS }, () => Float32Array.from({ length: 3001 }, roll(dice)));
       const sampling = settings(dice, 3001);
-      const sampler = new Sampler(sampling, Int32Array.of(5), 0, top);
+      const sampler = new CpuSampler(sampling, Int32Array.of(5), 0, top);
       for (const [step, drawn] of (await bench.draw(rows, sampling, Int32Array.of(5), 0, top)).entries()) {
-        const expected = sampler.draw(rows[step]!);
+        const expected = sampler.sample(rows[step]!);
         expect(drawn.id).toBe(expected.id);
         expect(drawn.top?.map(({ id }) => id)).toEqual(expected.top?.map(({ id }) => id));
         const pairs = [[drawn, expected], ...(drawn.top ?? []).map((token, rank) => [token, expected.top![rank]!])];
@@ -181,7 +181,7 @@ describe('logits of a kernel gone wrong', () => {
     const sampling = { ...settings(new Dice(1), 3001), logitBias: [] };
     const bench = new Bench(gpu.device, 3001, 'float32');
     await expect(bench.draw([row(1), logits], sampling, NONE, 0)).rejects.toThrow('no finite logits');
-    expect(() => new Sampler(sampling, NONE, 0).draw(logits)).toThrow('no finite logits');
+    expect(() => new CpuSampler(sampling, NONE, 0).sample(logits)).toThrow('no finite logits');
     bench.close();
   });
 

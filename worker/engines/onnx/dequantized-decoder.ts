@@ -1,51 +1,51 @@
 import type { Session } from '../../onnx/ort-session.ts';
-import type { Operated } from '../../onnx/optimize/pass.ts';
-import type { Room } from '../../onnx/optimize/dequantize-weights.ts';
+import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
+import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
 
 /** What any device has: glimpse's take 4 MB. */
-const LITTLE = 64 << 20;
+const SMALL_BUDGET = 64 << 20;
 
 /** SmolVLM-256M's decoder takes 538 MB; a process that opens it, 0.67 GB more than one that leaves it packed. */
-const MUCH = 640 << 20;
+const LARGE_BUDGET = 640 << 20;
 
 /** A device with less may end a page that takes a gigabyte, without any error that could be caught. */
-const ENOUGH_GIGABYTES = 8;
+const MIN_DEVICE_GIGABYTES = 8;
 
 /**
  * How much memory widening may take, by what the browser tells: `navigator.deviceMemory` where there is one (Chromium, on
  * secure pages), else only Firefox on desktops is trusted to have as much. Safari tells nothing, not even whether it runs
  * on a phone.
  */
-export function roomOn(browser: { userAgent?: string; deviceMemory?: unknown }): Room {
+export function estimateMemoryBudget(browser: { userAgent?: string; deviceMemory?: unknown }): MemoryBudget {
   const { deviceMemory, userAgent = '' } = browser;
   if (typeof deviceMemory === 'number') {
-    if (deviceMemory >= ENOUGH_GIGABYTES) return { bytes: MUCH };
-    return { bytes: LITTLE, why: `navigator.deviceMemory is ${deviceMemory}, not ${ENOUGH_GIGABYTES}` };
+    if (deviceMemory >= MIN_DEVICE_GIGABYTES) return { bytes: LARGE_BUDGET };
+    return { bytes: SMALL_BUDGET, reason: `navigator.deviceMemory is ${deviceMemory}, not ${MIN_DEVICE_GIGABYTES}` };
   }
-  if (/Firefox\//.test(userAgent) && !/Android|Mobile|Tablet/.test(userAgent)) return { bytes: MUCH };
-  return { bytes: LITTLE, why: 'this browser does not tell how much memory there is' };
+  if (/Firefox\//.test(userAgent) && !/Android|Mobile|Tablet/.test(userAgent)) return { bytes: LARGE_BUDGET };
+  return { bytes: SMALL_BUDGET, reason: 'this browser does not tell how much memory there is' };
 }
 
 /** A decoder on wasm, and what became of its weights. */
-export interface Widened {
+export interface OpenedDecoder {
   session: Session;
   remark?: string;
 }
 
 /**
- * Opens a decoder with its weights widened, if there is room, else as it is: also where memory turns out not to be had,
+ * Opens a decoder with its weights widened, if there is hasFreeBuffer, else as it is: also where memory turns out not to be had,
  * because onnxruntime then frees what it took, and goes on.
  *
- * @param operate surgery on the graph, given the room for widened weights
+ * @param operate surgery on the graph, given the hasFreeBuffer for widened weights
  * @throws what `open` throws for the graph as it is
  */
-export async function openWidened(
-  operate: (room: Room | undefined) => Promise<Operated>,
-  open: (operated: Operated) => Promise<Session>,
-  room: Room = roomOn(globalThis.navigator ?? {}),
-): Promise<Widened> {
+export async function openDequantized(
+  operate: (room: MemoryBudget | undefined) => Promise<OptimizedGraph>,
+  open: (operated: OptimizedGraph) => Promise<Session>,
+  room: MemoryBudget = estimateMemoryBudget(globalThis.navigator ?? {}),
+): Promise<OpenedDecoder> {
   const operated = await operate(room);
-  const outcome = operated.outcomes.find(({ rewrite }) => rewrite === 'widen');
+  const outcome = operated.outcomes.find(({ pass: rewrite }) => rewrite === 'widen');
   // Surgery did not try, because it does not understand the graph.
   if (!outcome) return { session: await open(operated) };
   if (outcome.reason !== undefined) {

@@ -1,17 +1,17 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Device } from '../../../src/protocol/model-spec.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
-import { Arrivals } from '../../webgpu/token-readback.ts';
-import { GpuEmbedding } from '../../webgpu/gpu-embedder.ts';
-import { WgslSampler } from '../../webgpu/gpu-sampler.ts';
+import { GpuTokenReadback } from '../../webgpu/gpu-token-readback.ts';
+import { GpuEmbedder } from '../../webgpu/gpu-embedder.ts';
+import { GpuSampler } from '../../webgpu/gpu-sampler.ts';
 import { GpuMemory } from '../../webgpu/gpu-memory.ts';
 import { readbackLatency } from '../../webgpu/buffer-readback.ts';
 import type { Ort } from '../../onnx/ort.ts';
 import { evaluator, Session } from '../../onnx/ort-session.ts';
-import { operateDecoder } from '../../onnx/optimize/optimize-decoder.ts';
-import type { Operated } from '../../onnx/optimize/pass.ts';
-import { operateVision } from '../../onnx/optimize/optimize-vision.ts';
-import type { Room } from '../../onnx/optimize/dequantize-weights.ts';
+import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
+import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
+import { optimizeVision } from '../../onnx/optimize/optimize-vision.ts';
+import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
 import { type EmbeddingTable, embeddingTable } from '../../onnx/embedding-table.ts';
 import { readAhead } from './read-ahead.ts';
 import type { EncoderInputs } from '../../vision/vision-inputs.ts';
@@ -19,11 +19,11 @@ import { CpuMemory } from '../../wasm/cpu-memory.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { embedByGraph, embedByTable } from '../../onnx/embed-tokens.ts';
 import { logitsRow } from './logits-row.ts';
-import { CHUNK_ROWS, PlainDecoder } from '../../generation/stepwise-decoder.ts';
-import { proveLayer } from '../../self-test/layer-self-test.ts';
-import { proveVision } from '../../self-test/vision-self-test.ts';
-import { ResidentDecoder } from '../../generation/pipelined-decoder.ts';
-import { openWidened, type Widened } from './dequantized-decoder.ts';
+import { MAX_CHUNK_ROWS, StepwiseDecoder } from '../../generation/stepwise-decoder.ts';
+import { selfTestLayer } from '../../self-test/layer-self-test.ts';
+import { selfTestVision } from '../../self-test/vision-self-test.ts';
+import { PipelinedDecoder } from '../../generation/pipelined-decoder.ts';
+import { openDequantized, type OpenedDecoder } from './dequantized-decoder.ts';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
@@ -86,25 +86,25 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
     if (!gpu) return open('vision', file);
     const attention = !gpu.workarounds.plainVisionAttention;
-    const model = await operateVision(file, { inputs, evaluate, attention });
+    const model = await optimizeVision(file, { inputs, evaluate, attention });
     const session = await open('vision', model);
-    await proveVision({ ort, gpu, session, model, inputs, precision }, signal);
+    await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
     onStep();
     return session;
   };
-  const openDecoderGraph = async (): Promise<Widened> => {
+  const openDecoderGraph = async (): Promise<OpenedDecoder> => {
     const file = await read();
-    const operate = async (room?: Room): Promise<Operated> => {
+    const operate = async (room?: MemoryBudget): Promise<OptimizedGraph> => {
       signal.throwIfAborted();
-      return operateDecoder(file, { positions, evaluate, room });
+      return optimizeDecoder(file, { positions, evaluate, memoryBudget: room });
     };
-    if (!gpu) return openWidened(operate, (operated) => open('decoder', operated));
+    if (!gpu) return openDequantized(operate, (operated) => open('decoder', operated));
     const operated = await operate();
     const session = await open('decoder', operated);
     const { layer } = operated;
     // Noise as halves would be for decoders that take them: none is known, so none could be tested.
     if (layer && session.inputs.get('inputs_embeds')?.type === 'float32') {
-      await proveLayer({ ort, gpu, model: layer, precision }, signal);
+      await selfTestLayer({ ort, gpu, model: layer, precision }, signal);
     }
     onStep();
     return { session };
@@ -130,7 +130,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
 
 /** Opens graphs where they run, and adds them to `opened`. */
 function openerInto(opened: Session[], { ort, gpu, onStep }: GraphOptions) {
-  return async (graph: GraphName, model: Uint8Array | Operated): Promise<Session> => {
+  return async (graph: GraphName, model: Uint8Array | OptimizedGraph): Promise<Session> => {
     try {
       const session = await Session.open(ort, model, gpu?.device);
       opened.push(session);
@@ -170,26 +170,32 @@ export async function openDecoder(
     checkTypes(embed, 'inputs_embeds', session);
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
     const mostRows = gpu?.workarounds.mostRows;
-    return new PlainDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, mostRows });
+    return new StepwiseDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, mostRows });
   }
   if (!gpu) {
-    return new PlainDecoder({ ort, embed: embedByTable(ort, embed), session, memory: new CpuMemory(ort), positions });
+    return new StepwiseDecoder({
+      ort,
+      embed: embedByTable(ort, embed),
+      session,
+      memory: new CpuMemory(ort),
+      positions,
+    });
   }
   const { device, workarounds } = gpu;
-  const { mostRows = CHUNK_ROWS } = workarounds;
+  const { mostRows = MAX_CHUNK_ROWS } = workarounds;
   const logits = logitsRow(session);
   if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
-  const sampler = new WgslSampler(device, logits.vocab, logits.type);
+  const sampler = new GpuSampler(device, logits.vocab, logits.type);
   const latency = await readbackLatency(device);
   const memory = new GpuMemory(ort, device);
-  const embedder = new GpuEmbedding(device, embed, mostRows, sampler.drawn);
-  const readback = new Arrivals(device, sampler.ring.size);
+  const embedder = new GpuEmbedder(device, embed, mostRows, sampler.sampled);
+  const readback = new GpuTokenReadback(device, sampler.ring.size);
   const parts = { session, logits, memory, sampler, embedder, readback };
-  return new ResidentDecoder({ ort, device, ...parts, positions, mostRows, latency });
+  return new PipelinedDecoder({ ort, device, ...parts, positions, mostRows, latency });
 }
 
 function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTable): boolean {
-  return GpuEmbedding.fits(table, limits) && logitsRow(decoder) !== undefined;
+  return GpuEmbedder.fits(table, limits) && logitsRow(decoder) !== undefined;
 }
 
 /** What a graph gives is copied to where the decoder takes its rows from, as it is. */

@@ -11,26 +11,26 @@ import { LoadProgress } from './progress.ts';
 import type { Processor, Prompt } from '../../families/processor.ts';
 import { openProcessor } from '../../families/registry.ts';
 import { admit } from '../../generation/admission.ts';
-import { answerOne } from '../../generation/generate.ts';
+import { generateChoice } from '../../generation/generate.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { closeSessions, type Graphs, openDecoder, openGraphs, sessionsOf, stepsOf } from './load-graphs.ts';
-import { untilFault } from '../../webgpu/device-guard.ts';
+import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { freshSeed } from '../../sampling/gumbel.ts';
 import { sequenceOf } from '../../generation/prefix-entries.ts';
 import { PrefixCache } from '../../generation/prefix-cache.ts';
 import { checkBias } from '../../sampling/cpu-sampler.ts';
 import { VisionEncoder } from '../../vision/vision-encoder.ts';
-import { proveKernels } from '../../self-test/decoder-self-test.ts';
+import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
 
 /**
- * Tokens that room is made for at least, before an answer of open length: a few sentences. Longer ones find twice the
- * room each time that they come to its end. (The whole context of SmolVLM-256M takes 377 MB in float32.)
+ * Tokens that hasFreeBuffer is made for at least, before an answer of open length: a few sentences. Longer ones find twice the
+ * hasFreeBuffer each time that they come to its end. (The whole context of SmolVLM-256M takes 377 MB in float32.)
  */
-const OPEN_ANSWER = 64;
+const OPEN_ANSWER_TOKENS = 64;
 
 const never = new AbortController().signal;
 
-export interface OpenOptions extends Omit<LoadRequest, 'waiting'> {
+export interface OpenEngineOptions extends Omit<LoadRequest, 'waiting'> {
   /** Gives a file's bytes, verified, and counts them as they come, until `signal` aborts. */
   read: (file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal) => Promise<Uint8Array>;
   /** Is told of downloads and preparation, up to the last step. */
@@ -39,7 +39,7 @@ export interface OpenOptions extends Omit<LoadRequest, 'waiting'> {
 }
 
 /** A model that is ready to answer. One call at a time; the caller queues. */
-export interface Model {
+export interface Engine {
   readonly facts: ModelFacts;
   /** Resolves if the GPU device is lost. */
   readonly lost: Promise<NearsightError>;
@@ -66,7 +66,7 @@ export interface Model {
  * @throws NearsightError `unsupported_device`, `load_failed`, or what `read` throws; the signal's reason on abort; as soon
  *   as the GPU fails, `gpu_error` or `device_lost`, after which this worker's onnxruntime is of no more use
  */
-export async function openModel(options: OpenOptions): Promise<Model> {
+export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   try {
     return await openFirst(options, await choicesFor(options.spec, options.device));
   } catch (error) {
@@ -79,7 +79,7 @@ export async function openModel(options: OpenOptions): Promise<Model> {
 type ReadFile = (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>;
 
 /** Opens the first of these that turns out to run here. */
-async function openFirst(options: OpenOptions, choices: [Choice, ...Choice[]]): Promise<Model> {
+async function openFirst(options: OpenEngineOptions, choices: [Choice, ...Choice[]]): Promise<Engine> {
   const { spec, signal } = options;
   const progress = new LoadProgress(options.emit);
   const read: ReadFile = (file, until) => options.read(file, (count) => progress.add(count), until);
@@ -97,7 +97,7 @@ async function openFirst(options: OpenOptions, choices: [Choice, ...Choice[]]): 
       else gpu = closed(gpu);
       const reason = [choice.reason, ...failed.map((each) => `failed there: ${each}`)].join('; ');
       const opening = { ...options, choice: { ...choice, reason }, processor, gpu, read, progress };
-      return await untilFault(gpu?.fault, signal, (guard) => openOn({ ...opening, signal: guard }));
+      return await withDeviceGuard(gpu?.fault, signal, (guard) => openOn({ ...opening, signal: guard }));
     } catch (error) {
       if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
         closed(gpu);
@@ -118,7 +118,7 @@ function closed(gpu: Gpu | undefined): undefined {
   gpu?.close();
 }
 
-interface Opening extends Omit<OpenOptions, 'read'> {
+interface Opening extends Omit<OpenEngineOptions, 'read'> {
   choice: Choice;
   processor: Processor;
   gpu: Gpu | undefined;
@@ -126,7 +126,7 @@ interface Opening extends Omit<OpenOptions, 'read'> {
   progress: LoadProgress;
 }
 
-async function openOn({ choice, processor, gpu, read, progress, signal, ...options }: Opening): Promise<Model> {
+async function openOn({ choice, processor, gpu, read, progress, signal, ...options }: Opening): Promise<Engine> {
   const { spec, assets } = options;
   const { variant, device } = choice;
   const threads = threadsFor(device, options.threads);
@@ -153,8 +153,8 @@ async function openOn({ choice, processor, gpu, read, progress, signal, ...optio
   try {
     if (graphs.remark !== undefined) facts.reason += `; ${graphs.remark}`;
     decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
-    const model = new OpenedModel({ ort, processor, facts, graphs, decoder, gpu });
-    await model.prove(signal);
+    const model = new OnnxEngine({ ort, processor, facts, graphs, decoder, gpu });
+    await model.selfTest(signal);
     progress.end();
     return model;
   } catch (error) {
@@ -180,7 +180,7 @@ async function readAll(
   }
 }
 
-interface Opened {
+interface ModelParts {
   ort: Ort;
   processor: Processor;
   facts: ModelFacts;
@@ -189,7 +189,7 @@ interface Opened {
   gpu: Gpu | undefined;
 }
 
-class OpenedModel implements Model {
+class OnnxEngine implements Engine {
   readonly facts: ModelFacts;
   readonly lost: Promise<NearsightError>;
   readonly #processor: Processor;
@@ -199,7 +199,7 @@ class OpenedModel implements Model {
   readonly #prefixes: PrefixCache;
   readonly #sessions: readonly Session[];
 
-  constructor({ ort, processor, facts, graphs, decoder, gpu }: Opened) {
+  constructor({ ort, processor, facts, graphs, decoder, gpu }: ModelParts) {
     this.facts = facts;
     // Without a GPU there is none to lose.
     this.lost = gpu?.lost ?? new Promise(() => {});
@@ -209,21 +209,21 @@ class OpenedModel implements Model {
     this.#vision = new VisionEncoder(ort, graphs.vision, processor.encoderInputs, gpu?.device.limits, splitter);
     this.#decoder = decoder;
     this.#sessions = sessionsOf(graphs);
-    // No features are in use while room is made: they are encoded after it, and copied before an answer needs more.
-    this.#prefixes = new PrefixCache(decoder, { giveUp: () => this.#vision.features.trim(0) });
+    // No features are in use while hasFreeBuffer is made: they are encoded after it, and copied before an answer needs more.
+    this.#prefixes = new PrefixCache(decoder, { evict: () => this.#vision.features.trim(0) });
   }
 
   /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
-  async prove(signal: AbortSignal): Promise<void> {
+  async selfTest(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
     const { vocab } = this.#processor.config;
-    await proveKernels(this.#decoder, vocab, signal);
+    await selfTestDecoder(this.#decoder, vocab, signal);
     await this.#decoder.calibrate();
   }
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     try {
-      await untilFault(this.#gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
+      await withDeviceGuard(this.#gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
     } finally {
       this.#vision.features.trim();
     }
@@ -245,7 +245,7 @@ class OpenedModel implements Model {
     try {
       this.forget();
       this.#decoder.close();
-      await untilFault(fault, never, () => closeSessions(this.#sessions, fault));
+      await withDeviceGuard(fault, never, () => closeSessions(this.#sessions, fault));
     } finally {
       closed(this.#gpu);
     }
@@ -258,7 +258,7 @@ class OpenedModel implements Model {
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
     try {
-      const room = job.maxTokens ?? Math.min(maxTokens, OPEN_ANSWER);
+      const room = job.maxTokens ?? Math.min(maxTokens, OPEN_ANSWER_TOKENS);
       const cachedTokens = await this.#read(prompt, promptTokens + room, job.cache, signal);
       emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device });
       const opening = {
@@ -268,14 +268,14 @@ class OpenedModel implements Model {
         prompt: prompt.ids,
         maxTokens,
         seed: job.sampling.seed ?? freshSeed(),
-        onDrawn: (id: number): void => this.#prefixes.drew(id),
+        onToken: (id: number): void => this.#prefixes.append(id),
       };
       let completionTokens = 0;
       for (let choice = 0; choice < job.choices; choice++) {
         // Nothing is held any more, if memory ran out in the answer before.
         if (this.#decoder.length === 0) await this.#read(prompt, promptTokens + room, job.cache, signal);
         this.#prefixes.beginAnswer();
-        completionTokens += await answerOne(opening, job, choice, emit, signal);
+        completionTokens += await generateChoice(opening, job, choice, emit, signal);
       }
       emit({ type: 'usage', promptTokens, cachedTokens, completionTokens });
     } catch (error) {
@@ -296,7 +296,7 @@ class OpenedModel implements Model {
     const sequence = sequenceOf(prompt, imageTokenId);
     const known = await this.#prefixes.begin(sequence, positions, cache);
     if (!cache) this.#vision.features.forget(prompt.images);
-    const fresh = prompt.images.filter((_, index) => (sequence.pictures[index]?.end ?? 0) > known);
+    const fresh = prompt.images.filter((_, index) => (sequence.images[index]?.end ?? 0) > known);
     const features = await this.#vision.encode(fresh, signal);
     await this.#decoder.prefill(prompt.ids.subarray(known), imageTokenId, features, signal);
     return known;

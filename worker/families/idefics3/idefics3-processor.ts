@@ -26,7 +26,7 @@ export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Pro
     imageTokenId,
     encoderInputs: encoderInputs(settings.cropSize, activationBytesPerCrop(config)),
     async encodeChat(turns, maxPixels, remember, signal) {
-      const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'picture'));
+      const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'image'));
       const identified = await cache.identify(parts, maxPixels, remember, signal);
       const grids = identified.map((image) => gridFor(image, settings));
       const places = grids.map((grid) => imagePrompt(grid, rows));

@@ -49,11 +49,11 @@ export interface Tensor {
   readonly data: Uint8Array | undefined;
   /** The whole TensorProto, if it was read from a file. */
   readonly raw?: Uint8Array;
-  /** In place of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
-  readonly late?: Late;
+  /** In setLength of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
+  readonly lazy?: LazyData;
 }
 
-export interface Late {
+export interface LazyData {
   /** The name under which a graph written with `weightsOutside` refers to them. */
   readonly location: string;
   readonly bytes: number;
@@ -210,8 +210,8 @@ export function makeTensor(name: string, type: number, dims: readonly number[], 
 }
 
 /** An initializer whose elements are made when they are asked for. */
-export function makeLateTensor(name: string, type: number, dims: readonly number[], late: Late): Tensor {
-  return { name, type, dims, data: undefined, late };
+export function makeLazyTensor(name: string, type: number, dims: readonly number[], late: LazyData): Tensor {
+  return { name, type, dims, data: undefined, lazy: late };
 }
 
 function head(name: string, type: number, dims: readonly number[]): Writer {
@@ -228,7 +228,7 @@ const OUTSIDE_BYTES = 1024;
 
 /**
  * Writes a model. With `weightsOutside` it keeps its large tensors where they are, in `source`, and refers to them by
- * offset as ONNX external data: hand ORT the source under the name {@link WEIGHTS}, and what is {@link Late} under its own.
+ * offset as ONNX external data: hand ORT the source under the name {@link WEIGHTS}, and what is {@link LazyData} under its own.
  */
 export function encode(graph: Graph, weightsOutside = false): Uint8Array<ArrayBuffer> {
   const body = new Writer();
@@ -267,13 +267,13 @@ interface Place {
   length: number;
 }
 
-function placeOf({ data, late }: Tensor, source: Uint8Array): Place | undefined {
+function placeOf({ data, lazy: late }: Tensor, source: Uint8Array): Place | undefined {
   if (late) return { location: late.location, offset: 0, length: late.bytes };
   if (!data || data.length < OUTSIDE_BYTES || data.buffer !== source.buffer) return undefined;
   return { location: WEIGHTS, offset: data.byteOffset - source.byteOffset, length: data.length };
 }
 
-function encodeInside({ name, type, dims, data, late }: Tensor): Writer {
+function encodeInside({ name, type, dims, data, lazy: late }: Tensor): Writer {
   return head(name, type, dims).bytes(9, data ?? late?.make() ?? new Uint8Array());
 }
 

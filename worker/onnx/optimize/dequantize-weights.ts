@@ -1,6 +1,6 @@
-import { FLOAT, type Graph, makeLateTensor, type Node } from '../model/graph.ts';
+import { FLOAT, type Graph, makeLazyTensor, type Node } from '../model/graph.ts';
 import { intAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
-import { done, type Outcome, refused } from './pass.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
 
 const PRODUCT = 'com.microsoft.MatMulNBits';
 
@@ -13,12 +13,12 @@ const ZERO = 8;
  */
 const PART_BYTES = 32 << 20;
 
-/** Room for widened weights. */
-export interface Room {
-  /** Most bytes that they may have; with more, nothing is widened. */
+/** MemoryBudget for dequantize weights. */
+export interface MemoryBudget {
+  /** Most bytes that they may have; with more, nothing is dequantize. */
   bytes: number;
   /** Why no more; absent where there is plenty. */
-  why?: string;
+  reason?: string;
 }
 
 /**
@@ -29,18 +29,18 @@ export interface Room {
  * They are made one by one while the graph is opened, in the order of their levels, which onnxruntime transposes when
  * it packs them.
  */
-export function widenWeights(graph: Graph, room: Room): Outcome {
+export function dequantizeWeights(graph: Graph, room: MemoryBudget): PassOutcome {
   const wiring = new Wiring(graph);
   const matrices = new Map<Node, Packed>();
   for (const node of graph.nodes) {
     const matrix = packed(wiring, node);
     if (matrix) matrices.set(node, matrix);
   }
-  if (matrices.size === 0) return refused('widen', 'no matrix is packed in 4 bits without zero points');
-  const bytes = [...matrices.values()].reduce((sum, matrix) => sum + wideBytes(matrix), 0);
+  if (matrices.size === 0) return skipped('widen', 'no matrix is packed in 4 bits without zero points');
+  const bytes = [...matrices.values()].reduce((sum, matrix) => sum + dequantizedBytes(matrix), 0);
   if (bytes > room.bytes) {
-    const why = room.why === undefined ? '' : `; ${room.why}`;
-    return refused('widen', `the weights would take ${bytes} bytes, over ${room.bytes}${why}`);
+    const why = room.reason === undefined ? '' : `; ${room.reason}`;
+    return skipped('widen', `the weights would take ${bytes} bytes, over ${room.bytes}${why}`);
   }
   graph.nodes = graph.nodes.flatMap((node) => {
     const matrix = matrices.get(node);
@@ -60,7 +60,7 @@ interface Packed {
   scales: Uint8Array;
 }
 
-function wideBytes({ rows, columns }: Packed): number {
+function dequantizedBytes({ rows, columns }: Packed): number {
   return rows * columns * 4;
 }
 
@@ -77,7 +77,7 @@ function packed(wiring: Wiring, node: Node): Packed | undefined {
   return { rows, columns, block, levels, scales: scales.data };
 }
 
-/** What stands for a node: its product with the widened matrix, or with each of its parts, laid side by side. */
+/** What stands for a node: its product with the dequantize matrix, or with each of its parts, laid side by side. */
 function product(graph: Graph, node: Node, matrix: Packed): Node[] {
   const [input = '', weights = '', scales = ''] = node.inputs;
   const parts = split(matrix);
@@ -87,8 +87,8 @@ function product(graph: Graph, node: Node, matrix: Packed): Node[] {
     // Two nodes may share their weights.
     if (!graph.tensors.has(name)) {
       const location = `nearsight.widened.${graph.tensors.size}`;
-      const late = { location, bytes: wideBytes(part), make: () => new Uint8Array(widened(part).buffer) };
-      graph.tensors.set(name, makeLateTensor(name, FLOAT, [part.columns, part.rows], late));
+      const late = { location, bytes: dequantizedBytes(part), make: () => new Uint8Array(dequantize(part).buffer) };
+      graph.tensors.set(name, makeLazyTensor(name, FLOAT, [part.columns, part.rows], late));
     }
     const multiply = makeNode('com.microsoft.FusedMatMul', [input, name], [outputs[index] ?? '']);
     setInt(multiply, 'transB', 1);
@@ -102,7 +102,7 @@ function product(graph: Graph, node: Node, matrix: Packed): Node[] {
 
 function split(matrix: Packed): Packed[] {
   const { rows, columns, block, levels, scales } = matrix;
-  const each = Math.ceil(columns / Math.ceil(wideBytes(matrix) / PART_BYTES));
+  const each = Math.ceil(columns / Math.ceil(dequantizedBytes(matrix) / PART_BYTES));
   const parts: Packed[] = [];
   for (let from = 0; from < columns; from += each) {
     const to = Math.min(from + each, columns);
@@ -117,7 +117,7 @@ function split(matrix: Packed): Packed[] {
   return parts;
 }
 
-function widened({ rows, columns, block, levels, scales }: Packed): Float32Array<ArrayBuffer> {
+function dequantize({ rows, columns, block, levels, scales }: Packed): Float32Array<ArrayBuffer> {
   const matrix = new Float32Array(rows * columns);
   let at = 0;
   // Copied, because floats must be aligned.

@@ -11,10 +11,10 @@ import {
   type Value,
 } from '../model/graph.ts';
 import { makeNode, prune, Wiring } from '../model/graph-edit.ts';
-import { noise } from './test-input.ts';
-import type { Evaluate, ExampleInputs, Sample } from './evaluate-model.ts';
-import { done, type Outcome, refused } from './pass.ts';
-import { MOST_BYTES, type Trial, tryOut } from './evaluate-subgraph.ts';
+import { pseudoRandomInput } from './test-input.ts';
+import type { Evaluate, ExampleInputs, TensorData } from './evaluate-model.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
+import { MAX_WEIGHT_BYTES, type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
 
 /** Batches that values are computed for: one crop alone, and several. */
 const BATCHES: readonly number[] = [1, 3];
@@ -24,14 +24,14 @@ const BATCHES: readonly number[] = [1, 3];
  * mask that is all set, and from looking for empty crops: which of the crops are real, and which position each patch has.
  *
  * Those subgraphs (NonZero, GatherND, sums of int64) have no kernels on the GPU: each run would bring the pixels back
- * to the CPU. They are recognised by computing them, for a crop of noise, and for three: the input of the
+ * to the CPU. They are recognised by computing them, for a crop of pseudoRandomInput, and for three: the input of the
  * patch convolution must be the pixels themselves, or what a cast makes of them, and whatever else flows into the
  * encoder from before it must be the same constant for every crop.
  *
  * @param inputs in their shape; the encoder takes no other afterwards, and declares that
  */
-export async function wholeViews(graph: Graph, inputs: ExampleInputs, evaluate: Evaluate): Promise<Outcome> {
-  const refuse = (reason: string): Outcome => refused('whole-views', reason);
+export async function dropPixelMask(graph: Graph, inputs: ExampleInputs, evaluate: Evaluate): Promise<PassOutcome> {
+  const refuse = (reason: string): PassOutcome => skipped('whole-views', reason);
   if (!graph.inputs.some(({ name }) => inputs.constant.includes(name))) return refuse('no input is constant');
   const pixels = pixelsOf(inputs);
   if (pixels === undefined) return refuse('there is not exactly one input that differs between images');
@@ -45,12 +45,12 @@ export async function wholeViews(graph: Graph, inputs: ExampleInputs, evaluate: 
   const rounded = casts.flatMap(({ outputs }) => outputs);
   const trials = await compute(graph, [views, ...rounded, ...border], inputs, evaluate);
   if (typeof trials === 'string') return refuse(trials);
-  const are = (read: (trial: Trial<Batch>) => Sample['data'] | undefined): boolean =>
+  const are = (read: (trial: Evaluation<Batch>) => TensorData['data'] | undefined): boolean =>
     trials.every((trial) => isSame(trial.values[views]?.data, read(trial)));
   const cast = casts.find(({ outputs: [name = ''] }) => are(({ values }) => values[name]?.data));
-  if (!cast && !are(({ given }) => given.inputs[pixels]?.data))
+  if (!cast && !are(({ input: given }) => given.inputs[pixels]?.data))
     return refuse('crops are changed before the first convolution');
-  const constants = new Map<string, Sample>();
+  const constants = new Map<string, TensorData>();
   for (const name of border) {
     const constant = settle(trials, name);
     if (constant && (sameForAll(trials, name) || isBroadcast(wiring, name))) constants.set(name, constant);
@@ -79,7 +79,7 @@ function findBorder(graph: Graph, wiring: Wiring, conv: Node): string[] {
 }
 
 function readsWeights(wiring: Wiring, { inputs }: Node): boolean {
-  return inputs.some((name) => (wiring.tensor(name)?.data?.length ?? 0) > MOST_BYTES);
+  return inputs.some((name) => (wiring.tensor(name)?.data?.length ?? 0) > MAX_WEIGHT_BYTES);
 }
 
 function dependsOnInput(graph: Graph, wiring: Wiring, name: string, stop?: string): boolean {
@@ -87,21 +87,21 @@ function dependsOnInput(graph: Graph, wiring: Wiring, name: string, stop?: strin
   return graph.inputs.some((input) => read.has(input.name));
 }
 
-/** Crops of noise. */
+/** Crops of pseudoRandomInput. */
 interface Batch {
   count: number;
-  inputs: Readonly<Record<string, Sample>>;
+  inputs: Readonly<Record<string, TensorData>>;
 }
 
 /** The name of the one input that differs between images. */
 function pixelsOf({ example, constant }: ExampleInputs): string | undefined {
-  const [name, ...others] = Object.keys(example(0, noise)).filter((each) => !constant.includes(each));
+  const [name, ...others] = Object.keys(example(0, pseudoRandomInput)).filter((each) => !constant.includes(each));
   return others.length === 0 ? name : undefined;
 }
 
 /** Edge of a crop in pixels, which is the last axis of the pixels; 0 where that cannot be told. */
 export function cropSize(inputs: ExampleInputs): number {
-  return inputs.example(0, noise)[pixelsOf(inputs) ?? '']?.dims.at(-1) ?? 0;
+  return inputs.example(0, pseudoRandomInput)[pixelsOf(inputs) ?? '']?.dims.at(-1) ?? 0;
 }
 
 function compute(
@@ -109,21 +109,21 @@ function compute(
   names: readonly string[],
   { example }: ExampleInputs,
   evaluate: Evaluate,
-): Promise<Trial<Batch>[] | string> {
-  const batches = BATCHES.map((count) => ({ count, inputs: example(count, noise) }));
-  const feed = ({ name, type }: Value, { inputs }: Batch): Sample | undefined => {
+): Promise<Evaluation<Batch>[] | string> {
+  const batches = BATCHES.map((count) => ({ count, inputs: example(count, pseudoRandomInput) }));
+  const feed = ({ name, type }: Value, { inputs }: Batch): TensorData | undefined => {
     const sample = inputs[name];
     return sample && TYPES[sample.type] === type ? sample : undefined;
   };
-  return tryOut(graph, names, batches, feed, evaluate);
+  return evaluateSubgraph(graph, names, batches, feed, evaluate);
 }
 
 /** The value for one crop, if every crop of every batch has that. */
-function settle(trials: readonly Trial<Batch>[], name: string): Sample | undefined {
+function settle(trials: readonly Evaluation<Batch>[], name: string): TensorData | undefined {
   const single = trials[0]?.values[name];
   if (!single || TYPES[single.type] === undefined) return undefined;
   if (sameForAll(trials, name)) return single;
-  const repeated = trials.every(({ given: { count }, values }) => {
+  const repeated = trials.every(({ input: { count }, values }) => {
     const value = values[name];
     return value?.dims[0] === count && isSame(value.data, repeat(single.data, count));
   });
@@ -131,7 +131,7 @@ function settle(trials: readonly Trial<Batch>[], name: string): Sample | undefin
 }
 
 /** True if a value does not depend on how many crops there are. */
-function sameForAll(trials: readonly Trial<Batch>[], name: string): boolean {
+function sameForAll(trials: readonly Evaluation<Batch>[], name: string): boolean {
   const single = trials[0]?.values[name];
   return trials.every(({ values }) => {
     const value = values[name];
@@ -148,13 +148,13 @@ function isBroadcast(wiring: Wiring, name: string): boolean {
   });
 }
 
-function isSame(data: Sample['data'] | undefined, expected: ArrayLike<unknown> | undefined): boolean {
+function isSame(data: TensorData['data'] | undefined, expected: ArrayLike<unknown> | undefined): boolean {
   if (!data || !expected || data.length !== expected.length) return false;
   for (let i = 0; i < data.length; i++) if (data[i] !== expected[i]) return false;
   return true;
 }
 
-function repeat(data: Sample['data'], count: number): unknown[] {
+function repeat(data: TensorData['data'], count: number): unknown[] {
   return Array.from({ length: data.length * count }, (_, i) => data[i % data.length]);
 }
 
@@ -166,7 +166,7 @@ const TYPES: Readonly<Record<string, number>> = {
   bool: BOOL,
 };
 
-function setConstant(graph: Graph, name: string, { type, dims, data }: Sample): void {
+function setConstant(graph: Graph, name: string, { type, dims, data }: TensorData): void {
   if (!ArrayBuffer.isView(data)) return;
   // The node that made it goes: a name has one maker.
   graph.nodes = graph.nodes.filter(({ outputs }) => !outputs.includes(name));
@@ -179,7 +179,13 @@ function setConstant(graph: Graph, name: string, { type, dims, data }: Sample): 
  *
  * @param cast what rounds the pixels, if they are rounded there
  */
-function replaceViews(graph: Graph, old: string, pixels: string, trials: readonly Trial<Batch>[], cast?: Node): void {
+function replaceViews(
+  graph: Graph,
+  old: string,
+  pixels: string,
+  trials: readonly Evaluation<Batch>[],
+  cast?: Node,
+): void {
   const target = `${pixels}/crops_shape`;
   const crops = `${pixels}/crops`;
   const dims = BigInt64Array.from([-1, ...(trials[0]?.values[old]?.dims.slice(1) ?? [])], BigInt);
@@ -187,7 +193,7 @@ function replaceViews(graph: Graph, old: string, pixels: string, trials: readonl
   graph.tensors.set(target, makeTensor(target, INT64, [dims.length], new Uint8Array(dims.buffer)));
   const reshape = makeNode('Reshape', [cast?.outputs[0] ?? pixels, target], [crops]);
   graph.nodes = [...(cast ? [cast] : []), reshape, ...graph.nodes.filter((node) => node !== cast)];
-  const [one, several] = trials.map(({ given: { inputs } }) => inputs[pixels]?.dims ?? []);
+  const [one, several] = trials.map(({ input: { inputs } }) => inputs[pixels]?.dims ?? []);
   const shape = (one ?? []).map((dim, axis) => (dim === several?.[axis] ? dim : 'num_images'));
   graph.inputs = graph.inputs.map((input) => (input.name === pixels ? makeValue(pixels, FLOAT, shape) : input));
 }

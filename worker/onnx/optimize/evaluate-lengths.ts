@@ -1,6 +1,6 @@
 import { FLOAT, FLOAT16, type Graph, INT64, type Value } from '../model/graph.ts';
-import type { Evaluate, Sample } from './evaluate-model.ts';
-import { type Trial, tryOut } from './evaluate-subgraph.ts';
+import type { Evaluate, TensorData } from './evaluate-model.ts';
+import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
 
 /** Where a decoder stands: `past` positions in the cache, `rows` new ones. Batch 1, no padding: all that we run. */
 export interface Step {
@@ -18,11 +18,15 @@ const STEPS: readonly Step[] = [
 ];
 
 /** Computes values of a decoder that depend on lengths alone, at several steps. */
-export function probe(graph: Graph, names: readonly string[], evaluate: Evaluate): Promise<Trial<Step>[] | string> {
-  return tryOut(graph, names, STEPS, feed, evaluate);
+export function evaluateLengths(
+  graph: Graph,
+  names: readonly string[],
+  evaluate: Evaluate,
+): Promise<Evaluation<Step>[] | string> {
+  return evaluateSubgraph(graph, names, STEPS, feed, evaluate);
 }
 
-function feed({ name, type, dims }: Value, { past, rows }: Step): Sample | undefined {
+function feed({ name, type, dims }: Value, { past, rows }: Step): TensorData | undefined {
   if (name === 'attention_mask' && type === INT64) {
     return { type: 'int64', dims: [1, past + rows], data: new BigInt64Array(past + rows).fill(1n) };
   }
@@ -40,15 +44,19 @@ function isSize(dim: number | string | undefined): dim is number {
   return typeof dim === 'number' && dim > 0 && dim <= 1 << 16;
 }
 
-function zeros(type: number, dims: readonly number[]): Sample | undefined {
+function zeros(type: number, dims: readonly number[]): TensorData | undefined {
   const count = dims.reduce((product, dim) => product * dim, 1);
   if (type === FLOAT) return { type: 'float32', dims, data: new Float32Array(count) };
   return type === FLOAT16 ? { type: 'float16', dims, data: new Uint16Array(count) } : undefined;
 }
 
 /** True if the value is this one number at every step. */
-export function isEverywhere(trials: readonly Trial<Step>[], name: string, expected: (step: Step) => number): boolean {
-  return trials.every(({ given, values }) => {
+export function isEverywhere(
+  trials: readonly Evaluation<Step>[],
+  name: string,
+  expected: (step: Step) => number,
+): boolean {
+  return trials.every(({ input: given, values }) => {
     const data = values[name]?.data;
     return data?.length === 1 && Number(data[0]) === expected(given);
   });

@@ -1,7 +1,7 @@
 import type { InferenceSession, Ort, Tensor } from '../ort.ts';
 
 /** A tensor in memory. */
-export type Sample = Pick<Tensor, 'type' | 'dims' | 'data'>;
+export type TensorData = Pick<Tensor, 'type' | 'dims' | 'data'>;
 
 /** What a graph may be given, to see what it makes of it. */
 export interface ExampleInputs {
@@ -10,7 +10,7 @@ export interface ExampleInputs {
    *
    * @param fill gives the values of their pixels, between -1 and 1
    */
-  example(count: number, fill: (length: number) => Float32Array<ArrayBuffer>): Readonly<Record<string, Sample>>;
+  example(count: number, fill: (length: number) => Float32Array<ArrayBuffer>): Readonly<Record<string, TensorData>>;
   /** Names of those that are the same for every image. */
   constant: readonly string[];
 }
@@ -18,8 +18,8 @@ export interface ExampleInputs {
 /** Runs a small model on the CPU. */
 export type Evaluate = (
   model: Uint8Array,
-  feeds: ReadonlyMap<string, Sample>,
-) => Promise<Readonly<Record<string, Sample>>>;
+  feeds: ReadonlyMap<string, TensorData>,
+) => Promise<Readonly<Record<string, TensorData>>>;
 
 /**
  * Evaluates with onnxruntime itself: so there is nothing to keep in step with it, and no operator that it knows and we

@@ -1,7 +1,7 @@
 import { encode, type Graph, INT64, makeTensor, makeValue, type Node, WEIGHTS } from '../model/graph.ts';
 import { intsAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
 import { ATTENTION } from './feed-lengths.ts';
-import type { Openable } from './pass.ts';
+import type { GraphFile } from './pass.ts';
 
 /** What each layer has one of: attention, or where it is written out, the softmax in it. */
 const MIXERS: readonly string[] = [ATTENTION, 'com.microsoft.MultiHeadAttention', 'Softmax'];
@@ -21,7 +21,7 @@ const NORMS: ReadonlyMap<string, number> = new Map([
  * @param output what to compute
  * @returns undefined for a graph in which this cannot be told: of one layer, or of another kind
  */
-export function oneLayer(graph: Graph, output: string): Openable | undefined {
+export function extractLayer(graph: Graph, output: string): GraphFile | undefined {
   const joined = join(graph, output);
   if (!joined) return undefined;
   const kept = new Set([output, ...joined.mixer.outputs]);
@@ -29,18 +29,18 @@ export function oneLayer(graph: Graph, output: string): Openable | undefined {
 }
 
 /** Patches that are enough for the kernels that a view has; all of SmolVLM's 1,024 are ten times the work for the CPU. */
-const MOST_PATCHES = 64;
+const MAX_PATCHES = 64;
 
 /**
  * The same of a vision encoder, up to the final norm, which becomes the output. The patches are made of a whole view;
  * the layer is given some of them, from all over it.
  */
-export function oneLayerOfPatches(graph: Graph, output: string, size: number): Openable | undefined {
+export function extractVisionLayer(graph: Graph, output: string, size: number): GraphFile | undefined {
   const joined = join(graph, output);
   const edge = intsAttribute(graph.nodes.find(({ type }) => type === 'Conv') ?? NO_NODE, 'strides')[0];
   if (!joined || !edge) return undefined;
   const patches = Math.floor(size / edge) ** 2;
-  const count = Math.min(MOST_PATCHES, patches);
+  const count = Math.min(MAX_PATCHES, patches);
   const places = BigInt64Array.from({ length: count }, (_, at) => BigInt(Math.floor(((at + 0.5) * patches) / count)));
   const first = joined.nodes.findIndex(({ type }) => NORMS.has(type));
   const all = joined.nodes[first]?.inputs[0] ?? '';
@@ -59,7 +59,7 @@ export function oneLayerOfPatches(graph: Graph, output: string, size: number): O
 
 const NO_NODE = makeNode('', [], []);
 
-function close(part: Graph): Openable {
+function close(part: Graph): GraphFile {
   prune(part);
   return { graph: encode(part, true), externalData: [{ path: WEIGHTS, data: part.source }] };
 }

@@ -1,9 +1,9 @@
 import { type Graph, INT32, type Node, makeValue } from '../model/graph.ts';
 import { prune } from '../model/graph-edit.ts';
-import type { Evaluate, Sample } from './evaluate-model.ts';
-import { done, type Outcome, refused } from './pass.ts';
-import { isEverywhere, probe, type Step } from './evaluate-lengths.ts';
-import type { Trial } from './evaluate-subgraph.ts';
+import type { Evaluate, TensorData } from './evaluate-model.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
+import { isEverywhere, evaluateLengths, type Step } from './evaluate-lengths.ts';
+import type { Evaluation } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
 
@@ -24,26 +24,26 @@ const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;
  * graph computes itself (which is checked, at several steps), and a bias that is zero wherever a row may look changes
  * nothing. What it says about positions that come later does not matter: attention is causal and never looks there.
  */
-export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<Outcome> {
+export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<PassOutcome> {
   const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
   const names = (at: number): string[] => [...new Set(nodes.map((node) => node.inputs[at] ?? ''))].filter(Boolean);
   const lasts = names(AT.seqlensK);
   const totals = names(AT.totalLength);
   const biases = names(AT.bias);
-  if (lasts.length === 0) return refused('lengths', `there is no ${ATTENTION}`);
+  if (lasts.length === 0) return skipped('lengths', `there is no ${ATTENTION}`);
   const declared = new Set(graph.inputs.map(({ name }) => name));
-  if ([...lasts, ...totals].some((name) => declared.has(name))) return refused('lengths', 'lengths are inputs already');
+  if ([...lasts, ...totals].some((name) => declared.has(name))) return skipped('lengths', 'lengths are inputs already');
 
-  const probes = await probe(graph, [...lasts, ...totals, ...biases], evaluate);
-  if (typeof probes === 'string') return refused('lengths', probes);
+  const probes = await evaluateLengths(graph, [...lasts, ...totals, ...biases], evaluate);
+  if (typeof probes === 'string') return skipped('lengths', probes);
   if (!lasts.every((name) => isEverywhere(probes, name, ({ past, rows }) => past + rows - 1))) {
-    return refused('lengths', `${lasts.join(', ')} is not the last position`);
+    return skipped('lengths', `${lasts.join(', ')} is not the last position`);
   }
   if (!totals.every((name) => isEverywhere(probes, name, ({ past, rows }) => past + rows))) {
-    return refused('lengths', `${totals.join(', ')} is not the number of positions`);
+    return skipped('lengths', `${totals.join(', ')} is not the number of positions`);
   }
   if (!biases.every((name) => probes.every((each) => isZeroBehind(each, name)))) {
-    return refused('lengths', `${biases.join(', ')} is more than a causal mask`);
+    return skipped('lengths', `${biases.join(', ')} is more than a causal mask`);
   }
   for (const node of nodes) rewire(node);
   graph.inputs.push(makeValue(SEQLENS_K, INT32, [1]), makeValue(TOTAL_LENGTH, INT32, [1]));
@@ -60,7 +60,7 @@ function rewire(node: Node): void {
 }
 
 /** Whether a bias [.., rows, positions] is zero for every row at its own position and all before it. */
-function isZeroBehind({ given: { past, rows }, values }: Trial<Step>, name: string): boolean {
+function isZeroBehind({ input: { past, rows }, values }: Evaluation<Step>, name: string): boolean {
   const bias = values[name];
   const width = past + rows;
   if (!bias || bias.data.length === 0 || bias.data.length % (rows * width) !== 0) return false;
@@ -72,7 +72,7 @@ function isZeroBehind({ given: { past, rows }, values }: Trial<Step>, name: stri
   return true;
 }
 
-function isZero(data: Sample['data'], i: number): boolean {
+function isZero(data: TensorData['data'], i: number): boolean {
   // Where there is no Float16Array, halves come as bits. The highest is the sign, which zero may have.
   return data instanceof Uint16Array ? ((data[i] ?? 1) & 0x7fff) === 0 : Number(data[i]) === 0;
 }

@@ -1,7 +1,7 @@
 import { type Graph, type Node, makeTensor } from '../model/graph.ts';
 import { intAttribute, prune, setInt, Wiring } from '../model/graph-edit.ts';
 import { ATTENTION, SEQLENS_K } from './feed-lengths.ts';
-import { done, type Outcome, refused } from './pass.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
 
 const ROTARY = 'com.microsoft.RotaryEmbedding';
 
@@ -17,17 +17,17 @@ const POSITIONS = 'position_ids';
  * is exact when `position_ids` would be past, past + 1, …: one sequence without padding. All layers are folded, or
  * none, because the input can only go when nobody reads it.
  */
-export function foldRotary(graph: Graph): Outcome {
+export function foldRotary(graph: Graph): PassOutcome {
   const wiring = new Wiring(graph);
   const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
   if (nodes.every((node) => intAttribute(node, 'do_rotary', 0) === 1)) {
-    return refused('rotary', 'attention rotates already');
+    return skipped('rotary', 'attention rotates already');
   }
-  if (!nodes.every(({ inputs }) => inputs[5] === SEQLENS_K)) return refused('rotary', 'lengths are not inputs');
+  if (!nodes.every(({ inputs }) => inputs[5] === SEQLENS_K)) return skipped('rotary', 'lengths are not inputs');
   const folds: Fold[] = [];
   for (const node of nodes) {
     const fold = findFold(wiring, node);
-    if (typeof fold === 'string') return refused('rotary', `${node.name}: ${fold}`);
+    if (typeof fold === 'string') return skipped('rotary', `${node.name}: ${fold}`);
     folds.push(fold);
   }
   for (const { node, query, key } of folds) {
@@ -76,7 +76,7 @@ function findFold(wiring: Wiring, node: Node): Fold | string {
  *
  * @param positions most that a sequence will have
  */
-export function trimTables(graph: Graph, positions: number): Outcome {
+export function trimTables(graph: Graph, positions: number): PassOutcome {
   const names = new Set<string>();
   for (const { type, inputs } of graph.nodes) {
     const tables = type === ATTENTION ? [AT.cos, AT.sin] : type === ROTARY ? [2, 3] : [];
@@ -94,5 +94,5 @@ export function trimTables(graph: Graph, positions: number): Outcome {
     graph.tensors.set(name, makeTensor(name, table.type, [positions, width], table.data.subarray(0, bytes)));
     trimmed++;
   }
-  return trimmed > 0 ? done('rotary-tables') : refused('rotary-tables', `no table is longer than ${positions} rows`);
+  return trimmed > 0 ? done('rotary-tables') : skipped('rotary-tables', `no table is longer than ${positions} rows`);
 }

@@ -1,7 +1,7 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { intAttribute, intsAttribute, prune, setFloat, setInt, Wiring } from '../model/graph-edit.ts';
 import { scaled, soleReader } from './match-nodes.ts';
-import { done, type Outcome, refused } from './pass.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
 
 const ATTENTION = 'com.microsoft.MultiHeadAttention';
 
@@ -11,7 +11,7 @@ const ATTENTION = 'com.microsoft.MultiHeadAttention';
  * Written out, SmolVLM's encoder keeps 12 heads of 1,024 × 1,024 scores a view in memory, 50 MB, and passes over them
  * four times; the operator works on them block by block where the device can. The same sums in another order.
  */
-export function fuseAttention(graph: Graph): Outcome {
+export function fuseAttention(graph: Graph): PassOutcome {
   const wiring = new Wiring(graph);
   let fused = 0;
   for (const softmax of graph.nodes.filter(({ type }) => type === 'Softmax')) {
@@ -25,7 +25,7 @@ export function fuseAttention(graph: Graph): Outcome {
     setFloat(result, 'scale', scale);
     fused++;
   }
-  if (fused === 0) return refused('attention', 'no attention is written out');
+  if (fused === 0) return skipped('attention', 'no attention is written out');
   graph.opsets.set('com.microsoft', 1);
   prune(graph);
   return done('attention');

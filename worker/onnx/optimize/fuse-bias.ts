@@ -1,7 +1,7 @@
 import type { Graph } from '../model/graph.ts';
 import { intAttribute, prune, Wiring } from '../model/graph-edit.ts';
 import { partner, soleReader } from './match-nodes.ts';
-import { done, type Outcome, refused } from './pass.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
 
 const PRODUCT = 'com.microsoft.MatMulNBits';
 
@@ -12,7 +12,7 @@ const BIAS = 5;
  * Lets MatMulNBits add the bias that follows it: a dispatch, and a pass over the activations, less for each. The same
  * sum, before the result is written instead of after.
  */
-export function fuseBias(graph: Graph): Outcome {
+export function fuseBias(graph: Graph): PassOutcome {
   const wiring = new Wiring(graph);
   let fused = 0;
   for (const product of graph.nodes.filter(({ type }) => type === PRODUCT)) {
@@ -29,7 +29,7 @@ export function fuseBias(graph: Graph): Outcome {
     sum.attributes = product.attributes;
     fused++;
   }
-  if (fused === 0) return refused('bias', 'no bias follows a MatMulNBits');
+  if (fused === 0) return skipped('bias', 'no bias follows a MatMulNBits');
   prune(graph);
   return done('bias');
 }

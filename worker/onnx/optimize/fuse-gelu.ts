@@ -1,7 +1,7 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { prune, Wiring } from '../model/graph-edit.ts';
 import { isNear, partner, scaled, soleReader } from './match-nodes.ts';
-import { done, type Outcome, refused } from './pass.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
 
 const FAST_GELU = 'com.microsoft.FastGelu';
 
@@ -11,7 +11,7 @@ const FAST_GELU = 'com.microsoft.FastGelu';
  * That spares eight passes over the widest activations of a vision encoder. ORT fuses it in some of the orders that
  * exporters write it in; this takes all of them. Formula: https://arxiv.org/abs/1606.08415, section 2.
  */
-export function fuseGelu(graph: Graph): Outcome {
+export function fuseGelu(graph: Graph): PassOutcome {
   const wiring = new Wiring(graph);
   let fused = 0;
   for (const tanh of graph.nodes.filter(({ type }) => type === 'Tanh')) {
@@ -23,7 +23,7 @@ export function fuseGelu(graph: Graph): Outcome {
     last.attributes.clear();
     fused++;
   }
-  if (fused === 0) return refused('gelu', 'no GELU is written out');
+  if (fused === 0) return skipped('gelu', 'no GELU is written out');
   graph.opsets.set('com.microsoft', 1);
   prune(graph);
   return done('gelu');

@@ -1,14 +1,14 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { intAttribute, intsAttribute, prune, setFloat, setInt, Wiring } from '../model/graph-edit.ts';
 import { partner, scaled, soleReader } from './match-nodes.ts';
-import { done, type Outcome, refused } from './pass.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
 
 /**
  * Makes one operator of layer normalisation over the last axis, (x - mean) / √(variance + ε) · weight + bias, written
  * out: two means, which WebGPU computes between transpositions, and seven passes over the activations become one
  * dispatch. The same formula: https://arxiv.org/abs/1607.06450.
  */
-export function fuseLayerNorm(graph: Graph): Outcome {
+export function fuseLayerNorm(graph: Graph): PassOutcome {
   const wiring = new Wiring(graph);
   let fused = 0;
   for (const root of graph.nodes.filter(({ type }) => type === 'Sqrt')) {
@@ -22,7 +22,7 @@ export function fuseLayerNorm(graph: Graph): Outcome {
     setFloat(result, 'epsilon', epsilon);
     fused++;
   }
-  if (fused === 0) return refused('layer-norm', 'no layer normalisation is written out');
+  if (fused === 0) return skipped('layer-norm', 'no layer normalisation is written out');
   prune(graph);
   return done('layer-norm');
 }

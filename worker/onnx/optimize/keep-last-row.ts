@@ -1,6 +1,6 @@
 import { type Graph, INT64, type Node, type Tensor, makeTensor, makeValue } from '../model/graph.ts';
 import { intAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
-import { done, type Outcome, refused } from './pass.ts';
+import { done, type PassOutcome, skipped } from './pass.ts';
 
 /** The input by which newer exports let the caller choose how many rows get logits. */
 const ROWS_ASKED = 'num_logits_to_keep';
@@ -16,7 +16,7 @@ const ROW_WISE: readonly string[] = ['Cast', 'Mul', 'Div', 'Add', 'Tanh', 'Ident
  * Generation reads no other. The head is the largest matrix of a small model (SmolVLM's has 28 of 135 million
  * weights), and the logits of 1,100 rows would take 217 MB. Exact: the head treats rows one by one.
  */
-export function keepLastRow(graph: Graph): Outcome {
+export function keepLastRow(graph: Graph): PassOutcome {
   if (graph.inputs.some(({ name, type }) => name === ROWS_ASKED && type === INT64)) {
     graph.tensors.set(ROWS_ASKED, int64(ROWS_ASKED, [], 1));
     graph.inputs = graph.inputs.filter(({ name }) => name !== ROWS_ASKED);
@@ -25,8 +25,8 @@ export function keepLastRow(graph: Graph): Outcome {
   const wiring = new Wiring(graph);
   const head = findHead(wiring);
   const [rows = ''] = head?.inputs ?? [];
-  if (!head || rows === '') return refused('last-row', 'logits do not come from a matrix of weights');
-  if (picksLast(wiring, rows)) return refused('last-row', 'only the last row has logits already');
+  if (!head || rows === '') return skipped('last-row', 'logits do not come from a matrix of weights');
+  if (picksLast(wiring, rows)) return skipped('last-row', 'only the last row has logits already');
   const last = `${rows}/last`;
   const picked = `${rows}/last_row`;
   graph.tensors.set(last, int64(last, [1], -1));
@@ -38,7 +38,7 @@ export function keepLastRow(graph: Graph): Outcome {
   return close(graph);
 }
 
-function close(graph: Graph): Outcome {
+function close(graph: Graph): PassOutcome {
   prune(graph);
   // What follows from constants ORT does not always say, and whoever opens the graph wants to know.
   graph.outputs = graph.outputs.map((output) => {

@@ -5,9 +5,9 @@ import type { Evaluate, ExampleInputs } from './evaluate-model.ts';
 import { fuseBias } from './fuse-bias.ts';
 import { fuseGelu } from './fuse-gelu.ts';
 import { fuseLayerNorm } from './fuse-layer-norm.ts';
-import { oneLayerOfPatches } from './extract-layer.ts';
-import { close, type Operated, refused } from './pass.ts';
-import { cropSize, wholeViews } from './drop-pixel-mask.ts';
+import { extractVisionLayer } from './extract-layer.ts';
+import { close, type OptimizedGraph, skipped } from './pass.ts';
+import { cropSize, dropPixelMask } from './drop-pixel-mask.ts';
 
 export interface VisionOptions {
   inputs: ExampleInputs;
@@ -26,14 +26,14 @@ export interface VisionOptions {
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
-export async function operateVision(model: Uint8Array, options: VisionOptions): Promise<Operated> {
+export async function optimizeVision(model: Uint8Array, options: VisionOptions): Promise<OptimizedGraph> {
   const { inputs, evaluate, attention } = options;
   const graph = decode(model);
   const reason = opaque(graph);
-  if (reason !== undefined) return close(graph, [refused('whole-views', reason)]);
-  const outcomes = [await wholeViews(graph, inputs, evaluate), fuseLayerNorm(graph), fuseGelu(graph)];
+  if (reason !== undefined) return close(graph, [skipped('whole-views', reason)]);
+  const outcomes = [await dropPixelMask(graph, inputs, evaluate), fuseLayerNorm(graph), fuseGelu(graph)];
   // After attention, which tells the width of a projection by its bias.
   if (attention) outcomes.push(fuseAttention(graph));
   outcomes.push(fuseBias(graph));
-  return { ...close(graph, outcomes), layer: oneLayerOfPatches(graph, 'image_features', cropSize(inputs)) };
+  return { ...close(graph, outcomes), layer: extractVisionLayer(graph, 'image_features', cropSize(inputs)) };
 }

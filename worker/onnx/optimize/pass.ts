@@ -1,7 +1,7 @@
-import { encode, type Graph, type Late, WEIGHTS } from '../model/graph.ts';
+import { encode, type Graph, type LazyData, WEIGHTS } from '../model/graph.ts';
 
 /** What surgery may do to a graph. */
-export type Rewrite =
+export type PassName =
   /** The decoder takes its lengths as inputs; `attention_mask` and what was computed from it are gone. */
   | 'lengths'
   /** The decoder gives logits of the last row only. */
@@ -23,15 +23,15 @@ export type Rewrite =
   /** The same for the tanh approximation of GELU. */
   | 'gelu';
 
-/** How one rewrite went: done, or why not. */
-export interface Outcome {
-  rewrite: Rewrite;
-  /** Why the graph was left as it is in this respect; absent if the rewrite was made. */
+/** How one pass went: done, or why not. */
+export interface PassOutcome {
+  pass: PassName;
+  /** Why the graph was left as it is in this respect; absent if the pass was made. */
   reason?: string;
 }
 
 /** A graph for `InferenceSession.create(graph, { externalData })`. */
-export interface Openable {
+export interface GraphFile {
   graph: Uint8Array;
   /**
    * The weights: the file that surgery was given, by reference, and those that surgery makes of it, when they are read.
@@ -41,26 +41,26 @@ export interface Openable {
 }
 
 /** A graph after surgery. */
-export interface Operated extends Openable {
+export interface OptimizedGraph extends GraphFile {
   /** The same with one of its layers, if it has several like it. */
-  layer?: Openable | undefined;
-  /** One for each rewrite that was tried. If all have a reason, the graph is the one it was. */
-  outcomes: readonly Outcome[];
+  layer?: GraphFile | undefined;
+  /** One for each pass that was tried. If all have a reason, the graph is the one it was. */
+  outcomes: readonly PassOutcome[];
   /** Names of the inputs that it takes now. */
   inputs: readonly string[];
 }
 
-export const done = (rewrite: Rewrite): Outcome => ({ rewrite });
+export const done = (rewrite: PassName): PassOutcome => ({ pass: rewrite });
 
-export const refused = (rewrite: Rewrite, reason: string): Outcome => ({ rewrite, reason });
+export const skipped = (rewrite: PassName, reason: string): PassOutcome => ({ pass: rewrite, reason });
 
 /** Closes the graph again, if anything was changed. */
-export function close(graph: Graph, outcomes: readonly Outcome[]): Operated {
+export function close(graph: Graph, outcomes: readonly PassOutcome[]): OptimizedGraph {
   const changed = outcomes.some(({ reason }) => reason === undefined);
   const inputs = graph.inputs.map(({ name }) => name).filter((name) => !graph.tensors.has(name));
   if (!changed) return { graph: graph.source, externalData: [], outcomes, inputs };
   const externalData = [{ path: WEIGHTS, data: graph.source }];
-  for (const { late } of graph.tensors.values()) {
+  for (const { lazy: late } of graph.tensors.values()) {
     if (late) externalData.push({ path: late.location, data: lateBytes(late) });
   }
   return { graph: encode(graph, true), externalData, outcomes, inputs };
@@ -70,7 +70,7 @@ export function close(graph: Graph, outcomes: readonly Outcome[]): Operated {
  * Bytes that are made while they are read, so that JavaScript holds one tensor's at a time, not all beside
  * onnxruntime's: of external data it asks for `byteLength` and for one `subarray` a tensor, which it copies.
  */
-function lateBytes({ bytes, make }: Late): Uint8Array {
+function lateBytes({ bytes, make }: LazyData): Uint8Array {
   return Object.defineProperties(new Uint8Array(), {
     byteLength: { value: bytes },
     subarray: { value: (from: number, to: number) => make().subarray(from, to) },

@@ -1,5 +1,5 @@
 /** Numbers between -1 and 1, the same each time, none of them zero: a linear congruential generator's. */
-export function noise(count: number): Float32Array<ArrayBuffer> {
+export function pseudoRandomInput(count: number): Float32Array<ArrayBuffer> {
   const numbers = new Float32Array(count);
   let state = 1;
   for (let i = 0; i < count; i++) {

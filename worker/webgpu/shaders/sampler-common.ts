@@ -1,4 +1,4 @@
-import { BEND, EXP, LOG, ONE } from '../../sampling/fixed-point.ts';
+import { EXP_CORRECTION, EXP, LOG, ONE } from '../../sampling/fixed-point.ts';
 import { LOG2_LN2, MIX } from '../../sampling/gumbel.ts';
 import { MOST, OUT_OF_SIGHT, TOP_P_ALL, UNITS } from '../../sampling/sampler-params.ts';
 
@@ -145,7 +145,7 @@ fn gumbel(key: u32, token: u32) -> f32 {
   let v = mix_bits(key ^ mix_bits(token + 1u)) | 1u;
   var exponential: i32;
   if (v < 0x80000000u) {
-    exponential = log2_of(v) - 32 * ${ONE} + curve(${BEND}u, v >> 15u);
+    exponential = log2_of(v) - 32 * ${ONE} + curve(${EXP_CORRECTION}u, v >> 15u);
   } else {
     exponential = log2_of(u32(32 * ${ONE} - log2_of(0u - v))) - 16 * ${ONE} + (${LOG2_LN2});
   }

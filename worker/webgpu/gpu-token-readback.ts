@@ -3,10 +3,10 @@ import { RING_SLOTS } from '../backend/token-sampler.ts';
 import { COPY_DST, MAP_READ, MODE_READ } from './buffer-usage.ts';
 
 /** Readbacks that may be on their way at once. */
-const MOST_PENDING = 8;
+const MAX_PENDING = 8;
 
 /** Ring entries on their way. */
-interface Lot {
+interface Batch {
   buffer: GPUBuffer;
   bytes: number;
   state: 'pending' | 'here' | 'failed';
@@ -16,22 +16,22 @@ interface Lot {
 }
 
 /** Several lots of ring entries may be on their way, each in a staging buffer of its own. */
-export class Arrivals implements TokenReadback {
-  readonly buffers = MOST_PENDING;
+export class GpuTokenReadback implements TokenReadback {
+  readonly buffers = MAX_PENDING;
   readonly #free: GPUBuffer[];
-  readonly #pending: Lot[] = [];
-  #copied: Lot | undefined;
+  readonly #pending: Batch[] = [];
+  #copied: Batch | undefined;
 
   constructor(device: GPUDevice, ringBytes: number) {
     const descriptor = { label: 'arrivals', size: ringBytes, usage: MAP_READ | COPY_DST };
-    this.#free = Array.from({ length: MOST_PENDING }, () => device.createBuffer(descriptor));
+    this.#free = Array.from({ length: MAX_PENDING }, () => device.createBuffer(descriptor));
   }
 
   get pending(): number {
     return this.#pending.length;
   }
 
-  get room(): boolean {
+  get hasFreeBuffer(): boolean {
     return this.#free.length > 0;
   }
 
@@ -54,7 +54,7 @@ export class Arrivals implements TokenReadback {
     if (!lot) return;
     this.#copied = undefined;
     this.#pending.push(lot);
-    // Never rejects: a lot that is abandoned, or dies with its device, has nobody who waits for it.
+    // Never rejects: a batchSize that is abandoned, or dies with its device, has nobody who waits for it.
     lot.settled = lot.buffer.mapAsync(MODE_READ, 0, lot.bytes).then(
       () => {
         lot.state = 'here';
