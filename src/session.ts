@@ -142,14 +142,15 @@ export class Session {
 
   #start(): PendingLoad {
     const abort = new AbortController();
-    const load: PendingLoad = {
-      abort,
-      waiters: 0,
-      active: 0,
-      opened: Promise.resolve().then(() => untilAborted(this.#open(load), abort.signal)),
+    const open = async (): Promise<Opened> => {
+      try {
+        return await untilAborted(this.#open(load), abort.signal);
+      } catch (error) {
+        this.#end(load, error);
+        throw asNearsightError(error);
+      }
     };
-    // Forgotten when it failed: the rejection is reported to those who wait, and to the status.
-    load.opened.catch((error: unknown) => this.#end(load, error));
+    const load: PendingLoad = { abort, waiters: 0, active: 0, opened: Promise.resolve().then(open) };
     return load;
   }
 

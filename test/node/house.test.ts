@@ -24,7 +24,7 @@ test.each([
   ],
   ['the store, the tokenizer', 'worker/store/store.ts', "import { Tokenizer } from '@huggingface/tokenizers';"],
   ['models, the runtime', 'models/mine.ts', "import { family } from '../worker/vlm/family.ts';"],
-  ['the demo, the inside of the package', 'demo/main.ts', "import { Engine } from '../src/engine.ts';"],
+  ['the demo, the inside of the package', 'demo/main.ts', "import { Engine } from '../src/start-engine.ts';"],
   ['the demo, a tool', 'demo/main.ts', "import { serve } from '../tools/serve.mjs';"],
   ['the bench, the inside of the package', 'bench/x.mjs', "import { openModel } from '../worker/decode/model.ts';"],
   [
@@ -37,7 +37,7 @@ test.each([
 });
 
 test.each([
-  ['src/engine.ts', "new Worker(new URL('../worker/index.ts', import.meta.url));"],
+  ['src/start-engine.ts', "new Worker(new URL('../worker/index.ts', import.meta.url));"],
   ['src/nearsight.ts', "import type { Part } from './wire/job.ts'; import { parse } from './api/parse.ts';"],
   ['worker/onnx/ort.ts', "import glue from 'onnxruntime-web/ort.jspi.min.mjs?url';"],
   ['worker/decode/decoder.ts', "import { loadOrt } from '../onnx/ort.ts';"],
