@@ -4,7 +4,7 @@ import { resolveModel } from './resolve-model.ts';
 import { checkAsk, readOptions } from './options.ts';
 import { Session } from '../host/session.ts';
 import { createFetch, type FetchOptions } from '../fetch/intercept.ts';
-import { startWorker } from '../host/start-worker.ts';
+import { startEngine } from '../host/start-engine.ts';
 import { createStatus, type Status, type StatusValue } from '../host/status.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { GREEDY, type ChatJob, type Part } from '../protocol/job.ts';
@@ -105,11 +105,7 @@ export function createNearsight(given: NearsightOptions): Nearsight {
   const session = new Session({
     request: () => loadRequest(options, limits),
     setStatus,
-    startEngine: async () => {
-      // A file of its own: pages that only ask a remote never fetch it.
-      const { Engine } = await import('../host/engine-host.ts');
-      return new Engine(startWorker(options.worker));
-    },
+    startEngine: () => startEngine(options.worker),
   });
 
   /** The parts of an answer to what the client sent; images are fetched while the model loads. */
@@ -129,18 +125,7 @@ export function createNearsight(given: NearsightOptions): Nearsight {
     const allowed = allowedUnder(options.policy, options.images?.origins);
     const reading = readImage(image, { ...limits, allowed }, signal);
     const job = reading.then((bytes) => askJob(bytes, question, maxTokens, temperature, limits));
-    const parts = await session.generate(job, signal);
-    const reader = parts.getReader();
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return;
-        if (value.type === 'text' && value.text) yield value.text;
-      }
-    } finally {
-      // Breaking out of the loop lands here; after the end this does nothing.
-      await reader.cancel();
-    }
+    yield* textsOf(await session.generate(job, signal));
   }
 
   async function load(...[{ onProgress, signal } = {}]: Parameters<Nearsight['load']>): Promise<ModelFacts> {
@@ -167,8 +152,22 @@ export function createNearsight(given: NearsightOptions): Nearsight {
     forget: () => session.forget(),
     unload: async () => session.unload(),
     dispose: () => session.dispose(),
-    debugStats: () => session.inventory(),
+    debugStats: () => session.debugStats(),
   };
+}
+
+async function* textsOf(parts: ReadableStream<Part>): AsyncGenerator<string> {
+  const reader = parts.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      if (value.type === 'text' && value.text) yield value.text;
+    }
+  } finally {
+    // Breaking out of the loop lands here; after the end this does nothing.
+    await reader.cancel();
+  }
 }
 
 async function loadRequest({ model, device, assets }: NearsightOptions, limits: Limits): Promise<LoadRequest> {

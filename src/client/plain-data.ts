@@ -20,7 +20,7 @@ export function toPlain(options: unknown, calls: readonly string[]): unknown {
       if (/function|symbol|bigint/.test(typeof value)) throw mustBe('plain data', value, path);
       if (typeof value !== 'object' || value === null) return value;
       const kind = Object.prototype.toString.call(value).slice(8, -1);
-      if (kind === 'URL') return String(value);
+      if (kind === 'URL') return Reflect.get(value, 'href');
       if (above.includes(value) || above.length > DEEPEST) throw mustBe('plain data', value, path, 'part of itself');
       const chain = [...above, value];
       if (Array.isArray(value)) {

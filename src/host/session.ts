@@ -120,7 +120,7 @@ export class Session {
     await this.#load?.engine?.forget();
   }
 
-  async inventory(): Promise<DebugStats> {
+  async debugStats(): Promise<DebugStats> {
     return this.#load?.engine?.debugStats() ?? { gpuBuffers: 0, ports: 0, waiting: 0, loaded: null };
   }
 
@@ -139,14 +139,15 @@ export class Session {
 
   #start(): PendingLoad {
     const abort = new AbortController();
-    const load: PendingLoad = {
-      abort,
-      waiters: 0,
-      active: 0,
-      opened: Promise.resolve().then(() => race(this.#open(load), abort.signal)),
+    const open = async (): Promise<Opened> => {
+      try {
+        return await race(this.#open(load), abort.signal);
+      } catch (error) {
+        this.#end(load, error);
+        throw asNearsightError(error);
+      }
     };
-    // Forgotten when it failed: the rejection is reported to those who wait, and to the status.
-    load.opened.catch((error: unknown) => this.#end(load, error));
+    const load: PendingLoad = { abort, waiters: 0, active: 0, opened: Promise.resolve().then(open) };
     return load;
   }
 

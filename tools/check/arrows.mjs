@@ -59,7 +59,7 @@ const allowed = {
 };
 
 /** The one place where the page names the worker: its URL, not its code. */
-const door = { from: 'src/host/start-worker.ts', to: 'worker/index.ts' };
+const door = { from: 'src/host/start-engine.ts', to: 'worker/index.ts' };
 
 /**
  * @param {string} target a path from the root, or a package's name with a path in it

@@ -124,7 +124,7 @@ test.each([
   ['Vue', reactive],
   ['nobody', wrapped],
 ])('options that %s wraps in proxies are read into plain data', (_whose, wrap) => {
-  const options = readOptions(wrap(given) as NearsightOptions);
+  const options = readOptions(wrap(given));
   expect(options).toEqual(readOptions(given));
   expect(isProxy((options.model as ModelSpec).variants[0]?.devices)).toBe(false);
   const { remote: _, ...plain } = options;

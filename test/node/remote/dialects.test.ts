@@ -22,11 +22,11 @@ describe('dialects', () => {
       },
     ],
   };
-  const image = (url: string): object => ({ type: 'image_url', image_url: { url } });
+  const imagePart = (url: string): object => ({ type: 'image_url', image_url: { url } });
   const far = 'https://a.example/b.png';
   const strictMessages = [
     { role: 'system', content: 'Be brief.' },
-    { role: 'user', content: [image(PNG), image(far), { type: 'text', text: 'What?' }] },
+    { role: 'user', content: [imagePart(PNG), imagePart(far), { type: 'text', text: 'What?' }] },
   ];
 
   it.each([
@@ -65,7 +65,7 @@ describe('dialects', () => {
           {
             role: 'user',
             content: [
-              image(PNG),
+              imagePart(PNG),
               { type: 'image_url', image_url: { url: far, detail: 'low' } },
               { type: 'text', text: 'What?' },
             ],

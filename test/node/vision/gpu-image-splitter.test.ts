@@ -58,8 +58,8 @@ async function expectSame(image: Rgb, plan: SplitPlan): Promise<void> {
 
 test.for(cases)(
   '$image in crops of $settings.cropSize (tiles: $settings.splitting) as on the CPU, to the bit',
-  async ({ image, settings }) => {
-    const image = pattern(...image);
+  async ({ image: size, settings }) => {
+    const image = pattern(...size);
     await expectSame(image, splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings));
   },
 );
