@@ -7,6 +7,7 @@ import { type Choice, choicesFor, configBytes, graphBytes } from '../gpu/probe.t
 import { GpuViews } from '../gpu/views.ts';
 import { loadOrt, type Ort, threadsFor } from '../onnx/ort.ts';
 import { liveTensors, type Session } from '../onnx/session.ts';
+import { readTogether } from '../store/ahead.ts';
 import { LoadProgress } from '../store/progress.ts';
 import type { Family, Prompt } from '../vlm/family.ts';
 import { openFamily } from '../vlm/idefics3.ts';
@@ -86,7 +87,7 @@ async function openFirst(options: OpenOptions, choices: [Choice, ...Choice[]]): 
   const plan = ({ device, variant }: Choice, more = 0): void =>
     progress.plan(graphBytes(variant) + more, stepsOf(device) + 1);
   plan(choices[0], configBytes(spec));
-  const family = openFamily(await readAll(spec.files, read, signal));
+  const family = openFamily(await readTogether(spec.files, read, signal));
   const failed: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
@@ -160,22 +161,6 @@ async function openOn({ choice, family, gpu, read, progress, signal, ...options 
   } catch (error) {
     decoder?.close();
     await closeSessions(sessionsOf(graphs), gpu?.fault);
-    throw error;
-  }
-}
-
-/** Reads files at the same time. When one fails, the others are given up. */
-async function readAll(
-  files: readonly ModelFile[],
-  read: ReadFile,
-  signal: AbortSignal,
-): Promise<Map<string, Uint8Array>> {
-  const failed = new AbortController();
-  const until = AbortSignal.any([signal, failed.signal]);
-  try {
-    return new Map(await Promise.all(files.map(async (file) => [file.path, await read(file, until)] as const)));
-  } catch (error) {
-    failed.abort();
     throw error;
   }
 }

@@ -12,7 +12,7 @@ test.each([
   const size = 8 * 16;
   const features = { type, dims, size, dispose: () => {} };
   const session = { inputs: new Map(), run: async () => ({ image_features: features }) } as unknown as Session;
-  const ort = { Tensor: class {} } as unknown as Ort;
+  const ort = { Tensor: Object } as unknown as Ort;
   const picture = { key: 'one', frames: 1, size: 4, tokens: 8 } as Picture;
   const views = { open: async () => ({ batch: async () => new Float32Array(48), close: () => {} }) };
   const vision = new Vision(ort, session, () => 1, views);
