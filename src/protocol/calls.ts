@@ -41,7 +41,10 @@ export interface Assets {
 }
 
 export type LoadPart =
-  /** Bytes fetched and checked so far, of the files that this device needs. */
+  /**
+   * Bytes fetched so far, of the files that this device needs. All of them only once the model has passed its self-test:
+   * until then, another variant may have to be fetched.
+   */
   | { type: 'download'; loadedBytes: number; totalBytes: number }
   /** A file is here and being opened, its shaders compiled, while the next is on its way. `done` of `of` steps. */
   | { type: 'prepare'; done: number; of: number }

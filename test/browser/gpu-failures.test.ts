@@ -1,6 +1,7 @@
 /** What becomes of a GPU that fails. One nearsight for all: on a software GPU, each new worker takes seconds to restore. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestPage } from './harness/harness.ts';
+import { loseAt, MOMENTS } from './device-loss.ts';
 import { openLab } from './harness/test-page.ts';
 
 let page: TestPage;
@@ -50,4 +51,9 @@ test('lost while nothing runs: noticed, and the next request works', async () =>
     return { works, started: sabotage.workers.length - before };
   });
   expect(result).toEqual({ works: true, started: 1 });
+});
+
+test('lost while a model is loaded: an error, and then a model that works', async () => {
+  // From the first buffers to the last self-test; the long run has all of them.
+  await loseAt(page, [MOMENTS[0]!, MOMENTS[7]!, MOMENTS[19]!]);
 });

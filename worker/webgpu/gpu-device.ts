@@ -8,7 +8,10 @@ import { softwareWorkarounds, type SoftwareWorkarounds } from './software-adapte
  */
 const SUBGROUP_LANES = 16;
 
-/** Limits that onnxruntime's kernels and large weights need beyond WebGPU's defaults. */
+/**
+ * Limits that are raised to what the adapter has: for weights beyond WebGPU's defaults, and because onnxruntime chooses
+ * between kernels by the others.
+ */
 const RAISED = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -17,8 +20,6 @@ const RAISED = [
   'maxComputeWorkgroupStorageSize',
   'maxComputeInvocationsPerWorkgroup',
   'maxComputeWorkgroupSizeX',
-  'maxComputeWorkgroupSizeY',
-  'maxComputeWorkgroupSizeZ',
   'maxComputeWorkgroupsPerDimension',
 ] as const satisfies (keyof GPUSupportedLimits)[];
 

@@ -39,6 +39,23 @@ if (globalThis.GPUAdapter) {
     return destroy.apply(this);
   };
 }
+// The device is lost at one of these calls, which are counted.
+let calls = 0;
+const lost = Number(plan.get('lost') ?? Infinity);
+const counted = globalThis.GPUDevice && [
+  [GPUDevice, 'createBuffer', 'createBindGroup', 'createShaderModule', 'createComputePipelineAsync', 'createCommandEncoder'],
+  [GPUQueue, 'submit', 'writeBuffer'],
+  [GPUBuffer, 'mapAsync'],
+];
+for (const [{ prototype }, ...names] of counted ?? []) {
+  for (const name of names) {
+    const call = prototype[name];
+    prototype[name] = function (...args) {
+      if (++calls === lost) orders.destroy();
+      return call.apply(this, args);
+    };
+  }
+}
 // A number of results that the library reads come back wrong.
 let wrong = Number(plan.get('wrong'));
 if (wrong > 0) {
@@ -114,7 +131,7 @@ globalThis.createImageBitmap = async (...args) => {
 channel.onmessage = ({ data }) => {
   if (!(data in orders)) return;
   orders[data]();
-  channel.postMessage({ done: data, buffers: buffers.size, rooms });
+  channel.postMessage({ done: data, buffers: buffers.size, rooms, calls });
 };
 `;
 
@@ -146,6 +163,8 @@ function saboteur(request: Request): Response | undefined {
 
 /** What workers do from their start. */
 export interface Plan {
+  /** At which of its calls to WebGPU, counted from 1, a device is lost. */
+  lost?: number | undefined;
   /** How many results come back wrong. */
   wrong?: number;
   /** What is wrong in the kernels whose label contains this: a text in their code, and what stands there instead. */
@@ -167,13 +186,13 @@ export interface Sabotage {
   /** What workers do that are started from now on: see {@link installSaboteur}. */
   plan: Plan;
   /**
-   * Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers, and the sizes of
-   * all that it ever made for keys and values. `hold` keeps it from decoding images, and so whoever asks about one in its
+   * Gives an order to the newest worker, and resolves when it was carried out, with its live GPU buffers, the sizes of
+   * all that it ever made for keys and values, and its calls to WebGPU. `hold` keeps it from decoding images, and so whoever asks about one in its
    * prefill, until `release`.
    */
   order(
     name: 'destroy' | 'invalid' | 'count' | 'hold' | 'release' | 'limit',
-  ): Promise<{ buffers: number; rooms: number[] }>;
+  ): Promise<{ buffers: number; rooms: number[]; calls: number }>;
   /** Makes the newest worker loop without end: it will not say that it does. */
   hang(): void;
   /** Resolves when a worker next decodes an image: its answer has begun, and vision and prompt are still to come. */
@@ -192,6 +211,7 @@ export function installSaboteur(plan: Plan): void {
   globalThis.Worker = class extends RealWorker {
     constructor(url: string | URL, options?: WorkerOptions) {
       const query = new URLSearchParams({ real: String(url) });
+      if (plan.lost) query.set('lost', String(plan.lost));
       if (plan.wrong) query.set('wrong', String(plan.wrong));
       if (plan.kernel) query.set('kernel', JSON.stringify(plan.kernel));
       if (plan.card) query.set('card', '');

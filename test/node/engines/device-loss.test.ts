@@ -12,7 +12,7 @@ let create = (): Promise<unknown> => new Promise(() => {});
 
 vi.mock('../../../worker/onnx/ort.ts', () => ({
   threadsFor: () => 1,
-  loadOrt: async () => ({ InferenceSession: { create: () => create() }, Tensor: class {} }),
+  loadOrt: async () => ({ InferenceSession: { create: () => create() }, Tensor: Object }),
 }));
 
 let gpu: ReturnType<typeof fakeAdapter>;

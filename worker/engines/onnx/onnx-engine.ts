@@ -8,6 +8,7 @@ import { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
 import { loadOrt, type Ort, threadsFor } from '../../onnx/ort.ts';
 import { liveTensors, type Session } from '../../onnx/ort-session.ts';
 import { LoadProgress } from './progress.ts';
+import { readTogether } from './read-ahead.ts';
 import type { Processor, Prompt } from '../../families/processor.ts';
 import { openProcessor } from '../../families/registry.ts';
 import { admit } from '../../generation/admission.ts';
@@ -86,7 +87,7 @@ async function openFirst(options: OpenEngineOptions, choices: [Choice, ...Choice
   const plan = ({ device, variant }: Choice, more = 0): void =>
     progress.plan(graphBytes(variant) + more, stepsOf(device) + 1);
   plan(choices[0], configBytes(spec));
-  const processor = openProcessor(await readAll(spec.files, read, signal));
+  const processor = openProcessor(await readTogether(spec.files, read, signal));
   const failed: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
@@ -160,22 +161,6 @@ async function openOn({ choice, processor, gpu, read, progress, signal, ...optio
   } catch (error) {
     decoder?.close();
     await closeSessions(sessionsOf(graphs), gpu?.fault);
-    throw error;
-  }
-}
-
-/** Reads files at the same time. When one fails, the others are given up. */
-async function readAll(
-  files: readonly ModelFile[],
-  read: ReadFile,
-  signal: AbortSignal,
-): Promise<Map<string, Uint8Array>> {
-  const failed = new AbortController();
-  const until = AbortSignal.any([signal, failed.signal]);
-  try {
-    return new Map(await Promise.all(files.map(async (file) => [file.path, await read(file, until)] as const)));
-  } catch (error) {
-    failed.abort();
     throw error;
   }
 }

@@ -1,3 +1,5 @@
+import type { ModelFile } from '../../src/wire/spec.ts';
+
 /**
  * Reads files one after the other, each while the one before it is being used: the next is asked for as soon as one is
  * handed out. So the network is busy while sessions are created, and two files at most are in memory.
@@ -23,4 +25,20 @@ export function readAhead<Name>(
     next = start();
     return file;
   };
+}
+
+/** Reads files at the same time, by their paths. When one fails, the others are given up. */
+export async function readTogether(
+  files: readonly ModelFile[],
+  read: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>,
+  signal: AbortSignal,
+): Promise<Map<string, Uint8Array>> {
+  const failed = new AbortController();
+  const until = AbortSignal.any([signal, failed.signal]);
+  try {
+    return new Map(await Promise.all(files.map(async (file) => [file.path, await read(file, until)] as const)));
+  } catch (error) {
+    failed.abort();
+    throw error;
+  }
 }
