@@ -117,7 +117,6 @@ const testClient = (client: Client): void => {
         const { askThrough } = await loadClients();
         const near = wire.make({ policy: 'local-only' });
         const texts: Outcome[] = [];
-        // `askThrough` puts the same question as `wire.body`.
         for (const how of ways) {
           texts.push(await askThrough(client, { fetch: near.fetch, image: wire.image, model: 'glimpse', how }));
         }
@@ -209,7 +208,6 @@ const testClient = (client: Client): void => {
     );
     expect(aborted).toEqual({ said: 'A', fault: ABORTED[client] });
     await expect.poll(() => nim.seen.find(({ body }) => body['model'] === model)).toMatchObject({ aborted: true });
-
     const busy = await startNim({ cors: page.origin });
     const late = await askRemote(client, 'queued/99', false, { timeoutMs: 300 }, busy);
     expect(late).toMatchObject({ said: '', fault: { kind: LATE[client] }, calls: 1 });
@@ -224,12 +222,10 @@ const testClient = (client: Client): void => {
   });
 };
 
-// At once: most of the time goes into the pauses that clients make before they ask again. The same code runs in both
-// browsers, so Firefox has one client in the short run.
-const short = browserName === 'firefox' ? CLIENTS.slice(0, 1) : CLIENTS;
-const rest = CLIENTS.filter((client) => !short.includes(client));
-describe.each(short)('%s', { concurrent: true }, testClient);
-describe.each(rest)('%s', { concurrent: true, tags: ['long'] }, testClient);
+// At once: most of the time goes into clients' pauses before they ask again. Of Firefox, the short run has one client.
+const rest = { concurrent: true, tags: browserName === 'firefox' ? ['long'] : [] };
+describe.each(CLIENTS.slice(0, 1))('%s', { concurrent: true }, testClient);
+describe.each(CLIENTS.slice(1))('%s', rest, testClient);
 
 /** openai and the AI SDK end their streams without a word when they are aborted. */
 const ABORTED: Record<Client, unknown> = {
@@ -237,7 +233,6 @@ const ABORTED: Record<Client, unknown> = {
   'the AI SDK': null,
   LangChain: expect.objectContaining({ kind: 'AbortError' }),
 };
-
 const LATE: Record<Client, string> = {
   openai: 'APIConnectionTimeoutError',
   'the AI SDK': 'TimeoutError',
@@ -251,8 +246,7 @@ async function failInPage(client: Client) {
   const ask = async (question: Partial<Question> = {}): Promise<Attempted> => {
     const { fetch, calls } = wire.counting(question.fetch ?? near.fetch);
     const usual = { image: wire.image, model: 'glimpse', retries: 1 };
-    const outcome = await askThrough(client, { ...usual, ...question, fetch });
-    return { ...outcome, calls: calls() };
+    return { ...(await askThrough(client, { ...usual, ...question, fetch })), calls: calls() };
   };
   const image = await ask({ image: 'data:image/png;base64,AAAA' });
   const large = await ask({ text: 'x'.repeat(20_000) });

@@ -67,16 +67,15 @@ export class Detokenizer {
   #end(most: number): TextPiece {
     const { text, logprobs } = this.#give(most);
     const [partly] = this.#entries;
-    if (partly && partly.start < this.#given) {
-      const bytes = partly.entry.bytes.slice(0, this.#given - partly.start);
-      logprobs.push(this.#named({ ...partly.entry, bytes }));
-    }
+    const shown = partly ? this.#given - partly.start : 0;
+    if (partly && shown > 0) logprobs.push(this.#named(partly.entry, shown));
     return { text, logprobs };
   }
 
-  /** An entry with its token's text. To be called for one after the other. */
-  #named(entry: TokenLogprob): TokenLogprob {
-    return { ...entry, token: this.#tokens.decode(Uint8Array.from(entry.bytes), { stream: true }) };
+  /** An entry of so many bytes, with its token's text. To be called for one after the other. */
+  #named(entry: TokenLogprob, length?: number): TokenLogprob {
+    const bytes = entry.bytes.slice(0, length);
+    return { ...entry, bytes, token: this.#tokens.decode(Uint8Array.from(bytes), { stream: true }) };
   }
 }
 

@@ -81,9 +81,6 @@ export async function generateChoice(
 function scoresOf({ logprob, top = [] }: SampledToken, shown: (id: number) => Uint8Array): Scores | undefined {
   if (logprob === undefined) return undefined;
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  const alternatives = top.map((each) => {
-    const bytes = shown(each.id);
-    return { token: decoder.decode(bytes), logprob: each.logprob, bytes: [...bytes] };
-  });
-  return { logprob, top: alternatives };
+  const written = (bytes: Uint8Array) => ({ token: decoder.decode(bytes), bytes: [...bytes] });
+  return { logprob, top: top.map((each) => ({ ...written(shown(each.id)), logprob: each.logprob })) };
 }

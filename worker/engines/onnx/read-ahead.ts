@@ -1,4 +1,4 @@
-import type { ModelFile } from '../../src/wire/spec.ts';
+import type { ModelFile } from '../../../src/protocol/model-spec.ts';
 
 /**
  * Reads files one after the other, each while the one before it is being used: the next is asked for as soon as one is
