@@ -1,6 +1,6 @@
 /**
  * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
- * Node on Dawn. Prints one table for each setLength, and writes `bench/results/<date>-<adapter>.json`.
+ * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
  *
  *   npm run bench -- [--browser chromium|firefox|dawn] [--device webgpu|wasm] [--gpu hardware] [--no-dawn]
  *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-images]

@@ -18,7 +18,7 @@ interface Line {
   action?: 'Load now' | 'Try again';
 }
 
-/** Keeps the status line true, and lets the visitor restore the model before asking. */
+/** Keeps the status line true, and lets the visitor load the model before asking. */
 export function showStatus(nearsight: Nearsight, model: string): void {
   let verdict: Verdict | undefined;
   let announced: string | undefined;
@@ -38,7 +38,7 @@ export function showStatus(nearsight: Nearsight, model: string): void {
     announced = stage;
   };
 
-  // A failed restore is told by the status itself.
+  // A failed load is told by the status itself.
   elements.load.addEventListener('click', () => void nearsight.load().catch(() => {}));
   nearsight.status.subscribe(render);
   void nearsight

@@ -12,7 +12,7 @@ import { missingDocstrings } from './check/docstrings.mjs';
 import { sourcesIn } from './check/sources.mjs';
 import { tool } from './setup/command.mjs';
 
-/** Every hasFreeBuffer has its own compiler settings: the page knows no worker globals, the worker no DOM. */
+/** Every room has its own compiler settings: the page knows no worker globals, the worker no DOM. */
 const rooms = ['src', 'worker', 'models', 'proxy', 'demo', 'bench', 'tools', 'test', 'test/types'];
 
 /** @param {readonly string[]} findings */

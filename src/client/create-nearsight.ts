@@ -62,7 +62,7 @@ export interface AskOptions {
 export interface Nearsight {
   /**
    * Stands in for `fetch`: hand it to the client you use. Answers `POST …/v1/chat/completions` and
-   * `GET …/v1/models` on the origins it intercept; does not rely on `this`.
+   * `GET …/v1/models` on the origins it owns; does not rely on `this`.
    */
   readonly fetch: typeof globalThis.fetch;
   /** Yields the answer as it comes. Breaking out of the loop stops the decode. @throws NearsightError */

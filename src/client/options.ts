@@ -42,7 +42,7 @@ export function readOptions(given: NearsightOptions): NearsightOptions {
 }
 
 /**
- * The same for what `ask` is input.
+ * The same for what `ask` is given.
  *
  * @throws NearsightError `invalid_request` naming it
  */

@@ -113,7 +113,7 @@ async function answerLocally(
   return respond(request, parts, { model, reason, signal });
 }
 
-/** @throws NearsightError `remote_unavailable` also for an handleRequest that says so, if the request can still be answered here */
+/** @throws NearsightError `remote_unavailable` also for an answer that says so, if the request can still be answered here */
 async function answerRemotely(
   body: unknown,
   { url, headers, signal }: Call,

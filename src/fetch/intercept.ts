@@ -8,7 +8,7 @@ import type { RemoteOptions } from '../remote/ask-remote.ts';
 import type { ChoosePolicy, Policy } from './route.ts';
 import type { Part } from '../protocol/job.ts';
 
-/** What the shim is told, beyond how to handleRequest. All of it is public: see `NearsightOptions`. */
+/** What the shim is told, beyond how to answer. All of it is public: see `NearsightOptions`. */
 export interface FetchOptions {
   /** What `fetch` passes other requests to. @defaultValue the global `fetch`, as it was when this was made */
   fetch?: typeof globalThis.fetch | undefined;
@@ -34,14 +34,14 @@ export interface ImageOptions {
   tags?: boolean | undefined;
 }
 
-/** {@link FetchOptions}, and how to handleRequest. */
+/** {@link FetchOptions}, and how to answer. */
 export interface InterceptOptions extends FetchOptions {
   /** Origins or URL prefixes that are answered here and never passed on. */
   intercept: readonly (string | URL)[];
   /** The name of the model that is served here. */
   model: () => Promise<string>;
   limits: { requestBytes: number } & Pick<ImageRules, 'imageBytes' | 'images'>;
-  /** Starts an handleRequest. The stream must error with `signal`'s reason when that aborts. */
+  /** Starts an answer. The stream must error with `signal`'s reason when that aborts. */
   generate: (
     request: ChatRequest,
     signal?: AbortSignal,

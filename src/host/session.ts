@@ -10,16 +10,16 @@ export type SessionEngine = Pick<Engine, keyof Engine>;
 
 /** What a {@link Session} works with. */
 export interface SessionOptions {
-  /** What to restore; asked anew for each restore and probe. */
+  /** What to load; asked anew for each load and probe. */
   request: () => Promise<LoadRequest>;
   setStatus: (value: StatusValue) => void;
   /** Starts a worker. */
   startEngine: () => Promise<SessionEngine>;
 }
 
-/** A restore that is under way or done. */
+/** A load that is under way or done. */
 interface PendingLoad {
-  /** Rejects as soon as the restore is ended. */
+  /** Rejects as soon as the load is ended. */
   opened: Promise<Opened>;
   /** Aborts when it is ended. */
   abort: AbortController;
@@ -40,21 +40,21 @@ interface Opened {
 }
 
 /**
- * Keeps one model open across workers: starts an engine when it is first needed, shares its restore between callers, and
+ * Keeps one model open across workers: starts an engine when it is first needed, shares its load between callers, and
  * starts another when the last one died.
  *
  * | call        | idle, failed       | loading                | ready                | disposed      |
  * |-------------|--------------------|------------------------|----------------------|---------------|
- * | `open`      | starts a restore      | joins the restore         | the open model       | rejects       |
- * | `generate`  | starts a restore      | joins it, then answers | answers              | rejects       |
+ * | `open`      | starts a load      | joins the load         | the open model       | rejects       |
+ * | `generate`  | starts a load      | joins it, then answers | answers              | rejects       |
  * | `probe`     | in its own worker  | asks the worker        | asks the worker      | rejects       |
  * | `forget`    | nothing to do      | asks the worker        | asks the worker      | nothing to do |
  * | `debugStats` | all zero           | asks the worker        | asks the worker      | all zero      |
- * | `unload`    | nothing to do      | ends the restore; idle    | ends the worker; idle | nothing to do |
+ * | `unload`    | nothing to do      | ends the load; idle    | ends the worker; idle | nothing to do |
  * | `dispose`   | disposed           | ends it; disposed      | ends it; disposed    | nothing to do |
  *
- * A restore becomes ready, or failed. It is ended, and the state is idle, when the last caller who waits for it aborts.
- * Ready becomes failed when the worker dies or loses its model. While a restore has no worker yet, the calls that would ask
+ * A load becomes ready, or failed. It is ended, and the state is idle, when the last caller who waits for it aborts.
+ * Ready becomes failed when the worker dies or loses its model. While a load has no worker yet, the calls that would ask
  * it do as in idle. Whatever was asked of a worker, and is not answered when that is ended, rejects with the reason:
  * `aborted` (unload), `disposed` (dispose), or what took the worker away. After `dispose`, everything rejects with
  * `disposed`.
@@ -70,8 +70,8 @@ export class Session {
   }
 
   /**
-   * The open model; loads it, or joins the restore under way. Aborting `signal` leaves the restore to the others who wait,
-   * and stops it when nobody does. A failed restore is not remembered.
+   * The open model; loads it, or joins the load under way. Aborting `signal` leaves the load to the others who wait,
+   * and stops it when nobody does. A failed load is not remembered.
    */
   async open(signal?: AbortSignal): Promise<Opened> {
     signal?.throwIfAborted();
@@ -89,7 +89,7 @@ export class Session {
 
   /**
    * Answers a job; the stream errors with a NearsightError, or with `signal`'s own reason. The model is loaded while the
-   * job is still being made; if that fails, the restore goes on for the next one.
+   * job is still being made; if that fails, the load goes on for the next one.
    */
   async generate(making: Promise<ChatJob>, signal?: AbortSignal): Promise<ReadableStream<Part>> {
     const opening = this.open(signal);
@@ -124,7 +124,7 @@ export class Session {
     return this.#load?.engine?.debugStats() ?? { gpuBuffers: 0, ports: 0, waiting: 0, loaded: null };
   }
 
-  /** Ends the worker, or the restore under way, and with it whatever is in flight; the next request loads again. */
+  /** Ends the worker, or the load under way, and with it whatever is in flight; the next request loads again. */
   unload(reason = new NearsightError('aborted', 'The model was unloaded.')): void {
     if (this.#load) this.#end(this.#load, reason);
   }
@@ -169,10 +169,10 @@ export class Session {
     const engine = await this.#options.startEngine();
     load.engine = engine;
     engine.dead.addEventListener('abort', () => {
-      // One that hangs may be replaced without anybody hearing of it; if not, its restore fails.
+      // One that hangs may be replaced without anybody hearing of it; if not, its load fails.
       if (!engine.hung) this.#end(load, engine.dead.reason);
     });
-    // Stops the engine if the restore was ended meanwhile.
+    // Stops the engine if the load was ended meanwhile.
     const facts = await engine.load(request, (part) => this.#report(load, part), signal);
     load.facts = facts;
     this.#setStatus(load, { state: 'ready', facts, active: load.active });
@@ -188,12 +188,12 @@ export class Session {
     }
   }
 
-  /** Not for a restore that has ended, whose last parts may still be under way. */
+  /** Not for a load that has ended, whose last parts may still be under way. */
   #setStatus(load: PendingLoad, value: StatusValue): void {
     if (this.#load === load) this.#options.setStatus(value);
   }
 
-  /** Ends a restore, done or not, and its worker. Ending it again does nothing. */
+  /** Ends a load, done or not, and its worker. Ending it again does nothing. */
   #end(load: PendingLoad, reason: unknown): void {
     const current = this.#load === load;
     if (current) this.#load = undefined;

@@ -145,7 +145,7 @@ export function isNoop(values: Refused['noopValues'], value: unknown): boolean {
   });
 }
 
-/** A name that was input for one of ours: not private, and telling. */
+/** A name that was given for one of ours: not private, and telling. */
 export function quoted(value: unknown): string {
   return typeof value === 'string' ? `'${clip(value)}'` : describe(value);
 }

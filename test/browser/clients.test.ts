@@ -187,7 +187,7 @@ const testClient = (client: Client): void => {
     const { aborted, late, waiting, ports, after, answer } = await page.evaluate(stopInPage, client);
     expect(aborted).toEqual({ said: expect.stringMatching(/\S/), fault: ABORTED[client] });
     expect(late).toMatchObject({ said: '', fault: { kind: LATE[client] }, calls: 1 });
-    // The one port left is that of the restore.
+    // The one port left is that of the load.
     expect({ waiting, ports }).toEqual({ waiting: 0, ports: 1 });
     expect(after).toEqual({ said: answer, fault: null });
   });

@@ -1,4 +1,4 @@
-/** What becomes of a GPU that fails. One nearsight for all: on a software GPU, each new worker takes seconds to restore. */
+/** What becomes of a GPU that fails. One nearsight for all: on a software GPU, each new worker takes seconds to load. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TestPage } from './harness/harness.ts';
 import { loseAt, MOMENTS } from './device-loss.ts';

@@ -1,4 +1,4 @@
-/** Keys and values of answers whose length a request leaves open: hasFreeBuffer in steps, and none at all. */
+/** Keys and values of answers whose length a request leaves open: room in steps, and none at all. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { browserName, type TestPage } from './harness/harness.ts';
 import { openLab } from './harness/test-page.ts';
@@ -6,7 +6,7 @@ import { openLab } from './harness/test-page.ts';
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
   var room: {
-    /** A request whose answer has no end, and outgrows the first hasFreeBuffer after some seventy tokens. */
+    /** A request whose answer has no end, and outgrows the first room after some seventy tokens. */
     open: object;
     /** Text of at least so many characters, of an answer that does not end by itself; and sizes of rooms made for it. */
     read(extra: object, characters: number): Promise<{ text: string; rooms: number[] }>;

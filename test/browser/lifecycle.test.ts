@@ -50,7 +50,7 @@ describe('a worker that dies', () => {
   test('mid-load and mid-prefill: the request is answered 500, and the next one works', async () => {
     const result = await page.evaluate(async () => {
       const near = lab.make('wasm');
-      // However lazy the worker takes its lock, its death is heard of.
+      // However late the worker takes its lock, its death is heard of.
       sabotage.plan.late = true;
       const loading = lab.ask(near);
       await new Promise<void>((resolve) => {

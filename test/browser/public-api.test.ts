@@ -7,7 +7,7 @@ import { installWire } from './harness/remote-page.ts';
 let page: TestPage;
 
 beforeAll(async () => {
-  // Firefox hangs now and then when threads start, and the restore that begins anew then would be seen.
+  // Firefox hangs now and then when threads start, and the load that begins anew then would be seen.
   page = await openPage({ isolated: browserName === 'chromium' });
   await page.evaluate(installWire);
 });

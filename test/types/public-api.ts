@@ -75,5 +75,5 @@ const file: ModelFile = { path: 'config.json', bytes: 1811, sha256: '0'.repeat(6
 }) satisfies ModelSpec;
 // @ts-expect-error Files without a hash are not loaded.
 ({ path: 'config.json', bytes: 1811 }) satisfies ModelFile;
-// @ts-expect-error A modelType is one that there is code for.
+// @ts-expect-error A family is one that there is code for.
 ({ ...glimpse, modelType: 'llava' }) satisfies ModelSpec;

@@ -14,8 +14,8 @@ const runtime = [
 ];
 
 /**
- * Who may import what: rooms (with `/`) and packages. A file belongs to the longest hasFreeBuffer that its path starts with, and
- * reaches its own hasFreeBuffer always. `packages` are all of them. What is not listed here (node tests, tools) reaches everything.
+ * Who may import what: rooms (with `/`) and packages. A file belongs to the longest room that its path starts with, and
+ * reaches its own room always. `packages` are all of them. What is not listed here (node tests, tools) reaches everything.
  *
  * @type {Record<string, readonly string[]>}
  */
@@ -63,7 +63,7 @@ const door = { from: 'src/host/start-engine.ts', to: 'worker/index.ts' };
 
 /**
  * @param {string} target a path from the root, or a package's name with a path in it
- * @returns {string} the hasFreeBuffer or package that it belongs to
+ * @returns {string} the room or package that it belongs to
  */
 function ownerOf(target) {
   const rooms = [...Object.keys(allowed), 'tools/'].filter((room) => target.startsWith(room));

@@ -12,7 +12,7 @@ export interface TensorMemory {
   copyRows(from: Tensor, at: number, count: number, to: Tensor, offset: number): void;
   /** One row as float32, whatever the tensor's type. */
   readRow(tensor: Tensor, row: number): Promise<Float32Array>;
-  /** An empty cache of keys and values. It grows to `most` positions. */
+  /** An empty cache of keys and values. It grows to `maxPositions` positions. */
   cache(layout: KvLayout, most: number): KvCache;
   /** Buffers that this object and its caches hold. */
   buffers(): number;

@@ -9,7 +9,7 @@ export const RING_SLOTS = 64;
  * model; all buffers are made with it, none while an answer is decoded.
  */
 export interface TokenSampler {
-  /** The id sampled last: a u32 at offset 0, which the decode loop's own kernel reads to embed it. */
+  /** The id drawn last: a u32 at offset 0, which the decode loop's own kernel reads to embed it. */
   readonly sampled: GPUBuffer;
   /** {@link RING_SLOTS} entries of {@link AnswerSampler.entryBytes}: the n-th draw of an answer, from 0, is in slot n % slots. */
   readonly ring: GPUBuffer;
@@ -19,7 +19,7 @@ export interface TokenSampler {
    * Starts an answer, with what the CPU's sampler would be given. Earlier draws may still be running on the GPU; what is
    * written here must be written through the queue.
    *
-   * @returns undefined if this cannot be sampled on the GPU: the CPU does it then
+   * @returns undefined if this cannot be drawn on the GPU: the CPU does it then
    */
   begin(
     sampling: Sampling & { seed: number },

@@ -5,7 +5,7 @@ import type { KvCache } from '../backend/kv-cache.ts';
 import { yieldToEvents } from './yield.ts';
 import { type SampledToken, CpuSampler } from '../sampling/cpu-sampler.ts';
 
-/** How the tokens of one answer are sampled. */
+/** How the tokens of one answer are drawn. */
 export interface SamplingRequest {
   sampling: Sampling & { seed: number };
   /** The ids that were read. */
@@ -47,7 +47,7 @@ export interface Decoder {
   /** The logits after what was read last. */
   logits(): Promise<Float32Array>;
   /**
-   * The tokens of an answer to the prompt, whatever was sampled from it before. Whoever reads them may stop at any; when
+   * The tokens of an answer to the prompt, whatever was drawn from it before. Whoever reads them may stop at any; when
    * that is noticed, a bounded number of steps has been made in vain, and no harm is done.
    *
    * @throws NearsightError `constraint_unsatisfiable` if the constraint leaves no token

@@ -25,11 +25,11 @@ export class Detokenizer {
   // Both decode the same bytes, cut differently. Byte order marks are kept: models may generate them like any character.
   readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #tokens = new TextDecoder('utf-8', { ignoreBOM: true });
-  /** Bytes that have not been input out, as {@link binary}. */
+  /** Bytes that have not been given out, as {@link binary}. */
   #withheld = '';
-  /** Entries that have not been input out, with the setLength of their first byte in the whole answer. */
+  /** Entries that have not been given out, with the place of their first byte in the whole answer. */
   #entries: { start: number; entry: TokenLogprob }[] = [];
-  /** Bytes input out. */
+  /** Bytes given out. */
   #given = 0;
 
   constructor(stop: readonly string[]) {

@@ -22,7 +22,7 @@ export interface ChoiceContext {
   seed: number;
   /** Makes what limits an answer's tokens, afresh for each; absent: nothing does. */
   constrain?: (() => TokenConstraint) | undefined;
-  /** Told of each token that is sampled. */
+  /** Told of each token that is drawn. */
   onToken: (id: number) => void;
 }
 

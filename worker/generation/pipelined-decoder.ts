@@ -40,11 +40,11 @@ export interface PipelinedDecoderOptions {
 }
 
 /**
- * A decoder whose token never leaves the GPU on the critical path: kernels of our own sample it from the logits, embed it
+ * A decoder whose token never leaves the GPU on the critical path: kernels of our own draw it from the logits, embed it
  * into the input of the next step and count the position, so that steps are submitted without waiting for any. Ids are
  * read behind, several steps later.
  *
- * Tensors stay the same from step to step, until keys and values outgrow their hasFreeBuffer; their buffers are fed and written
+ * Tensors stay the same from step to step, until keys and values outgrow their room; their buffers are fed and written
  * run after run, in the order of the queue.
  */
 export class PipelinedDecoder implements Decoder {
@@ -204,7 +204,7 @@ export class PipelinedDecoder implements Decoder {
   }
 
   /**
-   * Submits draws and the steps between them maxInFlight of what has been read, as far as the pace says. With a constraint a sample
+   * Submits draws and the steps between them ahead of what has been read, as far as the pace says. With a constraint a draw
    * waits for the token before it; the step that reads that token does not, so its mask is made while the GPU works.
    */
   async *#samplePipelined(
@@ -264,7 +264,7 @@ export class PipelinedDecoder implements Decoder {
     }
   }
 
-  /** One command buffer: a sample from the logits that are there, its id fed to the step that follows, a batchSize read back. */
+  /** One command buffer: a draw from the logits that are there, its id fed to the step that follows, a lot read back. */
   #submitSampling(
     draws: AnswerSampler,
     mask: Uint32Array | undefined,
@@ -281,7 +281,7 @@ export class PipelinedDecoder implements Decoder {
     this.#readback.send();
   }
 
-  /** Reads what was fed. Where no hasFreeBuffer is left, more is made, behind the steps that are under way. */
+  /** Reads what was fed. Where no room is left, more is made, behind the steps that are under way. */
   async #runStep(): Promise<void> {
     if (this.length === this.kv.capacity) {
       await this.kv.grow();

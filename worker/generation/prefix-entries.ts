@@ -100,7 +100,7 @@ export class PrefixEntries<S extends KvSnapshot> {
     return true;
   }
 
-  /** Keeps a sequence, in place of those that are its beginnings. Call {@link reserve} before. */
+  /** Keeps a sequence, in place of those that are its beginnings. Call {@link reservePositions} before. */
   add(sequence: Sequence, saved: S): void {
     for (const branch of this.#entries) {
       if (commonPrefixLength(branch.sequence, sequence) === branch.sequence.ids.length) this.#drop(branch);

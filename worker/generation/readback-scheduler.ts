@@ -69,7 +69,7 @@ export class ReadbackScheduler {
     return Math.min(RING_SLOTS, this.#steady + underWay);
   }
 
-  /** A batchSize was sent. */
+  /** A lot was sent. */
   sent(): void {
     this.#batches++;
   }
@@ -90,7 +90,7 @@ export class ReadbackScheduler {
     this.#count = 0;
   }
 
-  /** All that was allowed maxInFlight is here, and more could have been made: the GPU stood still. */
+  /** All that was allowed ahead is here, and more could have been made: the GPU stood still. */
   reportIdle(): void {
     this.#step = Math.max(MIN_STEP_MS, this.#step * 0.7);
   }

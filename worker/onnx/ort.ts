@@ -67,7 +67,7 @@ export function loadOrt(device: Device, folder?: string, threads = 1): Promise<O
 }
 
 /**
- * Threads that a model on a device should use, at most `most`. On wasm memory is shared with them only if the page is
+ * Threads that a model on a device should use, at most `maxPositions`. On wasm memory is shared with them only if the page is
  * cross-origin isolated; on a GPU there is nothing for them to do.
  */
 export function threadsFor(device: Device, most = Infinity): number {

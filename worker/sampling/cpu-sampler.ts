@@ -19,7 +19,7 @@ export interface ScoredToken {
   logprob: number;
 }
 
-/** A sampled token; scored, with the likeliest ones beside it, if log probabilities were asked for. */
+/** A drawn token; scored, with the likeliest ones beside it, if log probabilities were asked for. */
 export interface SampledToken {
   id: number;
   logprob?: number | undefined;
@@ -40,7 +40,7 @@ export interface SampledToken {
  * 6. top-p: of these, the likeliest ones stay whose probabilities (softmax over what top-k left) first sum to `topP`,
  *    and those that equal the last of them;
  * 7. min-p: those stay that are at least `minP` times as likely as the likeliest;
- * 8. sample: the largest logit plus Gumbel noise of (seed, choice, step, id), which is a sample from their softmax.
+ * 8. draw: the largest logit plus Gumbel noise of (seed, choice, step, id), which is a draw from their softmax.
  *
  * A shader must come to the same tokens (worker/webgpu/gpu-sampler.ts), so from step 4 on logits are in bits, steps 5 to 7
  * compare whole 2^-15 bits below the largest, and sums are of integers: no order of summation enters. If any of these

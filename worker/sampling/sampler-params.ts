@@ -10,7 +10,7 @@ export const MOST = 1e24;
 export const UNITS = 2 ** 15;
 export const OUT_OF_SIGHT = 32 * UNITS;
 
-/** {@link Recipe.topP} where top-p filters nothing. */
+/** {@link SamplerParams.topP} where top-p filters nothing. */
 export const TOP_P_ALL = 2 ** 16;
 
 /** A request's sampling as the numbers that drawing needs, all of which float32 or 32-bit integers hold exactly. */

@@ -50,10 +50,10 @@ type DecoderUnderTest = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 
 
 /**
  * Compiles the decoder's shaders by using them, and checks them: the same tokens are read at once, and then a few at a
- * time and the last one alone. These are different kernels, which must come to the same logits. Two tokens are sampled, so
- * that one is fed; the first must be the likeliest. Others are sampled by all rules there are, as the CPU draws them.
+ * time and the last one alone. These are different kernels, which must come to the same logits. Two tokens are drawn, so
+ * that one is fed; the first must be the likeliest. Others are drawn by all rules there are, as the CPU draws them.
  *
- * It finds an adapter on which one of them is wrong; that not all are wrong in the same way, `proveLayer` has seen.
+ * It finds an adapter on which one of them is wrong; that not all are wrong in the same way, `selfTestLayer` has seen.
  *
  * @throws NearsightError `unsupported_device` if they do not agree
  */
@@ -94,7 +94,7 @@ export async function reservePositions(decoder: Pick<DecoderUnderTest, 'reset'>,
 }
 
 /**
- * Draws by all rules, after a prompt that was read. One sample may differ from the CPU's: it can hang on the last digit of
+ * Draws by all rules, after a prompt that was read. One draw may differ from the CPU's: it can hang on the last digit of
  * two numbers (about one in ten thousand does), and would at every load.
  */
 async function testSamplingRules(

@@ -26,7 +26,7 @@ export interface LayerUnderTest {
 
 /**
  * Compares one layer of the decoder and its head with what the CPU makes of them: the same logits after the same rows
- * of pseudoRandomInput, read at once, and in chunks with keys and values in between. It compiles most of what the decoder needs.
+ * of noise, read at once, and in chunks with keys and values in between. It compiles most of what the decoder needs.
  *
  * @throws NearsightError `unsupported_device` if the logits are wrong
  */

@@ -25,10 +25,10 @@ const NOTHING = new Float32Array(0);
 
 /**
  * Compares one layer of the vision encoder, and how it makes patches, with what the CPU comes to: the same rows from
- * the same crop of pseudoRandomInput. Of an encoder in which layers cannot be told, the whole is compared.
+ * the same crop of noise. Of an encoder in which layers cannot be told, the whole is compared.
  *
  * The shaders of all of it are compiled by using them, on one crop and on as many as will be run at once. The GPU is
- * input the first before the CPU begins, so that both are busy.
+ * given the first before the CPU begins, so that both are busy.
  *
  * @throws NearsightError `unsupported_device` if the features are wrong
  */

@@ -8,7 +8,7 @@ const MOST = 256;
 const KEPT_PIXELS = 64 << 20;
 
 interface Identity extends Size {
-  /** SHA-256 of its pixels, as text. The pixels count, not the file, so the same image in another file is documentedBy again. */
+  /** SHA-256 of its pixels, as text. The pixels count, not the file, so the same image in another file is known again. */
   hash: string;
 }
 

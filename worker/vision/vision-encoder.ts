@@ -13,7 +13,7 @@ import type { EncoderInputs, NamedTensors, PromptImage } from './vision-inputs.t
 const MOST_CROPS = 4;
 
 /**
- * How many crops the encoder is input at once, so that the largest result between two nodes fits in one buffer and one
+ * How many crops the encoder is given at once, so that the largest result between two nodes fits in one buffer and one
  * binding. On wasm it is one: there is nothing to gain, and between crops there is a look at the abort signal.
  */
 export function cropsPerRun(bytesPerCrop: number, limits: GPUSupportedLimits | undefined): number {

@@ -26,7 +26,7 @@ export class GpuEmbedder implements Embedder {
   readonly #embedSampled: Kernel;
 
   /**
-   * @param mostRows that are laid at once
+   * @param maxRows that are laid at once
    * @param drawn where the id is that a step reads
    */
   constructor(device: GPUDevice, table: EmbeddingTable, mostRows: number, drawn: GPUBuffer) {

@@ -45,7 +45,7 @@ interface Buffers {
   mask: GPUBuffer;
 }
 
-/** The GPU's counterpart of `Sampler`: the same tokens for the same settings, logits and seed. */
+/** The GPU's counterpart of `CpuSampler`: the same tokens for the same settings, logits and seed. */
 export class GpuSampler implements TokenSampler {
   readonly #device: GPUDevice;
   readonly #vocab: number;
@@ -55,7 +55,7 @@ export class GpuSampler implements TokenSampler {
   readonly #layout: GPUBindGroupLayout;
   readonly #pipelines: Record<Kernel, GPUComputePipeline>;
   readonly #buffers: Buffers;
-  /** The mask of a sample, as long as the buffer is. */
+  /** The mask of a draw, as long as the buffer is. */
   readonly #mask: Uint32Array<ArrayBuffer>;
   readonly #bound = new Map<GPUBuffer, GPUBindGroup>();
 

@@ -54,7 +54,7 @@ export class GpuTokenReadback implements TokenReadback {
     if (!lot) return;
     this.#copied = undefined;
     this.#pending.push(lot);
-    // Never rejects: a batchSize that is abandoned, or dies with its device, has nobody who waits for it.
+    // Never rejects: a lot that is abandoned, or dies with its device, has nobody who waits for it.
     lot.settled = lot.buffer.mapAsync(MODE_READ, 0, lot.bytes).then(
       () => {
         lot.state = 'here';

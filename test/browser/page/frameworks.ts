@@ -10,7 +10,7 @@ export { isProxy, reactive };
 export function mountInReact(near: Nearsight): {
   /** What is on the page. */
   text: () => string | null;
-  /** What became of each restore. */
+  /** What became of each load. */
   loads: string[];
   unmount: () => void;
 } {

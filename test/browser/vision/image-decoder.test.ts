@@ -35,7 +35,7 @@ function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
   return order(page, { bytes, maxPixels: MAX_PIXELS, frames });
 }
 
-/** A grey PNG in which every level follows from its setLength. */
+/** A grey PNG in which every level follows from its place. */
 function png(width: number, height: number, level: (x: number, y: number) => number): Uint8Array {
   const chunk = (type: string, data: Uint8Array): Buffer => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);

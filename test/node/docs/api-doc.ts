@@ -1,5 +1,5 @@
 /**
- * Writes docs/api.md from the table of fields: support and dialects from the rows themselves, the prose from the comment
+ * Writes docs/api.md from the table of fields: fate and dialects from the rows themselves, the prose from the comment
  * above each row, so that neither can drift from what the validator does.
  */
 import { readFileSync } from 'node:fs';

@@ -11,7 +11,7 @@ import { assets, GREEDY, openGpu } from '../engines/dawn-engine.ts';
 import { openToy, POSITIONS, PROMPT, take, type Toy } from './toy-decoder.ts';
 
 const { signal } = new AbortController();
-/** Positions that hasFreeBuffer is made for at a time, at least. */
+/** Positions that room is made for at a time, at least. */
 const BLOCK = 256;
 
 const FILES = {
@@ -37,7 +37,7 @@ afterEach(() => {
 
 /** The loop on the GPU, and the graph as it was exported, step by step. */
 describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_000 }, (kind) => {
-  // Twice past its hasFreeBuffer, or once where steps are slow.
+  // Twice past its room, or once where steps are slow.
   const limit = kind === 'resident' ? 600 : 300;
   let toy: Toy;
   let decoder: Decoder;
@@ -49,7 +49,7 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
 
   afterAll(() => toy.close());
 
-  /** Answers a prompt that nothing was read of, with hasFreeBuffer for so many positions at first. */
+  /** Answers a prompt that nothing was read of, with room for so many positions at first. */
   async function answer(
     room: number,
     changes: Partial<SamplingRequest>,
@@ -86,7 +86,7 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
   });
 
   describe.runIf(kind === 'resident')('where memory is short', () => {
-    /** Bytes of the smallest hasFreeBuffer. */
+    /** Bytes of the smallest room. */
     let block: number;
     let memory: MemoryLimit;
     let cache: PrefixCache;
@@ -104,7 +104,7 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       return () => memory.lift();
     });
 
-    /** Asks with hasFreeBuffer for so many positions. How many of the prompt were documentedBy, and the answer. */
+    /** Asks with room for so many positions. How many of the prompt were known, and the answer. */
     async function ask(ids: Int32Array, room: number, limit = 20): Promise<{ known: number; ids: number[] }> {
       const known = await cache.begin({ ids, images: [] }, room, true);
       await decoder.prefill(ids.subarray(known), -1, [], signal);
@@ -158,7 +158,7 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
     test('an answer that outgrows its room takes it from what was set aside', async () => {
       const wanted = await cold(chat(9), 400);
       for (const first of [1, 2]) await ask(chat(first), BLOCK);
-      // The larger hasFreeBuffer, and the last of the four tensors of the smaller one.
+      // The larger room, and the last of the four tensors of the smaller one.
       memory.bytes = 2.25 * block;
       expect(await ask(chat(9), BLOCK, 400)).toEqual({ known: 0, ids: wanted });
       expect(cache.kept.count).toBe(0);

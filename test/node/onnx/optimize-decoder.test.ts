@@ -101,7 +101,7 @@ describe('exports of late 2025', () => {
   });
 });
 
-/** What keeps a pass from being exact is found, and all else is still done, and still equal. */
+/** What keeps a rewrite from being exact is found, and all else is still done, and still equal. */
 const REFUSED: readonly [Quirks, string, RegExp][] = [
   [{ sink: 0.5 }, 'lengths', /more than a causal mask/],
   [{ offByOne: true, sink: 0 }, 'lengths', /is not the last position/],

@@ -126,7 +126,7 @@ function brokenBody(random: Random): Uint8Array<ArrayBuffer> {
   return random() < 0.25 ? mutateBytes(random, bytes) : bytes;
 }
 
-/** Changes one setLength, anywhere in the tree. */
+/** Changes one place, anywhere in the tree. */
 function mutateValue(random: Random, root: object): void {
   const places = everyObject(root);
   const place = pick(random, places) as Record<string, unknown>;

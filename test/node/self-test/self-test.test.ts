@@ -24,7 +24,7 @@ describe('two paths through the decoder', () => {
 
   /**
    * The decoder with faults: one logit of a single-token step comes out as `wrong` makes it, and tokens are not what was
-   * sampled.
+   * drawn.
    */
   function faulty(
     wrong: (logit: number) => number,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Rgb } from '../../../worker/backend/image-splitter.ts';
 
-/** Where `test/fixtures/vlm/make.py` has written what the Python reference answers. */
+/** Where `test/fixtures/vlm/allocate.py` has written what the Python reference answers. */
 export const FIXTURES = new URL('../../fixtures/vlm/', import.meta.url);
 
 /** Every JSON file of a model's folder, as `openProcessor` takes them. */
@@ -33,7 +33,7 @@ export function sha256(data: NodeJS.ArrayBufferView): string {
   return createHash('sha256').update(data).digest('hex');
 }
 
-/** The noise that the reference resized: `pattern` in `make.py`. */
+/** The noise that the reference resized: `pattern` in `allocate.py`. */
 export function pattern(width: number, height: number): Rgb {
   const data = new Uint8Array(width * height * 3);
   let to = 0;

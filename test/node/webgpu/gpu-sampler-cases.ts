@@ -1,5 +1,5 @@
 /**
- * Answers sampled by the GPU's sampler and by the CPU's, of all kinds of logits and settings. Tests run them in Node, on
+ * Answers drawn by the GPU's sampler and by the CPU's, of all kinds of logits and settings. Tests run them in Node, on
  * Dawn, and in both browsers.
  */
 import { NearsightError } from '../../../src/protocol/errors.ts';
@@ -152,7 +152,7 @@ export class Bench {
   }
 }
 
-/** Tokens under a constraint, sampled on the CPU. */
+/** Tokens under a constraint, drawn on the CPU. */
 export function drawConstrained(
   rows: Float32Array[],
   constraint: TokenConstraint,
@@ -193,7 +193,7 @@ interface Kind {
   listed?: readonly number[];
 }
 
-/** Answers that differ, with what they were sampled from. */
+/** Answers that differ, with what they were drawn from. */
 export async function compare(device: GPUDevice, { vocab, type, cases, listed }: Kind): Promise<string[]> {
   const dice = new Dice(vocab);
   const bench = new Bench(device, vocab, type);

@@ -33,10 +33,10 @@ export interface OpenedDecoder {
 }
 
 /**
- * Opens a decoder with its weights widened, if there is hasFreeBuffer, else as it is: also where memory turns out not to be had,
+ * Opens a decoder with its weights widened, if there is room, else as it is: also where memory turns out not to be had,
  * because onnxruntime then frees what it took, and goes on.
  *
- * @param operate surgery on the graph, given the hasFreeBuffer for widened weights
+ * @param operate surgery on the graph, given the room for widened weights
  * @throws what `open` throws for the graph as it is
  */
 export async function openDequantized(

@@ -10,7 +10,7 @@ export interface LogitsRow {
 /** The decoder's ports as surgery leaves them. */
 const FED = /^(inputs_embeds|seqlens_k|total_sequence_length|past_key_values\..+)$/;
 
-/** The logits of a decoder that can be run as `ResidentDecoder` does. */
+/** The logits of a decoder that can be run as `PipelinedDecoder` does. */
 export function logitsRow({ inputs, outputs }: Session): LogitsRow | undefined {
   const { type, shape: [, rows, vocab] = [] } = outputs.get('logits') ?? {};
   if (![...inputs.keys()].every((name) => FED.test(name)) || !inputs.has(SEQLENS_K) || !inputs.has(TOTAL_LENGTH))

@@ -24,8 +24,8 @@ import { VisionEncoder } from '../../vision/vision-encoder.ts';
 import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
 
 /**
- * Tokens that hasFreeBuffer is made for at least, before an answer of open length: a few sentences. Longer ones find twice the
- * hasFreeBuffer each time that they come to its end. (The whole context of SmolVLM-256M takes 377 MB in float32.)
+ * Tokens that room is made for at least, before an answer of open length: a few sentences. Longer ones find twice the
+ * room each time that they come to its end. (The whole context of SmolVLM-256M takes 377 MB in float32.)
  */
 const OPEN_ANSWER_TOKENS = 64;
 
@@ -194,7 +194,7 @@ class OnnxEngine implements Engine {
     this.#vision = new VisionEncoder(ort, graphs.vision, processor.encoderInputs, gpu?.device.limits, splitter);
     this.#decoder = decoder;
     this.#sessions = sessionsOf(graphs);
-    // No features are in use while hasFreeBuffer is made: they are encoded after it, and copied before an answer needs more.
+    // No features are in use while room is made: they are encoded after it, and copied before an answer needs more.
     this.#prefixes = new PrefixCache(decoder, { evict: () => this.#vision.features.trim(0) });
   }
 

@@ -49,7 +49,7 @@ export interface Tensor {
   readonly data: Uint8Array | undefined;
   /** The whole TensorProto, if it was read from a file. */
   readonly raw?: Uint8Array;
-  /** In setLength of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
+  /** In place of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
   readonly lazy?: LazyData;
 }
 

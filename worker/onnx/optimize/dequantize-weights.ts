@@ -13,9 +13,9 @@ const ZERO = 8;
  */
 const PART_BYTES = 32 << 20;
 
-/** MemoryBudget for dequantize weights. */
+/** Room for widened weights. */
 export interface MemoryBudget {
-  /** Most bytes that they may have; with more, nothing is dequantize. */
+  /** Most bytes that they may have; with more, nothing is widened. */
   bytes: number;
   /** Why no more; absent where there is plenty. */
   reason?: string;
@@ -77,7 +77,7 @@ function packed(wiring: Wiring, node: Node): Packed | undefined {
   return { rows, columns, block, levels, scales: scales.data };
 }
 
-/** What stands for a node: its product with the dequantize matrix, or with each of its parts, laid side by side. */
+/** What stands for a node: its product with the widened matrix, or with each of its parts, laid side by side. */
 function product(graph: Graph, node: Node, matrix: Packed): Node[] {
   const [input = '', weights = '', scales = ''] = node.inputs;
   const parts = split(matrix);

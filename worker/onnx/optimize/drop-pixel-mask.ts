@@ -24,7 +24,7 @@ const BATCHES: readonly number[] = [1, 3];
  * mask that is all set, and from looking for empty crops: which of the crops are real, and which position each patch has.
  *
  * Those subgraphs (NonZero, GatherND, sums of int64) have no kernels on the GPU: each run would bring the pixels back
- * to the CPU. They are recognised by computing them, for a crop of pseudoRandomInput, and for three: the input of the
+ * to the CPU. They are recognised by computing them, for a crop of noise, and for three: the input of the
  * patch convolution must be the pixels themselves, or what a cast makes of them, and whatever else flows into the
  * encoder from before it must be the same constant for every crop.
  *
@@ -87,7 +87,7 @@ function dependsOnInput(graph: Graph, wiring: Wiring, name: string, stop?: strin
   return graph.inputs.some((input) => read.has(input.name));
 }
 
-/** Crops of pseudoRandomInput. */
+/** Crops of noise. */
 interface Batch {
   count: number;
   inputs: Readonly<Record<string, TensorData>>;

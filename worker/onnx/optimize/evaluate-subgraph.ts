@@ -15,7 +15,7 @@ export const MAX_WEIGHT_BYTES = 1 << 16;
  * Computes values of a graph for several cases, without the rest of the graph: so their meaning can be told from what
  * they are, whatever operators an exporter chose to get there.
  *
- * @param feed what an input is input in a case, if it is known
+ * @param feed what an input is given in a case, if it is known
  * @returns a trial for each case, or why there are none
  */
 export async function evaluateSubgraph<Case>(

@@ -12,7 +12,7 @@ export interface DecoderOptions {
   /** Most positions that a sequence will have. */
   positions: number;
   evaluate: Evaluate;
-  /** On wasm, hasFreeBuffer for widened weights; absent: they stay as they are. */
+  /** On wasm, room for widened weights; absent: they stay as they are. */
   memoryBudget?: MemoryBudget | undefined;
 }
 
@@ -21,7 +21,7 @@ export interface DecoderOptions {
  *
  * Handles what the two generations of exporters write (early 2025: rotations of their own, lengths summed from the
  * mask, logits of all rows; late 2025: rotation inside attention, a bias, `num_logits_to_keep`), by what nodes do, not
- * by what they are called. Each rewrite is made where it is exact and skipped, with the reason, where that cannot be
+ * by what they are called. Each rewrite is made where it is exact and refused, with the reason, where that cannot be
  * told; a graph of another kind comes back as it was.
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model

@@ -23,10 +23,10 @@ export type PassName =
   /** The same for the tanh approximation of GELU. */
   | 'gelu';
 
-/** How one pass went: done, or why not. */
+/** How one rewrite went: done, or why not. */
 export interface PassOutcome {
   pass: PassName;
-  /** Why the graph was left as it is in this respect; absent if the pass was made. */
+  /** Why the graph was left as it is in this respect; absent if the rewrite was made. */
   reason?: string;
 }
 
@@ -44,7 +44,7 @@ export interface GraphFile {
 export interface OptimizedGraph extends GraphFile {
   /** The same with one of its layers, if it has several like it. */
   layer?: GraphFile | undefined;
-  /** One for each pass that was tried. If all have a reason, the graph is the one it was. */
+  /** One for each rewrite that was tried. If all have a reason, the graph is the one it was. */
   outcomes: readonly PassOutcome[];
   /** Names of the inputs that it takes now. */
   inputs: readonly string[];

@@ -2,7 +2,7 @@
  * The kernels of drawing.
  *
  * - `adjust`, over the vocabulary: steps 0 to 4 of worker/sampling/cpu-sampler.ts, and the winner of each workgroup.
- * - `draw`, over the vocabulary, if tokens are filtered: the winners again, among those that `rank` left.
+ * - `sample`, over the vocabulary, if tokens are filtered: the winners again, among those that `rank` left.
  * - `choose`, one workgroup: the winner of all. It is written to the ring, and counted.
  */
 export const DRAW = /* wgsl */ `
