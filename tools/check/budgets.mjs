@@ -1,46 +1,26 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { posix } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import { importsOf } from './sources.mjs';
+/**
+ * What each part may weigh. A change that raises a number says in its commit what it buys.
+ */
 
 /**
- * Most bytes, gzipped, of a built file with all that it imports statically. README names these numbers.
+ * Most code lines (neither blank nor comment) of each shipped room. `node tools/check.mjs --lines` prints what they have.
  *
  * @type {Record<string, number>}
  */
-const budgets = {
-  'dist/index.js': 13_500,
-};
+export const codeLines = {};
+
+/** Most code lines of all shipped rooms together. */
+export const codeLinesTogether = 9_780;
 
 /**
- * @param {string} path
- * @param {Set<string>} [seen]
- * @returns {Set<string>} the file and what it reaches by `import … from`
+ * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
+ * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-function closure(path, seen = new Set()) {
-  if (seen.has(path)) return seen;
-  seen.add(path);
-  const text = readFileSync(path, 'utf8');
-  for (const target of importsOf({ path, text, lines: 0 }, { staticOnly: true }))
-    closure(posix.normalize(target), seen);
-  return seen;
-}
+export const gzipBytes = { page: 13_500, answer: 10_000, worker: 71_000 };
 
 /**
- * @param {string} path
- * @returns {number}
+ * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.
+ *
+ * @type {readonly string[]}
  */
-export function gzipBytes(path) {
-  const files = [...closure(path)].map((file) => gzipSync(readFileSync(file)).byteLength);
-  return files.reduce((sum, bytes) => sum + bytes, 0);
-}
-
-/** @returns {string[]} */
-export function overBudget() {
-  return Object.entries(budgets).flatMap(([path, most]) => {
-    if (!existsSync(path)) return [`${path} is not built: run \`npm run build\` first`];
-    const bytes = gzipBytes(path);
-    console.log(`${path}: ${bytes} bytes gzipped, of ${most}`);
-    return bytes > most ? [`${path} has ${bytes} bytes gzipped with its static imports, over ${most}`] : [];
-  });
-}
+export const laterChunks = [];

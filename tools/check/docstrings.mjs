@@ -1,14 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
-import { parseSync } from 'vite';
+import { parse } from './sources.mjs';
 
-/** The modules whose exports are the public face: those that package.json's `exports` are built from. */
-const entryPoints = ['src/index.ts', 'models/glimpse.ts', 'proxy/index.ts'];
+/** @returns {string[]} the modules whose exports are the public API: those that package.json's `exports` are built from */
+function entryPoints() {
+  /** @type {{ exports: Record<string, string | { types: string }> }} */
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
+  return Object.values(exports).flatMap((entry) => {
+    const source = typeof entry === 'string' ? undefined : /^\.\/dist\/(.+)\.d\.ts$/.exec(entry.types)?.[1];
+    return source ? [`${source}.ts`] : [];
+  });
+}
 
 /** @param {string} path */
-function parse(path) {
+function read(path) {
   const text = readFileSync(path, 'utf8');
-  const { module, program, comments } = parseSync(path, text);
+  const { module, program, comments } = parse({ path, text });
   /** Where a docstring stands directly before, blanks apart. */
   const documented = comments
     .filter(({ type, value }) => type === 'Block' && value.startsWith('*'))
@@ -45,7 +52,7 @@ function declarationOf(program, name) {
  * @returns {string[]} what lacks one
  */
 function undocumented(path, name) {
-  const { program, documented } = parse(path);
+  const { program, documented } = read(path);
   const found = declarationOf(program, name);
   if (!found) return [`${path}: no declaration of the public name ${name}`];
   const { statement, declared } = found;
@@ -65,7 +72,7 @@ function undocumented(path, name) {
  * @returns {string[]} what a module exports without a docstring, followed through its re-exports
  */
 function undocumentedIn(path) {
-  const exported = parse(path).module.staticExports.flatMap(({ entries }) => entries);
+  const exported = read(path).module.staticExports.flatMap(({ entries }) => entries);
   return exported.flatMap(({ exportName, importName, moduleRequest }) => {
     const from = moduleRequest ? posix.join(posix.dirname(path), moduleRequest.value) : path;
     if (moduleRequest && importName.kind !== 'Name') return undocumentedIn(from);
@@ -75,5 +82,5 @@ function undocumentedIn(path) {
 
 /** @returns {string[]} */
 export function missingDocstrings() {
-  return entryPoints.flatMap(undocumentedIn);
+  return entryPoints().flatMap(undocumentedIn);
 }

@@ -1,0 +1,142 @@
+/** Folders that go into the package. Each of their files is in a room, and each of their rooms has a budget: budgets.mjs. */
+const shipped = ['src/', 'worker/', 'models/', 'proxy/'];
+
+/** The room that every shipped room may import, and that imports nothing. */
+export const contract = 'src/protocol/';
+
+/** The page names the worker by its URL, in one place, and never imports its code. */
+export const workerURL = { from: 'src/host/', to: 'worker/index.ts' };
+
+/** What an implementation of worker/backend may import: of vision, the arithmetic that CPU and GPU share. */
+const backend = [
+  'worker/backend/',
+  'worker/sampling/',
+  'worker/onnx/',
+  'types of worker/vision/',
+  'worker/vision/resample.ts',
+  'worker/vision/cpu-image-splitter.ts',
+];
+
+/**
+ * Who may import whom, type imports and dynamic imports included: docs/architecture.md says why. A key is a room: a
+ * folder with all that is in it (`a/`), the files directly in a folder (`a/*`), or one file. A file belongs to the longest
+ * key that matches, and may import the files of its own room. A value lists what else it may import:
+ *
+ * - `a/`, `a/*`: another room;  `types of a/`: types only;  `a/b.ts`: one file of another room
+ * - `comlink`: a package;  `packages`: any package;  `node:`: the modules of Node
+ *
+ * In the package, each dependency is imported by one room of the page and one of the worker at most. Node tests and
+ * tools are not listed: they may import everything.
+ *
+ * @type {Record<string, readonly string[]>}
+ */
+export const rooms = {
+  'src/index.ts': [
+    'src/client/',
+    'src/fetch/',
+    'src/openai/',
+    'src/remote/',
+    'src/media/',
+    'src/storage/',
+    'src/host/',
+    'models/',
+  ],
+  'src/client/': ['src/fetch/', 'src/openai/', 'src/remote/', 'src/media/', 'src/storage/', 'src/host/', 'models/'],
+  'src/fetch/': ['src/openai/', 'src/remote/', 'src/media/', 'types of src/host/'],
+  'src/openai/': [],
+  'src/remote/': ['src/openai/', 'eventsource-parser'],
+  'src/media/': [],
+  'src/storage/': [],
+  'src/host/': ['comlink'],
+  'src/protocol/': [],
+
+  // The entry, the runtime and its queue. The registry in engines/ decides which engine opens a model.
+  'worker/*': ['worker/engines/*', 'worker/storage/', 'comlink'],
+  'worker/engines/*': ['worker/engines/onnx/', 'types of worker/storage/'],
+  'worker/engines/onnx/': [
+    'types of worker/engines/*',
+    'worker/families/',
+    'worker/vision/',
+    'worker/generation/',
+    'worker/sampling/',
+    'worker/backend/',
+    'worker/webgpu/',
+    'worker/wasm/',
+    'worker/onnx/',
+    'worker/self-test/',
+    'worker/storage/',
+  ],
+  'worker/generation/': [
+    'worker/backend/',
+    'worker/sampling/',
+    'types of worker/families/',
+    'types of worker/vision/',
+    'types of worker/onnx/',
+    // The names of the inputs that it adds to a decoder.
+    'worker/onnx/optimize/lengths.ts',
+  ],
+  // Interfaces only. webgpu/ and wasm/ implement them; generation/ imports neither.
+  'worker/backend/': ['types of worker/onnx/', 'types of worker/sampling/'],
+  'worker/webgpu/': backend,
+  'worker/wasm/': backend,
+  'worker/self-test/': [
+    'worker/generation/',
+    'worker/backend/',
+    'worker/webgpu/',
+    'worker/sampling/',
+    'worker/vision/',
+    'worker/onnx/',
+  ],
+  'worker/families/': ['worker/vision/', 'types of worker/backend/', '@huggingface/jinja', '@huggingface/tokenizers'],
+  'worker/vision/': ['worker/backend/', 'worker/onnx/'],
+  'worker/sampling/': [],
+  'worker/onnx/': ['onnxruntime-web'],
+  'worker/storage/': [],
+
+  'models/': [],
+  'proxy/': ['src/openai/'],
+
+  // From here on the built package is imported, by its name.
+  'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
+  'examples/': ['packages', 'node:'],
+  // The other sides: transformers.js, and a loop by hand on the same onnxruntime and Dawn. The root is where they run.
+  'bench/': ['./', 'nearsight', 'tools/', '@huggingface/transformers', 'onnxruntime-web', 'webgpu', 'vite', 'node:'],
+  'test/browser/': ['packages', 'node:', 'tools/', 'test/nim/', 'test/fixtures/'],
+  // Sampling is compared with the CPU's over more kinds of logits than a model gives.
+  'test/browser/sampler/': ['packages', 'node:', 'test/browser/', 'test/node/', 'worker/webgpu/'],
+  // How each browser decodes and scales images is compared pixel by pixel, which the public API does not show.
+  'test/browser/vision/': [
+    'packages',
+    'node:',
+    'test/browser/',
+    'test/fixtures/',
+    'worker/vision/',
+    'worker/families/',
+    'worker/webgpu/',
+    'types of worker/backend/',
+    'src/protocol/',
+  ],
+};
+
+/**
+ * @param {string} room
+ * @param {string} path
+ */
+function holds(room, path) {
+  if (room.endsWith('/*')) return path.slice(0, path.lastIndexOf('/') + 1) === room.slice(0, -1);
+  return room.endsWith('/') ? `${path}/`.startsWith(room) : path === room;
+}
+
+/**
+ * @param {string} path of a file or a folder
+ * @returns {string | undefined} the room that it belongs to
+ */
+export function roomOf(path) {
+  const found = Object.keys(rooms).filter((room) => holds(room, path));
+  return found.sort((one, other) => other.length - one.length)[0];
+}
+
+/** @param {string} path */
+export function isShipped(path) {
+  return shipped.some((folder) => path.startsWith(folder));
+}
