@@ -1,3 +1,4 @@
+import { race } from '../src/async/race.ts';
 import { NearsightError } from '../src/protocol/errors.ts';
 
 /**
@@ -27,7 +28,7 @@ export class Queue {
     }
     this.#pending++;
     const before = this.#last;
-    const mine = abortable(before, signal).then(task);
+    const mine = race(before, signal).then(task);
     // The next task waits for both: one that left early must not let it overtake the one that runs. What they settled to is
     // dropped, or each promise would keep the results of all tasks before it.
     this.#last = Promise.allSettled([before, mine]).then(() => {});
@@ -37,16 +38,4 @@ export class Queue {
       this.#pending--;
     }
   }
-}
-
-function abortable(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    void promise.then(() => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-  });
 }

@@ -3,7 +3,7 @@ import { openPorts, servePort } from '../src/protocol/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../src/protocol/calls.ts';
 import type { ChatJob, Part } from '../src/protocol/job.ts';
 import { type Engine, openEngine } from './engines/onnx/onnx-engine.ts';
-import { race } from './generation/yield.ts';
+import { race } from '../src/async/race.ts';
 import { probe } from './engines/onnx/select-device.ts';
 import { Queue } from './queue.ts';
 import { readFile } from './storage/http-store.ts';

@@ -1,7 +1,7 @@
 /**
- * `work`, or the rejection with `signal`'s own reason as soon as it aborts. The listener goes when either is there.
+ * What `work` settles to, or the rejection with `signal`'s own reason as soon as it aborts. The listener goes with either.
  *
- * What `work` does after an abort is its own affair: it should listen to the same signal.
+ * `work` itself goes on after an abort, unless it listens to the same signal.
  */
 export async function race<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (!signal) return work;
@@ -12,7 +12,9 @@ export async function race<T>(work: Promise<T>, signal?: AbortSignal): Promise<T
     if (signal.aborted) onAbort();
   });
   try {
-    return await Promise.race([work, aborted]);
+    const settled = await Promise.race([work, aborted]);
+    signal.throwIfAborted();
+    return settled;
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

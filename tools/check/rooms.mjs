@@ -1,8 +1,8 @@
 /** Folders that go into the package. Each of their files is in a room, and each of their rooms has a budget: budgets.mjs. */
 const shipped = ['src/', 'worker/', 'models/', 'proxy/'];
 
-/** The room that every shipped room may import, and that imports nothing. */
-export const contract = 'src/protocol/';
+/** Rooms that every shipped room may import, and that import none but each other: the contract, and helpers without any. */
+export const leaves = ['src/protocol/', 'src/async/', 'src/bytes/'];
 
 /** The page names the worker by its URL, in one place, and never imports its code. */
 export const workerURL = { from: 'src/host/', to: 'worker/index.ts' };
@@ -49,6 +49,8 @@ export const rooms = {
   'src/storage/': [],
   'src/host/': ['comlink'],
   'src/protocol/': [],
+  'src/async/': [],
+  'src/bytes/': [],
 
   // The entry, the runtime and its queue. The registry in engines/ decides which engine opens a model.
   'worker/*': ['worker/engines/*', 'worker/storage/', 'comlink'],
@@ -72,17 +74,20 @@ export const rooms = {
     'types of worker/families/',
     'types of worker/vision/',
     'types of worker/onnx/',
-    // The names of the inputs that it adds to a decoder.
-    'worker/onnx/optimize/lengths.ts',
+    // Arithmetic about tensors, and the names of the inputs that a pass adds to a decoder.
+    'worker/onnx/tensor.ts',
+    'worker/onnx/optimize/feed-lengths.ts',
   ],
   // Interfaces only. webgpu/ and wasm/ implement them; generation/ imports neither.
-  'worker/backend/': ['types of worker/onnx/', 'types of worker/sampling/'],
+  'worker/backend/': ['types of worker/onnx/', 'worker/onnx/tensor.ts', 'types of worker/sampling/'],
   'worker/webgpu/': backend,
   'worker/wasm/': backend,
   'worker/self-test/': [
     'worker/generation/',
     'worker/backend/',
     'worker/webgpu/',
+    // The CPU's side of each comparison.
+    'worker/wasm/',
     'worker/sampling/',
     'worker/vision/',
     'worker/onnx/',

@@ -2,7 +2,7 @@ import type { Sampling } from '../../src/protocol/job.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
 import type { KvCache } from '../backend/kv-cache.ts';
-import { yieldToEvents } from './yield.ts';
+import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import { type SampledToken, CpuSampler } from '../sampling/cpu-sampler.ts';
 
 /** How the tokens of one answer are drawn. */

@@ -11,7 +11,8 @@ import { FeatureMerger } from './merge-features.ts';
 import { type KvCache, kvLayout } from '../backend/kv-cache.ts';
 import type { TensorMemory } from '../backend/tensor-memory.ts';
 import { ONE_BY_ONE, ReadbackScheduler } from './readback-scheduler.ts';
-import { race, yieldToEvents } from './yield.ts';
+import { race } from '../../src/async/race.ts';
+import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 
 /** What a step is taken to last before any was timed. */

@@ -7,7 +7,7 @@ import type { Embed } from '../onnx/embed-tokens.ts';
 import { FeatureMerger } from './merge-features.ts';
 import { type KvCache, kvLayout } from '../backend/kv-cache.ts';
 import { elementBytes, int64, type TensorMemory, rowsOf } from '../backend/tensor-memory.ts';
-import { yieldToEvents } from './yield.ts';
+import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 
 /** Most rows that a chunk of the prompt has: the shortest wait between two looks at the abort signal. */

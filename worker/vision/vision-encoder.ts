@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { ImageSplitter } from '../backend/image-splitter.ts';
 import { rowsOf } from '../backend/tensor-memory.ts';
-import { yieldToEvents } from '../generation/yield.ts';
+import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { release, type Session, type Tensors } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';

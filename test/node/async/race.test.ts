@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { race } from '../../../worker/generation/yield.ts';
+import { race } from '../../../src/async/race.ts';
 
 const never = new Promise<never>(() => {});
 

@@ -1,0 +1,21 @@
+let channel: MessageChannel | undefined;
+const waiting: (() => void)[] = [];
+
+/**
+ * Lets the thread return to its event loop, and throws if `signal` has aborted by then.
+ *
+ * On wasm a run is over without ever leaving the thread: without this, a cancel or another request would not be heard
+ * before the answer has ended. (A MessageChannel, because timers are clamped to 4 ms.)
+ */
+export async function yieldToEvents(signal?: AbortSignal): Promise<void> {
+  if (!channel) {
+    channel = new MessageChannel();
+    channel.port1.onmessage = () => waiting.shift()?.();
+  }
+  const { port2 } = channel;
+  await new Promise<void>((resolve) => {
+    waiting.push(resolve);
+    port2.postMessage(null);
+  });
+  signal?.throwIfAborted();
+}
