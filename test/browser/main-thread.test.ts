@@ -8,7 +8,7 @@ declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
   var askWith: (bytes: number) => () => Promise<string>;
   // oxlint-disable-next-line no-var -- only `var` declares a global
-  var relay: (events: readonly string[]) => () => Promise<number>;
+  var relay: (event: string, count: number) => () => Promise<number>;
 }
 
 const BUDGET_MS = 50;
@@ -92,9 +92,9 @@ beforeAll(async () => {
         return init.body;
       };
     };
-    /** Streams these events from a stand-in for the remote, under another model name. Resolves to the bytes that came. */
-    const relay = (events: readonly string[]): (() => Promise<number>) => {
-      const bytes = new TextEncoder().encode(events.join(''));
+    /** Relays `count` such events from a stand-in for the remote. Resolves to the bytes of the answer. */
+    const relay = (event: string, count: number): (() => Promise<number>) => {
+      const bytes = new TextEncoder().encode(`${event.repeat(count)}data: [DONE]\n\n`);
       const remoteFetch: typeof fetch = async () => {
         let at = 0;
         const body = new ReadableStream<Uint8Array>(
@@ -166,19 +166,20 @@ test.each([0.1, 1, 4])('answering a request of %f MB takes no task over 50 ms', 
 const CHOICE = '{"model":"far","choices":[{"index":0,"delta":{"content":';
 
 test.each([
-  ['one line of 8 MB', [`data: ${CHOICE}"${'x'.repeat(8e6)}"}}]}\n\n`]],
-  ['100,000 small events', Array<string>(1e5).fill(`data: ${CHOICE}"x"}}]}\n\n`)],
-])('relaying %s takes no task over 50 ms', async (_what, events) => {
+  ['one line of 8 MB', `data: ${CHOICE}"${'x'.repeat(8e6)}"}}]}\n\n`, 1],
+  ['100,000 small events', `data: ${CHOICE}"x"}}]}\n\n`, 1e5],
+])('relaying %s takes no task over 50 ms', async (_what, event, count) => {
   const { size, least } = await page.evaluate(
-    async (events, budget) => {
-      const ask = relay([...events, 'data: [DONE]\n\n']);
+    async (event, count, budget) => {
+      const ask = relay(event, count);
       // The first call imports the chunks of the package.
       const size = await ask();
       let least = Infinity;
       for (let round = 0; round < 10 && least > budget; round++) least = Math.min(least, await longest(ask));
       return { size, least };
     },
-    events,
+    event,
+    count,
     BUDGET_MS,
   );
   expect(size).toBeGreaterThan(4e6);
