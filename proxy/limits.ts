@@ -1,28 +1,28 @@
-/** How often one client may ask. */
+/** How often one client may send requests. */
 export interface RateLimit {
-  /** Requests… */
+  /** Requests per window. */
   requests: number;
-  /** …in this many seconds. */
+  /** Length of a window, in seconds. */
   seconds: number;
-  /** Names the client: a session or an account. An IP address is shared by many and cheap to change. */
+  /** Identifies the client by session or account. IP addresses are shared and easy to change. */
   client: (request: Request) => string | Promise<string>;
-  /** Where counts are kept. @defaultValue in this process's memory: give a shared one where there are several */
+  /** Where counts are kept. @defaultValue this process's memory: use a shared store for several processes */
   store?: RateStore | undefined;
 }
 
 /** Keeps counts for {@link RateLimit}. */
 export interface RateStore {
-  /** Counts one request of a client. @returns seconds until it may ask again; 0: it may now */
+  /** Counts one request of a client. @returns seconds to wait; 0: the request is allowed */
   take: (client: string, requests: number, seconds: number) => number | Promise<number>;
 }
 
-/** Counts in memory, each client in windows of its own. Windows that are over are forgotten. */
+/** Counts in memory; each client has its own windows. Expired windows are removed. */
 export function memoryStore(now: () => number = Date.now): RateStore {
   const windows = new Map<string, { ends: number; left: number }>();
   return {
     take(client, requests, seconds) {
       const time = now();
-      // A map keeps its order of insertion, which is that of the ends.
+      // A map iterates in order of insertion, which is the order in which windows end.
       for (const [name, { ends }] of windows) {
         if (ends > time) break;
         windows.delete(name);

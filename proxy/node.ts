@@ -1,27 +1,27 @@
 import type { NimProxy } from './proxy.ts';
 
-/** What is needed of Node's `IncomingMessage`. Spelt out, so that nobody needs Node's types who does not run on Node. */
+/** The part of Node's `IncomingMessage` that is used. Declared here, so that other platforms do not need Node's types. */
 export interface NodeRequest extends AsyncIterable<Uint8Array> {
   method?: string | undefined;
   url?: string | undefined;
   headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** What is needed of Node's `ServerResponse`. */
+/** The part of Node's `ServerResponse` that is used. */
 export interface NodeResponse {
   on(event: 'close' | 'drain', listener: () => void): unknown;
   writeHead(status: number, statusText: string, headers: Record<string, string>): unknown;
-  /** False: the client is slower than we are, and `drain` says when to go on. */
+  /** False: the client is slow; wait for `drain`. */
   write(chunk: Uint8Array): boolean;
   end(): unknown;
   destroy(): unknown;
 }
 
 /**
- * A proxy as a handler of Node's HTTP server, of Connect and Express, and of Vite's dev server. (Workers, Deno and Bun
- * take the proxy itself.) It must come before anything that reads the body.
+ * A proxy as a handler for Node's HTTP server, of Connect and Express, and of Vite's dev server. (Workers, Deno and Bun
+ * use the proxy itself.) It must come before anything that reads the body.
  *
- * `request.url` may lack the path at which it is mounted, as with Connect: the proxy goes by the path's end.
+ * `request.url` may lack the path at which it is mounted, as with Connect: the proxy uses the path's end.
  *
  * @param origin the address that pages see, such as `https://app.example`, where another server ends TLS in front of
  *   this one. Default: `http:` and the Host header
@@ -31,28 +31,28 @@ export function toNodeHandler(
   origin?: string,
 ): (request: NodeRequest, response: NodeResponse) => void {
   const answer = async (request: NodeRequest, response: NodeResponse): Promise<void> => {
-    const gone = new AbortController();
-    let goOn = (): void => {};
-    response.on('drain', () => goOn());
+    const closed = new AbortController();
+    let resume = (): void => {};
+    response.on('drain', () => resume());
     response.on('close', () => {
-      gone.abort(new DOMException('The page has gone.', 'AbortError'));
-      goOn();
+      closed.abort(new DOMException('The page has gone.', 'AbortError'));
+      resume();
     });
     let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
     try {
-      const { status, statusText, headers, body } = await proxy(toRequest(request, origin, gone.signal));
+      const { status, statusText, headers, body } = await proxy(toRequest(request, origin, closed.signal));
       response.writeHead(status, statusText, Object.fromEntries(headers));
       reader = body?.getReader();
       for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
-        gone.signal.throwIfAborted();
+        closed.signal.throwIfAborted();
         if (response.write(next.value)) continue;
         await new Promise<void>((resolve) => {
-          goOn = resolve;
+          resume = resolve;
         });
       }
       response.end();
     } catch (error) {
-      // The page has gone, or the answer broke off: the page must see that, not an end.
+      // The page closed the connection, or the answer broke off: the page must see an error, not an end.
       response.destroy();
       await reader?.cancel(error).catch(() => {});
     }
@@ -61,7 +61,7 @@ export function toNodeHandler(
 }
 
 function toRequest(request: NodeRequest, origin: string | undefined, signal: AbortSignal): Request {
-  // Put together as text: resolved as a URL, a path of `//evil.example/nim` would name another host, and its own origin.
+  // Joined as text: resolved as a URL, a path of `//evil.example/nim` would name another host as its own origin.
   const path = request.url?.startsWith('/') ? request.url : '/';
   const host = [request.headers['host'] ?? 'localhost'].flat()[0];
   const url = new URL((origin?.replace(/\/$/, '') ?? `http://${host}`) + path);
@@ -80,7 +80,7 @@ function toRequest(request: NodeRequest, origin: string | undefined, signal: Abo
     },
     { highWaterMark: 0 },
   );
-  // Node wants to be told that the answer may begin before the body has ended.
+  // Node requires `duplex` for a streamed body.
   const streaming = { method, headers, signal, body, duplex: 'half' } satisfies RequestInit & { duplex: 'half' };
   return new Request(url, streaming);
 }

@@ -6,7 +6,7 @@ import { memoryStore, type RateLimit, type RateStore } from './limits.ts';
 
 /** What {@link createNimProxy} takes. */
 export interface NimProxyOptions {
-  /** The NVIDIA key, or how to get it. It goes to `upstream` only, and into no response. */
+  /** The NVIDIA key, or a function that gets it. It is sent to `upstream` only, and never in a response. */
   apiKey: string | (() => string | Promise<string>);
   /**
    * Decides who may use the key: check the session or token of your own application. An `Origin` header proves nothing,
@@ -17,7 +17,7 @@ export interface NimProxyOptions {
   models: readonly string[];
   /** Other origins whose pages may call, with their cookies. @defaultValue none: only the proxy's own origin */
   origins?: readonly string[] | undefined;
-  /** Most bytes of a request. @defaultValue 26_214_400 (25 MiB, as NVIDIA's gateway) */
+  /** Maximum bytes of a request. @defaultValue 26_214_400 (25 MiB, as NVIDIA's gateway) */
   maxBytes?: number | undefined;
   /** How often one client may ask. @defaultValue as often as NVIDIA lets you */
   rateLimit?: RateLimit | undefined;
@@ -25,7 +25,7 @@ export interface NimProxyOptions {
   upstream?: { chat: string; vlm: string } | undefined;
 }
 
-/** Answers one request of a page. Rejects only if the page has gone. */
+/** Answers one request of a page. Rejects only if the page has closed the connection. */
 export type NimProxy = (request: Request) => Promise<Response>;
 
 interface Target {
@@ -37,15 +37,15 @@ interface Target {
 
 const NVIDIA = { chat: 'https://integrate.api.nvidia.com/v1', vlm: 'https://ai.api.nvidia.com/v1' };
 
-/** What of the upstream's headers is passed on. */
-const PASSED = ['content-type', 'retry-after', 'nvcf-reqid', 'nvcf-status', 'x-request-id', 'deprecation'];
+/** The headers of the upstream that are passed on. */
+const PASSED_HEADERS = ['content-type', 'retry-after', 'nvcf-reqid', 'nvcf-status', 'x-request-id', 'deprecation'];
 
 /**
- * The server's side of `remote: { baseURL: '/nim' }`: passes requests on to NVIDIA with a key that pages never see.
+ * The server side of `remote: { baseURL: '/nim' }`: passes requests on to NVIDIA with a key that pages never see.
  * Mount it at any path; it answers `…/chat/completions`, `…/vlm/{publisher}/{model}` and `…/status/{id}`.
  *
- * Answers stream through as they come. A request is read whole first, because its model and its size decide; nothing
- * is passed on unless the origin, the caller, the rate, the size and the model are allowed, checked in that order.
+ * Answers are streamed. A request is read completely first, because its model and its size decide; nothing is passed on
+ * unless the origin, the caller, the rate, the size and the model are allowed, checked in that order.
  *
  * @throws NearsightError `invalid_request` if `apiKey`, `authorize` or `models` is missing or empty
  */
@@ -69,7 +69,7 @@ export function createNimProxy(options: NimProxyOptions): NimProxy {
     } catch (error) {
       request.signal.throwIfAborted();
       if (error instanceof NearsightError) return refuse(error, cors);
-      // What `authorize`, `apiKey` or a store said is for the server's log: it may hold a secret.
+      // An error of `authorize`, `apiKey` or a store may contain a secret: it goes to the server's log only.
       console.error(error);
       return refuse(new NearsightError('internal', 'The proxy failed. Its log says why.'), cors);
     }
@@ -101,7 +101,7 @@ function refuse(error: NearsightError, headers?: Record<string, string>): Respon
   return errorResponse(error, { 'x-nearsight-origin': 'proxy', ...headers });
 }
 
-/** Where a path leads, by its end: the proxy does not know where it is mounted. */
+/** The target of a path, by its end: the proxy does not know where it is mounted. */
 function targetOf(request: Request, { chat, vlm }: { chat: string; vlm: string }): Target | undefined {
   const path = new URL(request.url).pathname;
   if (path.endsWith('/chat/completions')) return { method: 'POST', url: `${chat}/chat/completions` };
@@ -111,7 +111,7 @@ function targetOf(request: Request, { chat, vlm }: { chat: string; vlm: string }
   return id ? { method: 'GET', url: `${vlm}/status/${id}` } : undefined;
 }
 
-/** For pages of listed origins; none are needed for the proxy's own; absent: the origin may not call. */
+/** The CORS headers for an origin: none for the proxy's own; undefined if the origin is not allowed. */
 function corsHeaders(request: Request, origins: readonly string[]): Record<string, string> | undefined {
   const origin = request.headers.get('origin');
   if (origin === null || origin === new URL(request.url).origin) return {};
@@ -121,7 +121,7 @@ function corsHeaders(request: Request, origins: readonly string[]): Record<strin
     'access-control-allow-credentials': 'true',
     'access-control-allow-headers': 'accept, authorization, content-type',
     'access-control-allow-methods': 'GET, POST',
-    'access-control-expose-headers': PASSED.join(', '),
+    'access-control-expose-headers': PASSED_HEADERS.join(', '),
     'access-control-max-age': '86400',
     vary: 'origin',
   };
@@ -131,7 +131,7 @@ async function waitOf(request: Request, limit: RateLimit | undefined, store: Rat
   return limit ? store.take(await limit.client(request), limit.requests, limit.seconds) : 0;
 }
 
-/** The request's text, once its size and its model are known to be allowed. */
+/** The request's text, if its size and its model are allowed. */
 async function readBody(request: Request, target: Target, options: NimProxyOptions): Promise<string> {
   const type = request.headers.get('content-type') ?? '';
   if (!type.toLowerCase().startsWith('application/json')) {
@@ -153,8 +153,8 @@ async function readBody(request: Request, target: Target, options: NimProxyOptio
 }
 
 /**
- * A body written anew, so that no reader behind us finds another model in it than we do: of two fields of one name, or of
- * `MODEL`, which Go takes for `model`.
+ * The body, serialised again, so that the upstream cannot read another model in it than we do: from two fields of one
+ * name, or from `MODEL`, which Go reads as `model`.
  */
 function rewrite(bytes: Uint8Array): { text: string; model: unknown } {
   let body: unknown;
@@ -166,8 +166,10 @@ function rewrite(bytes: Uint8Array): { text: string; model: unknown } {
     throw new NearsightError('invalid_request', 'The body is not valid JSON.', { cause });
   }
   if (!isObject(body)) throw new NearsightError('invalid_request', 'The body must be a JSON object.');
-  const alike = Object.keys(body).find((name) => name !== 'model' && name.toLowerCase() === 'model');
-  if (alike) throw new NearsightError('invalid_request', `Unknown field: ${alike}. Remove it.`, { param: alike });
+  const variant = Object.keys(body).find((name) => name !== 'model' && name.toLowerCase() === 'model');
+  if (variant) {
+    throw new NearsightError('invalid_request', `Unknown field: ${variant}. Remove it.`, { param: variant });
+  }
   return { text, model: body['model'] };
 }
 
@@ -180,11 +182,11 @@ async function ask(target: Target, { headers, signal }: Request, body: string | 
       ...(body && { 'content-type': 'application/json' }),
     },
     body,
-    // The key must not follow a redirect to somewhere else.
+    // A redirect must not carry the key to another server.
     redirect: 'manual',
     signal,
   });
-  const passed = PASSED.flatMap((name) => {
+  const passed = PASSED_HEADERS.flatMap((name) => {
     const value = response.headers.get(name);
     return value === null ? [] : [[name, value] as const];
   });
@@ -195,11 +197,11 @@ async function ask(target: Target, { headers, signal }: Request, body: string | 
   }
   if (response.ok) return new Response(response.body, init);
   const text = new TextDecoder().decode(await readError(response.body));
-  // A server may quote what it was sent.
+  // The upstream may quote the key that it was sent.
   return new Response(text.replaceAll(key, '[key]'), init);
 }
 
-/** An error's body; nothing if it is too large or breaks off: the status says most. */
+/** An error's body; undefined if it is too large or breaks off. The status is passed on anyway. */
 async function readError(body: Response['body']): Promise<Uint8Array | undefined> {
   try {
     return await readWithin(body, 256 * 1024);

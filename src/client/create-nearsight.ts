@@ -1,9 +1,9 @@
-import type { ChatRequest } from '../openai/parse-request.ts';
-import { allowedUnder, fetchImages, readImage, type ImageRules } from '../media/load-images.ts';
+import { allowedUnder, readImage } from '../media/load-images.ts';
 import { resolveModel } from './resolve-model.ts';
 import { checkAsk, readOptions } from './options.ts';
 import { Session } from '../host/session.ts';
-import { createFetch, type FetchOptions } from '../fetch/intercept.ts';
+import type { FetchOptions } from '../fetch/fetch-options.ts';
+import { createFetch } from '../fetch/intercept.ts';
 import { startEngine } from '../host/start-engine.ts';
 import { createStatus, type Status, type StatusValue } from '../host/status.ts';
 import { NearsightError } from '../protocol/errors.ts';
@@ -108,17 +108,6 @@ export function createNearsight(given: NearsightOptions): Nearsight {
     startEngine: () => startEngine(options.worker),
   });
 
-  /** The parts of an answer to what the client sent; images are fetched while the model loads. */
-  async function generate(
-    request: ChatRequest,
-    signal?: AbortSignal,
-    allowed?: ImageRules['allowed'],
-  ): Promise<ReadableStream<Part>> {
-    const reading = fetchImages(request.turns, { ...limits, allowed }, signal);
-    const job = reading.then((turns) => ({ ...request.job, turns, limits: { pixels: limits.pixels } }));
-    return session.generate(job, signal);
-  }
-
   async function* ask(...[image, question, how = {}]: Parameters<Nearsight['ask']>) {
     checkAsk(image, question, how);
     const { maxTokens, temperature = GREEDY.temperature, signal } = how;
@@ -143,7 +132,7 @@ export function createNearsight(given: NearsightOptions): Nearsight {
       intercept: options.intercept ?? NIM_ORIGINS,
       model: async () => resolveModel(options.model).id,
       limits,
-      generate,
+      engine: session,
     }),
     ask,
     load,

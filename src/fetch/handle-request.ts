@@ -1,34 +1,21 @@
-import { readJson, type Body } from './request-body.ts';
-import { getModel, health, listModels, modelNotFound } from '../openai/model-list.ts';
 import { isObject } from '../openai/field-checks.ts';
-import type { Endpoint } from './endpoint.ts';
 import { errorResponse } from '../openai/error-response.ts';
 import { countImages } from '../openai/messages.ts';
+import { getModel, health, listModels, modelNotFound } from '../openai/model-list.ts';
 import { parseChat, type ChatRequest } from '../openai/parse-request.ts';
-import { respond } from '../openai/respond.ts';
-import { allowedUnder, inlineImage } from '../media/load-images.ts';
-import { askRemote } from '../remote/ask-remote.ts';
-import { route, tighten, type Reason, type RouteInput } from './route.ts';
-import type { InterceptOptions } from './intercept.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
-
-/** A request to an owned address. */
-export interface Call {
-  url: URL;
-  endpoint: Endpoint | undefined;
-  method: string;
-  headers: Headers;
-  body: Body;
-  signal: AbortSignal | undefined;
-}
+import { answerChat } from './answer-chat.ts';
+import { readJson } from './request-body.ts';
+import type { InterceptOptions, RequestContext } from './request-context.ts';
+import { tighten } from './route.ts';
 
 /**
- * Answers a request that the shim owns, here or by the remote.
+ * Answers a call to an intercepted URL, here or by the remote.
  *
  * @throws NearsightError for whatever is not a 200; or the signal's reason
  */
-export async function handleRequest(call: Call, options: InterceptOptions): Promise<Response> {
-  const { endpoint, method } = call;
+export async function handleRequest(context: RequestContext): Promise<Response> {
+  const { endpoint, method, headers, options } = context;
   if (!endpoint) {
     throw new NearsightError('unknown_url', 'There is nothing at this path. Try POST /v1/chat/completions.');
   }
@@ -40,8 +27,19 @@ export async function handleRequest(call: Call, options: InterceptOptions): Prom
   if (endpoint.name === 'ready' || endpoint.name === 'live') return health(endpoint.name);
   const served = await servedNames(options);
   if (endpoint.name === 'models') return endpoint.model ? getModel(served, endpoint.model) : listModels(served);
-  const body = nameModel(await readJson(call.body, options.limits.requestBytes), endpoint.model);
-  return chat(call, options, body, served);
+  const json = nameModel(await readJson(context.body, options.limits.requestBytes), endpoint.model);
+  const body = isObject(json) ? json : {};
+  const { model, messages } = body;
+  const policy = tighten(options.policy ?? 'local-first', headers.get('x-nearsight-policy'));
+  return answerChat({
+    ...context,
+    body,
+    policy,
+    served,
+    request: readRequest(json, options, served),
+    model: typeof model === 'string' ? model : '',
+    images: countImages(messages),
+  });
 }
 
 /** The local model's own name, then its aliases. */
@@ -51,39 +49,9 @@ async function servedNames({ model, aliases = {} }: InterceptOptions): Promise<[
   return [own, ...others.map(([alias]) => alias)];
 }
 
-/** A model named by the path need not be named in the body. */
+/** A model that the path names need not be in the body. */
 function nameModel(body: unknown, model: string | undefined): unknown {
   return model && isObject(body) ? { ...body, model: body['model'] ?? model } : body;
-}
-
-/** A chat request, tried here and there, as the policy says, until its first token. */
-async function chat(
-  call: Call,
-  options: InterceptOptions,
-  body: unknown,
-  served: readonly [string, ...string[]],
-): Promise<Response> {
-  const { model, messages } = isObject(body) ? body : {};
-  const facts: RouteInput = {
-    policy: tighten(options.policy ?? 'local-first', call.headers.get('x-nearsight-policy')),
-    remote: Boolean(options.remote),
-    model: typeof model === 'string' ? model : '',
-    images: countImages(messages),
-  };
-  const request = readRequest(body, options, served);
-  if (request instanceof NearsightError) facts.localFault = request;
-  for (;;) {
-    const decision = route(facts);
-    if (decision.target === 'refuse') throw decision.error;
-    const { target, reason } = decision;
-    try {
-      if (target === 'local') return await answerLocally(request, call, options, facts, served[0], reason);
-      return await answerRemotely(body, call, options, facts, served[0], reason);
-    } catch (error) {
-      call.signal?.throwIfAborted();
-      facts[target === 'local' ? 'localFault' : 'remoteFault'] = asNearsightError(error);
-    }
-  }
 }
 
 /** The request, or why it cannot be answered here. */
@@ -98,53 +66,4 @@ function readRequest(
   } catch (error) {
     return asNearsightError(error);
   }
-}
-
-async function answerLocally(
-  request: ChatRequest | NearsightError,
-  { signal }: Call,
-  options: InterceptOptions,
-  { policy }: RouteInput,
-  model: string,
-  reason: Reason,
-): Promise<Response> {
-  if (request instanceof NearsightError) throw request;
-  const parts = await options.generate(request, signal, allowedUnder(policy, options.images?.origins));
-  return respond(request, parts, { model, reason, signal });
-}
-
-/** @throws NearsightError `remote_unavailable` also for an answer that says so, if the request can still be answered here */
-async function answerRemotely(
-  body: unknown,
-  { url, headers, signal }: Call,
-  { remote, fetch, limits }: InterceptOptions,
-  facts: RouteInput,
-  own: string,
-  reason: Reason,
-): Promise<Response> {
-  if (!remote || !isObject(body)) throw new NearsightError('internal', 'There is no remote.');
-  const { localFault } = facts;
-  if (localFault && facts.model === own && !remote.model) {
-    const { code, message, param } = localFault;
-    throw new NearsightError(code, `${message} (The remote was not asked, because remote.model is not set.)`, {
-      param,
-    });
-  }
-  const { response, unavailable: down } = await askRemote(remote, {
-    body,
-    model: facts.model,
-    local: facts.model === own,
-    images: facts.images,
-    reason,
-    authorization: headers.get('authorization'),
-    addressed: url,
-    fetch: fetch ?? globalThis.fetch,
-    inline: (image, param) => inlineImage(image, param, limits, signal),
-    signal,
-  });
-  if (!down) return response;
-  const remoteFault = new NearsightError('remote_unavailable', `The remote answered with status ${response.status}.`);
-  if (route({ ...facts, remoteFault }).target !== 'local') return response;
-  await response.body?.cancel();
-  throw remoteFault;
 }

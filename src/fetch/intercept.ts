@@ -1,63 +1,18 @@
 import { race } from '../async/race.ts';
-import { openBody } from './request-body.ts';
-import { isRequest, findEndpoint, interceptedPath, targetURL } from './endpoint.ts';
 import { errorResponse } from '../openai/error-response.ts';
-import type { ChatRequest } from '../openai/parse-request.ts';
-import type { ImageRules } from '../media/load-images.ts';
-import type { RemoteOptions } from '../remote/ask-remote.ts';
-import type { ChoosePolicy, Policy } from './route.ts';
-import type { Part } from '../protocol/job.ts';
-
-/** What the shim is told, beyond how to answer. All of it is public: see `NearsightOptions`. */
-export interface FetchOptions {
-  /** What `fetch` passes other requests to. @defaultValue the global `fetch`, as it was when this was made */
-  fetch?: typeof globalThis.fetch | undefined;
-  /** Other names of the local model: requests for them are answered by it. @defaultValue none */
-  aliases?: Readonly<Record<string, string>> | undefined;
-  /**
-   * Who is asked first, and whether anything may leave: `local-only`, `local-first`, `remote-first`, or a function. A
-   * request may be stricter by its header `x-nearsight-policy`.
-   * @defaultValue 'local-first', which without `remote` sends nothing anywhere
-   */
-  policy?: Policy | ChoosePolicy | undefined;
-  /** The endpoint for what cannot be answered here. @defaultValue none: nothing can be sent */
-  remote?: RemoteOptions | undefined;
-  /** How images are read. */
-  images?: ImageOptions | undefined;
-}
-
-/** Where images may come from. */
-export interface ImageOptions {
-  /** Origins from which images are fetched even under `local-only`. @defaultValue none but the page's own */
-  origins?: readonly string[] | undefined;
-  /** Read `<img src="…">` in a user's string content as an image. @defaultValue false, it stays text */
-  tags?: boolean | undefined;
-}
-
-/** {@link FetchOptions}, and how to answer. */
-export interface InterceptOptions extends FetchOptions {
-  /** Origins or URL prefixes that are answered here and never passed on. */
-  intercept: readonly (string | URL)[];
-  /** The name of the model that is served here. */
-  model: () => Promise<string>;
-  limits: { requestBytes: number } & Pick<ImageRules, 'imageBytes' | 'images'>;
-  /** Starts an answer. The stream must error with `signal`'s reason when that aborts. */
-  generate: (
-    request: ChatRequest,
-    signal?: AbortSignal,
-    allowed?: ImageRules['allowed'],
-  ) => Promise<ReadableStream<Part>>;
-}
+import { findEndpoint, interceptedPath, isRequest, targetURL } from './endpoint.ts';
+import { openBody } from './request-body.ts';
+import type { InterceptOptions } from './request-context.ts';
 
 let imported: Promise<typeof import('./handle-request.ts')> | undefined;
 
 /**
- * A file of its own: pages that only pass requests on, or only call `ask`, never fetch it.
+ * A chunk of its own: pages that only pass requests on, or only call `ask`, never fetch it.
  *
- * One import for all, because Chromium wakes several imports of the same file in any order, and requests sent at once
- * shall be answered in order. A failed one is not remembered.
+ * All calls share one import: Chromium resolves several imports of one file in any order, and requests that are sent at
+ * once must be answered in order. A failed import is not remembered.
  */
-function answerer(): Promise<typeof import('./handle-request.ts')> {
+function importHandler(): Promise<typeof import('./handle-request.ts')> {
   imported ??= import('./handle-request.ts').catch((error: unknown) => {
     imported = undefined;
     throw error;
@@ -66,13 +21,13 @@ function answerer(): Promise<typeof import('./handle-request.ts')> {
 }
 
 /**
- * A `fetch` that answers requests to the owned addresses itself, and passes others on untouched.
+ * A `fetch` that answers requests to the intercepted URLs itself, and passes others on untouched.
  *
- * An owned request rejects only if its signal aborts (with the signal's reason) or if the native `fetch` would throw;
- * every other failure is a Response. An unknown path or method there is a 404 or 405, so that nothing leaks out.
+ * An intercepted request rejects only if its signal aborts (with the signal's reason) or if the native `fetch` would
+ * throw; every other failure is a Response. An unknown path or method is a 404 or 405, so that nothing leaves the page.
  */
 export function createFetch(options: InterceptOptions): typeof globalThis.fetch {
-  // Taken now: a page may install the shim as its global fetch.
+  // Read now: a page may install the result as its global fetch.
   const passOn = options.fetch ?? globalThis.fetch;
   return async (input, init) => {
     const url = targetURL(input);
@@ -87,9 +42,9 @@ export function createFetch(options: InterceptOptions): typeof globalThis.fetch 
     const body = openBody(input, init);
     const endpoint = findEndpoint(path, url.pathname);
     try {
-      const { handleRequest: answer } = await race(answerer(), signal);
-      const call = { url, endpoint, method, headers, body, signal };
-      const response = await race(answer(call, { ...options, fetch: passOn }), signal);
+      const { handleRequest } = await race(importHandler(), signal);
+      const context = { url, endpoint, method, headers, body, signal, fetch: passOn, options };
+      const response = await race(handleRequest(context), signal);
       return Object.defineProperty(response, 'url', { value: url.href });
     } catch (error) {
       signal?.throwIfAborted();

@@ -2,16 +2,16 @@ import { NearsightError } from '../protocol/errors.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { isRequest } from './endpoint.ts';
 
-/** A body of any kind that `fetch` takes, not read yet. */
+/** An unread body of any kind that `fetch` accepts. */
 export interface Body {
-  /** A string is there already: Firefox reads bodies in any order, and requests sent at once shall be answered in order. */
+  /** A string body. Not read through a Response: Firefox reads those in any order, and requests must be answered in order. */
   text: string | undefined;
   source: Request | Response | undefined;
   contentType: string | null;
 }
 
 /**
- * The body of a call to `fetch`, by its rules: what `init` names overrides what the Request has.
+ * The body of a call to `fetch`, by its rules: `init` overrides the Request.
  *
  * @throws TypeError as `fetch` does, if the body has been read already
  */
@@ -28,11 +28,11 @@ export function openBody(input: RequestInfo | URL, init: RequestInit | undefined
 /**
  * Reads a body as JSON.
  *
- * @param limit most bytes
+ * @param limit maximum bytes
  * @throws NearsightError `unsupported_media_type`, `request_too_large`, or `invalid_request` for anything but JSON
  */
 export async function readJson({ text, source, contentType }: Body, limit: number): Promise<unknown> {
-  // A string without a content type is sent as text/plain, so that is let through.
+  // Browsers send a string without a content type as text/plain, so that is accepted.
   const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? '';
   if (type !== '' && type !== 'text/plain' && type !== 'application/json' && !type.endsWith('+json')) {
     const message = `The body must be application/json, but its content type is ${type.slice(0, 80)}.`;
@@ -52,10 +52,10 @@ export async function readJson({ text, source, contentType }: Body, limit: numbe
   }
 }
 
-/** The size of a text in UTF-8; or more than it, if even that is within the limit: counting takes time. */
+/** The size of a text in UTF-8, or an upper bound if that is within the limit: counting takes time. */
 function utf8Bytes(text: string, limit: number): number {
-  const most = text.length * 3;
-  return most <= limit ? most : new Blob([text]).size;
+  const bound = text.length * 3;
+  return bound <= limit ? bound : new Blob([text]).size;
 }
 
 /** @returns undefined if there are more than the limit */

@@ -3,19 +3,19 @@ import { ERRORS, NearsightError, type ErrorCode } from '../protocol/errors.ts';
 /** Who is asked first, and whether the other may be asked at all. */
 export type Policy = 'local-only' | 'local-first' | 'remote-first';
 
-/** What a page's own policy is told about a request. */
+/** The facts of a request that a page's own policy gets. */
 export interface RouteFacts {
-  /** The model that was asked for. */
+  /** The model that the request names. */
   model: string;
   /** How many images would leave the device. */
   images: number;
-  /** Why it cannot be answered here; null while nothing is known to stand in the way. */
+  /** Why it cannot be answered here; null while no reason is known. */
   localFault: ErrorCode | null;
-  /** Why the remote has not answered; null if it has not been asked. */
+  /** Why the remote has not answered; null if it was not asked. */
   remoteFault: ErrorCode | null;
 }
 
-/** A page's own policy. It is asked again with the fault if its choice failed before the first token. */
+/** A page's own policy. It is called again with the fault if its choice fails before the first token. */
 export type ChoosePolicy = (facts: RouteFacts) => 'local' | 'remote' | 'refuse';
 
 export interface RouteInput {
@@ -28,14 +28,14 @@ export interface RouteInput {
   remoteFault?: NearsightError | undefined;
 }
 
-/** The policy whose first choice it was, `chosen` by the page's own, or the fault that sent it there. */
+/** The policy that made the first choice, `chosen` for the page's own, or the fault that made the other one answer. */
 export type Reason = Policy | 'chosen' | ErrorCode;
 
 export type Route = { target: 'local' | 'remote'; reason: Reason } | { target: 'refuse'; error: NearsightError };
 
 /**
- * Decides where a request goes, given what has failed so far. Pure, but for the page's own policy. If both have failed,
- * the later failure is the answer.
+ * Decides where a request goes, given what has failed so far. Pure, except for the page's own policy. If both have
+ * failed, the later failure is the answer.
  */
 export function route(input: RouteInput): Route {
   const { policy, remote, localFault, remoteFault } = input;
@@ -62,7 +62,7 @@ function chosen(policy: ChoosePolicy, { remote, model, images, localFault, remot
   } catch (cause) {
     return refused(`The page's policy failed: ${String(cause)}`, cause);
   }
-  // Anything else is a refusal, such as the promise of an `async` function or a forgotten `return`.
+  // Anything else refuses, such as the promise of an `async` function or a missing `return`.
   if (target === 'local') return go(target, 'chosen', localFault);
   if (target === 'remote' && remote) return go(target, 'chosen', remoteFault);
   const fault = localFault ?? remoteFault;
@@ -80,27 +80,27 @@ function go(target: 'local' | 'remote', reason: Reason, fault?: NearsightError):
   return fault ? { target: 'refuse', error: fault } : { target, reason };
 }
 
-/** From the strictest. */
+/** The strictest first. */
 const POLICIES: readonly Policy[] = ['local-only', 'local-first', 'remote-first'];
 
 /**
- * The policy of one request: its `x-nearsight-policy` header may only be stricter than the page's.
+ * The policy of one request: its `x-nearsight-policy` header can only tighten the page's.
  *
- * @throws NearsightError `invalid_request` for a value that is no policy
+ * @throws NearsightError `invalid_request` for a value that is not a policy
  */
 export function tighten(policy: Policy | ChoosePolicy, header: string | null): Policy | ChoosePolicy {
   if (header === null) return policy;
-  const asked = POLICIES.find((name) => name === header.trim());
-  if (!asked) {
+  const requested = POLICIES.find((name) => name === header.trim());
+  if (!requested) {
     const message = `x-nearsight-policy must be one of ${POLICIES.join(', ')}.`;
     throw new NearsightError('invalid_request', message, { param: 'x-nearsight-policy' });
   }
-  if (asked === 'local-only') return asked;
-  if (typeof policy === 'function') return asked === 'local-first' ? localFirst(policy) : policy;
-  return POLICIES.indexOf(asked) < POLICIES.indexOf(policy) ? asked : policy;
+  if (requested === 'local-only') return requested;
+  if (typeof policy === 'function') return requested === 'local-first' ? localFirst(policy) : policy;
+  return POLICIES.indexOf(requested) < POLICIES.indexOf(policy) ? requested : policy;
 }
 
-/** The page's own policy, except that the remote is not asked before it was tried here: then the page is asked again. */
+/** The page's own policy, except that the request is tried here before the remote is asked. */
 function localFirst(policy: ChoosePolicy): ChoosePolicy {
   return (facts) => {
     const target = policy(facts);

@@ -1,80 +1,81 @@
 import { readWithin } from '../bytes/read-within.ts';
-import type { ImageRef, RequestPart, RequestTurn } from '../openai/messages.ts';
 import { readDataURL } from '../bytes/data-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
-import type { Turn, TurnPart } from '../protocol/job.ts';
+
+/** An image by its URL. */
+export interface ImageRef {
+  url: string;
+  /** The path of the request field that holds it, for errors. */
+  param: string;
+}
 
 /** What may be read. */
 export interface ImageRules {
-  /** Most bytes in one image's file. */
+  /** Maximum bytes of one image's file. */
   imageBytes: number;
-  /** Most images in one request, over all turns. */
+  /** Maximum images in one request, over all turns. */
   images: number;
-  /** Which `http:` and `https:` URLs may be fetched; absent: all. With it, redirects are refused: they cannot be asked about. */
+  /** Which `http:` and `https:` URLs may be fetched; absent: all. If set, redirects fail: their targets are not visible. */
   allowed?: ((url: URL) => boolean) | undefined;
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * From where images may be fetched under a policy: under `local-only` from the page's own origin and those it listed,
- * else from anywhere.
+ * The origins from which images may be fetched under a policy: under `local-only` the page's own and those it lists, else
+ * all.
  */
 export function allowedUnder(policy: unknown, listed: readonly string[] = []): ImageRules['allowed'] {
   if (policy !== 'local-only') return undefined;
   // As pages write them: with a final slash, or a path.
   const origins = [
     globalThis.location?.origin,
-    ...listed.map((each) => new URL(each, globalThis.location?.href).origin),
+    ...listed.map((origin) => new URL(origin, globalThis.location?.href).origin),
   ];
   return (url) => origins.includes(url.origin);
 }
 
 /**
- * The turns with their images' bytes; each URL is fetched once. The worker finds out whether they are images.
+ * The bytes of images, by their URLs; each URL is fetched once. Whether they are images, the worker finds out.
  *
- * Rejects with a NearsightError `unreadable_image` with the part's `param` and the cause, or with `signal`'s reason.
+ * Rejects with a NearsightError `unreadable_image` with the image's `param` and the cause, or with `signal`'s reason.
  *
- * @throws NearsightError `invalid_request` at once for more images than may be
+ * @throws NearsightError `invalid_request` at once for more than `rules.images`
  */
-export function fetchImages(turns: readonly RequestTurn[], rules: ImageRules, signal?: AbortSignal): Promise<Turn[]> {
-  const refs = turns.flatMap(({ parts }) => parts.filter((part) => part.type === 'image'));
+export function loadImages(
+  refs: readonly ImageRef[],
+  rules: ImageRules,
+  signal?: AbortSignal,
+): Promise<Map<string, Bytes>> {
   const extra = refs[rules.images];
   if (extra) {
     const message = `The request has ${refs.length} images; limits.images is ${rules.images}.`;
     throw new NearsightError('invalid_request', message, { param: extra.param });
   }
-  return readImages(turns, refs, rules, signal);
+  return readAll(refs, rules, signal);
 }
 
-async function readImages(
-  turns: readonly RequestTurn[],
+async function readAll(
   refs: readonly ImageRef[],
   rules: ImageRules,
   signal?: AbortSignal,
-): Promise<Turn[]> {
+): Promise<Map<string, Bytes>> {
   // The first failure ends the other downloads.
   const stop = new AbortController();
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const files = new Map<string, Promise<Bytes>>();
   for (const ref of refs) if (!files.has(ref.url)) files.set(ref.url, readURL(ref, rules, either));
   try {
-    await Promise.all(files.values());
+    return new Map(await Promise.all([...files].map(async ([url, file]) => [url, await file] as const)));
   } catch (error) {
     stop.abort(error);
     signal?.throwIfAborted();
     throw error;
   }
-  const read = async (part: RequestPart): Promise<TurnPart> => {
-    if (part.type === 'text') return part;
-    const bytes = (await files.get(part.url)) ?? new Uint8Array();
-    return { type: 'image', bytes, detail: part.detail, param: part.param };
-  };
-  return Promise.all(turns.map(async ({ role, parts }) => ({ role, parts: await Promise.all(parts.map(read)) })));
 }
 
 /**
- * The bytes of one image in any form a page may have it. A string is a URL, relative to the page.
+ * The bytes of one image in any form that a page may have it in. A string is a URL, relative to the page.
  *
  * @throws NearsightError `unreadable_image`; or `signal`'s reason
  */
@@ -83,36 +84,31 @@ export async function readImage(
   rules: ImageRules,
   signal?: AbortSignal,
 ): Promise<Bytes> {
-  const ref = (url: string): ImageRef => ({ type: 'image', url, detail: 'auto', param: 'image' });
+  const param = 'image';
   if (typeof image === 'string' || image instanceof URL) {
     const base = globalThis.document?.baseURI ?? globalThis.location?.href;
     const url = URL.canParse(image, base) ? new URL(image, base).href : String(image);
-    return readURL(ref(url), rules, signal);
+    return readURL({ url, param }, rules, signal);
   }
-  checkSize(image instanceof Blob ? image.size : image.byteLength, ref(''), rules);
+  checkSize(image instanceof Blob ? image.size : image.byteLength, { url: '', param }, rules);
   return new Uint8Array(await new Response(image).arrayBuffer());
 }
 
 /**
- * A URL that a server can read: a `blob:` URL means something in this page only, so it becomes a `data:` URL.
+ * A URL that a server can read: a `blob:` URL is valid in this page only, so it becomes a `data:` URL.
  *
  * @throws NearsightError `unreadable_image`; or `signal`'s reason
  */
-export async function inlineImage(
-  url: string,
-  param: string,
-  rules: ImageRules,
-  signal?: AbortSignal,
-): Promise<string> {
-  if (!/^\s*blob:/i.test(url)) return url;
-  const bytes = await readURL({ type: 'image', url, detail: 'auto', param }, rules, signal);
+export async function inlineImage(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<string> {
+  if (!/^\s*blob:/i.test(ref.url)) return ref.url;
+  const bytes = await readURL(ref, rules, signal);
   let binary = '';
-  // In pieces, because the arguments of a call go on the stack.
+  // In slices, because the arguments of a call go on the stack.
   for (let i = 0; i < bytes.length; i += 8192) binary += String.fromCharCode(...bytes.subarray(i, i + 8192));
   return `data:${mediaTypeOf(binary)};base64,${btoa(binary)}`;
 }
 
-/** By the first bytes; PNG if they are of no format that endpoints take. */
+/** By the first bytes; PNG if they are of none of the formats that endpoints take. */
 function mediaTypeOf(binary: string): string {
   if (binary.startsWith('\xff\xd8')) return 'image/jpeg';
   if (binary.startsWith('GIF8')) return 'image/gif';
@@ -135,7 +131,7 @@ async function openURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): 
 }
 
 function decode(url: string, ref: ImageRef, rules: ImageRules): Bytes {
-  // No encoding takes more than three characters for a byte (`%FF`). Refused before it is decoded, because it may be huge.
+  // A byte takes three characters at most (`%FF`). Checked before decoding, because the URL may be huge.
   checkSize((url.length - url.indexOf(',') - 1) / 3, ref, rules);
   try {
     const { mediaType, bytes } = readDataURL(url);
@@ -171,10 +167,10 @@ async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: Abo
   }
 }
 
-/** Refuses what says that it is no image. Servers often name a wrong type, so anything unclear is let through. */
+/** Refuses a type that cannot be an image. Servers often send a wrong type, so anything unclear passes. */
 function checkType(mediaType: string, ref: ImageRef): void {
   const type = mediaType.trim().toLowerCase();
-  if (type === 'image/svg+xml') throw unreadable(ref, 'SVG is a drawing, not an image. Rasterise it first');
+  if (type === 'image/svg+xml') throw unreadable(ref, 'SVG is not supported. Send a raster image, such as PNG or JPEG');
   if (/^(text|video|audio|multipart)\/|^application\/(json|pdf|xml)/.test(type)) {
     throw unreadable(ref, `its type is ${type.slice(0, 40)}, not an image`);
   }

@@ -1,6 +1,6 @@
 import { asNearsightError } from '../protocol/errors.ts';
 import type { Part } from '../protocol/job.ts';
-import { endedEarly, writeLogprobs, writeUsage, type ResponseMeta } from './completion.ts';
+import { endedEarly, writeLogprobs, writeUsage, type PartReader, type ResponseMeta } from './completion.ts';
 import { errorBody } from './error-response.ts';
 import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletionChunk } from './types.ts';
@@ -14,25 +14,30 @@ const DONE = '[DONE]';
  * A fault becomes an error event and the end; an abort errors the stream with the signal's reason, as it would a
  * network stream. Cancelling cancels `parts`, which does nothing after their end.
  *
- * @param head parts that were read before the answer began
+ * @param head parts that were read before
  */
-export function writeChunks(
+export function streamChunks(
   head: readonly Part[],
-  parts: ReadableStreamDefaultReader<Part>,
+  parts: PartReader,
   request: ChatRequest,
-  frame: ResponseMeta,
+  meta: ResponseMeta,
   signal?: AbortSignal,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
-  const events = writeEvents(readOn(head, parts), request, frame);
+  const writer = new ChunkWriter(request, meta);
+  const events = [...writer.roles(), ...head.flatMap((part) => writer.write(part))];
   return new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
       async pull(controller) {
         const send = (data: string): void => controller.enqueue(encoder.encode(`data: ${data}\n\n`));
         try {
-          const { value } = await events.next();
-          send(value ?? DONE);
-          if (value === undefined) controller.close();
+          while (events.length === 0) {
+            const { done, value } = await parts.read();
+            events.push(...(done ? writer.end() : writer.write(value)));
+          }
+          const event = events.shift() ?? DONE;
+          send(event);
+          if (event === DONE) controller.close();
         } catch (error) {
           if (signal?.aborted) return controller.error(signal.reason);
           send(JSON.stringify(errorBody(asNearsightError(error))));
@@ -45,40 +50,52 @@ export function writeChunks(
   );
 }
 
-async function* readOn(head: readonly Part[], parts: ReadableStreamDefaultReader<Part>): AsyncGenerator<Part> {
-  yield* head;
-  for (let next = await parts.read(); !next.done; next = await parts.read()) yield next.value;
-}
+type Choice = ChatCompletionChunk['choices'][number];
 
-/** The JSON of each event. Ends when all choices are finished; throws if the parts end before that. */
-async function* writeEvents(
-  parts: AsyncGenerator<Part>,
-  request: ChatRequest,
-  frame: ResponseMeta,
-): AsyncGenerator<string, undefined> {
-  type Choice = ChatCompletionChunk['choices'][number];
-  const write = (choices: Choice[], usage: ChatCompletionChunk['usage'] = null): string => {
-    const chunk: ChatCompletionChunk = { ...frame, object: 'chat.completion.chunk', choices };
-    return JSON.stringify(request.includeUsage ? { ...chunk, usage } : chunk);
-  };
-  const event = (index: number, delta: Choice['delta'], more: Partial<Choice> = {}): string =>
-    write([{ index, delta, logprobs: null, finish_reason: null, ...more }]);
+/** Writes the data of each event. */
+class ChunkWriter {
+  readonly #request: ChatRequest;
+  readonly #meta: ResponseMeta;
+  #unfinished: number;
+  #usage: ChatCompletionChunk['usage'];
 
-  for (let choice = 0; choice < request.job.choices; choice++) yield event(choice, { role: 'assistant', content: '' });
-  let unfinished = request.job.choices;
-  let usage: ChatCompletionChunk['usage'];
-  for await (const part of parts) {
+  constructor(request: ChatRequest, meta: ResponseMeta) {
+    this.#request = request;
+    this.#meta = meta;
+    this.#unfinished = request.job.choices;
+  }
+
+  roles(): string[] {
+    const delta = { role: 'assistant', content: '' } as const;
+    return Array.from({ length: this.#request.job.choices }, (_, index) => this.#event(index, delta));
+  }
+
+  /** One event, or none. */
+  write(part: Part): string[] {
     if (part.type === 'text') {
       const logprobs = part.logprobs ? writeLogprobs(part.logprobs) : null;
-      if (part.text || logprobs) yield event(part.choice, { content: part.text }, { logprobs });
-    } else if (part.type === 'finish') {
-      unfinished--;
-      yield event(part.choice, {}, { finish_reason: part.reason });
-    } else if (part.type === 'usage') {
-      usage = writeUsage(part);
+      return part.text || logprobs ? [this.#event(part.choice, { content: part.text }, { logprobs })] : [];
     }
+    if (part.type === 'finish') {
+      this.#unfinished--;
+      return [this.#event(part.choice, {}, { finish_reason: part.reason })];
+    }
+    if (part.type === 'usage') this.#usage = writeUsage(part);
+    return [];
   }
-  if (unfinished > 0 || !usage) throw endedEarly();
-  if (request.includeUsage) yield write([], usage);
-  return undefined;
+
+  /** @throws NearsightError if a choice has not finished */
+  end(): string[] {
+    if (this.#unfinished > 0 || !this.#usage) throw endedEarly();
+    return this.#request.includeUsage ? [this.#chunk([], this.#usage), DONE] : [DONE];
+  }
+
+  #event(index: number, delta: Choice['delta'], more: Partial<Choice> = {}): string {
+    return this.#chunk([{ index, delta, logprobs: null, finish_reason: null, ...more }]);
+  }
+
+  #chunk(choices: Choice[], usage: ChatCompletionChunk['usage'] = null): string {
+    const chunk: ChatCompletionChunk = { ...this.#meta, object: 'chat.completion.chunk', choices };
+    return JSON.stringify(this.#request.includeUsage ? { ...chunk, usage } : chunk);
+  }
 }

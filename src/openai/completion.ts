@@ -3,7 +3,10 @@ import type { Part, TokenLogprob } from '../protocol/job.ts';
 import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletion, ChoiceLogprobs, FinishReason, Usage } from './types.ts';
 
-/** What all events of one answer have in common. */
+/** The parts of an answer. */
+export type PartReader = Pick<ReadableStreamDefaultReader<Part>, 'read' | 'cancel'>;
+
+/** The fields that all events of one answer share. */
 export interface ResponseMeta {
   id: string;
   /** Unix time, in seconds. */
@@ -11,11 +14,11 @@ export interface ResponseMeta {
   model: string;
 }
 
-/** Reads parts to their end into one JSON body. Rejects as the parts do. */
+/** Reads parts to their end into one JSON body. Rejects with what the parts error with. */
 export async function readCompletion(
-  parts: ReadableStreamDefaultReader<Part>,
+  parts: PartReader,
   request: ChatRequest,
-  frame: ResponseMeta,
+  meta: ResponseMeta,
 ): Promise<ChatCompletion> {
   const choices = Array.from({ length: request.job.choices }, () => new Choice());
   let usage: Usage | undefined;
@@ -28,7 +31,7 @@ export async function readCompletion(
   if (!usage) throw endedEarly();
   const wantsLogprobs = request.job.topLogprobs !== undefined;
   const written = choices.map((choice, index) => choice.write(index, wantsLogprobs));
-  return { ...frame, object: 'chat.completion', choices: written, usage };
+  return { ...meta, object: 'chat.completion', choices: written, usage };
 }
 
 class Choice {
@@ -56,7 +59,7 @@ class Choice {
   }
 }
 
-/** The runtime owes a finish for every choice and a usage; an answer without them must not pass for a whole one. */
+/** The runtime sends a finish for every choice and a usage; an answer without them is not complete. */
 export function endedEarly(): NearsightError {
   return new NearsightError('internal', 'The answer ended before it was finished.');
 }

@@ -17,7 +17,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-/** OpenAI's coarse kind of an error. */
+/** OpenAI's `type` of an error. */
 export function errorKind(status: number): string {
   if (status === 401) return 'authentication_error';
   if (status === 403) return 'permission_error';
@@ -25,25 +25,25 @@ export function errorKind(status: number): string {
   return status >= 500 ? 'server_error' : 'invalid_request_error';
 }
 
-/** The envelope that clients parse. */
+/** The error envelope. */
 export function errorBody(error: NearsightError): ErrorBody {
   const { message, param = null, code } = error;
   return { error: { message, type: errorKind(ERRORS[code].status), param, code } };
 }
 
-/** Anything thrown, as the Response that says so; `reason` is its code. */
+/** The Response for anything thrown; its `x-nearsight-reason` is the error's code. */
 export function errorResponse(thrown: unknown, extra: Readonly<Record<string, string>> = {}): Response {
   const error = asNearsightError(thrown);
   const { status, retry = false } = ERRORS[error.code];
   const headers = new Headers({
     ...originHeaders({ model: '', reason: error.code, requestId: randomId() }),
     'content-type': 'application/json',
-    // SDKs retry every 5xx, unless told not to.
+    // SDKs retry every 5xx unless this header forbids it.
     'x-should-retry': String(retry),
     ...extra,
   });
   if (error.code === 'queue_full') {
-    // LangChain does not retry a 429 without a hint. A generation takes about this long.
+    // LangChain retries a 429 only with this header. An answer takes about two seconds.
     headers.set('retry-after', '2');
     headers.set('retry-after-ms', '2000');
   }

@@ -1,17 +1,17 @@
 import { NearsightError } from '../protocol/errors.ts';
 
-/** Reads one value of a request: gives it back with its type, or throws a 400 that names `path`. */
+/** Reads one value of a request: returns it with its type, or throws a 400 that names `path`. */
 export type Check<T> = (value: unknown, path: string) => T;
 
 /** A field whose value reaches the model or the answer. */
 export interface Honoured<T> {
   support: 'honoured';
-  /** Who documents the field: a sum of `Dialect` bits. */
+  /** The APIs that document the field: a sum of `Dialect` bits. */
   documentedBy: number;
   read: Check<T>;
 }
 
-/** A field that is accepted and has no effect here, because none can be missed. */
+/** A field that is accepted and has no effect here, because its absence changes no answer. */
 export interface Harmless {
   support: 'harmless';
   documentedBy: number;
@@ -22,14 +22,14 @@ export interface Refused {
   support: 'refused';
   documentedBy: number;
   why: string;
-  /** Values that ask for nothing, and are accepted: scalars, arrays of scalars, or the empty object. */
+  /** Values that request nothing, and are accepted: scalars, arrays of scalars, or the empty object. */
   noopValues: readonly unknown[];
 }
 
 export type Field = Honoured<unknown> | Harmless | Refused;
 export type Fields = Readonly<Record<string, Field>>;
 
-/** What is left of an object after {@link readFields}: its honoured fields, typed. */
+/** The result of {@link readFields}: the honoured fields, typed. */
 export type Values<F extends Fields> = {
   [Name in keyof F as F[Name] extends Honoured<unknown> ? Name : never]?:
     | (F[Name] extends Honoured<infer T> ? T : never)
@@ -44,15 +44,15 @@ export type Values<F extends Fields> = {
 export function readFields<F extends Fields>(value: unknown, fields: F, path: string): Values<F> {
   if (!isObject(value)) throw mustBe('an object', value, path);
   const values: Record<string, unknown> = {};
-  for (const [name, given] of Object.entries(value)) {
+  for (const [name, item] of Object.entries(value)) {
     const at = path ? `${path}.${clip(name)}` : clip(name);
     const field = fieldOf(fields, name);
     if (!field) throw new NearsightError('invalid_request', `Unknown field: ${at}. Remove it.`, { param: at });
-    if (given === null || given === undefined) continue;
-    if (field.support === 'honoured') values[name] = field.read(given, at);
-    if (field.support === 'refused' && !isNoop(field.noopValues, given)) throw unsupported(field.why, at);
+    if (item === null || item === undefined) continue;
+    if (field.support === 'honoured') values[name] = field.read(item, at);
+    if (field.support === 'refused' && !isNoop(field.noopValues, item)) throw unsupported(field.why, at);
   }
-  // Each name was read by its own row's check, which is what `Values` says.
+  // Each field was read by its row's check, as the type `Values` has it.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return values as Values<F>;
 }
@@ -77,7 +77,7 @@ export const string: Check<string> = (value, path) => {
   return value;
 };
 
-/** For values whose shape depends on their neighbours: they are read later. */
+/** For values that depend on other fields: they are read later. */
 export const anything: Check<unknown> = (value) => value;
 
 /** @param above the value must be greater than this, as well as within `min` and `max` */
@@ -124,28 +124,28 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The 400 for a value of the wrong type or range. By itself it never repeats the value, which may be private or huge. */
-export function mustBe(what: string, value: unknown, path: string, said = describe(value)): NearsightError {
-  const message = `${path || 'The body'} must be ${what}, but it is ${said}.`;
+/** The 400 for a value of the wrong type or range. It does not repeat the value, which may be private or huge. */
+export function mustBe(what: string, value: unknown, path: string, actual = describe(value)): NearsightError {
+  const message = `${path || 'The body'} must be ${what}, but it is ${actual}.`;
   return new NearsightError('invalid_request', message, { param: path || undefined });
 }
 
-/** The 400 for a field that is understood and cannot be honoured. */
+/** The 400 for a documented field that cannot be honoured. */
 export function unsupported(why: string, path: string): NearsightError {
   return new NearsightError('unsupported_field', `${path} cannot be honoured here: ${why}.`, { param: path });
 }
 
-/** Whether a value is one of these. By hand: a request may be nested more deeply than `JSON.stringify` can go. */
+/** Whether a value is a no-op value. Without `JSON.stringify`, which overflows the stack on deeply nested requests. */
 export function isNoop(values: Refused['noopValues'], value: unknown): boolean {
-  return values.some((inert) => {
-    if (Array.isArray(inert)) {
-      return Array.isArray(value) && value.length === inert.length && inert.every((item, i) => item === value[i]);
+  return values.some((noop) => {
+    if (Array.isArray(noop)) {
+      return Array.isArray(value) && value.length === noop.length && noop.every((item, i) => item === value[i]);
     }
-    return isObject(inert) ? isObject(value) && Object.keys(value).length === 0 : inert === value;
+    return isObject(noop) ? isObject(value) && Object.keys(value).length === 0 : noop === value;
   });
 }
 
-/** A name that was given for one of ours: not private, and telling. */
+/** A value where a name is expected: short, not private, and helpful in the message. */
 export function quoted(value: unknown): string {
   return typeof value === 'string' ? `'${clip(value)}'` : describe(value);
 }

@@ -1,7 +1,7 @@
 import { array, isObject, mustBe, number, oneOf, quoted, string, unsupported, type Check } from './field-checks.ts';
 import type { Detail } from '../protocol/job.ts';
 
-/** One text or several, none of them empty. */
+/** One text or several, none empty. */
 export const stopTexts: Check<string[]> = (value, path) => {
   const texts = typeof value === 'string' ? [value] : array(string, 0, 16)(value, path);
   if (texts.includes('')) throw mustBe('a text of at least one character, or several', '', path, 'empty');
@@ -19,7 +19,7 @@ export const logitBias: Check<[token: number, bias: number][]> = (value, path) =
   });
 };
 
-/** The kinds of structured output are known, and refused as such. */
+/** Structured output is refused by its own message. */
 export const textFormat: Check<'text'> = (value, path) => {
   if (value === 'json_object' || value === 'json_schema' || value === 'structural_tag') {
     throw unsupported('structured output is not supported', path);
@@ -29,6 +29,6 @@ export const textFormat: Check<'text'> = (value, path) => {
 
 /** `image_url.detail`. */
 export const detail: Check<Detail> = (value, path) => {
-  if (value === 'original') throw unsupported('images are cut to the views that the model was trained on', path);
+  if (value === 'original') throw unsupported('images are resized and split as the model was trained', path);
   return oneOf('low', 'high', 'auto')(value, path);
 };

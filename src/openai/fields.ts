@@ -4,7 +4,7 @@ import { detail, logitBias, stopTexts, textFormat } from './field-values.ts';
 
 /**
  * The table of contract C1: every field that OpenAI's chat completions, NIM 1.x, NIM 2.x (vLLM) or the hosted
- * catalogue documents, and what becomes of it. It is the validator; `docs/api.md` is generated from it (the prose is
+ * catalogue documents, and its support level. It is the validator; `docs/api.md` is generated from it (the prose is
  * the comment above each row, which costs the page no bytes); the conformance test sends each row alone.
  */
 
@@ -18,17 +18,17 @@ const HOSTED = Dialect.hosted;
 const SELF_HOSTED = NIM1 | NIM2;
 const ALL = OPENAI | NIM1 | NIM2 | HOSTED;
 
-const honoured = <T>(known: number, read: Check<T>): Honoured<T> => ({
+const honoured = <T>(documentedBy: number, read: Check<T>): Honoured<T> => ({
   support: 'honoured',
-  documentedBy: known,
+  documentedBy,
   read,
 });
-const harmless = (known: number): Harmless => ({ support: 'harmless', documentedBy: known });
-const refused = (known: number, why: string, ...inert: unknown[]): Refused => ({
+const harmless = (documentedBy: number): Harmless => ({ support: 'harmless', documentedBy });
+const refused = (documentedBy: number, why: string, ...noopValues: unknown[]): Refused => ({
   support: 'refused',
-  documentedBy: known,
+  documentedBy,
   why,
-  noopValues: inert,
+  noopValues,
 });
 
 const NO_TOOLS = 'the model cannot call tools';
@@ -45,7 +45,7 @@ export const STREAM_OPTIONS = {
   /** True: a last chunk without choices carries the usage, and every other chunk `usage: null`. Default: false. */
   include_usage: honoured(OPENAI | SELF_HOSTED, boolean),
   continuous_usage_stats: refused(SELF_HOSTED, 'usage is counted once, at the end', false),
-  /** Padding against observers of the network; the answer does not cross one. */
+  /** Padding against observers of the network; the answer does not cross a network. */
   include_obfuscation: harmless(OPENAI),
 };
 
@@ -59,7 +59,7 @@ export const RESPONSE_FORMAT = {
   format: refused(NIM2, NO_STRUCTURE),
 };
 
-/** `nvext`, NIM 1.x's own extensions. */
+/** `nvext`, the extensions of NIM 1.x. */
 export const NVEXT = {
   /** As `top_k`; if both are given, they must agree. */
   top_k: honoured(NIM1, integer(-1)),
@@ -77,17 +77,17 @@ export const MESSAGE = {
   /** `system` (or its newer name `developer`), `user` or `assistant`, in any order. Required. */
   role: honoured(ALL, oneOf('system', 'developer', 'user', 'assistant', 'tool', 'function')),
   /**
-   * A string, or an array of parts. `<img src="…">` in a user's string is an image only if the page has switched
-   * that on; otherwise it is text.
+   * A string, or an array of parts. `<img src="…">` in a user's string is an image only if the page set `images.tags`;
+   * otherwise it is text.
    */
   content: honoured(ALL, anything),
-  /** An assistant's earlier refusal; it stands for the content where that is missing. */
+  /** An assistant's earlier refusal; used as the content if that is missing. */
   refusal: honoured(OPENAI | NIM2, string),
-  /** Who speaks; the chat template has no place for it. */
+  /** The author's name; the chat template does not use it. */
   name: harmless(OPENAI | SELF_HOSTED),
-  /** Part of an answer of OpenAI's that is sent back. */
+  /** Part of OpenAI's answers, accepted when sent back. */
   annotations: harmless(OPENAI | NIM2),
-  /** Part of an answer of a reasoning model that is sent back; templates leave it out. */
+  /** Part of a reasoning model's answers, accepted when sent back; templates leave it out. */
   reasoning: harmless(NIM2),
   /** The older name of `reasoning`. */
   reasoning_content: harmless(SELF_HOSTED | HOSTED),
@@ -103,7 +103,7 @@ export const TEXT_PART = {
   type: honoured(ALL, oneOf('text', 'input_text', 'output_text')),
   /** The text. Required. */
   text: honoured(ALL, string),
-  /** Where to cut the prompt cache; ours matches by itself. */
+  /** Where the prompt cache may be cut; ours matches by itself. */
   prompt_cache_breakpoint: harmless(OPENAI),
 };
 
@@ -123,9 +123,9 @@ export const IMAGE_PART = {
   image_url: honoured(ALL, anything),
   /** As `image_url.detail`, beside an `image_url` that is a string. */
   detail: honoured(NIM2, detail),
-  /** A name for the server's cache of images; ours goes by the pixels. */
+  /** A key for the server's image cache; ours uses the pixels. */
   uuid: harmless(NIM2),
-  /** Where to cut the prompt cache; ours matches by itself. */
+  /** Where the prompt cache may be cut; ours matches by itself. */
   prompt_cache_breakpoint: harmless(OPENAI),
 };
 
@@ -133,11 +133,11 @@ export const IMAGE_PART = {
 export const IMAGE_URL = {
   /** `data:` (base64 or url-encoded), `blob:`, or `http(s):` where the server allows the page to read it (CORS). Required. */
   url: honoured(ALL, string),
-  /** `low`: one view. `high`: tiles and a whole view. `auto`: by the image's size. Default: `auto`. */
+  /** `low`: the whole image. `high`: tiles and the whole image. `auto`: by the image's size. Default: `auto`. */
   detail: honoured(ALL, detail),
 };
 
-/** Parts that we know and cannot read. */
+/** Parts that are documented and cannot be read. */
 export const REFUSED_PARTS = {
   image: refused(NIM1, 'send images as image_url'),
   image_embeds: refused(NIM2, 'send images as image_url'),
@@ -157,15 +157,15 @@ export const REQUEST = {
   /** The chat so far, 1 to 1024 messages. Required. */
   messages: honoured(ALL, array(object(MESSAGE), 1, 1024)),
   /**
-   * Most tokens in each choice, at least 1; on a GPU, memory for them is reserved at once. Default: as many as the context
+   * Maximum tokens of each choice, at least 1; on a GPU, memory for them is reserved at once. Default: as many as the context
    * leaves.
    */
   max_tokens: honoured(ALL, integer(1)),
   /** The newer name of `max_tokens`; if both are given, they must agree. */
   max_completion_tokens: honoured(OPENAI | NIM2, integer(1)),
-  /** 0 to 2. Default: 0, always the likeliest token, because small models stray when they are sampled. */
+  /** 0 to 2. Default: 0, always the likeliest token, because sampling degrades the answers of small models. */
   temperature: honoured(ALL, number(0, 2)),
-  /** Above 0, at most 1: keep the likeliest tokens that reach this sum of probability. Default: 1, all. */
+  /** Above 0, at most 1: keep the likeliest tokens whose probabilities reach this sum. Default: 1, all. */
   top_p: honoured(ALL, number(0, 1, 0)),
   /** Keep this many of the likeliest tokens. Default: -1 (or 0), all. */
   top_k: honoured(NIM2, integer(-1)),
@@ -173,7 +173,7 @@ export const REQUEST = {
   min_p: honoured(SELF_HOSTED, number(0, 1)),
   /** An integer. Same seed, same request, same text. Default: a fresh one. */
   seed: honoured(ALL, integer(-(2 ** 63), 2 ** 63)),
-  /** A text, or up to 16: the answer ends before the first of them. */
+  /** One text, or up to 16: the answer ends before the first that occurs. */
   stop: honoured(ALL, stopTexts),
   /** 1 to 128 answers. Default: 1. At temperature 0 they are all the same. */
   n: honoured(OPENAI | SELF_HOSTED, integer(1, 128)),
@@ -198,8 +198,8 @@ export const REQUEST = {
   /** See below. */
   nvext: honoured(NIM1, object(NVEXT)),
   /**
-   * Our own. False: nothing of earlier requests is used, and nothing of this one (text, images, answer) is kept to
-   * make later ones faster. Default: true.
+   * A field of nearsight. False: caches of earlier requests are not used, and nothing of this one (text, images, answer) is
+   * cached. Default: true.
    */
   cache: honoured(0, boolean),
 
@@ -221,11 +221,11 @@ export const REQUEST = {
   prompt_cache_options: harmless(OPENAI),
   /** The prefix cache matches by itself. */
   prompt_cache_retention: harmless(OPENAI),
-  /** A guess at the answer, to be quicker; the answer is the same without. */
+  /** A guess at the answer, for speed; the answer is the same without. */
   prediction: harmless(OPENAI),
-  /** Without tools, it asks for nothing. */
+  /** Has no effect without tools. */
   parallel_tool_calls: harmless(OPENAI | SELF_HOSTED),
-  /** There is no reasoning to include. */
+  /** The model does not reason. */
   include_reasoning: harmless(NIM2),
   /** For video, which is refused. */
   num_frames_per_inference: harmless(NIM1),

@@ -1,17 +1,17 @@
-import type { Detail, Turn } from '../protocol/job.ts';
+import type { Detail, Turn, TurnPart } from '../protocol/job.ts';
 import { isObject, mustBe, quoted, readFields, unsupported, type Values } from './field-checks.ts';
 import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
 
-/** A turn whose images are still URLs. */
+/** A turn whose images are URLs. */
 export interface RequestTurn {
   role: Turn['role'];
   parts: readonly RequestPart[];
 }
 
-export type RequestPart = { type: 'text'; text: string } | ImageRef;
+export type RequestPart = { type: 'text'; text: string } | RequestImage;
 
-/** An image as the request names it; `param` is the path of the field that holds the URL. */
-export interface ImageRef {
+/** An image part; `param` is the path of the field that holds the URL. */
+export interface RequestImage {
   type: 'image';
   url: string;
   detail: Detail;
@@ -27,9 +27,19 @@ export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: 
   return messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
 }
 
+/** The turns of a job: image parts get the bytes of their URLs. */
+export function withImages(turns: readonly RequestTurn[], files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Turn[] {
+  const withBytes = (part: RequestPart): TurnPart => {
+    if (part.type === 'text') return part;
+    const { type, url, detail, param } = part;
+    return { type, bytes: files.get(url) ?? new Uint8Array(), detail, param };
+  };
+  return turns.map(({ role, parts }) => ({ role, parts: parts.map(withBytes) }));
+}
+
 /**
- * How many images (or sounds, or films) a request carries, whether or not it is valid. Text carries none but for the
- * tags that a server may read, also across parts: some are sent as one string.
+ * How many images (or audio or video files) a request carries, whether or not it is valid. In text, only the tags count
+ * that a server may read, also across parts, because some are sent as one string.
  */
 export function countImages(messages: unknown): number {
   if (!Array.isArray(messages)) return 0;
@@ -56,7 +66,7 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
   if (image && role !== 'user') {
     throw mustBe("text, because images go in a user's message", image, image.param, 'an image');
   }
-  // An assistant's earlier answer may have been empty; a question may not.
+  // An assistant's earlier answer may be empty; a question may not.
   const empty = parts.every((part) => part.type === 'text' && part.text === '');
   if (empty && role !== 'assistant') throw mustBe('at least one character or image', content, at, 'empty');
   return { role, parts };
@@ -98,12 +108,12 @@ function readPart(part: unknown, path: string): RequestPart {
   }
 }
 
-/** vLLM takes parts without a type, and so do we. */
+/** vLLM accepts parts without a type, and so do we. */
 function impliedType(part: Record<string, unknown>): string | undefined {
   return ['image_url', 'text', 'refusal'].find((type) => type in part);
 }
 
-function readImage(part: Values<typeof IMAGE_PART>, param: string): ImageRef {
+function readImage(part: Values<typeof IMAGE_PART>, param: string): RequestImage {
   const { image_url } = part;
   const { url, detail } = typeof image_url === 'string' ? { url: image_url } : readFields(image_url, IMAGE_URL, param);
   if (url === undefined) throw mustBe('a URL', url, `${param}.url`);
@@ -115,7 +125,7 @@ function unknownPart(type: unknown, path: string): Error {
   return refused ? unsupported(refused[1].why, path) : mustBe("'text' or 'image_url'", type, path, quoted(type));
 }
 
-/** `<img src="a" />`, attributes in any order, either quote. Entities and anything escaped stay text. */
+/** `<img src="a" />`, attributes in any order, either kind of quote. Anything escaped stays text. */
 const IMG_TAG = /<img\b[^<>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')[^<>]*>/gi;
 
 const MEDIA_TAG = /<(?:img|video|audio)\b/gi;
@@ -123,14 +133,14 @@ const MEDIA_TAG = /<(?:img|video|audio)\b/gi;
 function splitTags(content: string, param: string): RequestPart[] {
   const parts: RequestPart[] = [];
   let end = 0;
-  const keep = (text: string): void => {
+  const addText = (text: string): void => {
     if (text) parts.push({ type: 'text', text });
   };
   for (const tag of content.matchAll(IMG_TAG)) {
-    keep(content.slice(end, tag.index));
+    addText(content.slice(end, tag.index));
     parts.push({ type: 'image', url: tag[1] ?? tag[2] ?? '', detail: 'auto', param });
     end = tag.index + tag[0].length;
   }
-  keep(content.slice(end));
+  addText(content.slice(end));
   return parts;
 }

@@ -19,7 +19,7 @@ export function getModel(ids: readonly string[], id: string): Response {
   return json(card(id));
 }
 
-/** `GET /v1/health/ready` and `live`. Ready, because the first request loads what it needs. */
+/** `GET /v1/health/ready` and `live`. Always ready, because the first request loads the model. */
 export function health(probe: string): Response {
   return json({ object: 'health.response', message: `Service is ${probe}.` });
 }
@@ -29,7 +29,7 @@ export function modelNotFound(id: string, ids: readonly string[]): NearsightErro
   return new NearsightError('model_not_found', message, { param: 'model' });
 }
 
-/** A model here has no date of creation; the field is required, so it is the epoch. */
+/** `created` is required, and unknown here: 0. */
 function card(id: string): ModelCard {
   return { id, object: 'model', created: 0, owned_by: 'nearsight' };
 }

@@ -4,15 +4,15 @@ import { mustBe, readFields, type Values } from './field-checks.ts';
 import { REQUEST } from './fields.ts';
 import { readTurns, type RequestTurn } from './messages.ts';
 
-/** A chat request that passed the table: what the client asked for, with our defaults filled in. */
+/** A chat request that passed the checks, with defaults filled in. */
 export interface ChatRequest {
-  /** As the client wrote it; the response repeats it. */
+  /** As the client named it; the response repeats it. */
   model: string;
   stream: boolean;
   /** A last chunk with the usage. Streams only: a JSON body always has it. */
   includeUsage: boolean;
   turns: readonly RequestTurn[];
-  /** The rest of the job: all but its turns, whose images have yet to be fetched, and the image limits. */
+  /** The job without its turns, whose images are not loaded yet, and without the image limits. */
   job: Omit<ChatJob, 'turns' | 'limits'>;
 }
 
@@ -24,7 +24,7 @@ export interface ParseOptions {
 /**
  * Checks the body of a chat completion request against the table in `fields.ts`.
  *
- * @throws NearsightError `invalid_request` or `unsupported_field`, with `param`: the first field at fault
+ * @throws NearsightError `invalid_request` or `unsupported_field`, with `param`: the first invalid field
  */
 export function parseChat(body: unknown, options: ParseOptions = {}): ChatRequest {
   const fields = readFields(body, REQUEST, '');

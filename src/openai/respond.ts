@@ -1,6 +1,6 @@
 import type { Part } from '../protocol/job.ts';
-import { writeChunks } from './completion-stream.ts';
-import { endedEarly, readCompletion, type ResponseMeta } from './completion.ts';
+import { streamChunks } from './completion-stream.ts';
+import { endedEarly, readCompletion, type PartReader, type ResponseMeta } from './completion.ts';
 import { originHeaders, randomId } from './response-headers.ts';
 import type { ChatRequest } from './parse-request.ts';
 
@@ -16,36 +16,31 @@ export interface Answerer {
 /**
  * The Response to a request, from the parts of its answer.
  *
- * A stream's Response resolves when the first text or finish is there, so that every failure before it can still be
- * a status (contract C5); a JSON body is whole before its Response is made.
+ * A streamed Response resolves at the first text or finish, so that every failure before it can still be a status
+ * (contract C5); a JSON body is complete before its Response is made.
  *
  * @throws whatever errors `parts` before that: the caller makes a Response of it, or tries elsewhere
  */
-export async function respond(
-  request: ChatRequest,
-  parts: ReadableStream<Part>,
-  answerer: Answerer,
-): Promise<Response> {
+export async function respond(request: ChatRequest, parts: PartReader, answerer: Answerer): Promise<Response> {
   const requestId = randomId();
-  const frame: ResponseMeta = {
+  const meta: ResponseMeta = {
     id: `chatcmpl-${requestId}`,
     created: Math.floor(Date.now() / 1000),
     model: request.model,
   };
   const headers = originHeaders({ model: answerer.model, reason: answerer.reason, requestId });
-  const reader = parts.getReader();
   if (!request.stream) {
-    const completion = await readCompletion(reader, request, frame);
-    return Response.json(completion, { statusText: 'OK', headers });
+    return Response.json(await readCompletion(parts, request, meta), { statusText: 'OK', headers });
   }
-  const head = await readHead(reader);
-  return new Response(writeChunks(head, reader, request, frame, answerer.signal), {
+  const head = await readHead(parts);
+  return new Response(streamChunks(head, parts, request, meta, answerer.signal), {
     statusText: 'OK',
     headers: { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store' },
   });
 }
 
-async function readHead(parts: ReadableStreamDefaultReader<Part>): Promise<Part[]> {
+/** The parts up to the first text or finish. */
+async function readHead(parts: PartReader): Promise<Part[]> {
   const head: Part[] = [];
   for (;;) {
     const { done, value } = await parts.read();

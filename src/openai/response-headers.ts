@@ -1,13 +1,13 @@
-/** Who gave an answer: sent with every response. */
+/** Who answered: sent with every response. */
 export interface Origin {
-  /** The model that answered, by its own name; empty where none did. */
+  /** The model that answered, by its own name; empty if none did. */
   model: string;
-  /** Why it was answered here, or not at all: a word for machines. */
+  /** Why it was answered here, or not at all, as a code. */
   reason: string;
   requestId: string;
 }
 
-/** Headers that say who answered and name the request, as SDKs and bug reports want it. */
+/** Headers that say who answered, and the request's id for SDKs and bug reports. */
 export function originHeaders({ model, reason, requestId }: Origin): Record<string, string> {
   return {
     'x-request-id': requestId,
@@ -17,7 +17,7 @@ export function originHeaders({ model, reason, requestId }: Origin): Record<stri
   };
 }
 
-/** A name as a header can hold it: anybody may ask for a model called ✓. */
+/** A model's name in the characters that a header may have: a request may name any model. */
 export function headerText(name: string): string {
   return name.slice(0, 200).replace(/[^ -~]+/g, '?');
 }

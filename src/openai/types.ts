@@ -1,9 +1,9 @@
 /**
- * The wire in TypeScript: what we honour of the request, and what we send back. The names are OpenAI's, and values of
- * these types fit the `openai` package's own. What each field does is in docs/api.md.
+ * The types of the HTTP format: the honoured fields of the request, and the response. The names are OpenAI's, and values
+ * are assignable to the types of the `openai` package. docs/api.md says what each field does.
  */
 
-/** The body of a request: the fields that are honoured. The harmless ones (`user`, `metadata`, …) are accepted, too. */
+/** The body of a request: the honoured fields. The harmless ones (`user`, `metadata`, …) are accepted, too. */
 export interface ChatCompletionRequest {
   model: string;
   messages: ChatMessage[];
@@ -81,7 +81,7 @@ export interface ChatCompletionChunk {
   usage?: Usage | null;
 }
 
-/** `stop`: the model ended, or a stop text came. `length`: `max_tokens` or the context ended first. */
+/** `stop`: the model ended its answer, or at a stop text. `length`: `max_tokens` or the context was reached first. */
 export type FinishReason = 'stop' | 'length';
 
 /** Exact counts, in tokens; images count as the tokens that stand for them. */
@@ -92,7 +92,7 @@ export interface Usage {
   prompt_tokens_details: { cached_tokens: number };
 }
 
-/** The log probabilities of one choice, or of one piece of it. */
+/** The log probabilities of one choice, or of one chunk of it. */
 export interface ChoiceLogprobs {
   content: LogprobEntry[];
   refusal: null;
@@ -108,7 +108,7 @@ export interface LogprobEntry {
   top_logprobs: { token: string; logprob: number; bytes: number[] }[];
 }
 
-/** The body of every answer that is not a 200, and of the event that ends a broken stream. */
+/** The body of every response that is not a 200, and of the event that ends a broken stream. */
 export interface ErrorBody {
   error: {
     message: string;

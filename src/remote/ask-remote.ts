@@ -6,7 +6,7 @@ import { readWithin } from '../bytes/read-within.ts';
 import { normaliseError, readErrorText } from './normalise-error.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
-/** One NIM endpoint, and what may go there. */
+/** One NIM endpoint, and what may be sent there. */
 export interface RemoteOptions {
   /** Where it is, up to `/chat/completions`: `/nim` (a proxy of the page's own) or `http://localhost:8000/v1`. */
   baseURL: string | URL;
@@ -16,8 +16,8 @@ export interface RemoteOptions {
    */
   apiKey?: string | (() => string | Promise<string>) | undefined;
   /**
-   * What it takes: `nim1` (vision containers 1.x), `nim2` (vLLM), `hosted` (NVIDIA's catalogue), or `legacy`.
-   * @defaultValue 'hosted', the strictest but one; models that only exist at a path of their own are `legacy` by name
+   * What it accepts: `nim1` (vision containers 1.x), `nim2` (vLLM), `hosted` (NVIDIA's catalogue), or `legacy`.
+   * @defaultValue 'hosted', or 'legacy' for models that are known to have a path of their own
    */
   dialect?: DialectName | undefined;
   /** The model to ask there when a request names a local one. @defaultValue none, such a request stays here */
@@ -31,40 +31,43 @@ export interface RemoteOptions {
   credentials?: RequestCredentials | undefined;
 }
 
-/** What is about to leave. */
+/** What is about to be sent. */
 export interface ConsentRequest {
   model: string;
   images: number;
-  /** Why it cannot stay: a policy or an error code. */
+  /** Why the remote is asked: a policy or an error code. */
   reason: string;
-  /** The address that it would go to. */
+  /** The URL that it would be sent to. */
   url: string;
 }
 
-/** A request on its way out. */
-export interface RemoteCall {
-  /** As the client wrote it. */
+/** The client's request. */
+export interface RemoteRequest {
+  url: URL;
+  headers: Headers;
   body: Record<string, unknown>;
-  /** The model as the client named it; the response repeats it. */
+  /** As the client named it; the response repeats it. */
   model: string;
-  /** Whether that is a model of ours, of which the remote has not heard. */
-  local: boolean;
+  /** How many images the request carries. */
   images: number;
-  reason: string;
-  /** The client's own, and where it addressed the request. */
-  authorization: string | null;
-  addressed: URL;
-  /** The `fetch` that the shim wraps. */
   fetch: typeof globalThis.fetch;
-  /** Makes a `data:` URL of a `blob:` one. */
-  inline: (url: string, param: string) => Promise<string>;
-  signal?: AbortSignal | undefined;
+  signal: AbortSignal | undefined;
 }
 
-/** What came back. */
+/** What is asked of the remote. */
+export interface RemoteTarget {
+  /** The model by its name there; absent: the client named one that only this page serves. */
+  model: string | undefined;
+  /** Why the remote is asked: a policy or an error code. */
+  reason: string;
+  /** Makes a `data:` URL of a `blob:` one. */
+  inline: (url: string, param: string) => Promise<string>;
+}
+
+/** The remote's answer. */
 export interface RemoteAnswer {
   response: Response;
-  /** Whether it says that nobody there can answer now, rather than what is wrong with the request. */
+  /** Whether the remote cannot answer now. False for an answer, and for an error of the request itself. */
   unavailable: boolean;
 }
 
@@ -72,10 +75,10 @@ export interface RemoteAnswer {
 const LEGACY =
   /^(adept\/fuyu-8b|community\/llava16-[\w-]+|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision[\w-]*)|nvidia\/(neva-22b|vila))$/;
 
-/** What can be a part of an address: no `..`, which would lead the key to another one. */
+/** Models that can be part of a path: no `..`, which would send the key to another path. */
 const IN_PATH = /^\w[\w.-]*\/\w[\w.-]*$/;
 
-/** Refused for good by the gateway: no credit, no right, no such model, end of life. */
+/** Statuses of the gateway that a retry does not change: no credit, no right, no such model, end of life. */
 const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
 
 /**
@@ -84,16 +87,19 @@ const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
  * @throws NearsightError `remote_unavailable` if it cannot be reached, `consent_refused`, `unsupported_field`,
  *   `model_not_found`; or the signal's reason
  */
-export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promise<RemoteAnswer> {
-  const model = call.local ? remote.model : call.model;
-  if (!model) throw unknown(`'${call.model}'. Name a model of its own in remote.model`);
+export async function askRemote(
+  remote: RemoteOptions,
+  request: RemoteRequest,
+  { model, reason, inline }: RemoteTarget,
+): Promise<RemoteAnswer> {
+  if (!model) throw unknown(`'${request.model}'. Name a model of its own in remote.model`);
   const base = new URL(remote.baseURL, globalThis.document?.baseURI ?? globalThis.location?.href);
   const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');
   if (dialect === 'legacy' && !IN_PATH.test(model)) throw unknown('a model of that name, which cannot be in a path');
   const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
-  await askConsent(remote, call, url);
-  const body = await toDialect({ ...call.body, model }, dialect, call.inline);
-  const key = await authorization(remote, call, base);
+  await askConsent(remote, { model: request.model, images: request.images, reason, url: url.href });
+  const body = await toDialect({ ...request.body, model }, dialect, inline);
+  const key = await authorization(remote, request, base);
   const stream = body['stream'] === true;
   const init: RequestInit = {
     method: 'POST',
@@ -102,32 +108,33 @@ export async function askRemote(remote: RemoteOptions, call: RemoteCall): Promis
     credentials: remote.credentials ?? 'omit',
     // A redirect could carry the request, and in old browsers the key, to another origin.
     redirect: 'error',
-    signal: call.signal ?? null,
+    signal: request.signal ?? null,
   };
   const relay = stream ? await importRelay() : undefined;
-  const response = await follow(call, url, base, init);
-  const renamed = model === call.model ? undefined : call.model;
-  const headers = headersOf(response, model, call.reason);
-  if (response.ok) return { response: await passOn(response, headers, call, relay, renamed), unavailable: false };
-  const down = response.status >= 500 || response.status === 429 || isStray(response);
-  return { response: await passError(response, headers, url, key.authorization), unavailable: down };
+  const response = await follow(request, url, base, init);
+  const renamed = model === request.model ? undefined : request.model;
+  const headers = headersOf(response, model, reason);
+  if (response.ok) {
+    return { response: await passOn(response, headers, request.signal, relay, renamed), unavailable: false };
+  }
+  const unavailable = response.status >= 500 || response.status === 429 || isStray(response);
+  return { response: await passError(response, headers, url, key.authorization), unavailable };
 }
 
 /**
- * A 404 that is no JSON: what the gateway says of a model that it does not know, and what a server says that has no such
- * path at all, as where the proxy was not mounted.
+ * A 404 that is not JSON: the gateway's answer for an unknown model, and a server's for an unknown path, as where the
+ * proxy is not mounted.
  */
 function isStray({ status, headers }: Response): boolean {
   return status === 404 && !headers.get('content-type')?.includes('json');
 }
 
-async function askConsent(remote: RemoteOptions, { model, images, reason }: RemoteCall, url: URL): Promise<void> {
-  if (images === 0 || !remote.consent) return;
-  const request = { model, images, reason, url: url.href };
-  // Whatever JavaScript answers: only true is a yes.
+async function askConsent({ consent }: RemoteOptions, request: ConsentRequest): Promise<void> {
+  if (request.images === 0 || !consent) return;
+  // Untyped, because JavaScript may return anything: only true is a yes.
   let answer: unknown;
   try {
-    answer = await remote.consent(request);
+    answer = await consent(request);
   } catch (cause) {
     throw new NearsightError('consent_refused', `remote.consent failed, so nothing was sent: ${String(cause)}`, {
       cause,
@@ -137,7 +144,11 @@ async function askConsent(remote: RemoteOptions, { model, images, reason }: Remo
   throw new NearsightError('consent_refused', 'The image was not allowed to leave this device.');
 }
 
-async function authorization(remote: RemoteOptions, call: RemoteCall, base: URL): Promise<{ authorization?: string }> {
+async function authorization(
+  remote: RemoteOptions,
+  { headers, url }: RemoteRequest,
+  base: URL,
+): Promise<{ authorization?: string }> {
   let key: string | undefined;
   try {
     key = typeof remote.apiKey === 'function' ? await remote.apiKey() : remote.apiKey;
@@ -146,32 +157,33 @@ async function authorization(remote: RemoteOptions, call: RemoteCall, base: URL)
     throw new NearsightError('remote_unavailable', message, { cause });
   }
   if (key) return { authorization: `Bearer ${key}` };
-  return call.authorization && call.addressed.origin === base.origin ? { authorization: call.authorization } : {};
+  const own = headers.get('authorization');
+  return own && url.origin === base.origin ? { authorization: own } : {};
 }
 
-/** Sends the request and waits out 202s: NVCF answers those while a request is still in its queue. */
-async function follow(call: RemoteCall, url: URL, base: URL, init: RequestInit): Promise<Response> {
-  let response = await send(call, url, init);
+/** Sends the request and polls while NVCF answers 202: the request is in its queue. */
+async function follow(request: RemoteRequest, url: URL, base: URL, init: RequestInit): Promise<Response> {
+  let response = await send(request, url, init);
   const end = Date.now() + QUEUE_MS;
   while (response.status === 202) {
     const id = response.headers.get('nvcf-reqid') ?? '';
     await response.body?.cancel();
-    if (Date.now() > end) throw unavailable(url, 'it had not begun with the request after ten minutes');
+    if (Date.now() > end) throw unavailable(url, 'the request was still in its queue after ten minutes');
     if (!/^[\w-]+$/.test(id)) throw unavailable(url, 'it answered 202 without an id to ask for');
-    await race(new Promise((resolve) => setTimeout(resolve, POLL_MS)), call.signal);
+    await race(new Promise((resolve) => setTimeout(resolve, POLL_MS)), request.signal);
     const { body: _, method: __, ...rest } = init;
-    response = await send(call, below(base, `status/${id}`), rest);
+    response = await send(request, below(base, `status/${id}`), rest);
   }
   return response;
 }
 
-/** A caller without a signal shall not wait for ever. */
+/** How long a request may be queued: a caller without a signal must not wait for ever. */
 const QUEUE_MS = 600_000;
 
-/** The status route answers only when there is news or after its own time-out; this only spaces the exceptions. */
+/** The status route itself waits until something changes or it times out. This is a minimum between two requests. */
 const POLL_MS = 250;
 
-async function send({ fetch, signal }: RemoteCall, url: URL, init: RequestInit): Promise<Response> {
+async function send({ fetch, signal }: RemoteRequest, url: URL, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url.href, init);
   } catch (cause) {
@@ -184,7 +196,7 @@ async function send({ fetch, signal }: RemoteCall, url: URL, init: RequestInit):
   }
 }
 
-/** The headers of a remote's response that mean something to a client, and who answered. */
+/** The headers of a remote's response that clients use, and who answered. */
 function headersOf(response: Response, model: string, reason: string): Headers {
   const headers = new Headers({
     'x-nearsight-origin': 'remote',
@@ -202,7 +214,7 @@ function headersOf(response: Response, model: string, reason: string): Headers {
 async function passOn(
   response: Response,
   headers: Headers,
-  { signal }: RemoteCall,
+  signal: AbortSignal | undefined,
   relay: Relay | undefined,
   model?: string,
 ): Promise<Response> {
@@ -224,25 +236,25 @@ async function passOn(
   }
 }
 
-/** A whole answer, because its status is a promise that cannot be taken back when the connection breaks off. */
+/** Reads the whole answer: once its status is passed on, a broken connection could not become an error. */
 async function readAnswer(response: Response, signal: AbortSignal | undefined): Promise<string> {
   let bytes: Uint8Array | undefined;
   try {
-    bytes = await readWithin(response.body, ANSWER_BYTES);
+    bytes = await readWithin(response.body, MAX_ANSWER_BYTES);
   } catch (cause) {
     signal?.throwIfAborted();
     throw unusable('broke off', cause);
   }
-  if (!bytes) throw unusable(`has more than ${ANSWER_BYTES} bytes`);
+  if (!bytes) throw unusable(`has more than ${MAX_ANSWER_BYTES} bytes`);
   return new TextDecoder().decode(bytes);
 }
 
-/** Most bytes of an answer that is not streamed: some ten thousand tokens with twenty alternatives each. */
-const ANSWER_BYTES = 32 * 1024 * 1024;
+/** Maximum bytes of an answer that is not streamed: some ten thousand tokens with twenty alternatives each. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
 type Relay = typeof import('./relay.ts');
 
-/** A file of its own: few requests are streamed from a remote. Fetched before anything is sent. */
+/** A chunk of its own: few requests are streamed from a remote. Fetched before anything is sent. */
 async function importRelay(): Promise<Relay> {
   try {
     return await import('./relay.ts');
@@ -255,13 +267,13 @@ async function importRelay(): Promise<Relay> {
 async function passError(response: Response, headers: Headers, url: URL, key: string | undefined): Promise<Response> {
   const { status } = response;
   const text = await readErrorText(response);
-  // A server may quote what it was sent.
+  // A server may quote the key that it was sent.
   const secret = key?.replace(/^Bearer /, '');
   const clean = secret ? text.replaceAll(secret, '[key]') : text;
   headers.set('content-type', 'application/json');
   if (PERMANENT.includes(status)) headers.set('x-should-retry', 'false');
   if ([429, 503, 529].includes(status) && !headers.has('retry-after') && !headers.has('retry-after-ms')) {
-    // The free tier allows 40 requests a minute and never says when the next may come.
+    // The free tier allows 40 requests a minute and never says when the next is allowed.
     headers.set('retry-after-ms', String(Math.round(1500 + 500 * Math.random())));
     headers.set('retry-after', '2');
   }

@@ -2,7 +2,7 @@ import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from 
 import { Dialect, MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
 
 /**
- * What a NIM endpoint takes. `nim1` and `hosted` reject fields that they do not document; `nim2` is vLLM and ignores
+ * What a NIM endpoint accepts. `nim1` and `hosted` reject fields that they do not document; `nim2` is vLLM and ignores
  * them; `legacy` are the catalogue's first vision models (neva, kosmos-2, phi-3-vision, …), each at its own path, with
  * images as `<img>` tags.
  */
@@ -10,13 +10,13 @@ export type DialectName = 'nim1' | 'nim2' | 'hosted' | 'legacy';
 
 type Json = Record<string, unknown>;
 
-/** Turns an image's URL into one that a server can read. */
+/** Makes an image's URL readable for a server. */
 type Inline = (url: string, param: string) => Promise<string>;
 
 const LEGACY_FIELDS = ['messages', 'max_tokens', 'temperature', 'top_p', 'seed', 'stream'];
 
-/** What asks for nothing beyond the default: dropped where the remote does not document the field. */
-const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
+/** No-op values of honoured fields: dropped where the remote does not document the field. */
+const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   n: [1],
   top_k: [-1, 0],
   min_p: [0],
@@ -31,10 +31,10 @@ const NEUTRAL: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /**
- * A request in the words of its target: only fields that it documents, renamed where it has another name for them.
+ * A request in the dialect of the remote: only fields that it documents, under its names.
  *
  * @param body a request as the client wrote it
- * @throws NearsightError `unsupported_field` for a field that the target would reject or ignore
+ * @throws NearsightError `unsupported_field` for a field that the remote would reject or ignore
  */
 export async function toDialect(body: Json, dialect: DialectName, inline: Inline): Promise<Json> {
   const sent: Json = {};
@@ -42,7 +42,7 @@ export async function toDialect(body: Json, dialect: DialectName, inline: Inline
     const field = fieldOf(REQUEST, name);
     if (value === null || !field) continue;
     if (knows(dialect, name, field)) sent[name] = value;
-    else if (!asksNothing(name, field, value)) throw unsupported('the remote does not document it', name);
+    else if (!isDroppable(name, field, value)) throw unsupported('the remote does not document it', name);
   }
   if (dialect === 'legacy') delete sent['model'];
   const { messages } = body;
@@ -55,18 +55,18 @@ export async function toDialect(body: Json, dialect: DialectName, inline: Inline
   return sent;
 }
 
-/** The same requests under the target's names. */
+/** The body with its fields under the remote's names. */
 function renamed(body: Json, dialect: DialectName): Json {
   const { max_completion_tokens, nvext, top_k, repetition_penalty, ...rest } = body;
-  const extended = { ...(isObject(nvext) ? nvext : {}) };
-  const ranking = { ...(top_k != null && { top_k }), ...(repetition_penalty != null && { repetition_penalty }) };
+  const extensions = { ...(isObject(nvext) ? nvext : {}) };
+  const sampling = { ...(top_k != null && { top_k }), ...(repetition_penalty != null && { repetition_penalty }) };
   const limit = max_completion_tokens ?? rest['max_tokens'];
   const tokens = limit != null && (dialect === 'nim2' ? { max_completion_tokens: limit } : { max_tokens: limit });
   delete rest['max_tokens'];
-  if (dialect === 'nim1') return { ...rest, ...tokens, nvext: { ...extended, ...ranking } };
-  const { top_k: k, repetition_penalty: penalty, ...guided } = extended;
+  if (dialect === 'nim1') return { ...rest, ...tokens, nvext: { ...extensions, ...sampling } };
+  const { top_k: k, repetition_penalty: penalty, ...guided } = extensions;
   const flat = { ...(k != null && { top_k: k }), ...(penalty != null && { repetition_penalty: penalty }) };
-  return { ...rest, ...tokens, ...flat, ...ranking, nvext: guided };
+  return { ...rest, ...tokens, ...flat, ...sampling, nvext: guided };
 }
 
 function knows(dialect: DialectName, name: string, field: Field): boolean {
@@ -74,12 +74,12 @@ function knows(dialect: DialectName, name: string, field: Field): boolean {
   return (field.documentedBy & Dialect[dialect]) !== 0;
 }
 
-/** Usage that was not asked for may come or not; with the hosted catalogue it does. */
-function asksNothing(name: string, field: Field, value: unknown): boolean {
+/** Whether a field that the remote does not document may be left out. (`stream_options`: hosted NIM sends usage anyway.) */
+function isDroppable(name: string, field: Field, value: unknown): boolean {
   if (field.support === 'harmless' || name === 'model' || name === 'stream_options') return true;
   if (field.support === 'refused') return isNoop(field.noopValues, value);
   if (name === 'response_format') return isObject(value) && value['type'] === 'text';
-  return isNoop(NEUTRAL[name] ?? [], value);
+  return isNoop(NOOP_VALUES[name] ?? [], value);
 }
 
 async function convertMessage(message: Json, path: string, dialect: DialectName, inline: Inline): Promise<Json> {
@@ -91,7 +91,7 @@ async function convertMessage(message: Json, path: string, dialect: DialectName,
   const parts = await Promise.all(
     content.map((part: unknown, index) => convertPart(part, `${path}.content[${index}]`, dialect, inline)),
   );
-  // Strict targets take arrays in a user's message only.
+  // Strict servers accept arrays in a user's message only.
   const flat = dialect === 'legacy' || (dialect !== 'nim2' && message['role'] !== 'user');
   return { ...sent, content: flat ? parts.map((part, i) => asText(part, `${path}.content[${i}]`)).join('') : parts };
 }
@@ -113,7 +113,7 @@ async function convertPart(part: unknown, path: string, dialect: DialectName, in
   return part;
 }
 
-/** For targets that take a string: images become tags. */
+/** For servers that accept only strings: images become tags. */
 function asText(part: unknown, path: string): string {
   if (isObject(part) && typeof part['text'] === 'string') return part['text'];
   if (isObject(part) && isObject(part['image_url'])) return `<img src="${String(part['image_url']['url'])}" />`;

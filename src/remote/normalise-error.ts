@@ -13,10 +13,9 @@ const CODES: Readonly<Record<number, string>> = {
 };
 
 /**
- * The envelope for an error of any of the shapes that NVIDIA's gateway, its workers, vLLM, FastAPI and the proxies in
- * between send.
+ * Our envelope for an error in any format that NVIDIA's gateway, its workers, vLLM, FastAPI and proxies between them send.
  *
- * @param text the body as it came
+ * @param text the body
  */
 export function normaliseError(status: number, statusText: string, text: string): ErrorBody {
   const body = parse(text.replace(/^\s*data:\s*/, ''));
@@ -34,35 +33,35 @@ export function normaliseError(status: number, statusText: string, text: string)
   };
 }
 
-/** Most bytes of an error that are read. */
-const ERROR_BYTES = 256 * 1024;
+/** Maximum bytes that are read of an error. */
+const MAX_ERROR_BYTES = 256 * 1024;
 
-/** How long to wait for them: the status says most, and a server in trouble may never end its answer. */
-const ERROR_MS = 10_000;
+/** How long to wait for them, because a failing server may never end its answer. */
+const MAX_ERROR_MS = 10_000;
 
-/** The text of an error response, as far as it comes: 256 KiB at most, within ten seconds, until the connection breaks. */
+/** The text of an error response: at most 256 KiB, for at most ten seconds, or until the connection breaks. */
 export async function readErrorText({ body }: Response): Promise<string> {
   const reader = body?.getReader();
   const decoder = new TextDecoder();
   const cancel = (): void => void reader?.cancel().catch(() => {});
-  const timer = setTimeout(cancel, ERROR_MS);
+  const timer = setTimeout(cancel, MAX_ERROR_MS);
   let text = '';
   try {
-    for (let left = ERROR_BYTES; left > 0;) {
+    for (let left = MAX_ERROR_BYTES; left > 0;) {
       const next = await reader?.read();
       if (!next || next.done) break;
       text += decoder.decode(next.value.subarray(0, left), { stream: true });
       left -= next.value.length;
     }
   } catch {
-    // What has come must do.
+    // The text so far is used.
   }
   clearTimeout(timer);
   cancel();
   return text;
 }
 
-/** Whether an event's JSON reports an error, in vLLM's newer shape, its older flat one, or as a string. */
+/** Whether an event's JSON is an error, in vLLM's newer format, its older flat one, or as a string. */
 export function isErrorEvent(event: unknown): boolean {
   if (!isObject(event)) return false;
   if (event['error'] || event['object'] === 'error') return true;
@@ -77,24 +76,24 @@ function parse(text: string): unknown {
   }
 }
 
-/** The readable part of a value: itself, its message, its title, or FastAPI's list of places and faults. */
+/** The readable part of a value: itself, its message, its title, or FastAPI's list of locations and messages. */
 function sentence(value: unknown): string {
   if (typeof value === 'string') return value.trim();
-  if (Array.isArray(value)) return value.map(fault).filter(Boolean).join('; ');
+  if (Array.isArray(value)) return value.map(detailOf).filter(Boolean).join('; ');
   if (!isObject(value)) return '';
   return sentence(value['message']) || sentence(value['title']);
 }
 
-function fault(value: unknown): string {
+function detailOf(value: unknown): string {
   if (!isObject(value)) return sentence(value);
   const place = Array.isArray(value['loc']) ? value['loc'].join('.') : '';
   return [place, sentence(value['msg'])].filter(Boolean).join(': ');
 }
 
-/** What is not JSON: plain text, or a proxy's page. */
+/** The text of a body that is not JSON: plain text, or a proxy's HTML page. */
 function raw(body: unknown, text: string): string {
   if (body !== undefined) return '';
-  // Neither goes back over what it has read, whatever is left open.
-  const words = text.replace(/<(style|script|head)\b[\s\S]*?(<\/\1>|$)/gi, ' ').replace(/<[^<>]*>/g, ' ');
-  return words.replace(/\s+/g, ' ').trim().slice(0, 500);
+  // Neither expression backtracks, so that unclosed tags cost linear time.
+  const plain = text.replace(/<(style|script|head)\b[\s\S]*?(<\/\1>|$)/gi, ' ').replace(/<[^<>]*>/g, ' ');
+  return plain.replace(/\s+/g, ' ').trim().slice(0, 500);
 }

@@ -1,3 +1,4 @@
+import { yieldToEvents } from '../async/yield-to-events.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { errorBody } from '../openai/error-response.ts';
@@ -6,41 +7,41 @@ import { EventSplitter } from './split-events.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Most bytes of one event. */
-const EVENT_BYTES = 8 * 1024 * 1024;
+/** Maximum bytes of one event. */
+const MAX_EVENT_BYTES = 8 * 1024 * 1024;
 
-/** Most bytes handled in one turn of the page's event loop, and most of an event that are read as JSON. */
+/** Maximum bytes handled in one turn of the page's event loop, and maximum bytes of an event that are read as JSON. */
 const SLICE = 64 * 1024;
 
-/** What a chunk or an event costs beside its bytes, in bytes. */
+/** The fixed cost of a chunk or an event, counted as bytes. */
 const OVERHEAD = 256;
 
 const DONE = '[DONE]';
 const encoder = new TextEncoder();
 
 /**
- * Passes a remote's event stream through, event by event and byte for byte, except that error events get the one
- * envelope, and each event the model's name where another was asked for. (Of events over 64 KiB, only the beginning is
- * looked at for either.)
+ * Passes a remote's event stream on, event by event and byte for byte, with two exceptions: error events get our
+ * envelope, and `model` replaces the name of the model. (Of events over 64 KiB, only the beginning is searched for
+ * either.)
  *
  * The stream is complete after `[DONE]`, after an error event, or if it ends between events when all choices have
- * finished. If it ends or breaks off before that, or an event has more than 8 MiB, an error event `remote_unavailable`
- * comes last; an event that has not come whole is dropped. An abort errors the stream with the signal's reason.
- * Cancelling cancels `body`, which tells the server to stop.
+ * finished. If it ends or breaks off before that, or an event has more than 8 MiB, the last event is an error
+ * `remote_unavailable`; an incomplete event is dropped. An abort errors the stream with the signal's reason. Cancelling
+ * cancels `body`, which tells the server to stop.
  *
- * @param model the name to put into each event; absent: leave it
+ * @param model the name to put into each event; absent: unchanged
  */
 export function relayEvents(body: ReadableStream<Bytes>, model?: string, signal?: AbortSignal): ReadableStream<Bytes> {
   const reader = body.getReader();
   const progress = new Progress();
-  const pause = pacer();
-  const parts = relay(reader, progress, pause, model);
+  const spend = turnBudget(signal);
+  const parts = relay(reader, progress, spend, model);
   return new ReadableStream<Bytes>(
     {
       async pull(controller) {
         try {
           const { value } = await parts.next();
-          await pause(value?.length ?? 0);
+          await spend(value?.length ?? 0);
           signal?.throwIfAborted();
           if (value) controller.enqueue(value);
           else controller.close();
@@ -61,16 +62,17 @@ export function relayEvents(body: ReadableStream<Bytes>, model?: string, signal?
 async function* relay(
   reader: ReadableStreamDefaultReader<Bytes>,
   progress: Progress,
-  pause: (bytes: number) => Promise<void>,
+  spend: (bytes: number) => Promise<void>,
   model: string | undefined,
 ): AsyncGenerator<Bytes, undefined> {
   const events = new EventSplitter();
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
     for (let at = 0; at < next.value.length; at += SLICE) {
       const slice = next.value.subarray(at, at + SLICE);
-      await pause(slice.length);
+      await spend(slice.length);
       for (const event of events.push(slice)) yield* rewrite(event, progress, model);
-      if (events.pending.length > EVENT_BYTES) throw unavailable(`has more than ${EVENT_BYTES} bytes in one event`);
+      if (events.pending.length > MAX_EVENT_BYTES)
+        throw unavailable(`has more than ${MAX_EVENT_BYTES} bytes in one event`);
     }
   }
   const rest = new TextDecoder().decode(events.pending.subarray(0, SLICE)).trim();
@@ -79,7 +81,7 @@ async function* relay(
   return undefined;
 }
 
-/** An event as the client gets it, in pieces of at most {@link SLICE} bytes. */
+/** An event as the client gets it, in slices of at most {@link SLICE} bytes. */
 function* rewrite(event: Bytes, progress: Progress, model: string | undefined): Generator<Bytes> {
   const head = event.subarray(0, SLICE);
   const lines = new TextDecoder().decode(head).split(/\r\n?|\n/);
@@ -93,7 +95,7 @@ function* rewrite(event: Bytes, progress: Progress, model: string | undefined): 
   }
   let rest = event;
   if (event.length > SLICE && model !== undefined) {
-    // One character a byte, so that the match's place is that of the bytes.
+    // latin1 has one character per byte, so that the index of the match is that of the bytes.
     const name = /"model"\s*:\s*"(?:[^"\\]|\\.)*"/.exec(new TextDecoder('latin1').decode(head));
     if (name) {
       yield event.slice(0, name.index);
@@ -108,7 +110,7 @@ function isData(line: string): boolean {
   return /^data(:|$)/.test(line);
 }
 
-/** What to send instead of an event's data, or of the beginning of it; absent: the same. */
+/** What replaces the data of an event, or its beginning; absent: nothing does. */
 function readData(data: string, isError: boolean, progress: Progress, model: string | undefined): string | undefined {
   if (data === DONE) {
     progress.ended = true;
@@ -118,7 +120,7 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
   try {
     event = JSON.parse(data);
   } catch {
-    // Text, or the beginning of a large event.
+    // It is text, or the beginning of a large event.
     isError ||= /^\s*\{\s*"((error|message|detail)"\s*:(?!\s*null)|object"\s*:\s*"error")/.test(data);
   }
   if (isError || isErrorEvent(event)) {
@@ -130,14 +132,14 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
   return model === undefined || event['model'] === model ? undefined : JSON.stringify({ ...event, model });
 }
 
-/** How far an answer has come. */
+/** What has been seen of an answer. */
 class Progress {
-  /** `[DONE]` or an error event has come. */
+  /** `[DONE]` or an error event was seen. */
   ended = false;
-  /** By their index, whether they have finished. */
+  /** Whether each choice has finished, by its index. */
   readonly #choices = new Map<unknown, boolean>();
 
-  /** Whether some choices have come, and each has finished. */
+  /** Whether there are choices, and all have finished. */
   get finished(): boolean {
     return this.#choices.size > 0 && [...this.#choices.values()].every(Boolean);
   }
@@ -150,19 +152,14 @@ class Progress {
   }
 }
 
-/** Counts bytes, and lets the page have its turn when there were enough. */
-function pacer(): (bytes: number) => Promise<void> {
+/** Counts bytes, and yields to the page's events after {@link SLICE} of them. */
+function turnBudget(signal?: AbortSignal): (bytes: number) => Promise<void> {
   let handled = 0;
   return async (bytes) => {
     handled += OVERHEAD + bytes;
     if (handled < SLICE) return;
     handled = 0;
-    // Not a timer, which waits 4 ms, and a second in a tab that nobody sees.
-    await new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => resolve(port1.close());
-      port2.postMessage(0);
-    });
+    await yieldToEvents(signal);
   };
 }
 

@@ -6,19 +6,19 @@ type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
  * Splits the bytes of a server-sent event stream into events, each with the blank line that ends it. A comment between
- * events counts as one, so that keep-alives are not held back. Each byte is looked at once, however the chunks fall.
+ * events counts as an event, so that keep-alives pass at once. Each byte is read once, whatever the size of the chunks.
  */
 export class EventSplitter {
-  /** What has come of the current event. Twice as large whenever it is full, so that appending stays linear. */
+  /** The bytes of the current event. Doubled when it is full, so that appending stays linear. */
   #bytes = new Uint8Array(1024);
   #length = 0;
   /** The current line's first byte. */
   #first: number | undefined;
-  /** Whether the current event has a line that is no comment. */
+  /** Whether the current event has a line that is not a comment. */
   #hasFields = false;
   #afterCR = false;
 
-  /** Bytes of the event that is not complete yet. */
+  /** The bytes of the incomplete event. */
   get pending(): Bytes {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -40,7 +40,7 @@ export class EventSplitter {
       this.#hasFields = !isBlank && (this.#hasFields || isField);
       this.#first = undefined;
       if (this.#hasFields) continue;
-      // A CR ends the line at once: the LF may come with the next event, or never. If it is here, it goes along.
+      // A CR ends the line at once, because its LF may come with the next event, or never. If it is here, it is included.
       const end = byte === CR && bytes[i + 1] === LF ? i + 2 : i + 1;
       this.#append(bytes.subarray(start, end));
       start = end;

@@ -343,7 +343,7 @@ test('every table of the page is proved', () => {
 describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
   const rows = [...TABLES].find(([title]) => title.includes(about))?.[1] ?? [];
 
-  test.each(rows.filter(({ fate }) => fate === 'honoured'))('honours $field', async ({ field }) => {
+  test.each(rows.filter(({ support }) => support === 'honoured'))('honours $field', async ({ field }) => {
     const effect = effects[field];
     if (!effect) throw new Error(`No effect is known of ${path}${field}: a field that is honoured must be seen to be.`);
     const { value, request, beside, than, sees, neutral } = effect;
@@ -364,21 +364,21 @@ describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
   });
 
   test('has no effects of other fields', () => {
-    const honoured = rows.filter(({ fate }) => fate === 'honoured').map((row) => row.field);
+    const honoured = rows.filter(({ support }) => support === 'honoured').map((row) => row.field);
     expect(Object.keys(effects).toSorted()).toEqual(honoured.toSorted());
   });
 
-  test.each(rows.filter(({ fate }) => fate === 'harmless'))('is the same with $field', async ({ field }) => {
+  test.each(rows.filter(({ support }) => support === 'harmless'))('is the same with $field', async ({ field }) => {
     const without = await ask(send({}));
     expect(without.status).toBe(200);
     for (const value of ['text', { a: 1 }]) expect(await ask(send({ [field]: value }))).toEqual(without);
   });
 
-  test.each(rows.filter(({ fate }) => fate === 'refused'))('refuses $field', async ({ field, inert }) => {
+  test.each(rows.filter(({ support }) => support === 'refused'))('refuses $field', async ({ field, noopValues }) => {
     expect(await ask(send({ [field]: 'anything at all' }))).toMatchObject(refused(`${path}${field}`));
     const without = await ask(send({}));
     expect(without.status).toBe(200);
-    for (const value of inert) expect(await ask(send({ [field]: value }))).toEqual(without);
+    for (const value of noopValues) expect(await ask(send({ [field]: value }))).toEqual(without);
   });
 });
 

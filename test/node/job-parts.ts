@@ -1,10 +1,15 @@
+import type { InterceptOptions } from '../../src/fetch/request-context.ts';
 import { NearsightError, type ErrorCode } from '../../src/protocol/errors.ts';
-import type { Part, TokenLogprob } from '../../src/protocol/job.ts';
+import type { ChatJob, Part, TokenLogprob } from '../../src/protocol/job.ts';
 
-/**
- * Parts written by hand, for tests of what is written from them. No runtime stands behind them: what it really sends
- * is tested in test/browser.
- */
+/** An engine that answers each job with these parts, once its images are loaded. */
+export function engineOf(
+  answer: (job: ChatJob, signal?: AbortSignal) => ReadableStream<Part> | Promise<ReadableStream<Part>>,
+): InterceptOptions['engine'] {
+  return { generate: async (making, signal) => answer(await making, signal) };
+}
+
+/** Parts written by hand, for tests of the responses. What the runtime really sends is tested in test/browser. */
 export function partsOf(...parts: readonly Part[]): ReadableStream<Part> {
   return new ReadableStream({
     start(controller) {
@@ -28,7 +33,7 @@ export function finish(choice = 0, reason: 'stop' | 'length' = 'stop'): Part {
 /** "A red cat.", in three texts. */
 export const ANSWER: readonly Part[] = [START, text('A red'), text(' ca'), text('t.'), finish(), USAGE];
 
-/** Sends one part a macrotask, and says whether it was cancelled. With no `finish` among `parts`, it goes on for ever. */
+/** Sends one part per macrotask, over and over, and says whether it was cancelled. */
 export function slowParts(...parts: readonly Part[]): { stream: ReadableStream<Part>; cancelled: () => boolean } {
   let cancelled = false;
   let sent = 0;
@@ -48,7 +53,7 @@ export function slowParts(...parts: readonly Part[]): { stream: ReadableStream<P
   return { stream, cancelled: () => cancelled };
 }
 
-/** Ends in an error: of the GPU after these parts, or of this code at once. */
+/** Fails with `gpu_error` after these parts, or with this code at once. */
 export function failingAfter(...parts: readonly Part[] | readonly [ErrorCode]): ReadableStream<Part> {
   const rest = [...parts];
   return new ReadableStream<Part>(

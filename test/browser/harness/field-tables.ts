@@ -3,16 +3,16 @@ import { readFileSync } from 'node:fs';
 /** What docs/api.md says of a field. */
 export interface Row {
   field: string;
-  fate: string;
-  /** Values of a refused field that ask for nothing. */
-  inert: unknown[];
+  support: string;
+  /** Values of a refused field that are accepted. */
+  noopValues: unknown[];
 }
 
 /** The tables of fields in docs/api.md, by their titles. */
 export const TABLES: ReadonlyMap<string, Row[]> = new Map(
   readFileSync('docs/api.md', 'utf8')
     .split(/^## /m)
-    .filter((section) => section.includes('| Fate |'))
+    .filter((section) => section.includes('| Support |'))
     .map((section) => [section.slice(0, section.indexOf('\n')), rowsOf(section)]),
 );
 
@@ -21,8 +21,8 @@ function rowsOf(section: string): Row[] {
     if (!line.startsWith('| `')) return [];
     const row = /^\| `(\w+)` \| (honoured|harmless|refused) \|.*?(?:Accepted: (.*?)\. )?\|$/.exec(line);
     if (!row) throw new Error(`docs/api.md has a row that is not understood: ${line}`);
-    const [, field = '', fate = '', accepted = ''] = row;
-    const inert = Array.from(accepted.matchAll(/`(.*?)`/g), ([, json = '']): unknown => JSON.parse(json));
-    return [{ field, fate, inert }];
+    const [, field = '', support = '', accepted = ''] = row;
+    const noopValues = Array.from(accepted.matchAll(/`(.*?)`/g), ([, json = '']): unknown => JSON.parse(json));
+    return [{ field, support, noopValues }];
   });
 }

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { apiPage, undocumented } from './api-doc.ts';
 
-it('Every honoured and harmless field says what it does', () => {
+it('every honoured and harmless field is documented', () => {
   expect(undocumented()).toEqual([]);
 });
 
-it('docs/api.md is what the table says', async () => {
+it('docs/api.md is up to date', async () => {
   await expect(apiPage()).toMatchFileSnapshot('../../../docs/api.md');
 });

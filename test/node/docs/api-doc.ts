@@ -1,6 +1,6 @@
 /**
- * Writes docs/api.md from the table of fields: fate and dialects from the rows themselves, the prose from the comment
- * above each row, so that neither can drift from what the validator does.
+ * Generates docs/api.md from the table of fields: support levels and dialects from the rows, the prose from the comment
+ * above each row, so that the page cannot differ from the validator.
  */
 import { readFileSync } from 'node:fs';
 import * as tables from '../../../src/openai/fields.ts';
@@ -32,7 +32,7 @@ export function commentOf(table: TableName, name: string): string {
   return commentAbove(`  ${name}:`, bodyOf(table));
 }
 
-/** Rows that have no comment though the table's reader needs one. */
+/** Honoured and harmless rows without a comment. */
 export function undocumented(): string[] {
   return Object.entries(SECTIONS).flatMap(([table, fields]) =>
     Object.entries(fields)
@@ -47,68 +47,68 @@ export function apiPage(): string {
   return `${INTRODUCTION}\n${sections.join('\n')}\n${HEADERS}\n${ERROR_INTRODUCTION}\n${errors()}`;
 }
 
-const INTRODUCTION = `<!-- Generated from src/openai/fields.ts and src/protocol/errors.ts: run \`npx vitest run --project node test/node/api-doc -u\`. -->
+const INTRODUCTION = `<!-- Generated from src/openai/fields.ts and src/protocol/errors.ts: run \`npx vitest run --project node test/node/docs/api-doc -u\`. -->
 
 # The request, field by field
 
 \`POST …/v1/chat/completions\` takes every field that OpenAI's chat completions, NIM 1.x, NIM 2.x (vLLM) or NVIDIA's
-hosted catalogue documents, and none is dropped in silence. A field is
+hosted catalogue documents; none is silently ignored. The support level of a field is
 
 - **honoured**: it has its documented effect;
-- **harmless**: accepted, and without effect here, because none can be missed;
-- **refused**: a 400 \`unsupported_field\` whose \`param\` names it, except where its value asks for nothing.
+- **harmless**: accepted without effect, because its absence changes no answer;
+- **refused**: a 400 \`unsupported_field\` whose \`param\` names the field, except for its no-op values.
 
 \`null\` is the same as leaving a field out. Any other field is a 400 \`invalid_request\`. A value of the wrong type or
 range is a 400 that names the field and the range.
 
 Also answered: \`GET …/v1/models\`, \`GET …/v1/models/{id}\`, \`GET …/v1/health/ready\` and \`…/live\`. Every other path
-or method on an owned origin is a 404 or 405; nothing there is passed on to the network.
+or method on an intercepted origin is a 404 or 405; no request to such an origin is passed on to the network.
 `;
 
 const HEADERS = `## Response headers
 
 | Header | Value |
 | --- | --- |
-| \`x-nearsight-origin\` | Who answered: \`local\`, \`remote\`, or \`proxy\` (its own refusals). |
+| \`x-nearsight-origin\` | Who answered: \`local\`, \`remote\`, or \`proxy\` (requests that it refused). |
 | \`x-nearsight-model\` | The model that answered, by its own name (the body repeats the requested one). Absent if none did. |
-| \`x-nearsight-reason\` | Why it was answered there: a word for machines (\`local-only\` also where there is no remote; under that policy alone are images of other origins refused); of an error, its code. |
+| \`x-nearsight-reason\` | Why it was answered there: the policy (\`local-only\` also without a remote; only that policy itself refuses images of other origins), \`chosen\` by the page's own policy, \`catalogue\` for models and health, or an error code. |
 | \`x-request-id\` | 32 hexadecimal digits; the body's \`id\` is \`chatcmpl-\` and the same. |
 | \`x-should-retry\` | Errors only. \`true\` if the same request may succeed later, else \`false\`. |
-| \`retry-after\`, \`retry-after-ms\` | When to ask again, with \`queue_full\` (429), a proxy's \`rate_limited\` (429; seconds only), and a remote's 429, 503 and 529: its own, or about two seconds. Whatever else a remote answers keeps its own. |
+| \`retry-after\`, \`retry-after-ms\` | When to retry, with \`queue_full\` (429), a proxy's \`rate_limited\` (429; seconds only), and a remote's 429, 503 and 529: the remote's value, or about two seconds. Other responses of a remote keep the remote's value. |
 `;
 
 const ERROR_INTRODUCTION = `## Errors
 
-Every failure before the first token is a Response with this body; one after it is the same object as a last event of
-the stream, without \`[DONE]\`. Only an abort rejects the call to \`fetch\`, with the signal's own reason. \`load\` and
-\`ask\` throw it: \`isNearsightError(thrown)\` recognises it, also across bundles.
+A failure before the first token is a Response with this body. A failure after it is the same object as the last event
+of the stream, without \`[DONE]\`. Only an abort rejects the call to \`fetch\`, with the signal's own reason. \`load\`
+and \`ask\` throw the error: \`isNearsightError(thrown)\` recognises it, also across bundles.
 
 \`\`\`json
 { "error": { "message": "…", "type": "invalid_request_error", "param": "messages[0].content[1].image_url", "code": "unreadable_image" } }
 \`\`\`
 
-Retry: the same request may succeed when it is sent again, which \`x-should-retry\` says to clients.
+Retry: the same request may succeed when it is sent again; \`x-should-retry\` tells clients.
 `;
 
 function section(table: string, fields: Fields): string {
   const title = commentAbove(`export const ${table} =`, SOURCE).replace(/\.$/, '');
   const rows = Object.entries(fields).map(([name, field]) => {
-    const prose = commentAbove(`  ${name}:`, bodyOf(table)) || ending(field);
+    const prose = commentAbove(`  ${name}:`, bodyOf(table)) || refusalOf(field);
     return `| \`${name}\` | ${field.support} | ${dialects(field.documentedBy)} | ${prose} |`;
   });
-  return `## ${title}\n\n| Field | Fate | Known to | What it does |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+  return `## ${title}\n\n| Field | Support | Documented by | Effect |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`;
 }
 
-function ending(field: Field): string {
+function refusalOf(field: Field): string {
   if (field.support !== 'refused') return '';
   const why = `${field.why[0]?.toUpperCase()}${field.why.slice(1)}.`;
   if (field.noopValues.length === 0) return why;
   return `${why} Accepted: \`${field.noopValues.map((value) => JSON.stringify(value)).join('`, `')}\`.`;
 }
 
-function dialects(known: number): string {
+function dialects(documentedBy: number): string {
   const names = { openai: 'OpenAI', nim1: 'NIM 1.x', nim2: 'NIM 2.x', hosted: 'hosted' };
-  const has = Object.entries(Dialect).filter(([, bit]) => known & bit);
+  const has = Object.entries(Dialect).filter(([, bit]) => documentedBy & bit);
   return has.map(([name]) => names[name as keyof typeof Dialect]).join(', ') || 'nearsight';
 }
 

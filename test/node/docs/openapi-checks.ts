@@ -1,18 +1,18 @@
 /**
- * The checks of src/openai/field-checks.ts, each with the JSON schema of what it takes. openapi.test.ts puts them in the place of
- * the originals when it loads the table of fields, so that the table says itself what its values may be: in the package,
- * where each byte counts, a check is a function and nothing else.
+ * The checks of src/openai/field-checks.ts, each with the JSON schema of the values that it accepts. openapi.test.ts
+ * replaces the originals with them, so that the schema comes from the table itself. In the package, a check is only a
+ * function, to save bytes.
  */
 import type { Check, Fields } from '../../../src/openai/field-checks.ts';
 
 export type Schema = Record<string, unknown>;
 
-/** Given how to refer to a nested table. */
+/** Makes a schema; `refer` makes the reference to a nested table. */
 type Describe = (refer: (table: Fields) => Schema) => Schema;
 
 const descriptions = new WeakMap<Check<unknown>, Describe>();
 
-/** The checks themselves, whose makers note what they make. */
+/** The checks, with their schemas noted. */
 export function describing(real: typeof import('../../../src/openai/field-checks.ts')): typeof real {
   noted(real.boolean, () => ({ type: 'boolean' }));
   noted(real.string, () => ({ type: 'string' }));
@@ -25,8 +25,8 @@ export function describing(real: typeof import('../../../src/openai/field-checks
         ...(exclusiveMinimum === undefined ? { minimum } : { exclusiveMinimum }),
         maximum,
       })),
-    integer: (minimum, most) => {
-      const maximum = most ?? Number.MAX_SAFE_INTEGER;
+    integer: (minimum, max) => {
+      const maximum = max ?? Number.MAX_SAFE_INTEGER;
       return noted(real.integer(minimum, maximum), () => ({ type: 'integer', minimum, maximum }));
     },
     oneOf: (...choices) => noted(real.oneOf(...choices), () => ({ enum: choices })),
@@ -41,7 +41,7 @@ export function describing(real: typeof import('../../../src/openai/field-checks
   };
 }
 
-/** What a check takes. */
+/** The schema of the values that a check accepts. */
 export function schemaOf(check: Check<unknown>, refer: (table: Fields) => Schema): Schema {
   const describe = descriptions.get(check);
   if (!describe)

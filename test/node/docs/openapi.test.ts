@@ -1,4 +1,4 @@
-/** docs/openapi.yaml says what the parser does and what the writers write. */
+/** docs/openapi.yaml describes exactly what the parser accepts and what responses contain. */
 import Ajv2020 from 'ajv/dist/2020.js';
 import { describe, expect, it, vi } from 'vitest';
 import { getModel, health, listModels } from '../../../src/openai/model-list.ts';
@@ -36,9 +36,9 @@ function accepts(body: unknown): boolean {
   }
 }
 
-/** Rules that relate fields to each other, which the prose tells and the schema leaves out. */
+/** Rules between fields, which the prose states and the schema omits. */
 const BEYOND = [
-  // top_logprobs needs logprobs; an empty question is none; only a refusal can stand for content.
+  // top_logprobs needs logprobs; a question must not be empty; only a refusal can replace content.
   /"top_logprobs":[1-9]\d*,?(?!.*"logprobs":true)/,
   /"content":(""|\[\]|\[""\]|null)/,
 ];
@@ -60,7 +60,7 @@ describe.each(CASES)('requests: %s', (_name, _path, fields, samples, send) => {
   });
 });
 
-it.each(CASES)('defaults: %s is the same with and without them', (_name, _path, fields, samples, send) => {
+it.each(CASES)('defaults: %s has the same result with and without them', (_name, _path, fields, samples, send) => {
   for (const [name, schema] of Object.entries(SCHEMAS[nameOf(fields)]?.['properties'] ?? {})) {
     const usual: unknown = Object(schema).default;
     if (usual === undefined) continue;
@@ -69,7 +69,7 @@ it.each(CASES)('defaults: %s is the same with and without them', (_name, _path, 
   }
 });
 
-it('refers to nothing that is not there', () => {
+it('has no broken references', () => {
   for (const [, name = ''] of openapi().matchAll(/schemas\/(\w+)/g)) expect(SCHEMAS).toHaveProperty(name);
 });
 
@@ -77,7 +77,7 @@ describe('answers', () => {
   const entry = { token: 'a', logprob: -1, bytes: [97], top: [{ token: 'a', logprob: -1, bytes: [97] }] };
   const parts = [START, text('a', 0, [entry]), text('b', 1, [entry]), finish(1, 'length'), finish(), USAGE];
   const answer = async (fields: object): Promise<Response> =>
-    respond(parseChat({ ...MIN, ...fields }), partsOf(...parts), { model: 'm', reason: 'local-first' });
+    respond(parseChat({ ...MIN, ...fields }), partsOf(...parts).getReader(), { model: 'm', reason: 'local-first' });
 
   it('a JSON body', async () => {
     const body: unknown = await (await answer({ n: 2, logprobs: true, top_logprobs: 1 })).json();
@@ -92,7 +92,7 @@ describe('answers', () => {
     for (const event of events) expect(describes('VisionChatChunk', JSON.parse(event.slice(6))), event).toBe(true);
   });
 
-  it('what is served, and the health probes', async () => {
+  it('the models, and the health probes', async () => {
     expect(describes('ModelList', await listModels(['m', 'n']).json()), ajv.errorsText()).toBe(true);
     expect(describes('Model', await getModel(['m'], 'm').json()), ajv.errorsText()).toBe(true);
     expect(describes('Health', await health('ready').json()), ajv.errorsText()).toBe(true);
@@ -104,7 +104,7 @@ describe('answers', () => {
   });
 });
 
-it("has NIM's published vision schema in it", () => {
+it("contains NIM's published vision schema", () => {
   const image = { type: 'image_url', image_url: { url: 'https://a.example/b.png' } };
   const content = [{ type: 'text', text: 'What?' }, image];
   const request = {
@@ -122,6 +122,6 @@ it("has NIM's published vision schema in it", () => {
   for (const server of ['https://integrate.api.nvidia.com', 'http://localhost:8000']) expect(yaml).toContain(server);
 });
 
-it('docs/openapi.yaml is what the table says', async () => {
+it('docs/openapi.yaml is up to date', async () => {
   await expect(openapi()).toMatchFileSnapshot('../../../docs/openapi.yaml');
 });

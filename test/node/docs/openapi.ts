@@ -1,6 +1,7 @@
 /**
- * Writes docs/openapi.yaml: openapi.template.yaml, with the request as the table of fields has it (types and ranges from
- * the checks, the prose from the comments) and the statuses of the error table. openapi.test.ts proves it against the parser.
+ * Generates docs/openapi.yaml: openapi.template.yaml, the schema of the request from the table of fields (types and ranges
+ * from the checks, the prose from the comments), and the statuses of the error table. openapi.test.ts compares it with the
+ * parser.
  */
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
@@ -16,7 +17,7 @@ interface Template {
   components: { schemas: Record<string, Schema> };
 }
 
-/** What the request's tables are called here. */
+/** Schema names of the request's tables. */
 const NAMES = {
   REQUEST: 'VisionChatRequest',
   STREAM_OPTIONS: 'StreamOptions',
@@ -46,7 +47,7 @@ noted(logitBias, () => ({
 
 const PARTS = { anyOf: [{ type: 'string' }, ref('TextPart'), ref('ImagePart'), ref('RefusalPart')] };
 
-/** What a row's check leaves to parse.ts and messages.ts. */
+/** What is checked in parse-request.ts and messages.ts instead of in the table. */
 const REFINED: Refined = {
   REQUEST: { model: text },
   MESSAGE: {
@@ -57,7 +58,7 @@ const REFINED: Refined = {
   IMAGE_URL: { url: { format: 'uri' } },
 };
 
-/** What a table is called. */
+/** The schema name of a table. */
 export function nameOf(table: Fields): string {
   const found = Object.entries(SECTIONS).find(([, fields]) => fields === table);
   return NAMES[found?.[0] as Described];
@@ -75,11 +76,11 @@ export function describeAPI(): Template {
 
 /** The description as YAML. */
 export function openapi(): string {
-  const note = '# Generated: run `npx vitest run --project node test/node/openapi -u`.\n';
+  const note = '# Generated: run `npx vitest run --project node test/node/docs/openapi -u`.\n';
   return note + stringify(describeAPI(), { lineWidth: 120, aliasDuplicateObjects: false });
 }
 
-/** An object of the table: what is refused may still be sent with a value that asks for nothing. */
+/** The schema of a table: refused fields may be sent with their no-op values. */
 function schemaOfTable(table: Described): Schema {
   const fields: Fields = SECTIONS[table];
   const refined: Record<string, Schema> = REFINED[table] ?? {};
@@ -105,14 +106,14 @@ function schemaOfTable(table: Described): Schema {
   return { type: 'object', properties, required, additionalProperties: false };
 }
 
-/** The default that a row's comment names, if it is a value. */
+/** The default value in a row's comment, if there is one. */
 function defaultIn(comment: string): Schema {
   const [, word, code] = /Default: (?:`(\w+)`|(true|false|-?\d+(?:\.\d+)?))/.exec(comment) ?? [];
   const value: unknown = code === undefined ? word : JSON.parse(code);
   return value === undefined ? {} : { default: value };
 }
 
-/** One entry for each status, with the codes that have it. An abort rejects the call and is no response. */
+/** One entry per status, with its codes. None for an abort, which rejects the call. */
 function failures(): Record<string, Schema> {
   const responses: Record<string, Schema> = {};
   for (const status of new Set(Object.values(ERRORS).map((traits) => traits.status))) {

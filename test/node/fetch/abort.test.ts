@@ -1,19 +1,20 @@
 /** What an abort does in each phase of a request. */
 import { describe, expect, it, vi } from 'vitest';
-import { createFetch, type InterceptOptions } from '../../../src/fetch/intercept.ts';
+import { createFetch } from '../../../src/fetch/intercept.ts';
+import type { InterceptOptions } from '../../../src/fetch/request-context.ts';
 import type { Part } from '../../../src/protocol/job.ts';
-import { ANSWER, partsOf, slowParts, START, text } from '../job-parts.ts';
+import { ANSWER, engineOf, partsOf, slowParts, START, text } from '../job-parts.ts';
 
 const CHAT = 'https://integrate.api.nvidia.com/v1/chat/completions';
 const BODY = { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }] };
 const JSON_BODY = JSON.stringify(BODY);
 
-function shim(options: Partial<InterceptOptions> = {}): typeof fetch {
+function makeFetch(options: Partial<InterceptOptions> = {}): typeof fetch {
   return createFetch({
     intercept: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 1000, imageBytes: 1000, images: 3 },
-    generate: async () => partsOf(...ANSWER),
+    limits: { requestBytes: 1000, imageBytes: 1000, images: 3, pixels: 1e6 },
+    engine: engineOf(() => partsOf(...ANSWER)),
     ...options,
   });
 }
@@ -29,15 +30,15 @@ describe('an abort', () => {
     ['of init', (signal) => [CHAT, post(JSON_BODY, { signal })]],
     ['of the Request', (signal) => [new Request(CHAT, post(JSON_BODY, { signal }))]],
   ])('%s before the call rejects with its reason, and nothing starts', async (_whose, call) => {
-    const generate = vi.fn(async () => partsOf(...ANSWER));
-    await expect(shim({ generate })(...call(AbortSignal.abort(reason)))).rejects.toBe(reason);
+    const generate = vi.fn(engineOf(() => partsOf(...ANSWER)).generate);
+    await expect(makeFetch({ engine: { generate } })(...call(AbortSignal.abort(reason)))).rejects.toBe(reason);
     expect(generate).not.toHaveBeenCalled();
   });
 
   it('of init counts in place of the Request', async () => {
     const aborted = AbortSignal.abort(reason);
     const request = new Request(CHAT, post(JSON_BODY, { signal: aborted }));
-    expect((await shim()(request, { signal: null })).status).toBe(200);
+    expect((await makeFetch()(request, { signal: null })).status).toBe(200);
   });
 
   /** What never ends, and says when it has begun. */
@@ -47,14 +48,14 @@ describe('an abort', () => {
   it.each<[string, (begun: () => void) => [Partial<InterceptOptions>, NonNullable<RequestInit['body']>]]>([
     ['the body is read', (begun) => [{}, lasting(begun)]],
     ['the model is looked up', (begun) => [{ model: () => new Promise(begun) }, JSON_BODY]],
-    ['the answer is being started', (begun) => [{ generate: () => new Promise(begun) }, JSON_BODY]],
-    ['the first token is awaited', (begun) => [{ generate: async () => lasting(begun) }, JSON_BODY]],
+    ['the answer is being started', (begun) => [{ engine: engineOf(() => new Promise(begun)) }, JSON_BODY]],
+    ['the first token is awaited', (begun) => [{ engine: engineOf(() => lasting(begun)) }, JSON_BODY]],
   ])('while %s rejects at once', async (_phase, staying) => {
     const caller = new AbortController();
     let begun = (): void => {};
     const reached = new Promise<void>((resolve) => (begun = resolve));
     const [options, body] = staying(begun);
-    const refused = expect(shim(options)(CHAT, post(body, { signal: caller.signal }))).rejects.toBe(reason);
+    const refused = expect(makeFetch(options)(CHAT, post(body, { signal: caller.signal }))).rejects.toBe(reason);
     await reached;
     caller.abort(reason);
     await refused;
@@ -63,9 +64,9 @@ describe('an abort', () => {
   it('in mid-stream errors the body with its reason', async () => {
     const caller = new AbortController();
     const { stream } = slowParts(START, text('x'));
-    const generate: InterceptOptions['generate'] = async (_request, signal) => stream.pipeThrough(endedBy(signal));
+    const engine = engineOf((_job, signal) => stream.pipeThrough(endedBy(signal)));
     const body = JSON.stringify({ ...BODY, stream: true });
-    const response = await shim({ generate })(CHAT, post(body, { signal: caller.signal }));
+    const response = await makeFetch({ engine })(CHAT, post(body, { signal: caller.signal }));
     const reader = response.body?.getReader();
     await reader?.read();
     caller.abort(reason);
@@ -76,14 +77,16 @@ describe('an abort', () => {
   });
 
   it('of a time-out passes as it is', async () => {
-    const generate = (): Promise<ReadableStream<Part>> => new Promise(() => {});
-    const response = shim({ generate })(CHAT, post(JSON_BODY, { signal: AbortSignal.timeout(5) }));
+    const response = makeFetch({ engine: engineOf(() => new Promise(() => {})) })(
+      CHAT,
+      post(JSON_BODY, { signal: AbortSignal.timeout(5) }),
+    );
     await expect(response).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 
   it('after the answer is nothing', async () => {
     const caller = new AbortController();
-    const response = await shim()(CHAT, post(JSON_BODY, { signal: caller.signal }));
+    const response = await makeFetch()(CHAT, post(JSON_BODY, { signal: caller.signal }));
     caller.abort(reason);
     expect(await response.json()).toHaveProperty('choices');
   });
@@ -92,7 +95,7 @@ describe('an abort', () => {
     const { signal } = new AbortController();
     const add = vi.spyOn(signal, 'addEventListener');
     const remove = vi.spyOn(signal, 'removeEventListener');
-    await (await shim()(CHAT, post(JSON_BODY, { signal }))).text();
+    await (await makeFetch()(CHAT, post(JSON_BODY, { signal }))).text();
     expect(add.mock.calls.length).toBeGreaterThan(0);
     expect(remove.mock.calls.map(([, listener]) => listener)).toEqual(add.mock.calls.map(([, listener]) => listener));
   });

@@ -1,35 +1,40 @@
-/** Which requests are ours, and how their bodies are read. Parts are made by hand (see parts.ts). */
+/** Which requests are intercepted, and how their bodies are read. Parts are written by hand (see job-parts.ts). */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { ChatRequest } from '../../../src/openai/parse-request.ts';
-import { createFetch, type InterceptOptions } from '../../../src/fetch/intercept.ts';
-import { ANSWER, partsOf } from '../job-parts.ts';
+import { createFetch } from '../../../src/fetch/intercept.ts';
+import type { InterceptOptions } from '../../../src/fetch/request-context.ts';
+import type { ChatJob } from '../../../src/protocol/job.ts';
+import { ANSWER, engineOf, partsOf } from '../job-parts.ts';
 
 const NIM = 'https://integrate.api.nvidia.com';
 const CHAT = `${NIM}/v1/chat/completions`;
 const BODY = { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }] };
 const JSON_BODY = JSON.stringify(BODY);
 
-/** What the wrapped fetch was called with. It is the only thing here that stands in for something: the network. */
+/** The calls of the wrapped fetch, which stands in for the network. */
 type Passed = Parameters<typeof fetch>[];
 
-function shim(options: Partial<InterceptOptions> = {}): { fetch: typeof fetch; passed: Passed; asked: ChatRequest[] } {
+function makeFetch(options: Partial<InterceptOptions> = {}): {
+  fetch: typeof fetch;
+  passed: Passed;
+  jobs: ChatJob[];
+} {
   const passed: Passed = [];
-  const asked: ChatRequest[] = [];
+  const jobs: ChatJob[] = [];
   const fetch = createFetch({
     intercept: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 1000, imageBytes: 1000, images: 3 },
+    limits: { requestBytes: 1000, imageBytes: 1000, images: 3, pixels: 1e6 },
     fetch: async (...call) => {
       passed.push(call);
       return new Response('from the network');
     },
-    generate: async (request) => {
-      asked.push(request);
+    engine: engineOf((job) => {
+      jobs.push(job);
       return partsOf(...ANSWER);
-    },
+    }),
     ...options,
   });
-  return { fetch, passed, asked };
+  return { fetch, passed, jobs };
 }
 
 const post = (body: RequestInit['body'] | null = JSON_BODY, init: RequestInit = {}): RequestInit => ({
@@ -51,7 +56,7 @@ describe('addresses', () => {
     `${NIM}/chat/completions`,
     `${NIM}/deep/v1/chat/completions`,
   ])('answers POST %s', async (url) => {
-    const { fetch, passed } = shim();
+    const { fetch, passed } = makeFetch();
     const response = await fetch(url, post());
     expect(response.status).toBe(200);
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
@@ -60,7 +65,7 @@ describe('addresses', () => {
   });
 
   it('takes a string, a URL or a Request, and what init overrides', async () => {
-    const { fetch, asked } = shim();
+    const { fetch, jobs } = makeFetch();
     await fetch(new URL(CHAT), post());
     await fetch(new Request(CHAT, post()));
     await fetch(new Request(CHAT, post('not json')), { body: JSON_BODY });
@@ -68,34 +73,35 @@ describe('addresses', () => {
     await fetch(new Request(CHAT, post(JSON_BODY, { headers: { 'content-type': 'image/png' } })), {
       headers: [['Content-Type', 'application/json']],
     });
-    expect(asked).toHaveLength(5);
+    expect(jobs).toHaveLength(5);
   });
 
   it('takes relative URLs where the page has an address', async () => {
     vi.stubGlobal('location', { href: 'https://page.example/app/' });
-    const { fetch, asked, passed } = shim({ intercept: ['/nim', 'https://page.example/other/'] });
+    const { fetch, jobs, passed } = makeFetch({ intercept: ['/nim', 'https://page.example/other/'] });
     for (const url of ['/nim/v1/chat/completions', '../nim/chat/completions', '/other/v1/chat/completions']) {
       expect(await (await fetch(url, post())).json()).toMatchObject({ object: 'chat.completion' });
     }
     await fetch('/nimble/v1/chat/completions', post());
     await fetch('v1/chat/completions', post());
-    expect([asked.length, passed.length]).toEqual([3, 2]);
+    expect([jobs.length, passed.length]).toEqual([3, 2]);
   });
 
   it("passes everything on where a page's own paths have no address", async () => {
-    const { fetch, asked, passed } = shim({ intercept: ['/nim'] });
+    const { fetch, jobs, passed } = makeFetch({ intercept: ['/nim'] });
     await fetch('https://page.example/nim/v1/chat/completions', post());
-    expect([asked.length, passed.length]).toEqual([0, 1]);
+    expect([jobs.length, passed.length]).toEqual([0, 1]);
   });
 
   it('takes the model from the per-model addresses of NVIDIA, unless the body names one', async () => {
     const model = async (): Promise<string> => 'nvidia/neva-22b';
-    const { fetch, asked } = shim({ model, intercept: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'] });
+    const { fetch } = makeFetch({ model, intercept: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'] });
     const { model: _, ...nameless } = BODY;
     const body = JSON.stringify({ ...nameless, model: null });
-    expect((await fetch('https://ai.api.nvidia.com/v1/vlm/nvidia/neva-22b', post(body))).status).toBe(200);
-    expect((await fetch(`${NIM}/v1/gr/nvidia/neva-22b/chat/completions`, post(body))).status).toBe(200);
-    expect(asked.map((request) => request.model)).toEqual(['nvidia/neva-22b', 'nvidia/neva-22b']);
+    const urls = ['https://ai.api.nvidia.com/v1/vlm/nvidia/neva-22b', `${NIM}/v1/gr/nvidia/neva-22b/chat/completions`];
+    for (const url of urls) {
+      expect(await (await fetch(url, post(body))).json()).toMatchObject({ model: 'nvidia/neva-22b' });
+    }
     expect((await fetch('https://ai.api.nvidia.com/v1/vlm/nvidia/neva-22b', post())).status).toBe(404);
   });
 
@@ -117,7 +123,7 @@ describe('addresses', () => {
     ['POST', '/v1/chat/completions/render', 404],
     ['POST', '/v1/%63hat/completions', 404],
   ])('on an owned origin, %s %s is ours to answer with %i', async (method, path, status) => {
-    const { fetch, passed } = shim();
+    const { fetch, passed } = makeFetch();
     const response = await fetch(NIM + path, { method });
     expect(response.status).toBe(status);
     expect(passed).toEqual([]);
@@ -126,7 +132,7 @@ describe('addresses', () => {
   });
 
   it('answers the health probe in the words of NIM', async () => {
-    const response = await shim().fetch(`${NIM}/v1/health/ready`);
+    const response = await makeFetch().fetch(`${NIM}/v1/health/ready`);
     expect(await response.json()).toEqual({ object: 'health.response', message: 'Service is ready.' });
   });
 
@@ -140,7 +146,7 @@ describe('addresses', () => {
     'data:,hello',
     `blob:${NIM}/v1/chat/completions`,
   ])('passes %s on, untouched', async (url) => {
-    const { fetch, passed } = shim();
+    const { fetch, passed } = makeFetch();
     const init = post();
     const response = await fetch(url, init);
     expect(await response.text()).toBe('from the network');
@@ -149,7 +155,7 @@ describe('addresses', () => {
   });
 
   it('does not read the body of a Request that it passes on', async () => {
-    const { fetch, passed } = shim();
+    const { fetch, passed } = makeFetch();
     const request = new Request('https://api.openai.com/v1/chat/completions', post());
     await fetch(request);
     expect(passed[0]?.[0]).toBe(request);
@@ -162,14 +168,14 @@ describe('addresses', () => {
       seen.push(this);
       return Promise.resolve(new Response('native'));
     });
-    const { fetch: patched } = shim({ fetch: undefined });
+    const { fetch: patched } = makeFetch({ fetch: undefined });
     vi.stubGlobal('fetch', patched);
     expect(await (await globalThis.fetch('https://other.example/')).text()).toBe('native');
     expect(seen).toEqual([undefined]);
   });
 
   it('needs no `this`', async () => {
-    const { fetch } = shim();
+    const { fetch } = makeFetch();
     expect((await fetch.call(undefined, CHAT, post())).status).toBe(200);
     expect((await fetch.call({}, CHAT, post())).status).toBe(200);
   });
@@ -188,9 +194,9 @@ describe('bodies', () => {
     ['a typed Blob', new Blob([JSON_BODY], { type: 'application/json' })],
     ['a stream', new Blob([JSON_BODY.slice(0, 9), JSON_BODY.slice(9)]).stream()],
   ])('may be %s', async (_kind, body) => {
-    const { fetch, asked } = shim();
+    const { fetch, jobs } = makeFetch();
     expect((await fetch(CHAT, post(body))).status).toBe(200);
-    expect(asked[0]?.turns).toEqual([{ role: 'user', parts: [{ type: 'text', text: 'hi' }] }]);
+    expect(jobs[0]?.turns).toEqual([{ role: 'user', parts: [{ type: 'text', text: 'hi' }] }]);
   });
 
   it.each([
@@ -210,7 +216,7 @@ describe('bodies', () => {
     ['a long one', JSON_BODY + ' '.repeat(1000), {}, 413],
     ['nested without end', `{"model":"m","tools":${'['.repeat(400)}${']'.repeat(400)}}`, {}, 400],
   ])('%s', async (_kind, body, headers: HeadersInit, status) => {
-    const response = await shim().fetch(CHAT, post(body, { headers }));
+    const response = await makeFetch().fetch(CHAT, post(body, { headers }));
     expect(response.status).toBe(status);
     if (status !== 200) expect(await response.json()).toHaveProperty('error.message');
   });
@@ -218,7 +224,7 @@ describe('bodies', () => {
   it('of streams are read no further than the limit', async () => {
     const cancelled = vi.fn();
     const endless = new ReadableStream({ pull: (it) => it.enqueue(new Uint8Array(100)), cancel: cancelled });
-    const response = await shim().fetch(CHAT, post(endless));
+    const response = await makeFetch().fetch(CHAT, post(endless));
     expect(response.status).toBe(413);
     expect(cancelled).toHaveBeenCalledOnce();
   });
@@ -227,13 +233,15 @@ describe('bodies', () => {
     ['breaks off', (controller: ReadableStreamDefaultController) => controller.error(new Error('gone'))],
     ['yields no bytes', (controller: ReadableStreamDefaultController) => controller.enqueue(7)],
   ])('of a stream that %s are a 400', async (_what, pull) => {
-    const response = await shim().fetch(CHAT, post(new ReadableStream({ pull })));
+    const response = await makeFetch().fetch(CHAT, post(new ReadableStream({ pull })));
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { message: 'The body could not be read.' } });
   });
 
   it('of exactly the limit pass', async () => {
-    const { fetch } = shim({ limits: { requestBytes: JSON_BODY.length, imageBytes: 1000, images: 3 } });
+    const { fetch } = makeFetch({
+      limits: { requestBytes: JSON_BODY.length, imageBytes: 1000, images: 3, pixels: 1e6 },
+    });
     expect((await fetch(CHAT, post())).status).toBe(200);
     expect((await fetch(CHAT, post(`${JSON_BODY} `))).status).toBe(413);
   });
@@ -241,22 +249,22 @@ describe('bodies', () => {
   it('that were read already reject, as the native fetch does', async () => {
     const request = new Request(CHAT, post());
     await request.text();
-    await expect(shim().fetch(request)).rejects.toBeInstanceOf(TypeError);
+    await expect(makeFetch().fetch(request)).rejects.toBeInstanceOf(TypeError);
   });
 
   it('name an unknown model in a 404', async () => {
-    const response = await shim().fetch(CHAT, post(JSON.stringify({ ...BODY, model: 'gpt-9' })));
+    const response = await makeFetch().fetch(CHAT, post(JSON.stringify({ ...BODY, model: 'gpt-9' })));
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
   });
 
   it('turn <img> tags into images only where that is on', async () => {
     const body = JSON.stringify({ ...BODY, messages: [{ role: 'user', content: '<img src="data:,x"> this?' }] });
-    const off = shim();
+    const off = makeFetch();
     await off.fetch(CHAT, post(body));
-    expect(off.asked[0]?.turns[0]?.parts[0]?.type).toBe('text');
-    const on = shim({ images: { tags: true } });
+    expect(off.jobs[0]?.turns[0]?.parts[0]?.type).toBe('text');
+    const on = makeFetch({ images: { tags: true } });
     await on.fetch(CHAT, post(body));
-    expect(on.asked[0]?.turns[0]?.parts[0]?.type).toBe('image');
+    expect(on.jobs[0]?.turns[0]?.parts[0]?.type).toBe('image');
   });
 });

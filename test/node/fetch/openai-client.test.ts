@@ -1,10 +1,10 @@
-/** The real `openai` package, given the shim as its fetch. The parts are made by hand (see parts.ts). */
+/** The real `openai` package with our fetch. The parts are written by hand (see job-parts.ts). */
 import OpenAI, { APIError } from 'openai';
 import { describe, expect, it } from 'vitest';
 import { createFetch } from '../../../src/fetch/intercept.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import type { Part } from '../../../src/protocol/job.ts';
-import { ANSWER, failingAfter, partsOf, slowParts, START, text } from '../job-parts.ts';
+import { ANSWER, engineOf, failingAfter, partsOf, slowParts, START, text } from '../job-parts.ts';
 
 const MESSAGES: { role: 'user'; content: string }[] = [{ role: 'user', content: 'What is this?' }];
 
@@ -14,11 +14,11 @@ function clientFor(generate: (signal?: AbortSignal) => ReadableStream<Part>): { 
   const fetch = createFetch({
     intercept: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 1e6, imageBytes: 1e6, images: 3 },
-    generate: async (_request, signal) => {
+    limits: { requestBytes: 1e6, imageBytes: 1e6, images: 3, pixels: 1e6 },
+    engine: engineOf((_job, signal) => {
       asked++;
       return generate(signal);
-    },
+    }),
   });
   const baseURL = 'https://integrate.api.nvidia.com/v1';
   return { openai: new OpenAI({ baseURL, apiKey: 'local', fetch, maxRetries: 2 }), asked: () => asked };

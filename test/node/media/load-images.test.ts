@@ -3,26 +3,20 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readDataURL } from '../../../src/bytes/data-url.ts';
-import { fetchImages, readImage, type ImageRules } from '../../../src/media/load-images.ts';
-import type { RequestTurn } from '../../../src/openai/messages.ts';
-import type { TurnPart } from '../../../src/protocol/job.ts';
+import { loadImages, readImage, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
 
 const BYTES = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0xff, 0xfb, 0xf0]);
 const BASE64 = 'iVBORw0KGgr/+/A=';
 const PERCENT = '%89PNG%0D%0A%1A%0A%FF%FB%F0';
 const RULES: ImageRules = { imageBytes: 1000, images: 3 };
 
-function turn(...urls: string[]): RequestTurn {
-  const parts = urls.map((url, i) => ({ type: 'image' as const, url, detail: 'low' as const, param: `part ${i}` }));
-  return { role: 'user', parts: [{ type: 'text', text: 'What?' }, ...parts] };
+const refs = (urls: string[]): ImageRef[] => urls.map((url, i) => ({ url, param: `part ${i}` }));
+
+async function images(urls: string[], rules = RULES, signal?: AbortSignal): Promise<(Uint8Array | undefined)[]> {
+  const files = await loadImages(refs(urls), rules, signal);
+  return urls.map((url) => files.get(url));
 }
 
-async function images(urls: string[], rules = RULES, signal?: AbortSignal): Promise<TurnPart[]> {
-  const [read] = await fetchImages([turn(...urls)], rules, signal);
-  return read?.parts.slice(1) ?? [];
-}
-
-const sees = (param = 'part 0'): object => ({ type: 'image', bytes: BYTES, detail: 'low', param });
 const refuses = (cause: RegExp | string, param = 'part 0'): object => ({
   code: 'unreadable_image',
   status: 400,
@@ -44,7 +38,7 @@ describe('data: URLs', () => {
     ['url-encoded bytes', `data:image/png,${PERCENT}`],
     ['url-encoded bytes in lower case', `data:image/png,${PERCENT.toLowerCase().replace('png', 'PNG')}`],
   ])('with %s', async (_what, url) => {
-    expect(await images([url])).toEqual([sees()]);
+    expect(await images([url])).toEqual([BYTES]);
   });
 
   it('keep text as UTF-8 and a percent sign that escapes nothing', () => {
@@ -72,7 +66,7 @@ describe('data: URLs', () => {
     ['url-encoded bytes', `data:image/png;name=a-picture.png,${'%FF'.repeat(999)}`],
   ])('of exactly the limit pass: %s', async (_what, url) => {
     const [part] = await images([url], { ...RULES, imageBytes: 999 });
-    expect(part).toMatchObject({ bytes: { length: 999 } });
+    expect(part).toHaveLength(999);
     await expect(images([url], { ...RULES, imageBytes: 998 })).rejects.toMatchObject(refuses(/more than 998 bytes/));
   });
 
@@ -99,7 +93,7 @@ describe('other schemes', () => {
 
   it('blob: is read, and refused once it is revoked', async () => {
     const url = URL.createObjectURL(new Blob([BYTES], { type: 'image/png' }));
-    expect(await images([url])).toEqual([sees()]);
+    expect(await images([url])).toEqual([BYTES]);
     URL.revokeObjectURL(url);
     await expect(images([url])).rejects.toMatchObject(refuses(/revoked/));
   });
@@ -146,7 +140,7 @@ describe('https: URLs', () => {
   });
 
   it.each(['/ok', '/typed', '/octets', '/moved'])('%s is read', async (path) => {
-    expect(await images([origin + path])).toEqual([sees()]);
+    expect(await images([origin + path])).toEqual([BYTES]);
   });
 
   it.each([
@@ -177,8 +171,7 @@ describe('https: URLs', () => {
     requests.length = 0;
     const fetch = vi.spyOn(globalThis, 'fetch');
     const url = `${origin}/ok`;
-    const turns = await fetchImages([turn(url), turn(url, url)], RULES);
-    expect(turns.flatMap(({ parts }) => parts.filter(({ type }) => type === 'image'))).toHaveLength(3);
+    expect(await images([url, url, url])).toEqual([BYTES, BYTES, BYTES]);
     expect(requests).toHaveLength(1);
     expect(fetch.mock.calls[0]?.[1]).toMatchObject({ credentials: 'omit' });
     fetch.mockRestore();
@@ -190,10 +183,10 @@ describe('https: URLs', () => {
     const rules = { ...RULES, allowed };
     await expect(images([`${origin}/ok`], rules)).rejects.toMatchObject(refuses(/policy/));
     expect(requests).toEqual([]);
-    expect(await images([`${origin}/typed`], rules)).toEqual([sees()]);
+    expect(await images([`${origin}/typed`], rules)).toEqual([BYTES]);
     await expect(images([`${origin}/moved`], rules)).rejects.toMatchObject(refuses(/could not be read/));
     expect(requests.map(({ url }) => url)).toEqual(['/typed', '/moved']);
-    expect(await images([`data:;base64,${BASE64}`], { ...RULES, allowed: () => false })).toEqual([sees()]);
+    expect(await images([`data:;base64,${BASE64}`], { ...RULES, allowed: () => false })).toEqual([BYTES]);
   });
 
   it('stop at an abort, with its reason', async () => {
@@ -217,13 +210,8 @@ describe('the request as a whole', () => {
   it('has at most so many images, and names the first beyond, before anything is read', () => {
     const url = `data:;base64,${BASE64}`;
     const message = expect.stringContaining('limits.images');
-    const refused = expect.objectContaining({ code: 'invalid_request', param: 'part 2', message });
-    expect(() => fetchImages([turn(url), turn(url, url, url)], RULES)).toThrow(refused);
-  });
-
-  it('keeps turns without images as they are', async () => {
-    const turns: RequestTurn[] = [{ role: 'system', parts: [{ type: 'text', text: 'Be brief.' }] }];
-    expect(await fetchImages(turns, RULES)).toEqual(turns);
+    const refused = expect.objectContaining({ code: 'invalid_request', param: 'part 3', message });
+    expect(() => loadImages(refs([url, url, url, url]), RULES)).toThrow(refused);
   });
 });
 

@@ -1,9 +1,8 @@
 /** Makes broken chat requests: whole ones, mutated as values and as bytes. Seeded, so that a failure can be repeated. */
 import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
-import { fetchImages } from '../../../src/media/load-images.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
-import { ANSWER, finish, partsOf } from '../job-parts.ts';
+import { ANSWER, engineOf, finish, partsOf } from '../job-parts.ts';
 
 type Random = () => number;
 
@@ -80,24 +79,24 @@ const ODD: readonly unknown[] = [
   { __proto__: null, constructor: {} },
 ];
 
-/** `count` requests through the shim, each to its end. Throws at the first that is not answered as it should be. */
+/** Sends `count` requests, each to its end. Throws at the first that is not answered as it should be. */
 export async function fuzz(seed: number, count: number): Promise<{ answered: number; refused: number }> {
   const random = xorshift(seed);
-  const shim = createFetch({
+  const fetch = createFetch({
     intercept: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
-    limits: { requestBytes: 100_000, imageBytes: 1000, images: 5 },
+    limits: { requestBytes: 100_000, imageBytes: 1000, images: 5, pixels: 1e6 },
     images: { tags: true },
-    async generate({ turns, job }) {
-      await fetchImages(turns, { imageBytes: 1000, images: 5, allowed: () => false });
-      const rest = Array.from({ length: job.choices - 1 }, (_, i) => finish(i + 1));
+    policy: 'local-only',
+    engine: engineOf(({ choices }) => {
+      const rest = Array.from({ length: choices - 1 }, (_, i) => finish(i + 1));
       return partsOf(...ANSWER.slice(0, -1), ...rest, ...ANSWER.slice(-1));
-    },
+    }),
   });
   const outcome = { answered: 0, refused: 0 };
   for (let i = 0; i < count; i++) {
     const body = brokenBody(random);
-    const response = await shim('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body });
+    const response = await fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body });
     const text = await response.text();
     const fault = faultOf(response, text);
     if (fault) throw new Error(`${fault} (seed ${seed}, request ${i}): ${new TextDecoder().decode(body)} -> ${text}`);

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createNimProxy, memoryStore, toNodeHandler, type NimProxyOptions } from '../../../proxy/index.ts';
 import { STREAMS } from '../../nim/streams.ts';
 import { startNim, type Nim } from '../../nim/server.ts';
-import { ask, failing, wired } from '../with-remote.ts';
+import { ask, failing, fetchWithRemote } from '../with-remote.ts';
 
 const KEY = 'nvapi-secret-of-the-server';
 const MODELS = [
@@ -273,7 +273,7 @@ describe('a page behind it', () => {
     ['queued/1', '/v1/status/r-0'],
   ])('reaches %s at %s', async (model, path) => {
     const { url, nim: upstream } = await proxied({ authorize: () => true });
-    const { fetch: shim } = await wired({ generate: failing('unsupported_device'), remote: { baseURL: url } });
+    const { fetch: shim } = await fetchWithRemote({ engine: failing('unsupported_device'), remote: { baseURL: url } });
     const response = await shim(...ask({ model }));
     expect(await response.json()).toMatchObject({ choices: [{ message: { content: 'From afar.' } }] });
     expect(upstream.seen.at(-1)?.path).toBe(path);

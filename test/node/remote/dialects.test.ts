@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ask, image, PNG, wired } from '../with-remote.ts';
+import { ask, image, PNG, fetchWithRemote } from '../with-remote.ts';
 
 describe('dialects', () => {
   const fields = {
@@ -74,7 +74,7 @@ describe('dialects', () => {
       },
     ],
   ] as const)('%s gets its own words, and accepts them', async (dialect, expected) => {
-    const { fetch, nim } = await wired({ remote: { dialect } }, { dialect });
+    const { fetch, nim } = await fetchWithRemote({ remote: { dialect } }, { dialect });
     const response = await fetch(...ask(fields));
     expect(nim.seen[0]?.body).toEqual(expected);
     expect(response.status).toBe(200);
@@ -92,7 +92,7 @@ describe('dialects', () => {
       { max_tokens: 7, stream: true },
     ],
   ] as const)('%s: %j', async (dialect, given, expected) => {
-    const { fetch, nim } = await wired({ remote: { dialect } }, { dialect });
+    const { fetch, nim } = await fetchWithRemote({ remote: { dialect } }, { dialect });
     expect((await fetch(...ask(given))).status).toBe(200);
     expect(nim.seen[0]?.body).toMatchObject(expected);
   });
@@ -106,7 +106,7 @@ describe('dialects', () => {
     ['nim1', 'reasoning_effort', { reasoning_effort: 'high' }],
     ['nim2', 'nvext', { nvext: { guided_regex: 'a+' } }],
   ] as const)('%s: %s would be lost there, so it is refused', async (dialect, param, given) => {
-    const { fetch, nim } = await wired({ remote: { dialect } }, { dialect });
+    const { fetch, nim } = await fetchWithRemote({ remote: { dialect } }, { dialect });
     const response = await fetch(...ask(given));
     expect(await response.json()).toMatchObject({ error: { code: 'unsupported_field', param } });
     expect(nim.seen).toEqual([]);
@@ -115,7 +115,7 @@ describe('dialects', () => {
   it.each(['nvidia/neva-22b', 'microsoft/kosmos-2', 'microsoft/phi-3-vision-128k-instruct'])(
     '%s gets tags, at a path of its own',
     async (model) => {
-      const { fetch, nim } = await wired();
+      const { fetch, nim } = await fetchWithRemote();
       expect((await fetch(...ask({ ...fields, model }))).status).toBe(200);
       expect(nim.seen[0]?.path).toBe(`/v1/vlm/${model}`);
       expect(nim.seen[0]?.body).toEqual({
@@ -134,7 +134,7 @@ describe('dialects', () => {
     'microsoft/phi-3.5-vision-instruct',
     'nvidia/nemotron-nano-12b-v2-vl',
   ])('%s is asked at the common path, with parts', async (model) => {
-    const { fetch, nim } = await wired({}, { dialect: 'hosted' });
+    const { fetch, nim } = await fetchWithRemote({}, { dialect: 'hosted' });
     const response = await fetch(...ask({ ...image(), model }));
     expect(response.status).toBe(200);
     expect(response.headers.get('x-nearsight-reason')).toBe('model_not_found');
@@ -145,7 +145,7 @@ describe('dialects', () => {
   it.each(['nvidia/../../status/r-0', '../models', 'a', 'a/b/c', 'a/b?c', 'a/%2e%2e'])(
     '%s cannot be asked at a path of its own',
     async (model) => {
-      const { fetch, nim } = await wired({ remote: { dialect: 'legacy' } });
+      const { fetch, nim } = await fetchWithRemote({ remote: { dialect: 'legacy' } });
       const response = await fetch(...ask({ model }));
       expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
       expect(nim.seen).toEqual([]);
@@ -158,7 +158,7 @@ describe('dialects', () => {
   ] as const)(
     'says in its headers what a header can hold of a name, when it is answered %s',
     async (_where, options) => {
-      const { fetch } = await wired(options);
+      const { fetch } = await fetchWithRemote(options);
       const response = await fetch(...ask({ model: 'модель ✓' }));
       expect([response.status, response.headers.get('x-nearsight-model')]).toEqual([200, '? ?']);
       expect(await response.json()).toHaveProperty('model', 'модель ✓');
@@ -166,7 +166,7 @@ describe('dialects', () => {
   );
 
   it('sends the bytes of a blob: URL, which means nothing elsewhere', async () => {
-    const { fetch, nim } = await wired();
+    const { fetch, nim } = await fetchWithRemote();
     const bytes = Buffer.from(PNG.slice(PNG.indexOf(',') + 1), 'base64');
     const url = URL.createObjectURL(new Blob([bytes]));
     expect((await fetch(...ask(image(url)))).status).toBe(200);

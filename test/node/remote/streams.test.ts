@@ -3,12 +3,12 @@ import { describe, expect, it, vi } from 'vitest';
 import { normaliseError } from '../../../src/remote/normalise-error.ts';
 import { ERRORS } from '../../nim/errors.ts';
 import { STREAMS } from '../../nim/streams.ts';
-import { slowParts, START, text } from '../job-parts.ts';
-import { ask, clientOf, failing, KEY, wired } from '../with-remote.ts';
+import { engineOf, slowParts, START, text } from '../job-parts.ts';
+import { ask, clientOf, failing, KEY, fetchWithRemote } from '../with-remote.ts';
 
 describe('errors of the remote', () => {
   it.each(ERRORS)('$name ($status) keeps its status and gets one envelope', async ({ name, status, ...expected }) => {
-    const { fetch } = await wired({ remote: { apiKey: KEY } });
+    const { fetch } = await fetchWithRemote({ remote: { apiKey: KEY } });
     const response = await fetch(...ask({ model: `error/${name}` }));
     expect(response.status).toBe(status);
     expect(response.statusText).toMatch(/./);
@@ -31,7 +31,7 @@ describe('errors of the remote', () => {
   });
 
   it('are the classes of the openai package', async () => {
-    const { fetch } = await wired();
+    const { fetch } = await fetchWithRemote();
     const create = (model: string): Promise<unknown> =>
       clientOf(fetch).chat.completions.create({ model, messages: [{ role: 'user', content: 'hi' }] });
     await expect(create('error/unauthorized')).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
@@ -40,7 +40,7 @@ describe('errors of the remote', () => {
   });
 
   it('a remote that cannot be reached is named, with what to do about it', async () => {
-    const { fetch, nim } = await wired();
+    const { fetch, nim } = await fetchWithRemote();
     await nim.close();
     const response = await fetch(...ask());
     expect(response.status).toBe(502);
@@ -51,7 +51,10 @@ describe('errors of the remote', () => {
 
   it('NVIDIA is known to refuse pages, and the message leads to the proxy', async () => {
     const refusing = vi.fn(() => Promise.reject(new TypeError('Failed to fetch')));
-    const { fetch } = await wired({ fetch: refusing, remote: { baseURL: 'https://integrate.api.nvidia.com/v1' } });
+    const { fetch } = await fetchWithRemote({
+      fetch: refusing,
+      remote: { baseURL: 'https://integrate.api.nvidia.com/v1' },
+    });
     const response = await fetch(...ask());
     expect(await response.json()).toMatchObject({ error: { message: expect.stringContaining('nearsight/proxy') } });
     expect(refusing).toHaveBeenCalledOnce();
@@ -81,7 +84,11 @@ describe('an answer that is not streamed', () => {
     ['goes on', 'meta/llama', /more than 33554432 bytes/],
   ] as const)('%s, asked for %s: the remote is unavailable', async (then, model, message) => {
     const fetch = saying('{"choices":[', then);
-    const shim = await wired({ fetch, generate: failing('unsupported_device'), remote: { model: 'meta/llama' } });
+    const shim = await fetchWithRemote({
+      fetch,
+      engine: failing('unsupported_device'),
+      remote: { model: 'meta/llama' },
+    });
     const response = await shim.fetch(...ask({ model }));
     expect(response.status).toBe(502);
     expect(await response.json()).toMatchObject({
@@ -91,7 +98,7 @@ describe('an answer that is not streamed', () => {
 
   it('is given here if it breaks off there', async () => {
     const fetch = saying('{', 'breaks');
-    const shim = await wired({ fetch, policy: 'remote-first', aliases: { 'meta/llama': 'glimpse' } });
+    const shim = await fetchWithRemote({ fetch, policy: 'remote-first', aliases: { 'meta/llama': 'glimpse' } });
     const response = await shim.fetch(...ask());
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
     expect(response.headers.get('x-nearsight-reason')).toBe('remote_unavailable');
@@ -100,7 +107,7 @@ describe('an answer that is not streamed', () => {
   it('ends with the reason of an abort', async () => {
     const caller = new AbortController();
     const reason = new Error('enough');
-    const shim = await wired({ fetch: saying('{', 'is silent') });
+    const shim = await fetchWithRemote({ fetch: saying('{', 'is silent') });
     const asked = shim.fetch(...ask({}, { signal: caller.signal }));
     setTimeout(() => caller.abort(reason), 20);
     await expect(asked).rejects.toBe(reason);
@@ -108,7 +115,7 @@ describe('an answer that is not streamed', () => {
 
   it.each(['breaks', 'goes on', 'is silent'] as const)('is an error that %s: what has come is said', async (then) => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    const shim = await wired({ fetch: saying('Engine died.', then, 418) });
+    const shim = await fetchWithRemote({ fetch: saying('Engine died.', then, 418) });
     const asked = shim.fetch(...ask());
     await vi.advanceTimersByTimeAsync(then === 'is silent' ? 10_000 : 0);
     vi.useRealTimers();
@@ -130,7 +137,7 @@ describe('an answer that is not streamed', () => {
 
 describe('a queued request', () => {
   it('is waited for', async () => {
-    const { fetch, nim } = await wired({ remote: { apiKey: KEY } });
+    const { fetch, nim } = await fetchWithRemote({ remote: { apiKey: KEY } });
     const response = await fetch(...ask({ model: 'queued/2' }));
     expect(await response.json()).toMatchObject({ choices: [{ message: { content: 'From afar.' } }] });
     expect(nim.seen.map(({ method, path }) => `${method} ${path}`)).toEqual([
@@ -142,7 +149,7 @@ describe('a queued request', () => {
   });
 
   it('is given up when the caller is gone', async () => {
-    const { fetch, nim } = await wired();
+    const { fetch, nim } = await fetchWithRemote();
     const reason = new Error('enough');
     const caller = new AbortController();
     const asked = fetch(...ask({ model: 'queued/999' }, { signal: caller.signal }));
@@ -159,7 +166,7 @@ describe('streams of the remote', () => {
   it.each(whole)(
     '$name passes byte for byte, and the openai package reads it',
     async ({ name, chunks, text: said }) => {
-      const { fetch } = await wired();
+      const { fetch } = await fetchWithRemote();
       const response = await fetch(...ask({ model: `stream/${name}`, stream: true }));
       expect(response.headers.get('content-type')).toBe('text/event-stream');
       expect(response.headers.get('x-request-id')).toBe('f3b4');
@@ -173,7 +180,10 @@ describe('streams of the remote', () => {
   it.each(whole)(
     '$name keeps all but the model when that was asked for by another name',
     async ({ name, text: said }) => {
-      const { fetch } = await wired({ generate: failing('unsupported_device'), remote: { model: `stream/${name}` } });
+      const { fetch } = await fetchWithRemote({
+        engine: failing('unsupported_device'),
+        remote: { model: `stream/${name}` },
+      });
       const body = await (await fetch(...ask({ model: 'glimpse', stream: true }))).text();
       const events = body.split(/\r?\n/).filter((line) => line.startsWith('data:') && !line.includes('[DONE]'));
       for (const event of events)
@@ -183,7 +193,7 @@ describe('streams of the remote', () => {
   );
 
   it.each(STREAMS.filter((stream) => stream.error))('$name is an error, and no answer', async ({ name, error }) => {
-    const { fetch } = await wired();
+    const { fetch } = await fetchWithRemote();
     const body = await (await fetch(...ask({ model: `stream/${name}`, stream: true }))).text();
     const last = body.split('\n').findLast((line) => line.startsWith('data: {'));
     expect(JSON.parse(last?.slice(6) ?? '')).toMatchObject({
@@ -198,7 +208,7 @@ describe('streams of the remote', () => {
   });
 
   it('are stopped at the server when the reader leaves', async () => {
-    const { fetch, nim } = await wired();
+    const { fetch, nim } = await fetchWithRemote();
     const response = await fetch(...ask({ model: 'stream/hang', stream: true }));
     const reader = response.body?.getReader();
     await reader?.read();
@@ -207,7 +217,7 @@ describe('streams of the remote', () => {
   });
 
   it('are stopped at the server when the caller aborts, with its reason', async () => {
-    const { fetch, nim } = await wired();
+    const { fetch, nim } = await fetchWithRemote();
     const caller = new AbortController();
     const reason = new Error('enough');
     const response = await fetch(...ask({ model: 'stream/hang', stream: true }, { signal: caller.signal }));
@@ -220,7 +230,7 @@ describe('streams of the remote', () => {
 
 it('An answer that is being given here is not disturbed by the remote', async () => {
   const { stream } = slowParts(START, text('x'));
-  const { fetch, nim } = await wired({ generate: async () => stream });
+  const { fetch, nim } = await fetchWithRemote({ engine: engineOf(() => stream) });
   const response = await fetch(...ask({ model: 'glimpse', stream: true }));
   await nim.close();
   const reader = response.body?.getReader();

@@ -1,0 +1,72 @@
+import { allowedUnder, inlineImage, loadImages } from '../media/load-images.ts';
+import { withImages } from '../openai/messages.ts';
+import type { ChatRequest } from '../openai/parse-request.ts';
+import { respond } from '../openai/respond.ts';
+import { asNearsightError, NearsightError } from '../protocol/errors.ts';
+import type { ChatJob } from '../protocol/job.ts';
+import { askRemote } from '../remote/ask-remote.ts';
+import type { ChatContext } from './request-context.ts';
+import { route, type Reason, type RouteInput } from './route.ts';
+
+/**
+ * Answers a chat request here or by the remote, in the order that the policy gives, until one has a first token.
+ *
+ * @throws NearsightError of the last that was tried; or the signal's reason
+ */
+export async function answerChat(context: ChatContext): Promise<Response> {
+  const { request, policy, model, images, options, signal } = context;
+  let facts: RouteInput = { policy, model, images, remote: Boolean(options.remote) };
+  if (request instanceof NearsightError) facts = { ...facts, localFault: request };
+  for (;;) {
+    const decision = route(facts);
+    if (decision.target === 'refuse') throw decision.error;
+    const { target, reason } = decision;
+    try {
+      return target === 'local' ? await answerLocally(context, reason) : await answerRemotely(context, facts, reason);
+    } catch (error) {
+      signal?.throwIfAborted();
+      facts = { ...facts, [target === 'local' ? 'localFault' : 'remoteFault']: asNearsightError(error) };
+    }
+  }
+}
+
+async function answerLocally(context: ChatContext, reason: Reason): Promise<Response> {
+  const { request, served, signal, options } = context;
+  if (request instanceof NearsightError) throw request;
+  // Not awaited: images are loaded while the model is.
+  const parts = await options.engine.generate(makeJob(context, request), signal);
+  return respond(request, parts.getReader(), { model: served[0], reason, signal });
+}
+
+/** @throws NearsightError `invalid_request` at once for too many images */
+function makeJob({ policy, options, signal }: ChatContext, { turns, job }: ChatRequest): Promise<ChatJob> {
+  const { pixels, ...limits } = options.limits;
+  const allowed = allowedUnder(policy, options.images?.origins);
+  const refs = turns.flatMap(({ parts }) => parts.filter((part) => part.type === 'image'));
+  const loading = loadImages(refs, { ...limits, allowed }, signal);
+  return loading.then((files) => ({ ...job, turns: withImages(turns, files), limits: { pixels } }));
+}
+
+/** @throws NearsightError `remote_unavailable` also for an answer that says so, if the request can still be answered here */
+async function answerRemotely(context: ChatContext, facts: RouteInput, reason: Reason): Promise<Response> {
+  const { model, served, signal } = context;
+  const { remote, limits } = context.options;
+  if (!remote) throw new NearsightError('internal', 'There is no remote.');
+  const { localFault } = facts;
+  const isOwn = model === served[0];
+  if (localFault && isOwn && !remote.model) {
+    const { code, message, param } = localFault;
+    const explained = `${message} (The remote was not asked, because remote.model is not set.)`;
+    throw new NearsightError(code, explained, { param });
+  }
+  const { response, unavailable } = await askRemote(remote, context, {
+    model: isOwn ? remote.model : model,
+    reason,
+    inline: (url, param) => inlineImage({ url, param }, limits, signal),
+  });
+  if (!unavailable) return response;
+  const remoteFault = new NearsightError('remote_unavailable', `The remote answered with status ${response.status}.`);
+  if (route({ ...facts, remoteFault }).target !== 'local') return response;
+  await response.body?.cancel();
+  throw remoteFault;
+}
