@@ -1,7 +1,7 @@
 // What the bench reaches from `page.evaluate`: the two sides by their names, and nothing that takes time by itself.
 import type { Counters, Told } from '../../tools/counters.mjs';
 import { openOurs } from '../ours.mjs';
-import { image } from './pictures.ts';
+import { image } from './images.ts';
 import type { Answer, Facts, Opening, Question, Side } from './side.ts';
 import { openTheirs } from './theirs.ts';
 

@@ -1,4 +1,4 @@
-import { image } from './pictures.ts';
+import { image } from './images.ts';
 import type { Answer, Opening, Question, Side } from './side.ts';
 import type { Order, Reply, TheirFacts } from './transformers-worker.ts';
 
