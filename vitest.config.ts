@@ -1,12 +1,12 @@
 import { defineConfig } from 'vitest/config';
 import { lavapipeEnvironment } from './tools/setup/lavapipe.mjs';
 
-// Dawn in the node tests finds the software adapter, too. Workers inherit this; it must be set before they start.
+// So that Dawn in the node tests finds the software adapter. Set here, before Vitest's workers start and inherit it.
 Object.assign(process.env, lavapipeEnvironment());
 
 /**
- * What a run leaves out is reported as skipped. A whole file is marked by `// @module-tag long`, which all `*.long.test.ts`
- * have; a test by its option `tags: ['long']`. Of two tags, the one that skips decides.
+ * Tests that a run leaves out are reported as skipped. `// @module-tag long` tags a whole file, as in all `*.long.test.ts`;
+ * the option `tags: ['long']` tags a test. A test with two tags is skipped if either tag skips it.
  */
 const tags = [
   {
@@ -23,10 +23,10 @@ const tags = [
   },
 ];
 
-/** How long to look for what must come: on a busy machine, the second that is Vitest's own is short. */
+/** Vitest's default of one second is too short on a busy machine. */
 const expect = { poll: { timeout: 30_000 } };
 
-/** The same tests once in each browser: in Node, driving a page. One browser at a time, one file at a time. */
+/** The browser tests in one browser: they run in Node and drive a page. One browser and one file at a time. */
 function inBrowser(name: 'chromium' | 'firefox', order: number) {
   return {
     test: {

@@ -1,16 +1,16 @@
 /**
- * Measures nearsight beside transformers.js in the same browsers, and beside a loop as one would write it by hand in
- * Node on Dawn. Prints one table for each place, and writes `bench/results/<date>-<adapter>.json`.
+ * Compares nearsight with transformers.js in the same browsers, and with a hand-written decode loop in Node on Dawn.
+ * Prints one table for each environment, and writes `bench/results/<date>-<adapter>.json`.
  *
  *   npm run bench -- [--browser chromium|firefox|dawn] [--device webgpu|wasm] [--gpu hardware] [--no-dawn]
  *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-images]
  *
- * `--rounds 0` takes the counts alone, which do not depend on the machine; `--no-counts` the times alone. What other runs
- * of the day wrote into the file stays there, but for what is measured anew.
+ * `--rounds 0` measures counts only, which do not depend on the machine; `--no-counts` measures times only. Results that
+ * other runs of the same day wrote into the file are kept, except for what is measured again.
  *
- * What is measured and how stands in `scenarios.mjs`; the bars in `rows.mjs`; the loop on Dawn in `dawn/`. The model is
- * glimpse; `--full` takes the full-size stand-in for SmolVLM-256M too, where its files are, which takes a software GPU
- * many minutes. A busy machine gives other times (the counts stay): close what you can.
+ * `scenarios.mjs` defines the measures, `rows.mjs` the bars, `dawn/` the loop on Dawn. The model is glimpse; `--full`
+ * adds the full-size stand-in for SmolVLM-256M if its files are on this machine, which takes many minutes on a software
+ * GPU. Other load on the machine changes the times, but not the counts.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,8 +39,8 @@ const { values } = parseArgs({
     gpu: { type: 'string', default: 'software' },
     'no-dawn': { type: 'boolean', default: false },
     'no-counts': { type: 'boolean', default: false },
-    // At full size, a software GPU takes a minute for one view.
-    'no-pictures': { type: 'boolean', default: false },
+    // At full size, a software GPU takes a minute for one crop.
+    'no-images': { type: 'boolean', default: false },
   },
 });
 
@@ -62,14 +62,14 @@ if (!values['no-dawn'] && (values.browser ?? 'dawn') === 'dawn' && values.device
 save();
 
 /**
- * @typedef {Omit<Run, 'model'> & { folder: 'glimpse' | 'standin' }} Asked
+ * @typedef {Omit<Run, 'model'> & { folder: 'glimpse' | 'standin' }} PlannedRun
  *
- * @returns {Asked[]}
+ * @returns {PlannedRun[]}
  */
 function runs() {
   const browsers = /** @type {const} */ (['chromium', 'firefox']).filter((name) => name === (values.browser ?? name));
   const devices = /** @type {const} */ (['webgpu', 'wasm']).filter((name) => name === (values.device ?? name));
-  const common = { exact: !values['no-counts'], ...(values['no-pictures'] && { seeing: [] }) };
+  const common = { exact: !values['no-counts'], ...(values['no-images'] && { imageSides: [] }) };
   const small = { ...common, rounds, contexts: [100, 600], short: 8, long: 40, hold: 400, growth: true };
   const large = {
     ...common,
@@ -81,7 +81,7 @@ function runs() {
     growth: false,
   };
   const places = browsers.flatMap((browser) => devices.map((device) => ({ browser, device, dtype: 'q4', gpu })));
-  /** @type {Asked[]} */
+  /** @type {PlannedRun[]} */
   const glimpse = places.map((place) => ({ ...place, folder: 'glimpse', plan: small }));
   if (!full) return glimpse;
   if (!standinAvailable) {
@@ -94,15 +94,15 @@ function runs() {
     ...places.map((place) => ({
       ...place,
       folder: /** @type {const} */ ('standin'),
-      // A software GPU takes a minute a view, with and without validation.
-      plan: place.device === 'webgpu' ? { seeing: ['ours', 'transformers.js'], ...large } : large,
+      // A software GPU takes a minute for one crop, with validation or without.
+      plan: place.device === 'webgpu' ? { imageSides: ['ours', 'transformers.js'], ...large } : large,
     })),
   ];
 }
 
-/** @param {Asked} asked */
+/** @param {PlannedRun} run */
 async function take({ folder, ...run }) {
-  // Only now is it sure that the packages behind these are installed.
+  // Imported here, after `prepare()` has installed the packages that these need.
   const [{ openSite }, { benchInBrowser }, { specOfFolder }] = await Promise.all([
     import('./site.mjs'),
     import('./browser.mjs'),
@@ -118,11 +118,11 @@ async function take({ folder, ...run }) {
     const outcome = await benchInBrowser({ ...run, model }, site.origin, say);
     outcomes.push(outcome);
     console.log(markdown(outcome));
-    // The table then compares with fewer sides than it should.
+    // The table is incomplete.
     if (Object.keys(outcome.failed).length > 0) process.exitCode = 1;
   } catch (error) {
     console.error(error);
-    say(`${folder} in ${run.browser} on ${run.device} failed, the rest goes on`);
+    say(`${folder} in ${run.browser} on ${run.device} failed; the other runs continue`);
     process.exitCode = 1;
   } finally {
     await site.close();
@@ -134,7 +134,7 @@ function takeDawn(...args) {
   const json = join(mkdtempSync(join(tmpdir(), 'nearsight-bench-')), 'dawn.json');
   const driver = gpu === 'software' ? lavapipeEnvironment() : {};
   say(`Dawn ${args.join(' ')}`);
-  // A process of its own: Vulkan drivers are found by the environment.
+  // A separate process, because the environment selects the Vulkan driver.
   const { status } = spawnSync(execPath, ['bench/dawn/main.mjs', '--rounds', values.rounds, '--json', json, ...args], {
     stdio: 'inherit',
     env: { ...process.env, ...driver },
@@ -155,16 +155,16 @@ function save() {
   /** @param {Outcome} one @param {Outcome} other */
   const same = (one, other) => one.where === other.where && one.model === other.model;
   const merged = outcomes.map((outcome) => {
-    const known = before.find((each) => same(each, outcome));
+    const known = before.find((other) => same(other, outcome));
     const sides = Object.keys({ ...known?.samples, ...outcome.samples });
     const samples = sides.map((side) => [side, { ...known?.samples[side], ...outcome.samples[side] }]);
     const facts = { ...known?.facts, ...outcome.facts };
     const lengths = { ...known?.lengths, ...outcome.lengths };
-    // Counts alone are taken on a busy machine too, which says nothing about times that are kept.
+    // A run of counts only has no load: the kept times keep theirs.
     const { load = known?.load } = outcome;
     return { ...outcome, load, facts, lengths, samples: Object.fromEntries(samples) };
   });
-  const others = before.filter((each) => !merged.some((outcome) => same(each, outcome)));
+  const others = before.filter((other) => !merged.some((outcome) => same(other, outcome)));
   const places = [...others, ...merged].map((outcome) => ({ ...outcome, rows: rowsOf(outcome) }));
   mkdirSync('bench/results', { recursive: true });
   writeFileSync(file, `${JSON.stringify({ date, machine, places }, null, 1)}\n`);

@@ -22,13 +22,13 @@ import { Scenarios } from './scenarios.mjs';
  * @property {string} model
  * @property {number[] | undefined} load of the machine before times were taken: `os.loadavg()`
  * @property {Record<string, Facts>} facts by side
- * @property {Record<string, string>} failed by side that could not be opened: why
+ * @property {Record<string, string>} failed the error of each side that could not be opened
  * @property {import('./scenarios.mjs').Samples} samples
  * @property {Record<string, number>} lengths
  */
 
 /**
- * The sides beside ours: transformers.js as it comes, and with the one setting that helps it most here.
+ * The other sides: transformers.js with its defaults, and with the one setting that helps it most here.
  *
  * @param {Run} run
  * @param {Facts} ours

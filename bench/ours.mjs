@@ -1,4 +1,4 @@
-/** nearsight through its public face: a streamed chat completion, parsed as little as can be. */
+/** nearsight through its public API: a streamed chat completion, with minimal parsing. */
 import { createNearsight } from 'nearsight';
 import { SAMPLING } from './sampling.mjs';
 
@@ -13,7 +13,7 @@ const now = () => performance.timeOrigin + performance.now();
 /**
  * @param {Opening} opening
  * @param {(number: number) => Promise<{ dataUrl: string }>} image
- * @param {() => import('../tools/counters.mjs').CountedWorker} worker asked for when it has started
+ * @param {() => import('../tools/counters.mjs').CountedWorker} worker called after the worker has started
  * @param {string} [ort] folder of onnxruntime's files, if not the package's own
  * @returns {Promise<import('./page/side.ts').Side>}
  */
@@ -27,8 +27,8 @@ export async function openOurs({ model, device, dtype }, image, worker, ort) {
   async function message({ role, text, image: number }) {
     if (number === undefined) return { role, content: text };
     const url = (await image(number)).dataUrl;
-    const view = { type: 'image_url', image_url: { url, detail: 'low' } };
-    return { role, content: [view, { type: 'text', text }] };
+    const part = { type: 'image_url', image_url: { url, detail: 'low' } };
+    return { role, content: [part, { type: 'text', text }] };
   }
 
   return {
@@ -80,7 +80,7 @@ async function read(body, askedAt, tokens) {
     if (done) break;
     const piece = decoder.decode(value, { stream: true });
     events += piece;
-    // The first event with text in it; the one before it says only who speaks.
+    // The first event with text; the one before it has only the role.
     if (firstMs === undefined && /"content":"[^"]/.test(events)) firstMs = now() - askedAt;
     if (!piece.startsWith('data: [DONE]')) totalMs = now() - askedAt;
   }
@@ -88,8 +88,8 @@ async function read(body, askedAt, tokens) {
     .split('\n\n')
     .filter((event) => event.startsWith('data: {'))
     .map((event) => JSON.parse(event.slice('data: '.length)));
-  const { usage } = chunks.find((each) => each.usage) ?? {};
+  const { usage } = chunks.find((chunk) => chunk.usage) ?? {};
   if (usage?.completion_tokens !== tokens) throw new Error(`asked for ${tokens} tokens: ${events.slice(-2000)}`);
-  const text = chunks.map((each) => each.choices[0]?.delta.content ?? '').join('');
+  const text = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('');
   return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens: usage.prompt_tokens, text };
 }

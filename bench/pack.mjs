@@ -1,7 +1,7 @@
 /**
- * Packs the benchmark on Dawn for a bare x86-64 Linux machine with a GPU and no network: one folder with its own Node,
- * and one command, `./bench.sh`. Needs a build and the full-size stand-in's graphs, if they shall come along; its
- * weights are filled in on the spot from a seed, so that 260 MB stay here.
+ * Packs the benchmark on Dawn for an x86-64 Linux machine that has a GPU and no network: one folder with its own Node, and
+ * one command, `./bench.sh`. Needs a build; includes the full-size stand-in's graphs if they are here. Its random weights
+ * (260 MB) are not packed, but generated on the target machine from a seed.
  *
  *   node bench/pack.mjs [FOLDER]          (default: .cache/nearsight-bench)
  */
@@ -24,11 +24,11 @@ import { fileURLToPath } from 'node:url';
 import { lavapipeEnvironment } from '../tools/setup/lavapipe.mjs';
 import { standinAvailable, standinSource } from '../tools/standin.mjs';
 
-/** Most bytes of the folder. */
-const MOST = 60e6;
+/** The maximum size of the folder, in bytes. */
+const MAX_BYTES = 60e6;
 
 const command = `#!/bin/sh
-# Measures nearsight beside a classic loop, on this machine's GPU. Needs sh, tar, gzip and the GPU's Vulkan driver.
+# Compares nearsight with a classic loop on this machine's GPU. Needs sh, tar, gzip and the GPU's Vulkan driver.
 #   ./bench.sh             glimpse, the small model
 #   ./bench.sh --full      and SmolVLM-256M at full size, with random weights (260 MB, made here)
 # Other options go to bench/dawn/main.mjs. Results: glimpse.json, smolvlm.json.
@@ -52,7 +52,7 @@ if [ $full = yes ]; then
 fi
 `;
 
-/** What main.mjs reaches, from the repository's root. The package is found by its name: the folder bears it. */
+/** The files that main.mjs needs, from the repository's root. package.json lets the package be imported by its name. */
 const files = [
   'package.json',
   'bench/ours.mjs',
@@ -77,10 +77,11 @@ const files = [
   'node_modules/webgpu/dist/linux-x64/dawn.node',
 ];
 
-/** Libraries that Node and Dawn are linked with, or load, and that a bare machine may lack. */
+/** Libraries that Node and Dawn need, and that a minimal machine may lack. */
 const libraries = ['libstdc++.so.6', 'libgcc_s.so.1', 'libvulkan.so.1'];
 
-if (platform !== 'linux' || arch !== 'x64') throw new Error('This packs what is on this machine: Linux on x86-64.');
+if (platform !== 'linux' || arch !== 'x64')
+  throw new Error("The pack can only be made on x86-64 Linux, because it contains this machine's Node and libraries.");
 chdir(fileURLToPath(new URL('..', import.meta.url)));
 const target = process.argv[2] ?? '.cache/nearsight-bench';
 const stage = mkdtempSync(join(tmpdir(), 'nearsight-pack-'));
@@ -110,7 +111,7 @@ try {
 }
 const bytes = readdirSync(target).reduce((sum, name) => sum + statSync(join(target, name)).size, 0);
 console.log(`${target}: ${(bytes / 1e6).toFixed(1)} MB`);
-if (bytes > MOST) throw new Error(`It is over ${MOST / 1e6} MB.`);
+if (bytes > MAX_BYTES) throw new Error(`The folder is over ${MAX_BYTES / 1e6} MB.`);
 
 /**
  * @param {string} from
@@ -118,11 +119,11 @@ if (bytes > MOST) throw new Error(`It is over ${MOST / 1e6} MB.`);
  */
 function copy(from, to) {
   mkdirSync(join(stage, dirname(to)), { recursive: true });
-  const wanted = (/** @type {string} */ path) => !path.endsWith('.map') && !path.includes('_q4f16');
-  cpSync(from, join(stage, to), { recursive: true, dereference: true, filter: wanted });
+  const included = (/** @type {string} */ path) => !path.endsWith('.map') && !path.includes('_q4f16');
+  cpSync(from, join(stage, to), { recursive: true, dereference: true, filter: included });
 }
 
-/** The graphs without weights, and what fills them. */
+/** The graphs without weights, and the script that fills them. */
 function copyStandin() {
   for (const name of readdirSync(standinSource)) {
     if (name !== 'graphs') copy(join(standinSource, name), `standin/${name}`);

@@ -1,4 +1,4 @@
-/** From samples to the table: each measure with its bar, and whether it was met. */
+/** Turns samples into the table: each measure with its bar, and whether it was met. */
 
 /** @typedef {import('./browser.mjs').Outcome} Outcome */
 
@@ -7,9 +7,9 @@
  * @property {string} measure
  * @property {number | null} ours
  * @property {Record<string, number>} theirs by side
- * @property {string} result what is held against the bar, in words
+ * @property {string} result the value that is compared with the bar, as text
  * @property {string} bar
- * @property {'met' | 'missed' | ''} verdict empty where there is no bar
+ * @property {'met' | 'missed' | ''} verdict empty if there is no bar
  */
 
 /** @param {readonly number[]} values */
@@ -23,7 +23,7 @@ export function median(values) {
 /** @param {number} value */
 const short = (value) => (value === 0 ? '0' : Number(value.toPrecision(3)).toLocaleString('en'));
 
-/** The outcome's samples as medians, and rows made of them. */
+/** The medians of an outcome's samples, and the rows made from them. */
 class Table {
   /** @type {Row[]} */
   rows = [];
@@ -54,12 +54,12 @@ class Table {
   }
 
   /**
-   * A row for a measure, unless it was not taken.
+   * Adds a row for a measure, if it was taken.
    *
    * @param {string} measure
    * @param {string} title
-   * @param {(ours: number, theirs: number) => { result: string, bar?: string, met?: boolean } | undefined} judge given
-   *   the best of the other sides, or NaN where there is none
+   * @param {(ours: number, theirs: number) => { result: string, bar?: string, met?: boolean } | undefined} judge gets
+   *   our value and the best of the other sides, or NaN if there is none
    */
   add(measure, title, judge) {
     const ours = this.ours(measure);
@@ -78,11 +78,11 @@ class Table {
   }
 }
 
-/** @param {number} most */
-const atMost = (most) => (/** @type {number} */ ours) => ({
+/** @param {number} max */
+const atMost = (max) => (/** @type {number} */ ours) => ({
   result: short(ours),
-  bar: `at most ${short(most)}`,
-  met: ours <= most,
+  bar: `at most ${short(max)}`,
+  met: ours <= max,
 });
 
 /** @param {number} times */
@@ -97,13 +97,13 @@ const faster = (times) => (/** @type {number} */ ours, /** @type {number} */ the
 
 /**
  * @param {number | undefined} of
- * @param {number} most
+ * @param {number} max
  * @param {string} words
  */
-const share = (of, most, words) => (/** @type {number} */ ours) =>
+const share = (of, max, words) => (/** @type {number} */ ours) =>
   of === undefined
     ? undefined
-    : { result: `${short(ours / of)} ${words}`, bar: `at most ${most}`, met: ours / of <= most };
+    : { result: `${short(ours / of)} ${words}`, bar: `at most ${max}`, met: ours / of <= max };
 
 /**
  * The rows of one browser and device.
@@ -122,7 +122,7 @@ export function rowsOf(outcome) {
     table.add(`decode ${context}`, `decode, ms a token, ${context} tokens of context`, faster(timed ? 4 : 1));
     if (!gpu) {
       const ort = table.ours(`ort ${context}`);
-      table.add(`ort ${context}`, `bare onnxruntime within it, ms a token`, () =>
+      table.add(`ort ${context}`, `bare ONNX Runtime within it, ms a token`, () =>
         decode === undefined || ort === undefined
           ? undefined
           : { result: `${short(decode / ort)} of bare`, bar: 'at most 1.03', met: decode / ort <= 1.03 },
@@ -132,12 +132,12 @@ export function rowsOf(outcome) {
   const greedy = table.ours('decode 100');
   table.add('sampled', 'decode with sampling, ms a token', (ours) => {
     const judged = share(greedy, 1.1, 'of greedy')(ours);
-    // The bar is about SmolVLM's vocabulary of 49,280 tokens.
+    // The bar is for SmolVLM's vocabulary of 49,280 tokens.
     return glimpse ? judged && { result: judged.result } : judged;
   });
-  table.add('host', 'own work of the program, ms a token', (ours, theirs) => {
+  table.add('host', 'host work, ms a token', (ours, theirs) => {
     const judged = faster(2)(ours, theirs);
-    // What a loop can save is its own work and its waits; the rest is arithmetic, the same for all.
+    // A decode loop can save host work and waits only. The arithmetic is the same for all.
     const arithmetic = Math.round((1 - ours / (greedy ?? ours)) * 100);
     return judged && { ...judged, result: `${judged.result}; the GPU's part of our decode is ${arithmetic} %` };
   });
@@ -156,9 +156,9 @@ function counted(table, outcome, glimpse) {
   table.add('waits', 'waits for the GPU, a token', atMost(0));
   table.add('maps', '`mapAsync`, a token', atMost(fast ? 1 / 8 : 1));
   table.add('readBytes', 'bytes read back, a token', atMost(64));
-  // Chromium's software adapter has 10 storage buffers a stage, lavapipe more than 11.
-  const most = outcome.where.startsWith('chromium') ? 330 : 300;
-  table.add('dispatches', 'dispatches, a token', glimpse ? () => undefined : atMost(most));
+  // Chromium's software adapter allows 10 storage buffers a stage, lavapipe more than 11.
+  const max = outcome.where.startsWith('chromium') ? 330 : 300;
+  table.add('dispatches', 'dispatches, a token', glimpse ? () => undefined : atMost(max));
   table.add('submits', 'submissions, a token', () => undefined);
   table.add('growth', 'growth of GPU buffers over 500 tokens (with `max_tokens`), bytes', atMost(0));
 }
@@ -170,21 +170,25 @@ function counted(table, outcome, glimpse) {
 function asked(table, { glimpse, gpu, timed }) {
   const image = table.ours('image');
   table.add('image', 'new image, to the first token, ms', faster(timed ? 1.5 : 1));
-  table.add('image, own', 'of that outside onnxruntime, ms', share(image, 0.1, 'of it'));
-  table.add('followup', 'second question on it, to the first token, ms', glimpse ? faster(1) : faster(gpu ? 20 : 10));
+  table.add('image, own', 'of that outside ONNX Runtime, ms', share(image, 0.1, 'of it'));
+  table.add(
+    'followup',
+    'second question about it, to the first token, ms',
+    glimpse ? faster(1) : faster(gpu ? 20 : 10),
+  );
   const followup = table.ours('followup') ?? NaN;
-  table.add('text', 'that question without image and chat, to the first token, ms', (ours) => ({
+  table.add('text', 'the same question without image and chat, to the first token, ms', (ours) => ({
     result: `the second question takes ${short(followup / ours)} of it`,
     bar: 'at most 1.3',
     met: followup / ours <= 1.3,
   }));
-  table.add('again', 'the image in a new chat, to the first token, ms', () => undefined);
+  table.add('again', 'the same image in a new chat, to the first token, ms', () => undefined);
   table.add('again, vision runs', 'runs of the vision encoder for that', atMost(0));
 }
 
 /**
  * @param {Outcome} outcome
- * @returns {string} the rows as a Markdown table, with what the sides are, and which are missing
+ * @returns {string} the rows as a Markdown table, with the facts of each side and the sides that failed
  */
 export function markdown(outcome) {
   const others = Object.keys(outcome.facts).filter((side) => side !== 'ours');

@@ -1,31 +1,31 @@
 /**
- * What is measured, and how. Sides take turns within a round; a figure is the median over the rounds; everything runs
- * once beforehand, so that shaders are compiled.
+ * The measures. Sides take turns within a round, and a result is the median over the rounds. Everything runs once before
+ * the first round, so that shaders are compiled.
  *
- * - **decode**: milliseconds a token. Ours is sent to the page several tokens at a time, so it is the difference between
- *   a long and a short answer to one prompt, over the difference in tokens. transformers.js tells of each token: from its
- *   first to its last, over one less than there are.
- * - **five**: from the request to the end of five tokens, about text that was not sent before.
- * - **image**: to the first token about a new 640x480 image, one view (`detail: 'low'`, `do_image_splitting: false`),
- *   from the file's bytes on: decoding and scaling are in it, on both sides.
- * - **image, own**: of that, what lies outside `session.run` and waits for the GPU. Ours alone: the other sides' runs
- *   are not noted.
- * - **followup**: to the first token of a second question about that image, the first answer being in the chat.
- * - **text**: to the first token of that second question alone, without image or chat, not sent before. Same words,
- *   fewer tokens: 17 to 20, where the chat has 47 to 103. A question as long as the chat would be a lower bar.
- * - **again**: that image in a new chat: how often the vision encoder ran.
+ * - **decode**: milliseconds a token. Our text reaches the page several tokens at a time, so this is the difference in time
+ *   between a long and a short answer to one prompt, over the difference in tokens. transformers.js reports each token:
+ *   from its first to its last, over their number less one.
+ * - **five**: from the request to the end of an answer of five tokens, to a new text.
+ * - **image**: to the first token about a new 640x480 image, one crop (`detail: 'low'`, `do_image_splitting: false`),
+ *   starting from the file's bytes: all sides include decoding and resizing.
+ * - **image, own**: the part of that outside `session.run` and outside waits for the GPU. Only ours: the other sides' runs
+ *   are not recorded.
+ * - **followup**: to the first token of a second question about that image, with the first answer in the chat.
+ * - **text**: to the first token of that second question without image and chat, as a new text. The same words in fewer
+ *   tokens: 17 to 20, where the chat has 47 to 103. A question as long as the chat would be a lower bar.
+ * - **again**: the same image in a new chat: to the first token, and how often the vision encoder ran.
  * - **sampled**: decode with temperature, top-p and a penalty (`sampling.mjs`).
- * - **counts**: what a token takes of WebGPU (`tools/counters/patch.mjs` says how waits are counted), as the difference
- *   between a long and a short answer, over the difference in tokens. `mapAsync` alone is all that an answer took, over
- *   its tokens: how many are read at once is no constant.
- * - **growth**: how far the most bytes in GPU buffers rose after the first 40 of 540 tokens of one answer; for the other
- *   sides, to save time, of 140.
- * - **host**: milliseconds a token when the GPU is left out: JavaScript and wasm alone.
- * - **ort**: of ours, milliseconds of `session.run` a token, by which decoding on wasm is compared with bare onnxruntime:
- *   the same graph, files and threads, in the same run.
+ * - **counts**: calls to WebGPU a token (`tools/counters/patch.mjs` defines waits), as the difference between a long and a
+ *   short answer, over the difference in tokens. Only `mapAsync` is the total of an answer over its tokens, because the
+ *   number of tokens in a readback varies.
+ * - **growth**: how far the peak of GPU memory rose after the first 40 of 540 tokens of one answer; for the other sides, of
+ *   140, to save time.
+ * - **host**: milliseconds a token without the GPU: JavaScript and wasm alone.
+ * - **ort**: ours only: milliseconds of `session.run` a token. On wasm, decode is compared with it, as bare ONNX Runtime
+ *   with the same graph, files and threads, in the same run.
  *
- * The end token is ruled out, so that answers have the length that is asked for. transformers.js does not rule it out
- * but goes on after it, because ruling it out would cost it time: from there on its text differs, its work does not.
+ * The end token is ruled out, so that answers have the requested length. In transformers.js that would cost time, so it
+ * continues after the end token instead: its text then differs, its work does not.
  */
 
 /** @typedef {import('./page/side.ts').Question} Question */
@@ -33,7 +33,7 @@
 /** @typedef {import('../tools/counters.mjs').Counts} Counts */
 
 /**
- * @typedef {object} Bench how to reach what is measured
+ * @typedef {object} Bench access to the sides
  * @property {(side: string, question: Question) => Promise<Measured>} ask
  * @property {(side: string, ms: number) => Promise<void>} hold
  * @property {(side: string, on: boolean) => Promise<void>} idle
@@ -42,15 +42,15 @@
  *
  * @typedef {object} Plan
  * @property {readonly string[]} sides `ours` first
- * @property {readonly string[]} [seeing] those that can be asked about images; default: all
+ * @property {readonly string[]} [imageSides] the sides that support images; default: all
  * @property {boolean} gpu
- * @property {number} rounds 0: counts alone are taken
+ * @property {number} rounds 0: counts only
  * @property {readonly number[]} contexts prompt lengths, in tokens
  * @property {number} short
  * @property {number} long
- * @property {number} hold milliseconds to hold promises back for while counting; above what a step's own work takes
- * @property {boolean} exact whether to take counts as well
- * @property {boolean} growth whether to spend 540 tokens on that
+ * @property {number} hold how many milliseconds promises are held while counting: longer than the host work of a step
+ * @property {boolean} exact whether to measure counts as well
+ * @property {boolean} growth whether to measure growth, which takes 540 tokens
  *
  * @typedef {Record<string, Record<string, number[]>>} Samples by side, by measure
  */
@@ -71,13 +71,13 @@ const plain = (words, tokens) => ({ turns: [{ role: 'user', text: words }], toke
 export class Scenarios {
   /** @type {Samples} */
   samples = {};
-  /** Prompt lengths that came about, by measure. @type {Record<string, number>} */
+  /** The actual prompt lengths, by measure. @type {Record<string, number>} */
   lengths = {};
   #bench;
   #plan;
-  /** Numbers that no image and no text has had yet. */
-  #fresh = 0;
-  /** How often the filler makes a prompt of about that many tokens. @type {Map<number, number>} */
+  /** The last number used for a new image or text. */
+  #lastNumber = 0;
+  /** How many repetitions of the filler give a prompt of about that many tokens. @type {Map<number, number>} */
   #fillers = new Map();
 
   /**
@@ -107,9 +107,9 @@ export class Scenarios {
     const { ask } = this.#bench;
     const ten = await ask('ours', plain(text(0, FILLER.repeat(10)), 1));
     const thirty = await ask('ours', plain(text(0, FILLER.repeat(30)), 1));
-    const each = (thirty.promptTokens - ten.promptTokens) / 20;
+    const tokensPerFiller = (thirty.promptTokens - ten.promptTokens) / 20;
     for (const context of this.#plan.contexts) {
-      this.#fillers.set(context, Math.max(0, Math.round((context - ten.promptTokens) / each) + 10));
+      this.#fillers.set(context, Math.max(0, Math.round((context - ten.promptTokens) / tokensPerFiller) + 10));
     }
   }
 
@@ -137,7 +137,7 @@ export class Scenarios {
         this.#note(side, name, (answer.totalMs - answer.firstMs) / (long - 1));
         continue;
       }
-      // Again, because of the long one the prompt may have been read anew, and of the short one not.
+      // The long answer is repeated, because only now do both find the prompt in the prefix cache.
       const full = await this.#bench.ask(side, { ...plain(words, long), sampled });
       const brief = await this.#bench.ask(side, { ...plain(words, short), sampled });
       this.#note(side, name, (full.totalMs - brief.totalMs) / (long - short));
@@ -146,7 +146,7 @@ export class Scenarios {
   }
 
   async #five() {
-    const words = text(++this.#fresh, FILLER.repeat(4));
+    const words = text(++this.#lastNumber, FILLER.repeat(4));
     for (const side of this.#plan.sides) {
       const answer = await this.#bench.ask(side, plain(words, 5));
       this.#note(side, 'five', answer.totalMs);
@@ -156,10 +156,10 @@ export class Scenarios {
 
   async #images() {
     const { ask } = this.#bench;
-    const image = ++this.#fresh;
+    const image = ++this.#lastNumber;
     /** @type {Question['turns'][number]} */
     const first = { role: 'user', text: text(image), image };
-    for (const side of this.#plan.seeing ?? this.#plan.sides) {
+    for (const side of this.#plan.imageSides ?? this.#plan.sides) {
       const answer = await ask(side, { turns: [first], tokens: 5 });
       this.#note(side, 'image', answer.firstMs);
       if (side === 'ours') this.#note(side, 'image, own', answer.firstMs - busy(answer, answer.firstMs));
@@ -178,7 +178,7 @@ export class Scenarios {
     }
   }
 
-  /** What does not vary from run to run, and is measured with promises held back. */
+  /** Measures that are the same in every run, taken while promises are held. */
   async #exact() {
     const { sides, short, hold, growth } = this.#plan;
     const long = short + 16;
@@ -196,9 +196,9 @@ export class Scenarios {
         this.#note(side, name, more / (long - short));
       }
       this.#note(side, 'maps', (full.after.maps - full.before.maps) / long);
-      // Every loop reads something and computes something: a counter that counts nothing is broken.
+      // Every decode loop reads and computes, so zero means that the counter is broken.
       const { maps, dispatches } = full.after;
-      if (maps === 0 || dispatches === 0) throw new Error(`nothing was counted of ${side}`);
+      if (maps === 0 || dispatches === 0) throw new Error(`no calls of ${side} were counted`);
       if (!growth) continue;
       const grown = await this.#bench.growth(side, plain(text(1), side === 'ours' ? 540 : 140));
       this.#note(side, 'growth', grown.growth);
@@ -207,7 +207,7 @@ export class Scenarios {
   }
 
   /**
-   * Last of all, because nothing that a side says afterwards is true.
+   * Runs last, because the answers are wrong from here on.
    *
    * @param {string} side
    */
@@ -215,7 +215,7 @@ export class Scenarios {
     const { short, long, rounds } = this.#plan;
     const words = text(0, FILLER.repeat(this.#fillers.get(100) ?? 0));
     this.#bench.say(`${side} without a GPU`);
-    // What is read back here is what will be read back from nowhere.
+    // Records a readback, which is repeated while the GPU is off.
     await this.#bench.hold(side, 1);
     await this.#bench.ask(side, plain(words, short));
     await this.#bench.hold(side, 0);
@@ -239,7 +239,7 @@ export class Scenarios {
 }
 
 /**
- * Milliseconds that onnxruntime ran, or the GPU was waited for, within so many after asking.
+ * For how many milliseconds ONNX Runtime ran or the GPU was awaited, within the first `within` ms after the request.
  *
  * @param {Measured} measured
  * @param {number} within

@@ -1,4 +1,4 @@
-/** The bench's own server: the page, the models' folders, transformers.js' onnxruntime, and what counts. */
+/** The benchmark's server: the page, the models, transformers.js' ONNX Runtime, and the counters. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join, resolve } from 'node:path';
@@ -7,25 +7,25 @@ import { serve } from '../tools/serve.mjs';
 import { standinFolder } from '../tools/standin.mjs';
 import { timedOrt } from './timed-ort.mjs';
 
-/** Isolated, so that wasm may use threads. */
+/** Cross-origin isolation, so that wasm can use threads. */
 const headers = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
 };
 
-/** The onnxruntime-web that transformers.js pins, which may not be ours. */
-const theirs = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'));
+/** The onnxruntime-web version that transformers.js pins, which may differ from ours. */
+const transformersRequire = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'));
 
 /** @type {Record<string, string>} */
 const folders = {
   '/models/glimpse/': 'models/glimpse',
   '/models/standin/': standinFolder,
-  '/transformers-ort/': dirname(theirs.resolve('onnxruntime-web/webgpu')),
+  '/transformers-ort/': dirname(transformersRequire.resolve('onnxruntime-web/webgpu')),
 };
 
 /** @param {string} pathname */
 function fileAt(pathname) {
-  const prefix = Object.keys(folders).find((each) => pathname.startsWith(each));
+  const prefix = Object.keys(folders).find((path) => pathname.startsWith(path));
   const folder = prefix && folders[prefix];
   if (!folder) return undefined;
   const file = join(folder, pathname.slice(prefix.length));

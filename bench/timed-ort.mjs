@@ -1,6 +1,6 @@
 /**
- * A script that stands in front of onnxruntime in our worker, and notes when which graph ran. (transformers.js has its
- * own bundled; what is measured with this is not compared.)
+ * A module that replaces onnxruntime in our worker: it wraps the real one and records when each graph ran. transformers.js
+ * bundles its own, so these measures are not compared.
  *
  * @param {string} real URL of the real script
  */
@@ -13,10 +13,10 @@ async function create(...args) {
   const session = await ort.InferenceSession.create(...args);
   const kind = Object.keys(kinds).find((name) => session.inputNames.includes(name));
   const run = session.run.bind(session);
-  session.run = async (...given) => {
+  session.run = async (...args) => {
     const from = now();
     try {
-      return await run(...given);
+      return await run(...args);
     } finally {
       const name = kinds[kind] ?? 'other';
       spans.push([from, now()]);

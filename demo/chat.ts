@@ -1,49 +1,49 @@
 import { createParser } from 'eventsource-parser';
 import type { ChatCompletionChunk, ChatCompletionMessageParam } from 'openai/resources/chat/completions';
 
-// The address that a page would use with NIM's servers. nearsight answers for it; nothing is sent there.
+// The URL of NVIDIA's NIM API. nearsight intercepts it; nothing is sent there.
 const ENDPOINT = 'https://integrate.api.nvidia.com/v1/chat/completions';
 
-/** Where an answer is cut off. Enough for a paragraph; a model that finds no end must not run on to the context's. */
+/** Enough for a paragraph. Without it, a model that never ends its answer would fill the context. */
 const MAX_TOKENS = 128;
 
-/** A question and what was answered. */
+/** A question and its answer. */
 export interface Exchange {
   question: string;
   answer: string;
 }
 
-/** How an answer came about. */
+/** Where an answer came from, and how fast. */
 export interface Receipt {
   /** `local` or `remote`. */
   origin: string;
   model: string;
-  /** From the request to the first token, loading included when it was the first. */
+  /** From the request to the first token, including the load if there was one. */
   firstTokenMs: number;
-  /** Absent when the answer was too short to tell. */
+  /** Undefined when the answer was too short to measure. */
   tokensPerSecond: number | undefined;
   /** The answer was cut off at the limit. */
   cut: boolean;
 }
 
-/** The wire's error, as thrown here. */
+/** An error of the OpenAI format. */
 export class ChatError extends Error {
   override readonly name = 'ChatError';
   readonly code: string;
 
-  constructor({ code, message }: WireError) {
+  constructor({ code, message }: ErrorBody) {
     super(message);
     this.code = code;
   }
 }
 
-interface WireError {
+interface ErrorBody {
   code: string;
   message: string;
 }
 
-/** What an event of the stream holds: a chunk, or the error that ends it. */
-type StreamEvent = ChatCompletionChunk | { error: WireError };
+/** The data of an event: a chunk, or the error that ends the stream. */
+type StreamEvent = ChatCompletionChunk | { error: ErrorBody };
 
 export interface Question {
   model: string;
@@ -57,12 +57,12 @@ export interface Question {
 }
 
 /**
- * Asks over the OpenAI wire, as any client would, and calls back with the text as it comes.
+ * Sends a streaming request in the OpenAI format, and passes each piece of text to `onText`.
  *
- * @throws ChatError with the wire's words; the signal's reason when it aborts
+ * @throws ChatError with the code and message of the response; the signal's reason when it aborts
  */
 export async function ask(fetch: typeof globalThis.fetch, question: Question): Promise<Receipt> {
-  const asked = performance.now();
+  const start = performance.now();
   const response = await fetch(ENDPOINT, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -76,8 +76,8 @@ export async function ask(fetch: typeof globalThis.fetch, question: Question): P
     }),
   });
   if (!response.ok || !response.body) {
-    const refusal: { error: WireError } = await response.json();
-    throw new ChatError(refusal.error);
+    const { error }: { error: ErrorBody } = await response.json();
+    throw new ChatError(error);
   }
   const first = performance.now();
   let tokens = 0;
@@ -93,18 +93,18 @@ export async function ask(fetch: typeof globalThis.fetch, question: Question): P
   return {
     origin: response.headers.get('x-nearsight-origin') ?? 'remote',
     model: response.headers.get('x-nearsight-model') ?? question.model,
-    firstTokenMs: first - asked,
-    // The response came with the first token: the rate is that of the others, if there are enough to have one.
+    firstTokenMs: first - start,
+    // The response resolves at the first token, so the rate is that of the other tokens.
     tokensPerSecond: tokens > 4 ? (tokens - 1) / seconds : undefined,
     cut,
   };
 }
 
-/** The whole conversation, with the image in its first question: the wire has no memory. */
+/** The whole conversation, with the image in its first question: a request has no memory of earlier ones. */
 function messagesOf({ image, history, text }: Question): ChatCompletionMessageParam[] {
   const questions = [...history.map(({ question }) => question), text];
   return questions.flatMap((question, turn): ChatCompletionMessageParam[] => {
-    const asked: ChatCompletionMessageParam = {
+    const message: ChatCompletionMessageParam = {
       role: 'user',
       content:
         turn > 0
@@ -114,12 +114,12 @@ function messagesOf({ image, history, text }: Question): ChatCompletionMessagePa
               { type: 'text', text: question },
             ],
     };
-    const answered = history[turn];
-    return answered ? [asked, { role: 'assistant', content: answered.answer }] : [asked];
+    const exchange = history[turn];
+    return exchange ? [message, { role: 'assistant', content: exchange.answer }] : [message];
   });
 }
 
-/** Reads a stream of server-sent events up to its end; leaving early cancels it. */
+/** Reads server-sent events to the end of the stream; an error cancels the stream. */
 async function readEvents(body: ReadableStream<Uint8Array>, onEvent: (event: StreamEvent) => void): Promise<void> {
   const parser = createParser({
     onEvent: ({ data }) => {

@@ -2,10 +2,10 @@ import type { Receipt } from './chat.ts';
 import { announce, elements, make } from './elements.ts';
 import type { Failure } from './failure.ts';
 
-/** Whole numbers, and no more of their digits than can be told. */
+/** Three digits, which is as precise as the measurement. */
 const RATE = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
 
-/** One question and its answer on the page. It ends once: with `finish`, `stop` or `fail`. */
+/** One question and its answer on the page. It ends once, with `finish`, `stop` or `fail`. */
 export class Turn {
   readonly #answer = make('p', 'answer pending');
   readonly #note = make('p', 'note');
@@ -22,9 +22,9 @@ export class Turn {
     return this.#text;
   }
 
-  /** Says what is being waited for, until the first text comes. */
-  wait(what: string): void {
-    if (this.#text === '') this.#answer.textContent = what;
+  /** Shows what the turn waits for, until the first text comes. */
+  wait(message: string): void {
+    if (this.#text === '') this.#answer.textContent = message;
   }
 
   add(text: string): void {
@@ -34,7 +34,7 @@ export class Turn {
     this.#scroll();
   }
 
-  /** @param loaded whether the model was there when the question was asked; else the wait was for it, too */
+  /** @param loaded whether the model was loaded before the question; else the load is part of the time to the first token */
   finish(receipt: Receipt, device: string, loaded: boolean): void {
     this.#settle(`Answer: ${this.#text.trim()}`);
     const { origin, model, firstTokenMs, tokensPerSecond, cut } = receipt;

@@ -1,4 +1,4 @@
-/** The parts of the page that scripts touch, found once and checked: a missing one is a mistake in `index.html`. */
+/** The page's elements that scripts use. Throws at once if `index.html` lacks one. */
 export const elements = {
   promise: find('promise', HTMLElement),
   status: find('status', HTMLElement),
@@ -40,8 +40,8 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 }
 
 /**
- * Says something to screen readers only. Whole sentences at turning points: an answer that is read out token by token,
- * or a counter of bytes, cannot be listened to.
+ * Says something to screen readers only. Call it with whole sentences when the state changes, not with every token or
+ * byte count.
  */
 export function announce(sentence: string): void {
   elements.announcer.textContent = sentence;

@@ -1,28 +1,28 @@
 import type { ErrorCode } from 'nearsight';
 
-/** What went wrong, for a person: one sentence of ours, then the library's own when it says more. */
+/** An error in a visitor's words: one sentence, then the library's message. */
 export interface Failure {
   summary: string;
   detail: string;
 }
 
-// Only what a visitor can meet here and do something about; for the rest the library's message is the best there is.
+// Errors that a visitor can meet here and do something about. For all others, the library's message is shown.
 const summaries: Partial<Record<ErrorCode, string>> = {
   unreadable_image: 'This image could not be read.',
   context_length_exceeded: 'This conversation has become too long for the model, or for this device. Start a new one.',
   queue_full: 'Too many questions are waiting. Try again in a moment.',
-  worker_crashed: 'The model stopped, perhaps for want of memory. Ask again: it starts afresh.',
-  device_lost: 'The graphics device went away. Ask again: it starts afresh.',
-  gpu_error: 'The graphics device reported an error, so the answer was thrown away. Ask again.',
+  worker_crashed: 'The model stopped, possibly because memory ran out. Ask again to restart it.',
+  device_lost: 'The connection to the GPU was lost. Ask again to restart the model.',
+  gpu_error: 'The GPU reported an error, so the answer was discarded. Ask again.',
   unsupported_device: 'This browser cannot run the model.',
   load_failed: 'The model could not be loaded.',
   integrity: 'The model’s files are damaged. Reload the page to fetch them again.',
 };
 
-/** Puts any error into words. */
+/** The texts for any error. */
 export function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
-  // Where in the request the image was is for developers: here there is but one.
+  // The image's place in the request is of use to developers only.
   const detail = message.replace(/^The image at \S+/, 'The image');
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const known = Object.entries(summaries).find(([name]) => name === code);

@@ -4,27 +4,28 @@ import { ask, type Exchange } from './chat.ts';
 import { Turn } from './conversation.ts';
 import { elements, make } from './elements.ts';
 import { failureOf } from './failure.ts';
-import { type ChosenImage, offerImages } from './picture.ts';
+import { type ChosenImage, offerImages } from './image.ts';
 import { deviceName, showStatus } from './status-line.ts';
 
 const wanted = new URLSearchParams(location.search).get('device');
 const device = wanted === 'webgpu' || wanted === 'wasm' ? wanted : 'auto';
-/** Set if the server of this page passes requests on to NVIDIA; see vite.config.ts. */
+/** Set if this page's server forwards requests to NVIDIA; see vite.config.ts. */
 const nimModel = String(import.meta.env['VITE_NIM_MODEL'] ?? '');
 const remote = nimModel
   ? {
       baseURL: new URL('nim', document.baseURI),
       model: nimModel,
-      consent: () => confirm('This device cannot answer. Send the question and the picture to NVIDIA?'),
+      consent: () => confirm('This device cannot answer. Send the question and the image to NVIDIA?'),
     }
   : undefined;
 const nearsight = createNearsight({ model: glimpse, device, remote });
 if (remote)
-  elements.promise.textContent = 'Ask an image. What this browser cannot answer may go to NVIDIA, if you agree.';
+  elements.promise.textContent =
+    'Ask about an image. If this browser cannot answer, the question may go to NVIDIA, if you agree.';
 
 let image: ChosenImage | undefined;
 let history: Exchange[] = [];
-/** Stops the answer under way; absent when there is none. */
+/** Stops the current answer; undefined when there is none. */
 let answering: AbortController | undefined;
 
 showStatus(nearsight, glimpse.id);
@@ -41,7 +42,7 @@ elements.composer.addEventListener('submit', (event) => {
   void answer(text);
 });
 elements.question.addEventListener('keydown', (event) => {
-  // Not while an input method is composing: there Enter accepts a word.
+  // During input method composition, Enter accepts a word.
   if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   elements.composer.requestSubmit();
@@ -52,7 +53,7 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape') answering?.abort();
 });
 
-/** Asks, and shows the answer as it comes. One at a time: the next question may be about this answer. */
+/** Asks, and streams the answer to the page. One at a time, because the next question may refer to this answer. */
 async function answer(text: string): Promise<void> {
   if (answering || !image) return;
   elements.notice.hidden = true;
@@ -76,7 +77,7 @@ async function answer(text: string): Promise<void> {
     const { value } = nearsight.status;
     turn.finish(receipt, deviceName(value.state === 'ready' ? value.facts.device : undefined), loaded);
   } catch (error) {
-    // What was stopped or failed is on the page, but the model need not be reminded of it.
+    // A stopped or failed turn stays on the page, but is not part of the chat history.
     if (abort.signal.aborted) turn.stop();
     else turn.fail(failureOf(error));
   } finally {
@@ -92,13 +93,13 @@ function setAnswering(abort: AbortController | undefined): void {
   elements.stop.hidden = abort === undefined;
   elements.again.hidden = abort !== undefined || elements.turns.childElementCount === 0;
   for (const button of elements.suggestions.querySelectorAll('button')) button.disabled = abort !== undefined;
-  // A button that vanishes or is disabled under the visitor's hands must not take the focus with it.
+  // When the focused button is hidden or disabled, the focus must move elsewhere.
   if (focused instanceof HTMLButtonElement && (focused.hidden || focused.disabled)) {
     (abort ? elements.stop : elements.question).focus();
   }
 }
 
-/** An empty conversation about the image on show. */
+/** Starts an empty conversation about the current image. */
 function startAgain(): void {
   answering?.abort();
   history = [];

@@ -1,7 +1,7 @@
-/** An image that comes with the page, and what is worth asking about it. */
+/** A sample image, and suggested questions about it. */
 export interface Sample {
   url: string;
-  /** What the image shows, for those who cannot see it. */
+  /** Alternative text. */
   alt: string;
   questions: readonly string[];
 }
@@ -39,5 +39,5 @@ export const samples: readonly Sample[] = [
   },
 ];
 
-/** What to ask about an image that nobody has seen before. */
+/** Suggested questions about an image that is no sample. */
 export const anyQuestions: readonly string[] = ['What is this?', 'Describe the picture.', 'How many things are there?'];

@@ -2,23 +2,23 @@ import type { Device, ModelFacts, Nearsight, StatusValue, Verdict } from 'nearsi
 import { announce, elements } from './elements.ts';
 import { failureOf } from './failure.ts';
 
-const DEVICE_NAMES = { webgpu: 'WebGPU', wasm: 'the processor' } satisfies Record<Device, string>;
+const DEVICE_NAMES = { webgpu: 'WebGPU', wasm: 'the CPU' } satisfies Record<Device, string>;
 
-/** A device in a visitor's words. */
+/** The name of a device for visitors. */
 export function deviceName(device: Device | undefined): string {
   return device ? DEVICE_NAMES[device] : 'this device';
 }
 
-/** What the status line shows. */
+/** The content of the status line. */
 interface Line {
   text: string;
-  /** 0 to 1 while something is under way; null when its length is unknown. */
+  /** 0 to 1; null when the total is unknown; undefined when nothing is in progress. */
   progress?: number | null;
-  /** What the button offers. */
+  /** The button's label. */
   action?: 'Load now' | 'Try again';
 }
 
-/** Keeps the status line true, and lets the visitor load the model before asking. */
+/** Shows the status, and lets the visitor load the model before asking. */
 export function showStatus(nearsight: Nearsight, model: string): void {
   let verdict: Verdict | undefined;
   let announced: string | undefined;
@@ -32,13 +32,13 @@ export function showStatus(nearsight: Nearsight, model: string): void {
     else elements.statusProgress.removeAttribute('value');
     elements.load.hidden = line.action === undefined;
     elements.load.textContent = line.action ?? '';
-    // Loading goes back and forth between files and sessions; it is announced once.
+    // A load alternates between downloading and preparing; it is announced once.
     const stage = status.state === 'preparing' ? 'downloading' : status.state;
     if (stage !== announced && stage !== 'idle') announce(line.text);
     announced = stage;
   };
 
-  // A failed load is told by the status itself.
+  // The status shows a failed load.
   elements.load.addEventListener('click', () => void nearsight.load().catch(() => {}));
   nearsight.status.subscribe(render);
   void nearsight
@@ -70,7 +70,9 @@ function lineOf(status: StatusValue, verdict: Verdict | undefined, model: string
       };
     }
     case 'ready':
-      return { text: status.active > 0 ? `Answering on ${where(status.facts)}` : `Ready on ${where(status.facts)}` };
+      return {
+        text: status.active > 0 ? `Answering on ${describe(status.facts)}` : `Ready on ${describe(status.facts)}`,
+      };
     case 'failed': {
       const { summary, detail } = failureOf(status.error);
       return { text: `${summary} ${detail}`, action: 'Try again' };
@@ -81,7 +83,7 @@ function lineOf(status: StatusValue, verdict: Verdict | undefined, model: string
 }
 
 function idleLine(verdict: Verdict | undefined, model: string): Line {
-  if (!verdict) return { text: 'Not loaded. Looking at what this browser can do…' };
+  if (!verdict) return { text: 'Not loaded. Checking what this browser can do…' };
   if (verdict.verdict === 'no') return { text: `This browser cannot run ${model}. ${verdict.reason}` };
   const size = verdict.bytes === undefined ? '' : ` (${megabytes(verdict.bytes)}, and its runtime)`;
   const slowly = verdict.verdict === 'slow' ? ', slowly' : '';
@@ -91,11 +93,11 @@ function idleLine(verdict: Verdict | undefined, model: string): Line {
   };
 }
 
-function where({ device, hardware, dtype }: ModelFacts): string {
+function describe({ device, hardware, dtype }: ModelFacts): string {
   return `${deviceName(device)} · ${hardware} · ${dtype}`;
 }
 
-/** Decimal megabytes, as browsers show downloads. */
+/** Decimal megabytes, as in browsers' download lists. */
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -1,7 +1,7 @@
 import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 import { defineConfig, type Plugin } from 'vite';
 
-// Where the page may get anything from: its own origin, and the images that its visitor gave it.
+// The page may load from its own origin, and the images that its visitor chose.
 const POLICY = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
@@ -13,7 +13,7 @@ const POLICY = [
   "form-action 'none'",
 ].join('; ');
 
-/** The policy in the page itself, for hosts that send no headers. */
+/** Also puts the policy into the page, for hosts that send no headers. */
 const policyInPage: Plugin = {
   name: 'policy-in-page',
   transformIndexHtml: () => [
@@ -24,9 +24,9 @@ const policyInPage: Plugin = {
 const NIM_MODEL = 'meta/llama-3.2-11b-vision-instruct';
 const key = process.env['NVIDIA_API_KEY'];
 
-/** With a key in the environment, what the device cannot answer may go to NVIDIA, through this server. */
+/** If the environment has an API key, this server forwards to NVIDIA what the device cannot answer. */
 function nim(apiKey: string): Plugin {
-  // Vite listens to this machine only, unless told otherwise.
+  // Safe without authorization: by default Vite listens on this machine only.
   const handler = toNodeHandler(createNimProxy({ apiKey, authorize: () => true, models: [NIM_MODEL] }));
   return {
     name: 'nim',
@@ -41,7 +41,7 @@ export default defineConfig({
   plugins: [policyInPage, ...(key ? [nim(key)] : [])],
   define: { 'import.meta.env.VITE_NIM_MODEL': JSON.stringify(key ? NIM_MODEL : '') },
   worker: { format: 'es', rolldownOptions: { checks: { bundlerTimings: false } } },
-  // Nothing inlined: the policy knows no `data:`.
+  // Inline nothing, because the policy does not allow `data:`.
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

@@ -1,23 +1,23 @@
 /**
- * Asks an image a question in a headless real browser, with the built package.
+ * Asks a question about an image, in a headless browser with the built package.
  *
  *   npm run ask -- image.png "What is this?" [--browser firefox] [--device webgpu] [--model ID] [--json]
  *
  * `npm run ask` alone lists all options.
  *
- * The answer goes to standard output as it comes, then one line about it; whatever else there is to say goes to
- * standard error. Exits with 1 when there was no answer, with 2 when the command was called wrongly.
+ * Streams the answer to standard output, then one line about it; progress and errors go to standard error. Exits with 1
+ * when there was no answer, with 2 when the arguments are wrong.
  */
 import { chdir, cwd, env, stderr, stdout } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { readCommand, usage, UsageError } from './ask/usage.mjs';
 import { prepare } from './fresh.mjs';
 
-// npm changes to the package's folder and leaves the caller's in the environment.
+// npm changes to the package's folder. INIT_CWD is the caller's.
 const callersFolder = env['INIT_CWD'] ?? cwd();
 chdir(fileURLToPath(new URL('..', import.meta.url)));
 
-// Stopped by a signal to itself alone, npm leaves this running: nobody would read the answer, or end the browser.
+// When only npm is stopped by a signal, this process would go on without a reader, and its browser too.
 if (env['npm_lifecycle_event']) {
   const { ppid } = process;
   setInterval(() => process.ppid === ppid || process.exit(1), 100).unref();
@@ -28,20 +28,20 @@ try {
   prepare();
   await run(command);
 } catch (error) {
-  const wrongCall = error instanceof UsageError;
-  console.error(`ask: ${error instanceof Error ? error.message : String(error)}${wrongCall ? `\n\n${usage}` : ''}`);
-  process.exitCode = wrongCall ? 2 : 1;
+  const wrongUsage = error instanceof UsageError;
+  console.error(`ask: ${error instanceof Error ? error.message : String(error)}${wrongUsage ? `\n\n${usage}` : ''}`);
+  process.exitCode = wrongUsage ? 2 : 1;
 }
 
 /** @param {import('./ask/usage.mjs').Command} command */
 async function run(command) {
-  // Only now is it sure that the packages behind these are installed.
+  // Imported here, after `prepare()` has installed the packages that these need.
   const [{ ask }, { Reply }] = await Promise.all([import('./ask/session.mjs'), import('./ask/reply.mjs')]);
   const reply = new Reply((text) => command.json || stdout.write(text));
   const progress = progressLine();
-  await ask(command, (told) => {
-    if (told.type === 'status') progress(told.status);
-    else reply.take(told);
+  await ask(command, (event) => {
+    if (event.type === 'status') progress(event.status);
+    else reply.take(event);
   });
   const summary = reply.finish();
   if (command.json) return console.log(JSON.stringify(summary));
@@ -51,19 +51,19 @@ async function run(command) {
 }
 
 /**
- * Says on standard error what the model is doing: every step over the last on a terminal, else each state once.
+ * Writes the status to standard error: on a terminal every step in one line, otherwise each state once.
  *
  * @returns {(status: import('./ask/page.mjs').Progress) => void}
  */
 function progressLine() {
-  const said = new Set();
+  const written = new Set();
   return ({ state, loadedBytes = 0, totalBytes = 0, done = 0, of = 0 }) => {
     const detail = {
       downloading: ` ${(loadedBytes / 1e6).toFixed(1)} of ${(totalBytes / 1e6).toFixed(1)} MB`,
       preparing: ` step ${done} of ${of}`,
     }[state];
     if (stderr.isTTY) stderr.write(`\r\x1b[K${state === 'ready' || state === 'idle' ? '' : `${state}${detail ?? ''}`}`);
-    else if (state !== 'idle' && !said.has(state)) stderr.write(`ask: ${state}\n`);
-    said.add(state);
+    else if (state !== 'idle' && !written.has(state)) stderr.write(`ask: ${state}\n`);
+    written.add(state);
   };
 }

@@ -3,18 +3,18 @@ import { findBrowser } from './setup/browsers.mjs';
 import { lavapipeEnvironment } from './setup/lavapipe.mjs';
 
 /**
- * What each browser needs for WebGPU, found by trying: docs/browsers.md.
+ * docs/browsers.md says which flags each browser needs for WebGPU.
  *
  * @typedef {object} LaunchOptions
  * @property {boolean} [headless] default true
- * @property {'software' | 'hardware'} [gpu] which adapter WebGPU shall find. Default 'software': the same results on
- *   every machine, with a GPU or without. (On macOS and Windows Firefox always uses the platform's.)
- * @property {number} [protocolTimeout] milliseconds that one call into a page may take; 0: any. Default 180,000
+ * @property {'software' | 'hardware'} [gpu] the adapter of WebGPU. Default 'software', with the same results on
+ *   every machine. (On macOS and Windows, Firefox always uses the platform's adapter.)
+ * @property {number} [protocolTimeout] the time limit of one call into a page, in milliseconds; 0: none. Default 180,000
  */
 
 const chromiumFlags = [
   '--enable-unsafe-webgpu',
-  // QUIC and the background services only add noise to the log of requests.
+  // QUIC and background services add requests to the log.
   '--disable-quic',
   '--no-first-run',
   '--disable-background-networking',
@@ -46,7 +46,7 @@ export async function launchBrowser(name, { headless = true, gpu = 'software', p
     return puppeteer.launch({ browser: name, executablePath, headless, env, extraPrefsFirefox, protocolTimeout });
   }
   const adapter = gpu === 'software' ? '--use-webgpu-adapter=swiftshader' : '--enable-features=Vulkan';
-  // Chromium's sandbox refuses to start as root, as in most containers.
+  // Chromium's sandbox does not start as root, which is the user in most containers.
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   const args = [...chromiumFlags, adapter, ...sandbox];
   return puppeteer.launch({ executablePath, headless, args, protocolTimeout });

@@ -1,4 +1,4 @@
-/** Builds the package into dist: modules, the worker and its files with Vite, declarations with the compiler. */
+/** Builds the package into dist: modules and the worker with Vite, declarations with the compiler. */
 import { build } from 'vite';
 import { exit } from 'node:process';
 import { tool } from './setup/command.mjs';

@@ -1,19 +1,19 @@
 /**
- * Counts what a page's workers ask of WebGPU, from outside: the same for ours and for anybody else's. The server puts
- * `counters/patch.mjs` in front of each worker's script; the page asks for the numbers.
+ * Counts the calls to WebGPU of a page's workers, from outside, so that it works for any library. The server puts
+ * `counters/patch.mjs` in front of each worker's script; the page reads the counts.
  */
 import { readFileSync } from 'node:fs';
 
 /**
- * Sums since the worker's start.
+ * Totals since the worker's start.
  *
  * @typedef {object} Counts
  * @property {number} submits calls of `queue.submit`
  * @property {number} dispatches
  * @property {number} copies from buffer to buffer
  * @property {number} pipelines
- * @property {number} buffers made
- * @property {number} bufferBytes of the buffers made
+ * @property {number} buffers created
+ * @property {number} bufferBytes of the buffers created
  * @property {number} writes calls of `queue.writeBuffer`
  * @property {number} writtenBytes
  * @property {number} maps calls of `mapAsync`
@@ -21,16 +21,17 @@ import { readFileSync } from 'node:fs';
  * @property {number} workDone calls of `onSubmittedWorkDone`
  * @property {number} errorScopes calls of `popErrorScope`
  * @property {number} waits as `counters/patch.mjs` says
- * @property {number} liveBytes in buffers that are not destroyed, now
- * @property {number} peakBytes the most of them since the last time that somebody asked
+ * @property {number} liveBytes in buffers that are not destroyed
+ * @property {number} peakBytes the maximum of `liveBytes` since the last report
  *
- * @typedef {Counts & { spans: [number, number][], runs: Record<string, number> }} Told with the times at which the GPU
- *   was waited for, or ONNX Runtime ran (where the server says so), since the last time that somebody asked
+ * @typedef {Counts & { spans: [number, number][], runs: Record<string, number> }} CounterReport
+ *   `spans`: when the GPU was awaited or ONNX Runtime ran, since the last report; `runs`: of each graph. Runs of ONNX
+ *   Runtime are recorded only if the server wraps it
  *
  * @typedef {object} CountedWorker
- * @property {() => Promise<Told>} take the numbers so far
- * @property {(ms: number) => Promise<Told>} hold how long to hold promises back; 0, the default, not at all
- * @property {(on: boolean) => Promise<Told>} idle whether to leave the GPU out
+ * @property {() => Promise<CounterReport>} take the counts so far
+ * @property {(ms: number) => Promise<CounterReport>} hold for how many milliseconds promises are held; default 0
+ * @property {(on: boolean) => Promise<CounterReport>} idle whether nothing is submitted to the GPU
  *
  * @typedef {{ newest: () => CountedWorker }} Counters
  */
@@ -48,15 +49,15 @@ export function serveCounters(request) {
   const headers = { 'content-type': 'text/javascript', 'cross-origin-embedder-policy': 'require-corp' };
   if (url.pathname === '/counters/patch.mjs') return new Response(patch, { headers });
   if (url.pathname !== '/counters/worker.mjs') return undefined;
-  // Static imports: a dynamic one would let the page's first message pass before anybody listens.
+  // Static imports: with a dynamic one, the page's first message would come before there is a listener.
   const real = JSON.stringify(url.searchParams.get('real'));
   return new Response(`import '/counters/patch.mjs';\nimport ${real};`, { headers });
 }
 
-/** Runs in the page: module workers started from now on are counted, and `counters.newest()` asks the last of them. */
+/** Runs in the page: module workers started from now on are counted. `counters.newest()` is the last of them. */
 export function installCounters() {
   let name = '';
-  let asked = 0;
+  let lastId = 0;
   const RealWorker = globalThis.Worker;
   globalThis.Worker = class extends RealWorker {
     /**
@@ -72,28 +73,28 @@ export function installCounters() {
   const newest = () => {
     const channel = new BroadcastChannel(name);
     /**
-     * @param {string} order
+     * @param {string} command
      * @param {number} value
-     * @returns {Promise<Told>}
+     * @returns {Promise<CounterReport>}
      */
-    const give = (order, value) =>
+    const send = (command, value) =>
       new Promise((resolve) => {
-        const id = asked++;
-        /** @param {MessageEvent<{ id?: number, told: Told }>} event */
-        const hear = ({ data }) => {
-          if (data.id !== id || !data.told) return;
-          channel.removeEventListener('message', hear);
-          resolve(data.told);
+        const id = lastId++;
+        /** @param {MessageEvent<{ id?: number, report: CounterReport }>} event */
+        const onMessage = ({ data }) => {
+          if (data.id !== id || !data.report) return;
+          channel.removeEventListener('message', onMessage);
+          resolve(data.report);
         };
-        channel.addEventListener('message', hear);
-        channel.postMessage({ order, value, id });
+        channel.addEventListener('message', onMessage);
+        channel.postMessage({ command, value, id });
       });
     return {
-      take: () => give('take', 0),
+      take: () => send('take', 0),
       /** @param {number} ms */
-      hold: (ms) => give('hold', ms),
+      hold: (ms) => send('hold', ms),
       /** @param {boolean} on */
-      idle: (on) => give('idle', on ? 1 : 0),
+      idle: (on) => send('idle', on ? 1 : 0),
     };
   };
   Object.assign(globalThis, { counters: { newest } });

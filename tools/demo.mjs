@@ -1,5 +1,5 @@
 /**
- * Serves the demo on this machine, from a fresh clone: packages, build, server. Ctrl+C ends it.
+ * Serves the demo on this machine. In a fresh clone it first installs the packages and builds. Ctrl+C stops it.
  *
  *   node tools/demo.mjs [--no-setup]
  */
@@ -10,8 +10,8 @@ import { prepare } from './fresh.mjs';
 chdir(fileURLToPath(new URL('..', import.meta.url)));
 prepare(process.argv.slice(2));
 
-// Only now is it sure to be installed.
+// Imported here, after `prepare()` has installed it.
 const { build, preview } = await import('vite');
 await build({ configFile: 'demo/vite.config.ts', logLevel: 'warn' });
 const server = await preview({ configFile: 'demo/vite.config.ts', logLevel: 'warn' });
-console.log(`demo: ${server.resolvedUrls?.local[0]} (Ctrl+C ends it)`);
+console.log(`demo: ${server.resolvedUrls?.local[0]} (Ctrl+C stops it)`);

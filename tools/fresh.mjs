@@ -3,12 +3,12 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { execPath, stderr } from 'node:process';
 
-/** What the built package is made of. */
+/** The sources of the built package. */
 const sources = ['src', 'worker', 'models', 'proxy', 'vite.config.ts', 'tsconfig.types.json', 'package-lock.json'];
 
 /**
  * @param {string} path of a file or a folder
- * @returns {number} milliseconds since 1970; for a folder, of what was changed in it last
+ * @returns {number} milliseconds since 1970; for a folder, the latest change of anything in it
  */
 function changedAt(path) {
   const stat = statSync(path);
@@ -22,17 +22,18 @@ function isBuilt() {
 }
 
 /**
- * Installs the packages if they are missing, and builds ours if it is missing or older than its sources. What these
- * steps say goes to standard error, because a command's standard output belongs to its answer.
+ * Installs the dependencies if they are missing, and builds the package if it is missing or older than its sources. Their
+ * output goes to standard error, because standard output is for the command's result.
  *
  * @param {readonly string[]} setupOptions
- * @throws if a step fails; it has said why
+ * @throws if a step fails, after that step has printed the reason
  */
 export function prepare(setupOptions = []) {
   /** @param {readonly string[]} args */
   const run = (args) => spawnSync(execPath, args, { stdio: ['ignore', stderr.fd, stderr.fd] }).status === 0;
-  if (!run(['tools/setup.mjs', '--packages-only', ...setupOptions])) throw new Error('The packages are not installed.');
+  if (!run(['tools/setup.mjs', '--packages-only', ...setupOptions]))
+    throw new Error('Installing the dependencies failed.');
   if (isBuilt()) return;
-  console.error('build: the package is missing or older than its sources');
-  if (!run(['tools/build.mjs'])) throw new Error('The package could not be built.');
+  console.error('build: dist is missing or older than its sources');
+  if (!run(['tools/build.mjs'])) throw new Error('Building the package failed.');
 }

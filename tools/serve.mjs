@@ -4,17 +4,17 @@ import { extname, join, normalize } from 'node:path';
 import { arrayBuffer } from 'node:stream/consumers';
 
 /**
- * A static file server for a built folder, on this machine only.
+ * A static file server for a folder, on this machine only.
  *
  * @typedef {object} ServeOptions
  * @property {Record<string, string>} [headers] sent with every file
  * @property {number} [port] default: any free one
- * @property {(request: Request) => Response | undefined | Promise<Response | undefined>} [answer] asked first; what it
- *   leaves undefined is looked up in the folder
+ * @property {(request: Request) => Response | undefined | Promise<Response | undefined>} [answer] is called
+ *   first; if it returns undefined, the file is served
  *
  * @typedef {object} Server
  * @property {string} origin `http://127.0.0.1:PORT`
- * @property {() => Promise<void>} close drops open connections, too
+ * @property {() => Promise<void>} close also closes open connections
  */
 
 /** @type {Record<string, string>} */
@@ -32,7 +32,7 @@ const types = {
 };
 
 /**
- * The file that a path names, with its size; undefined where there is none. Paths cannot leave the folder: `normalize`
+ * The file at a path, with its size; undefined if there is none. Paths cannot leave the folder: `normalize`
  * resolves every `..` against the root.
  *
  * @param {string} folder
@@ -69,13 +69,13 @@ async function send(response, reply) {
   if (!response.body) return void reply.end();
   try {
     for await (const chunk of response.body) {
-      // Leaving the loop cancels the answer.
+      // Returning cancels the body.
       if (reply.destroyed) return;
       reply.write(chunk);
     }
     reply.end();
   } catch {
-    // The answer broke off, or its reader did: so does the connection.
+    // The body failed, or the client disconnected: close the connection.
     reply.destroy();
   }
 }
@@ -88,14 +88,14 @@ async function send(response, reply) {
 export async function serve(folder, { headers = {}, port = 0, answer } = {}) {
   let origin = '';
   /**
-   * @param {import("node:http").IncomingMessage} message
-   * @param {import("node:http").ServerResponse} reply
+   * @param {import('node:http').IncomingMessage} message
+   * @param {import('node:http').ServerResponse} reply
    */
   const respond = async (message, reply) => {
-    const gone = new AbortController();
-    reply.on('close', () => gone.abort());
+    const disconnect = new AbortController();
+    reply.on('close', () => disconnect.abort());
     try {
-      const answered = await answer?.(await toRequest(message, origin, gone.signal));
+      const answered = await answer?.(await toRequest(message, origin, disconnect.signal));
       if (answered) return await send(answered, reply);
       const found = fileAt(folder, new URL(message.url ?? '/', origin).pathname);
       if (!found) return void reply.writeHead(404, headers).end('Not found');

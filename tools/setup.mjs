@@ -1,11 +1,11 @@
 /**
- * Gets what the build and the tests need and this machine lacks: packages, a Chromium, a Firefox, a software Vulkan
- * driver. Each step is announced before it happens. Does nothing, quickly, where all is there.
+ * Installs what the build and the tests need and this machine lacks: dependencies, Chromium, Firefox, a software Vulkan
+ * driver. Announces each step before it runs. Ends at once if nothing is missing.
  *
  *   node tools/setup.mjs [--no-setup] [--packages-only]
  *
- * `--no-setup` refuses every step: it only says what is missing. Plain JavaScript without dependencies, because it
- * runs before they are there.
+ * `--no-setup` runs no step: it only says what is missing. This file has no dependencies, because it runs before they are
+ * installed.
  */
 import { chdir, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -17,12 +17,14 @@ import { missingLavapipe } from './setup/lavapipe.mjs';
 function take(step) {
   if (!step) return;
   if (process.argv.includes('--no-setup')) {
-    console.error(`setup: missing, and --no-setup forbids this: ${step.announcement}. ${step.advice}`);
+    console.error(
+      `setup: something is missing, and --no-setup forbids this step: ${step.announcement}. ${step.advice}`,
+    );
     exit(1);
   }
   console.log(`setup: ${step.announcement}`);
   if (!step.run()) {
-    console.error(`setup: that failed. ${step.advice}`);
+    console.error(`setup: this step failed. ${step.advice}`);
     exit(1);
   }
 }

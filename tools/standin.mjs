@@ -1,6 +1,6 @@
 /**
- * The full-size stand-in for SmolVLM-256M: its real configs, tokenizer and graphs, filled with random weights. It comes
- * from a folder that is not part of this repository; tests that need it skip where it is absent.
+ * The full-size stand-in for SmolVLM-256M: its real configs, tokenizer and graphs with random weights. It comes from a
+ * folder outside this repository; tests that need it are skipped if it is absent.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -9,17 +9,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const shared = process.env['NEARSIGHT_SHARED'] ?? fileURLToPath(new URL('../../shared', import.meta.url));
-/** Its graphs without weights, its configs, and the script that fills them. */
+/** The graphs without weights, the configs, and the script that generates the weights. */
 export const standinSource = join(shared, 'models/SmolVLM-256M-Instruct');
 
-/** Where it is kept once filled, laid out as on the hub. */
+/** The folder with weights, laid out as on the hub. */
 export const standinFolder = join(homedir(), '.cache/nearsight/standin');
 
-/** Whether it can be made here. */
+/** Whether its source is on this machine. */
 export const standinAvailable = existsSync(standinSource);
 
 /**
- * Fills its graphs with this kind of weights, the first time.
+ * Generates the weights of a dtype, unless they exist.
  *
  * @param {'q4'} dtype
  */
@@ -30,7 +30,7 @@ export function fillStandin(dtype) {
 }
 
 /**
- * Where a graph is, once it has been filled.
+ * The path of a graph with weights.
  *
  * @param {string} name without its extension
  */

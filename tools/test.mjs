@@ -1,11 +1,11 @@
 /**
- * The whole test, from a fresh clone: setup, build, house check, node tests, both browsers.
+ * Everything, also from a fresh clone: setup, build, house check, node tests, tests in both browsers.
  *
  *   node tools/test.mjs [--all | --nightly] [--no-setup]
  *
- * On two cores it takes 8 minutes; 40 with `--all`, which adds the tests that are tagged `long` (vitest.config.ts);
- * `--nightly` adds those tagged `nightly` as well. Every stage runs even when an earlier one failed: only the browsers
- * need the build. The last line counts tests, and each stage as one.
+ * On two cores it takes 8 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
+ * also adds those tagged `nightly`. Every stage runs even if an earlier one failed, but browser tests need the build. The
+ * last line counts the tests, and each stage as one.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { argv, execPath, exit } from 'node:process';
@@ -29,7 +29,7 @@ function stage(title, args) {
 function vitest(projects) {
   const nightly = argv.includes('--nightly');
   const long = nightly || argv.includes('--all');
-  console.log(`\n== tests in ${projects.join(', ')}${nightly ? ', all' : long ? ', long ones included' : ''}`);
+  console.log(`\n== tests in ${projects.join(', ')}${nightly ? ', all' : long ? ', including long ones' : ''}`);
   rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const passed = succeeds(
@@ -43,18 +43,18 @@ function vitest(projects) {
     : { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] };
   counts.passed += results.numPassedTests;
   counts.skipped += results.numPendingTests;
-  // A file that does not even load has no tests to count; it fails all the same.
+  // A file that fails to load reports no tests, but counts as a failure.
   counts.failed += passed ? 0 : Math.max(1, results.numFailedTests);
   return results;
 }
 
 /**
- * Where the time goes, for those who have to bring it down.
+ * Prints the files that take the most time.
  *
  * @param {Results['testResults']} files
  */
 function listSlowest(files) {
-  console.log('\nThe slowest files, in seconds, in whichever project:');
+  console.log('\nThe slowest files, in seconds:');
   const timed = files.map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }));
   for (const { name, seconds } of timed.toSorted((a, b) => b.seconds - a.seconds).slice(0, 8)) {
     console.log(`${seconds.toFixed(0).padStart(5)}  ${name.slice(name.lastIndexOf('/test/') + 1)}`);
@@ -73,7 +73,7 @@ console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skippe
 exit(counts.failed === 0 ? 0 : 1);
 
 /**
- * What is read of Vitest's report.
+ * The part of Vitest's report that is used.
  *
  * @typedef {object} Results
  * @property {number} numPassedTests

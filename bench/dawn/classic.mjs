@@ -1,8 +1,7 @@
 /**
- * The classic loop, written out by hand on the same onnxruntime: what one gets from the graphs as they are exported.
- * Each token is embedded by a run of its own and read back, the cache grows by one position (its outputs stay on the
- * GPU and are fed in again), the logits are read back, JavaScript takes the greatest. Error scopes are as onnxruntime
- * sets them by default.
+ * The classic decode loop, written by hand on the same ONNX Runtime with the graphs as exported. Each token is embedded by
+ * a run of its own and read back; the KV cache grows by one position (its outputs stay on the GPU and are the next
+ * inputs); the logits are read back, and JavaScript takes the greatest. Error scopes are ONNX Runtime's default.
  */
 
 /** @typedef {typeof import('onnxruntime-web')} Ort */
@@ -17,7 +16,7 @@ const PAST = 'past_key_values.';
  */
 function named(tensors, name) {
   const tensor = tensors[name];
-  if (!tensor) throw new Error(`the graph gave no ${name}`);
+  if (!tensor) throw new Error(`the graph has no output ${name}`);
   return tensor;
 }
 
@@ -31,7 +30,7 @@ export class Classic {
    * @param {Ort} ort
    * @param {import('onnxruntime-web').InferenceSession} embed
    * @param {import('onnxruntime-web').InferenceSession} decoder
-   * @param {number} rows most rows of a prompt at once
+   * @param {number} rows the maximum number of prompt rows in one run
    */
   constructor(ort, embed, decoder, rows) {
     this.#ort = ort;
@@ -47,12 +46,14 @@ export class Classic {
     const executionProviders = [{ name: 'webgpu', device }];
     const quiet = { executionProviders, logSeverityLevel: /** @type {const} */ (3) };
     const first = await ort.InferenceSession.create(embed, quiet);
-    // What transformers.js does: the cache stays on the GPU, the rest comes back.
-    const kept = Array.from({ length: layers }, (_, layer) => [
+    // As in transformers.js: the KV cache stays on the GPU, other outputs are read back.
+    const onGpu = Array.from({ length: layers }, (_, layer) => [
       `present.${layer}.key`,
       `present.${layer}.value`,
     ]).flat();
-    const preferredOutputLocation = Object.fromEntries(kept.map((name) => [name, /** @type {const} */ ('gpu-buffer')]));
+    const preferredOutputLocation = Object.fromEntries(
+      onGpu.map((name) => [name, /** @type {const} */ ('gpu-buffer')]),
+    );
     const second = await ort.InferenceSession.create(decoder, { ...quiet, preferredOutputLocation });
     return new Classic(ort, first, second, rows);
   }
@@ -64,7 +65,7 @@ export class Classic {
    */
   async answer(prompt, tokens, onToken) {
     /** @type {Tensors} */
-    let past = this.#nothing();
+    let past = this.#emptyCache();
     let length = 0;
     /** @type {Float32Array} */
     let logits = new Float32Array();
@@ -77,7 +78,7 @@ export class Classic {
       );
       length += ids.length;
       const { data, dims } = named(outputs, 'logits');
-      if (!(data instanceof Float32Array)) throw new TypeError('float32 logits are expected');
+      if (!(data instanceof Float32Array)) throw new TypeError('expected float32 logits');
       logits = data.subarray(data.length - (dims.at(-1) ?? 0));
     };
     for (let at = 0; at < prompt.length; at += this.#rows) await read(prompt.subarray(at, at + this.#rows));
@@ -93,8 +94,8 @@ export class Classic {
     return ids;
   }
 
-  /** @returns {Tensors} a cache of no positions */
-  #nothing() {
+  /** @returns {Tensors} a KV cache without positions */
+  #emptyCache() {
     /** @type {Tensors} */
     const past = {};
     for (const port of this.#decoder.inputMetadata) {

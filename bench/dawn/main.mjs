@@ -1,11 +1,11 @@
 /**
- * The benchmark without a browser: the built package in Node, on Dawn, beside the classic loop written out by hand
- * (`classic.mjs`) on the same onnxruntime and the same adapter. What is measured: `../scenarios.mjs`.
+ * The benchmark without a browser: the built package in Node on Dawn, compared with a hand-written classic loop
+ * (`classic.mjs`) on the same ONNX Runtime and adapter. `../scenarios.mjs` defines the measures.
  *
  *   node bench/dawn/main.mjs [--model FOLDER] [--rounds N] [--json FILE] [--dawn backend=vulkan]
  *
- * In process there is no GPU process to talk to: the round trips that a browser pays are missing here, for both sides.
- * It needs the built package, `webgpu` and Node only, so that it can be packed for a machine with nothing else on it.
+ * Dawn runs in this process, so both sides lack the round trips to a browser's GPU process. It needs only the built
+ * package, `webgpu` and Node, so that it can be packed for another machine (`../pack.mjs`).
  */
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ import { Scenarios } from '../scenarios.mjs';
 import { timedOrt } from '../timed-ort.mjs';
 import { Classic } from './classic.mjs';
 import { encodePng } from './png.mjs';
-import { surround } from './surroundings.mjs';
+import { installBrowserGlobals } from './browser-globals.mjs';
 
 /** @typedef {import('../page/side.ts').Question} Question */
 /** @typedef {import('../page/side.ts').Side} Side */
@@ -34,7 +34,7 @@ const { values } = parseArgs({
 });
 
 const load = Number(values.rounds) > 0 ? loadavg() : undefined;
-surround(values.dawn);
+installBrowserGlobals(values.dawn);
 await import('../../tools/counters/patch.mjs');
 const { openOurs } = await import('../ours.mjs');
 
@@ -44,18 +44,18 @@ const folder = values.model ? resolve(values.model) : join(root, 'dist/glimpse')
 const read = (name) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
 const config = read('config.json');
 const glimpse = config.vocab_size < 10_000;
-// The text config's own end token is wrong.
+// The end token of the text config is wrong.
 const endTokens = [read('generation_config.json').eos_token_id].flat();
 
-const { obey } = globalThis.counted;
+const { run } = globalThis.counted;
 
-/** Both sides run in this thread, one after the other. */
+/** Both sides run in this thread, one at a time. */
 const worker = {
-  take: async () => obey('take', 0),
+  take: async () => run('take', 0),
   /** @param {number} ms */
-  hold: async (ms) => obey('hold', ms),
+  hold: async (ms) => run('hold', ms),
   /** @param {boolean} on */
-  idle: async (on) => obey('idle', on ? 1 : 0),
+  idle: async (on) => run('idle', on ? 1 : 0),
 };
 
 /** @param {number} number */
@@ -68,17 +68,17 @@ async function image(number) {
   return { dataUrl: `data:image/png;base64,${file.toString('base64')}` };
 }
 
-/** onnxruntime's files, with a script in front that notes when it runs. */
+/** A folder with ONNX Runtime's files, and the wrapper that records when each graph runs. */
 function timedFolder() {
-  const made = mkdtempSync(join(tmpdir(), 'nearsight-bench-'));
+  const temporary = mkdtempSync(join(tmpdir(), 'nearsight-bench-'));
   const real = join(root, 'dist/ort');
   const names = ['ort-wasm-simd-threaded.asyncify.mjs', 'ort-wasm-simd-threaded.asyncify.wasm'];
-  for (const name of names) symlinkSync(join(real, name), join(made, name));
-  writeFileSync(join(made, 'ort.webgpu.min.mjs'), timedOrt(pathToFileURL(join(real, 'ort.webgpu.min.mjs')).href));
-  return made;
+  for (const name of names) symlinkSync(join(real, name), join(temporary, name));
+  writeFileSync(join(temporary, 'ort.webgpu.min.mjs'), timedOrt(pathToFileURL(join(real, 'ort.webgpu.min.mjs')).href));
+  return temporary;
 }
 
-/** @param {string} ort folder of our onnxruntime */
+/** @param {string} ort the folder of our ONNX Runtime */
 async function openSides(ort) {
   const spec = await specOfFolder(folder, `${pathToFileURL(folder).href}/`);
   const model = { id: glimpse ? 'glimpse' : 'SmolVLM-256M (random weights)', folder, spec, endTokens };
@@ -92,7 +92,7 @@ async function openSides(ort) {
 }
 
 /**
- * With a module of onnxruntime of its own, and a device like ours.
+ * The classic loop has its own instance of ONNX Runtime, and a device with the same limits as ours.
  *
  * @param {string} hardware
  */
@@ -123,7 +123,7 @@ async function openClassic(hardware) {
     embed: file('embed_tokens'),
     decoder: file('decoder_model_merged'),
     layers: config.text_config.num_hidden_layers,
-    // LLVM, under Mesa's renderer, compiles the kernel for longer prompts for minutes; as our own loop does.
+    // As in our own loop: under Mesa's renderer, LLVM compiles the kernels for longer prompts for minutes.
     rows: isSoftware(hardware) ? 31 : 512,
   });
 }
@@ -131,16 +131,16 @@ async function openClassic(hardware) {
 /**
  * @param {Classic} classic
  * @param {Question} question
- * @param {number} promptTokens as many as ours read
+ * @param {number} promptTokens the length of our prompt
  */
 async function askClassic(classic, { tokens }, promptTokens) {
   const ids = Int32Array.from({ length: promptTokens }, (_, at) => (at * 7919 + 1) % config.vocab_size);
   const askedAt = performance.timeOrigin + performance.now();
-  const since = () => performance.timeOrigin + performance.now() - askedAt;
+  const elapsed = () => performance.timeOrigin + performance.now() - askedAt;
   /** @type {number | undefined} */
   let firstMs;
-  await classic.answer(ids, tokens, () => (firstMs ??= since()));
-  const totalMs = since();
+  await classic.answer(ids, tokens, () => (firstMs ??= elapsed()));
+  const totalMs = elapsed();
   return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens, text: '' };
 }
 
@@ -151,13 +151,13 @@ async function askClassic(classic, { tokens }, promptTokens) {
 function plan(hardware) {
   const common = {
     sides: ['ours', 'classic'],
-    seeing: ['ours'],
+    imageSides: ['ours'],
     gpu: true,
     contexts: [100, 600],
     exact: true,
     growth: false,
   };
-  // At full size, a software adapter takes half a second a token.
+  // At full size, a software adapter takes half a second for each token.
   const slow = !glimpse && isSoftware(hardware);
   return {
     ...common,
@@ -173,7 +173,7 @@ function isSoftware(hardware) {
 
 /** @param {Awaited<ReturnType<typeof openSides>>} sides */
 async function measure({ model, ours, classic }) {
-  /** Prompt lengths by what was asked: ours is always asked first. @type {Map<string, number>} */
+  /** Prompt lengths by question: ours is always asked first. @type {Map<string, number>} */
   const lengths = new Map();
   const scenarios = new Scenarios(
     {
@@ -207,5 +207,5 @@ try {
 } finally {
   rmSync(ort, { recursive: true });
 }
-// Dawn and the channels between the two halves would keep the process alive.
+// Dawn and the message channels would keep the process alive.
 exit(0);

@@ -1,5 +1,4 @@
-import { crc32 } from 'node:zlib';
-import { deflateSync, inflateSync } from 'node:zlib';
+import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 
@@ -9,15 +8,15 @@ const SIGNATURE = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
  */
 function chunk(type, data) {
   const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-  const frame = Buffer.alloc(body.length + 8);
-  frame.writeUInt32BE(data.length, 0);
-  body.copy(frame, 4);
-  frame.writeUInt32BE(crc32(body), body.length + 4);
-  return frame;
+  const bytes = Buffer.alloc(body.length + 8);
+  bytes.writeUInt32BE(data.length, 0);
+  body.copy(bytes, 4);
+  bytes.writeUInt32BE(crc32(body), body.length + 4);
+  return bytes;
 }
 
 /**
- * An RGB image with unfiltered rows, which {@link decodePng} reads: Node has no decoder of its own.
+ * An RGB image with unfiltered rows, which is all that {@link decodePng} reads. Node has no image decoder.
  *
  * @param {number} width
  * @param {number} height
@@ -38,7 +37,7 @@ export function encodePng(width, height, level) {
   return Buffer.concat([SIGNATURE, ...parts]);
 }
 
-/** @param {Buffer} file as {@link encodePng} made it */
+/** @param {Buffer} file from {@link encodePng} */
 export function decodePng(file) {
   const width = file.readUInt32BE(16);
   const height = file.readUInt32BE(20);

@@ -1,7 +1,7 @@
-// What the bench reaches from `page.evaluate`: the two sides by their names, and nothing that takes time by itself.
-import type { Counters, Told } from '../../tools/counters.mjs';
+// The global `bench` for `page.evaluate`: opens the sides, and asks them. Nothing here takes measurable time.
+import type { Counters, CounterReport } from '../../tools/counters.mjs';
 import { openOurs } from '../ours.mjs';
-import { image } from './pictures.ts';
+import { image } from './images.ts';
 import type { Answer, Facts, Opening, Question, Side } from './side.ts';
 import { openTheirs } from './theirs.ts';
 
@@ -12,10 +12,10 @@ declare global {
   var bench: typeof page;
 }
 
-/** An answer, with what was counted from the question to its end. */
+/** An answer, with the counts before and after it. */
 export interface Measured extends Answer {
-  before: Told;
-  after: Told;
+  before: CounterReport;
+  after: CounterReport;
 }
 
 const sides = new Map<string, Side>();
@@ -38,21 +38,21 @@ const page = {
     const answer = await ask(question);
     return { ...answer, before, after: await worker.take() };
   },
-  /** Looks at the bytes in GPU buffers all the while: by how much the most of them rose after the first 40 tokens. */
+  /** Samples GPU memory during an answer. `growth`: by how much its peak rose after the first 40 tokens. */
   async growth(name: string, question: Question): Promise<{ growth: number; peak: number }> {
     const { worker, ask } = side(name);
-    const looks = [await worker.take()];
-    const look = async (): Promise<void> => void looks.push(await worker.take());
-    const timer = setInterval(() => void look(), 100);
+    const samples = [await worker.take()];
+    const sample = async (): Promise<void> => void samples.push(await worker.take());
+    const timer = setInterval(() => void sample(), 100);
     await ask(question);
     clearInterval(timer);
-    await look();
-    // Every token submits as often as the next, so submissions tell how far it had come.
-    const [from, to] = [looks[0]?.submits ?? 0, looks.at(-1)?.submits ?? 0];
+    await sample();
+    // Every token has the same number of submissions, so they show the progress of the answer.
+    const [from, to] = [samples[0]?.submits ?? 0, samples.at(-1)?.submits ?? 0];
     const settled = from + ((to - from) * 40) / question.tokens;
-    const most = (some: Told[]): number => Math.max(0, ...some.map(({ peakBytes }) => peakBytes));
-    const early = most(looks.filter(({ submits }) => submits <= settled));
-    return { growth: Math.max(0, most(looks) - early), peak: most(looks) };
+    const peakOf = (reports: CounterReport[]): number => Math.max(0, ...reports.map(({ peakBytes }) => peakBytes));
+    const early = peakOf(samples.filter(({ submits }) => submits <= settled));
+    return { growth: Math.max(0, peakOf(samples) - early), peak: peakOf(samples) };
   },
   async hold(name: string, ms: number): Promise<void> {
     await side(name).worker.hold(ms);

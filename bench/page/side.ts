@@ -1,12 +1,12 @@
-import type { CountedWorker, Told } from '../../tools/counters.mjs';
+import type { CountedWorker, CounterReport } from '../../tools/counters.mjs';
 
 declare global {
-  /** Where `tools/counters/patch.mjs` runs in the same thread. */
+  /** Only where `tools/counters/patch.mjs` runs in the same thread. */
   // oxlint-disable-next-line no-var -- only `var` declares a global
-  var counted: { obey(order: string, value: number): Told };
+  var counted: { run(command: string, value: number): CounterReport };
 }
 
-/** One turn of a chat. Images are named by a number, from which each is drawn: no two numbers look the same. */
+/** One turn of a chat. An image is given by a number, from which it is generated: each number gives another image. */
 export interface Turn {
   role: 'user' | 'assistant';
   text: string;
@@ -15,13 +15,13 @@ export interface Turn {
 
 export interface Question {
   turns: Turn[];
-  /** Exactly so many tokens are answered with: the end token is ruled out. */
+  /** The exact length of the answer: the end token is ruled out. */
   tokens: number;
   /** As `../sampling.mjs` says. */
   sampled?: boolean;
 }
 
-/** Times from asking, in milliseconds. */
+/** Times in milliseconds, from the request on. */
 export interface Answer {
   askedAt: number;
   firstMs: number;
@@ -30,7 +30,7 @@ export interface Answer {
   text: string;
 }
 
-/** What a side runs on, for the table's head. */
+/** What a side runs on, for the head of the table. */
 export interface Facts {
   build: 'jspi' | 'asyncify' | 'plain';
   threads: number;
@@ -40,16 +40,16 @@ export interface Facts {
   hardware: string;
 }
 
-/** A runtime under measurement, its model open. */
+/** A runtime that is measured, with its model open. */
 export interface Side {
   readonly facts: Facts;
   readonly worker: CountedWorker;
   ask(question: Question): Promise<Answer>;
 }
 
-/** How to open one. */
+/** How to open a side. */
 export interface Opening {
-  /** Both are given the same folder, on the bench's own server. */
+  /** All sides load the same folder, from the benchmark's server. */
   model: { id: string; folder: string; spec: import('nearsight').ModelSpec; endTokens: number[] };
   device: 'webgpu' | 'wasm';
   dtype: string;

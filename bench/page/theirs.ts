@@ -1,16 +1,16 @@
-import { image } from './pictures.ts';
+import { image } from './images.ts';
 import type { Answer, Opening, Question, Side } from './side.ts';
-import type { Order, Reply, TheirFacts } from './transformers-worker.ts';
+import type { WorkerCall, Reply, TheirFacts } from './transformers-worker.ts';
 
-/** SmolVLM opens in some ten seconds; a worker that stands still, as one in Firefox does, says nothing. */
+/** SmolVLM opens in about ten seconds. In Firefox a worker sometimes hangs without an error. */
 const OPENING_MS = 180_000;
 
-/** transformers.js in a worker of its own, as ours is; times are taken on the page for both. */
+/** transformers.js in its own worker, like ours. Times are taken on the page for both. */
 export async function openTheirs({ model, ...opening }: Opening): Promise<Side> {
   const worker = new Worker(new URL('./transformers-worker.ts', import.meta.url), { type: 'module' });
-  const counted = counters.newest();
+  const countedWorker = counters.newest();
 
-  function call(order: Order, onToken = (): void => {}): Promise<Reply> {
+  function call(request: WorkerCall, onToken = (): void => {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       worker.onmessage = ({ data }: MessageEvent<Reply>) => {
         if (data.type === 'token') onToken();
@@ -18,7 +18,7 @@ export async function openTheirs({ model, ...opening }: Opening): Promise<Side> 
         else resolve(data);
       };
       worker.onerror = ({ message }) => reject(new Error(message));
-      worker.postMessage(order);
+      worker.postMessage(request);
     });
   }
 
@@ -36,16 +36,16 @@ export async function openTheirs({ model, ...opening }: Opening): Promise<Side> 
   }
 
   const site = new URL('/', location.href).href;
-  const late = new Promise<undefined>((resolve) => setTimeout(resolve, OPENING_MS));
-  const opened = await Promise.race([call({ type: 'open', site, folder: model.folder, ...opening }), late]);
+  const timeout = new Promise<undefined>((resolve) => setTimeout(resolve, OPENING_MS));
+  const opened = await Promise.race([call({ type: 'open', site, folder: model.folder, ...opening }), timeout]);
   if (opened?.type !== 'opened') {
     worker.terminate();
-    throw new Error(`it did not open within ${OPENING_MS / 1000} s`);
+    throw new Error(`transformers.js did not open within ${OPENING_MS / 1000} s`);
   }
   const facts: TheirFacts = opened.facts;
   return {
     facts: { ...facts, build: 'asyncify', hardware: opening.device === 'wasm' ? `${facts.threads} wasm threads` : '' },
-    worker: counted,
+    worker: countedWorker,
     ask,
   };
 }

@@ -1,4 +1,4 @@
-// transformers.js as its documentation uses it, in a worker: the yardstick.
+// The baseline: transformers.js in a worker, as in its documentation.
 import {
   AutoModelForImageTextToText,
   AutoProcessor,
@@ -16,7 +16,7 @@ import type { Facts, Opening, Question } from './side.ts';
 
 export type TheirFacts = Pick<Facts, 'device' | 'dtype' | 'threads'>;
 
-export type Order =
+export type WorkerCall =
   | ({ type: 'open'; site: string; folder: string } & Pick<Opening, 'device' | 'dtype' | 'unvalidated' | 'threads'>)
   | { type: 'ask'; question: Question; images: Blob[] };
 
@@ -34,12 +34,12 @@ interface Opened {
 
 let opened: Opened | undefined;
 
-const tell = (reply: Reply): void => postMessage(reply);
+const post = (reply: Reply): void => postMessage(reply);
 
-async function open({ site, folder, device, dtype, unvalidated, threads }: Extract<Order, { type: 'open' }>) {
+async function open({ site, folder, device, dtype, unvalidated, threads }: Extract<WorkerCall, { type: 'open' }>) {
   env.allowLocalModels = true;
   env.allowRemoteModels = false;
-  // A path: of a whole URL it would think that nothing is there.
+  // A path, because it takes a full URL for a missing file.
   env.localModelPath = '/models/';
   env.useBrowserCache = false;
   env.useWasmCache = false;
@@ -51,16 +51,16 @@ async function open({ site, folder, device, dtype, unvalidated, threads }: Extra
   const options = unvalidated
     ? { session_options: { executionProviders: [{ name: 'webgpu', validationMode: 'disabled' }] } }
     : {};
-  // The hub's names of data types; a folder may lack the one that is meant.
+  // The hub's names of dtypes.
   const kind = dtype === 'q4f16' ? 'q4f16' : 'q4';
   const model = await AutoModelForImageTextToText.from_pretrained(folder, { device, dtype: kind, ...options });
   const processor = await AutoProcessor.from_pretrained(folder);
   opened = { model, processor, tokenizer: await AutoTokenizer.from_pretrained(folder) };
-  // What onnxruntime-web has settled on by now; undefined means that it was never asked.
-  tell({ type: 'opened', facts: { device, dtype: kind, threads: wasm.numThreads ?? 1 } });
+  // ONNX Runtime has set this by now; undefined means that wasm was not used.
+  post({ type: 'opened', facts: { device, dtype: kind, threads: wasm.numThreads ?? 1 } });
 }
 
-async function ask({ question: { turns, tokens, sampled = false }, images }: Extract<Order, { type: 'ask' }>) {
+async function ask({ question: { turns, tokens, sampled = false }, images }: Extract<WorkerCall, { type: 'ask' }>) {
   if (!opened) throw new Error('not opened');
   const { model, processor, tokenizer } = opened;
   const chat = turns.map(({ role, text, image }) => ({
@@ -69,7 +69,7 @@ async function ask({ question: { turns, tokens, sampled = false }, images }: Ext
   }));
   const prompt = tokenizer.apply_chat_template(chat, { add_generation_prompt: true, tokenize: false });
   if (typeof prompt !== 'string') throw new Error('the chat template gave no text');
-  // Its processor fails without images, so text goes to the tokenizer.
+  // The processor fails without images, so a text alone goes to the tokenizer.
   const inputs =
     images.length > 0
       ? await processor(prompt, await Promise.all(images.map((image) => load_image(image))), {
@@ -79,7 +79,7 @@ async function ask({ question: { turns, tokens, sampled = false }, images }: Ext
   const streamer = new TextStreamer(tokenizer, {
     skip_prompt: true,
     callback_function: () => {},
-    token_callback_function: () => tell({ type: 'token' }),
+    token_callback_function: () => post({ type: 'token' }),
   });
   const sampling = sampled ? { do_sample: true, ...SAMPLING } : { do_sample: false };
   const output = await model.generate({ ...inputs, max_new_tokens: tokens, eos_token_id: null, streamer, ...sampling });
@@ -88,10 +88,10 @@ async function ask({ question: { turns, tokens, sampled = false }, images }: Ext
   const promptTokens = Number(inputs.input_ids.dims[1]);
   const ids = all.slice(promptTokens);
   const text = tokenizer.decode(ids, { skip_special_tokens: true });
-  tell({ type: 'answered', promptTokens, tokens: ids.length, text });
+  post({ type: 'answered', promptTokens, tokens: ids.length, text });
 }
 
-addEventListener('message', ({ data }: MessageEvent<Order>) => {
+addEventListener('message', ({ data }: MessageEvent<WorkerCall>) => {
   const done = data.type === 'open' ? open(data) : ask(data);
-  done.catch((error: unknown) => tell({ type: 'failed', message: String(error) }));
+  done.catch((error: unknown) => post({ type: 'failed', message: String(error) }));
 });

@@ -3,12 +3,12 @@ import { defineConfig } from 'vite';
 
 const quiet = { checks: { pluginTimings: false } };
 
-/** The bench page, built the way a user's application would be. */
+/** The bench page, built like a user's application. */
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
   logLevel: 'warn',
-  // Its onnxruntime's files are served beside it, not copied into it.
+  // The files of transformers.js' ONNX Runtime are served separately, not copied into the build.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
   build: {
     target: 'es2023',

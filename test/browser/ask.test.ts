@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { expect, inject, test } from 'vitest';
 
-// `npm run ask` as a terminal sees it: a process with two outputs and an exit code. It starts a browser of its own.
+// `npm run ask` as a process: standard output, standard error and exit code. It starts its own browser.
 
 const browser = inject('browserName');
 const question = ['demo/samples/dog.png', 'What is this?', '--browser', browser, '--max-tokens', '4'];
@@ -11,7 +11,7 @@ const question = ['demo/samples/dog.png', 'What is this?', '--browser', browser,
 async function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
   const child = spawn(process.execPath, ['tools/ask.mjs', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 110_000, // a little before the test's own, so that no browser is left behind
+    timeout: 110_000, // below the test's own time limit, so that the browser is closed
   });
   const ended = new Promise<number | null>((settle) => {
     child.once('close', settle);
@@ -20,7 +20,7 @@ async function run(...args: string[]): Promise<{ code: number | null; out: strin
   return { code, out, err };
 }
 
-test('streams the answer, then says who gave it', async () => {
+test('streams the answer, then prints where it came from', async () => {
   const { code, out, err } = await run(...question);
   expect(err).toContain('ask: ready');
   expect(out).toMatch(/^dog\nlocal · glimpse on wasm · first token after \d+ ms · ([\d.]+ tokens\/s|too short)/);
@@ -40,28 +40,28 @@ test('--json prints one object and nothing else', async () => {
   });
 });
 
-test('what is not an image is refused in the words of the library', async () => {
+test("a file that is not an image is refused with the library's message", async () => {
   const { code, out, err } = await run('LICENSE', 'What is this?', '--browser', browser, '--json');
   expect(code).toBe(1);
   expect(out).toBe('');
   expect(err).toMatch(/^ask: The image at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
 });
 
-test('when npm alone is stopped, the command and its browser end as well', async () => {
+test('when only npm is stopped, the command and its browser end as well', async () => {
   const child = spawn('npm', ['run', 'ask', '--', ...question], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 110_000,
   });
   const out = text(child.stdout);
-  await once(child.stderr, 'data'); // the page is there, and with it the browser
-  const started = below(child.pid);
+  await once(child.stderr, 'data'); // the page is open, so the browser runs
+  const started = descendants(child.pid);
   expect(started.length).toBeGreaterThan(3); // npm, its shell, the command, the browser
   child.kill('SIGTERM');
   expect(await out).not.toContain('first token after');
   await expect.poll(() => started.filter((pid) => processes().has(pid)), { timeout: 10_000 }).toEqual([]);
 });
 
-/** Of each process its parent. Those that have ended and were not yet waited for are not among them. */
+/** The parent of each process, without zombies. */
 function processes(): Map<number, number> {
   const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' });
   const rows = table.split('\n').map((row) => row.trim().split(/\s+/));
@@ -70,10 +70,10 @@ function processes(): Map<number, number> {
   );
 }
 
-/** A process and what it started, and that in turn. */
-function below(root: number | undefined): number[] {
+/** A process and all its descendants. */
+function descendants(root: number | undefined): number[] {
   const parents = processes();
-  const isBelow = (pid: number | undefined): boolean =>
-    pid !== undefined && (pid === root || isBelow(parents.get(pid)));
-  return [...parents.keys()].filter(isBelow);
+  const isDescendant = (pid: number | undefined): boolean =>
+    pid !== undefined && (pid === root || isDescendant(parents.get(pid)));
+  return [...parents.keys()].filter(isDescendant);
 }

@@ -1,19 +1,19 @@
 /**
- * Contract C1 before the real model: every row of docs/api.md, which is generated from the table that validates, is sent
- * alone. An honoured field must be seen in an answer, a harmless one must change nothing, a refused one must be a 400 that
- * names it. A new row without an effect here fails, and so does one whose effect is a refusal and nothing else.
+ * Contract C1 with the real model. Each test sends one field of docs/api.md, which is generated from the table that
+ * validates requests. An honoured field must change the answer, a harmless one must change nothing, a refused one must
+ * give a 400 that names it. A new row fails until it has an effect here; a refusal is no effect.
  *
- * size: one table of effects, to be read beside the page.
+ * size: one table of effects, to be read beside docs/api.md.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TABLES } from './harness/field-tables.ts';
 import { openPage, type TestPage } from './harness/harness.ts';
-import { installWire } from './harness/remote-page.ts';
+import { installRemotePage } from './harness/remote-page.ts';
 
 type Json = Record<string, unknown>;
 
-/** A response, without what differs from one to the next. */
+/** A response without the parts that differ each time. */
 interface Reply {
   status: number;
   type: string | null;
@@ -50,9 +50,9 @@ let page: TestPage;
 
 beforeAll(async () => {
   page = await openPage();
-  await page.evaluate(installWire);
+  await page.evaluate(installRemotePage);
   await page.evaluate(async () => {
-    const near = wire.make({ aliases: { 'meta/llama': 'glimpse' }, images: { tags: true } });
+    const near = remotePage.make({ aliases: { 'meta/llama': 'glimpse' }, images: { tags: true } });
     await near.load();
     Object.assign(globalThis, { near });
   });
@@ -64,16 +64,16 @@ function ask(body: Json): Promise<Reply> {
   return page.evaluate(
     async (text) => {
       const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };
-      const response = await near.fetch(wire.url, { method: 'POST', body: text });
+      const response = await near.fetch(remotePage.url, { method: 'POST', body: text });
       const type = response.headers.get('content-type');
       const said = await response.text();
       const events = Array.from(said.matchAll(/^data: (\{.*)$/gm), ([, event = '']) => JSON.parse(event));
-      // A stream's text comes in pieces of any size.
+      // How a stream's text is divided into chunks may vary.
       const content = events.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
       const streamed = { usage: events.at(-1)?.usage, choices: [{ message: { content } }] };
       const whole = type === 'application/json' ? JSON.parse(said) : streamed;
       const body = { ...whole, id: '', created: 0 };
-      // It depends on what was asked before: only the field that is about it looks.
+      // The number of cached tokens depends on earlier requests: only the test of `cache` needs it.
       if (!('cache' in JSON.parse(text))) delete body.usage?.prompt_tokens_details;
       return { status: response.status, type, body };
     },
@@ -85,7 +85,7 @@ const [BANANA = '', SQUARE = '', THREE = ''] = ['banana', 'split-square', 'three
   (name) => `data:image/png;base64,${readFileSync(`test/fixtures/glimpse/${name}.png`, 'base64')}`,
 );
 const text = { type: 'text', text: 'What color is this?' };
-/** 1279 is <end_of_utterance>: glimpse goes on until it is cut off. */
+/** 1279 is <end_of_utterance>: without it, glimpse answers up to `max_tokens`. */
 const endless = { max_tokens: 24, logit_bias: { 1279: -100 } };
 const sampled = { ...endless, temperature: 1.5, seed: 7 };
 
@@ -96,16 +96,16 @@ const said = ({ body }: Reply): string => body.choices[0]?.message.content ?? ''
 const promptTokens = ({ body }: Reply): number => body.usage?.prompt_tokens ?? NaN;
 const refused = (param: string): object => ({ status: 400, body: { error: { code: 'unsupported_field', param } } });
 
-/** What a field does, in an answer: a refusal is no effect. */
+/** What a field changes in an answer. */
 type Effect = Sent & (Seen | Neutral);
 
 interface Sent {
   value: unknown;
-  /** What the request needs, so that the field can have an effect. */
+  /** Other fields of the body that the field needs to have an effect. */
   request?: Json;
-  /** What stands beside the field. */
+  /** Other fields of the same object. */
   beside?: Json;
-  /** What the answer is compared with, and must differ from. Default: that to the same request without the field. */
+  /** The request whose answer must differ. Default: the same request without the field. */
   than?: Json;
 }
 
@@ -114,13 +114,13 @@ interface Seen {
   neutral?: never;
 }
 
-/** The value asks for what is given anyway. What another value asks for cannot be had, which is said by name. */
+/** The value asks for the default behaviour. Every other value is refused with a 400 that names the field. */
 interface Neutral {
   neutral: { insteadOf: unknown[] };
   sees?: never;
 }
 
-/** Sampling that is narrowed down to the likeliest token is greedy. */
+/** Sampling from the likeliest token alone gives the greedy answer. */
 const greedy = async (reply: Reply, without: Reply): Promise<void> => {
   expect(said(reply)).toBe(said(await ask({ ...chat([image(), text]), ...endless })));
   expect(said(reply)).not.toBe(said(without));
@@ -131,28 +131,28 @@ const differs = (reply: Reply, without: Reply): void => {
 };
 const longer = (reply: Reply, without: Reply): void =>
   expect(promptTokens(reply)).toBeGreaterThan(promptTokens(without));
-/** A part is what its type says: the prompt has grown by it, and is the same as in other words. */
-const isRead = (otherwise: Json): Seen['sees'] => {
+/** The part makes the prompt longer, and the answer is the same as to an equivalent request. */
+const isRead = (equivalent: Json): Seen['sees'] => {
   return async (reply, without) => {
     longer(reply, without);
-    expect(reply).toEqual(await ask(otherwise));
+    expect(reply).toEqual(await ask(equivalent));
   };
 };
 
-/** Logits of the first token by the Python reference: 31 tokens, the first of them `System` or another role. */
-const BRIEFED = GOLDEN.find(({ name }) => name === 'system')!;
+/** The golden case with a system message. It has the reference's logits of the first token. */
+const SYSTEM = GOLDEN.find(({ name }) => name === 'system')!;
 
-/** How far the likeliest first tokens are from the reference, whose logits are log probabilities but for one addend. */
-function offReference(reply: Reply): number {
+/** The largest difference from the reference's log probabilities of the first token, each relative to the likeliest. */
+function differenceFromReference(reply: Reply): number {
   const top = reply.body.choices[0]?.logprobs?.content[0]?.top_logprobs ?? [];
-  expect(top).toHaveLength(BRIEFED.first_logits.q4.length);
-  const wanted = BRIEFED.first_logits.q4.map(([, logit], _, [first]) => logit - first![1]);
-  return Math.max(...top.map(({ logprob }, at) => Math.abs(logprob - top[0]!.logprob - wanted[at]!)));
+  expect(top).toHaveLength(SYSTEM.first_logits.q4.length);
+  const expected = SYSTEM.first_logits.q4.map(([, logit], _, [first]) => logit - first![1]);
+  return Math.max(...top.map(({ logprob }, at) => Math.abs(logprob - top[0]!.logprob - expected[at]!)));
 }
 
-/** The effects in a table, and how a field of it is sent. */
+/** The effects of one table's fields, and how such a field is sent. */
 interface Place {
-  /** In the title. */
+  /** Text in the table's title. */
   about: string;
   path: string;
   send: (field: Json) => Json;
@@ -221,7 +221,7 @@ const PLACES: Place[] = [
       nvext: { value: { top_k: 1 }, request: sampled, sees: greedy },
       cache: {
         value: false,
-        // Asked so often above that it is known.
+        // Earlier tests sent the same prompt, so it is cached.
         request: { cache: true },
         sees(reply, without) {
           expect(without.body.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(8);
@@ -262,19 +262,19 @@ const PLACES: Place[] = [
       role: {
         value: 'system',
         request: { logprobs: true, top_logprobs: 10 },
-        beside: { content: BRIEFED.messages[0]!.content },
+        beside: { content: SYSTEM.messages[0]!.content },
         async sees(reply, without) {
-          expect(said(reply)).toBe(BRIEFED.answer.text);
-          expect(promptTokens(reply)).toBe(BRIEFED.input_ids.length);
-          // As a user's or an assistant's, the same text is another prompt.
-          expect(offReference(reply)).toBeLessThan(0.01);
-          expect(offReference(without)).toBeGreaterThan(0.1);
+          expect(said(reply)).toBe(SYSTEM.answer.text);
+          expect(promptTokens(reply)).toBe(SYSTEM.input_ids.length);
+          // With the role `user` or `assistant`, the same text gives another prompt.
+          expect(differenceFromReference(reply)).toBeLessThan(0.01);
+          expect(differenceFromReference(without)).toBeGreaterThan(0.1);
           const as = (role: string): Promise<Reply> => {
-            const messages = [{ role, content: BRIEFED.messages[0]!.content }, HOW_MANY];
+            const messages = [{ role, content: SYSTEM.messages[0]!.content }, HOW_MANY];
             return ask({ ...chat(''), logprobs: true, top_logprobs: 10, messages });
           };
-          expect(offReference(await as('developer'))).toBeLessThan(0.01);
-          expect(offReference(await as('assistant'))).toBeGreaterThan(0.1);
+          expect(differenceFromReference(await as('developer'))).toBeLessThan(0.01);
+          expect(differenceFromReference(await as('assistant'))).toBeGreaterThan(0.1);
         },
       },
       content: { value: 'hi there, what is this?', sees: longer },
@@ -334,9 +334,11 @@ function hasUsage({ body }: Reply, without: Reply): void {
   expect(without.body.usage).toBeUndefined();
 }
 
-test('every table of the page is proved', () => {
-  const rest = [...TABLES.keys()].filter((title) => !PLACES.some(({ about }) => title.includes(about)));
-  expect(rest).toEqual(['Parts that we know and cannot read']);
+/** The tables without effects: only that of the parts of messages that are refused. */
+const otherTables = [...TABLES].filter(([title]) => !PLACES.some(({ about }) => title.includes(about)));
+
+test('every table of docs/api.md is tested', () => {
+  expect(otherTables).toHaveLength(1);
   expect(TABLES.size).toBe(PLACES.length + 1);
 });
 
@@ -345,7 +347,7 @@ describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
 
   test.each(rows.filter(({ support }) => support === 'honoured'))('honours $field', async ({ field }) => {
     const effect = effects[field];
-    if (!effect) throw new Error(`No effect is known of ${path}${field}: a field that is honoured must be seen to be.`);
+    if (!effect) throw new Error(`PLACES has no effect for ${path}${field}: an honoured field must change the answer.`);
     const { value, request, beside, than, sees, neutral } = effect;
     const without = await ask({ ...request, ...(than ?? send({ ...beside })) });
     const reply = await ask({ ...request, ...send({ ...beside, [field]: value }) });
@@ -363,26 +365,29 @@ describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
     }
   });
 
-  test('has no effects of other fields', () => {
+  test('has an effect for each honoured field, and for no other', () => {
     const honoured = rows.filter(({ support }) => support === 'honoured').map((row) => row.field);
     expect(Object.keys(effects).toSorted()).toEqual(honoured.toSorted());
   });
 
-  test.each(rows.filter(({ support }) => support === 'harmless'))('is the same with $field', async ({ field }) => {
-    const without = await ask(send({}));
-    expect(without.status).toBe(200);
-    for (const value of ['text', { a: 1 }]) expect(await ask(send({ [field]: value }))).toEqual(without);
-  });
+  test.each(rows.filter(({ support }) => support === 'harmless'))(
+    'the answer is the same with $field',
+    async ({ field }) => {
+      const without = await ask(send({}));
+      expect(without.status).toBe(200);
+      for (const value of ['text', { a: 1 }]) expect(await ask(send({ [field]: value }))).toEqual(without);
+    },
+  );
 
-  test.each(rows.filter(({ support }) => support === 'refused'))('refuses $field', async ({ field, noopValues }) => {
+  test.each(rows.filter(({ support }) => support === 'refused'))('refuses $field', async ({ field, noOpValues }) => {
     expect(await ask(send({ [field]: 'anything at all' }))).toMatchObject(refused(`${path}${field}`));
     const without = await ask(send({}));
     expect(without.status).toBe(200);
-    for (const value of noopValues) expect(await ask(send({ [field]: value }))).toEqual(without);
+    for (const value of noOpValues) expect(await ask(send({ [field]: value }))).toEqual(without);
   });
 });
 
-test.each(TABLES.get('Parts that we know and cannot read') ?? [])('refuses parts of type $field', async ({ field }) => {
+test.each(otherTables.flatMap(([, rows]) => rows))('refuses parts of type $field', async ({ field }) => {
   const part = { type: field, [field]: { url: BANANA } };
   expect(await ask(chat([text, part]))).toMatchObject(refused('messages[0].content[1].type'));
 });
@@ -401,8 +406,8 @@ test.each<[string, unknown]>([
     ],
   ],
   ['a tag in a string', `<img src="${BANANA}" />${question}`],
-  ['a tag in other words', `<IMG alt='' src='${BANANA}'>${question}`],
-])('%s is the same message', async (_what, content) => {
+  ['a tag in another spelling', `<IMG alt='' src='${BANANA}'>${question}`],
+])('%s gives the same message', async (_what, content) => {
   const usual = await ask(chat([image(), text]));
   expect(usual.status).toBe(200);
   expect(await ask(chat(content))).toEqual(usual);
@@ -411,7 +416,7 @@ test.each<[string, unknown]>([
 test.each<[string, unknown]>([
   ['in a part', [{ type: 'text', text: '<img src="data:,x" /> is a tag.' }]],
   ['that is escaped', '&lt;img src="data:,x" />'],
-])('a tag %s is text', async (_where, content) => {
+])('a tag %s is read as text', async (_where, content) => {
   expect((await ask(chat(content))).status).toBe(200);
   expect((await ask(chat('<img src="data:,x" />'))).body.error.code).toBe('unreadable_image');
 });

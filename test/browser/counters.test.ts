@@ -1,15 +1,15 @@
 /**
- * What a decoded token costs in calls of WebGPU. These numbers are the same on every GPU, so they are tests; times are
- * benchmarks (`npm run bench`). What is counted, and what a wait is: `tools/counters/patch.mjs`.
+ * The calls to WebGPU that a decoded token takes. The numbers are the same on every GPU, so they can be tests; times are
+ * in the benchmark (`npm run bench`). `tools/counters/patch.mjs` says what is counted and what a wait is.
  */
 import { expect, test } from 'vitest';
-import { openCounted, perToken } from './counting.ts';
+import { openCounted, perToken } from './counted-page.ts';
 
 /** 1279 is <end_of_utterance>. */
 const END = 1279;
 
-/** Twenty steps that each read a number back: before the next one is submitted, or two steps later. */
-const steps = (ahead: number): string => `
+/** Twenty steps with a readback each, which the loop awaits `behind` steps later. */
+const steps = (behind: number): string => `
 const adapter = await navigator.gpu.requestAdapter();
 const device = await adapter.requestDevice();
 const { COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
@@ -23,35 +23,35 @@ for (let step = 0; step < 20; step++) {
   encoder.copyBufferToBuffer(source, 0, target, 0, 16);
   device.queue.submit([encoder.finish()]);
   reads.push(target.mapAsync(GPUMapMode.READ));
-  await reads[step - ${ahead}];
+  await reads[step - ${behind}];
 }
 await Promise.all(reads);
 postMessage('done');
 `;
 
 test.each([
-  // Each is waited for, the last as well.
+  // The loop waits for each of them.
   [0, 20],
-  // The last has nothing after it.
+  // Only the last is a wait, because nothing is submitted after it.
   [2, 1],
-])('a loop that reads %i steps behind is found to wait for %i of 20', async (ahead, waits) => {
+])('a loop that reads %i steps behind waits for %i of 20', async (behind, waits) => {
   const headers = { 'content-type': 'text/javascript', 'cross-origin-embedder-policy': 'require-corp' };
   await using page = await openCounted(({ url }) =>
-    url.endsWith('/steps.js') ? new Response(steps(ahead), { headers }) : undefined,
+    url.endsWith('/steps.js') ? new Response(steps(behind), { headers }) : undefined,
   );
-  const told = await page.evaluate(async () => {
+  const counts = await page.evaluate(async () => {
     const worker = new Worker('/steps.js', { type: 'module' });
-    const heard = (): Promise<unknown> => new Promise((resolve) => (worker.onmessage = resolve));
-    await heard();
+    const nextMessage = (): Promise<unknown> => new Promise((resolve) => (worker.onmessage = resolve));
+    await nextMessage();
     await counters.newest().hold(50);
     worker.postMessage('go');
-    await heard();
+    await nextMessage();
     return counters.newest().take();
   });
-  expect(told).toMatchObject({ waits, maps: 20, submits: 20, readBytes: 320, copies: 20 });
+  expect(counts).toMatchObject({ waits, maps: 20, submits: 20, readBytes: 320, copies: 20 });
 });
 
-test('a decoded token waits for the GPU not once, and brings back an id', async () => {
+test('a decoded token never waits for the GPU, and reads back one token id', async () => {
   await using page = await openCounted();
   await page.evaluate(async () => {
     Object.assign(globalThis, { near: nearsight.createNearsight({ model: glimpse, device: 'webgpu' }) });

@@ -1,4 +1,4 @@
-/** What the page suggests to ask about its samples, in order, and what is right. */
+/** The questions that the page suggests for each sample, in order, and what the right answer matches. */
 export const SUGGESTED: readonly Readonly<Record<string, RegExp>>[] = [
   { 'What is this?': /^dog$/, 'What kind of thing is this?': /^animal$/, 'Describe the picture.': /dog.* yellow/ },
   {

@@ -5,13 +5,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SUGGESTED } from './demo-suggested.ts';
 import { browserName, newTab, TestPage } from './harness/harness.ts';
 
-// The demo as visitors get it: its own build, its own server, its own headers. Each test has a fresh page.
+// The built demo with its own server and headers. Each test opens a new page.
 const configFile = 'demo/vite.config.ts';
 const outDir = join(process.cwd(), '.cache/demo', browserName);
 let origin: string;
 let closeServer: () => Promise<void>;
 
-/** Graphs are not sent while this is pending: what the model has to say takes longer than any click. */
+/** The server sends no graphs while this is pending, so that the model does not load before a click. */
 let held = Promise.resolve();
 
 function holdModel(): () => void {
@@ -20,8 +20,8 @@ function holdModel(): () => void {
   return release;
 }
 
-const holding: Plugin = {
-  name: 'holding',
+const holdGraphs: Plugin = {
+  name: 'hold-graphs',
   configurePreviewServer: ({ middlewares }) =>
     void middlewares.use(async (request, _response, next) => {
       if (request.url?.includes('.onnx')) await held;
@@ -31,7 +31,7 @@ const holding: Plugin = {
 
 beforeAll(async () => {
   await build({ configFile, logLevel: 'warn', build: { outDir } });
-  const settings = { build: { outDir }, preview: { port: 4700 }, plugins: [holding] };
+  const settings = { build: { outDir }, preview: { port: 4700 }, plugins: [holdGraphs] };
   const server = await preview({ configFile, logLevel: 'warn', ...settings });
   closeServer = () => server.close();
   origin = new URL(server.resolvedUrls?.local[0] ?? '').origin;
@@ -39,24 +39,24 @@ beforeAll(async () => {
 
 afterAll(() => closeServer());
 
-/** The demo in a new tab, with its first sample image on show. */
+/** The demo in a new tab, with the first sample image. */
 async function openDemo(): Promise<TestPage> {
   const demo = new TestPage(await newTab(), { origin, close: async () => {} });
-  // The processor is there on every machine, and the same everywhere.
+  // wasm works the same on every machine.
   await demo.page.goto(`${origin}/?device=wasm`);
   await demo.page.waitForSelector('#suggestions button');
-  // The last thing to move the page under a click.
+  // The last change of the page's layout.
   await demo.page.waitForSelector('#load:not([hidden])');
   return demo;
 }
 
-/** The text of the last element that matches, once there are `count` of them and it says something. */
+/** The text of the last element that matches, once there are `count` of them and it is not empty. */
 async function lastText(demo: TestPage, selector: string, count = 1): Promise<string> {
   try {
     const handle = await demo.page.waitForFunction(
-      (wanted: string, least: number) => {
+      (wanted: string, min: number) => {
         const found = document.querySelectorAll(wanted);
-        return found.length >= least ? found[found.length - 1]?.textContent : undefined;
+        return found.length >= min ? found[found.length - 1]?.textContent : undefined;
       },
       { timeout: 100_000 },
       selector,
@@ -73,14 +73,12 @@ test('answers questions about a sample image, turn by turn, under its own policy
   await using demo = await openDemo();
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.note')).toMatch(
-    /^glimpse, here on the processor · first token after [\d.]+ m?s, loading included/,
+    /^glimpse, here on the CPU · first token after [\d.]+ m?s, loading included/,
   );
   expect(await lastText(demo, '.answer')).toMatch(/dog/i);
-  // Firefox, which hangs now and then when threads start, may have to do with one.
+  // Firefox sometimes hangs when threads start, and then runs with one.
   const threads =
-    browserName === 'chromium'
-      ? /^Ready on the processor · \d+ wasm threads/
-      : /^Ready on the processor · \d+ wasm threads?/;
+    browserName === 'chromium' ? /^Ready on the CPU · \d+ wasm threads/ : /^Ready on the CPU · \d+ wasm threads?/;
   expect(await lastText(demo, '#status-text')).toMatch(threads);
   expect(await lastText(demo, '#announcer')).toMatch(/^Answer: .*dog/i);
 
@@ -93,31 +91,31 @@ test('answers questions about a sample image, turn by turn, under its own policy
   expect(demo.log.filter((line) => /content.security.policy|refused|uncaught/i.test(line))).toEqual([]);
 });
 
-test('says what it is doing: not loaded, loading with bytes and percent, opening, ready, answering', async () => {
+test('the status line shows: not loaded, loading with bytes and percent, opening, ready, answering', async () => {
   await using demo = await openDemo();
   await demo.evaluate(() => {
     const line = document.querySelector('#status-text')!;
-    const said = [line.textContent];
-    new MutationObserver(() => said.push(line.textContent)).observe(line, { childList: true });
-    Object.assign(globalThis, { said });
+    const lines = [line.textContent];
+    new MutationObserver(() => lines.push(line.textContent)).observe(line, { childList: true });
+    Object.assign(globalThis, { lines });
   });
   await demo.page.click('#load');
   await demo.page.waitForSelector('#status[data-state=ready]');
   await demo.page.click('#suggestions button');
   await lastText(demo, '.note');
-  const said = await demo.evaluate(() => (globalThis as unknown as { said: string[] }).said);
+  const lines = await demo.evaluate(() => (globalThis as unknown as { lines: string[] }).lines);
   for (const words of [
-    /^Not loaded\. glimpse \([\d.]+ MB, and its runtime\) will run on the processor\.$/,
+    /^Not loaded\. glimpse \([\d.]+ MB, and its runtime\) will run on the CPU\.$/,
     /^Loading glimpse: [\d.]+ MB of [\d.]+ MB, \d+\u00a0%$/,
     /^Opening the model: step \d of \d$/,
-    /^Ready on the processor · /,
-    /^Answering on the processor · /,
+    /^Ready on the CPU · /,
+    /^Answering on the CPU · /,
   ]) {
-    expect(said).toContainEqual(expect.stringMatching(words));
+    expect(lines).toContainEqual(expect.stringMatching(words));
   }
 });
 
-test('its policy is in force: other servers cannot be reached, from the page or by an image', async () => {
+test('the policy blocks other servers, for requests and for images', async () => {
   await using demo = await openDemo();
   const blocked = await demo.evaluate(() => {
     const violation = (directive: string): Promise<string> =>
@@ -165,7 +163,7 @@ test('works by keyboard alone; Escape stops, and the next question is answered',
   expect(await focused()).toBe('question');
 });
 
-test('the stop button stops, and hands the focus back', async () => {
+test('the stop button stops, and returns the focus to the question', async () => {
   await using demo = await openDemo();
   const release = holdModel();
   await demo.page.click('#suggestions button');
@@ -178,64 +176,64 @@ test('the stop button stops, and hands the focus back', async () => {
   release();
 });
 
-test('says kindly what it cannot read, and keeps the image it has', async () => {
+test('a file that cannot be read gives a notice, and the current image stays', async () => {
   await using demo = await openDemo();
-  const before = await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'));
+  const before = await demo.evaluate(() => document.querySelector('#image')?.getAttribute('src'));
   await choose(demo, 'LICENSE');
   expect(await lastText(demo, '#notice:not([hidden])')).toMatch(/^LICENSE is not an image/);
-  expect(await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'))).toBe(before);
+  expect(await demo.evaluate(() => document.querySelector('#image')?.getAttribute('src'))).toBe(before);
 
-  // A drawing that the browser shows but the library does not read.
+  // Browsers show SVG, but the library does not read it.
   await choose(demo, 'demo/icon.svg');
-  await demo.page.waitForSelector('#picture[alt="icon.svg"]');
+  await demo.page.waitForSelector('#image[alt="icon.svg"]');
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.answer.failed')).toMatch(/^This image could not be read/);
   expect(await lastText(demo, '.note')).not.toBe('');
 });
 
-test('a visitor is not told where in a request the image was', async () => {
-  // One white pixel as BMP: browsers show it, the worker does not take it.
+test('an error about the image does not mention its place in the request', async () => {
+  // One white pixel as BMP: browsers show it, but the library does not read it.
   const file = `${outDir}.bmp`;
   const hex =
     '424d3a000000000000003600000028000000010000000100000001001800000000000400000000000000000000000000000000000000';
   await writeFile(file, Buffer.from(`${hex}ffffff00`, 'hex'));
   await using demo = await openDemo();
   await choose(demo, file);
-  await demo.page.waitForSelector('#picture[alt$=".bmp"]');
+  await demo.page.waitForSelector('#image[alt$=".bmp"]');
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.answer.failed')).toMatch(/^This image could not be read/);
   expect(await lastText(demo, '.note')).toMatch(/^The image cannot be read: it is not a PNG/);
 });
 
-test('an image may be photographed, dropped or pasted', async () => {
+test('an image can come from the camera, a drop or a paste', async () => {
   await using demo = await openDemo();
   const camera = await demo.page.$('input#camera');
   await camera?.uploadFile('demo/samples/star.png');
-  await demo.page.waitForSelector('#picture[alt="star.png"]');
+  await demo.page.waitForSelector('#image[alt="star.png"]');
   for (const kind of ['drop', 'paste'] as const) {
     await demo.evaluate(async (kind) => {
       const blob = await (await fetch(document.querySelector('img')!.src)).blob();
       const data = new DataTransfer();
       data.items.add(new File([blob], `${kind}.png`, { type: 'image/png' }));
       const event = new Event(kind);
-      // Firefox lets no script put files into a clipboard.
+      // In Firefox, scripts cannot put files into a clipboard.
       Object.defineProperty(event, kind === 'drop' ? 'dataTransfer' : 'clipboardData', { value: data });
       document.dispatchEvent(event);
     }, kind);
-    await demo.page.waitForSelector(`#picture[alt="${kind}.png"]`);
+    await demo.page.waitForSelector(`#image[alt="${kind}.png"]`);
   }
 });
 
-test('every question that the page suggests is answered right', { timeout: 240_000 }, async () => {
+test('every suggested question gets the right answer', { timeout: 240_000 }, async () => {
   await using demo = await openDemo();
   const wrong: string[] = [];
   for (const [sample, expected] of SUGGESTED.entries()) {
     for (const [at, [question, right]] of Object.entries(expected).entries()) {
-      const before = await demo.evaluate(() => document.querySelector('#picture')?.getAttribute('src'));
+      const before = await demo.evaluate(() => document.querySelector('#image')?.getAttribute('src'));
       await demo.page.click(`.sample:nth-child(${sample + 1})`);
-      // Chosen anew it has another address, and with that a new conversation.
+      // Each choice makes a new `blob:` URL and starts a new conversation.
       await demo.page.waitForFunction(
-        (old) => document.querySelector('#picture')?.getAttribute('src') !== old,
+        (old) => document.querySelector('#image')?.getAttribute('src') !== old,
         {},
         before,
       );
@@ -262,9 +260,9 @@ test('a new image starts a new conversation', async () => {
   );
 });
 
-test('every control has a name, and nothing sticks out on a phone', async () => {
+test('every control has a name, and the page fits a phone', async () => {
   await using demo = await openDemo();
-  const nameless = await demo.evaluate(() =>
+  const unnamed = await demo.evaluate(() =>
     Array.from(document.querySelectorAll('button:not([hidden]), input, textarea, progress'))
       .filter((control) => {
         const image = control.querySelector('img')?.alt ?? '';
@@ -274,7 +272,7 @@ test('every control has a name, and nothing sticks out on a phone', async () => 
       })
       .map((control) => control.outerHTML),
   );
-  expect(nameless).toEqual([]);
+  expect(unnamed).toEqual([]);
   await demo.page.setViewport({ width: 390, height: 844 });
   expect(await demo.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
 });

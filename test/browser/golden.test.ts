@@ -18,16 +18,16 @@ interface Case {
 const folder = new URL('../fixtures/glimpse/', import.meta.url);
 const { cases } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8')) as { cases: Case[] };
 
-/** One of each form. On a software GPU a token costs a second, so the rest is asked there only in the long run. */
+/** One case of each form. On a software GPU a token takes a second, so the other cases run there only with the long tests. */
 const forms = ['dog', 'split-square', 'two-pictures', 'follow-up', 'no-picture'];
 const chosen = {
   wasm: cases,
   webgpu: cases.filter(({ name }) => forms.includes(name)),
-  /** With the file of embeddings in half precision, which our own kernel reads on adapters without `shader-f16` as well. */
+  /** With the embedding table in half precision, which our own kernel reads without `shader-f16`. */
   halves: cases.filter(({ name }) => ['dog', 'no-picture'].includes(name)),
 };
 
-/** The request as a client would send it: images inside, as `data:` URLs. */
+/** The request as a client sends it, with images as `data:` URLs. */
 function request({ messages, split, answer }: Case): string {
   const inline = (content: Message['content']): Message['content'] =>
     typeof content === 'string'
@@ -71,40 +71,40 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
     await page?.[Symbol.asyncDispose]();
   });
 
-  // In a page that has loaded nothing else.
-  test('with one build of ONNX Runtime, from its own server', async () => {
+  // The page has loaded nothing else.
+  test('with one build of ONNX Runtime, from its own origin', async () => {
     const gpu = browserName === 'chromium' ? /\.jspi[\w-]*\.wasm$/ : /\.asyncify[\w-]*\.wasm$/;
-    const wanted = way === 'wasm' ? /^ort-wasm-simd-threaded[\w-]*\.wasm$/ : gpu;
+    const expected = way === 'wasm' ? /^ort-wasm-simd-threaded[\w-]*\.wasm$/ : gpu;
     const builds = (): string[] => {
       const urls = page.requests.filter((url) => url.endsWith('.wasm'));
       const files = urls.map((url) => url.slice(url.lastIndexOf('/') + 1));
-      // Firefox hangs now and then when threads start, and a second worker fetches the same again.
+      // Firefox sometimes hangs when threads start: a second worker then fetches the same files again.
       return browserName === 'firefox' && way === 'wasm' ? [...new Set(files)] : files;
     };
-    await expect.poll(builds).toEqual([expect.stringMatching(wanted)]);
+    await expect.poll(builds).toEqual([expect.stringMatching(expected)]);
     expect(page.foreign).toEqual([]);
   });
 
-  const answersAsGolden = async (each: Case): Promise<void> => {
+  const answersAsGolden = async (golden: Case): Promise<void> => {
     const { status, body } = await page.evaluate(async (text) => {
       const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };
       const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
       const headers = { 'content-type': 'application/json' };
       const response = await near.fetch(url, { method: 'POST', headers, body: text });
       return { status: response.status, body: await response.json() };
-    }, request(each));
+    }, request(golden));
     expect({ status, error: body.error }).toEqual({ status: 200, error: undefined });
-    // The reference trims both ends, and shows half a character where the limit cuts one; we never do.
-    expect(body.choices[0].message.content.trim()).toBe(each.answer.text.replace(/\ufffd+$/, ''));
+    // The reference trims both ends, and ends with a replacement character where the limit cuts a character.
+    expect(body.choices[0].message.content.trim()).toBe(golden.answer.text.replace(/\ufffd+$/, ''));
     expect(body.usage).toMatchObject({
-      prompt_tokens: each.input_ids.length,
-      completion_tokens: each.answer.ids.length,
+      prompt_tokens: golden.input_ids.length,
+      completion_tokens: golden.answer.ids.length,
     });
     expect(page.foreign).toEqual([]);
   };
 
   test.each(chosen[way])('$name', { timeout: 240_000 }, answersAsGolden);
 
-  const rest = way === 'webgpu' ? cases.filter((each) => !chosen.webgpu.includes(each)) : [];
+  const rest = way === 'webgpu' ? cases.filter((golden) => !chosen.webgpu.includes(golden)) : [];
   test.each(rest)('$name', { timeout: 240_000, tags: ['long'] }, answersAsGolden);
 });

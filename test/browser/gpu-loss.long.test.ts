@@ -1,18 +1,19 @@
-/** A GPU that is lost while a model is loaded, at twenty moments: `gpu-failures.test.ts` has three of them. */
+// @module-tag long
+/** A GPU that is lost during a load, at twenty moments. `gpu-failures.test.ts` has three of them. */
 import { test } from 'vitest';
-import { loseAt, MOMENTS } from './device-loss.ts';
-import { openLab } from './harness/test-page.ts';
+import { loseDeviceAt, MOMENTS } from './device-loss.ts';
+import { openTestPage } from './harness/test-page.ts';
 
 test(
-  'lost at twenty moments of a load: each time an error, and then a model that works',
+  'a device that is lost during a load gives an error, and the next load works: twenty moments',
   { timeout: 600_000 },
   async () => {
-    await using page = await openLab();
+    await using page = await openTestPage();
     await page.evaluate(async () => {
-      Object.assign(globalThis, { near: lab.make('webgpu') });
-      // What the answer in the end is compared with.
-      await lab.works(near);
+      Object.assign(globalThis, { near: testPage.make('webgpu') });
+      // A first answer, before any failure.
+      await testPage.works(near);
     });
-    await loseAt(page, MOMENTS);
+    await loseDeviceAt(page, MOMENTS);
   },
 );

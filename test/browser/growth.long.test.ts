@@ -1,23 +1,23 @@
 // @module-tag long
 import { expect, test } from 'vitest';
 import { browserName } from './harness/harness.ts';
-import { openLab } from './harness/test-page.ts';
+import { openTestPage } from './harness/test-page.ts';
 
-test('200 requests leave no growth in GPU buffers, ports or heap', { timeout: 1_200_000 }, async () => {
-  await using page = await openLab();
+test('200 requests do not increase GPU buffers, ports or heap', { timeout: 1_200_000 }, async () => {
+  await using page = await openTestPage();
   await page.evaluate(() => {
-    const near = lab.make('webgpu');
+    const near = testPage.make('webgpu');
     const rounds = async (count: number): Promise<void> => {
       for (let i = 0; i < count; i++) {
-        const response = await lab.ask(near, { max_tokens: 2, stream: i % 2 === 0 });
+        const response = await testPage.ask(near, { max_tokens: 2, stream: i % 2 === 0 });
         const text = await response.text();
         if (response.status !== 200) throw new Error(text);
       }
     };
-    const take = async () => ({ ...(await near.debugStats()), ...(await sabotage.order('count')) });
+    const take = async () => ({ ...(await near.debugStats()), ...(await faults.command('count')) });
     Object.assign(globalThis, { rounds, take });
   });
-  // The heap is the page's; only Chromium tells, after a collection.
+  // The page's heap, which only Chromium reports, after a garbage collection.
   const measure = async () => {
     const session = browserName === 'chromium' ? await page.page.createCDPSession() : undefined;
     await session?.send('HeapProfiler.collectGarbage');

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { openPage } from './harness/harness.ts';
 
-test('an error in the page arrives with its message and the page log', async () => {
+test('an error in the page is thrown with its message and the log of the page', async () => {
   await using page = await openPage();
   await expect(
     page.evaluate(() => {
@@ -11,7 +11,7 @@ test('an error in the page arrives with its message and the page log', async () 
   ).rejects.toThrow(/thrown in the page[^]*a hint/);
 });
 
-test('the log of requests has those of workers, and tells which left the origin', async () => {
+test('the recorded requests include those of workers, and `foreign` has those to other origins', async () => {
   const headers = { 'content-type': 'text/javascript' };
   const open = { 'access-control-allow-origin': '*' };
   await using other = await openPage({

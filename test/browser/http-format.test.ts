@@ -1,18 +1,18 @@
 /**
- * What goes over the network, watched from both ends: a real page that answers with glimpse, and a NIM stand-in on another
- * origin (test/nim). What clients make of it is in clients.test.ts.
+ * Requests and responses seen from both ends: a real page that answers with glimpse, and a NIM stand-in on another origin
+ * (test/nim). How client libraries handle them is in clients.test.ts.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createNimProxy } from 'nearsight/proxy';
 import { startNim, type Nim } from '../nim/server.ts';
 import { openPage, type TestPage } from './harness/harness.ts';
-import { installWire, openWire, type Answered } from './harness/remote-page.ts';
+import { installRemotePage, openRemotePage, type ReadResponse } from './harness/remote-page.ts';
 
 let page: TestPage;
 let nim: Nim;
 
 beforeAll(async () => {
-  ({ page, nim } = await openWire());
+  ({ page, nim } = await openRemotePage());
 });
 
 afterAll(async () => {
@@ -20,9 +20,9 @@ afterAll(async () => {
   await nim.close();
 });
 
-test('only listed headers cross the origin, so that a preflight passes', async () => {
-  const said = await page.evaluate(async (baseURL) => {
-    const near = wire.make({ remote: { baseURL } });
+test('only allowed headers go to another origin, so that the preflight passes', async () => {
+  const text = await page.evaluate(async (baseURL) => {
+    const near = remotePage.make({ remote: { baseURL } });
     const openai = new OpenAI({
       baseURL: 'https://integrate.api.nvidia.com/v1',
       apiKey: 'local',
@@ -33,13 +33,13 @@ test('only listed headers cross the origin, so that a preflight passes', async (
     const messages = [{ role: 'user' as const, content: 'hi' }];
     return (await openai.chat.completions.create({ model: 'meta/llama', messages })).choices[0]?.message.content;
   }, nim.baseURL);
-  expect(said).toBe('From afar.');
+  expect(text).toBe('From afar.');
   const { headers, method } = nim.seen[0]!;
   expect(method).toBe('POST');
   expect(Object.keys(headers).filter((name) => /^(x-|openai|authorization|cookie)/.test(name))).toEqual([]);
 });
 
-test('before its first token, a job that fails here moves to the remote', async () => {
+test('a request that fails before its first token goes to the remote', async () => {
   const answers = await page.evaluate(failEarly, nim.baseURL);
   const expected = (reason: string): object => ({
     status: 200,
@@ -60,27 +60,27 @@ test('before its first token, a job that fails here moves to the remote', async 
   });
 });
 
-/** Runs in the page: what a device cannot do, each for its own reason. */
-async function failEarly(baseURL: string): Promise<Record<string, Answered>> {
+/** Runs in the page: requests that fail locally, each for another reason. */
+async function failEarly(baseURL: string): Promise<Record<string, ReadResponse>> {
   const remote = { baseURL, dialect: 'nim2' as const, model: 'meta/llama' };
-  const near = wire.make({ remote, limits: { waiting: 0 } });
-  const ask = async (fields: object = {}, on = near): Promise<Answered> =>
-    wire.answered(await on.fetch(wire.url, wire.post(fields)));
-  const none = wire.make({ remote, broken: true });
-  const unloadable = await ask({}, none);
-  none.dispose();
+  const near = remotePage.make({ remote, limits: { waiting: 0 } });
+  const ask = async (fields: object = {}, on = near): Promise<ReadResponse> =>
+    remotePage.readResponse(await on.fetch(remotePage.url, remotePage.post(fields)));
+  const unloadableModel = remotePage.make({ remote, broken: true });
+  const unloadable = await ask({}, unloadableModel);
+  unloadableModel.dispose();
   await near.load();
-  await sabotage.order('hold');
-  const decoding = sabotage.decoding();
+  await faults.command('hold');
+  const decoding = faults.decoding();
   const prefilling = ask({ stream: true });
   await decoding;
-  sabotage.workers.at(-1)?.terminate();
+  faults.workers.at(-1)?.terminate();
   const dying = await prefilling;
-  const other = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
+  const other = await near.fetch(remotePage.url, remotePage.post({ stream: true, ...remotePage.endless }));
   const full = await ask();
   await other.body?.cancel();
   const field = await ask({ response_format: { type: 'json_object' } });
-  // Of another origin, which does not let the page read it.
+  // From another origin, without CORS.
   const content = ['What?', { image_url: `${baseURL}/cat.png` }];
   const image = await ask({ messages: [{ role: 'user', content }] });
   const long = await ask({ max_tokens: 1e6 });
@@ -89,13 +89,13 @@ async function failEarly(baseURL: string): Promise<Record<string, Answered>> {
   return { unloadable, dying, full, field, image, long, unknown };
 }
 
-test('after its first token, never', async () => {
+test('a request that fails after its first token does not go to the remote', async () => {
   const before = nim.seen.length;
   const answer = await page.evaluate(async (baseURL) => {
-    const near = wire.make({ remote: { baseURL, model: 'meta/llama' } });
-    const response = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
-    sabotage.workers.at(-1)?.terminate();
-    const answered = await wire.answered(response);
+    const near = remotePage.make({ remote: { baseURL, model: 'meta/llama' } });
+    const response = await near.fetch(remotePage.url, remotePage.post({ stream: true, ...remotePage.endless }));
+    faults.workers.at(-1)?.terminate();
+    const answered = await remotePage.readResponse(response);
     near.dispose();
     return answered;
   }, nim.baseURL);
@@ -105,24 +105,24 @@ test('after its first token, never', async () => {
   expect(nim.seen).toHaveLength(before);
 });
 
-test('the other way round, a remote that is down is stood in for by the page', async () => {
+test('with remote-first, the local model answers when the remote is down', async () => {
   const answer = await page.evaluate(async (baseURL) => {
-    const near = wire.make({ policy: 'remote-first', remote: { baseURL, model: 'error/busy' } });
-    const answered = await wire.answered(await near.fetch(wire.url, wire.post()));
+    const near = remotePage.make({ policy: 'remote-first', remote: { baseURL, model: 'error/busy' } });
+    const answered = await remotePage.readResponse(await near.fetch(remotePage.url, remotePage.post()));
     near.dispose();
-    return { ...answered, right: wire.answer };
+    return { ...answered, right: remotePage.answer };
   }, nim.baseURL);
   expect(answer).toMatchObject({ status: 200, origin: 'local', model: 'glimpse', reason: 'remote_unavailable' });
   expect(JSON.parse(answer.text)).toMatchObject({ choices: [{ message: { content: answer.right } }] });
   expect(nim.seen.at(-1)?.body).toMatchObject({ model: 'error/busy' });
 });
 
-test('an image that consent is refused for does not leave', async () => {
+test('an image without consent is not sent', async () => {
   const before = nim.seen.length;
   const answer = await page.evaluate(async (baseURL) => {
     const remote = { baseURL, consent: ({ images }: { images: number }) => images === 0 };
-    const near = wire.make({ remote });
-    return wire.answered(await near.fetch(wire.url, wire.post({ model: 'meta/llama' })));
+    const near = remotePage.make({ remote });
+    return remotePage.readResponse(await near.fetch(remotePage.url, remotePage.post({ model: 'meta/llama' })));
   }, nim.baseURL);
   expect(answer.status).toBe(403);
   expect(answer.text).toContain('"code":"consent_refused"');
@@ -137,40 +137,40 @@ test('a page reaches NVIDIA through a proxy of its own, under the strict policy'
   const answer = (request: Request): Promise<Response> | undefined =>
     new URL(request.url).pathname.startsWith('/nim/') ? proxy(request) : undefined;
   await using proxied = await openPage({ isolated: false, answer });
-  await proxied.evaluate(installWire);
-  const said = await proxied.evaluate(async () => {
-    const { fetch } = wire.make({ remote: { baseURL: '/nim' } });
-    return (await fetch(wire.url, wire.post({ model: 'meta/llama', stream: true }))).text();
+  await proxied.evaluate(installRemotePage);
+  const text = await proxied.evaluate(async () => {
+    const { fetch } = remotePage.make({ remote: { baseURL: '/nim' } });
+    return (await fetch(remotePage.url, remotePage.post({ model: 'meta/llama', stream: true }))).text();
   });
   await hosted.close();
-  expect(said).toContain('A cat');
-  expect(said).toMatch(/data: \[DONE\]\n\n$/);
+  expect(text).toContain('A cat');
+  expect(text).toMatch(/data: \[DONE\]\n\n$/);
   expect(hosted.seen).toHaveLength(1);
   expect(hosted.seen[0]?.body).toMatchObject({ messages: [{ content: [{ type: 'text' }, { type: 'image_url' }] }] });
   expect(proxied.foreign).toEqual([]);
 });
 
-test('a remote that does not let the page in is named, with the way round', async () => {
+test('a remote that does not allow the origin gives an error that names CORS and the remedy', async () => {
   const closed = await startNim();
   const error = await page.evaluate(async (baseURL) => {
-    const { fetch } = wire.make({ remote: { baseURL } });
-    return wire.answered(await fetch(wire.url, wire.post({ model: 'meta/llama' })));
+    const { fetch } = remotePage.make({ remote: { baseURL } });
+    return remotePage.readResponse(await fetch(remotePage.url, remotePage.post({ model: 'meta/llama' })));
   }, closed.baseURL);
   await closed.close();
   expect(error.status).toBe(502);
   expect(error.text).toContain('CORS');
-  // The browser asked first and was refused, so nothing was said.
+  // The preflight failed, so the browser did not send the request.
   expect(closed.seen).toEqual([]);
 });
 
-test('a Request of another window is ours, too, and does not leave', async () => {
+test('a Request of another window is intercepted as well', async () => {
   await using watched = await openPage();
-  await watched.evaluate(installWire);
+  await watched.evaluate(installRemotePage);
   const answer = await watched.evaluate(async () => {
     const frame = document.body.appendChild(document.createElement('iframe'));
     const { Request } = frame.contentWindow as Window & typeof globalThis;
-    const near = wire.make();
-    const answered = await wire.answered(await near.fetch(new Request(wire.url, wire.post())));
+    const near = remotePage.make();
+    const answered = await remotePage.readResponse(await near.fetch(new Request(remotePage.url, remotePage.post())));
     near.dispose();
     return answered;
   });
@@ -178,13 +178,15 @@ test('a Request of another window is ours, too, and does not leave', async () =>
   expect(watched.foreign).toEqual([]);
 });
 
-test('an image that is not there, or that its server hides from the page, is a 400 that says which and why', async () => {
+test('an image that is missing, or that CORS forbids to read, gives a 400 that names it and the reason', async () => {
   const hidden = await startNim();
   const answers = await page.evaluate(async (elsewhere) => {
-    const near = wire.make();
-    const about = async (url: string): Promise<Answered> => {
+    const near = remotePage.make();
+    const about = async (url: string): Promise<ReadResponse> => {
       const content = ['What?', { image_url: url }];
-      return wire.answered(await near.fetch(wire.url, wire.post({ messages: [{ role: 'user', content }] })));
+      return remotePage.readResponse(
+        await near.fetch(remotePage.url, remotePage.post({ messages: [{ role: 'user', content }] })),
+      );
     };
     const all = [await about(`${location.origin}/nowhere.png`), await about(`${elsewhere}/cat.png`)];
     near.dispose();
@@ -197,19 +199,19 @@ test('an image that is not there, or that its server hides from the page, is a 4
   }
 });
 
-test('local-only: not one request leaves after the load, whatever is asked', async () => {
+test('local-only: no request leaves the origin after the load', async () => {
   await using watched = await openPage({ isolated: false });
-  await watched.evaluate(installWire);
+  await watched.evaluate(installRemotePage);
   const quiet = await startNim({ cors: watched.origin });
   const ask = (header: string | null): Promise<(number | string)[]> =>
     watched.evaluate(
       async (remote, policy) => {
-        const near = wire.make({ remote: { baseURL: remote }, policy: policy ? 'remote-first' : 'local-only' });
+        const near = remotePage.make({ remote: { baseURL: remote }, policy: policy ? 'remote-first' : 'local-only' });
         const headers = policy ? { 'x-nearsight-policy': policy } : undefined;
         const outcomes: (number | string)[] = [];
         const post = async (fields: object = {}): Promise<void> => {
-          const body = wire.body({ max_tokens: 2, ...fields });
-          const response = await near.fetch(wire.url, { method: 'POST', body, ...(headers && { headers }) });
+          const body = remotePage.body({ max_tokens: 2, ...fields });
+          const response = await near.fetch(remotePage.url, { method: 'POST', body, ...(headers && { headers }) });
           const error = ((await response.json()) as { error?: { code: string } }).error;
           outcomes.push(error?.code ?? response.status);
         };

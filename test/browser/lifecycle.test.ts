@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserName, type TestPage } from './harness/harness.ts';
-import { openLab } from './harness/test-page.ts';
+import { openTestPage } from './harness/test-page.ts';
 
 let page: TestPage;
 
-/** Stands in for a server that is wrong once: the first answer has other bytes, later ones lead to the file. */
+/** Simulates a server with one wrong response: the first has other bytes, later ones redirect to the file. */
 let flakyAnswers = 0;
 function flaky(request: Request): Response | undefined {
   const file = new URL(request.url).searchParams.get('flaky');
@@ -13,8 +13,8 @@ function flaky(request: Request): Response | undefined {
 }
 
 beforeAll(async () => {
-  // Firefox hangs now and then when threads start, and the second worker that it gets then would be counted.
-  page = await openLab({ isolated: browserName === 'chromium', answer: flaky });
+  // Not isolated in Firefox, which sometimes hangs when threads start: the second worker would then be counted.
+  page = await openTestPage({ isolated: browserName === 'chromium', answer: flaky });
 });
 
 afterAll(async () => {
@@ -24,21 +24,21 @@ afterAll(async () => {
 describe('a worker that dies', () => {
   test('mid-stream: the stream errors with a code, and the next request works in a new worker', async () => {
     const result = await page.evaluate(async () => {
-      const near = lab.make('wasm');
+      const near = testPage.make('wasm');
       await near.load();
-      const before = sabotage.workers.length;
-      const response = await lab.ask(near, lab.long);
+      const before = faults.workers.length;
+      const response = await testPage.ask(near, testPage.long);
       const reader = response.body!.getReader();
       await reader.read();
-      sabotage.workers.at(-1)!.terminate();
+      faults.workers.at(-1)!.terminate();
       let text = '';
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
         text += new TextDecoder().decode(value);
       }
-      const works = await lab.works(near);
-      const started = sabotage.workers.length - before;
+      const works = await testPage.works(near);
+      const started = faults.workers.length - before;
       near.dispose();
       return { text, works, started };
     });
@@ -49,25 +49,25 @@ describe('a worker that dies', () => {
 
   test('mid-load and mid-prefill: the request is answered 500, and the next one works', async () => {
     const result = await page.evaluate(async () => {
-      const near = lab.make('wasm');
-      // However late the worker takes its lock, its death is heard of.
-      sabotage.plan.late = true;
-      const loading = lab.ask(near);
+      const near = testPage.make('wasm');
+      // The worker's death is noticed even if it takes its lock late.
+      faults.plan.lateLock = true;
+      const loading = testPage.ask(near);
       await new Promise<void>((resolve) => {
         near.status.subscribe(({ state }) => state === 'downloading' && resolve());
       });
-      sabotage.workers.at(-1)!.terminate();
-      sabotage.plan.late = false;
-      const midLoad = await lab.errorOf(await loading);
+      faults.workers.at(-1)!.terminate();
+      faults.plan.lateLock = false;
+      const midLoad = await testPage.errorOf(await loading);
       const state = near.status.value.state;
       await near.load();
-      await sabotage.order('hold');
-      const decoding = sabotage.decoding();
-      const prefilling = lab.ask(near, lab.fresh());
+      await faults.command('hold');
+      const decoding = faults.decoding();
+      const prefilling = testPage.ask(near, testPage.fresh());
       await decoding;
-      sabotage.workers.at(-1)!.terminate();
-      const midPrefill = await lab.errorOf(await prefilling);
-      const works = await lab.works(near);
+      faults.workers.at(-1)!.terminate();
+      const midPrefill = await testPage.errorOf(await prefilling);
+      const works = await testPage.works(near);
       near.dispose();
       return { midLoad, state, midPrefill, works };
     });
@@ -81,21 +81,21 @@ describe('a worker that dies', () => {
 });
 
 describe('abort', () => {
-  test('before, while loading, queued, in prefill, between tokens: the reason comes back, the next request is right', async () => {
+  test('before, while loading, queued, in prefill, between tokens: rejects with its reason, and the next request works', async () => {
     const result = await page.evaluate(async () => {
-      const near = lab.make('wasm');
+      const near = testPage.make('wasm');
       const codes: Record<string, unknown> = {};
       const aborting = async (name: string, when: (abort: () => void) => unknown, extra = {}): Promise<void> => {
         const caller = new AbortController();
         const reason = new DOMException(name, 'AbortError');
-        const outcome = lab.ask(near, extra, { signal: caller.signal }).then(
+        const outcome = testPage.ask(near, extra, { signal: caller.signal }).then(
           () => 'answered',
           (error) => (error === reason ? 'own reason' : String(error)),
         );
         await when(() => caller.abort(reason));
         codes[name] = await outcome;
       };
-      codes['before'] = await lab.fault(lab.ask(near, {}, { signal: AbortSignal.abort() }));
+      codes['before'] = await testPage.rejectionOf(testPage.ask(near, {}, { signal: AbortSignal.abort() }));
       await aborting(
         'while loading',
         (abort) =>
@@ -109,22 +109,22 @@ describe('abort', () => {
       );
       const idle = near.status.value.state;
       await near.load();
-      await sabotage.order('hold');
-      let decoding = sabotage.decoding();
-      const other = lab.ask(near, lab.fresh()).then((response) => response.status);
+      await faults.command('hold');
+      let decoding = faults.decoding();
+      const other = testPage.ask(near, testPage.fresh()).then((response) => response.status);
       await decoding;
       await aborting('queued', async (abort) => {
         while ((await near.debugStats()).waiting < 1);
         abort();
       });
-      await sabotage.order('release');
+      await faults.command('release');
       const first = await other;
-      await sabotage.order('hold');
-      decoding = sabotage.decoding();
-      await aborting('in prefill', (abort) => decoding.then(abort), lab.fresh());
-      await sabotage.order('release');
+      await faults.command('hold');
+      decoding = faults.decoding();
+      await aborting('in prefill', (abort) => decoding.then(abort), testPage.fresh());
+      await faults.command('release');
       const caller = new AbortController();
-      const response = await lab.ask(near, lab.long, { signal: caller.signal });
+      const response = await testPage.ask(near, testPage.long, { signal: caller.signal });
       const reader = response.body!.getReader();
       await reader.read();
       const reason = new DOMException('between tokens', 'AbortError');
@@ -132,7 +132,7 @@ describe('abort', () => {
       codes['between tokens'] = await (async () => {
         for (;;) if ((await reader.read()).done) return 'ended';
       })().catch((error) => (error === reason ? 'own reason' : String(error)));
-      const works = await lab.works(near);
+      const works = await testPage.works(near);
       const { waiting } = await near.debugStats();
       near.dispose();
       return { codes, idle, first, works, waiting };
@@ -147,16 +147,16 @@ describe('abort', () => {
     expect(result).toMatchObject({ idle: 'idle', first: 200, works: true, waiting: 0 });
   });
 
-  test('body.cancel() and break stop the decode', async () => {
+  test('body.cancel() and break stop decoding', async () => {
     const result = await page.evaluate(async () => {
-      const near = lab.make('wasm');
+      const near = testPage.make('wasm');
       await near.load();
-      const response = await lab.ask(near, lab.long);
+      const response = await testPage.ask(near, testPage.long);
       await response.body!.cancel();
-      for await (const text of near.ask(lab.image, 'Describe the picture.')) {
+      for await (const text of near.ask(testPage.image, 'Describe the picture.')) {
         if (text) break;
       }
-      const works = await lab.works(near);
+      const works = await testPage.works(near);
       const { waiting, ports } = await near.debugStats();
       near.dispose();
       return { works, waiting, ports };
@@ -164,20 +164,20 @@ describe('abort', () => {
     expect(result).toEqual({ works: true, waiting: 0, ports: 1 });
   });
 
-  test('of two clones, one that is cancelled leaves the other its answer; both together stop the decode', async () => {
+  test('cancelling one clone of a response leaves the other; cancelling both stops decoding', async () => {
     const result = await page.evaluate(async () => {
-      const near = lab.make('wasm');
+      const near = testPage.make('wasm');
       await near.load();
-      const response = await lab.ask(near, lab.long);
+      const response = await testPage.ask(near, testPage.long);
       const copy = response.clone();
-      // Settles only with the other.
+      // Settles only when the other is cancelled as well.
       const cancelled = copy.body!.cancel();
       const reader = response.body!.getReader();
       let chunks = 0;
       while (chunks < 20 && !(await reader.read()).done) chunks++;
       await reader.cancel();
       await cancelled;
-      const works = await lab.works(near);
+      const works = await testPage.works(near);
       const { waiting, ports } = await near.debugStats();
       near.dispose();
       return { chunks, works, waiting, ports };
@@ -187,31 +187,31 @@ describe('abort', () => {
 });
 
 describe('many requests at once', () => {
-  test('two and twenty are answered in order; past the bound they are refused with 429', async () => {
+  test('they are answered in order; above limits.waiting they are refused with 429', async () => {
     const result = await page.evaluate(async () => {
-      const near = lab.make('wasm');
+      const near = testPage.make('wasm');
       await near.load();
       const order: number[] = [];
       const statuses: number[] = [];
-      await sabotage.order('hold');
-      const asked = Array.from({ length: 20 }, async (_, i) => {
-        // Long enough for their ends to be told apart, because nothing orders the messages of different ports.
-        const response = await lab.ask(near, { ...lab.long, n: 1, stream: false, max_tokens: 40 });
+      await faults.command('hold');
+      const requests = Array.from({ length: 20 }, async (_, i) => {
+        // Long answers: messages of different ports have no order, so the ends of short ones could be swapped.
+        const response = await testPage.ask(near, { ...testPage.long, n: 1, stream: false, max_tokens: 40 });
         statuses.push(response.status);
         if (response.status === 200) order.push(i);
         await response.text();
         return response;
       });
-      // The first is kept in its prefill until the last have been refused.
+      // The first is held in its prefill until the last ones are refused.
       while (statuses.length < 3) await near.debugStats();
-      await sabotage.order('release');
-      const responses = await Promise.all(asked);
+      await faults.command('release');
+      const responses = await Promise.all(requests);
       const refused = responses.filter(({ status }) => status === 429);
-      const works = await lab.works(near);
+      const works = await testPage.works(near);
       near.dispose();
       return { order, refused: refused.length, retry: refused[0]?.headers.get('retry-after-ms'), works };
     });
-    // One runs, sixteen wait.
+    // One is running, sixteen are waiting.
     expect(result.order).toEqual(Array.from({ length: 17 }, (_, i) => i));
     expect(result).toMatchObject({ refused: 3, works: true });
     expect(Number(result.retry)).toBeGreaterThan(0);
@@ -219,10 +219,10 @@ describe('many requests at once', () => {
 
   test('share one load', async () => {
     const result = await page.evaluate(async () => {
-      const near = lab.make('wasm');
-      const before = sabotage.workers.length;
-      const answers = await Promise.all([lab.ask(near), lab.ask(near), near.load()]);
-      const workers = sabotage.workers.length - before;
+      const near = testPage.make('wasm');
+      const before = faults.workers.length;
+      const answers = await Promise.all([testPage.ask(near), testPage.ask(near), near.load()]);
+      const workers = faults.workers.length - before;
       near.dispose();
       return { statuses: answers.slice(0, 2).map((answer) => (answer as Response).status), workers };
     });
@@ -231,31 +231,31 @@ describe('many requests at once', () => {
 });
 
 describe('loading', () => {
-  test('a failed load is not remembered', async () => {
+  test('after a failed load, the next request loads again', async () => {
     const result = await page.evaluate(async () => {
       const [first, ...others] = glimpse.files;
       const url = `/?flaky=${encodeURIComponent(String(first!.url))}`;
       const spec = { ...glimpse, files: [{ ...first!, url }, ...others] };
       const near = nearsight.createNearsight({ model: spec, device: 'wasm' });
-      const failed = await lab.errorOf(await lab.ask(near));
-      const works = await lab.works(near);
+      const failed = await testPage.errorOf(await testPage.ask(near));
+      const works = await testPage.works(near);
       near.dispose();
       return { failed, works };
     });
     expect(result).toEqual({ failed: { status: 503, code: 'integrity' }, works: true });
   });
 
-  test('creating starts nothing; dispose while generating rejects with its code, and so does all after it', async () => {
+  test('creating starts no worker; dispose ends an answer with its code, and later calls reject with it', async () => {
     const result = await page.evaluate(async () => {
-      const before = sabotage.workers.length;
-      const near = lab.make('wasm');
-      const started = sabotage.workers.length - before;
+      const before = faults.workers.length;
+      const near = testPage.make('wasm');
+      const started = faults.workers.length - before;
       await near.load();
-      const response = await lab.ask(near, lab.long);
+      const response = await testPage.ask(near, testPage.long);
       near.dispose();
       const text = await response.text();
-      const after = await lab.errorOf(await lab.ask(near));
-      const load = await lab.fault(near.load());
+      const after = await testPage.errorOf(await testPage.ask(near));
+      const load = await testPage.rejectionOf(near.load());
       return { started, text, after, load };
     });
     expect(result.started).toBe(0);

@@ -1,7 +1,7 @@
 // @module-tag long
 /**
- * The packed tarball, installed as a user does, in an application built three ways and served in development: each answers a question in a real
- * browser, under the strict policy. All answers are the same, and not empty.
+ * The packed tarball, installed in an application that is built in three ways and also served in development. Each
+ * answers a question in a real browser, under the strict policy. All answers are the same, and not empty.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,28 +16,28 @@ const bin = resolve('node_modules/.bin');
 const page = (script: string) =>
   `<!doctype html><title>application</title><script type="module" src="${script}"></script>`;
 
-let workshop: string;
+let workFolder: string;
 let tarball: string;
 const answers: string[] = [];
 
 beforeAll(() => {
-  workshop = mkdtempSync(join(tmpdir(), 'nearsight-'));
-  execFileSync('npm', ['pack', '--pack-destination', workshop], { stdio: 'pipe' });
-  tarball = join(workshop, readdirSync(workshop).find((name) => name.endsWith('.tgz')) ?? '');
+  workFolder = mkdtempSync(join(tmpdir(), 'nearsight-'));
+  execFileSync('npm', ['pack', '--pack-destination', workFolder], { stdio: 'pipe' });
+  tarball = join(workFolder, readdirSync(workFolder).find((name) => name.endsWith('.tgz')) ?? '');
 });
 
-afterAll(() => rmSync(workshop, { recursive: true }));
+afterAll(() => rmSync(workFolder, { recursive: true }));
 
-/** A new folder with the package installed from the tarball, and nothing else. */
+/** A new application whose only dependency is the tarball. */
 function newApplication(name: string): string {
-  const folder = join(workshop, name);
+  const folder = join(workFolder, name);
   cpSync('test/fixtures/application', folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   execFileSync('npm', ['install', '--ignore-scripts', '--offline', tarball], { cwd: folder, stdio: 'pipe' });
   return folder;
 }
 
-/** Serves a built application under the strict policy, and asks it. */
+/** Serves a built application under the strict policy, and expects an answer. */
 async function expectAnswer(folder: string): Promise<void> {
   const server = await serve(folder, { headers: { 'content-security-policy': strictPolicy } });
   try {
@@ -47,7 +47,7 @@ async function expectAnswer(folder: string): Promise<void> {
   }
 }
 
-/** Opens the application, asks, and compares with the answers of those before. */
+/** Opens the application, asks it, and compares the answer with the earlier ones. */
 async function expectAnswerAt(origin: string): Promise<void> {
   const tab = await newTab();
   const requests: string[] = [];
@@ -85,7 +85,7 @@ test("the same application on Vite's development server", async () => {
   }
 });
 
-test('an esbuild application, with the runtime files copied beside its bundle', async () => {
+test('an esbuild application, with the runtime files copied next to its bundle', async () => {
   const folder = newApplication('esbuild');
   const built = join(folder, 'built');
   const options = ['--bundle', '--format=esm', '--splitting', `--outdir=${built}`];
@@ -97,7 +97,7 @@ test('an esbuild application, with the runtime files copied beside its bundle', 
   await expectAnswer(built);
 });
 
-test('a page with no bundler', async () => {
+test('a page without a bundler', async () => {
   const folder = newApplication('plain');
   cpSync(join(folder, 'node_modules/nearsight/dist'), join(folder, 'site/nearsight'), { recursive: true });
   const source = readFileSync(join(folder, 'application.js'), 'utf8');

@@ -5,26 +5,26 @@ import { openPage, type TestPage } from './harness/harness.ts';
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
   var prefix: {
-    /** Asks about a square of that colour, or about none. The answer, and what it took. */
-    ask(colour: string | undefined, chat: string[], extra?: object): Promise<Told>;
+    /** Asks about a square of that colour, or without an image if it is undefined. */
+    ask(colour: string | undefined, chat: string[], extra?: object): Promise<Answer>;
     forget(): Promise<void>;
   };
   // oxlint-disable-next-line no-var -- only `var` declares a global
   var counters: import('../../tools/counters.mjs').Counters;
 }
 
-interface Told {
+interface Answer {
   text: string;
   promptTokens: number;
   cachedTokens: number;
-  /** Of kernels, on a GPU. */
+  /** Kernel dispatches; 0 on wasm. */
   dispatches: number;
 }
 
-/** Positions up to the end of a prompt's image: what stands before it, and a view's rows. */
-const IMAGE = 14;
+/** Positions up to the end of a prompt's image: the tokens before it, and the features of one crop. */
+const IMAGE_END = 14;
 
-/** Runs in the page; answers are all of the same length. */
+/** Runs in the page. All answers have the same length. */
 async function install(device: 'webgpu' | 'wasm'): Promise<void> {
   const near = nearsight.createNearsight({ model: glimpse, device });
   await near.load();
@@ -66,8 +66,8 @@ async function install(device: 'webgpu' | 'wasm'): Promise<void> {
 
 describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (device) => {
   let page: TestPage;
-  const ask = (...order: Parameters<typeof prefix.ask>): Promise<Told> =>
-    page.evaluate((...each) => prefix.ask(...each), ...order);
+  const ask = (...args: Parameters<typeof prefix.ask>): Promise<Answer> =>
+    page.evaluate((...args) => prefix.ask(...args), ...args);
 
   beforeAll(async () => {
     page = await openPage({ answer: serveCounters });
@@ -77,25 +77,25 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (devic
 
   afterAll(() => page[Symbol.asyncDispose]());
 
-  test('an image is read once, whatever is asked about it', async () => {
+  test('an image is encoded once, for any number of questions about it', async () => {
     const question = 'What colour is this?';
     const first = await ask('red', [question]);
     const again = await ask('red', [question]);
     expect(again).toMatchObject({ text: first.text, cachedTokens: first.promptTokens - 1 });
     const another = await ask('red', ['Is it large?']);
     const followUp = await ask('red', [question, first.text, 'And its shape?']);
-    expect(another.cachedTokens).toBeGreaterThanOrEqual(IMAGE);
+    expect(another.cachedTokens).toBeGreaterThanOrEqual(IMAGE_END);
     expect(followUp.cachedTokens).toBeGreaterThanOrEqual(first.promptTokens);
     expect(first.cachedTokens).toBe(0);
     if (device === 'wasm') return;
-    // Neither is more work on the GPU than a question without an image: the vision encoder was not run.
+    // Neither takes more GPU work than a question without an image: the vision encoder does not run.
     const without = await ask(undefined, ['Is it large?'], { cache: false });
     expect(first.dispatches).toBeGreaterThan(without.dispatches * 1.2);
     expect(another.dispatches).toBeLessThan(without.dispatches * 1.05);
     expect(followUp.dispatches).toBeLessThan(without.dispatches * 1.05);
   });
 
-  test('another image at the same place is not taken for it', async () => {
+  test('another image at the same position is not confused with it', async () => {
     const red = await ask('red', ['What colour is this?']);
     const blue = await ask('blue', ['What colour is this?']);
     expect(blue.cachedTokens).toBe(0);
@@ -103,7 +103,7 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (devic
     expect(red.text).toBe((await ask('red', ['What colour is this?'], { cache: false })).text);
   });
 
-  test('conversations that take turns get the answers of a cold start', async () => {
+  test('interleaved conversations get the same answers as without a cache', async () => {
     const chats: { colour: string | undefined; chat: string[] }[] = [
       { colour: 'green', chat: [] },
       { colour: 'yellow', chat: [] },
@@ -116,12 +116,12 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (devic
       const warm = await ask(colour, chat);
       const cold = await ask(colour, chat, { cache: false });
       expect(cold).toMatchObject({ cachedTokens: 0, text: warm.text });
-      expect(warm.cachedTokens).toBeGreaterThanOrEqual(round >= 3 && colour ? IMAGE : 0);
+      expect(warm.cachedTokens).toBeGreaterThanOrEqual(round >= 3 && colour ? IMAGE_END : 0);
       chat.push(warm.text);
     }
   });
 
-  test('forget leaves nothing', async () => {
+  test('forget() empties the cache', async () => {
     await ask('red', ['Is it large?']);
     await page.evaluate(() => prefix.forget());
     expect(await ask('red', ['Is it large?'])).toMatchObject({ cachedTokens: 0 });

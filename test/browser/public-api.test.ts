@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelSpec } from 'nearsight';
 import { browserName, openPage, type TestPage } from './harness/harness.ts';
-import { installWire } from './harness/remote-page.ts';
+import { installRemotePage } from './harness/remote-page.ts';
 
 let page: TestPage;
 
 beforeAll(async () => {
   // Firefox hangs now and then when threads start, and the load that begins anew then would be seen.
   page = await openPage({ isolated: browserName === 'chromium' });
-  await page.evaluate(installWire);
+  await page.evaluate(installRemotePage);
 });
 
 afterAll(() => page[Symbol.asyncDispose]());
@@ -26,11 +26,14 @@ async function probe(device: 'auto' | 'webgpu' | 'wasm', change: Partial<ModelSp
         return variant;
       });
       const model = { ...glimpse, variants, ...(typeof change === 'object' && change) };
-      const near = wire.make({ model, device });
+      const near = remotePage.make({ model, device });
       const found = await near.probe();
       const { state } = near.status.value;
       const file = nearsight.createNearsight({ model, device, policy: 'local-only' });
-      const refused = found.verdict === 'no' ? await wire.answered(await file.fetch(wire.url, wire.post())) : undefined;
+      const refused =
+        found.verdict === 'no'
+          ? await remotePage.readResponse(await file.fetch(remotePage.url, remotePage.post()))
+          : undefined;
       near.dispose();
       file.dispose();
       return { ...found, state, refused };
@@ -76,7 +79,7 @@ describe('probe() says, before anything is downloaded,', () => {
 
 test('the state goes from idle over bytes and steps to ready, and back to idle when the model is unloaded', async () => {
   const seen = await page.evaluate(async () => {
-    const near = wire.make();
+    const near = remotePage.make();
     const states: string[] = [];
     const bytes: number[] = [];
     near.status.subscribe((value) => {
@@ -87,7 +90,7 @@ test('the state goes from idle over bytes and steps to ready, and back to idle w
     const shares = bytes.slice();
     const same = (await near.load()) === facts;
     await near.unload();
-    const answered = await wire.answered(await near.fetch(wire.url, wire.post()));
+    const answered = await remotePage.readResponse(await near.fetch(remotePage.url, remotePage.post()));
     near.dispose();
     return { states, shares, facts, same, status: answered.status };
   });
@@ -105,10 +108,10 @@ test('the state goes from idle over bytes and steps to ready, and back to idle w
 
 test('unload() ends what is in flight with its code', async () => {
   const text = await page.evaluate(async () => {
-    const near = wire.make();
-    const response = await near.fetch(wire.url, wire.post({ stream: true, ...wire.endless }));
+    const near = remotePage.make();
+    const response = await near.fetch(remotePage.url, remotePage.post({ stream: true, ...remotePage.endless }));
     await near.unload();
-    const { text } = await wire.answered(response);
+    const { text } = await remotePage.readResponse(response);
     near.dispose();
     return text;
   });
@@ -118,20 +121,21 @@ test('unload() ends what is in flight with its code', async () => {
 
 test('forget() leaves answers as they were', async () => {
   const answers = await page.evaluate(async () => {
-    const near = wire.make();
-    const ask = async (): Promise<string> => (await near.fetch(wire.url, wire.post())).json().then(JSON.stringify);
+    const near = remotePage.make();
+    const ask = async (): Promise<string> =>
+      (await near.fetch(remotePage.url, remotePage.post())).json().then(JSON.stringify);
     const texts = [await ask(), await ask()];
     await near.forget();
     texts.push(await ask());
     near.dispose();
-    return { right: wire.answer, said: texts.map((text) => JSON.parse(text).choices[0].message.content) };
+    return { right: remotePage.answer, said: texts.map((text) => JSON.parse(text).choices[0].message.content) };
   });
   expect(answers.said).toEqual([answers.right, answers.right, answers.right]);
 });
 
 test('ask() takes a Blob, bytes and a URL, and throws with a code', async () => {
   const answers = await page.evaluate(async () => {
-    const near = wire.make();
+    const near = remotePage.make();
     const { image, question, answer } = goldens.imageFirst;
     const ask = async (image: Blob | BufferSource | string): Promise<string> => {
       let said = '';

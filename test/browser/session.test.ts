@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Nearsight } from 'nearsight';
 import { openPage, type TestPage } from './harness/harness.ts';
-import { installWire } from './harness/remote-page.ts';
+import { installRemotePage } from './harness/remote-page.ts';
 
 let page: TestPage;
 
 beforeAll(async () => {
   // With one thread: several loads are under way at once, and answers are short.
   page = await openPage({ isolated: false });
-  await page.evaluate(installWire);
+  await page.evaluate(installRemotePage);
 });
 
 afterAll(() => page[Symbol.asyncDispose]());
@@ -17,7 +17,7 @@ afterAll(() => page[Symbol.asyncDispose]());
 test("React's strict mode loads, unloads and loads; useSyncExternalStore shows the state", async () => {
   const seen = await page.evaluate(async () => {
     const { mountInReact } = await loadFrameworks();
-    const near = wire.make();
+    const near = remotePage.make();
     const app = mountInReact(near);
     const states: (string | null)[] = [];
     const shows = async (state: string): Promise<void> => {
@@ -39,8 +39,8 @@ test("React's strict mode loads, unloads and loads; useSyncExternalStore shows t
 test('in a proxy, by Vue or one that wraps methods too, every call works', async () => {
   const seen = await page.evaluate(async () => {
     const { isProxy, reactive, wrapped } = await loadFrameworks();
-    const bare = wire.make({ model: reactive({ ...glimpse }) });
-    const broken = wire.make({ broken: true });
+    const bare = remotePage.make({ model: reactive({ ...glimpse }) });
+    const broken = remotePage.make({ broken: true });
     const all = [];
     for (const wrap of [reactive<Nearsight>, wrapped<Nearsight>]) {
       const near: Nearsight = wrap(bare);
@@ -48,9 +48,9 @@ test('in a proxy, by Vue or one that wraps methods too, every call works', async
       const stop = near.status.subscribe(({ state }) => states.add(state));
       const { verdict } = await near.probe();
       const { model } = await near.load({ onProgress: ({ state }) => states.add(state) });
-      const { status } = await near.fetch(wire.url, wire.post({ max_tokens: 1 }));
+      const { status } = await near.fetch(remotePage.url, remotePage.post({ max_tokens: 1 }));
       let said = '';
-      for await (const text of near.ask(wire.image, 'What is this?', { maxTokens: 4 })) said += text;
+      for await (const text of near.ask(remotePage.image, 'What is this?', { maxTokens: 4 })) said += text;
       await near.forget();
       const { loaded } = await near.debugStats();
       stop();
@@ -76,7 +76,7 @@ test('in a proxy, by Vue or one that wraps methods too, every call works', async
 
 test('an unreadable image is refused at once and its load goes on; listeners that throw are heard of, and end nothing', async () => {
   const seen = await page.evaluate(async () => {
-    const near = wire.make();
+    const near = remotePage.make();
     const seen = new Set<string>();
     near.status.subscribe(({ state }) => {
       if (seen.size < seen.add(state).size) throw new Error(`a mistake at ${state}`);
@@ -86,12 +86,14 @@ test('an unreadable image is refused at once and its load goes on; listeners tha
     });
     const caller = new AbortController();
     const content = ['What?', { image_url: 'data:image/png;base64,' }];
-    const post = { ...wire.post({ messages: [{ role: 'user', content }] }), signal: caller.signal };
-    const { status } = await near.fetch(wire.url, post);
+    const post = { ...remotePage.post({ messages: [{ role: 'user', content }] }), signal: caller.signal };
+    const { status } = await near.fetch(remotePage.url, post);
     const { state } = near.status.value;
     caller.abort();
     await ready;
-    const answered = await wire.answered(await near.fetch(wire.url, wire.post({ stream: true, max_tokens: 4 })));
+    const answered = await remotePage.readResponse(
+      await near.fetch(remotePage.url, remotePage.post({ stream: true, max_tokens: 4 })),
+    );
     near.dispose();
     return { status, state, text: answered.text };
   });

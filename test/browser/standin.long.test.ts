@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { specOfFolder } from '../../tools/ask/model.mjs';
 import { fillStandin, standinAvailable, standinFolder } from '../../tools/standin.mjs';
 import { openPage } from './harness/harness.ts';
-import { openSabotaged, type Plan } from './harness/fault-injection.ts';
+import { openPageWithFaults, type FaultPlan } from './harness/fault-injection.ts';
 
 /** The model's files, from the page's own server. */
 function modelServer(request: Request): Response | undefined {
@@ -20,7 +20,7 @@ function modelServer(request: Request): Response | undefined {
 if (!standinAvailable) console.warn('Skipped: the full-size stand-in for SmolVLM-256M is not on this machine.');
 
 describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weights', () => {
-  test('loads from a server with progress by bytes, checks hashes, and answers about an image', async () => {
+  test('loads from a server with progress in bytes, checks hashes, and answers about an image', async () => {
     fillStandin('q4');
     await using page = await openPage({ answer: modelServer });
     const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
@@ -56,16 +56,16 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
     expect(result.facts).toMatchObject({ device: 'wasm', dtype: 'q4' });
     expect(result.last).toEqual([total, total]);
     expect(result.events).toBeGreaterThan(10);
-    // As the Python processor counts this chat: 81 tokens, 64 of them the image.
+    // The Python processor gives 81 tokens for this chat, 64 of them for the image.
     expect(result.usage).toMatchObject({ prompt_tokens: 81, completion_tokens: 4 });
     expect(result.choices[0].finish_reason).toBe('length');
     expect(page.foreign).toEqual([]);
   }, 400_000);
 
-  test('on wasm: the same answers with weights widened once, without room for it, and when memory runs out', async () => {
+  test('on wasm: the same answers with dequantized weights, without enough memory for them, and when memory runs out', async () => {
     fillStandin('q4');
-    const answerWith = async (plan: Plan): Promise<Answered> => {
-      await using page = await openSabotaged({ plan, answer: modelServer });
+    const answerWith = async (plan: FaultPlan): Promise<Answer> => {
+      await using page = await openPageWithFaults({ plan, answer: modelServer });
       const spec = await specOfFolder(standinFolder, `${page.origin}/standin/`);
       return await page.evaluate(async (model) => {
         const near = nearsight.createNearsight({ model, device: 'wasm' });
@@ -84,22 +84,23 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
         };
       }, spec);
     };
-    // With as much memory as there is, whatever the browser tells of it.
-    const widened = await answerWith({ memory: 8 });
-    expect(widened.reason).toMatch(/; weights widened once$/);
-    expect(widened.tokens).toHaveLength(8);
-    const little = await answerWith({ memory: 4 });
+    // Independent of the memory that this machine has.
+    const dequantized = await answerWith({ deviceMemory: 8 });
+    expect(dequantized.reason).toMatch(/; weights widened once$/);
+    expect(dequantized.tokens).toHaveLength(8);
+    const little = await answerWith({ deviceMemory: 4 });
     expect(little.reason).toMatch(/; weights as they are \(.*navigator\.deviceMemory is 4, not 8\)$/);
-    const full = await answerWith({ memory: 8, heap: 500 << 20 });
+    const full = await answerWith({ deviceMemory: 8, maxHeapBytes: 500 << 20 });
     expect(full.reason).toMatch(/; weights as they are \(widened, they could not be opened: .*bad_alloc/);
-    for (const each of [little, full]) {
-      expect(each.tokens).toEqual(widened.tokens);
-      for (const [at, logprob] of each.logprobs.entries()) expect(logprob).toBeCloseTo(widened.logprobs[at] ?? NaN, 3);
+    for (const answer of [little, full]) {
+      expect(answer.tokens).toEqual(dequantized.tokens);
+      for (const [at, logprob] of answer.logprobs.entries())
+        expect(logprob).toBeCloseTo(dequantized.logprobs[at] ?? NaN, 3);
     }
   }, 600_000);
 });
 
-interface Answered {
+interface Answer {
   reason: string;
   tokens: string[];
   logprobs: number[];

@@ -3,7 +3,7 @@ import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UsageError } from './usage.mjs';
 
-/** Configs and tokenizer, of which a model may lack some: the library says so if it misses one. */
+/** Configs and tokenizer. A model may lack some; the library reports a missing one that it needs. */
 const configs = [
   'config.json',
   'generation_config.json',
@@ -40,10 +40,10 @@ async function describeFile(folder, path) {
 }
 
 /**
- * The spec of a model in a folder that is laid out as on the hub: configs at its root, graphs in `onnx`.
+ * The spec of a model in a folder laid out as on the hub: configs at its root, graphs in `onnx`.
  *
  * @param {string} folder
- * @param {string} baseURL where the page finds the folder
+ * @param {string} baseURL the folder's URL for the page
  * @returns {Promise<import('../../src/protocol/model-spec.ts').ModelSpec>}
  */
 export async function specOfFolder(folder, baseURL) {

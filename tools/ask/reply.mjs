@@ -2,17 +2,17 @@ import { createParser } from 'eventsource-parser';
 
 /**
  * @typedef {object} Summary what `--json` prints
- * @property {string} answer without the blank that some models begin with
+ * @property {string} answer without the space at its start that some models give
  * @property {string} origin `local` or `remote`
  * @property {string} model
  * @property {string} device
- * @property {number} ttftMs milliseconds from the request to the first token, the model being loaded
- * @property {number | null} tokensPerSecond after the first; null for an answer of fewer than three tokens
+ * @property {number} ttftMs milliseconds from the request to the first token, with a loaded model
+ * @property {number | null} tokensPerSecond after the first token; null for an answer of fewer than three tokens
  */
 
-/** Puts together what the page tells: the response's head, then its body as text, a stream of events or an error. */
+/** Assembles the page's events: the head of the response, then its body, which is a stream or an error. */
 export class Reply {
-  /** @type {Extract<import('./page.mjs').Told, { type: 'head' }> | undefined} */
+  /** @type {Extract<import('./page.mjs').PageEvent, { type: 'head' }> | undefined} */
   #head;
   #answer = '';
   #body = '';
@@ -23,18 +23,18 @@ export class Reply {
   #parser = createParser({ onEvent: ({ data }) => this.#read(data) });
   #onText;
 
-  /** @param {(text: string) => void} onText hears the answer as it comes */
+  /** @param {(text: string) => void} onText gets each piece of the answer */
   constructor(onText) {
     this.#onText = onText;
   }
 
-  /** @param {import('./page.mjs').Told} told */
-  take(told) {
-    if (told.type === 'head') this.#head = told;
-    if (told.type === 'end') this.#lastTokenMs = told.lastTokenMs;
-    if (told.type !== 'text') return;
-    if (this.#head?.ok) this.#parser.feed(told.text);
-    else this.#body += told.text;
+  /** @param {import('./page.mjs').PageEvent} event */
+  take(event) {
+    if (event.type === 'head') this.#head = event;
+    if (event.type === 'end') this.#lastTokenMs = event.lastTokenMs;
+    if (event.type !== 'text') return;
+    if (this.#head?.ok) this.#parser.feed(event.text);
+    else this.#body += event.text;
   }
 
   /**

@@ -4,7 +4,7 @@ import { serve } from '../serve.mjs';
 import { specOfFolder } from './model.mjs';
 import { askInPage, html } from './page.mjs';
 
-/** Isolation, so that wasm may use threads. */
+/** Cross-origin isolation, so that wasm can use threads. */
 const headers = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
@@ -13,13 +13,13 @@ const headers = {
 };
 
 /**
- * Serves the built package and the image, starts a browser and asks in it. All of it is gone when this settles.
+ * Serves the built package and the image, starts a browser and asks in it. Closes servers and browser before it settles.
  *
  * @param {import('./usage.mjs').Command} command
- * @param {(told: import('./page.mjs').Told) => void} onTold hears everything that the page tells, in order
+ * @param {(event: import('./page.mjs').PageEvent) => void} onEvent gets all events of the page, in order
  * @returns {Promise<void>} rejects if the page fails, or the browser dies
  */
-export async function ask({ image, question, maxTokens, browser: name, device, gpu, model }, onTold) {
+export async function ask({ image, question, maxTokens, browser: name, device, gpu, model }, onEvent) {
   /** @type {(() => Promise<unknown>)[]} */
   const closers = [];
   try {
@@ -35,18 +35,18 @@ export async function ask({ image, question, maxTokens, browser: name, device, g
     closers.push(() => browser.close());
     const page = await browser.newPage();
     await page.goto(`${site.origin}/`);
-    // Told rather than returned: an answer may take longer than the driver waits for a call.
+    // Reported by events rather than returned, because an answer may take longer than the driver's time limit for a call.
     await new Promise((resolve, reject) => {
       browser.once('disconnected', () => reject(new Error(`${name} ended unexpectedly.`)));
       page.once('error', reject);
-      /** @param {import('./page.mjs').Told} told */
-      const tell = (told) => {
-        if (told.type === 'failed') reject(new Error(told.message));
-        else onTold(told);
-        if (told.type === 'end') resolve(undefined);
+      /** @param {import('./page.mjs').PageEvent} event */
+      const report = (event) => {
+        if (event.type === 'failed') reject(new Error(event.message));
+        else onEvent(event);
+        if (event.type === 'end') resolve(undefined);
       };
       page
-        .exposeFunction('tell', tell)
+        .exposeFunction('report', report)
         .then(() => page.evaluate(askInPage, { model: spec, device, question, maxTokens, site: site.origin }))
         .catch(reject);
     });
@@ -56,7 +56,7 @@ export async function ask({ image, question, maxTokens, browser: name, device, g
 }
 
 /**
- * What the package does not hold: the page, and the image to ask about.
+ * Answers for the files that are not in the package: the page, and the image.
  *
  * @param {Request} request
  * @param {Buffer<ArrayBuffer>} image

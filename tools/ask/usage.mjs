@@ -4,13 +4,13 @@ import { parseArgs } from 'node:util';
 
 export const usage = `Usage: npm run ask -- IMAGE QUESTION [options]
   --browser chromium|firefox   default chromium
-  --device auto|webgpu|wasm    default auto: wasm, where there is only a software GPU
-  --gpu software|hardware      which adapter the browser offers to WebGPU; default software
+  --device auto|webgpu|wasm    default auto: wasm if there is only a software GPU
+  --gpu software|hardware      the browser's WebGPU adapter; default software
   --model MODEL                glimpse (default), smolvlm-256m, or a folder laid out as on the hub
-  --max-tokens N               most tokens to answer with; default: as many as the context leaves
+  --max-tokens N               maximum length of the answer; default: what the context has left
   --json                       print one JSON object instead of the answer`;
 
-/** The command was called wrongly: the message tells how, and nothing was started. */
+/** The arguments are wrong, as the message says. Nothing was started. */
 export class UsageError extends Error {
   /** @override */
   name = 'UsageError';
@@ -18,7 +18,7 @@ export class UsageError extends Error {
 
 /**
  * @typedef {object} Command
- * @property {Buffer<ArrayBuffer>} image the file's bytes; whether they are an image is for the library to say
+ * @property {Buffer<ArrayBuffer>} image the file's bytes, which only the library checks
  * @property {string} question
  * @property {'chromium' | 'firefox'} browser
  * @property {'auto' | 'webgpu' | 'wasm'} device
@@ -78,7 +78,7 @@ function parse(args) {
  * @returns {T}
  */
 function oneOf(option, value, allowed) {
-  const found = allowed.find((each) => each === value);
+  const found = allowed.find((choice) => choice === value);
   if (found === undefined) throw new UsageError(`--${option} is one of ${allowed.join(', ')}, not '${value}'.`);
   return found;
 }

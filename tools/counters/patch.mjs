@@ -1,18 +1,18 @@
 /**
- * Runs in a worker before its own code (`serveCounters` sees to that): counts what the worker asks of WebGPU.
+ * Counts a worker's calls to WebGPU. `serveCounters` makes it run before the worker's own code.
  *
- * **What a wait is.** The GPU gives promises for things that it has yet to do: `mapAsync`, `onSubmittedWorkDone`,
- * `popErrorScope`. A program that works ahead submits its next commands whether or not they have settled; one that
- * needs the answer first stands still. So each such promise is held back until something is submitted after it was
- * made. If nothing is for `hold` milliseconds, the program was waiting for it: it is let go, and counted as one wait.
- * That makes the number exact, however fast the GPU is. (Held back, the program is slower; times are taken with `hold`
- * 0, where a wait is a promise during whose whole life nothing was submitted.) The last promise of an answer has
- * nothing after it: per-token counts are differences between a long and a short answer, in which ends cancel out.
+ * **What a wait is.** `mapAsync`, `onSubmittedWorkDone` and `popErrorScope` return promises that settle when the GPU has
+ * done its work. A pipelined program submits its next commands before they settle; other programs wait for them. So each
+ * such promise is held until the next submission. If there is none for `hold` milliseconds, the program is waiting for
+ * the promise: it is released, and counted as one wait. This makes the number exact, however fast the GPU is. Holding
+ * promises slows the program down, so times are taken with `hold` 0, where a wait is a promise during which nothing was
+ * submitted. Nothing is submitted after the last promise of an answer, so counts per token are differences between a
+ * long and a short answer, in which the ends cancel out.
  *
- * **Without a GPU.** With `idle` on, nothing is submitted and promises settle at once: what a token takes then is the
- * program's own work, JavaScript and wasm. What it reads back is what came when promises were last held.
+ * **Without a GPU.** With `idle` on, nothing is submitted and promises settle at once. The remaining time of a token is
+ * host work: JavaScript and wasm. Readbacks then return what was read when promises were last held.
  *
- * It obeys over a BroadcastChannel whose name is in the worker's URL; see `../counters.mjs` for the page's side.
+ * Commands come over a BroadcastChannel whose name is in the worker's URL; `../counters.mjs` is the page's side.
  */
 
 /** @typedef {import('../counters.mjs').Counts} Counts */
@@ -39,21 +39,21 @@ const counts = {
   peakBytes: 0,
 };
 let hold = 0;
-/** The event loop comes round so often within `hold`: a thread that others keep from running does not wait meanwhile. */
+/** `hold` is split into this many timeouts, so that time in which other processes keep this thread from running does not count. */
 const TURNS = 10;
 let idle = false;
 
-/** Promises that would have settled, were something submitted: called when it is. @type {Set<() => void>} */
+/** Releases of the held promises, called at the next submission. @type {Set<() => void>} */
 const held = new Set();
-/** Buffers whose mapping is only pretended. @type {WeakSet<GPUBuffer>} */
-const pretended = new WeakSet();
-/** What was read back while promises were held, the last of each size. @type {Map<number, Uint8Array>} */
+/** Buffers that are not really mapped, because `idle` is on. @type {WeakSet<GPUBuffer>} */
+const fakeMapped = new WeakSet();
+/** The last readback of each size while promises were held. @type {Map<number, Uint8Array>} */
 const lastRead = new Map();
-/** Sizes of the buffers that are alive. @type {Map<GPUBuffer, number>} */
+/** Sizes of the buffers that are not destroyed. @type {Map<GPUBuffer, number>} */
 const live = new Map();
-/** When the GPU or ONNX Runtime was at work, in milliseconds since 1970. @type {[number, number][]} */
+/** When the GPU was awaited or ONNX Runtime ran, in milliseconds since 1970. @type {[number, number][]} */
 const spans = [];
-/** Runs of each graph, by what it is. @type {Record<string, number>} */
+/** Runs of each graph, by its kind. @type {Record<string, number>} */
 const runs = {};
 
 const now = () => performance.timeOrigin + performance.now();
@@ -63,7 +63,7 @@ const now = () => performance.timeOrigin + performance.now();
  * @param {Promise<T>} promise
  * @returns {Promise<T>}
  */
-async function watched(promise) {
+async function countWait(promise) {
   const before = counts.submits;
   const from = now();
   const value = await promise;
@@ -74,7 +74,7 @@ async function watched(promise) {
   return value;
 }
 
-/** Resolves when something is submitted, or counts a wait. @returns {Promise<void>} */
+/** Resolves at the next submission, or counts a wait. @returns {Promise<void>} */
 function nextSubmit() {
   return new Promise((resolve) => {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -98,7 +98,7 @@ function nextSubmit() {
 }
 
 /** @param {GPUBuffer} buffer */
-function born(buffer) {
+function bufferCreated(buffer) {
   counts.buffers++;
   counts.bufferBytes += buffer.size;
   live.set(buffer, buffer.size);
@@ -107,14 +107,14 @@ function born(buffer) {
 }
 
 /** @param {GPUBuffer} buffer */
-function gone(buffer) {
+function bufferDestroyed(buffer) {
   counts.liveBytes -= live.get(buffer) ?? 0;
   live.delete(buffer);
 }
 
 /**
- * Something that was read back before, over and over if more is wanted now: best a whole number of times, because what
- * is read back in lots is a row of entries.
+ * An earlier readback, repeated up to `size`. A whole number of repetitions is preferred, because the readback of a batch is
+ * an array of equal entries.
  *
  * @param {number} size
  */
@@ -131,7 +131,7 @@ function countBuffers() {
   const { createBuffer, createComputePipeline, createComputePipelineAsync, popErrorScope } = GPUDevice.prototype;
   GPUDevice.prototype.createBuffer = function (descriptor) {
     const buffer = createBuffer.call(this, descriptor);
-    born(buffer);
+    bufferCreated(buffer);
     return buffer;
   };
   GPUDevice.prototype.createComputePipeline = function (descriptor) {
@@ -145,30 +145,30 @@ function countBuffers() {
   GPUDevice.prototype.popErrorScope = function () {
     counts.errorScopes++;
     const popped = popErrorScope.call(this);
-    return idle ? Promise.resolve(null) : watched(popped);
+    return idle ? Promise.resolve(null) : countWait(popped);
   };
   const { destroy, mapAsync, getMappedRange, unmap } = GPUBuffer.prototype;
   GPUBuffer.prototype.destroy = function () {
-    gone(this);
+    bufferDestroyed(this);
     return destroy.call(this);
   };
-  GPUBuffer.prototype.mapAsync = function (mode, offset = 0, wanted) {
-    const size = wanted ?? this.size - offset;
+  GPUBuffer.prototype.mapAsync = function (mode, offset = 0, length) {
+    const size = length ?? this.size - offset;
     counts.maps++;
     if (mode === READ) counts.readBytes += size;
-    if (!idle || mode !== READ) return watched(mapAsync.call(this, mode, offset, size));
-    pretended.add(this);
+    if (!idle || mode !== READ) return countWait(mapAsync.call(this, mode, offset, size));
+    fakeMapped.add(this);
     return Promise.resolve(undefined);
   };
-  GPUBuffer.prototype.getMappedRange = function (offset = 0, wanted) {
-    const size = wanted ?? this.size - offset;
-    if (pretended.has(this)) return lastReadOf(size);
+  GPUBuffer.prototype.getMappedRange = function (offset = 0, length) {
+    const size = length ?? this.size - offset;
+    if (fakeMapped.has(this)) return lastReadOf(size);
     const bytes = getMappedRange.call(this, offset, size);
     if (hold > 0) lastRead.set(size, new Uint8Array(bytes.slice(0)));
     return bytes;
   };
   GPUBuffer.prototype.unmap = function () {
-    if (!pretended.delete(this)) unmap.call(this);
+    if (!fakeMapped.delete(this)) unmap.call(this);
   };
 }
 
@@ -188,7 +188,7 @@ function countWork() {
   };
   GPUQueue.prototype.onSubmittedWorkDone = function () {
     counts.workDone++;
-    return idle ? Promise.resolve(undefined) : watched(onSubmittedWorkDone.call(this));
+    return idle ? Promise.resolve(undefined) : countWait(onSubmittedWorkDone.call(this));
   };
   const { dispatchWorkgroups, dispatchWorkgroupsIndirect } = GPUComputePassEncoder.prototype;
   GPUComputePassEncoder.prototype.dispatchWorkgroups = function (...args) {
@@ -207,39 +207,39 @@ function countWork() {
 }
 
 /** @type {Record<string, (value: number) => void>} */
-const orders = {
+const commands = {
   take: () => {},
   hold: (value) => {
     hold = value;
-    // On Dawn, both sides read in this thread: what one read before says nothing about the other.
+    // In the benchmark on Dawn both sides run in this thread, and must not get each other's readbacks.
     if (hold > 0) lastRead.clear();
   },
   idle: (value) => (idle = value !== 0),
 };
 
 /**
- * @param {string} order
+ * @param {string} command
  * @param {number} value
- * @returns {import('../counters.mjs').Told}
+ * @returns {import('../counters.mjs').CounterReport}
  */
-function obey(order, value) {
-  orders[order]?.(value);
-  const told = { ...counts, spans: spans.splice(0), runs: { ...runs } };
-  // The next high-water mark is that of what follows.
+function run(command, value) {
+  commands[command]?.(value);
+  const report = { ...counts, spans: spans.splice(0), runs: { ...runs } };
+  // The next peak is that since this report.
   counts.peakBytes = counts.liveBytes;
-  return told;
+  return report;
 }
 
 const name = new URL(location.href).searchParams.get('counters');
 if (name) {
   const channel = new BroadcastChannel(name);
-  channel.onmessage = ({ data: { order, value, id } }) => {
-    if (order) channel.postMessage({ id, told: obey(order, value) });
+  channel.onmessage = ({ data: { command, value, id } }) => {
+    if (command) channel.postMessage({ id, report: run(command, value) });
   };
 }
 
-/** For whoever runs in the same thread: scripts that stand in front of onnxruntime, and the benchmark on Dawn. */
-Object.assign(globalThis, { counted: { spans, runs, now, obey } });
+/** For scripts in the same thread: the wrapper of ONNX Runtime, and the benchmark on Dawn. */
+Object.assign(globalThis, { counted: { spans, runs, now, run } });
 
 if ('GPUDevice' in globalThis) {
   countBuffers();

@@ -11,8 +11,8 @@ export const browserNames = ['chromium', 'firefox'];
 const downloads = join(cacheFolder, 'browsers');
 
 /**
- * Where a browser may be: commands on the path, and absolute paths. Debian's package and what to download otherwise
- * (in the words of `@puppeteer/browsers`).
+ * Where a browser may be installed: commands on the path, and absolute paths; Debian's package; otherwise what to download
+ * (as `@puppeteer/browsers` names it).
  */
 const known = {
   chromium: {
@@ -49,8 +49,8 @@ function isExecutable(file) {
 }
 
 /**
- * The executable of a browser on this machine: the one that `NEARSIGHT_CHROMIUM` or `NEARSIGHT_FIREFOX` names, else
- * one installed, else one that the setup downloaded.
+ * The executable of a browser: the one that `NEARSIGHT_CHROMIUM` or `NEARSIGHT_FIREFOX` names, else an installed one, else
+ * one that the setup downloaded.
  *
  * @param {BrowserName} name
  * @returns {string | undefined}
@@ -59,7 +59,7 @@ export function findBrowser(name) {
   const { override, commands, paths, executables } = known[name];
   const chosen = process.env[override];
   if (chosen) {
-    if (!isExecutable(chosen)) throw new Error(`${override} names ${chosen}, which is not an executable file.`);
+    if (!isExecutable(chosen)) throw new Error(`${override} is ${chosen}, which is not an executable file.`);
     return chosen;
   }
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter(Boolean);
@@ -79,11 +79,11 @@ export function findBrowser(name) {
 export function missingBrowser(name) {
   if (findBrowser(name)) return undefined;
   const { override, debianPackage, download } = known[name];
-  const advice = `Install ${name === 'chromium' ? 'Chromium or Chrome' : 'Firefox'}, or name its executable in ${override}.`;
+  const advice = `Install ${name === 'chromium' ? 'Chromium or Chrome' : 'Firefox'}, or set ${override} to its executable.`;
   if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
     const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
     return {
-      announcement: `apt-get install ${debianPackage}: installs a browser for the tests, system-wide (about 300 MB)`,
+      announcement: `apt-get install ${debianPackage}: installs a browser for the tests system-wide (about 300 MB)`,
       advice,
       run: () =>
         succeeds('apt-get', ['update', '-q'], quiet) &&
@@ -91,7 +91,7 @@ export function missingBrowser(name) {
     };
   }
   return {
-    announcement: `downloads ${download} from its maker into ${downloads} (about 400 MB)`,
+    announcement: `downloads ${download} from its vendor into ${downloads} (about 400 MB)`,
     advice,
     run: () => tool('browsers', 'install', download, '--path', downloads),
   };

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** Where browsers and drivers that this project fetched for itself are kept, for all its clones. */
+/** The folder for downloaded browsers and drivers, shared by all clones of this repository. */
 export const cacheFolder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'nearsight');

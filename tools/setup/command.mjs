@@ -2,18 +2,18 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
 /**
- * Runs a command to its end, its output passed through to ours.
+ * Runs a command and waits for it. Its output goes to ours.
  *
  * @param {string} command
  * @param {readonly string[]} args
- * @param {Record<string, string>} [env] on top of ours
+ * @param {Record<string, string>} [env] in addition to ours
  * @returns {boolean} whether it exited with 0
  */
 export function succeeds(command, args, env = {}) {
   const { status } = spawnSync(command, args, {
     stdio: 'inherit',
     env: { ...process.env, ...env },
-    // Commands of npm and its packages are batch files there.
+    // On Windows, npm's commands are batch files.
     shell: process.platform === 'win32',
   });
   return status === 0;
@@ -33,7 +33,7 @@ export function tool(name, ...args) {
 /**
  * @param {string} command
  * @param {readonly string[]} args
- * @returns {string} what it wrote to its standard output
+ * @returns {string} its standard output
  */
 export function outputOf(command, args) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });

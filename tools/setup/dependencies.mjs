@@ -11,7 +11,7 @@ function packagesIn(file) {
   return JSON.parse(readFileSync(file, 'utf8')).packages;
 }
 
-/** Whether node_modules holds what the lock file names. Packages for other platforms are optional, so may lack. */
+/** Whether node_modules matches the lock file. Optional packages, for other platforms, may be missing. */
 function upToDate() {
   /** @type {LockedPackages} */
   let installed;
@@ -21,8 +21,8 @@ function upToDate() {
     return false;
   }
   return Object.entries(packagesIn('package-lock.json')).every(([path, { version, optional }]) => {
-    const here = installed[path];
-    return path === '' || (here === undefined ? optional === true : here.version === version);
+    const found = installed[path];
+    return path === '' || (found === undefined ? optional === true : found.version === version);
   });
 }
 
@@ -32,7 +32,7 @@ export function missingDependencies() {
   return {
     announcement: 'npm ci: installs the packages of package-lock.json into node_modules (about 1 GB)',
     advice: 'Run `npm ci --ignore-scripts`.',
-    // Without warnings: some clients ask for Node 22, and run in browsers only.
+    // No warnings: some client libraries want Node 22, but we run them in browsers only.
     run: () => succeeds('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error']),
   };
 }

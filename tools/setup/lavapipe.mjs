@@ -1,8 +1,8 @@
 /**
- * Mesa's lavapipe: Vulkan on the processor, for WebGPU without a GPU in Firefox and in Node (Dawn). It takes
- * Mesa 25: under 22.3, which Debian 12 has, Dawn finds no adapter. Chromium brings its own (SwiftShader).
+ * Mesa's lavapipe: Vulkan on the CPU, for WebGPU without a GPU in Firefox and in Node (Dawn). It needs Mesa 25: with 22.3,
+ * which Debian 12 has, Dawn finds no adapter. Chromium has its own software adapter (SwiftShader).
  *
- * Debian's packages are unpacked into our cache folder, not installed: the machine's own drivers stay as they are.
+ * Debian's packages are unpacked into our cache folder, not installed, so the machine's drivers do not change.
  */
 import {
   existsSync,
@@ -20,14 +20,14 @@ import { outputOf, succeeds } from './command.mjs';
 
 const root = join(cacheFolder, 'lavapipe');
 
-/** Where the package that apt itself needs keeps the keys of Debian's archive. */
+/** The keys of Debian's archive, from a package that apt depends on. */
 const debianKeys = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-/** Mesa 25's lavapipe is the first that speaks this. */
+/** The Vulkan version of Mesa 25's lavapipe. */
 const vulkanNeeded = 1.4;
 
 /**
- * The driver's manifest in a file system root, if it is new enough.
+ * The driver's manifest under `base`, if the driver is new enough.
  *
  * @param {string} base
  * @returns {string | undefined}
@@ -42,8 +42,8 @@ function manifestIn(base) {
 }
 
 /**
- * The environment in which a program finds lavapipe, and no other Vulkan driver. Empty where there is none, and on
- * systems other than Linux: browsers there use the platform's own graphics.
+ * Environment variables with which a program finds lavapipe and no other Vulkan driver. Empty if it is not installed, and
+ * on other systems than Linux, where browsers use the platform's graphics.
  *
  * @returns {Record<string, string>}
  */
@@ -60,7 +60,7 @@ export function lavapipeEnvironment() {
 }
 
 /**
- * Apt sources like the machine's own, plus backports: the same mirror, the same key.
+ * The machine's apt source plus backports, with the same mirror and key.
  *
  * @param {string} codename
  * @returns {string} in deb822 format
@@ -77,8 +77,8 @@ function sourcesWithBackports(codename) {
 }
 
 /**
- * Fetches the driver and whatever it needs that is not on the machine, and unpacks it into `root`. Every path that
- * apt would write to is redirected, so this takes no privileges and changes nothing outside the cache folder.
+ * Downloads the driver and its missing dependencies, and unpacks them into `root`. All paths that apt writes to are
+ * redirected, so this needs no privileges and changes nothing outside the cache folder.
  *
  * @param {string} codename
  */
@@ -124,7 +124,11 @@ export function missingLavapipe() {
   const system = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
   const codename = /^VERSION_CODENAME=(\w+)$/m.exec(system)?.[1];
   if (!codename || !/^ID=debian$/m.test(system)) {
-    return { announcement: 'nothing: no recipe for software Vulkan on this system', advice, run: () => false };
+    return {
+      announcement: 'a software Vulkan driver is missing, and it can be installed automatically on Debian only',
+      advice,
+      run: () => false,
+    };
   }
   return {
     announcement: `unpacks Debian's Mesa (${codename}-backports, about 110 MB) into ${dirname(root)}, for WebGPU without a GPU`,

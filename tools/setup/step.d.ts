@@ -1,9 +1,9 @@
-/** Something that the machine lacks, and the way to get it. */
+/** A step that installs something the machine lacks. */
 export interface Step {
-  /** What would be done, said before it is done. */
+  /** Describes the step; printed before it runs. */
   announcement: string;
-  /** What a person can do instead. */
+  /** What the user can do instead. */
   advice: string;
-  /** Does it, and says whether it worked. */
+  /** Runs the step. Returns whether it succeeded. */
   run: () => boolean;
 }

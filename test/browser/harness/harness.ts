@@ -1,6 +1,6 @@
 /**
- * What a browser test needs: `await using page = await openPage()`, then `page.evaluate(…)` runs code in the page, where
- * `nearsight` and `OpenAI` are globals.
+ * The base of all browser tests: after `await using page = await openPage()`, `page.evaluate(…)` runs code in the page,
+ * where `nearsight` and `OpenAI` are globals.
  */
 import puppeteer, { type Browser, type Page } from 'puppeteer-core';
 import { afterAll, beforeAll, inject } from 'vitest';
@@ -8,7 +8,7 @@ import { serve, type Server } from '../../../tools/serve.mjs';
 
 export const browserName = inject('browserName');
 
-/** The content security policy that the library promises to run under: DESIGN's C4, images as `data:` only. */
+/** The content security policy under which the library must run. Images come as `data:` only. */
 export const strictPolicy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";
 
@@ -22,7 +22,7 @@ export interface PageOptions {
   policy?: string | null;
   /** Whether the page is cross-origin isolated, which gives wasm its threads. Default true. */
   isolated?: boolean;
-  /** Answers requests to the page's own origin before the files do: a stand-in for a server, not for the library. */
+  /** Answers requests to the page's own origin, before its files do. */
   answer?: (request: Request) => Response | undefined | Promise<Response | undefined>;
 }
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
     browserWSEndpoint: inject('endpoint'),
     protocol,
     defaultViewport: null,
-    // Each test has its own limit of time.
+    // Each test has its own time limit.
     protocolTimeout: 0,
   });
 });
@@ -43,16 +43,16 @@ afterAll(async () => {
   await browser.disconnect();
 });
 
-/** An empty tab, for pages that a test serves itself. */
+/** An empty tab, for tests that serve their own page. */
 export function newTab(): Promise<Page> {
   return browser.newPage();
 }
 
-/** A page with the test bundle loaded, and everything that was heard from it. */
+/** A page with the test bundle loaded; records its requests and its log. */
 export class TestPage implements AsyncDisposable {
   readonly page: Page;
   readonly origin: string;
-  /** URLs of all requests that the page and its workers made, in order, whoever answered. */
+  /** URLs of all requests of the page and its workers, in order. */
   readonly requests: string[] = [];
   /** Console messages and uncaught errors, in order. */
   readonly log: string[] = [];
@@ -67,14 +67,14 @@ export class TestPage implements AsyncDisposable {
     page.on('pageerror', (error) => this.log.push(`uncaught: ${describe(error)}`));
   }
 
-  /** Requests that left the page's own origin. `data:` and `blob:` are read in place. */
+  /** Requests to other origins, without `data:` and `blob:` URLs. */
   get foreign(): string[] {
     return this.requests.filter((url) => !url.startsWith(this.origin) && !/^(data|blob):/.test(url));
   }
 
   /**
-   * Runs a function in the page. It sees the page's globals and its arguments, nothing of this file; arguments and
-   * result are JSON.
+   * Runs a function in the page. It has access to the page's globals and its arguments only; arguments and result are
+   * JSON.
    */
   async evaluate<Args extends unknown[], Result>(
     run: (...args: Args) => Result | Promise<Result>,
@@ -83,7 +83,7 @@ export class TestPage implements AsyncDisposable {
     try {
       return (await this.page.evaluate(run as (...args: unknown[]) => unknown, ...args)) as Result;
     } catch (error) {
-      throw new Error(`in the page: ${describe(error)}${this.#heard()}`, { cause: error });
+      throw new Error(`in the page: ${describe(error)}${this.#logText()}`, { cause: error });
     }
   }
 
@@ -92,7 +92,7 @@ export class TestPage implements AsyncDisposable {
     await this.#server.close();
   }
 
-  #heard(): string {
+  #logText(): string {
     return this.log.length === 0 ? '' : `\n  the page's log:\n    ${this.log.slice(-20).join('\n    ')}`;
   }
 }

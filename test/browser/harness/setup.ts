@@ -8,7 +8,7 @@ import { launchBrowser } from '../../../tools/browser.mjs';
 declare module 'vitest' {
   interface ProvidedContext {
     browserName: 'chromium' | 'firefox';
-    /** Where to connect to the browser that all files of this run share. */
+    /** The WebSocket endpoint of the browser that all files of this run share. */
     endpoint: string;
     /** The built test page. */
     pageFolder: string;
@@ -19,7 +19,7 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const browserName = project.name === 'firefox' ? 'firefox' : 'chromium';
   if (!existsSync('dist/index.js')) throw new Error('These tests drive the built package: run `npm run build` first.');
-  // Two runs at once must not build into the same folder.
+  // Two runs at the same time must not build into the same folder.
   const pageFolder = resolve(`.cache/test-page/${browserName}-${process.pid}`);
   await build({ configFile: 'test/browser/page/vite.config.ts', build: { outDir: pageFolder } });
   const browser = await launchBrowser(browserName);
@@ -27,7 +27,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('endpoint', browser.wsEndpoint());
   project.provide('pageFolder', pageFolder);
   const child = browser.process();
-  // Firefox takes one session at a time: the test files have it, one after the other.
+  // Firefox allows one session at a time: each test file connects in turn.
   await browser.disconnect();
   return async () => {
     child?.kill();

@@ -1,38 +1,38 @@
 import type { TestPage } from './harness.ts';
-import { openSabotaged, type SabotagedOptions } from './fault-injection.ts';
+import { openPageWithFaults, type FaultPageOptions } from './fault-injection.ts';
 
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
-  var lab: Lab;
+  var testPage: TestPageTools;
 }
 
-/** What tests of the worker's life share in the page. */
-export interface Lab {
-  /** A nearsight on the software GPU (or the CPU), with an image to ask about. */
+/** Helpers in the page for tests of workers and their failures: the global `testPage`. */
+export interface TestPageTools {
+  /** A nearsight with glimpse, on the software GPU or on wasm. */
   make(device: 'webgpu' | 'wasm'): import('nearsight').Nearsight;
   /** A `data:` URL. */
   image: string;
   ask(on: import('nearsight').Nearsight, extra?: object, init?: RequestInit): Promise<Response>;
-  /** Asks about an image that nobody has seen, so that nothing of it is kept. */
+  /** Fields of a question about a new image, of which nothing is cached. */
   fresh(): object;
-  /** Asks for a stream that goes on until something stops it: by itself it would end after minutes. */
+  /** Fields of a streamed answer that takes minutes unless something stops it. */
   long: object;
-  /** True; rejects where the answer is not that of the Python reference. */
+  /** Resolves to true, or rejects if the answer is not that of the Python reference. */
   works(on: import('nearsight').Nearsight): Promise<true>;
-  /** `name` and `code` of what a promise was rejected with, or null. */
-  fault(promise: Promise<unknown>): Promise<{ name: string; code: unknown } | null>;
+  /** `name` and `code` of the error that a promise rejects with, or null. */
+  rejectionOf(promise: Promise<unknown>): Promise<{ name: string; code: unknown } | null>;
   errorOf(response: Response): Promise<{ status: number; code: string }>;
 }
 
-/** A page with a {@link Lab}, its workers under control. */
-export async function openLab(options?: SabotagedOptions): Promise<TestPage> {
-  const page = await openSabotaged(options);
-  await page.evaluate(installLab);
+/** A page with fault injection and {@link TestPageTools}. */
+export async function openTestPage(options?: FaultPageOptions): Promise<TestPage> {
+  const page = await openPageWithFaults(options);
+  await page.evaluate(installTestPage);
   return page;
 }
 
 /** Runs in the page. */
-function installLab(): void {
+function installTestPage(): void {
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = 96;
   const context = canvas.getContext('2d');
@@ -48,17 +48,17 @@ function installLab(): void {
   };
   const body = (extra = {}): string => JSON.stringify({ model: 'glimpse', ...about(image), max_tokens: 12, ...extra });
   let shade = 0;
-  const fresh: Lab['fresh'] = () => {
+  const fresh: TestPageTools['fresh'] = () => {
     context.fillStyle = `rgb(${++shade} 0 255)`;
     context.fillRect(24, 24, 48, 48);
     return about(canvas.toDataURL('image/png'));
   };
-  const make: Lab['make'] = (device) => nearsight.createNearsight({ model: glimpse, device });
-  const ask: Lab['ask'] = (on, extra, init) =>
+  const make: TestPageTools['make'] = (device) => nearsight.createNearsight({ model: glimpse, device });
+  const ask: TestPageTools['ask'] = (on, extra, init) =>
     on.fetch(url, { method: 'POST', body: body(extra), headers: { 'content-type': 'application/json' }, ...init });
   // 1279 is <end_of_utterance>.
   const long = { stream: true, n: 128, logit_bias: { 1279: -100 } };
-  const works: Lab['works'] = async (on) => {
+  const works: TestPageTools['works'] = async (on) => {
     const response = await ask(on);
     const text = await response.text();
     if (response.status !== 200) throw new Error(text);
@@ -66,14 +66,14 @@ function installLab(): void {
     if (content !== answer) throw new Error(`answered ${content}, not ${answer}`);
     return true;
   };
-  const fault: Lab['fault'] = (promise) =>
+  const rejectionOf: TestPageTools['rejectionOf'] = (promise) =>
     promise.then(
       () => null,
       (error) => ({ name: error.name, code: error.code }),
     );
-  const errorOf: Lab['errorOf'] = async (response) => ({
+  const errorOf: TestPageTools['errorOf'] = async (response) => ({
     status: response.status,
     code: (await response.json()).error?.code,
   });
-  Object.assign(globalThis, { lab: { make, image, fresh, long, ask, works, fault, errorOf } });
+  Object.assign(globalThis, { testPage: { make, image, fresh, long, ask, works, rejectionOf, errorOf } });
 }

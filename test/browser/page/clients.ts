@@ -1,36 +1,35 @@
-// The clients that people use, unmodified, behind one question each; apart from the page, so that tests which do not
-// need them do not wait for them.
+// The client libraries, unmodified, behind one function. A module of its own, so that only tests that need them load them.
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { HumanMessage } from '@langchain/core/messages';
 import { ChatOpenAI } from '@langchain/openai';
 import { generateText, RetryError, streamText } from 'ai';
 import OpenAI from 'openai';
 
-/** A question about an image, in terms that all clients have. */
+/** A question about an image, with the options that all clients have. */
 export interface Question {
   fetch: typeof fetch;
   /** A `data:` URL. */
   image: string;
   model: string;
-  /** `stream`: as it comes; `helper`: by the client's own way to put a stream together, where it has one. */
+  /** `helper`: the client's own method that assembles a stream, if it has one. */
   how?: 'whole' | 'stream' | 'helper';
   text?: string;
   maxTokens?: number;
-  /** Default 0: none. */
+  /** Default 0. */
   retries?: number;
   timeoutMs?: number;
   signal?: AbortSignal;
   onText?: (text: string) => void;
 }
 
-/** What came of it: text, then a fault or none. */
+/** The text that came, and the error, if any. */
 export interface Outcome {
-  said: string;
-  fault: Fault | null;
+  text: string;
+  error: ClientError | null;
 }
 
-/** What a client threw, in the client's own terms. */
-export interface Fault {
+/** An error as the client throws it. */
+export interface ClientError {
   kind: string;
   status: number | undefined;
   code: string | undefined;
@@ -41,7 +40,7 @@ type Ask = (question: Question, onText: (text: string) => void) => Promise<void>
 
 const BASE_URL = 'https://integrate.api.nvidia.com/v1';
 
-/** `openai`: create, stream, and its `.stream()` helper. */
+/** `openai`: `create`, with `stream: true`, and the `.stream()` helper. */
 const openai: Ask = async ({ fetch, model, image, how, text = 'What is this?', ...question }, onText) => {
   const { maxTokens = 4, retries = 0, signal, timeoutMs } = question;
   const client = new OpenAI({
@@ -85,7 +84,7 @@ const aiSdk: Ask = async ({ fetch, model, image, how, text = 'What is this?', ..
     ...(timeoutMs && { timeout: timeoutMs }),
   };
   if (how !== 'stream') return onText((await generateText(request)).text);
-  // The client hands errors of a stream over here, and ends the text.
+  // The client reports errors of a stream here, and ends the text.
   let failed: { error: unknown } | undefined;
   for await (const piece of streamText({ ...request, onError: (event) => void (failed = event) }).textStream) {
     onText(piece);
@@ -120,21 +119,21 @@ export type Client = keyof typeof CLIENTS;
 
 /** Asks through a client, and never rejects. */
 export async function askThrough(client: Client, question: Question): Promise<Outcome> {
-  let said = '';
+  let received = '';
   const onText = (text: string): void => {
     if (text === '') return;
-    said += text;
+    received += text;
     question.onText?.(text);
   };
   try {
     await CLIENTS[client](question, onText);
-    return { said, fault: null };
+    return { text: received, error: null };
   } catch (error) {
-    return { said, fault: faultOf(error) };
+    return { text: received, error: clientErrorOf(error) };
   }
 }
 
-function faultOf(thrown: unknown): Fault {
+function clientErrorOf(thrown: unknown): ClientError {
   // The AI SDK wraps the last of several failures in an error of its own.
   const error = (RetryError.isInstance(thrown) ? thrown.lastError : thrown) as Error & {
     status?: number;
@@ -144,7 +143,7 @@ function faultOf(thrown: unknown): Fault {
   };
   const { name, constructor } = thrown as Error;
   return {
-    // A bundler numbers classes of the same name.
+    // A bundler appends numbers to classes with the same name.
     kind: (name === 'Error' ? constructor.name : name).replace(/\$\d+$/, ''),
     status: error.status ?? error.statusCode,
     code: error.code ?? error.data?.error.code,

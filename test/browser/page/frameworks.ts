@@ -1,4 +1,4 @@
-// What applications put around a nearsight, as their frameworks do it.
+// React and Vue around a nearsight, as applications use them.
 import { isProxy, reactive } from '@vue/reactivity';
 import type { Nearsight } from 'nearsight';
 import { createElement, StrictMode, useEffect, useSyncExternalStore } from 'react';
@@ -8,9 +8,9 @@ export { isProxy, reactive };
 
 /** An application in React's strict mode, which mounts each component twice in development. */
 export function mountInReact(near: Nearsight): {
-  /** What is on the page. */
+  /** The state that the component shows. */
   text: () => string | null;
-  /** What became of each load. */
+  /** `loaded` or the error's code, for each load. */
   loads: string[];
   unmount: () => void;
 } {
@@ -32,13 +32,13 @@ export function mountInReact(near: Nearsight): {
   return { text: () => element.textContent, loads, unmount: () => root.unmount() };
 }
 
-/** A proxy that wraps whatever is read through it, functions too, whose `this` is then a proxy. */
+/** A proxy that wraps every value read through it. Functions are wrapped too, so their `this` is a proxy. */
 export function wrapped<T extends object>(target: T): T {
   return new Proxy(target, {
     get(from, key, receiver) {
       const value: unknown = Reflect.get(from, key, receiver);
-      const plain = typeof value === 'function' || (typeof value === 'object' && value !== null);
-      return plain && !(value instanceof URL) ? wrapped(value) : value;
+      const wrappable = typeof value === 'function' || (typeof value === 'object' && value !== null);
+      return wrappable && !(value instanceof URL) ? wrapped(value) : value;
     },
   });
 }

@@ -6,7 +6,7 @@ declare const OpenAI: typeof import('openai').default;
 declare function loadClients(): Promise<typeof import('./clients.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
 
-/** A question about an image, and what glimpse answers by the Python reference: right answers are known beforehand. */
+/** A question about an image, and glimpse's answer from the Python reference. */
 interface GoldenCase {
   /** A `data:` URL. */
   image: string;

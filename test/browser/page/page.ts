@@ -1,4 +1,4 @@
-// What the tests reach from `page.evaluate`: the built package, by its name, and the client that people use with it.
+// The globals of `page.evaluate`: the built package, imported by its name, and the openai client.
 import * as nearsight from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
 import OpenAI from 'openai';
@@ -9,12 +9,12 @@ import { cases } from '../../fixtures/glimpse/golden.json';
 /** The AI SDK and LangChain, loaded when a test asks for them. */
 const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clients.ts');
 
-/** React and Vue, likewise. */
+/** React and Vue, loaded when a test asks for them. */
 const loadFrameworks = (): Promise<typeof import('./frameworks.ts')> => import('./frameworks.ts');
 
 /** A case of the golden file that asks one question about one image. */
 function goldenOf(name: string, image: string): GoldenCase {
-  const { messages, answer } = cases.find((each) => each.name === name)!;
+  const { messages, answer } = cases.find((golden) => golden.name === name)!;
   const parts = messages.flatMap(({ content }) => (typeof content === 'string' ? [] : content));
   return { image, question: parts.find(({ text }) => text !== undefined)!.text!, answer: answer.text };
 }

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 
-// What `npm run ask` does before it starts a browser; the rest is in test/browser/ask.test.ts.
+// The argument checks of `npm run ask`, before it starts a browser. test/browser/ask.test.ts has the rest.
 
-describe('called wrongly, it says how to call it', () => {
+describe('wrong arguments give an error and the usage', () => {
   test.each([
     [[], /An image and a question are needed/],
     [['demo/samples/dog.png'], /An image and a question are needed/],

@@ -1,4 +1,4 @@
-// The benchmark's table must be able to say that a bar was missed.
+// The benchmark's table: bars that are met and missed.
 import { expect, test } from 'vitest';
 import type { Outcome } from '../../../bench/browser.mjs';
 import { markdown, median, rowsOf } from '../../../bench/rows.mjs';
@@ -33,7 +33,7 @@ test('medians', () => {
   expect(median([])).toBeUndefined();
 });
 
-test('a bar is met or missed by what was measured, and rows without samples are left out', () => {
+test('a bar is met or missed by the measured values, and measures without samples have no row', () => {
   const theirs = { waits: [4], 'decode 100': [100, 100, 100], five: [500] };
   const good = verdicts({ waits: [0], maps: [0.125], readBytes: [32], 'decode 100': [20], five: [200] }, theirs);
   expect(good).toEqual({
@@ -47,24 +47,24 @@ test('a bar is met or missed by what was measured, and rows without samples are 
   expect(new Set(Object.values(bad))).toEqual(new Set(['missed']));
 });
 
-test('a step of under 6 ms may map once in eight tokens', () => {
+test('if a step takes less than 6 ms, at most one `mapAsync` in eight tokens is allowed', () => {
   expect(verdicts({ maps: [0.5], 'decode 100': [5] }, {})['`mapAsync`']).toBe('missed');
   expect(verdicts({ maps: [0.5], 'decode 100': [7] }, {})['`mapAsync`']).toBe('met');
 });
 
-test('others are compared by the best of them, and Chromium need only not be slower', () => {
+test('we are compared with the best of the other sides; in Chromium the bar is not to be slower', () => {
   const table = markdown(outcome({ 'decode 100': [90] }, { 'decode 100': [99] }, 'chromium, webgpu'));
   expect(table).toContain('| decode, ms a token, 100 tokens of context | 90 | 99 | 1.1x | never slower | met |');
 });
 
-test('sampling is held against greedy decoding with the vocabulary that its bar is about, no other', () => {
+test('sampling is compared with greedy decoding for SmolVLM only, because the bar is for its vocabulary', () => {
   const sampling = (model: string) =>
     verdicts({ 'decode 100': [10], sampled: [12] }, {}, 'firefox, wasm', model)['decode with sampling'];
   expect(sampling('glimpse')).toBe('');
   expect(sampling('SmolVLM-256M (random weights)')).toBe('missed');
 });
 
-test('a side that could not be opened is named under the table', () => {
+test('a side that could not be opened is listed under the table', () => {
   const failed = { 'with our threads': 'it did not open' };
   const table = markdown({ ...outcome({ five: [1] }, { five: [2] }), failed });
   expect(table.split('\n').at(-1)).toBe('with our threads is left out: it did not open');

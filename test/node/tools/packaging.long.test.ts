@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-/** @returns what a command of an installed package printed; throws with it if it failed */
+/** Runs a command of an installed package and returns its output. Throws if it fails. */
 function run(name: string, ...args: string[]): string {
   return execFileSync(`node_modules/.bin/${name}`, args, { encoding: 'utf8' });
 }
@@ -20,7 +20,7 @@ test('the types resolve under every resolution that reads `exports`', () => {
   expect(report).toContain('"nearsight/glimpse"');
 });
 
-test('the types need no others than those of the web', () => {
+test("the types need the web's types only", () => {
   const folder = mkdtempSync(join(tmpdir(), 'nearsight-types-'));
   try {
     const installed = join(folder, 'node_modules/nearsight');
@@ -33,7 +33,7 @@ test('the types need no others than those of the web', () => {
       const proxy = createNimProxy({ apiKey: 'nvapi-…', authorize: () => true, models: ['meta/llama'] });
       proxy(new Request('')) satisfies Promise<Response>;
       toNodeHandler(proxy);
-      // @ts-expect-error Nothing of Node's is known here.
+      // @ts-expect-error There are no Node types here.
       process.exit();`;
     writeFileSync(join(folder, 'application.ts'), source);
     const lib = ['ES2023', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'];
@@ -52,11 +52,11 @@ test('the types need no others than those of the web', () => {
   }
 });
 
-test('the package holds what it needs and nothing else', () => {
+test('the package has all files that it needs, and no others', () => {
   const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { encoding: 'utf8' }));
   const paths: string[] = files.map(({ path }: { path: string }) => path);
-  const strangers = paths.filter((path) => !/^(dist\/|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(path));
-  expect(strangers).toEqual([]);
+  const unexpected = paths.filter((path) => !/^(dist\/|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(path));
+  expect(unexpected).toEqual([]);
   for (const needed of ['dist/index.js', 'dist/glimpse.js', 'dist/worker.js', 'dist/src/index.d.ts']) {
     expect(paths).toContain(needed);
   }

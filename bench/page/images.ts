@@ -1,15 +1,15 @@
-/** A photo-sized image, as the two sides like to be given it. */
+/** A test image in the two forms that the sides need. */
 export interface Image {
   blob: Blob;
   dataUrl: string;
 }
 
-const made = new Map<number, Promise<Image>>();
+const images = new Map<number, Promise<Image>>();
 
-/** 640x480 pixels of gradients and shapes, different for every number. Made before any clock runs. */
+/** A 640x480 image of gradients and shapes, different for every number. Call it before the time is taken. */
 export function image(number: number): Promise<Image> {
-  const known = made.get(number) ?? draw(number);
-  made.set(number, known);
+  const known = images.get(number) ?? draw(number);
+  images.set(number, known);
   return known;
 }
 

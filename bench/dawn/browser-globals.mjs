@@ -1,8 +1,8 @@
 /**
- * What a page and a worker have and Node lacks, so that the built package runs in Node unchanged, on Dawn. Page and
- * worker share one thread here: between them there is a channel all the same.
+ * The browser globals that Node lacks, so that the built package runs in Node on Dawn without changes. Page and worker
+ * share one thread here, and communicate through a MessageChannel.
  *
- * Import this before anything that looks for WebGPU.
+ * Import this before any module that looks for WebGPU.
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -13,8 +13,8 @@ import { decodePng } from './png.mjs';
 
 Object.assign(globalThis, globals);
 
-/** Dawn's bindings refuse views on shared memory, which is what the wasm heap is; browsers take them. */
-function takeSharedMemory() {
+/** Dawn's bindings reject views on shared memory, such as the wasm heap; browsers accept them. */
+function acceptSharedMemory() {
   const { writeBuffer } = GPUQueue.prototype;
   GPUQueue.prototype.writeBuffer = function (...args) {
     const [buffer, offset, data, start = 0, size] = args;
@@ -28,7 +28,7 @@ function takeSharedMemory() {
   };
 }
 
-/** A lock is only ever waited for until its holder dies, and here nobody dies alone. */
+/** The page requests the worker's lock to notice its death. Here page and worker end together. */
 const locks = {
   /**
    * @param {string} _name
@@ -43,7 +43,7 @@ const locks = {
         }),
 };
 
-/** A worker's script, run in this very thread. There can be one. */
+/** Runs a worker's script in this thread. Only one can exist. */
 class InlineWorker {
   #port;
 
@@ -83,7 +83,7 @@ class InlineWorker {
   }
 }
 
-/** Draws what `createImageBitmap` below decoded, and gives it back. */
+/** A canvas that returns the pixels of a bitmap from `createImageBitmap` below. */
 class InlineCanvas {
   getContext() {
     /** @type {Uint8ClampedArray} */
@@ -115,13 +115,13 @@ async function createImageBitmap(blob) {
 /** @param {unknown} input */
 async function fetchFile(input) {
   const url = String(input);
-  if (!url.startsWith('file:')) throw new TypeError(`this benchmark reads files only, not ${url}`);
+  if (!url.startsWith('file:')) throw new TypeError(`this benchmark can only fetch file: URLs, not ${url}`);
   return new Response(readFileSync(fileURLToPath(url)));
 }
 
-/** @param {string[]} options of Dawn: `backend=vulkan` and the like */
-export function surround(options = []) {
-  takeSharedMemory();
+/** @param {string[]} options of Dawn, such as `backend=vulkan` */
+export function installBrowserGlobals(options = []) {
+  acceptSharedMemory();
   const values = {
     navigator: { gpu: create(options), hardwareConcurrency: availableParallelism(), locks },
     location: { href: `${pathToFileURL(cwd()).href}/?counters=dawn` },

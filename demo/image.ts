@@ -1,32 +1,32 @@
 import { announce, elements, make } from './elements.ts';
 import { anyQuestions, samples } from './samples.ts';
 
-/** The image that is being talked about. */
+/** The image of the current conversation. */
 export interface ChosenImage {
-  /** A `blob:` URL: short to send with every turn, and readable only by this page. */
+  /** A `blob:` URL: short, because every turn sends it, and readable only by this page. */
   url: string;
   questions: readonly string[];
 }
 
-/** An image that was picked and may turn out to be none. */
+/** A chosen file, which may not be an image. */
 interface Candidate {
   blob: Blob | Promise<Blob>;
   alt: string;
   questions: readonly string[];
-  /** The sample's button, where it is a sample. */
+  /** The button of a sample image. */
   button?: HTMLButtonElement;
 }
 
 type Show = (candidate: Candidate) => Promise<void>;
 
-/** Lets the visitor choose: a sample, a file, the camera, a drop, a paste. Calls back once an image is on show. */
+/** Lets the visitor choose a sample, a file, the camera, a drop or a paste. Calls `onChoose` when the image is shown. */
 export function offerImages(onChoose: (image: ChosenImage) => void): void {
   let latest: Candidate | undefined;
   const show: Show = async (candidate) => {
     latest = candidate;
     const url = URL.createObjectURL(await candidate.blob);
     const readable = await isReadable(url);
-    if (!readable && latest === candidate) refuse(candidate.alt);
+    if (!readable && latest === candidate) showUnreadable(candidate.alt);
     if (!readable || latest !== candidate) return URL.revokeObjectURL(url);
     const previous = elements.image.src;
     elements.image.src = url;
@@ -50,7 +50,7 @@ async function isReadable(url: string): Promise<boolean> {
   );
 }
 
-function refuse(name: string): void {
+function showUnreadable(name: string): void {
   elements.notice.textContent = `${name} is not an image that this browser can show. PNG, JPEG, WebP, GIF and AVIF work.`;
   elements.notice.hidden = false;
   announce(elements.notice.textContent);
