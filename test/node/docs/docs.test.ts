@@ -12,15 +12,34 @@ import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
 
 const readme = readFileSync('README.md', 'utf8');
 
-test('every link to a file leads to one', () => {
-  const names = readdirSync('docs').filter((name) => name.endsWith('.md'));
-  const pages = ['README.md', ...names.map((name) => `docs/${name}`)];
-  const broken = pages.flatMap((page) => {
-    const targets = readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g);
-    return Array.from(targets, ([, target = '']) => join(dirname(page), target)).filter((path) => !existsSync(path));
-  });
-  expect(broken).toEqual([]);
+const docs = readdirSync('docs').filter((name) => name.endsWith('.md'));
+const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...docs.map((name) => `docs/${name}`)];
+
+test.each(pages)('%s: every link leads to a file or a heading, and every path in it exists', (page) => {
+  const text = readFileSync(page, 'utf8');
+  const broken = Array.from(
+    text.matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g),
+    ([link, target = '', heading = '']) => {
+      const path = target ? join(dirname(page), target) : page;
+      const found = existsSync(path) && (heading === '' || headingsOf(path).includes(heading));
+      return found ? [] : [link];
+    },
+  );
+  // Paths from the root, in code spans; not those with a wildcard.
+  const paths = text.matchAll(/`((?:src|worker|models|proxy|test|tools|bench|demo|docs|training)\/[\w./-]*)`/g);
+  const missing = Array.from(paths, ([, path = '']) => path).filter((path) => !existsSync(path));
+  expect([...broken.flat(), ...missing]).toEqual([]);
 });
+
+/** The anchors of a page, as GitHub makes them. */
+function headingsOf(path: string): string[] {
+  return Array.from(readFileSync(path, 'utf8').matchAll(/^#+ (.+)$/gm), ([, title = '']) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
 
 test('the quick start has at most thirteen lines', () => {
   const [, quickStart = ''] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
