@@ -8,7 +8,7 @@ import { glimpse } from '../../../models/glimpse.ts';
 import { smolvlm256m } from '../../../models/smolvlm-256m.ts';
 import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
 
-// What README and docs say, held against what is there. Needs the built package.
+// Compares README and docs with the tree and with the built package, which must be there.
 
 const readme = readFileSync('README.md', 'utf8');
 
@@ -46,7 +46,7 @@ test('the quick start has at most thirteen lines', () => {
   expect(quickStart.trim().split('\n').length).toBeLessThanOrEqual(13);
 });
 
-/** What the blocks use without making it themselves. */
+/** What the blocks use without declaring it. */
 const GIVEN = `
 declare const nearsight: import('nearsight').Nearsight;
 declare function hasSession(cookie: string | null): boolean;
@@ -85,7 +85,7 @@ test('the sizes in README are those of what is built, to a twentieth', () => {
     actual[`ONNX Runtime, for ${use}`] = [statSync(file).size, gzipped(file)];
   }
   actual['`smolvlm-256m`'] = variantBytes(smolvlm256m);
-  actual['`glimpse`, the toy'] = variantBytes(glimpse).slice(0, 1); // the only one that is ever taken
+  actual['`glimpse`, the toy'] = variantBytes(glimpse).slice(0, 1); // README gives one size: the first variant's
   for (const [what, bytes] of Object.entries(actual)) {
     const told = sizesOf(what);
     expect(told.length, what).toBe(bytes.length);
