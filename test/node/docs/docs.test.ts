@@ -41,6 +41,19 @@ function headingsOf(path: string): string[] {
   );
 }
 
+test.each([
+  ['README.md', 199],
+  ['CONTRIBUTING.md', 120],
+  ['docs/roadmap.md', 40],
+])('%s has at most %i lines', (page, lines) => {
+  expect(readFileSync(page, 'utf8').trimEnd().split('\n').length).toBeLessThanOrEqual(lines);
+});
+
+test('docs/architecture.md tells the life of a request in at most 80 lines', () => {
+  const [, life = ''] = readFileSync('docs/architecture.md', 'utf8').split('## The life of a request');
+  expect(life.trim().split('\n').length).toBeLessThanOrEqual(80);
+});
+
 test('the quick start has at most thirteen lines', () => {
   const [, quickStart = ''] = /```ts\n([\s\S]*?)```/.exec(readme) ?? [];
   expect(quickStart.trim().split('\n').length).toBeLessThanOrEqual(13);
