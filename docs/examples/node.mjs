@@ -1,10 +1,10 @@
-// A server of Node's own: `NVIDIA_API_KEY=nvapi-… node docs/examples/node.mjs`, then open http://localhost:3000.
+// Node's own server: `NVIDIA_API_KEY=nvapi-… node docs/examples/node.mjs`, then open http://localhost:3000.
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { env } from 'node:process';
 import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 
-/** Who has logged in. Yours is a database, and a log-in that asks for more than a visit. */
+/** Sessions of visitors. Yours come from a database, after a real login. */
 const sessions = new Set();
 
 /** @param {string | null | undefined} cookie */
@@ -15,7 +15,7 @@ const proxy = createNimProxy({
   authorize: (request) => sessions.has(sessionOf(request.headers.get('cookie'))),
   models: ['meta/llama-3.2-11b-vision-instruct'],
   rateLimit: { requests: 20, seconds: 60, client: (request) => sessionOf(request.headers.get('cookie')) },
-  // Only for trying this against another NIM, such as a container at http://localhost:8000/v1.
+  // Only to try this against another NIM, such as a container at http://localhost:8000/v1.
   ...(env.NIM_URL && { upstream: { chat: env.NIM_URL, vlm: env.NIM_URL } }),
 });
 const handle = toNodeHandler(proxy);

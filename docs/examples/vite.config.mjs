@@ -4,9 +4,9 @@ import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 
 const handler = toNodeHandler(
   createNimProxy({
-    // Asked for with each request: `vite build` reads this file, too, and needs no key.
+    // Read at each request, because `vite build` loads this file too and needs no key.
     apiKey: () => env.NVIDIA_API_KEY ?? '',
-    // For your own machine only: Vite listens to nobody else unless told to.
+    // For your own machine only: by default Vite listens on localhost.
     authorize: () => true,
     models: ['meta/llama-3.2-11b-vision-instruct'],
     ...(env.NIM_URL && { upstream: { chat: env.NIM_URL, vlm: env.NIM_URL } }),

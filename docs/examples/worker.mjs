@@ -1,9 +1,9 @@
-// Cloudflare Workers and what is like them: `npx wrangler dev docs/examples/worker.mjs`, with the secrets NVIDIA_API_KEY
+// Cloudflare Workers and similar: `npx wrangler dev docs/examples/worker.mjs`, with the secrets NVIDIA_API_KEY
 // and SESSION_SECRET. Deno and Bun take the proxy as it is: `Deno.serve(proxy)`, `Bun.serve({ fetch: proxy })`.
 import { createNimProxy } from 'nearsight/proxy';
 
 /**
- * Whether a cookie `session=NAME.SIGNATURE` was signed by your log-in: HMAC-SHA-256 of the name, in hexadecimal.
+ * Whether a cookie `session=NAME.SIGNATURE` was signed by your login: HMAC-SHA-256 of the name, in hexadecimal.
  *
  * @param {Request} request
  * @param {string} secret

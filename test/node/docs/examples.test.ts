@@ -1,4 +1,4 @@
-/** The examples of docs/remote.md, run as they are, before the NIM stand-in. They need the built package. */
+/** The examples of docs/remote.md, run unchanged against a stand-in for NIM. They need the built package. */
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => nim.close());
 
-it('Node: lets in who has the session of the page', async () => {
+it('Node: accepts a request with a session cookie, and refuses one without', async () => {
   const port = await freePort();
   const env = { ...process.env, NVIDIA_API_KEY: KEY, NIM_URL: nim.baseURL, PORT: String(port) };
   const child = spawn(process.execPath, ['docs/examples/node.mjs'], { env, stdio: 'inherit' });
@@ -58,7 +58,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-it('Workers: lets in who has a signed cookie', async () => {
+it('Workers: accepts a signed cookie, and refuses a missing or forged one', async () => {
   const secret = 'secret-of-the-log-in';
   const sign = (name: string): string => `${name}.${createHmac('sha256', secret).update(name).digest('hex')}`;
   const env = { NVIDIA_API_KEY: KEY, SESSION_SECRET: secret, NIM_URL: nim.baseURL };
@@ -78,7 +78,7 @@ it('Workers: lets in who has a signed cookie', async () => {
   expect(response.headers.get('access-control-allow-origin')).toBe('https://app.example');
 });
 
-it('Vite: passes on what its pages ask', async () => {
+it('Vite: relays requests of its pages', async () => {
   Object.assign(process.env, { NVIDIA_API_KEY: KEY, NIM_URL: nim.baseURL });
   const server = await createServer({
     configFile: 'docs/examples/vite.config.mjs',
