@@ -86,12 +86,12 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
     };
     // With as much memory as there is, whatever the browser tells of it.
     const widened = await answerWith({ memory: 8 });
-    expect(widened.reason).toMatch(/; weights widened once$/);
+    expect(widened.reason).toMatch(/; weights dequantized once$/);
     expect(widened.tokens).toHaveLength(8);
     const little = await answerWith({ memory: 4 });
     expect(little.reason).toMatch(/; weights as they are \(.*navigator\.deviceMemory is 4, not 8\)$/);
     const full = await answerWith({ memory: 8, heap: 500 << 20 });
-    expect(full.reason).toMatch(/; weights as they are \(widened, they could not be opened: .*bad_alloc/);
+    expect(full.reason).toMatch(/; weights as they are \(dequantized, they could not be opened: .*bad_alloc/);
     for (const each of [little, full]) {
       expect(each.tokens).toEqual(widened.tokens);
       for (const [at, logprob] of each.logprobs.entries()) expect(logprob).toBeCloseTo(widened.logprobs[at] ?? NaN, 3);
