@@ -86,12 +86,12 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
     };
     // Independent of the memory that this machine has.
     const dequantized = await answerWith({ deviceMemory: 8 });
-    expect(dequantized.reason).toMatch(/; weights widened once$/);
+    expect(dequantized.reason).toMatch(/; weights dequantized once$/);
     expect(dequantized.tokens).toHaveLength(8);
     const little = await answerWith({ deviceMemory: 4 });
     expect(little.reason).toMatch(/; weights as they are \(.*navigator\.deviceMemory is 4, not 8\)$/);
     const full = await answerWith({ deviceMemory: 8, maxHeapBytes: 500 << 20 });
-    expect(full.reason).toMatch(/; weights as they are \(widened, they could not be opened: .*bad_alloc/);
+    expect(full.reason).toMatch(/; weights as they are \(dequantized, they could not be opened: .*bad_alloc/);
     for (const answer of [little, full]) {
       expect(answer.tokens).toEqual(dequantized.tokens);
       for (const [at, logprob] of answer.logprobs.entries())

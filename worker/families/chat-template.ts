@@ -4,25 +4,25 @@ import type { Turn, TurnPart } from '../../src/protocol/job.ts';
 import { type ModelFiles, readConfig } from './config-reader.ts';
 import type { TemplateTokenizer } from './tokenizer.ts';
 
-const NOTHING: TurnPart = { type: 'text', text: '' };
+const EMPTY: TurnPart = { type: 'text', text: '' };
 
 /**
- * Turns a chat into token ids with a model's own template, as the Python processors do.
+ * Encodes a chat to token ids with the model's own template, as the Python processors do.
  *
- * @param placeholder what the template writes for an image
- * @param images what stands there instead, for each image of the chat in order
+ * @param placeholder the template's text for an image
+ * @param images the text that replaces it, for each image of the chat in order
  */
 export type EncodeTurns = (turns: readonly Turn[], placeholder: string, images: readonly string[]) => Int32Array;
 
-/** @throws NearsightError `load_failed` if neither of the two files where models keep their template has one */
+/** @throws NearsightError `load_failed` if neither `chat_template.json` nor `tokenizer_config.json` has a template */
 export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer): EncodeTurns {
   const file = files.has('chat_template.json') ? 'chat_template.json' : 'tokenizer_config.json';
   const template = new Template(readConfig(files, file).string('chat_template'));
   return (turns, placeholder, images) => {
     const messages = turns.map(({ role, parts }) => ({
       role,
-      // Templates look at the first part of each message, so an empty message needs one.
-      content: (parts.length > 0 ? parts : [NOTHING]).map((part) =>
+      // Templates read the first part of each message, so an empty message needs one.
+      content: (parts.length > 0 ? parts : [EMPTY]).map((part) =>
         part.type === 'text' ? { type: 'text', text: tokenizer.quote(part.text) } : { type: 'image' },
       ),
     }));

@@ -1,18 +1,18 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 
 /**
- * A model's configs and tokenizer as they were downloaded, by the name they have on the hub: `config.json`,
+ * A model's configs and tokenizer as downloaded, by their file names on the hub: `config.json`,
  * `generation_config.json`, `preprocessor_config.json`, `processor_config.json`, `tokenizer.json`,
  * `tokenizer_config.json`, `chat_template.json`.
  */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>;
 
-/** The decoder's numbers. */
+/** What the engine needs of a decoder's config. */
 export interface TextConfig {
   vocab: number;
-  /** Most positions the rotary table was trained for. */
+  /** The context length that the model was trained for. */
   maxPositions: number;
-  /** Generation ends at any of these. */
+  /** Generation stops at any of these tokens. */
   stopIds: readonly number[];
 }
 
@@ -28,7 +28,7 @@ export function readConfig(files: ModelFiles, name: string): ConfigReader {
   }
 }
 
-/** The decoder's numbers. `stopIds` come from the generation config: the text config's own `eos_token_id` is wrong. */
+/** Reads the decoder's config. `stopIds` come from the generation config: the text config's `eos_token_id` is wrong. */
 export function textConfig(config: ConfigReader, generation: ConfigReader): TextConfig {
   return {
     vocab: config.count('text_config.vocab_size'),
@@ -38,8 +38,8 @@ export function textConfig(config: ConfigReader, generation: ConfigReader): Text
 }
 
 /**
- * A model's JSON file, read field by field with a check at each: a config that is not what we expect fails the load
- * with the field's name, instead of the first request with a wrong answer.
+ * Reads a model's JSON file field by field, and checks each: an unexpected config fails the load with the field's name,
+ * instead of giving wrong answers.
  */
 export class ConfigReader {
   readonly #root: unknown;
@@ -80,7 +80,7 @@ export class ConfigReader {
     throw this.error(path, 'a string');
   }
 
-  /** Refuses any other value than the one that the code was written for. */
+  /** Refuses any other value: the code supports only this one. */
   expect(path: string, wanted: string | number | boolean): void {
     if (this.get(path) !== wanted) throw this.error(path, JSON.stringify(wanted));
   }

@@ -4,24 +4,24 @@ import type { TextConfig } from './config-reader.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /**
- * What differs from one model family to the next: how a chat becomes token ids, and its images what the vision encoder
- * reads. Everything after that (encode, merge, prefill, decode) is the same for all.
+ * The part of the engine that depends on the model family: it encodes a chat to token ids, and images to the vision
+ * encoder's inputs. All else (encode, merge, prefill, decode) is the same for all families.
  */
 export interface Processor {
   readonly config: TextConfig;
   readonly tokenizer: Tokenizer;
-  /** Stands in the prompt for each feature row of an image. */
+  /** The token that the prompt has for each feature row of an image. */
   readonly imageTokenId: number;
   readonly encoderInputs: EncoderInputs;
   /**
-   * Identifies the images, decides how they are split, and renders the prompt.
+   * Identifies the images, plans how they are split, and renders the prompt.
    *
-   * @param maxPixels most that an image may have
-   * @param remember whether to know the images' files the next time, so that they need not be decoded
+   * @param maxPixels larger images are refused
+   * @param useCache whether to use and fill the image cache, so that known files are not decoded to be identified
    * @throws NearsightError `unreadable_image` with the part's `param`
    */
-  encodeChat(turns: readonly Turn[], maxPixels: number, remember: boolean, signal: AbortSignal): Promise<Prompt>;
-  /** Forgets all images' files. */
+  encodeChat(turns: readonly Turn[], maxPixels: number, useCache: boolean, signal: AbortSignal): Promise<Prompt>;
+  /** Clears the image cache. */
   forget(): void;
 }
 

@@ -7,11 +7,10 @@ import type { Processor } from './processor.ts';
 const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([['idefics3', openIdefics3]]);
 
 /**
- * Opens the processor of a model from its own files.
+ * Opens a model's processor from its files.
  *
- * @param decode turns an image's bytes into pixels, upright and on white; by default with the browser's decoders
- * @throws NearsightError `load_failed` for a family that is not known, or naming the file and field that are not as the
- *   family needs them
+ * @param decode decodes an image's bytes; default: with the browser's decoders
+ * @throws NearsightError `load_failed` for an unknown family, or with the file and field that the family does not support
  */
 export function openProcessor(files: ModelFiles, decode = decodeImage): Processor {
   const config = readConfig(files, 'config.json');

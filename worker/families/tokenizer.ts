@@ -2,35 +2,35 @@ import { Tokenizer as Bpe } from '@huggingface/tokenizers';
 import { type ConfigReader, isRecord } from './config-reader.ts';
 
 export interface Tokenizer {
-  /** Ids of plain text: names of special tokens in it are text like any other. */
+  /** Encodes plain text: names of special tokens in it are text like any other. */
   encode(text: string): number[];
-  /** The bytes that a token stands for; none for special tokens. Not always whole characters: decode as a stream. */
+  /** The bytes of a token; none for special tokens. They may be parts of characters: decode them as a stream. */
   bytes(id: number): Uint8Array;
 }
 
-/** A tokenizer that can also read rendered templates, in which names of special tokens mean those tokens. */
+/** A tokenizer that also encodes rendered templates, in which names of special tokens are those tokens. */
 export interface TemplateTokenizer extends Tokenizer {
-  /** As `encode`, but names of special tokens become their ids. What was quoted stays plain text. */
+  /** Like `encode`, but names of special tokens become their ids, except in quoted text. */
   encodeTemplate(text: string): number[];
-  /** Marks text so that no special token's name can be read in it, nor across its borders, once it is in a template. */
+  /** Quotes text for a template, so that no special token's name is found in it or across its borders. */
   quote(text: string): string;
-  /** Every special token's name, with its id. */
+  /** Ids of all special tokens, by name. */
   readonly special: ReadonlyMap<string, number>;
 }
 
-/** Follows the first letter of whatever might be a name. Unicode guarantees that it is no character. */
+/** Quoted text has this mark after each letter that could start a name. Unicode guarantees that it is no character. */
 const MARK = '\uFFFF';
 
 /**
  * Opens a byte-level BPE `tokenizer.json`.
  *
- * Special tokens are split off here and not in the library, which would find them in plain text too. Sections between
- * them are encoded one by one, as every implementation does, so the ids are the same.
+ * Special tokens are split off here, because the library would find them in plain text too. Sections between them are
+ * encoded one by one, as every implementation does, so the ids are the same.
  */
 export function openTokenizer(file: ConfigReader): TemplateTokenizer {
   file.expect('model.type', 'BPE');
   file.expect('decoder.type', 'ByteLevel');
-  // Either would change the text or the ids around special tokens, which the split above them does not expect.
+  // Either would change the text or the ids around special tokens, which are split off before.
   if (file.get('normalizer')) throw file.error('normalizer', 'absent');
   if (file.get('post_processor')) throw file.error('post_processor', 'absent');
   const special = specialTokens(file);
@@ -49,7 +49,7 @@ export function openTokenizer(file: ConfigReader): TemplateTokenizer {
     },
     {},
   );
-  // Longest first: of two names that start at the same place, the longer one wins.
+  // Longest first: of two names that start at the same index, the longer one wins.
   const names = [...special.keys()].sort((a, b) => b.length - a.length);
   const splitter = new RegExp(`(${names.map(escape).join('|')})`);
   const firstLetters = new RegExp(`[${names.map((name) => escape(name.charAt(0))).join('')}]`, 'g');
@@ -59,7 +59,7 @@ export function openTokenizer(file: ConfigReader): TemplateTokenizer {
   return {
     special,
     encode,
-    // A text's own marks are doubled; single ones are ours.
+    // Marks of the text itself are doubled; single ones are ours.
     quote: (text) => text.replaceAll(MARK, MARK + MARK).replace(firstLetters, `$&${MARK}`),
     encodeTemplate: (text) =>
       text
@@ -89,14 +89,14 @@ function specialTokens(file: ConfigReader): Map<string, number> {
   return tokens;
 }
 
-/** GPT-2's pattern, with `\s` written as the property that Rust means by it. */
+/** GPT-2's pattern, with `\s` replaced by the Unicode property that Rust uses for it. */
 const GPT2_WORDS =
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+" +
   '|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+';
 
 /**
- * The same pre-tokenizer, spelt so that JavaScript splits as the Rust original does. Two steps differ otherwise:
- * `Digits` means all of Unicode's numbers there and 0 to 9 in JavaScript, and `\s` disagrees on U+0085 and U+FEFF.
+ * The same pre-tokenizer, written so that JavaScript splits like the Rust original. Two steps differ otherwise: `Digits`
+ * are all Unicode numbers in Rust and 0 to 9 in JavaScript, and `\s` differs for U+0085 and U+FEFF.
  */
 function rustPreTokenizer(step: unknown): unknown {
   if (!isRecord(step)) return step;
@@ -122,8 +122,8 @@ function rustPreTokenizer(step: unknown): unknown {
 }
 
 /**
- * A step that takes out bytes for which the vocabulary has no token (control characters, in SmolVLM's). Rust does so
- * before merging, so that their neighbours meet; the library does after.
+ * A step that removes bytes without a token in the vocabulary (control characters, in SmolVLM's). Rust removes them
+ * before merging, so that their neighbours merge; the library removes them after.
  */
 function dropUnknown(file: ConfigReader, alphabet: Iterable<string>): object[] {
   const vocab = file.get('model.vocab');
@@ -134,8 +134,8 @@ function dropUnknown(file: ConfigReader, alphabet: Iterable<string>): object[] {
 }
 
 /**
- * The alphabet of byte-level BPE, letter to byte: printable Latin-1 stands for itself, every other byte for the next
- * letter from U+0100 on (GPT-2's `bytes_to_unicode`).
+ * The alphabet of byte-level BPE, from letter to byte: printable Latin-1 letters are their own bytes, and the letters from
+ * U+0100 on are the other bytes in order (GPT-2's `bytes_to_unicode`).
  */
 function byteAlphabet(): Map<string, number> {
   const letters = new Map<string, number>();

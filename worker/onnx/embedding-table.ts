@@ -1,20 +1,20 @@
 import { decode, FLOAT, FLOAT16 } from './model/graph.ts';
 import { intAttribute, opaque, Wiring } from './model/graph-edit.ts';
 
-/** A vocabulary's embeddings: `rows` times `width` numbers. */
+/** Embeddings of all tokens: `rows` times `width` numbers. */
 export interface EmbeddingTable {
   rows: number;
   width: number;
   type: 'float32' | 'float16';
-  /** A view of the file it is in, at any offset. */
+  /** A view into the file, at any byte offset. */
   data: Uint8Array;
 }
 
 /**
- * Finds the table in a graph that does nothing but look rows of it up, and widen them to float32 if they are halves.
- * Such a graph need not be opened: whoever has the table can look up where it suits him.
+ * Finds the table in a graph that only gathers its rows, and casts them to float32 if they are float16. Such a graph need
+ * not be opened: the table is enough to embed tokens.
  *
- * @returns undefined if the graph does more than that, or anything else
+ * @returns undefined for any other graph
  */
 export function embeddingTable(model: Uint8Array): EmbeddingTable | undefined {
   const graph = decode(model);
@@ -29,7 +29,7 @@ export function embeddingTable(model: Uint8Array): EmbeddingTable | undefined {
   const [rows = 0, width = 0, ...more] = table?.dims ?? [];
   if (!table?.data || rows === 0 || width === 0 || more.length > 0) return undefined;
   const type = table.type === FLOAT ? 'float32' : table.type === FLOAT16 ? 'float16' : undefined;
-  // Halves that stay halves are for decoders that take them: none is known, so none could be tested.
+  // No known decoder takes float16 embeddings, so this could not be tested.
   if (!type || (type === 'float16' && !cast)) return undefined;
   if (table.data.length !== rows * width * (type === 'float16' ? 2 : 4)) return undefined;
   return { rows, width, type, data: table.data };

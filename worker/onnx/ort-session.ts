@@ -11,37 +11,37 @@ export interface Port {
 /** Tensors by the names that the graph gives its inputs or outputs. */
 export type Tensors = Record<string, Tensor>;
 
-/** GPU tensors that onnxruntime made and nobody has disposed of yet, for leak tests. */
+/** GPU tensors that onnxruntime allocated and that are not released yet, for leak tests. */
 const live = new Set<Tensor>();
 
-/** How many GPU tensors onnxruntime holds for us. */
+/** The number of GPU tensors that onnxruntime allocated and that are not released yet. */
 export function liveTensors(): number {
   return live.size;
 }
 
-/** Gives a tensor's memory back. Only GPU tensors hold any that the collector does not know about. */
+/** Frees a tensor's memory. Only GPU tensors need this: the garbage collector frees the others. */
 export function release(tensor: Tensor): void {
   live.delete(tensor);
   tensor.dispose();
 }
 
-let turn: Promise<unknown> = Promise.resolve();
+let lastCall: Promise<unknown> = Promise.resolve();
 
-/** onnxruntime allows one suspended call in the whole module: creations and runs wait for each other here. */
-function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  const result = turn.then(work);
-  // Settles to nothing, so that the outputs of the last run are not kept until the next.
-  turn = result.then(
+/** Runs calls one after the other: onnxruntime allows one suspended call in the whole module. */
+function serialize<T>(work: () => Promise<T>): Promise<T> {
+  const result = lastCall.then(work);
+  // Resolves to undefined, so that it does not keep the outputs of the last run alive.
+  lastCall = result.then(
     () => {},
     () => {},
   );
   return result;
 }
 
-/** Computes what surgery asks about parts of a graph, with the build that is loaded, in its turn. */
+/** Evaluates subgraphs for the optimizer, serialized with all other calls. */
 export function evaluator(ort: Ort): Evaluate {
   const evaluate = evaluateOn(ort, 'wasm');
-  return (model, feeds) => inTurn(() => evaluate(model, feeds));
+  return (model, feeds) => serialize(() => evaluate(model, feeds));
 }
 
 /** One graph, ready to run. */
@@ -59,44 +59,44 @@ export class Session {
   /**
    * Opens a graph, on the GPU if a device is given (its outputs stay there), else on the CPU.
    *
-   * `validationMode: 'disabled'` spares every run a wait for the GPU process; the errors that it would have
-   * reported arrive as the device's `uncapturederror`, which `worker/gpu` watches.
+   * `validationMode: 'disabled'` saves a wait for the GPU process at each run. GPU errors then arrive as the device's
+   * `uncapturederror`, which `worker/webgpu` handles.
    *
-   * @param model a file as it was read, or after surgery, which leaves the weights where they are
+   * @param model a file, or an optimized graph, whose weights stay in the original file
    */
   static async open(ort: Ort, model: Uint8Array | GraphFile, device?: GPUDevice): Promise<Session> {
     const { graph, externalData } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
-    // Errors only: that a plain graph's lengths are computed on the CPU is known, and no concern of the page's console.
+    // Errors only: otherwise the console shows that a graph's lengths are computed on the CPU, which is expected.
     const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData };
     if (device) {
       options.executionProviders = [{ name: 'webgpu', device, validationMode: 'disabled' }];
       options.preferredOutputLocation = 'gpu-buffer';
     } else options.executionProviders = ['wasm'];
-    return new Session(await inTurn(() => ort.InferenceSession.create(graph, options)));
+    return new Session(await serialize(() => ort.InferenceSession.create(graph, options)));
   }
 
   /**
-   * Runs the graph. `into` holds tensors that outputs are written to; the others are made by onnxruntime, and the
-   * caller must {@link release} them.
+   * Runs the graph. `into` holds tensors that outputs are written to. onnxruntime allocates the others, and the caller
+   * must {@link release} them.
    */
   async run(feeds: Tensors, into: Tensors = {}): Promise<Tensors> {
     const fetches: Record<string, Tensor | null> = {};
     for (const name of this.outputs.keys()) fetches[name] = into[name] ?? null;
-    const results = await inTurn(() => this.#session.run(feeds, fetches));
+    const results = await serialize(() => this.#session.run(feeds, fetches));
     for (const [name, tensor] of Object.entries(results)) {
       if (tensor.location === 'gpu-buffer' && !(name in into)) live.add(tensor);
     }
     return results;
   }
 
-  /** Runs the graph with tensors for all of its outputs: {@link run} without anything made for a single run. */
+  /** Runs the graph with tensors for all of its outputs, without the allocations of {@link run}. */
   async runInto(feeds: Tensors, into: Tensors): Promise<void> {
-    await inTurn(() => this.#session.run(feeds, into));
+    await serialize(() => this.#session.run(feeds, into));
   }
 
   /** Frees the weights. */
   close(): Promise<void> {
-    return inTurn(() => this.#session.release());
+    return serialize(() => this.#session.release());
   }
 }
 

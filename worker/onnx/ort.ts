@@ -10,21 +10,17 @@ import asyncifyScript from 'onnxruntime-web/webgpu?url';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Device } from '../../src/protocol/model-spec.ts';
 
-/** The API of onnxruntime-web. Each build brings its own classes, so they are passed on, never imported. */
+/** The API of onnxruntime-web. Each build has its own classes, so they are passed as values, never imported. */
 export type Ort = typeof import('onnxruntime-web');
 export type { InferenceSession, Tensor } from 'onnxruntime-web';
 
-/** One build of onnxruntime-web: its three files, under the names by which it is published. */
-interface Build {
-  script: [name: string, url: string];
-  glue: [name: string, url: string];
-  wasm: [name: string, url: string];
-}
+/** A file of onnxruntime-web: its published name, and its URL in the package. */
+type Asset = readonly [name: string, url: string];
 
-/** Which way of suspending wasm while JavaScript waits: `jspi` by the engine, `asyncify` by rewritten code. */
+/** How wasm waits for JavaScript: `jspi` by the browser's engine, `asyncify` by instrumented code; `plain` cannot. */
 type BuildName = 'jspi' | 'asyncify' | 'plain';
 
-const BUILDS: Record<BuildName, Build> = {
+const BUILDS: Record<BuildName, Record<'script' | 'glue' | 'wasm', Asset>> = {
   jspi: {
     script: ['ort.jspi.min.mjs', jspiScript],
     glue: ['ort-wasm-simd-threaded.jspi.mjs', jspiGlue],
@@ -45,17 +41,17 @@ const BUILDS: Record<BuildName, Build> = {
 let loaded: { name: BuildName; ort: Promise<Ort> } | undefined;
 
 /**
- * Loads the build of onnxruntime-web that suits the device, once for this worker.
+ * Loads the build of onnxruntime-web for the device, once for this worker.
  *
- * @param folder URL of the folder with the `.mjs` and `.wasm` files, with its final `/`; default: beside the worker
- * @param threads for what runs on the CPU
+ * @param folder URL of the folder with the `.mjs` and `.wasm` files, with a trailing `/`; default: beside the worker
+ * @param threads for operators that run on the CPU
  * @throws NearsightError `load_failed` if the script cannot be fetched
  */
 export function loadOrt(device: Device, folder?: string, threads = 1): Promise<Ort> {
   const name = device === 'wasm' ? 'plain' : suspendsNatively() ? 'jspi' : 'asyncify';
   if (loaded?.name === name) return loaded.ort;
   const { script, glue, wasm } = BUILDS[name];
-  const locate = ([file, url]: [string, string]): string => new URL(folder ? folder + file : url, import.meta.url).href;
+  const locate = ([file, url]: Asset): string => new URL(folder ? folder + file : url, import.meta.url).href;
   const files = { mjs: locate(glue), wasm: locate(wasm) };
   const ort = configure(locate(script), files, threads).catch((cause: unknown) => {
     loaded = undefined;
@@ -67,18 +63,18 @@ export function loadOrt(device: Device, folder?: string, threads = 1): Promise<O
 }
 
 /**
- * Threads that a model on a device should use, at most `maxPositions`. On wasm memory is shared with them only if the page is
- * cross-origin isolated; on a GPU there is nothing for them to do.
+ * How many threads a model on this device should use, `max` at most. On wasm, threads need a cross-origin isolated page
+ * to share memory; on WebGPU there is no work for them.
  */
-export function threadsFor(device: Device, most = Infinity): number {
+export function threadsFor(device: Device, max = Infinity): number {
   if (device === 'webgpu' || !globalThis.crossOriginIsolated) return 1;
-  // Up to four cores are taken as they come; above that, half of them are usually hyperthreads or slow cores.
+  // All of up to four cores; of more, half are usually hyperthreads or slow cores.
   const cores = navigator.hardwareConcurrency;
-  return Math.min(most, cores <= 4 ? cores : Math.min(8, Math.ceil(cores / 2)));
+  return Math.min(max, cores <= 4 ? cores : Math.min(8, Math.ceil(cores / 2)));
 }
 
 async function configure(script: string, files: { mjs: string; wasm: string }, threads: number): Promise<Ort> {
-  // Out of the bundlers' sight: most of them cannot split a worker into chunks, and all can copy files.
+  // Hidden from bundlers: most cannot split a worker into chunks, and all can copy files.
   const ort: Ort = await import(/* @vite-ignore */ /* webpackIgnore: true */ script);
   ort.env.logLevel = 'error';
   ort.env.wasm.numThreads = threads;
@@ -87,13 +83,12 @@ async function configure(script: string, files: { mjs: string; wasm: string }, t
 }
 
 /**
- * True in Chromium with JavaScript Promise Integration.
+ * True in Chromium with JavaScript Promise Integration (JSPI).
  *
- * Decided by the browser's family, because a run of glimpse's decoder on WebGPU takes half the time with it in Chromium
- * 156 (7.8 against 15.4 ms on a busy machine); in Firefox 153, which has `WebAssembly.Suspending` as well, it is no
- * faster (5.5 and 4.6 against 4.1 and 5.0 ms), and the engine's support is young.
+ * Detecting `WebAssembly.Suspending` is not enough, because Firefox has it too: there JSPI is no faster (a run of
+ * glimpse's decoder on WebGPU in Firefox 153: 5.5 and 4.6 ms, with asyncify 4.1 and 5.0 ms), and its support is new. In
+ * Chromium 156 it takes half the time (7.8 ms, with asyncify 15.4 ms). Only Chromium has `userAgentData`.
  */
 function suspendsNatively(): boolean {
-  // Chromium alone describes itself with `userAgentData`.
   return 'Suspending' in WebAssembly && 'userAgentData' in navigator;
 }

@@ -3,34 +3,19 @@ import { GREEDY } from '../../src/protocol/job.ts';
 import type { Decoder, SamplingRequest } from '../generation/decoder.ts';
 import { isOutOfMemory } from '../backend/kv-cache.ts';
 import { argmax, type SampledToken, CpuSampler } from '../sampling/cpu-sampler.ts';
+import { checkDifference, kernelMismatch } from './kernel-mismatch.ts';
+import { DECODER_TOLERANCE, LOGPROB_TOLERANCE, SAMPLES, SAMPLES_AFTER_TIE } from './tolerances.ts';
 
-/** Enough rows for the kernels that long prompts have; they begin at 32. */
+/** Enough rows for the kernels of long prompts, which need 32. */
 const ROWS = 48;
 
-/** Rows at a time on the other path: few enough for the kernels that short prompts have. */
-const FEW_ROWS = 16;
+/** Rows of a chunk: few enough for the kernels of short prompts. */
+const CHUNK_ROWS = 16;
 
-/**
- * How far apart two ways to a result may be, as a share of its range: far above rounding, far below a fault.
- *
- * A sum of K products in another order is off by about u √K of its size, with u = 2^-24 or 2^-11: for K = 3,072 by 3e-6
- * or 0.03, and results range over some 8 times their size. Measured with software adapters, on one layer: 4e-7 in
- * float32, 1e-3 (logits) to 6e-3 (features) in float16. Graphics cards have coarser `exp` and `tanh`.
- */
-export const LAYER_TOLERANCE = { float32: 2e-4, float16: 0.01 };
+const TOP_LOGPROBS = 3;
 
-/** The same after all layers, which add to it. */
-const TOLERANCE = { float32: 2e-4, float16: 0.03 };
-
-/** Draws by all rules, and likeliest tokens reported with each. */
-const SAMPLES = 2;
-/** As many more must be right after one that was not. */
-const SAMPLES_AFTER_TIE = 4;
-const TOP = 3;
-const LOGPROB_TOLERANCE = 1e-3;
-
-/** Each of the sampler's kernels, and each branch in them, has something to do. */
-const ALL_RULES = {
+/** Parameters that run every kernel of the sampler, and every branch in them. */
+const ALL_PARAMETERS = {
   temperature: 1.5,
   topK: 100,
   topP: 0.9,
@@ -42,48 +27,49 @@ const ALL_RULES = {
   seed: 1,
 } satisfies SamplingRequest['sampling'];
 
-/** What may come by these rules: every other token. */
+/** A token constraint that allows every other token. */
 const EVERY_OTHER = 0x55555555;
 
-/** The part of a decoder that is tried. */
+/** The part of a decoder that the self-test uses. */
 type DecoderUnderTest = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'sample' | 'precision'>;
 
 /**
- * Compiles the decoder's shaders by using them, and checks them: the same tokens are read at once, and then a few at a
- * time and the last one alone. These are different kernels, which must come to the same logits. Two tokens are drawn, so
- * that one is fed; the first must be the likeliest. Others are drawn by all rules there are, as the CPU draws them.
+ * Runs the decoder's shaders, which compiles them, and checks that they agree. A prompt in one chunk, and in small chunks
+ * with the last token alone, use different kernels and must give the same logits. Greedy sampling must return the most
+ * likely token; sampling with all parameters must return the tokens that the CPU samples.
  *
- * It finds an adapter on which one of them is wrong; that not all are wrong in the same way, `selfTestLayer` has seen.
+ * This finds an adapter on which one kernel is wrong. `selfTestLayer` compares with the CPU, in case all are.
  *
- * @throws NearsightError `unsupported_device` if they do not agree
+ * @throws NearsightError `unsupported_device` on a kernel mismatch
  */
 export async function selfTestDecoder(decoder: DecoderUnderTest, vocab: number, signal: AbortSignal): Promise<void> {
   const ids = Int32Array.from({ length: ROWS }, (_, at) => (at * 7919 + 1) % vocab);
-  const read = (from: number, to: number): Promise<void> => decoder.prefill(ids.subarray(from, to), -1, [], signal);
+  const prefill = (from: number, to: number): Promise<void> => decoder.prefill(ids.subarray(from, to), -1, [], signal);
   await reservePositions(decoder, ROWS + 1);
-  await read(0, ROWS);
-  const atOnce = await decoder.logits();
-  if (!atOnce.every(Number.isFinite)) throw kernelMismatch('there are logits that are no numbers');
-  const drawing = { sampling: { ...GREEDY, seed: 0 }, prompt: ids, choice: 0, topLogprobs: undefined, limit: 2 };
-  const drawn: number[] = [];
-  for await (const { id } of draw(decoder, drawing, signal)) drawn.push(id);
-  const likeliest = argmax(atOnce);
-  if (drawn[0] !== likeliest) throw kernelMismatch(`the likeliest token is ${likeliest}, and ${drawn[0]} was drawn`);
-  await testSamplingRules(decoder, ids, atOnce, signal);
+  await prefill(0, ROWS);
+  const expected = await decoder.logits();
+  if (!expected.every(Number.isFinite)) throw kernelMismatch('some logits are not finite numbers');
+  // Two tokens, so that the first is embedded and decoded.
+  const request = { sampling: { ...GREEDY, seed: 0 }, prompt: ids, choice: 0, topLogprobs: undefined, limit: 2 };
+  const sampled: number[] = [];
+  for await (const { id } of sample(decoder, request, signal)) sampled.push(id);
+  const mostLikely = argmax(expected);
+  if (sampled[0] !== mostLikely) {
+    throw kernelMismatch(`the most likely token is ${mostLikely}, and ${sampled[0]} was sampled`);
+  }
+  await testSampling(decoder, ids, expected, signal);
   await decoder.reset(ROWS + 1);
-  for (let row = 0; row < ROWS - 1; row += FEW_ROWS) await read(row, Math.min(row + FEW_ROWS, ROWS - 1));
+  for (let row = 0; row < ROWS - 1; row += CHUNK_ROWS) await prefill(row, Math.min(row + CHUNK_ROWS, ROWS - 1));
   await decoder.step(ids.at(-1) ?? 0);
-  const share = maxRelativeDifference(atOnce, await decoder.logits());
-  // Put so that values that are no numbers do not pass.
-  if (share <= TOLERANCE[decoder.precision]) return;
-  throw kernelMismatch(`two ways to the same logits differ by ${share.toExponential(1)} of their range`);
+  const tolerance = DECODER_TOLERANCE[decoder.precision];
+  checkDifference(expected, await decoder.logits(), tolerance, 'logits of one chunk and of several differ');
 }
 
 /**
- * Room to prove a decoder in.
+ * Reserves memory for the positions of a self-test.
  *
- * @throws NearsightError `unsupported_device` where there is none: a request could ask for less, but nobody asked for this,
- *   and another device may have it
+ * @throws NearsightError `unsupported_device` when out of memory, instead of `context_length_exceeded`: no request is to
+ *   blame, and another device may have the memory
  */
 export async function reservePositions(decoder: Pick<DecoderUnderTest, 'reset'>, positions: number): Promise<void> {
   try {
@@ -93,11 +79,8 @@ export async function reservePositions(decoder: Pick<DecoderUnderTest, 'reset'>,
   }
 }
 
-/**
- * Draws by all rules, after a prompt that was read. One draw may differ from the CPU's: it can hang on the last digit of
- * two numbers (about one in ten thousand does), and would at every load.
- */
-async function testSamplingRules(
+/** Samples with all parameters after the prompt, and compares with the CPU; one token may differ. */
+async function testSampling(
   decoder: DecoderUnderTest,
   prompt: Int32Array,
   logits: Float32Array,
@@ -105,55 +88,38 @@ async function testSamplingRules(
 ): Promise<void> {
   const mask = new Uint32Array(Math.ceil(logits.length / 32)).fill(EVERY_OTHER);
   const constraint = { mask: () => mask, accept() {} };
-  let draws = SAMPLES;
-  for (let choice = 0; choice < draws; choice++) {
-    const drawing = { sampling: ALL_RULES, prompt, choice, topLogprobs: TOP, limit: 1, constraint };
-    for await (const seen of draw(decoder, drawing, signal)) {
-      const wanted = new CpuSampler(ALL_RULES, prompt, choice, TOP).sample(logits, mask);
-      if (isSame(seen, wanted)) continue;
-      if (draws > SAMPLES)
-        throw kernelMismatch(`by the CPU's rules token ${wanted.id} comes, and ${seen.id} was drawn`);
-      draws += SAMPLES_AFTER_TIE;
+  let samples = SAMPLES;
+  for (let choice = 0; choice < samples; choice++) {
+    const request = { sampling: ALL_PARAMETERS, prompt, choice, topLogprobs: TOP_LOGPROBS, limit: 1, constraint };
+    const expected = new CpuSampler(ALL_PARAMETERS, prompt, choice, TOP_LOGPROBS).sample(logits, mask);
+    for await (const actual of sample(decoder, request, signal)) {
+      if (isSame(actual, expected)) continue;
+      if (samples > SAMPLES)
+        throw kernelMismatch(`token ${actual.id} or its log probabilities differ from the CPU's token ${expected.id}`);
+      samples += SAMPLES_AFTER_TIE;
     }
   }
 }
 
-/** Draws. Logits of a step that are no numbers, or that the sampler takes for such, are a finding like any other. */
-async function* draw(
+/** Samples; logits that are not finite, which the sampler reports as an `internal` error, are a kernel mismatch. */
+async function* sample(
   decoder: DecoderUnderTest,
-  drawing: SamplingRequest,
+  request: SamplingRequest,
   signal: AbortSignal,
 ): AsyncGenerator<SampledToken, void> {
   try {
-    yield* decoder.sample(drawing, signal);
+    yield* decoder.sample(request, signal);
   } catch (error) {
     throw error instanceof NearsightError && error.code === 'internal' ? kernelMismatch(error.message) : error;
   }
 }
 
-/** The same token and the same likeliest ones; their probabilities are sums, which differ in their last digits. */
-function isSame(seen: SampledToken, wanted: SampledToken): boolean {
-  const [one, other] = [seen, wanted].map(({ id, logprob, top = [] }) => [{ id, logprob }, ...top]);
-  return (other ?? []).every(({ id, logprob = NaN }, at) => {
-    const scored = one?.[at];
-    return scored?.id === id && Math.abs((scored.logprob ?? NaN) - logprob) <= LOGPROB_TOLERANCE;
+/** True if the tokens, the reported top tokens and their log probabilities are the same. */
+function isSame(actual: SampledToken, expected: SampledToken): boolean {
+  const list = ({ id, logprob, top = [] }: SampledToken): Omit<SampledToken, 'top'>[] => [{ id, logprob }, ...top];
+  const actualTokens = list(actual);
+  return list(expected).every(({ id, logprob = NaN }, rank) => {
+    const token = actualTokens[rank];
+    return token?.id === id && Math.abs((token.logprob ?? NaN) - logprob) <= LOGPROB_TOLERANCE;
   });
-}
-
-/** What a proof throws: another variant or device may still be right. */
-export function kernelMismatch(words: string): NearsightError {
-  return new NearsightError('unsupported_device', words);
-}
-
-/** The largest difference between two lists of numbers, as a share of the range of the first. */
-export function maxRelativeDifference(one: Float32Array, other: Float32Array): number {
-  let furthest = 0;
-  let least = Infinity;
-  let most = -Infinity;
-  for (const [at, value] of one.entries()) {
-    furthest = Math.max(furthest, Math.abs(value - (other[at] ?? NaN)));
-    least = Math.min(least, value);
-    most = Math.max(most, value);
-  }
-  return furthest / (most - least);
 }

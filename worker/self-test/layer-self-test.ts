@@ -7,26 +7,28 @@ import type { GraphFile } from '../onnx/optimize/pass.ts';
 import { CpuMemory } from '../wasm/cpu-memory.ts';
 import { embedByTable } from '../onnx/embed-tokens.ts';
 import { StepwiseDecoder } from '../generation/stepwise-decoder.ts';
-import { maxRelativeDifference, LAYER_TOLERANCE, reservePositions, kernelMismatch } from './decoder-self-test.ts';
+import { reservePositions } from './decoder-self-test.ts';
+import { checkDifference } from './kernel-mismatch.ts';
+import { LAYER_TOLERANCE, type Precision } from './tolerances.ts';
 
-/** Rows that are read at once, in a second chunk, and alone: there are kernels for many (from 32 on), few and one. */
+/** Rows of each chunk: kernels differ for many rows (32 and more), for few, and for one. */
 const CHUNKS = [48, 16, 1];
 const ROWS = CHUNKS.reduce((sum, rows) => sum + rows);
 
-/** Embeddings of this size, which real ones have: what the layer adds to them is not lost in the sum. */
-const SCALE = 1 / 16;
+/** Scale of the embeddings, as real ones have: a larger one would hide what the layer adds to them. */
+const EMBEDDING_SCALE = 1 / 16;
 
-/** One layer of a decoder and its head. */
+/** One layer of a decoder, and its head. */
 export interface LayerUnderTest {
   ort: Ort;
   gpu: Pick<Gpu, 'device' | 'workarounds'>;
   model: GraphFile;
-  precision: keyof typeof LAYER_TOLERANCE;
+  precision: Precision;
 }
 
 /**
- * Compares one layer of the decoder and its head with what the CPU makes of them: the same logits after the same rows
- * of noise, read at once, and in chunks with keys and values in between. It compiles most of what the decoder needs.
+ * Compares the logits of one decoder layer and the head on GPU and CPU, from the same pseudo-random rows: in one chunk,
+ * and in several, which read keys and values of earlier ones. This also compiles most of the decoder's shaders.
  *
  * @throws NearsightError `unsupported_device` if the logits are wrong
  */
@@ -41,7 +43,7 @@ export async function selfTestLayer(
     sessions.push(session);
     const memory = device ? new GpuMemory(ort, device) : new CpuMemory(ort);
     const width = Number(session.inputs.get('inputs_embeds')?.shape.at(-1));
-    const data = new Uint8Array(pseudoRandomInput(ROWS * width).map((each) => each * SCALE).buffer);
+    const data = new Uint8Array(pseudoRandomInput(ROWS * width).map((value) => value * EMBEDDING_SCALE).buffer);
     const embed = embedByTable(ort, { rows: ROWS, width, type: 'float32', data });
     const { mostRows } = gpu.workarounds;
     const decoder = new StepwiseDecoder({ ort, embed, session, memory, positions: ROWS, mostRows });
@@ -49,15 +51,12 @@ export async function selfTestLayer(
     return decoder;
   };
   try {
-    const [tried, known] = [await open(gpu.device), await open()];
-    const wanted = await read(known, [ROWS], signal);
+    const [onGpu, onCpu] = [await open(gpu.device), await open()];
+    const expected = await prefill(onCpu, [ROWS], signal);
     for (const chunks of [[ROWS], CHUNKS]) {
-      const share = maxRelativeDifference(wanted, await read(tried, chunks, signal));
-      // Put so that values that are no numbers do not pass.
-      if (share <= LAYER_TOLERANCE[precision]) continue;
-      throw kernelMismatch(
-        `logits after ${chunks.join(' and ')} rows differ from the CPU's by ${share.toExponential(1)} of their range`,
-      );
+      const actual = await prefill(onGpu, chunks, signal);
+      const what = `logits after ${chunks.join(' and ')} rows differ from the CPU's`;
+      checkDifference(expected, actual, LAYER_TOLERANCE[precision], what);
     }
   } finally {
     for (const decoder of decoders) decoder.close();
@@ -65,11 +64,15 @@ export async function selfTestLayer(
   }
 }
 
-async function read(decoder: StepwiseDecoder, chunks: readonly number[], signal: AbortSignal): Promise<Float32Array> {
+async function prefill(
+  decoder: StepwiseDecoder,
+  chunks: readonly number[],
+  signal: AbortSignal,
+): Promise<Float32Array> {
   await reservePositions(decoder, ROWS);
-  let at = 0;
+  let next = 0;
   for (const rows of chunks) {
-    const ids = Int32Array.from({ length: rows }, () => at++);
+    const ids = Int32Array.from({ length: rows }, () => next++);
     await decoder.prefill(ids, -1, [], signal);
   }
   return decoder.logits();

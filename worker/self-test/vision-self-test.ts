@@ -6,7 +6,8 @@ import { release, Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import type { OptimizedGraph } from '../onnx/optimize/pass.ts';
 import { elementBytes, floats } from '../backend/tensor-memory.ts';
-import { maxRelativeDifference, kernelMismatch, LAYER_TOLERANCE } from './decoder-self-test.ts';
+import { checkDifference, kernelMismatch } from './kernel-mismatch.ts';
+import { LAYER_TOLERANCE, type Precision } from './tolerances.ts';
 import type { EncoderInputs, NamedTensors } from '../vision/vision-inputs.ts';
 import { cropsPerRun, runEncoder } from '../vision/vision-encoder.ts';
 
@@ -15,20 +16,18 @@ export interface EncoderUnderTest {
   ort: Ort;
   gpu: Pick<Gpu, 'device' | 'workarounds'>;
   session: Session;
-  /** What it was opened from. */
+  /** The graph that the session was opened from. */
   model: OptimizedGraph;
   inputs: EncoderInputs;
-  precision: keyof typeof LAYER_TOLERANCE;
+  precision: Precision;
 }
 
-const NOTHING = new Float32Array(0);
-
 /**
- * Compares one layer of the vision encoder, and how it makes patches, with what the CPU comes to: the same rows from
- * the same crop of noise. Of an encoder in which layers cannot be told, the whole is compared.
+ * Compares the patch embedding and one layer of the vision encoder on GPU and CPU, for one pseudo-random crop; the whole
+ * encoder if its layers are not recognised.
  *
- * The shaders of all of it are compiled by using them, on one crop and on as many as will be run at once. The GPU is
- * given the first before the CPU begins, so that both are busy.
+ * Also compiles the whole encoder's shaders by running them, for one crop and for as many as later runs have. The GPU
+ * starts before the CPU, so that both work at the same time.
  *
  * @throws NearsightError `unsupported_device` if the features are wrong
  */
@@ -36,47 +35,37 @@ export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSig
   const { ort, gpu, session, model, inputs, precision } = encoder;
   const example = inputs.example(1, pseudoRandomInput);
   const layer = model.layer && (await Session.open(ort, model.layer, gpu.device));
-  const given: Tensor[] = [];
+  const features: Tensor[] = [];
+  const readback = new Readback(gpu.device);
   try {
-    for (const each of layer ? [layer, session] : [session]) given.push(await runEncoder(ort, each, example));
+    for (const tested of layer ? [layer, session] : [session]) features.push(await runEncoder(ort, tested, example));
     signal.throwIfAborted();
-    const known = await onCpu(encoder, example);
-    const [seen = NOTHING, all = seen] = await bring(given, gpu.device);
-    const share = maxRelativeDifference(known, seen);
-    // Put so that values that are no numbers do not pass.
-    if (!(share <= LAYER_TOLERANCE[precision])) {
-      throw kernelMismatch(`an image's features differ from the CPU's by ${share.toExponential(1)} of their range`);
+    const expected = await encodeOnCpu(encoder, example);
+    for (const [index, { gpuBuffer, size, type }] of features.entries()) {
+      const actual = floats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type);
+      // The CPU computes only the first of them.
+      if (index === 0) {
+        checkDifference(expected, actual, LAYER_TOLERANCE[precision], "an image's features differ from the CPU's");
+      }
+      if (!actual.every(Number.isFinite)) throw kernelMismatch("an image's features are not finite numbers");
     }
-    if (!all.every(Number.isFinite)) throw kernelMismatch("an image's features are no numbers");
   } finally {
-    given.forEach(release);
+    readback.close();
+    features.forEach(release);
     await layer?.close();
   }
-  const most = gpu.workarounds.singleViews ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
-  if (most > 1) release(await runEncoder(ort, session, inputs.example(most, pseudoRandomInput)));
+  const crops = gpu.workarounds.singleCrops ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
+  if (crops > 1) release(await runEncoder(ort, session, inputs.example(crops, pseudoRandomInput)));
 }
 
-async function onCpu({ ort, model }: EncoderUnderTest, example: NamedTensors): Promise<Float32Array> {
+async function encodeOnCpu({ ort, model }: EncoderUnderTest, example: NamedTensors): Promise<Float32Array> {
   const session = await Session.open(ort, model.layer ?? model);
   try {
     const { data, type, size } = await runEncoder(ort, session, example);
-    if (!ArrayBuffer.isView(data)) throw new NearsightError('internal', 'The vision encoder gave no numbers.');
+    if (!ArrayBuffer.isView(data)) throw new NearsightError('internal', 'The vision encoder returned no numbers.');
     const { buffer } = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
     return floats(buffer, 0, size, type);
   } finally {
     await session.close();
-  }
-}
-
-async function bring(tensors: readonly Tensor[], device: GPUDevice): Promise<Float32Array[]> {
-  const readback = new Readback(device);
-  const brought: Float32Array[] = [];
-  try {
-    for (const { gpuBuffer, size, type } of tensors) {
-      brought.push(floats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type));
-    }
-    return brought;
-  } finally {
-    readback.close();
   }
 }

@@ -1,4 +1,5 @@
 import { readDataURL } from '../../src/bytes/data-url.ts';
+import { sha256 } from '../../src/bytes/sha256.ts';
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
 
@@ -114,9 +115,4 @@ function sizeError(file: ModelFile, got: string): NearsightError {
     `${file.path} should have ${file.bytes} bytes, got ${got}. It was not used: the download was cut short, or the ` +
       `server holds another version.`,
   );
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

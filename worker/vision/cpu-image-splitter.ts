@@ -1,12 +1,12 @@
 import type { ImageSplitter, Rgb, SplitPlan } from '../backend/image-splitter.ts';
 import { resize } from './resample.ts';
 
-/** 1/255, with the digits that configs give it. */
+/** 1/255, with the digits that model configs have. */
 export const RESCALE_FACTOR = 0.00392156862745098;
 
 const CHANNELS = 3;
 
-/** In memory, for wasm. */
+/** Splits images in memory, for wasm. */
 export const cpuImageSplitter: ImageSplitter = {
   split(image, plan) {
     const resized: Rgb[] = [];
@@ -33,7 +33,7 @@ export const cpuImageSplitter: ImageSplitter = {
   },
 };
 
-/** What each of the 256 levels becomes in each channel; every step is rounded to float32, as NumPy does. */
+/** The value of each of the 256 levels in each channel; every step is rounded to float32, as NumPy does. */
 export function levelTables({ mean, std }: Pick<SplitPlan, 'mean' | 'std'>): Float32Array<ArrayBuffer>[] {
   const { fround } = Math;
   return Array.from({ length: CHANNELS }, (_, channel) =>

@@ -2,49 +2,49 @@ import { elementBytes } from '../backend/tensor-memory.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import { release } from '../onnx/ort-session.ts';
 
-/** Features are kept up to this: about 440 crops of SmolVLM's, at 64 rows of 576 floats each. */
-const KEPT_BYTES = 64 << 20;
+/** About 440 crops of SmolVLM, with 64 rows of 576 floats each. */
+const MAX_BYTES = 64 << 20;
 
-/** Features of the images that were encoded last, for when one of them is asked about again. */
+/** Features of recently encoded images, for further questions about them. */
 export class FeatureCache {
-  /** By the images' keys, the least recently used first. */
-  readonly #kept = new Map<string, readonly Tensor[]>();
+  /** By the image's key, least recently used first. */
+  readonly #features = new Map<string, readonly Tensor[]>();
 
-  /** An image's features, which count as used. */
+  /** An image's features; marks them as used. */
   get(key: string): readonly Tensor[] | undefined {
-    const features = this.#kept.get(key);
+    const features = this.#features.get(key);
     if (features) this.set(key, features);
     return features;
   }
 
   set(key: string, features: readonly Tensor[]): void {
-    this.#kept.delete(key);
-    this.#kept.set(key, features);
+    this.#features.delete(key);
+    this.#features.set(key, features);
   }
 
   /**
-   * Drops the oldest features beyond what may be kept. Call it while none are in use.
+   * Evicts the least recently used features over the limit. Must not be called while features are in use.
    *
-   * @returns whether there were any
+   * @returns true if any were evicted
    */
-  trim(most = KEPT_BYTES): boolean {
-    const before = this.#kept.size;
-    for (const key of this.#kept.keys()) {
-      if (this.#bytes <= most) break;
+  trim(maxBytes = MAX_BYTES): boolean {
+    const before = this.#features.size;
+    for (const key of this.#features.keys()) {
+      if (this.#bytes <= maxBytes) break;
       this.forget([{ key }]);
     }
-    return this.#kept.size < before;
+    return this.#features.size < before;
   }
 
-  /** Leaves nothing behind of these images; by default, of any. */
-  forget(images: readonly { key: string }[] = [...this.#kept.keys()].map((key) => ({ key }))): void {
+  /** Releases the features of these images; by default, of all. */
+  forget(images: readonly { key: string }[] = [...this.#features.keys()].map((key) => ({ key }))): void {
     for (const { key } of images) {
-      this.#kept.get(key)?.forEach(release);
-      this.#kept.delete(key);
+      this.#features.get(key)?.forEach(release);
+      this.#features.delete(key);
     }
   }
 
   get #bytes(): number {
-    return [...this.#kept.values()].flat().reduce((sum, { size, type }) => sum + size * elementBytes(type), 0);
+    return [...this.#features.values()].flat().reduce((sum, { size, type }) => sum + size * elementBytes(type), 0);
   }
 }

@@ -1,33 +1,34 @@
+import { sha256 } from '../../src/bytes/sha256.ts';
 import type { Rgb, Size } from '../backend/image-splitter.ts';
 import type { decodeImage, ImagePart } from './image-decoder.ts';
 
-/** Images that are remembered, at some 200 bytes each. */
-const MOST = 256;
+/** Identities in the cache, some 200 bytes each. */
+const MAX_ENTRIES = 256;
 
-/** Decoded pixels of one request that are kept until they are needed (192 MiB); images beyond are decoded again there. */
-const KEPT_PIXELS = 64 << 20;
+/** Decoded pixels of one request that are kept until they are split (192 MiB); images beyond are decoded again then. */
+const MAX_KEPT_PIXELS = 64 << 20;
 
 interface Identity extends Size {
-  /** SHA-256 of its pixels, as text. The pixels count, not the file, so the same image in another file is known again. */
+  /** SHA-256 of the pixels, not of the file, so that the same image in another file has the same hash. */
   hash: string;
 }
 
-/** An image whose pixels are there when they are needed. */
+/** An image whose pixels are kept, or decoded again on demand. */
 export interface IdentifiedImage extends Identity {
   detail: ImagePart['detail'];
-  /** @throws NearsightError `unreadable_image`: of many large images the pixels are not all kept */
+  /** @throws NearsightError `unreadable_image` if decoding it again fails */
   pixels(): Promise<Rgb>;
 }
 
 /**
- * Identifies images, by their files where those were decoded before: every question about an image brings its file
- * again, and to decode 12 megapixels and hash them takes half a second, to hash a JPEG of them some milliseconds.
- * SHA-256 is native, and no one can make two images that share one.
+ * Identifies images by a hash of their pixels, and caches it by a hash of the file. Every question about an image brings
+ * its file again; to decode and hash 12 megapixels takes half a second, to hash their JPEG a few milliseconds. SHA-256 is
+ * native, and nobody can make two images that collide.
  */
 export class ImageCache {
   readonly #decode: typeof decodeImage;
-  /** By their files' SHA-256, the least recently seen first. */
-  readonly #known = new Map<string, Identity>();
+  /** By the file's SHA-256, least recently used first. */
+  readonly #identities = new Map<string, Identity>();
 
   constructor(decode: typeof decodeImage) {
     this.#decode = decode;
@@ -36,23 +37,23 @@ export class ImageCache {
   /**
    * Identifies the images of a request.
    *
-   * @param remember whether to know the files the next time; if not, they are forgotten
+   * @param useCache false: identities are neither read from the cache nor kept in it
    * @throws NearsightError `unreadable_image` with the part's `param`
    */
   async identify(
     parts: readonly ImagePart[],
     maxPixels: number,
-    remember: boolean,
+    useCache: boolean,
     signal: AbortSignal,
   ): Promise<IdentifiedImage[]> {
     const images: IdentifiedImage[] = [];
-    let room = KEPT_PIXELS;
+    let freePixels = MAX_KEPT_PIXELS;
     for (const part of parts) {
       signal.throwIfAborted();
-      const { image, ...identity } = await this.#identify(part, maxPixels, remember);
+      const { image, ...identity } = await this.#identify(part, maxPixels, useCache);
       const size = identity.width * identity.height;
-      const kept = size <= room ? image : undefined;
-      if (kept) room -= size;
+      const kept = size <= freePixels ? image : undefined;
+      if (kept) freePixels -= size;
       const pixels = async (): Promise<Rgb> => kept ?? (await this.#decode(part, maxPixels));
       images.push({ ...identity, detail: part.detail, pixels });
     }
@@ -60,31 +61,26 @@ export class ImageCache {
   }
 
   forget(): void {
-    this.#known.clear();
+    this.#identities.clear();
   }
 
-  /** The identity, and the pixels if they had to be decoded for that. */
-  async #identify(part: ImagePart, maxPixels: number, remember: boolean): Promise<Identity & { image?: Rgb }> {
+  /** The identity, with the pixels if they had to be decoded. */
+  async #identify(part: ImagePart, maxPixels: number, useCache: boolean): Promise<Identity & { image?: Rgb }> {
     const file = await sha256(part.bytes);
-    const known = this.#known.get(file);
-    this.#known.delete(file);
-    if (known && remember && known.width * known.height <= maxPixels) {
-      this.#known.set(file, known);
-      return known;
+    const cached = this.#identities.get(file);
+    this.#identities.delete(file);
+    if (cached && useCache && cached.width * cached.height <= maxPixels) {
+      this.#identities.set(file, cached);
+      return cached;
     }
     const image = await this.#decode(part, maxPixels);
     const { width, height, data } = image;
     const identity = { width, height, hash: await sha256(data) };
-    if (remember) this.#known.set(file, identity);
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= MOST) break;
-      this.#known.delete(oldest);
+    if (useCache) this.#identities.set(file, identity);
+    for (const oldest of this.#identities.keys()) {
+      if (this.#identities.size <= MAX_ENTRIES) break;
+      this.#identities.delete(oldest);
     }
     return { ...identity, image };
   }
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

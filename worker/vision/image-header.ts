@@ -1,18 +1,18 @@
 import type { Size } from '../backend/image-splitter.ts';
 
-/** What can be told of an image file without decoding it: its size is that before any rotation that the file asks for. */
+/** Type and size of an image file; the size is that before EXIF orientation. */
 export interface Header extends Size {
   type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif';
 }
 
 /**
- * Reads type and size from an image's own bytes, and walks its structure to the end of the first frame.
+ * Reads type and size from an image file, and walks its structure to the end of the first frame.
  *
- * The size is needed before decoding, because a file of a few kilobytes can decode to gigabytes. The walk is needed
- * because Firefox decodes PNG, JPEG and GIF files that were cut short (measured in 153; Chromium refuses them), and
- * half an image makes a wrong answer.
+ * The size is checked before decoding, because a file of a few kilobytes can decode to gigabytes. The walk detects
+ * truncated files: Firefox decodes truncated PNG, JPEG and GIF files (measured in 153; Chromium refuses them), and half
+ * an image leads to a wrong answer.
  *
- * @throws Error that says in plain words what is wrong with the file
+ * @throws Error with the reason in plain words
  */
 export function readHeader(bytes: Uint8Array): Header {
   if (bytes.length === 0) throw new Error('it has no bytes');
@@ -32,7 +32,7 @@ export function readHeader(bytes: Uint8Array): Header {
 interface Format {
   type: Header['type'];
   matches(bytes: Uint8Array): boolean;
-  /** Throws a RangeError when the first frame is not all there. */
+  /** Throws a RangeError if the first frame is truncated. */
   walk(view: DataView): Size | undefined;
 }
 
@@ -56,13 +56,13 @@ function ascii(bytes: Uint8Array, length: number): string {
   return String.fromCharCode(...bytes.subarray(0, length));
 }
 
-/** Four bytes that name a chunk or box. */
+/** The four-byte name of a chunk or box. */
 function tag(view: DataView, at: number): string {
   return String.fromCharCode(view.getUint8(at), view.getUint8(at + 1), view.getUint8(at + 2), view.getUint8(at + 3));
 }
 
-/** Throws a RangeError unless the file has at least this many bytes. */
-function reach(view: DataView, length: number): void {
+/** Throws a RangeError if the file has fewer bytes. */
+function requireLength(view: DataView, length: number): void {
   view.getUint8(length - 1);
 }
 
@@ -73,14 +73,14 @@ function walkPng(view: DataView): Size {
   return { width: view.getUint32(16), height: view.getUint32(20) };
 }
 
-/** Segments that begin with FF and a marker, coded data after each scan header, and EOI at the end. */
+/** Segments that start with FF and a marker, coded data after each scan header, and EOI at the end. */
 function walkJpeg(view: DataView): Size | undefined {
   let size: Size | undefined;
   for (let at = 2; ;) {
     while (view.getUint8(at) !== 0xff || !isSegment(view.getUint8(at + 1))) at++;
     const marker = view.getUint8(at + 1);
     if (marker === EOI) return size;
-    // C0 to CF start a frame, but for Huffman tables (C4), extensions (C8) and arithmetic conditioning (CC).
+    // C0 to CF start a frame, except Huffman tables (C4), extensions (C8) and arithmetic conditioning (CC).
     if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
       size ??= { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
     }
@@ -90,12 +90,12 @@ function walkJpeg(view: DataView): Size | undefined {
 
 const EOI = 0xd9;
 
-/** Within coded data FF is followed by 00, by a restart marker (D0 to D7) or by another FF. */
+/** In coded data, FF is followed by 00, by a restart marker (D0 to D7) or by another FF. */
 function isSegment(marker: number): boolean {
   return marker > 0x01 && marker < 0xff && !(marker >= 0xd0 && marker <= 0xd8);
 }
 
-/** Extensions, then an image of sub-blocks up to an empty one. Later frames may be missing. */
+/** Extensions, then an image of sub-blocks that end with an empty one. Later frames may be missing. */
 function walkGif(view: DataView): Size {
   const skipBlocks = (at: number): number => {
     while (view.getUint8(at) > 0) at += 1 + view.getUint8(at);
@@ -106,7 +106,7 @@ function walkGif(view: DataView): Size {
   while (view.getUint8(at) === 0x21) at = skipBlocks(at + 2);
   if (view.getUint8(at) !== 0x2c) throw new Error('it has no frame');
   skipBlocks(at + 11 + tableBytes(view.getUint8(at + 9)));
-  // Some decoders grow the screen to hold the frame.
+  // Some decoders enlarge the screen to hold the frame.
   const right = view.getUint16(at + 1, true) + view.getUint16(at + 5, true);
   const bottom = view.getUint16(at + 3, true) + view.getUint16(at + 7, true);
   return { width: Math.max(view.getUint16(6, true), right), height: Math.max(view.getUint16(8, true), bottom) };
@@ -114,7 +114,7 @@ function walkGif(view: DataView): Size {
 
 /** A RIFF file: lossy (VP8), lossless (VP8L), or extended with the canvas size up front (VP8X). */
 function walkWebp(view: DataView): Size | undefined {
-  reach(view, 8 + view.getUint32(4, true));
+  requireLength(view, 8 + view.getUint32(4, true));
   const u24 = (at: number): number => view.getUint16(at, true) + (view.getUint8(at + 2) << 16);
   switch (tag(view, 12)) {
     case 'VP8 ':
@@ -130,14 +130,14 @@ function walkWebp(view: DataView): Size | undefined {
   }
 }
 
-/** Nested boxes of ISO media; sizes are in `ispe` properties, of which the largest is the image or its grid. */
+/** Nested ISO media boxes; the largest `ispe` property is the size of the image or its grid. */
 function walkAvif(view: DataView): Size | undefined {
   let size: Size | undefined;
   let data = false;
   const visit = (from: number, to: number): void => {
     for (let at = from; at < to;) {
       const bytes = view.getUint32(at);
-      // 0: up to the end of the file; 1: a 64-bit size follows.
+      // 0: to the end of the file; 1: a 64-bit size follows.
       const end = bytes === 0 ? to : at + (bytes === 1 ? Number(view.getBigUint64(at + 8)) : bytes);
       if (end < at + 8) throw new Error('one of its boxes is smaller than its header');
       if (end > to) throw new RangeError('a box reaches past the one around it');

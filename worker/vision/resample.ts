@@ -9,7 +9,7 @@ const LOBES = 3;
 const PRECISION = 22;
 const HALF = 1 << (PRECISION - 1);
 
-/** For each output sample, the first input sample that it draws on, how many, and their weights. */
+/** For each output sample: its first input sample, the number of input samples, and their weights. */
 export interface Kernel {
   first: Int32Array;
   length: Int32Array;
@@ -19,19 +19,19 @@ export interface Kernel {
 }
 
 /**
- * Resizes to exactly `width` x `height` with the Lanczos-3 filter, byte for byte as Pillow's `Image.resize` does, on
- * which the models were trained: a horizontal pass, then a vertical one, each rounded to 8 bits.
+ * Resizes to exactly `width` x `height` with the Lanczos-3 filter, to the same bytes as Pillow's `Image.resize`, which
+ * the models were trained with: a horizontal pass, then a vertical one, each rounded to 8 bits.
  *
- * When it shrinks, the kernel is stretched to cover all input samples, so nothing aliases (a canvas would).
+ * To shrink, the kernel is stretched to cover all input samples, which avoids the aliasing of a canvas.
  */
 export function resize(image: Rgb, width: number, height: number): Rgb {
-  if (shrinksDownFirst(image, height)) return resize(resizeColumns(image, height), width, height);
+  if (isVerticalFirst(image, height)) return resize(resizeColumns(image, height), width, height);
   const wide = width === image.width ? image : resizeRows(image, width);
   return height === wide.height ? wide : resizeColumns(wide, height);
 }
 
-/** The one exception to the order of passes, since Pillow 12: rounding in between makes it visible by a few levels. */
-export function shrinksDownFirst(from: Size, height: number): boolean {
+/** True if the vertical pass is first, as in Pillow 12: with rounding in between, the order changes a few levels. */
+export function isVerticalFirst(from: Size, height: number): boolean {
   return from.height > 100 * from.width && height < from.height;
 }
 
@@ -68,7 +68,7 @@ function resizeColumns(image: Rgb, height: number): Rgb {
   const { first, length, weights, stride } = kernelFor(image.height, height);
   const rowBytes = image.width * 3;
   const data = new Uint8ClampedArray(rowBytes * height);
-  // Whole rows are added up, weight by weight, so that memory is read in order.
+  // Adds whole rows, weight by weight, to read memory in order.
   const sums = new Int32Array(rowBytes);
   for (let y = 0; y < height; y++) {
     sums.fill(HALF);
@@ -84,7 +84,7 @@ function resizeColumns(image: Rgb, height: number): Rgb {
   return { width: image.width, height, data: new Uint8Array(data.buffer) };
 }
 
-/** The weights of one axis. Samples sit at pixel centres; what falls outside the image is left out of the average. */
+/** The weights of one axis. Samples are at pixel centres; those outside the image are left out of the average. */
 export function kernelFor(from: number, to: number): Kernel {
   const scale = from / to;
   const stretch = Math.max(scale, 1);

@@ -9,20 +9,20 @@ import { cpuImageSplitter } from './cpu-image-splitter.ts';
 import { FeatureCache } from './feature-cache.ts';
 import type { EncoderInputs, NamedTensors, PromptImage } from './vision-inputs.ts';
 
-/** Crops in one run at most: beyond four, more of them take memory and no longer save time. */
-const MOST_CROPS = 4;
+/** Crops in one run: more than four take more memory and save no time. */
+const MAX_CROPS = 4;
 
 /**
- * How many crops the encoder is given at once, so that the largest result between two nodes fits in one buffer and one
- * binding. On wasm it is one: there is nothing to gain, and between crops there is a look at the abort signal.
+ * How many crops the encoder runs at once: the largest intermediate tensor must fit in one buffer and one binding. On
+ * wasm one, because more save no time, and the abort signal is checked between runs.
  */
 export function cropsPerRun(bytesPerCrop: number, limits: GPUSupportedLimits | undefined): number {
   if (!limits) return 1;
-  const room = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
-  return Math.max(1, Math.min(MOST_CROPS, Math.floor(room / bytesPerCrop)));
+  const maxBytes = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+  return Math.max(1, Math.min(MAX_CROPS, Math.floor(maxBytes / bytesPerCrop)));
 }
 
-/** Turns images into features, which are kept for when the same image is asked about again. */
+/** Encodes images, and caches their features. */
 export class VisionEncoder {
   readonly features = new FeatureCache();
   readonly #ort: Ort;
@@ -31,9 +31,9 @@ export class VisionEncoder {
   readonly #cropsPerRun: number;
 
   /**
-   * @param limits of the GPU that it runs on, if it does
-   * @param splitter by default, in memory
-   * @throws NearsightError `load_failed` if the graph takes something else than the model's processor gives
+   * @param limits of the GPU that the session runs on; absent: it runs on wasm
+   * @param splitter default: on the CPU
+   * @throws NearsightError `load_failed` if the graph has an input that the model's processor does not make
    */
   constructor(
     ort: Ort,
@@ -49,7 +49,7 @@ export class VisionEncoder {
     this.#cropsPerRun = cropsPerRun(inputs.activationBytesPerCrop, limits);
   }
 
-  /** The features of all the images, in order. They stay valid until {@link features} drops them. */
+  /** The features of all images, in order. They stay valid until {@link features} evicts them. */
   async encode(images: readonly PromptImage[], signal: AbortSignal): Promise<Tensor[]> {
     const encoded: Tensor[] = [];
     for (const image of images) {
@@ -69,9 +69,12 @@ export class VisionEncoder {
         const batch = await inputs.batch(first, Math.min(this.#cropsPerRun, image.crops - first));
         features.push(await runEncoder(this.#ort, this.#session, batch));
       }
-      const rows = features.reduce((sum, each) => sum + rowsOf(each).rows, 0);
+      const rows = features.reduce((sum, tensor) => sum + rowsOf(tensor).rows, 0);
       if (rows === image.tokens) return features;
-      throw new NearsightError('internal', `The vision encoder gave ${rows} rows for ${image.tokens} image tokens.`);
+      throw new NearsightError(
+        'internal',
+        `The vision encoder returned ${rows} rows for ${image.tokens} image tokens.`,
+      );
     } catch (error) {
       features.forEach(release);
       throw error;
@@ -81,23 +84,23 @@ export class VisionEncoder {
   }
 }
 
-/** The features of some crops, all run at once. The caller must release them. */
+/** The features of some crops, in one run. The caller must release them. */
 export async function runEncoder(ort: Ort, session: Session, inputs: NamedTensors): Promise<Tensor> {
   const { image_features: features } = await session.run(feedsOf(ort, session, inputs));
-  if (!features) throw new NearsightError('internal', 'The vision encoder gave no image_features.');
+  if (!features) throw new NearsightError('internal', 'The vision encoder returned no image_features.');
   return features;
 }
 
-/** Those of the inputs that the graph takes. The optimizer may have settled what the others are for. */
+/** The inputs that the graph takes: the optimizer may have removed others. */
 function feedsOf(ort: Ort, session: Session, inputs: NamedTensors): Tensors {
   const feeds: Tensors = {};
   for (const [name, { type }] of session.inputs) {
-    const given = inputs[name];
-    if (given?.type !== type) {
-      const words = `The vision encoder takes ${name} (${type}), which this model's processor does not give.`;
-      throw new NearsightError('load_failed', words);
+    const input = inputs[name];
+    if (input?.type !== type) {
+      const message = `The vision encoder takes ${name} (${type}), which this model's processor does not make.`;
+      throw new NearsightError('load_failed', message);
     }
-    const { dims, data } = given;
+    const { dims, data } = input;
     feeds[name] =
       'mapState' in data
         ? ort.Tensor.fromGpuBuffer(data, { dataType: 'float32', dims })

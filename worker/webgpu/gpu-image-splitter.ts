@@ -1,23 +1,23 @@
 import type { Crops, ImageSplitter, Rgb, Size, SplitPlan } from '../backend/image-splitter.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from './buffer-usage.ts';
 import { levelTables } from '../vision/cpu-image-splitter.ts';
-import { kernelFor, resize, shrinksDownFirst } from '../vision/resample.ts';
+import { kernelFor, resize, isVerticalFirst } from '../vision/resample.ts';
 import { CROP, RESAMPLE } from './shaders/split-image.ts';
 
-/** Images are uploaded in bands of rows, so that a large one is never in GPU memory whole. */
+/** Images are uploaded in bands of rows, so that a large one is never whole in GPU memory. */
 const BAND_BYTES = 16 << 20;
 
-/** Edge of a workgroup, in both shaders. */
-const GROUP = 8;
+/** Edge of a workgroup in both shaders. */
+const WORKGROUP_SIZE = 8;
 
-/** An image on the GPU, a word for each pixel. */
+/** An image on the GPU, one word a pixel. */
 interface Plane extends Size {
   buffer: GPUBuffer;
 }
 
 /**
- * Splits images on the GPU, to the same bits as `worker/vision/cpu-image-splitter.ts`. The bytes come from JavaScript, not
- * from a texture: whoever has them there knows them to the bit, and the first time that a file is seen they are hashed.
+ * Splits images on the GPU, to the same bits as `worker/vision/cpu-image-splitter.ts`. Pixels are uploaded from
+ * JavaScript, not from a texture: they must be exact, and JavaScript needs them to hash the image.
  */
 export class GpuImageSplitter implements ImageSplitter {
   readonly #device: GPUDevice;
@@ -46,19 +46,23 @@ export class GpuImageSplitter implements ImageSplitter {
     const levels = Float32Array.from(levelTables(plan).flatMap((table) => [...table]));
     const table = scratch.fill('levels', STORAGE, levels);
     const { cropSize } = plan;
-    const groups = Math.ceil(cropSize / GROUP);
+    const groups = Math.ceil(cropSize / WORKGROUP_SIZE);
     let result: GPUBuffer | undefined;
     let before: Promise<void> | undefined;
     return {
       batch: async (first, count) => {
         await before;
         before = this.#device.queue.onSubmittedWorkDone();
-        // The first batch is the largest. onnxruntime wants all three uses of its inputs.
+        // The first batch is the largest. onnxruntime needs all three usages.
         result ??= scratch.buffer('crops', STORAGE | COPY_SRC | COPY_DST, count * 3 * cropSize ** 2 * 4);
-        for (const [at, crop] of plan.crops.slice(first, first + count).entries()) {
+        for (const [index, crop] of plan.crops.slice(first, first + count).entries()) {
           const plane = planes[crop.resize]!;
-          const job = scratch.fill('crop', UNIFORM, Uint32Array.of(cropSize, plane.width, crop.left, crop.top, at));
-          dispatch(this.#device, this.#crop, [job, plane.buffer, table, result], [groups, groups]);
+          const uniforms = scratch.fill(
+            'crop',
+            UNIFORM,
+            Uint32Array.of(cropSize, plane.width, crop.left, crop.top, index),
+          );
+          dispatch(this.#device, this.#crop, [uniforms, plane.buffer, table, result], [groups, groups]);
         }
         return result;
       },
@@ -67,7 +71,7 @@ export class GpuImageSplitter implements ImageSplitter {
   }
 }
 
-/** Buffers of one image, and the passes that fill them. */
+/** The buffers of one image, and the passes that fill them. */
 class Scratch {
   readonly #device: GPUDevice;
   readonly #resample: GPUComputePipeline;
@@ -78,16 +82,16 @@ class Scratch {
     this.#resample = resample;
   }
 
-  /** Brings an image to the GPU, band by band, scaled to this width where its rows may be scaled first. */
+  /** Uploads an image band by band, scaled to this width unless the vertical pass is first. */
   upload(image: Rgb, scale: Size): Plane {
-    const width = shrinksDownFirst(image, scale.height) ? image.width : scale.width;
-    // Widths of up to 16,384 and models that read large images: beyond what adapters must bind.
+    const width = isVerticalFirst(image, scale.height) ? image.width : scale.width;
+    // An image may be larger than the binding that every adapter supports: it is then resized on the CPU.
     if (width * image.height * 4 > this.#device.limits.maxStorageBufferBindingSize) {
       const small = resize(image, scale.width, scale.height);
       return this.upload(small, small);
     }
     const rowBytes = image.width * 3;
-    // Four rows at least end at a whole word.
+    // Multiples of four rows end at a whole word.
     const rows = Math.min(Math.max(Math.floor(BAND_BYTES / rowBytes / 4), 1) * 4, image.height);
     const source = this.buffer('band', STORAGE | COPY_DST, Math.ceil((rows * rowBytes) / 4) * 4);
     const plane = this.#plane({ width, height: image.height });
@@ -102,7 +106,7 @@ class Scratch {
 
   /** As `resize` in `worker/vision/resample.ts`. */
   resize(plane: Plane, { width, height }: Size): Plane {
-    const first = shrinksDownFirst(plane, height) ? this.#resize(plane, 'height', height) : plane;
+    const first = isVerticalFirst(plane, height) ? this.#resize(plane, 'height', height) : plane;
     return this.#resize(this.#resize(first, 'width', width), 'height', height);
   }
 
@@ -113,7 +117,7 @@ class Scratch {
     return buffer;
   }
 
-  /** Leaves nothing of the image behind. */
+  /** Destroys all buffers. */
   close(): void {
     for (const buffer of this.#buffers) buffer.destroy();
   }
@@ -129,9 +133,12 @@ class Scratch {
 
   #pass(source: GPUBuffer, { buffer, samples, stride }: Kernels, to: Plane, axis: Axis): void {
     const { vertical, step, line, top = 0, height = to.height, triples = 0 } = axis;
-    const job = Uint32Array.of(to.width, height, top, vertical, step, line, samples, stride, triples);
-    const buffers = [this.fill('pass', UNIFORM, job), source, buffer, to.buffer];
-    dispatch(this.#device, this.#resample, buffers, [Math.ceil(to.width / GROUP), Math.ceil(height / GROUP)]);
+    const uniforms = Uint32Array.of(to.width, height, top, vertical, step, line, samples, stride, triples);
+    const buffers = [this.fill('pass', UNIFORM, uniforms), source, buffer, to.buffer];
+    dispatch(this.#device, this.#resample, buffers, [
+      Math.ceil(to.width / WORKGROUP_SIZE),
+      Math.ceil(height / WORKGROUP_SIZE),
+    ]);
   }
 
   #kernels(from: number, samples: number): Kernels {
@@ -146,7 +153,7 @@ class Scratch {
     return { ...size, buffer: this.buffer('plane', STORAGE, size.width * size.height * 4) };
   }
 
-  /** An empty buffer, gone when this is closed. */
+  /** An empty buffer, destroyed by {@link close}. */
   buffer(label: string, usage: number, size: number): GPUBuffer {
     const buffer = this.#device.createBuffer({ label, size, usage });
     this.#buffers.push(buffer);
@@ -154,14 +161,14 @@ class Scratch {
   }
 }
 
-/** Weights of one axis, as the shader reads them. */
+/** The weights of one axis, as the shader reads them. */
 interface Kernels {
   buffer: GPUBuffer;
   samples: number;
   stride: number;
 }
 
-/** How a pass walks through its source, and which rows it writes: all, if nothing is said. */
+/** How a pass walks through its source, and which rows it writes; default: all. */
 interface Axis {
   vertical: number;
   step: number;
@@ -171,9 +178,9 @@ interface Axis {
   triples?: number;
 }
 
-/** Bytes as whole words, which is what buffers are written in; only the last band of an image is ever copied. */
-function words(data: Uint8Array<ArrayBuffer>, at: number, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = data.subarray(at, at + length);
+/** Bytes padded to whole words, as `writeBuffer` needs; only an image's last band is ever copied. */
+function words(data: Uint8Array<ArrayBuffer>, start: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = data.subarray(start, start + length);
   if (length % 4 === 0) return bytes;
   const padded = new Uint8Array(Math.ceil(length / 4) * 4);
   padded.set(bytes);

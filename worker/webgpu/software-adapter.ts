@@ -14,16 +14,16 @@ export interface SoftwareWorkarounds {
   mostRows?: number | undefined;
   /** Whether attention in the vision encoder is left as it was exported, not fused into one operator. */
   plainVisionAttention?: boolean | undefined;
-  /** Whether shaders for several views at once are left to be compiled by the first image that needs them. */
-  singleViews?: boolean | undefined;
+  /** Whether the self-test runs one crop only: shaders for several at once are compiled by the first image that needs them. */
+  singleCrops?: boolean | undefined;
 }
 
 /** The one place that knows the adapters of test machines. */
 export function softwareWorkarounds(adapter: GPUAdapter): SoftwareWorkarounds {
   if (!isSoftware(adapter)) return {};
-  // Running several views costs seconds there, more than compiling their shaders early saves.
-  const singleViews = true;
-  if (adapter.info.architecture === 'swiftshader') return { singleViews };
+  // Running several crops takes seconds there, more than compiling their shaders early saves.
+  const singleCrops = true;
+  if (adapter.info.architecture === 'swiftshader') return { singleCrops };
   // From 32 rows on, fused attention has a kernel of its own, which LLVM, under Mesa's lavapipe, compiles for minutes.
-  return { singleViews, mostRows: 31, plainVisionAttention: true };
+  return { singleCrops, mostRows: 31, plainVisionAttention: true };
 }

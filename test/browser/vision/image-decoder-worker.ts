@@ -1,12 +1,12 @@
-// A worker around the decoder alone. `decode.test.ts` builds and serves it, because the package does not export what a
-// image looks like to the model.
+// A worker with only the image decoder. `image-decoder.test.ts` builds and serves it, because the package does not export
+// decoded pixels.
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { decodeImage } from '../../../worker/vision/image-decoder.ts';
 
 interface Order {
   bytes: Uint8Array<ArrayBuffer>;
   maxPixels: number;
-  /** False: as in a browser without WebCodecs. */
+  /** False: like a browser without WebCodecs. */
   frames: boolean;
 }
 

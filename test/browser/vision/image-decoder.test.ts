@@ -11,16 +11,16 @@ interface Golden {
   file: string;
   width: number;
   height: number;
-  /** By how many levels values may differ, where browsers are free to: at most, and on average. */
-  most: number;
+  /** By how many levels values may differ where the format allows it: at most, and on average. */
+  max: number;
   mean: number;
-  /** What Pillow sees, as base64. */
+  /** The pixels that Pillow decodes, as base64. */
   rgb: string;
 }
 
 const fixtures = new URL('../../fixtures/vlm/', import.meta.url);
-const goldens: Golden[] = JSON.parse(readFileSync(new URL('pictures.json', fixtures), 'utf8'));
-const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`pictures/${file}`, fixtures));
+const goldens: Golden[] = JSON.parse(readFileSync(new URL('images.json', fixtures), 'utf8'));
+const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`images/${file}`, fixtures));
 const MAX_PIXELS = 4_000_000;
 
 let page: TestPage;
@@ -35,7 +35,7 @@ function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
   return order(page, { bytes, maxPixels: MAX_PIXELS, frames });
 }
 
-/** A grey PNG in which every level follows from its place. */
+/** A grey PNG with computed levels. */
 function png(width: number, height: number, level: (x: number, y: number) => number): Uint8Array {
   const chunk = (type: string, data: Uint8Array): Buffer => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
@@ -62,24 +62,24 @@ function png(width: number, height: number, level: (x: number, y: number) => num
   ]);
 }
 
-describe('images decode to what Pillow sees', () => {
-  it.for(goldens)('$file', async ({ file, width, height, most, mean, rgb }) => {
-    const seen = await decode(bytesOf(file));
-    expect(seen).toMatchObject({ width, height });
-    const differences = differencesOf(seen, Buffer.from(rgb, 'base64'));
-    expect(Math.max(...differences)).toBeLessThanOrEqual(most);
+describe('images decode to the same pixels as in Pillow', () => {
+  it.for(goldens)('$file', async ({ file, width, height, max, mean, rgb }) => {
+    const actual = await decode(bytesOf(file));
+    expect(actual).toMatchObject({ width, height });
+    const differences = differencesOf(actual, Buffer.from(rgb, 'base64'));
+    expect(Math.max(...differences)).toBeLessThanOrEqual(max);
     expect(differences.reduce((sum, difference) => sum + difference) / differences.length).toBeLessThanOrEqual(mean);
   });
 
   it.for(goldens.filter(({ file }) => /alpha.*(png|webp)/.test(file)))(
-    '$file, to one level, where there is no VideoFrame',
+    '$file, to one level, without VideoFrame',
     async ({ file, rgb }) => {
       const differences = differencesOf(await decode(bytesOf(file), false), Buffer.from(rgb, 'base64'));
       expect(Math.max(...differences)).toBeLessThanOrEqual(1);
     },
   );
 
-  it('an image of many bands, and one as wide as a canvas', async () => {
+  it('an image of several bands, and one as wide as a canvas', async () => {
     const level = (x: number, y: number): number => (x * 31 + y * 7) % 251;
     for (const [width, height] of [
       [3, 700],
@@ -94,7 +94,7 @@ describe('images decode to what Pillow sees', () => {
   });
 });
 
-describe('golden images of glimpse, decoded here, become the crops of the Python processor', () => {
+describe('golden images of glimpse, decoded by the browser, give the crops of the Python processor', () => {
   interface Crops {
     image: string;
     split: boolean;
@@ -108,9 +108,9 @@ describe('golden images of glimpse, decoded here, become the crops of the Python
   const settings = { cropSize: 96, longestEdge: 192, splitting: false, ...values };
 
   it.for(pixels)('$image (tiles: $split)', async ({ image: name, split, file, shape: [frames] }) => {
-    const seen = await decode(readFileSync(new URL(name, folder)));
-    if (!('rgb' in seen)) throw new Error(seen.message);
-    const image = { ...seen, data: Uint8Array.from(Buffer.from(seen.rgb, 'base64')) };
+    const actual = await decode(readFileSync(new URL(name, folder)));
+    if (!('rgb' in actual)) throw new Error(actual.message);
+    const image = { ...actual, data: Uint8Array.from(Buffer.from(actual.rgb, 'base64')) };
     const plan = splitPlan(image, split ? tileGrid(image, settings) : NO_TILES, settings);
     expect(plan.crops.length).toBe(frames);
     const crops = await cpuImageSplitter.split(image, plan).batch(0, frames);
@@ -133,7 +133,7 @@ function differencesOf(seen: Outcome, wanted: ArrayLike<number>): number[] {
   return Array.from(wanted, (level, i) => Math.abs(level - (levels[i] ?? Infinity)));
 }
 
-describe('what cannot be read is refused, with the part and the cause', () => {
+describe('unreadable images are refused, with the part and the cause', () => {
   const half = (file: string): Uint8Array => bytesOf(file).subarray(0, bytesOf(file).length * 0.6);
   const text = (value: string): Uint8Array => new TextEncoder().encode(value);
   const huge = Uint8Array.from(bytesOf('rgb.png'));

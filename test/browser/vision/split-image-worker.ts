@@ -1,5 +1,4 @@
-// A worker around the image splitters, of the CPU and of the GPU, which compares them. `split-image.test.ts` builds and
-// serves it.
+// A worker that compares the image splitters of CPU and GPU. `split-image.test.ts` builds and serves it.
 import type { Rgb, SplitPlan } from '../../../worker/backend/image-splitter.ts';
 import { type ImageSettings, NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
@@ -13,21 +12,21 @@ interface Order {
   settings: ImageSettings;
 }
 
-/** How many values there are, and how many of them differ in any bit. */
+/** The number of values, and of values that differ in any bit. */
 export type Outcome = { values: number; different: number } | { error: string };
 
 async function compare({ bytes, settings }: Order): Promise<Outcome> {
   const part = { type: 'image', detail: 'low', bytes, param: 'an image' } as const;
   const image = await decodeImage(part, 10_000_000);
   const plan = splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings);
-  const wanted = await cpuImageSplitter.split(image, plan).batch(0, plan.crops.length);
-  if (!(wanted instanceof Float32Array)) throw new Error('not in memory');
-  const seen = await onGpu(image, plan, wanted.byteLength);
-  const [one, other] = [new Uint32Array(wanted.buffer), new Uint32Array(seen)];
+  const expected = await cpuImageSplitter.split(image, plan).batch(0, plan.crops.length);
+  if (!(expected instanceof Float32Array)) throw new Error('not in memory');
+  const actual = await splitOnGpu(image, plan, expected.byteLength);
+  const [one, other] = [new Uint32Array(expected.buffer), new Uint32Array(actual)];
   return { values: one.length, different: one.filter((word, at) => word !== other[at]).length };
 }
 
-async function onGpu(image: Rgb, plan: SplitPlan, bytes: number): Promise<ArrayBuffer> {
+async function splitOnGpu(image: Rgb, plan: SplitPlan, bytes: number): Promise<ArrayBuffer> {
   const adapter = await findAdapter();
   if (!adapter) throw new Error('there is no adapter');
   const gpu = await Gpu.open(adapter);

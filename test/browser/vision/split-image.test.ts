@@ -22,7 +22,7 @@ it.for([
   ['alpha-frog.png', true],
   ['tall.png', false],
   ['corner.gif', false],
-] as const)('%s (tiles: %s) becomes the same crops on the GPU as on the CPU, to the bit', async ([file, splitting]) => {
+] as const)('%s (tiles: %s) is split into the same bits on the GPU as on the CPU', async ([file, splitting]) => {
   const settings: ImageSettings = { cropSize: 96, longestEdge: 192, splitting, ...levels };
   const bytes = readFileSync(new URL(file, folder));
   const outcome = await order<Outcome>(page, { bytes, settings });

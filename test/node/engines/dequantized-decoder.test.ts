@@ -61,8 +61,8 @@ describe('glimpse on wasm', () => {
     do opened.push(await open({ bytes: 64 << 20 }));
     while (grow.mock.calls.length === 0);
     const { session, remark } = opened.at(-1)!;
-    expect(remark).toMatch(/^weights as they are \(widened, they could not be opened: .*bad_alloc/);
-    expect(opened[0]?.remark).toBe('weights widened once');
+    expect(remark).toMatch(/^weights as they are \(dequantized, they could not be opened: .*bad_alloc/);
+    expect(opened[0]?.remark).toBe('weights dequantized once');
     expect(session.outputs.has('logits')).toBe(true);
     for (const each of opened) await each.session.close();
   });
@@ -75,7 +75,7 @@ describe('glimpse on wasm', () => {
 
   test('is widened, if there is', async () => {
     const { session, remark } = await open({ bytes: 64 << 20 });
-    expect(remark).toBe('weights widened once');
+    expect(remark).toBe('weights dequantized once');
     await session.close();
   });
 });

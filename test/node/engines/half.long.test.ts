@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { maxRelativeDifference, selfTestDecoder } from '../../../worker/self-test/decoder-self-test.ts';
+import { selfTestDecoder } from '../../../worker/self-test/decoder-self-test.ts';
+import { maxRelativeDifference } from '../../../worker/self-test/kernel-mismatch.ts';
 import { argmax } from '../../../worker/sampling/cpu-sampler.ts';
 import { nativeDecoder, nativeFeatures } from './native.ts';
 import { imageOfValues } from './test-images.ts';

@@ -9,7 +9,7 @@ import { FIXTURES, modelFiles, pattern, readJson } from '../vision/fixtures.ts';
 const files = modelFiles(new URL('model/', FIXTURES));
 const never = new AbortController().signal;
 
-/** One user turn for each detail, with an image that the decoder below does not look at. */
+/** One user turn for each detail, with an empty image: the fake decoder ignores it. */
 function chat(...details: Detail[]): Turn[] {
   return details.map((detail) => ({
     role: 'user',
@@ -22,7 +22,7 @@ function decoding(image: Rgb): typeof decodeImage {
 }
 
 describe('opening a model', () => {
-  it('reads the decoder from its configs, and the stop token from the one that is right', () => {
+  it('reads the config, with the stop token from the generation config', () => {
     expect(openProcessor(files).config).toEqual({
       vocab: 943,
       maxPositions: 512,
@@ -30,7 +30,7 @@ describe('opening a model', () => {
     });
   });
 
-  /** The file with one field changed; a field of undefined goes away. */
+  /** The files with some fields of one changed; undefined removes a field. */
   function changed(name: string, change: object): ReadonlyMap<string, Uint8Array> {
     const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
     return new Map(files).set(name, new TextEncoder().encode(JSON.stringify({ ...json, ...change })));
@@ -65,12 +65,12 @@ describe('opening a model', () => {
     );
   });
 
-  it('names the file that is not JSON', () => {
+  it('reports a file that is not JSON', () => {
     const broken = new Map(files).set('config.json', new TextEncoder().encode('<html>'));
     expect(() => openProcessor(broken)).toThrow('config.json is not JSON.');
   });
 
-  it('names the file that is missing', () => {
+  it('reports a missing file', () => {
     const without = new Map(files);
     without.delete('processor_config.json');
     expect(() => openProcessor(without)).toThrow('The model has no processor_config.json');
@@ -81,7 +81,7 @@ describe('the bytes of tokens', () => {
   const { tokenizer, imageTokenId } = openProcessor(files);
   const { chats } = readJson<{ chats: { turns: { parts: { text?: string }[] }[] }[] }>('prompts.json');
 
-  it('put together, are the text in UTF-8', () => {
+  it('are the text in UTF-8 when they are joined', () => {
     for (const { turns } of chats) {
       const text = turns[0]?.parts[0]?.text ?? '';
       const bytes = tokenizer.encode(text).flatMap((id) => [...tokenizer.bytes(id)]);
@@ -89,13 +89,13 @@ describe('the bytes of tokens', () => {
     }
   });
 
-  it('are parts of characters where a character takes several tokens', () => {
+  it('are parts of a character if it takes several tokens', () => {
     const ids = tokenizer.encode('𠜎');
     expect(ids.length).toBeGreaterThan(1);
     expect(ids.every((id) => tokenizer.bytes(id).length < 4)).toBe(true);
   });
 
-  it('are none for special tokens, and for ids beyond the vocabulary', () => {
+  it('are empty for special tokens and ids beyond the vocabulary', () => {
     expect(tokenizer.bytes(imageTokenId)).toEqual(new Uint8Array());
     expect(tokenizer.bytes(1_000_000)).toEqual(new Uint8Array());
   });
@@ -125,7 +125,7 @@ describe('crops', () => {
     });
   });
 
-  it("are tiles only when asked for, where that is the model's default", async () => {
+  it('are tiles only for high detail if the model does not split images by default', async () => {
     const name = 'preprocessor_config.json';
     const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
     const whole = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: false }));
@@ -141,9 +141,9 @@ describe('keys of images', () => {
       ({ key }) => key,
     );
 
-  it('are equal for equal pixels cut the same way, and only then', async () => {
-    const [first, again, tiled] = await keysOf(pattern(40, 30), 'low', 'auto', 'high');
-    expect(again).toBe(first);
+  it('are equal only for equal pixels that are split the same way', async () => {
+    const [first, second, tiled] = await keysOf(pattern(40, 30), 'low', 'auto', 'high');
+    expect(second).toBe(first);
     expect(tiled).not.toBe(first);
     expect(await keysOf(pattern(40, 30), 'low')).toEqual([first]);
     const other = pattern(40, 30);
@@ -153,7 +153,7 @@ describe('keys of images', () => {
   });
 });
 
-describe('images that come again', () => {
+describe('the image cache', () => {
   const file = (...bytes: number[]): Turn => ({
     role: 'user',
     parts: [{ type: 'image', bytes: Uint8Array.from(bytes), detail: 'low', param: 'p' }],
@@ -164,12 +164,12 @@ describe('images that come again', () => {
       decoded.push(first);
       return pattern(40, 30);
     });
-    const keysOf = async (turns: Turn[], maxPixels = 1e6, remember = true): Promise<string[]> =>
-      (await processor.encodeChat(turns, maxPixels, remember, never)).images.map(({ key }) => key);
+    const keysOf = async (turns: Turn[], maxPixels = 1e6, useCache = true): Promise<string[]> =>
+      (await processor.encodeChat(turns, maxPixels, useCache, never)).images.map(({ key }) => key);
     return { processor, decoded, keysOf };
   };
 
-  it('in the same file are not decoded to be known, only where their pixels are needed', async () => {
+  it('identifies a known file without decoding it, until its pixels are needed', async () => {
     const { processor, decoded, keysOf } = counting();
     const [first] = await keysOf([file(1)]);
     expect(await keysOf([file(1), file(2), file(1)])).toEqual([first, first, first]);
@@ -179,7 +179,7 @@ describe('images that come again', () => {
     expect(decoded).toEqual([1, 2, 1]);
   });
 
-  it('are decoded, so that they can be refused, where they are larger than a request may bring', async () => {
+  it('lets the decoder refuse a known image that is over the limit of pixels', async () => {
     const { decoded, keysOf } = counting();
     await keysOf([file(1)]);
     await keysOf([file(1)], 40 * 30 - 1);
@@ -187,7 +187,7 @@ describe('images that come again', () => {
     expect(decoded).toEqual([1, 1]);
   });
 
-  it('are not known where they were not to be remembered, or were forgotten since', async () => {
+  it('does not know images of requests that do not use it, or from before it was cleared', async () => {
     const { processor, decoded, keysOf } = counting();
     await keysOf([file(1)], 1e6, false);
     await keysOf([file(1)]);
@@ -200,7 +200,7 @@ describe('images that come again', () => {
     expect(decoded).toEqual([1, 1, 1, 1, 1]);
   });
 
-  it('are known up to 256 files, those that were seen last', async () => {
+  it('keeps the 256 most recently used files', async () => {
     const { decoded, keysOf } = counting();
     for (let i = 0; i < 256; i++) await keysOf([file(i)]);
     await keysOf([file(0)]);
@@ -211,22 +211,22 @@ describe('images that come again', () => {
   });
 });
 
-describe('reading', () => {
+describe('encoding a chat', () => {
   it('stops between images when it is aborted', async () => {
     const controller = new AbortController();
     let decoded = 0;
     const processor = openProcessor(files, async () => {
       decoded++;
-      controller.abort(new Error('no longer wanted'));
+      controller.abort(new Error('aborted here'));
       return pattern(8, 8);
     });
     await expect(processor.encodeChat(chat('low', 'low'), 1e6, false, controller.signal)).rejects.toThrow(
-      'no longer wanted',
+      'aborted here',
     );
     expect(decoded).toBe(1);
   });
 
-  it('refuses a chat template that has no place for an image', async () => {
+  it('refuses a chat template without a placeholder for an image', async () => {
     const template = new TextEncoder().encode(JSON.stringify({ chat_template: 'nothing' }));
     const processor = openProcessor(new Map(files).set('chat_template.json', template), decoding(pattern(8, 8)));
     await expect(processor.encodeChat(chat('low'), 1e6, false, never)).rejects.toMatchObject({ code: 'load_failed' });

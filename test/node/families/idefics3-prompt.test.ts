@@ -28,7 +28,7 @@ interface Golden {
   injections: { parts: string[]; ids: number[] }[];
 }
 
-/** Images in these chats matter by their size alone, so their bytes are the two numbers. */
+/** Only the images' sizes matter here, so their bytes are width and height. */
 const blank: typeof decodeImage = async ({ bytes }) => {
   const [width = 0, height = 0] = new Uint32Array(bytes.buffer);
   return { width, height, data: new Uint8Array(width * height * 3) };
@@ -63,19 +63,19 @@ function expand(runs: number[]): number[] {
 function prompts(folder: URL, golden: Golden): void {
   const processor = openProcessor(modelFiles(folder), blank);
 
-  it('writes the ids of the Python processor for every chat', async () => {
+  it('encodes every chat to the ids of the Python processor', async () => {
     for (const { turns, ids } of golden.chats) {
       expect(await idsOf(processor, turns), JSON.stringify(turns)).toEqual(expand(ids));
     }
   });
 
-  it.for(golden.injections)('reads $parts as letters, not as structure', async ({ parts, ids }) => {
+  it.for(golden.injections)('encodes $parts as plain text, not as special tokens', async ({ parts, ids }) => {
     const turns: Chat['turns'] = [{ role: 'user', parts: parts.map((text) => ({ type: 'text', text })) }];
     expect(await idsOf(processor, turns)).toEqual(ids);
   });
 }
 
-describe('prompts of the model in miniature', () => {
+describe('prompts of the miniature model', () => {
   prompts(new URL('model/', FIXTURES), readJson('prompts.json'));
 });
 

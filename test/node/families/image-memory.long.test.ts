@@ -5,8 +5,8 @@ import { openProcessor } from '../../../worker/families/registry.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import { FIXTURES, modelFiles } from '../vision/fixtures.ts';
 
-it('of many large images, those that were too much to keep are decoded again', async () => {
-  // The first and the third fit together, not so the second.
+it('decodes large images again if their pixels are over the limit to keep', async () => {
+  // The first and the third fit within the limit, the second does not.
   const files = [4096, 8192, 4096].map((height) => ({ width: 8192, height, data: new Uint8Array(8192 * height * 3) }));
   let decoded = 0;
   const processor = openProcessor(modelFiles(new URL('model/', FIXTURES)), async ({ bytes }) => {

@@ -13,23 +13,23 @@ import {
 } from '../../../worker/onnx/model/graph.ts';
 import { makeNode, setInt, setInts } from '../../../worker/onnx/model/graph-edit.ts';
 import { dropPixelMask } from '../../../worker/onnx/optimize/drop-pixel-mask.ts';
-import { census, distance, encodeViews, evaluate, Native, noise } from './optimize-graphs.ts';
+import { census, distance, encodeCrops, evaluate, Native, pseudoRandom } from './optimize-graphs.ts';
 
 const size = 8;
 const WIDTH = 4;
 
 interface Quirks {
-  /** Rounds the pixels to halves, as encoders in half precision do, and the views back. */
+  /** Casts the pixels to float16, like encoders in half precision, and the crops back to float32. */
   halves?: boolean;
   /** Multiplies the pixels before the convolution. */
   scaled?: boolean;
-  /** Positions count on from view to view. */
+  /** Positions depend on the crop. */
   running?: boolean;
-  /** Positions are multiplied with the features, where one row for all views does as well; or matched with them. */
+  /** Position embeddings are added to the features, which broadcasts; or concatenated, which does not. */
   read?: 'Add' | 'Concat';
 }
 
-/** Views that are not empty, patches of 4 × 4 pixels, and positions that are counted off the mask. */
+/** Selects crops that are not empty, embeds patches of 4 × 4 pixels, and counts positions in the mask. */
 function toyEncoder({ halves = false, scaled = false, running = false, read = 'Add' }: Quirks = {}): Graph {
   const graph: Graph = {
     nodes: [],
@@ -51,7 +51,7 @@ function toyEncoder({ halves = false, scaled = false, running = false, read = 'A
     return name;
   };
   const floats = (name: string, dims: number[], seed: number): string => {
-    const data = noise(
+    const data = pseudoRandom(
       dims.reduce((product, dim) => product * dim, 1),
       seed,
     );
@@ -72,7 +72,7 @@ function toyEncoder({ halves = false, scaled = false, running = false, read = 'A
   const to = (type: number) => (node: ReturnType<typeof makeNode>) => setInt(node, 'to', type);
 
   const pixels = halves ? add('Cast', ['pixel_values'], 'pixels.half', to(FLOAT16)) : 'pixel_values';
-  add('Reshape', [pixels, ints('frames.shape', -1, 3, size, size)], 'frames');
+  add('Reshape', [pixels, ints('crops.shape', -1, 3, size, size)], 'crops');
   add('Reshape', ['pixel_attention_mask', ints('mask.shape', -1, size * size)], 'mask');
   add('Cast', ['mask'], 'mask.float', to(FLOAT));
   add('ReduceMax', ['mask.float'], 'seen', (node) => {
@@ -81,24 +81,24 @@ function toyEncoder({ halves = false, scaled = false, running = false, read = 'A
   });
   add('NonZero', ['seen'], 'real');
   add('Transpose', ['real'], 'real.rows', (node) => setInts(node, 'perm', [1, 0]));
-  let views = add('GatherND', ['frames', 'real.rows'], 'views');
-  if (halves) views = add('Cast', [views], 'views.float', to(FLOAT));
-  if (scaled) views = add('Mul', [views, floats('factor', [1], 5)], 'views.scaled');
-  add('Conv', [views, floats('conv.weight', [WIDTH, 3, 4, 4], 1)], 'patches', (node) =>
+  let crops = add('GatherND', ['crops', 'real.rows'], 'real.crops');
+  if (halves) crops = add('Cast', [crops], 'crops.float', to(FLOAT));
+  if (scaled) crops = add('Mul', [crops, floats('factor', [1], 5)], 'crops.scaled');
+  add('Conv', [crops, floats('conv.weight', [WIDTH, 3, 4, 4], 1)], 'patches', (node) =>
     setInts(node, 'strides', [4, 4]),
   );
   add('Reshape', ['patches', ints('rows.shape', 0, WIDTH, 4)], 'columns');
   add('Transpose', ['columns'], 'features', (node) => setInts(node, 'perm', [0, 2, 1]));
 
-  // The position of a patch is the number of real patches up to it, less one: all are real.
+  // The position of a patch is the number of real patches before it; all are real.
   add('Slice', ['mask', ints('from', 0), ints('until', 4), ints('axis1', 1)], 'patch.mask');
   add('Cast', ['patch.mask'], 'patch.int', to(INT64));
   add('CumSum', ['patch.int', 'axis1'], 'counted');
   add('Sub', ['counted', ints('one', 1)], 'positions');
   let ids = 'positions';
   if (running) {
-    add('Transpose', ['real'], 'view.number', (node) => setInts(node, 'perm', [1, 0]));
-    ids = add('Add', ['positions', 'view.number'], 'positions.running');
+    add('Transpose', ['real'], 'crop.number', (node) => setInts(node, 'perm', [1, 0]));
+    ids = add('Add', ['positions', 'crop.number'], 'positions.running');
   }
   add('Gather', [floats('table', [1 << 13, WIDTH], 2), ids], 'embedded', (node) => setInt(node, 'axis', 0));
   add(read, ['features', 'embedded'], 'image_features', (node) => {
@@ -107,13 +107,13 @@ function toyEncoder({ halves = false, scaled = false, running = false, read = 'A
   return graph;
 }
 
-describe('views that are whole', () => {
+describe('dropping the pixel mask', () => {
   test.each([false, true])(
-    'the same features without the mask, for any number of views; halves: %s',
+    'gives the same features without the mask, for any number of crops; float16: %s',
     async (halves) => {
       const graph = toyEncoder({ halves });
       const before = await Native.open(encode(graph));
-      expect(await dropPixelMask(graph, encoderInputs(size, 0), evaluate)).toEqual({ rewrite: 'whole-views' });
+      expect(await dropPixelMask(graph, encoderInputs(size, 0), evaluate)).toEqual({ pass: 'drop-pixel-mask' });
       expect(decode(encode(graph)).inputs.map(({ name, dims }) => [name, dims])).toEqual([
         ['pixel_values', [1, 'num_images', 3, size, size]],
       ]);
@@ -121,21 +121,21 @@ describe('views that are whole', () => {
       expect(census(graph.nodes)['Cast']).toBe(halves ? 2 : undefined);
       const after = await Native.open(encode(graph));
       for (const count of [1, 2, 5]) {
-        const expected = await encodeViews(before, count, size);
-        const actual = await encodeViews(after, count, size);
+        const expected = await encodeCrops(before, count, size);
+        const actual = await encodeCrops(after, count, size);
         expect(actual.dims).toEqual(expected.dims);
         expect(distance(expected.data, actual.data)).toBeLessThan(1e-6);
       }
     },
   );
 
-  const REFUSED: readonly [Quirks, RegExp][] = [
+  const SKIPPED: readonly [Quirks, RegExp][] = [
     [{ scaled: true }, /crops are changed before the first convolution/],
     [{ running: true }, /positions.running is not one constant for every crop/],
     [{ read: 'Concat' }, /positions is not one constant for every crop/],
   ];
 
-  test.each(REFUSED)('%o: refused, and the graph left as it is', async (quirks, reason) => {
+  test.each(SKIPPED)('is skipped for %o, and the graph is unchanged', async (quirks, reason) => {
     const graph = toyEncoder(quirks);
     const before = encode(graph);
     expect((await dropPixelMask(graph, encoderInputs(size, 0), evaluate)).reason).toMatch(reason);
@@ -145,7 +145,7 @@ describe('views that are whole', () => {
   test.each([
     [{ constant: [] }, 'no input is constant'],
     [{ constant: ['pixel_values', 'pixel_attention_mask'] }, 'there is not exactly one input that differs'],
-  ])('inputs of another family, %o: refused', async (other, reason) => {
+  ])('is skipped for inputs of another family, %o', async (other, reason) => {
     const inputs = { ...encoderInputs(size, 0), ...other };
     expect((await dropPixelMask(toyEncoder(), inputs, evaluate)).reason).toContain(reason);
   });

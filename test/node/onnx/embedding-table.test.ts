@@ -10,12 +10,12 @@ import { toyDecoder, toyEmbed } from './toy-graphs.ts';
 const FILES: [string, Uint8Array][] = [
   ['glimpse, q4', glimpse('embed_tokens_q4')],
   ['glimpse, q4f16', glimpse('embed_tokens_q4f16')],
-  ['a toy of halves, subnormal ones among them', toyEmbed('float16')],
+  ['a toy in float16, with subnormal numbers', toyEmbed('float16')],
 ];
 
 describe('a table of embeddings', () => {
-  test.each(FILES)('gives what the graph gives: %s', async (_, file) => {
-    // At an odd place, as a table may stand in its file.
+  test.each(FILES)('gives the same embeddings as the graph: %s', async (_, file) => {
+    // At an odd offset: a table may start anywhere in its file.
     const moved = new Uint8Array(file.length + 1);
     moved.set(file, 1);
     const table = embeddingTable(moved.subarray(1));
@@ -29,7 +29,7 @@ describe('a table of embeddings', () => {
     await session.release();
   });
 
-  test('is not found where the graph does more, or something else', () => {
+  test('is not found in a graph that does more, or something else', () => {
     expect(embeddingTable(toyDecoder())).toBeUndefined();
 
     const scaled = decode(toyEmbed('float32'));

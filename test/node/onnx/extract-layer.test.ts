@@ -5,16 +5,16 @@ import { prune } from '../../../worker/onnx/model/graph-edit.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import type { GraphFile, OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
-import { census, distance, encodeViews, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
+import { census, distance, encodeCrops, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
 import { toyDecoder } from './toy-graphs.ts';
 
 const SIZE = 96;
 const CHUNKS = [40, 9, 1];
 
-/** What adds to the rows in all layers but the first. */
+/** Weights whose results are added to the rows, in all layers but the first. */
 const LATER = /layers\.[1-9]\d*\..*(o_proj|down_proj|out_proj|fc2)\.(bias|weight_scales)$/;
 
-/** The model with nothing added by any layer but the first: what one layer and the ends should give. */
+/** The model with zeros in all layers but the first: it must compute the same as the extracted layer. */
 function muted(model: Uint8Array): Uint8Array {
   const graph = decode(model);
   const later = [...graph.tensors.values()].filter(({ name }) => LATER.test(name));
@@ -26,7 +26,7 @@ function muted(model: Uint8Array): Uint8Array {
 }
 
 function layerOf({ graph, layer }: OptimizedGraph, attention: string): GraphFile {
-  if (!layer) throw new Error('no layer was found');
+  if (!layer) throw new Error('no layer was extracted');
   const [all, one] = [graph, layer.graph].map((bytes) => census(decode(bytes).nodes));
   expect(one?.[attention]).toBe(1);
   expect(Object.keys(one ?? {})).toEqual(expect.arrayContaining(Object.keys(all ?? {})));
@@ -40,7 +40,7 @@ async function logits(model: Uint8Array | GraphFile): Promise<Float32Array> {
   return Float32Array.from(rows.flatMap((row) => [...row]));
 }
 
-/** What the final norm gives. */
+/** The graph up to the final norm. */
 function normalised({ graph, externalData }: OptimizedGraph): GraphFile {
   const whole = decode(graph);
   const last = whole.nodes.findLast(({ type }) => type === 'LayerNormalization');
@@ -56,7 +56,7 @@ function normalised({ graph, externalData }: OptimizedGraph): GraphFile {
 
 async function features(model: GraphFile): Promise<Float32Array> {
   const encoder = await Native.open(model);
-  const { data } = await encodeViews(encoder, 1, SIZE);
+  const { data } = await encodeCrops(encoder, 1, SIZE);
   await encoder.close();
   return data;
 }
@@ -64,12 +64,12 @@ async function features(model: GraphFile): Promise<Float32Array> {
 describe.each([
   ['q4', 1e-5],
   ['q4f16', 2e-3],
-] as const)('one layer of glimpse, %s, is the model without what the others add', (dtype, tolerance) => {
+] as const)('one layer of glimpse, %s, equals the model with zeros in all others', (dtype, tolerance) => {
   test('the decoder', async () => {
     const model = glimpse(`decoder_model_merged_${dtype}`);
-    const operated = await optimizeDecoder(model, { positions: 64, evaluate });
-    const layer = layerOf(operated, 'com.microsoft.GroupQueryAttention');
-    expect(layer.graph.length).toBeLessThan(operated.graph.length);
+    const optimized = await optimizeDecoder(model, { positions: 64, evaluate });
+    const layer = layerOf(optimized, 'com.microsoft.GroupQueryAttention');
+    expect(layer.graph.length).toBeLessThan(optimized.graph.length);
     expect(distance(await logits(muted(model)), await logits(layer))).toBeLessThan(tolerance);
     expect(distance(await logits(model), await logits(layer))).toBeGreaterThan(0.1);
   });
@@ -80,16 +80,16 @@ describe.each([
   ])('the vision encoder, attention in one operator: %s', async (attention, operator) => {
     const model = glimpse(`vision_encoder_${dtype}`);
     const options = { inputs: encoderInputs(SIZE, 0), evaluate, attention };
-    const operated = await optimizeVision(model, options);
-    const layer = layerOf(operated, operator);
+    const optimized = await optimizeVision(model, options);
+    const layer = layerOf(optimized, operator);
     const mute = await optimizeVision(muted(model), options);
-    // All 36 patches of so small a view.
+    // The layer has all 36 patches of this small crop.
     expect(distance(await features(normalised(mute)), await features(layer))).toBeLessThan(tolerance);
-    expect(distance(await features(normalised(operated)), await features(layer))).toBeGreaterThan(0.1);
+    expect(distance(await features(normalised(optimized)), await features(layer))).toBeGreaterThan(0.1);
   });
 });
 
-test('where nothing is normalised, no layer can be told', async () => {
+test('graphs without norms have no layer to extract', async () => {
   expect((await optimizeDecoder(toyDecoder(), { positions: 64, evaluate })).layer).toBeUndefined();
   expect((await optimizeDecoder(glimpse('embed_tokens_q4'), { positions: 64, evaluate })).layer).toBeUndefined();
 });

@@ -5,7 +5,7 @@ import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
 import { type Evaluate, evaluateOn, type TensorData } from '../../../worker/onnx/optimize/evaluate-model.ts';
 import type { GraphFile } from '../../../worker/onnx/optimize/pass.ts';
 
-/** Native ORT: the reference, and what surgery asks about the meaning of a subgraph. */
+/** Evaluates subgraphs for the optimizer with native ORT. */
 export const evaluate: Evaluate = evaluateOn(ort, 'cpu');
 
 /** A graph of the embedded model. */
@@ -13,7 +13,7 @@ export function glimpse(name: string): Uint8Array {
   return new Uint8Array(readFileSync(join(import.meta.dirname, '../../../models/glimpse/onnx', `${name}.onnx`)));
 }
 
-/** A graph as native ORT runs it. */
+/** A graph in native ORT. */
 export class Native {
   readonly #session: ort.InferenceSession;
 
@@ -23,7 +23,7 @@ export class Native {
 
   static async open(model: Uint8Array | GraphFile): Promise<Native> {
     const { graph, externalData: files } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
-    // Native ORT takes bytes where they lie, and cannot ask for those that are made when they are read.
+    // Native ORT reads the buffer itself, and cannot read lazy bytes.
     const externalData = files.map(({ path, data }) => ({ path, data: data.subarray(0, data.byteLength) }));
     const options = { intraOpNumThreads: 1, externalData, logSeverityLevel: 3 as const };
     return new Native(await ort.InferenceSession.create(graph, options));
@@ -43,8 +43,8 @@ export class Native {
   }
 }
 
-/** Numbers that look random and are the same each time, between -1 and 1. */
-export function noise(count: number, seed: number): Float32Array<ArrayBuffer> {
+/** Pseudo-random numbers between -1 and 1, the same for the same seed. */
+export function pseudoRandom(count: number, seed: number): Float32Array<ArrayBuffer> {
   let state = seed * 2654435761 + 1;
   return Float32Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -52,7 +52,7 @@ export function noise(count: number, seed: number): Float32Array<ArrayBuffer> {
   });
 }
 
-/** Reads rows in chunks, as our decode loop does, whatever lengths and masks the graph wants. Last rows' logits. */
+/** Decodes rows in chunks, with the lengths or masks that the graph takes. Returns the last row's logits of each chunk. */
 export async function readAll(decoder: Native, chunks: readonly number[], seed = 1): Promise<Float32Array[]> {
   const logits: Float32Array[] = [];
   let past = 0;
@@ -64,7 +64,7 @@ export async function readAll(decoder: Native, chunks: readonly number[], seed =
     }
     const outputs = await decoder.run(feeds);
     const last = outputs['logits'];
-    if (!last) throw new Error('The decoder gave no logits.');
+    if (!last) throw new Error('The decoder returned no logits.');
     const vocab = last.dims.at(-1) ?? 0;
     logits.push(Float32Array.from((last.data as Float32Array).slice(-vocab)));
     cache = new Map(
@@ -83,7 +83,7 @@ function feed(port: ort.InferenceSession.ValueMetadata, past: number, rows: numb
   switch (port.name) {
     case 'inputs_embeds': {
       const width = Number(port.shape[2]);
-      return { type: 'float32', dims: [1, rows, width], data: noise(rows * width, seed + total) };
+      return { type: 'float32', dims: [1, rows, width], data: pseudoRandom(rows * width, seed + total) };
     }
     case 'attention_mask':
       return { type: 'int64', dims: [1, total], data: new BigInt64Array(total).fill(1n) };
@@ -104,21 +104,24 @@ function feed(port: ort.InferenceSession.ValueMetadata, past: number, rows: numb
   }
 }
 
-/** Encodes views of noise, with a mask that is all image if the graph wants one. */
-export async function encodeViews(
+/** Encodes pseudo-random crops, with a mask that is all set if the graph takes one. */
+export async function encodeCrops(
   encoder: Native,
   count: number,
   size: number,
 ): Promise<{ dims: readonly number[]; data: Float32Array }> {
   const feeds = new Map<string, TensorData>([
-    ['pixel_values', { type: 'float32', dims: [1, count, 3, size, size], data: noise(count * 3 * size * size, 3) }],
+    [
+      'pixel_values',
+      { type: 'float32', dims: [1, count, 3, size, size], data: pseudoRandom(count * 3 * size * size, 3) },
+    ],
   ]);
   if (encoder.inputs.some(({ name }) => name === 'pixel_attention_mask')) {
     const data = new Uint8Array(count * size * size).fill(1);
     feeds.set('pixel_attention_mask', { type: 'bool', dims: [1, count, size, size], data });
   }
   const { image_features: features } = await encoder.run(feeds);
-  if (!features || !ArrayBuffer.isView(features.data)) throw new Error('The encoder gave no image_features.');
+  if (!features || !ArrayBuffer.isView(features.data)) throw new Error('The encoder returned no image_features.');
   const { dims, data } = features;
   if (data instanceof Float32Array) return { dims, data };
   return { dims, data: halfToFloat(new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)) };
@@ -138,7 +141,7 @@ export function distance(expected: ArrayLike<number>, actual: ArrayLike<number>)
   return scale === 0 ? Number.POSITIVE_INFINITY : difference / scale;
 }
 
-/** How many nodes of each operator a graph has. */
+/** The number of nodes of each operator. */
 export function census(nodes: readonly { type: string }[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { type } of nodes) counts[type] = (counts[type] ?? 0) + 1;

@@ -6,7 +6,7 @@ import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs
 import { decode } from '../../../worker/onnx/model/graph.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
-import { census, distance, encodeViews, evaluate, Native, readAll } from './optimize-graphs.ts';
+import { census, distance, encodeCrops, evaluate, Native, readAll } from './optimize-graphs.ts';
 
 /** A prompt, a second chunk of it, two tokens. */
 const CHUNKS = [40, 9, 1, 1];
@@ -21,42 +21,42 @@ const DECODERS = [
 describe.each(DECODERS)(
   'SmolVLM-256M in full size: %s (skipped where fill.mjs has not written it)',
   (name, tolerance) => {
-    test.skipIf(!filled(name))('the same logits after surgery', async () => {
+    test.skipIf(!filled(name))('the same logits after all passes', async () => {
       const model = new Uint8Array(readFileSync(standinFile(name)));
-      const operated = await optimizeDecoder(model, { positions: 4096, evaluate });
-      expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
-      expect(operated.graph.length).toBeLessThan(250_000);
+      const optimized = await optimizeDecoder(model, { positions: 4096, evaluate });
+      expect(optimized.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
+      expect(optimized.graph.length).toBeLessThan(250_000);
       const expected = await run(model);
-      const actual = await run(operated);
+      const actual = await run(optimized);
       for (const [i, logits] of expected.entries()) {
         expect(distance(logits, actual[i] ?? [])).toBeLessThan(tolerance);
       }
-      const left = census(decode(operated.graph).nodes);
+      const left = census(decode(optimized.graph).nodes);
       expect(left).not.toHaveProperty('com.microsoft.RotaryEmbedding');
       expect(left).toMatchObject({ Gather: 1, 'com.microsoft.GroupQueryAttention': 30 });
     });
   },
 );
 
-describe('SmolVLM-256M in full size: 4-bit weights, widened for wasm (skipped where fill.mjs has not written it)', () => {
+describe('SmolVLM-256M in full size: 4-bit weights, dequantized for wasm (skipped where fill.mjs has not written it)', () => {
   const name = 'decoder_model_merged_q4';
 
   test.skipIf(!filled(name))(
-    'the same logits as those of the file as it is',
+    'the same logits as the quantized file',
     async () => {
       const model = new Uint8Array(readFileSync(standinFile(name)));
-      const operated = await optimizeDecoder(model, { positions: 4096, evaluate, memoryBudget: { bytes: 640 << 20 } });
-      expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
-      expect(census(decode(operated.graph).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
-      // Nothing of it is made yet.
-      const [, ...late] = operated.externalData;
+      const optimized = await optimizeDecoder(model, { positions: 4096, evaluate, memoryBudget: { bytes: 640 << 20 } });
+      expect(optimized.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
+      expect(census(decode(optimized.graph).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
+      // None of the weights is computed yet.
+      const [, ...lazy] = optimized.externalData;
       // 210 in the layers, and the logits' in four parts.
-      expect(late).toHaveLength(214);
-      expect(Math.max(...late.map(({ data }) => data.byteLength))).toBeLessThan(32 << 20);
-      expect(late.reduce((sum, { data }) => sum + data.byteLength, 0)).toBe(538_214_400);
-      expect(late.reduce((sum, { data }) => sum + data.buffer.byteLength, 0)).toBe(0);
+      expect(lazy).toHaveLength(214);
+      expect(Math.max(...lazy.map(({ data }) => data.byteLength))).toBeLessThan(32 << 20);
+      expect(lazy.reduce((sum, { data }) => sum + data.byteLength, 0)).toBe(538_214_400);
+      expect(lazy.reduce((sum, { data }) => sum + data.buffer.byteLength, 0)).toBe(0);
       const expected = await run(model);
-      const actual = await run(operated);
+      const actual = await run(optimized);
       for (const [i, logits] of expected.entries()) expect(distance(logits, actual[i] ?? [])).toBeLessThan(1e-5);
     },
     60_000,
@@ -79,16 +79,16 @@ describe.each(ENCODERS)(
   'SmolVLM-256M in full size: %s (skipped where fill.mjs has not written it)',
   (name, tolerance) => {
     test.skipIf(!filled(name)).each([true, false])(
-      'the same features after surgery, attention: %s',
+      'the same features after all passes, attention: %s',
       async (attention) => {
         const model = new Uint8Array(readFileSync(standinFile(name)));
-        const operated = await optimizeVision(model, { inputs: encoderInputs(512, 0), evaluate, attention });
-        expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
+        const optimized = await optimizeVision(model, { inputs: encoderInputs(512, 0), evaluate, attention });
+        expect(optimized.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
         const before = await Native.open(model);
-        const expected = await encodeViews(before, 1, 512);
+        const expected = await encodeCrops(before, 1, 512);
         await before.close();
-        const after = await Native.open(operated);
-        const actual = await encodeViews(after, 1, 512);
+        const after = await Native.open(optimized);
+        const actual = await encodeCrops(after, 1, 512);
         await after.close();
         expect(actual.dims).toEqual(expected.dims);
         expect(distance(expected.data, actual.data)).toBeLessThan(tolerance);

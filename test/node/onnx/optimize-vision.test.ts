@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode } from '../../../worker/onnx/model/graph.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
-import { census, distance, encodeViews, evaluate, glimpse, Native } from './optimize-graphs.ts';
+import { census, distance, encodeCrops, evaluate, glimpse, Native } from './optimize-graphs.ts';
 
 const size = 96;
 
-/** Half precision has 11 bits, and its sums are taken in another order. */
+/** Half precision has 11 bits, and sums have another order. */
 const FILES = [
   ['vision_encoder_q4', 1e-5],
   ['vision_encoder_q4f16', 2e-3],
@@ -15,15 +15,15 @@ const FILES = [
 describe.each(FILES)('glimpse: %s', (name, tolerance) => {
   const model = glimpse(name);
 
-  test.each([true, false])('the same features after surgery, attention: %s', async (attention) => {
-    const operated = await optimizeVision(model, { inputs: encoderInputs(size, 0), evaluate, attention });
-    expect(operated.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
-    expect(operated.inputs).toEqual(['pixel_values']);
+  test.each([true, false])('the same features after all passes, attention: %s', async (attention) => {
+    const optimized = await optimizeVision(model, { inputs: encoderInputs(size, 0), evaluate, attention });
+    expect(optimized.outcomes.filter(({ reason }) => reason !== undefined)).toEqual([]);
+    expect(optimized.inputs).toEqual(['pixel_values']);
     const before = await Native.open(model);
-    const after = await Native.open(operated);
+    const after = await Native.open(optimized);
     for (const count of [1, 3]) {
-      const expected = await encodeViews(before, count, size);
-      const actual = await encodeViews(after, count, size);
+      const expected = await encodeCrops(before, count, size);
+      const actual = await encodeCrops(after, count, size);
       expect(actual.dims).toEqual(expected.dims);
       expect(distance(expected.data, actual.data)).toBeLessThan(tolerance);
     }
@@ -31,7 +31,7 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
     await after.close();
   });
 
-  test('what is left has kernels on the GPU', async () => {
+  test('the remaining operators have kernels on the GPU', async () => {
     const { graph } = await optimizeVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: true });
     const left = census(decode(graph).nodes);
     for (const type of ['NonZero', 'GatherND', 'ReduceMean', 'ReduceMax', 'Tanh', 'Softmax']) {
@@ -44,7 +44,7 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
     });
   });
 
-  test('a second operation finds nothing to do', async () => {
+  test('optimizing an optimized graph changes nothing', async () => {
     const options = { inputs: encoderInputs(size, 0), evaluate, attention: true };
     const once = await optimizeVision(model, options);
     const twice = await optimizeVision(once.graph, options);
@@ -52,11 +52,11 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
     expect(twice.graph).toBe(once.graph);
   });
 
-  test('a graph for views of another size is refused by ORT, not misread', async () => {
+  test('ORT refuses crops of another size', async () => {
     const after = await Native.open(
       await optimizeVision(model, { inputs: encoderInputs(size, 0), evaluate, attention: false }),
     );
-    await expect(encodeViews(after, 1, size * 2)).rejects.toThrow(/pixel_values/);
+    await expect(encodeCrops(after, 1, size * 2)).rejects.toThrow(/pixel_values/);
     await after.close();
   });
 });

@@ -14,33 +14,32 @@ function expectSame(actual: OptimizedGraph, expected: OptimizedGraph): void {
   expect(Buffer.compare(actual.graph, expected.graph)).toBe(0);
 }
 
-/** What browsers have in place of native ORT. */
-describe('surgery by onnxruntime-web comes to the same', () => {
+describe('the optimizer gives the same graph with onnxruntime-web as with native ORT', () => {
   beforeAll(() => {
     ort.env.wasm.numThreads = 1;
     ort.env.wasm.wasmPaths = pathToFileURL('node_modules/onnxruntime-web/dist/').href;
   });
 
-  const inBrowser = evaluateOn(ort, 'wasm');
+  const evaluateOnWasm = evaluateOn(ort, 'wasm');
 
   test.each([
     ['glimpse', glimpse('decoder_model_merged_q4f16')],
     ['a toy of late 2025', toyDecoder()],
-  ])('on the decoder of %s', async (_, model) => {
+  ])('for the decoder of %s', async (_, model) => {
     const expected = await optimizeDecoder(model, { positions: 64, evaluate });
-    expectSame(await optimizeDecoder(model, { positions: 64, evaluate: inBrowser }), expected);
+    expectSame(await optimizeDecoder(model, { positions: 64, evaluate: evaluateOnWasm }), expected);
   });
 
-  test('on the vision encoder of glimpse', async () => {
+  test('for the vision encoder of glimpse', async () => {
     const model = glimpse('vision_encoder_q4f16');
     const options = { inputs: encoderInputs(96, 0), attention: true };
     const expected = await optimizeVision(model, { ...options, evaluate });
-    expectSame(await optimizeVision(model, { ...options, evaluate: inBrowser }), expected);
+    expectSame(await optimizeVision(model, { ...options, evaluate: evaluateOnWasm }), expected);
   });
 
-  test('and its weights are found where they are', async () => {
+  test('and onnxruntime-web finds the weights in the original file', async () => {
     const model = glimpse('decoder_model_merged_q4');
-    const { graph, externalData, inputs } = await optimizeDecoder(model, { positions: 64, evaluate: inBrowser });
+    const { graph, externalData, inputs } = await optimizeDecoder(model, { positions: 64, evaluate: evaluateOnWasm });
     const session = await ort.InferenceSession.create(graph, { executionProviders: ['wasm'], externalData });
     expect(session.inputNames).toEqual(inputs);
     await session.release();

@@ -10,7 +10,7 @@ import {
 } from '../../../worker/onnx/model/graph.ts';
 import { makeNode, setFloat, setInt } from '../../../worker/onnx/model/graph-edit.ts';
 import { Writer } from '../../../worker/onnx/model/protobuf.ts';
-import { noise } from './optimize-graphs.ts';
+import { pseudoRandom } from './optimize-graphs.ts';
 
 const HIDDEN = 32;
 const HEADS = 2;
@@ -18,17 +18,17 @@ const HEAD = 16;
 const LAYERS = 2;
 const VOCAB = 24;
 
-/** What a toy decoder of the second generation (late 2025) may have that surgery must not take for the usual. */
+/** Variations of a toy decoder of late 2025 that the optimizer must recognise. */
 export interface Quirks {
-  /** Added to the bias of the first position: a bias that is more than a mask. */
+  /** Added to the bias: it is then more than a mask. */
   sink?: number;
-  /** Subtracted from the number of positions to get the last one. */
+  /** The last position is computed wrong: one too high. */
   offByOne?: boolean;
-  /** Rotation in nodes of its own, as exporters wrote it before, with positions from: the input, or computed. */
+  /** Separate rotary nodes, as in exports of early 2025: with positions from the input, or computed; or with two tables. */
   rotary?: 'input' | 'computed' | 'key-tables';
-  /** No `num_logits_to_keep`: logits of all rows. */
+  /** Without `num_logits_to_keep`: logits of all rows. */
   allRows?: boolean;
-  /** Most positions, 256 by default. */
+  /** Rows of the rotary tables; default: 256. */
   positions?: number;
 }
 
@@ -85,7 +85,7 @@ class Builder {
     return this.floats(
       name,
       [rows, columns],
-      noise(rows * columns, this.#seed++).map((x) => x * scale),
+      pseudoRandom(rows * columns, this.#seed++).map((x) => x * scale),
     );
   }
 }
@@ -127,18 +127,18 @@ export function toyDecoder(quirks: Quirks = {}): Uint8Array<ArrayBuffer> {
   return encode(b.graph);
 }
 
-/** Looks embeddings up, as both generations of exporters write it: plainly, or of halves that are then widened. */
+/** An embedding graph: a gather, with a cast of float16 rows. */
 export function toyEmbed(type: 'float32' | 'float16'): Uint8Array<ArrayBuffer> {
   const b = new Builder();
   b.graph.inputs.push(makeValue('input_ids', INT64, ['batch', 'rows']));
   b.graph.outputs.push(makeValue('inputs_embeds', FLOAT, ['batch', 'rows', HIDDEN]));
   if (type === 'float32') {
-    b.floats('table', [VOCAB, HIDDEN], noise(VOCAB * HIDDEN, 99));
+    b.floats('table', [VOCAB, HIDDEN], pseudoRandom(VOCAB * HIDDEN, 99));
     b.add('Gather', ['table', 'input_ids'], 'inputs_embeds', { axis: 0 });
   } else {
-    // Every exponent, subnormals too; no infinities.
+    // All exponents, subnormals included; no infinities.
     const halves = Uint16Array.from(
-      noise(VOCAB * HIDDEN, 99),
+      pseudoRandom(VOCAB * HIDDEN, 99),
       (x, at) => (at % 0x3c) * 0x100 + (x < 0 ? 0x8000 : 0) + (at % 251),
     );
     b.graph.tensors.set('table', makeTensor('table', FLOAT16, [VOCAB, HIDDEN], new Uint8Array(halves.buffer)));
@@ -197,8 +197,8 @@ function addLayer(b: Builder, quirks: Quirks, hidden: string, layer: number, len
     let positions = 'position_ids';
     if (quirks.rotary === 'computed') positions = b.add('Add', [positions, 'zero'], `positions.${layer}`);
     const sin = quirks.rotary === 'key-tables' ? 'sin2' : 'sin';
-    q = b.add('com.microsoft.RotaryEmbedding', [q, positions, 'cos', 'sin'], `${q}.turned`, { interleaved: 0 });
-    k = b.add('com.microsoft.RotaryEmbedding', [k, positions, 'cos', sin], `${k}.turned`, { interleaved: 0 });
+    q = b.add('com.microsoft.RotaryEmbedding', [q, positions, 'cos', 'sin'], `${q}.rotated`, { interleaved: 0 });
+    k = b.add('com.microsoft.RotaryEmbedding', [k, positions, 'cos', sin], `${k}.rotated`, { interleaved: 0 });
   }
   const cache = [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`];
   const own = quirks.rotary ? ['', ''] : ['cos', 'sin'];

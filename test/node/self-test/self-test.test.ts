@@ -7,7 +7,7 @@ import { type Engine, openEngine } from '../engines/dawn-engine.ts';
 const { signal } = new AbortController();
 const VOCAB = 1280;
 
-describe('two paths through the decoder', () => {
+describe('the self-test of a decoder', () => {
   let engine: Engine;
 
   beforeAll(async () => {
@@ -18,17 +18,14 @@ describe('two paths through the decoder', () => {
 
   afterAll(() => engine.close());
 
-  test('that agree pass', async () => {
+  test('passes if all kernels agree', async () => {
     await expect(selfTestDecoder(engine.decoder, VOCAB, signal)).resolves.toBeUndefined();
   });
 
-  /**
-   * The decoder with faults: one logit of a single-token step comes out as `wrong` makes it, and tokens are not what was
-   * drawn.
-   */
+  /** The decoder with faults: `wrong` changes one logit of a single-token step, `other` changes sampled tokens. */
   function faulty(
     wrong: (logit: number) => number,
-    other: (drawn: SampledToken, greedy: boolean) => SampledToken = (drawn) => drawn,
+    other: (token: SampledToken, greedy: boolean) => SampledToken = (token) => token,
   ): Parameters<typeof selfTestDecoder>[0] {
     const { decoder } = engine;
     let stepped = false;
@@ -36,9 +33,9 @@ describe('two paths through the decoder', () => {
       precision: decoder.precision,
       reset: (positions) => decoder.reset(positions),
       prefill: (...prompt) => decoder.prefill(...prompt),
-      async *sample(drawing, ...rest) {
-        const greedy = drawing.sampling.temperature === 0;
-        for await (const drawn of decoder.sample(drawing, ...rest)) yield other(drawn, greedy);
+      async *sample(request, ...rest) {
+        const greedy = request.sampling.temperature === 0;
+        for await (const token of decoder.sample(request, ...rest)) yield other(token, greedy);
       },
       async step(id) {
         await decoder.step(id);
@@ -53,63 +50,72 @@ describe('two paths through the decoder', () => {
   }
 
   test.each<[string, (logit: number) => number]>([
-    ['a hundredth apart', (logit) => logit + 0.01],
-    ['apart without end', () => Infinity],
-    ['no number', () => NaN],
-  ])('that are %s are refused', async (_, wrong) => {
-    const proof = selfTestDecoder(faulty(wrong), VOCAB, signal);
-    await expect(proof).rejects.toMatchObject({
+    ['off by a hundredth', (logit) => logit + 0.01],
+    ['infinite', () => Infinity],
+    ['not a number', () => NaN],
+  ])('fails if a logit is %s', async (_, wrong) => {
+    const selfTest = selfTestDecoder(faulty(wrong), VOCAB, signal);
+    await expect(selfTest).rejects.toMatchObject({
       code: 'unsupported_device',
       message: expect.stringContaining('logits'),
     });
   });
 
-  test.each([0, 1])(
-    'of which draw %i by the rules comes out otherwise pass: it may hang on a last digit',
-    async (odd) => {
-      let draws = 0;
-      const once = (drawn: SampledToken, greedy: boolean): SampledToken =>
-        greedy || draws++ !== odd ? drawn : { id: drawn.id + 1 };
-      const decoder = faulty((logit) => logit, once);
-      await expect(selfTestDecoder(decoder, VOCAB, signal)).resolves.toBeUndefined();
-      expect(draws).toBe(6);
-    },
-  );
+  test.each([0, 1])('passes if only sampled token %i differs, which may depend on a last digit', async (odd) => {
+    let samples = 0;
+    const once = (token: SampledToken, greedy: boolean): SampledToken =>
+      greedy || samples++ !== odd ? token : { id: token.id + 1 };
+    const decoder = faulty((logit) => logit, once);
+    await expect(selfTestDecoder(decoder, VOCAB, signal)).resolves.toBeUndefined();
+    expect(samples).toBe(6);
+  });
 
-  test('that draw otherwise once more are refused', async () => {
-    let draws = 0;
-    const twice = (drawn: SampledToken, greedy: boolean): SampledToken =>
-      greedy || ![1, 4].includes(draws++) ? drawn : { id: drawn.id + 1 };
-    const proof = selfTestDecoder(
+  test('fails if a second sampled token differs', async () => {
+    let samples = 0;
+    const twice = (token: SampledToken, greedy: boolean): SampledToken =>
+      greedy || ![1, 4].includes(samples++) ? token : { id: token.id + 1 };
+    const selfTest = selfTestDecoder(
       faulty((logit) => logit, twice),
       VOCAB,
       signal,
     );
-    await expect(proof).rejects.toMatchObject({ message: expect.stringContaining("by the CPU's rules") });
+    await expect(selfTest).rejects.toMatchObject({ message: expect.stringContaining("differ from the CPU's token") });
   });
 
-  test.each<[string, (drawn: SampledToken, greedy: boolean) => SampledToken, string]>([
-    ['another token than the likeliest', ({ id }, greedy) => ({ id: greedy ? id + 1 : id }), 'the likeliest token is'],
-    ['another by the rules', (drawn, greedy) => ({ ...drawn, id: drawn.id + (greedy ? 0 : 1) }), "by the CPU's rules"],
-    ['it with another probability', (drawn) => ({ ...drawn, logprob: -1e-6 }), "by the CPU's rules"],
+  test.each<[string, (token: SampledToken, greedy: boolean) => SampledToken, string]>([
     [
-      'after a step without numbers',
-      (drawn, greedy) => {
+      'another token than the most likely',
+      ({ id }, greedy) => ({ id: greedy ? id + 1 : id }),
+      'the most likely token is',
+    ],
+    [
+      'another token with all parameters',
+      (token, greedy) => ({ ...token, id: token.id + (greedy ? 0 : 1) }),
+      "differ from the CPU's token",
+    ],
+    ['the token with another probability', (token) => ({ ...token, logprob: -1e-6 }), "differ from the CPU's token"],
+    [
+      'after logits that are not finite',
+      (token, greedy) => {
         if (greedy) throw notFinite();
-        return drawn;
+        return token;
       },
       'no finite logits',
     ],
-    ['it among others', (drawn) => ({ ...drawn, top: drawn.top?.toReversed() }), "by the CPU's rules"],
-  ])('that draw %s are refused', async (_, other, words) => {
-    const proof = selfTestDecoder(
+    [
+      'the token with other top tokens',
+      (token) => ({ ...token, top: token.top?.toReversed() }),
+      "differ from the CPU's token",
+    ],
+  ])('fails if the decoder samples %s', async (_, other, message) => {
+    const selfTest = selfTestDecoder(
       faulty((logit) => logit, other),
       VOCAB,
       signal,
     );
-    await expect(proof).rejects.toMatchObject({
+    await expect(selfTest).rejects.toMatchObject({
       code: 'unsupported_device',
-      message: expect.stringContaining(words),
+      message: expect.stringContaining(message),
     });
   });
 });

@@ -13,7 +13,7 @@ function features(type: 'float16' | 'float32'): Tensor {
 test.each([
   ['float32', 4],
   ['float16', 2],
-] as const)('features in %s count %i bytes an element', (type, bytes) => {
+] as const)('features in %s take %i bytes an element', (type, bytes) => {
   const cache = new FeatureCache();
   cache.set('one', [features(type)]);
   cache.set('other', [features(type), features(type)]);
@@ -23,7 +23,7 @@ test.each([
   expect(cache.get('other')).toHaveLength(2);
 });
 
-test('what was asked for last goes last', () => {
+test('the least recently used features are evicted first', () => {
   const cache = new FeatureCache();
   for (const key of ['one', 'two', 'three']) cache.set(key, [features('float32')]);
   cache.get('one');

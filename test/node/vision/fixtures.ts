@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Rgb } from '../../../worker/backend/image-splitter.ts';
 
-/** Where `test/fixtures/vlm/allocate.py` has written what the Python reference answers. */
+/** Golden files that `test/fixtures/vlm/make.py` writes with the Python reference. */
 export const FIXTURES = new URL('../../fixtures/vlm/', import.meta.url);
 
 /** Every JSON file of a model's folder, as `openProcessor` takes them. */
@@ -16,7 +16,7 @@ export function readJson<T>(name: string): T {
   return value;
 }
 
-/** How the reference split an image, from `views.json`. */
+/** How the reference splits an image, from `crops.json`. */
 export interface GoldenCrops {
   image: [number, number];
   size: number;
@@ -33,7 +33,7 @@ export function sha256(data: NodeJS.ArrayBufferView): string {
   return createHash('sha256').update(data).digest('hex');
 }
 
-/** The noise that the reference resized: `pattern` in `allocate.py`. */
+/** The pixels that the reference resizes: `pattern` in `make.py`. */
 export function pattern(width: number, height: number): Rgb {
   const data = new Uint8Array(width * height * 3);
   let to = 0;

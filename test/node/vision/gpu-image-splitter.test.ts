@@ -10,13 +10,13 @@ import { type GoldenCrops, pattern, readJson } from './fixtures.ts';
 
 const levels = { mean: [0.5, 0.4, 0.3], std: [0.5, 0.2, 0.7] };
 
-/** What the Python reference was asked as well, and then what only the GPU has to take care of. */
+/** The cases of the Python reference, then cases that only the GPU treats differently. */
 const cases: { image: readonly [number, number]; settings: ImageSettings }[] = [
-  ...readJson<GoldenCrops[]>('views.json').map((golden) => ({
+  ...readJson<GoldenCrops[]>('crops.json').map((golden) => ({
     image: golden.image,
     settings: { ...golden, cropSize: golden.size },
   })),
-  // Several bands, the last of odd length; a strip that is shrunk vertically first, twice; no scaling at all.
+  // Several bands, the last of odd length; a strip with the vertical pass first; no scaling; one pixel.
   ...(
     [
       [2477, 2351],
@@ -42,14 +42,15 @@ afterAll(() => gpu.close());
 
 async function expectSame(image: Rgb, plan: SplitPlan): Promise<void> {
   const readback = new Readback(gpu.device);
-  const wanted = cpuImageSplitter.split(image, plan);
+  const expected = cpuImageSplitter.split(image, plan);
   const crops = splitter.split(image, plan);
   for (let first = 0; first < plan.crops.length; first += 4) {
     const count = Math.min(4, plan.crops.length - first);
-    const [batch, values] = [await crops.batch(first, count), await wanted.batch(first, count)];
-    if (batch instanceof Float32Array || !(values instanceof Float32Array)) throw new Error('not where they should be');
-    const seen = await readback.read(batch, 0, values.byteLength);
-    expect(Buffer.compare(new Uint8Array(seen), new Uint8Array(values.buffer))).toBe(0);
+    const [batch, values] = [await crops.batch(first, count), await expected.batch(first, count)];
+    if (batch instanceof Float32Array || !(values instanceof Float32Array))
+      throw new Error('crops are not on the GPU, or not in memory');
+    const actual = await readback.read(batch, 0, values.byteLength);
+    expect(Buffer.compare(new Uint8Array(actual), new Uint8Array(values.buffer))).toBe(0);
   }
   crops.close();
   readback.close();
@@ -57,14 +58,14 @@ async function expectSame(image: Rgb, plan: SplitPlan): Promise<void> {
 }
 
 test.for(cases)(
-  '$image in crops of $settings.cropSize (tiles: $settings.splitting) as on the CPU, to the bit',
+  '$image in crops of $settings.cropSize (tiles: $settings.splitting): the same bits as on the CPU',
   async ({ image: size, settings }) => {
     const image = pattern(...size);
     await expectSame(image, splitPlan(image, settings.splitting ? tileGrid(image, settings) : NO_TILES, settings));
   },
 );
 
-test('crops from anywhere in any of the resizes, in any order, as on the CPU', async () => {
+test('crops at any place of any resize, in any order: the same bits as on the CPU', async () => {
   const resizes = [
     { width: 150, height: 70 },
     { width: 40, height: 90 },
@@ -77,7 +78,7 @@ test('crops from anywhere in any of the resizes, in any order, as on the CPU', a
   await expectSame(pattern(61, 83), { resizes, crops, cropSize: 33, ...levels });
 });
 
-test('what fails while it is split leaves no buffer behind', () => {
+test('an error while splitting destroys all buffers', () => {
   const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
   const destroyed = vi.spyOn(GPUBuffer.prototype, 'destroy');
   const plan = { resizes: [{ width: 9, height: NaN }], crops: [], cropSize: 9, ...levels };

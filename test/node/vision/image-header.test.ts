@@ -11,8 +11,8 @@ interface Golden {
 
 const TYPES = { png: 'image/png', jpg: 'image/jpeg', gif: 'image/gif', webp: 'image/webp', avif: 'image/avif' };
 
-const goldens = readJson<Golden[]>('pictures.json');
-const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`pictures/${file}`, FIXTURES));
+const goldens = readJson<Golden[]>('images.json');
+const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`images/${file}`, FIXTURES));
 
 /** A file in which a few bytes were overwritten. */
 function patched(file: string, at: number, ...bytes: number[]): Uint8Array {
@@ -25,17 +25,17 @@ function indexOf(bytes: Uint8Array, text: string): number {
   return Buffer.from(bytes).indexOf(text, 'latin1');
 }
 
-describe('what an image file says of itself', () => {
+describe('type and size of an image file', () => {
   it.for(goldens)('$file', ({ file, width, height }) => {
     const header = readHeader(bytesOf(file));
     const [, extension = ''] = file.split('.');
     expect(TYPES).toHaveProperty(extension, header.type);
-    // Orientations 5 to 8 lie on their side in the file.
-    const lying = /turned-[5-8]/.test(file);
-    expect([header.width, header.height]).toEqual(lying ? [height, width] : [width, height]);
+    // Orientations 5 to 8 swap width and height.
+    const swapped = /turned-[5-8]/.test(file);
+    expect([header.width, header.height]).toEqual(swapped ? [height, width] : [width, height]);
   });
 
-  it('does not depend on where in its buffer a file lies', () => {
+  it('do not depend on the offset of the file in its buffer', () => {
     const file = bytesOf('rgb.png');
     const shifted = new Uint8Array(file.length + 7);
     shifted.set(file, 7);
@@ -43,8 +43,8 @@ describe('what an image file says of itself', () => {
   });
 });
 
-describe('files that are cut short', () => {
-  /** Bytes after the first frame's last: a PNG's final checksum; what an animation does not need. */
+describe('truncated files', () => {
+  /** Bytes after the first frame that are not needed: a PNG's final checksum, a GIF's trailer. */
   const spare = (file: string): number => (file.endsWith('.png') ? 4 : file.endsWith('.gif') ? 1 : 0);
   const refusal = (bytes: Uint8Array): string | undefined => {
     try {
@@ -63,14 +63,14 @@ describe('files that are cut short', () => {
     expect(cut.filter((part) => refusal(part) !== 'it is cut short').map((part) => part.length)).toEqual([]);
   });
 
-  it('an animation is whole when its first frame is', () => {
+  it('an animation is complete if its first frame is', () => {
     const bytes = bytesOf('animated.gif');
     expect(readHeader(bytes.subarray(0, bytes.length * 0.75))).toMatchObject({ width: 37, height: 29 });
     expect(() => readHeader(bytes.subarray(0, bytes.length * 0.25))).toThrow('it is cut short');
   });
 });
 
-describe('files that are not images, or lie', () => {
+describe('files that are not images, or declare a wrong size', () => {
   const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
   it.for([
@@ -79,8 +79,8 @@ describe('files that are not images, or lie', () => {
     ['text', text('hello'), 'not a PNG, JPEG'],
     ['a bitmap', text(`BM${'\0'.repeat(60)}`), 'not a PNG, JPEG'],
     ['SVG', text('<svg xmlns="http://www.w3.org/2000/svg"/>'), 'SVG'],
-    ['SVG after blanks and a mark', text('\ufeff \n<?xml version="1.0"?><svg/>'), 'SVG'],
-    ['a PNG of nothing', patched('rgb.png', 16, 0, 0, 0, 0), 'how large'],
+    ['SVG after whitespace and a byte order mark', text('\ufeff \n<?xml version="1.0"?><svg/>'), 'SVG'],
+    ['a PNG of width 0', patched('rgb.png', 16, 0, 0, 0, 0), 'how large'],
     ['a PNG without its header', patched('rgb.png', 12, 0x49, 0x44, 0x41, 0x54), 'IHDR'],
     ['a JPEG with no frame', Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 2, 0xff, 0xd9), 'how large'],
     ['a GIF with no frame', Uint8Array.of(...text('GIF89a'), 1, 0, 1, 0, 0, 0, 0, 0x3b), 'no frame'],
@@ -96,11 +96,11 @@ describe('files that are not images, or lie', () => {
     ['lossless WebP', patched('lossless.webp', 21, 0x0f, 0xe7, 0xc3, 0x09)],
     ['extended WebP', patched('animated.webp', 24, 0x0f, 0x27, 0, 0x0f, 0x27, 0)],
     ['AVIF', patched('420.avif', indexOf(bytesOf('420.avif'), 'ispe') + 8, 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10)],
-  ] as const)('a %s of 100 megapixels says so', ([, bytes]) => {
+  ] as const)('reads the size of a %s of 100 megapixels', ([, bytes]) => {
     expect(readHeader(bytes)).toMatchObject({ width: 10_000, height: 10_000 });
   });
 
-  it('any damage ends in an answer or an Error', () => {
+  it('a damaged file gives a header or an Error', () => {
     let state = 1;
     const random = (below: number): number => (state = (state * 48271) % 0x7fffffff) % below;
     for (const { file } of goldens) {

@@ -10,14 +10,14 @@ interface Resize {
   sha256: string;
 }
 
-test.for(readJson<Resize[]>('resizes.json'))('resizes $from to $to as Pillow does, to the byte', (golden) => {
+test.for(readJson<Resize[]>('resizes.json'))('resizes $from to $to to the same bytes as Pillow', (golden) => {
   const resized = resize(pattern(...golden.from), ...golden.to);
   expect([resized.width, resized.height]).toEqual(golden.to);
   expect(sha256(resized.data)).toBe(golden.sha256);
 });
 
-test.for(readJson<GoldenCrops[]>('views.json'))(
-  'splits $image into crops of $size (tiles: $splitting) as the Python processor does, to the bit',
+test.for(readJson<GoldenCrops[]>('crops.json'))(
+  'splits $image into crops of $size (tiles: $splitting) to the same bits as the Python processor',
   async (golden) => {
     const image = pattern(...golden.image);
     const settings = { ...golden, cropSize: golden.size };

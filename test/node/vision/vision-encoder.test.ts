@@ -9,7 +9,7 @@ import type { EncoderInputs, NamedTensors, PromptImage } from '../../../worker/v
 const { signal } = new AbortController();
 const api = ort as never as Ort;
 
-/** An encoder that takes these inputs, and gives rows that `encode` makes of them. */
+/** A session with these inputs that returns the rows of `encode`. */
 function session(inputs: Record<string, Tensor.Type>, encode: (feeds: Tensors) => { rows: number; value: number }) {
   const runs: Tensors[] = [];
   const fake = {
@@ -23,7 +23,7 @@ function session(inputs: Record<string, Tensor.Type>, encode: (feeds: Tensors) =
   return { session: fake as never as Session, runs };
 }
 
-/** A family of another kind: patches of images in their own proportions, so that each has rows of its own. */
+/** Another kind of family: patches of images in their own aspect ratio, with a different number of rows each. */
 const NAFLEX: EncoderInputs = {
   example: (count, fill) =>
     patches(
@@ -35,19 +35,19 @@ const NAFLEX: EncoderInputs = {
 };
 
 type Shape = readonly [height: number, width: number];
-const MOST_PATCHES = 8;
+const MAX_PATCHES = 8;
 
 function patches(shapes: readonly Shape[], fill: (length: number) => Float32Array<ArrayBuffer>) {
-  const mask = shapes.flatMap(([h, w]) => Array.from({ length: MOST_PATCHES }, (_, at) => BigInt(at < h * w ? 1 : 0)));
+  const mask = shapes.flatMap(([h, w]) => Array.from({ length: MAX_PATCHES }, (_, at) => BigInt(at < h * w ? 1 : 0)));
   return {
     pixel_values: {
       type: 'float32',
-      dims: [shapes.length, MOST_PATCHES, 1],
-      data: fill(shapes.length * MOST_PATCHES),
+      dims: [shapes.length, MAX_PATCHES, 1],
+      data: fill(shapes.length * MAX_PATCHES),
     },
     pixel_attention_mask: {
       type: 'int64',
-      dims: [shapes.length, MOST_PATCHES],
+      dims: [shapes.length, MAX_PATCHES],
       data: BigInt64Array.from(mask),
     },
     spatial_shapes: {
@@ -70,7 +70,7 @@ function naflexImage(key: string, shapes: readonly Shape[]): PromptImage {
   };
 }
 
-test('images of any number of crops, each with rows of its own, are encoded from the tensors that a family names', async () => {
+test('encodes images with any number of crops, and of rows for each, from the inputs that the family names', async () => {
   const types = { pixel_values: 'float32', pixel_attention_mask: 'int64', spatial_shapes: 'int64' } as const;
   let batch = 0;
   const { session: encoder, runs } = session(types, (feeds) => {
@@ -86,24 +86,24 @@ test('images of any number of crops, each with rows of its own, are encoded from
   const small = naflexImage('small', [[3, 2]]);
   const rowsOf = (tensors: readonly Tensor[]): [number, number][] =>
     tensors.map(({ size, data }) => [size, Number(data[0])]);
-  const wanted = [
+  const expected = [
     [4, 0],
     [4, 1],
     [2, 2],
     [6, 3],
   ];
-  expect(rowsOf(await vision.encode([wide, small], signal))).toEqual(wanted);
+  expect(rowsOf(await vision.encode([wide, small], signal))).toEqual(expected);
   expect(runs.map((feeds) => [...(feeds['spatial_shapes']!.data as BigInt64Array)])).toEqual([
     [1n, 4n],
     [1n, 4n],
     [1n, 2n],
     [3n, 2n],
   ]);
-  expect(rowsOf(await vision.encode([small, wide], signal))).toEqual([wanted[3], ...wanted.slice(0, 3)]);
+  expect(rowsOf(await vision.encode([small, wide], signal))).toEqual([expected[3], ...expected.slice(0, 3)]);
   expect(runs).toHaveLength(4);
 });
 
-test('an input that the processor does not give is named when the encoder is opened', () => {
+test('an input that the processor does not make is reported when the encoder is opened', () => {
   const open = (inputs: Record<string, Tensor.Type>) =>
     new VisionEncoder(api, session(inputs, () => ({ rows: 0, value: 0 })).session, encoderInputs(2, 1));
   expect(() => open({ pixel_values: 'float32' })).not.toThrow();
@@ -113,7 +113,7 @@ test('an input that the processor does not give is named when the encoder is ope
   expect(() => open({ pixel_values: 'float16' })).toThrow('pixel_values (float16)');
 });
 
-test('rows that are not as many as the image has tokens are an error, and nothing stays open or is kept', async () => {
+test('a wrong number of rows is an error, after which the inputs are closed and nothing is cached', async () => {
   let closed = 0;
   const { session: encoder, runs } = session({ pixel_values: 'float32' }, () => ({ rows: 3, value: 0 }));
   const vision = new VisionEncoder(api, encoder, encoderInputs(2, 1));
@@ -126,12 +126,12 @@ test('rows that are not as many as the image has tokens are an error, and nothin
       close: () => void closed++,
     }),
   };
-  await expect(vision.encode([image], signal)).rejects.toThrow('gave 3 rows for 4 image tokens');
+  await expect(vision.encode([image], signal)).rejects.toThrow('returned 3 rows for 4 image tokens');
   await expect(vision.encode([image], signal)).rejects.toMatchObject({ code: 'internal' });
   expect([runs.length, closed]).toEqual([2, 2]);
 });
 
-test('as many crops are run at once as their largest result fits in a buffer, up to four; one without a GPU', () => {
+test('runs as many crops at once as fit in a buffer, four at most; one without a GPU', () => {
   const limits = { maxStorageBufferBindingSize: 1000, maxBufferSize: 600 } as GPUSupportedLimits;
   const crops = (bytes: number) => cropsPerRun(bytes, limits);
   expect([100, 200, 300, 301, 5000].map(crops)).toEqual([4, 3, 2, 1, 1]);

@@ -57,5 +57,5 @@ test('nothing is done differently but on software adapters', () => {
   const of = (info: Partial<GPUAdapterInfo>) => softwareWorkarounds(fakeAdapter({ info }).adapter);
   expect(of({ vendor: 'nvidia', architecture: 'ampere' })).toEqual({});
   expect(of({ vendor: '', isFallbackAdapter: true })).toMatchObject({ mostRows: 31, plainVisionAttention: true });
-  expect(of({ vendor: 'google', architecture: 'swiftshader' })).toEqual({ singleViews: true });
+  expect(of({ vendor: 'google', architecture: 'swiftshader' })).toEqual({ singleCrops: true });
 });

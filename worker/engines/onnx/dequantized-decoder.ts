@@ -45,16 +45,16 @@ export async function openDequantized(
   room: MemoryBudget = estimateMemoryBudget(globalThis.navigator ?? {}),
 ): Promise<OpenedDecoder> {
   const operated = await operate(room);
-  const outcome = operated.outcomes.find(({ pass: rewrite }) => rewrite === 'widen');
+  const outcome = operated.outcomes.find(({ pass: rewrite }) => rewrite === 'dequantize-weights');
   // Surgery did not try, because it does not understand the graph.
   if (!outcome) return { session: await open(operated) };
   if (outcome.reason !== undefined) {
     return { session: await open(operated), remark: `weights as they are (${outcome.reason})` };
   }
   try {
-    return { session: await open(operated), remark: 'weights widened once' };
+    return { session: await open(operated), remark: 'weights dequantized once' };
   } catch (error) {
     const session = await open(await operate(undefined));
-    return { session, remark: `weights as they are (widened, they could not be opened: ${String(error)})` };
+    return { session, remark: `weights as they are (dequantized, they could not be opened: ${String(error)})` };
   }
 }

@@ -1,8 +1,8 @@
 import type { EncoderInputs, NamedTensors } from '../../vision/vision-inputs.ts';
 
-/** The vision encoder's inputs for crops of one size. */
+/** The vision encoder's inputs for crops of this size. */
 export function namedInputs<Pixels>(pixels: Pixels, count: number, size: number): NamedTensors<Pixels | Uint8Array> {
-  // All set: the reference pads only to put images with different numbers of crops in one batch.
+  // All set: the reference pads only to batch images with different numbers of crops.
   const mask = new Uint8Array(count * size * size).fill(1);
   return {
     pixel_values: { type: 'float32', dims: [1, count, 3, size, size], data: pixels },

@@ -10,7 +10,7 @@ import { IMAGE, imagePrompt } from './idefics3-prompt.ts';
 import { activationBytesPerCrop, imageSettings, rowsPerCrop } from './idefics3-settings.ts';
 import { type ImageSettings, NO_TILES, splitPlan, type TileGrid, tileGrid } from './idefics3-tiles.ts';
 
-/** Opens the processor of an Idefics3 model, of which SmolVLM is the best known: see `openProcessor`. */
+/** Opens the processor of an Idefics3 model, such as SmolVLM: see `openProcessor`. */
 export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Processor {
   const config = readConfig(files, 'config.json');
   const settings = imageSettings(config, readConfig(files, 'preprocessor_config.json'));
@@ -25,23 +25,23 @@ export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Pro
     tokenizer,
     imageTokenId,
     encoderInputs: encoderInputs(settings.cropSize, activationBytesPerCrop(config)),
-    async encodeChat(turns, maxPixels, remember, signal) {
+    async encodeChat(turns, maxPixels, useCache, signal) {
       const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'image'));
-      const identified = await cache.identify(parts, maxPixels, remember, signal);
+      const identified = await cache.identify(parts, maxPixels, useCache, signal);
       const grids = identified.map((image) => gridFor(image, settings));
-      const places = grids.map((grid) => imagePrompt(grid, rows));
+      const prompts = grids.map((grid) => imagePrompt(grid, rows));
       const images = identified.map((image, at) => promptImage(image, grids[at]!, rows, settings));
-      return { ids: encodeTurns(turns, IMAGE, places), images };
+      return { ids: encodeTurns(turns, IMAGE, prompts), images };
     },
     forget: () => cache.forget(),
   };
 }
 
 /**
- * The tiles that a request's `detail` asks for: `low` is one crop, `high` is tiles and the whole.
+ * The tile grid for a request's `detail`: `low` is one crop, `high` is tiles and the whole image.
  *
- * `auto` does what the model's own processor does by default, but for images that one crop shrinks to no less than
- * half: tiles cost five to seventeen times the work and the context, and of few pixels they show nothing more.
+ * `auto` follows the model's own processor, except for images that fit in one crop at half their size or more: tiles take
+ * five to seventeen times the work and the context, and show no more of so few pixels.
  */
 function gridFor({ width, height, detail }: IdentifiedImage, settings: ImageSettings): TileGrid {
   const large = Math.max(width, height) > 2 * settings.cropSize;

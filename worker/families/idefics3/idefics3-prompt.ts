@@ -1,22 +1,22 @@
 import type { TileGrid } from './idefics3-tiles.ts';
 
-/** Stands for an image in the chat template, and for each feature row of one in the prompt. */
+/** The chat template's placeholder of an image, and the prompt's token for each of its feature rows. */
 export const IMAGE = '<image>';
 
-const AROUND = '<fake_token_around_image>';
-const WHOLE = '<global-img>';
+const BORDER = '<fake_token_around_image>';
+const WHOLE_IMAGE = '<global-img>';
 
 /**
- * An image's place in the prompt, as the Python `Idefics3Processor` writes it: feature rows for each crop, between tags
- * that say which tile it is.
+ * An image in the prompt, as the Python `Idefics3Processor` writes it: feature rows of each crop, after a tag with the
+ * tile's row and column.
  */
 export function imagePrompt({ rows, columns }: TileGrid, rowsPerCrop: number): string {
   const features = IMAGE.repeat(rowsPerCrop);
-  const whole = AROUND + WHOLE + features + AROUND;
+  const whole = BORDER + WHOLE_IMAGE + features + BORDER;
   if (rows === 0) return whole;
   let text = '';
   for (let row = 1; row <= rows; row++) {
-    for (let column = 1; column <= columns; column++) text += `${AROUND}<row_${row}_col_${column}>${features}`;
+    for (let column = 1; column <= columns; column++) text += `${BORDER}<row_${row}_col_${column}>${features}`;
     text += '\n';
   }
   return `${text}\n${whole}`;

@@ -2,18 +2,18 @@ import { RESCALE_FACTOR } from '../../vision/cpu-image-splitter.ts';
 import type { ConfigReader } from '../config-reader.ts';
 import type { ImageSettings } from './idefics3-tiles.ts';
 
-/** Pillow's number for the Lanczos filter, the one that we have. */
+/** Pillow's number of the Lanczos filter, the only one that is implemented. */
 const LANCZOS = 1;
 
 const CHANNELS = 3;
 
-/** The reference scales anything longer down again, in one more step. */
+/** The reference scales longer images down in another step, which is not implemented. */
 const MAX_EDGE = 4096;
 
-/** The vocabulary has names for tiles up to `<row_6_col_6>`. */
+/** The vocabulary has tokens for tiles up to `<row_6_col_6>`. */
 const MAX_TILES = 6;
 
-/** How images are split and scaled. Steps that we do not have a choice of must be as we do them. */
+/** Reads how images are split and scaled. A config that needs a step that is not implemented is refused. */
 export function imageSettings(config: ConfigReader, preprocessor: ConfigReader): ImageSettings {
   preprocessor.expect('do_resize', true);
   preprocessor.expect('do_rescale', true);
@@ -23,8 +23,8 @@ export function imageSettings(config: ConfigReader, preprocessor: ConfigReader):
   const cropSize = preprocessor.count('max_image_size.longest_edge');
   config.expect('vision_config.image_size', cropSize);
   const longestEdge = preprocessor.count('size.longest_edge');
-  const most = Math.min(MAX_TILES * cropSize, MAX_EDGE);
-  if (longestEdge > most) throw preprocessor.error('size.longest_edge', `at most ${most}`);
+  const max = Math.min(MAX_TILES * cropSize, MAX_EDGE);
+  if (longestEdge > max) throw preprocessor.error('size.longest_edge', `at most ${max}`);
   return {
     cropSize,
     longestEdge,
@@ -34,14 +34,14 @@ export function imageSettings(config: ConfigReader, preprocessor: ConfigReader):
   };
 }
 
-/** Feature rows of one crop: patches, after the connector has folded squares of `scale_factor` into one. */
+/** Feature rows of one crop: the connector merges squares of `scale_factor` patches into one row. */
 export function rowsPerCrop(config: ConfigReader, processor: ConfigReader): number {
   const rows = (patchesPerEdge(config) / config.count('scale_factor')) ** 2;
   processor.expect('image_seq_len', rows);
   return rows;
 }
 
-/** What grows fastest is the attention of a layer: heads x patches², in float32. */
+/** The largest tensor is the attention of a layer: heads x patches², in float32. */
 export function activationBytesPerCrop(config: ConfigReader): number {
   return config.count('vision_config.num_attention_heads') * patchesPerEdge(config) ** 4 * 4;
 }

@@ -1,14 +1,14 @@
 import type { Size, SplitPlan } from '../../backend/image-splitter.ts';
 
-/** How a model wants its images split, from `preprocessor_config.json`. */
+/** How the model's images are split, from `preprocessor_config.json`. */
 export interface ImageSettings extends Pick<SplitPlan, 'cropSize' | 'mean' | 'std'> {
   /** The image is first scaled (small ones up) so that its longer edge has this many pixels. */
   longestEdge: number;
-  /** Whether images are split into tiles when the request does not say. */
+  /** Whether images are split into tiles by default. */
   splitting: boolean;
 }
 
-/** The tiles of an image: none when it is read as one crop. */
+/** The tiles of an image; 0 x 0 if it is not split. */
 export interface TileGrid {
   rows: number;
   columns: number;
@@ -17,7 +17,7 @@ export interface TileGrid {
 export const NO_TILES: TileGrid = { rows: 0, columns: 0 };
 
 /**
- * The tiles into which an image of this size is split.
+ * The tile grid of an image of this size.
  *
  * Sizes follow the Python `Idefics3ImageProcessorPil` to the pixel, truncation and rounding to even included.
  */
@@ -29,10 +29,10 @@ export function tileGrid(image: Size, { cropSize, longestEdge }: ImageSettings):
 }
 
 /**
- * The crops of an image: its tiles in reading order, then the whole, scaled down to one crop.
+ * The crops of an image: its tiles in reading order, then the whole image, scaled down to one crop.
  *
- * An image is always scaled to its longest edge first, even for the one small crop of an un-split image: the reference
- * does, and skipping it gives other pixels.
+ * Like the reference, this always scales an image to its longest edge first, even if it is not split: without that step,
+ * pixels would differ.
  */
 export function splitPlan(image: Size, { rows, columns }: TileGrid, settings: ImageSettings): SplitPlan {
   const { cropSize, longestEdge, mean, std } = settings;
@@ -48,7 +48,7 @@ export function splitPlan(image: Size, { rows, columns }: TileGrid, settings: Im
   return { resizes, crops, cropSize, mean, std };
 }
 
-/** Longer edge to `edge`; the other truncated, made even, and at least 1. */
+/** Scales the longer edge to `edge`; the other is truncated, made even, and at least 1. */
 function longestEdgeSize({ width, height }: Size, edge: number): Size {
   const aspect = width / height;
   return width >= height
@@ -56,7 +56,7 @@ function longestEdgeSize({ width, height }: Size, edge: number): Size {
     : { width: Math.max(even(Math.trunc(edge * aspect)), 1), height: edge };
 }
 
-/** Both edges up to multiples of `tile`, the longer one first; the aspect is kept only roughly. */
+/** Rounds both edges up to multiples of `tile`, the longer one first; the aspect ratio is kept only roughly. */
 function tiledSize({ width, height }: Size, tile: number): Size {
   const aspect = width / height;
   if (width >= height) {

@@ -4,68 +4,68 @@ import { done, type PassOutcome, skipped } from './pass.ts';
 
 const PRODUCT = 'com.microsoft.MatMulNBits';
 
-/** What stands for zero where there are no zero points. */
-const ZERO = 8;
+/** The quantized value of zero, without zero points. */
+const ZERO_POINT = 8;
 
 /**
- * Larger matrices are made in parts. Of each there are two copies for a moment, here and in onnxruntime's heap, and two
- * there while it is packed: in parts, SmolVLM's table of logits (113 MB) takes 159 MB less of onnxruntime's heap.
+ * Larger matrices are split into parts. While a matrix is opened, JavaScript and onnxruntime's heap each hold a copy,
+ * and the heap a second one while it is packed: in parts, SmolVLM's head (113 MB) takes 159 MB less of the heap.
  */
-const PART_BYTES = 32 << 20;
+const MAX_PART_BYTES = 32 << 20;
 
-/** Room for widened weights. */
+/** Memory for dequantized weights. */
 export interface MemoryBudget {
-  /** Most bytes that they may have; with more, nothing is widened. */
+  /** Weights that would take more bytes stay quantized, all of them. */
   bytes: number;
-  /** Why no more; absent where there is plenty. */
+  /** What limits the budget; absent on a device with plenty of memory. */
   reason?: string;
 }
 
 /**
- * Makes ordinary matrices of 4-bit ones, for wasm: onnxruntime has no kernel there that reads 4 bits, so it widens
- * each matrix anew at every step, which takes ten times as long as multiplying with it. The same numbers, so the same
- * products but for the order of their sums.
+ * Dequantizes 4-bit matrices once, for wasm: onnxruntime has no kernel there that reads 4 bits, and dequantizes each
+ * matrix at every step, which takes ten times as long as the product. The numbers are the same, so products differ only
+ * by the order of their sums.
  *
- * They are made one by one while the graph is opened, in the order of their levels, which onnxruntime transposes when
+ * Matrices are dequantized one by one while the graph is opened, and stay transposed: onnxruntime transposes them when
  * it packs them.
  */
-export function dequantizeWeights(graph: Graph, room: MemoryBudget): PassOutcome {
+export function dequantizeWeights(graph: Graph, budget: MemoryBudget): PassOutcome {
   const wiring = new Wiring(graph);
-  const matrices = new Map<Node, Packed>();
+  const matrices = new Map<Node, Quantized>();
   for (const node of graph.nodes) {
-    const matrix = packed(wiring, node);
+    const matrix = quantized(wiring, node);
     if (matrix) matrices.set(node, matrix);
   }
-  if (matrices.size === 0) return skipped('widen', 'no matrix is packed in 4 bits without zero points');
+  if (matrices.size === 0) return skipped('dequantize-weights', 'no matrix has 4 bits without zero points');
   const bytes = [...matrices.values()].reduce((sum, matrix) => sum + dequantizedBytes(matrix), 0);
-  if (bytes > room.bytes) {
-    const why = room.reason === undefined ? '' : `; ${room.reason}`;
-    return skipped('widen', `the weights would take ${bytes} bytes, over ${room.bytes}${why}`);
+  if (bytes > budget.bytes) {
+    const why = budget.reason === undefined ? '' : `; ${budget.reason}`;
+    return skipped('dequantize-weights', `the weights would take ${bytes} bytes, over ${budget.bytes}${why}`);
   }
   graph.nodes = graph.nodes.flatMap((node) => {
     const matrix = matrices.get(node);
     return matrix ? product(graph, node, matrix) : node;
   });
   prune(graph);
-  return done('widen');
+  return done('dequantize-weights');
 }
 
-/** A matrix of `columns` rows of `rows` levels in memory, in blocks that have a scale each. */
-interface Packed {
+/** A transposed matrix: `columns` runs of `rows` levels, in blocks with one scale each. */
+interface Quantized {
   rows: number;
   columns: number;
   block: number;
   levels: Uint8Array;
-  /** Float32, anywhere in the file. */
+  /** Float32, at any byte offset. */
   scales: Uint8Array;
 }
 
-function dequantizedBytes({ rows, columns }: Packed): number {
+function dequantizedBytes({ rows, columns }: Quantized): number {
   return rows * columns * 4;
 }
 
-function packed(wiring: Wiring, node: Node): Packed | undefined {
-  // A fourth input would be zero points, a group index or a bias.
+function quantized(wiring: Wiring, node: Node): Quantized | undefined {
+  // A fourth input is zero points, a group index or a bias.
   if (node.type !== PRODUCT || node.inputs.length !== 3 || intAttribute(node, 'bits', 4) !== 4) return undefined;
   const [rows, columns, block] = ['K', 'N', 'block_size'].map((name) => intAttribute(node, name, 0));
   const levels = wiring.tensor(node.inputs[1])?.data;
@@ -77,18 +77,18 @@ function packed(wiring: Wiring, node: Node): Packed | undefined {
   return { rows, columns, block, levels, scales: scales.data };
 }
 
-/** What stands for a node: its product with the widened matrix, or with each of its parts, laid side by side. */
-function product(graph: Graph, node: Node, matrix: Packed): Node[] {
+/** The nodes that replace a quantized product: a product with each part of the matrix, concatenated. */
+function product(graph: Graph, node: Node, matrix: Quantized): Node[] {
   const [input = '', weights = '', scales = ''] = node.inputs;
   const parts = split(matrix);
   const outputs = parts.length === 1 ? node.outputs : parts.map((_, index) => `${node.outputs[0]}/${index}`);
   const nodes = parts.map((part, index) => {
-    const name = `${weights}/${scales}/widened/${index}`;
+    const name = `${weights}/${scales}/float32/${index}`;
     // Two nodes may share their weights.
     if (!graph.tensors.has(name)) {
-      const location = `nearsight.widened.${graph.tensors.size}`;
-      const late = { location, bytes: dequantizedBytes(part), make: () => new Uint8Array(dequantize(part).buffer) };
-      graph.tensors.set(name, makeLazyTensor(name, FLOAT, [part.columns, part.rows], late));
+      const location = `nearsight.dequantized.${graph.tensors.size}`;
+      const lazy = { location, bytes: dequantizedBytes(part), make: () => new Uint8Array(dequantize(part).buffer) };
+      graph.tensors.set(name, makeLazyTensor(name, FLOAT, [part.columns, part.rows], lazy));
     }
     const multiply = makeNode('com.microsoft.FusedMatMul', [input, name], [outputs[index] ?? '']);
     setInt(multiply, 'transB', 1);
@@ -100,12 +100,12 @@ function product(graph: Graph, node: Node, matrix: Packed): Node[] {
   return [...nodes, join];
 }
 
-function split(matrix: Packed): Packed[] {
+function split(matrix: Quantized): Quantized[] {
   const { rows, columns, block, levels, scales } = matrix;
-  const each = Math.ceil(columns / Math.ceil(dequantizedBytes(matrix) / PART_BYTES));
-  const parts: Packed[] = [];
-  for (let from = 0; from < columns; from += each) {
-    const to = Math.min(from + each, columns);
+  const perPart = Math.ceil(columns / Math.ceil(dequantizedBytes(matrix) / MAX_PART_BYTES));
+  const parts: Quantized[] = [];
+  for (let from = 0; from < columns; from += perPart) {
+    const to = Math.min(from + perPart, columns);
     parts.push({
       rows,
       columns: to - from,
@@ -117,15 +117,15 @@ function split(matrix: Packed): Packed[] {
   return parts;
 }
 
-function dequantize({ rows, columns, block, levels, scales }: Packed): Float32Array<ArrayBuffer> {
+function dequantize({ rows, columns, block, levels, scales }: Quantized): Float32Array<ArrayBuffer> {
   const matrix = new Float32Array(rows * columns);
   let at = 0;
-  // Copied, because floats must be aligned.
+  // Copied to align the floats.
   for (const scale of new Float32Array(new Uint8Array(scales).buffer)) {
     for (const end = at + block; at < end; at += 2) {
       const pair = levels[at >> 1] ?? 0;
-      matrix[at] = ((pair & 15) - ZERO) * scale;
-      matrix[at + 1] = ((pair >> 4) - ZERO) * scale;
+      matrix[at] = ((pair & 15) - ZERO_POINT) * scale;
+      matrix[at + 1] = ((pair >> 4) - ZERO_POINT) * scale;
     }
   }
   return matrix;

@@ -2,13 +2,13 @@ import { FLOAT, FLOAT16, type Graph, INT64, type Value } from '../model/graph.ts
 import type { Evaluate, TensorData } from './evaluate-model.ts';
 import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
 
-/** Where a decoder stands: `past` positions in the cache, `rows` new ones. Batch 1, no padding: all that we run. */
+/** One run of a decoder: `past` positions in the cache and `rows` new ones; batch 1, no padding. */
 export interface Step {
   past: number;
   rows: number;
 }
 
-/** First prompt, of one row and of more; a later chunk; one token, early and late. */
+/** A first prompt of one row and of several; a later chunk; one token, early and late. */
 const STEPS: readonly Step[] = [
   { past: 0, rows: 1 },
   { past: 0, rows: 5 },
@@ -17,7 +17,7 @@ const STEPS: readonly Step[] = [
   { past: 37, rows: 1 },
 ];
 
-/** Computes values of a decoder that depend on lengths alone, at several steps. */
+/** Evaluates values of a decoder that depend on lengths alone, at several steps. */
 export function evaluateLengths(
   graph: Graph,
   names: readonly string[],
@@ -39,7 +39,7 @@ function feed({ name, type, dims }: Value, { past, rows }: Step): TensorData | u
   return zeros(type, [1, second, past, last]);
 }
 
-/** A width or a number of heads that a model may have: not what a broken file says. */
+/** True for a plausible width or number of heads: guards against allocating what a broken file declares. */
 function isSize(dim: number | string | undefined): dim is number {
   return typeof dim === 'number' && dim > 0 && dim <= 1 << 16;
 }
@@ -50,14 +50,14 @@ function zeros(type: number, dims: readonly number[]): TensorData | undefined {
   return type === FLOAT16 ? { type: 'float16', dims, data: new Uint16Array(count) } : undefined;
 }
 
-/** True if the value is this one number at every step. */
-export function isEverywhere(
-  trials: readonly Evaluation<Step>[],
+/** True if the value is one number, as expected at every step. */
+export function equals(
+  evaluations: readonly Evaluation<Step>[],
   name: string,
   expected: (step: Step) => number,
 ): boolean {
-  return trials.every(({ input: given, values }) => {
+  return evaluations.every(({ input, values }) => {
     const data = values[name]?.data;
-    return data?.length === 1 && Number(data[0]) === expected(given);
+    return data?.length === 1 && Number(data[0]) === expected(input);
   });
 }

@@ -3,15 +3,15 @@ import type { InferenceSession, Ort, Tensor } from '../ort.ts';
 /** A tensor in memory. */
 export type TensorData = Pick<Tensor, 'type' | 'dims' | 'data'>;
 
-/** What a graph may be given, to see what it makes of it. */
+/** Example inputs of a graph, to evaluate it with. */
 export interface ExampleInputs {
   /**
-   * Inputs by name, as for `count` crops of an image; for none, that is names, types and shapes alone.
+   * Inputs by name, for `count` crops of an image; with a count of 0, only names, types and shapes matter.
    *
-   * @param fill gives the values of their pixels, between -1 and 1
+   * @param fill makes the values of the pixels, between -1 and 1
    */
   example(count: number, fill: (length: number) => Float32Array<ArrayBuffer>): Readonly<Record<string, TensorData>>;
-  /** Names of those that are the same for every image. */
+  /** Names of the inputs that are the same for every image. */
   constant: readonly string[];
 }
 
@@ -22,14 +22,14 @@ export type Evaluate = (
 ) => Promise<Readonly<Record<string, TensorData>>>;
 
 /**
- * Evaluates with onnxruntime itself: so there is nothing to keep in step with it, and no operator that it knows and we
- * do not. Not while another session is being opened or runs.
+ * Evaluates with onnxruntime itself, so that all of its operators work. Must not be called while another session is
+ * opened or runs.
  *
- * @param provider the CPU's: `wasm` in browsers
+ * @param provider the CPU's execution provider: `wasm` in browsers
  */
 export function evaluateOn(ort: Pick<Ort, 'InferenceSession' | 'Tensor'>, provider: 'wasm' | 'cpu'): Evaluate {
   return async (model, feeds) => {
-    // Each model runs a few times at most. To optimise it would cost more than to run it.
+    // Each model runs a few times at most: onnxruntime's optimizations would take longer than the runs.
     const options: InferenceSession.SessionOptions = {
       executionProviders: [provider],
       graphOptimizationLevel: 'disabled',

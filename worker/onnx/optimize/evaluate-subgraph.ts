@@ -2,45 +2,45 @@ import { encode, type Graph, type Value } from '../model/graph.ts';
 import { extract, weightBytes } from '../model/graph-edit.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
 
-/** Values of a graph, as computed for one case. */
-export interface Evaluation<Case> {
-  input: Case;
+/** Values of a graph, evaluated for one input. */
+export interface Evaluation<Input> {
+  input: Input;
   values: Readonly<Record<string, TensorData>>;
 }
 
-/** What is computed from lengths and masks has no weights worth the name. */
+/** Subgraphs on lengths and masks have hardly any weights: a larger one is something else. */
 export const MAX_WEIGHT_BYTES = 1 << 16;
 
 /**
- * Computes values of a graph for several cases, without the rest of the graph: so their meaning can be told from what
- * they are, whatever operators an exporter chose to get there.
+ * Evaluates values of a graph for several inputs, without the rest of the graph, so that a pass can recognise a value by
+ * its numbers, whatever operators an exporter chose to compute it.
  *
- * @param feed what an input is given in a case, if it is known
- * @returns a trial for each case, or why there are none
+ * @param feed makes a graph input's tensor; undefined for an input that it does not know
+ * @returns an evaluation for each input, or why there are none
  */
-export async function evaluateSubgraph<Case>(
+export async function evaluateSubgraph<Input>(
   graph: Graph,
   names: readonly string[],
-  cases: readonly Case[],
-  feed: (input: Value, given: Case) => TensorData | undefined,
+  inputs: readonly Input[],
+  feed: (value: Value, input: Input) => TensorData | undefined,
   evaluate: Evaluate,
-): Promise<Evaluation<Case>[] | string> {
+): Promise<Evaluation<Input>[] | string> {
   const part = extract(graph, names);
   if (weightBytes(part) > MAX_WEIGHT_BYTES) return `${names.join(', ')}: computed with weights`;
   const model = encode(part);
-  const trials: Evaluation<Case>[] = [];
-  for (const given of cases) {
+  const evaluations: Evaluation<Input>[] = [];
+  for (const input of inputs) {
     const feeds = new Map<string, TensorData>();
-    for (const input of part.inputs) {
-      const sample = feed(input, given);
-      if (!sample) return `${names.join(', ')}: computed from an input that is not known here, ${input.name}`;
-      feeds.set(input.name, sample);
+    for (const value of part.inputs) {
+      const tensor = feed(value, input);
+      if (!tensor) return `${names.join(', ')}: computed from an unknown input, ${value.name}`;
+      feeds.set(value.name, tensor);
     }
     try {
-      trials.push({ input: given, values: await evaluate(model, feeds) });
+      evaluations.push({ input, values: await evaluate(model, feeds) });
     } catch (error) {
       return `${names.join(', ')}: cannot be computed, ${String(error)}`;
     }
   }
-  return trials;
+  return evaluations;
 }

@@ -3,10 +3,10 @@ import { intsAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-e
 import { ATTENTION } from './feed-lengths.ts';
 import type { GraphFile } from './pass.ts';
 
-/** What each layer has one of: attention, or where it is written out, the softmax in it. */
+/** Each layer has one of these: attention, or its softmax if it is not fused. */
 const MIXERS: readonly string[] = [ATTENTION, 'com.microsoft.MultiHeadAttention', 'Softmax'];
 
-/** Operators that normalise rows, with the place of their weights: what stands before is what they normalise. */
+/** Operators that normalise rows, with the index of their weight: the inputs before it are what they normalise. */
 const NORMS: ReadonlyMap<string, number> = new Map([
   ['LayerNormalization', 1],
   ['SimplifiedLayerNormalization', 1],
@@ -15,25 +15,26 @@ const NORMS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * A decoder of the first layer and what comes after the last, with the same weights, operators and shapes: small enough
- * to be computed on the CPU as well.
+ * A decoder of the first layer and what follows the last one, with the same weights, operators and shapes: small enough
+ * for the CPU to compute it too.
  *
- * @param output what to compute
- * @returns undefined for a graph in which this cannot be told: of one layer, or of another kind
+ * @returns undefined for a graph of one layer, or one whose layers are not recognised
  */
 export function extractLayer(graph: Graph, output: string): GraphFile | undefined {
   const joined = join(graph, output);
   if (!joined) return undefined;
   const kept = new Set([output, ...joined.mixer.outputs]);
-  return close({ ...graph, nodes: joined.nodes, outputs: graph.outputs.filter(({ name }) => kept.has(name)) });
+  return encodePart({ ...graph, nodes: joined.nodes, outputs: graph.outputs.filter(({ name }) => kept.has(name)) });
 }
 
-/** Patches that are enough for the kernels that a view has; all of SmolVLM's 1,024 are ten times the work for the CPU. */
+/** Enough patches to run the kernels that a whole crop runs; all of SmolVLM's 1,024 take the CPU ten times as long. */
 const MAX_PATCHES = 64;
 
 /**
- * The same of a vision encoder, up to the final norm, which becomes the output. The patches are made of a whole view;
- * the layer is given some of them, from all over it.
+ * The first layer of a vision encoder and its final norm, whose result becomes the output. All patches of a crop are
+ * embedded; the layer gets some of them, evenly spaced.
+ *
+ * @param size edge of a crop, in pixels
  */
 export function extractVisionLayer(graph: Graph, output: string, size: number): GraphFile | undefined {
   const joined = join(graph, output);
@@ -41,51 +42,51 @@ export function extractVisionLayer(graph: Graph, output: string, size: number): 
   if (!joined || !edge) return undefined;
   const patches = Math.floor(size / edge) ** 2;
   const count = Math.min(MAX_PATCHES, patches);
-  const places = BigInt64Array.from({ length: count }, (_, at) => BigInt(Math.floor(((at + 0.5) * patches) / count)));
+  const indices = BigInt64Array.from({ length: count }, (_, i) => BigInt(Math.floor(((i + 0.5) * patches) / count)));
   const first = joined.nodes.findIndex(({ type }) => NORMS.has(type));
   const all = joined.nodes[first]?.inputs[0] ?? '';
-  const [picked, which] = [`${all}/picked`, `${all}/places`];
+  const [sampled, index] = [`${all}/sampled`, `${all}/indices`];
   const nodes = joined.nodes.flatMap((node) => {
-    const inputs = node.inputs.map((name) => (name === all ? picked : name));
+    const inputs = node.inputs.map((name) => (name === all ? sampled : name));
     if (node === joined.last) return { ...node, inputs, outputs: [output] };
     return node.outputs.includes(output) ? [] : { ...node, inputs };
   });
-  const gather = makeNode('Gather', [all, which], [picked]);
+  const gather = makeNode('Gather', [all, index], [sampled]);
   setInt(gather, 'axis', 1);
   nodes.splice(first, 0, gather);
-  const tensors = new Map(graph.tensors).set(which, makeTensor(which, INT64, [count], new Uint8Array(places.buffer)));
-  return close({ ...graph, nodes, tensors, outputs: [makeValue(output)] });
+  const tensors = new Map(graph.tensors).set(index, makeTensor(index, INT64, [count], new Uint8Array(indices.buffer)));
+  return encodePart({ ...graph, nodes, tensors, outputs: [makeValue(output)] });
 }
 
 const NO_NODE = makeNode('', [], []);
 
-function close(part: Graph): GraphFile {
+function encodePart(part: Graph): GraphFile {
   prune(part);
   return { graph: encode(part, true), externalData: [{ path: WEIGHTS, data: part.source }] };
 }
 
 /**
- * Gives the final norm what the second layer's first one is given, so that the layers between are not read any more. Both
- * normalise what layers add to: this fits whatever a layer is made of.
+ * Connects the final norm to the input of the second layer's first norm, which skips all layers but the first. Both norms
+ * read the residual stream, so this works whatever a layer is made of.
  */
 function join(graph: Graph, output: string): { nodes: Node[]; mixer: Node; last: Node } | undefined {
   const wiring = new Wiring(graph);
   const [mixer, second] = graph.nodes.filter(({ type }) => MIXERS.includes(type));
   const final = lastNorm(graph, wiring.upstream([output]), () => true);
   if (!mixer || !second || !final) return undefined;
-  const between = lastNorm(graph, wiring.upstream(second.inputs), (node) => isAlike(wiring, node, final));
+  const between = lastNorm(graph, wiring.upstream(second.inputs), (node) => isSameKind(wiring, node, final));
   if (!between || !wiring.upstream(between.inputs).has(mixer)) return undefined;
   const count = NORMS.get(final.type) ?? 0;
   const last: Node = { ...final, inputs: [...between.inputs.slice(0, count), ...final.inputs.slice(count)] };
   return { nodes: graph.nodes.map((node) => (node === final ? last : node)), mixer, last };
 }
 
-function lastNorm(graph: Graph, among: ReadonlySet<Node>, suits: (node: Node) => boolean): Node | undefined {
-  return graph.nodes.findLast((node) => NORMS.has(node.type) && among.has(node) && suits(node));
+function lastNorm(graph: Graph, among: ReadonlySet<Node>, matches: (node: Node) => boolean): Node | undefined {
+  return graph.nodes.findLast((node) => NORMS.has(node.type) && among.has(node) && matches(node));
 }
 
-/** True if two norms are of one kind and width: those of single heads are not. */
-function isAlike(wiring: Wiring, one: Node, other: Node): boolean {
+/** True if two norms have the same type and width: norms of single heads are narrower. */
+function isSameKind(wiring: Wiring, one: Node, other: Node): boolean {
   const width = ({ type, inputs }: Node): string | undefined =>
     wiring.tensor(inputs[NORMS.get(type) ?? 0])?.dims.join();
   return one.type === other.type && width(one) === width(other);

@@ -2,65 +2,66 @@ import { type Graph, INT32, type Node, makeValue } from '../model/graph.ts';
 import { prune } from '../model/graph-edit.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
 import { done, type PassOutcome, skipped } from './pass.ts';
-import { isEverywhere, evaluateLengths, type Step } from './evaluate-lengths.ts';
+import { equals, evaluateLengths, type Step } from './evaluate-lengths.ts';
 import type { Evaluation } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
 
-/** int32 [1]: index of the last position, counting those in the cache. On the GPU, where attention runs there. */
+/** int32 [1]: index of the last position, counted from the start of the cache. On the GPU, if attention runs there. */
 export const SEQLENS_K = 'seqlens_k';
 
-/** int32 [1]: positions in all. On the CPU, because the shape of the run depends on it. */
+/** int32 [1]: number of positions, cached and new. On the CPU, because output shapes depend on it. */
 export const TOTAL_LENGTH = 'total_sequence_length';
 
-/** Inputs of GroupQueryAttention, by place. */
+/** Indices of GroupQueryAttention's inputs. */
 const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;
 
 /**
- * Turns the two lengths that attention wants into inputs of the graph, instead of results of `attention_mask`.
+ * Makes the two lengths that attention reads inputs of the graph, instead of values computed from `attention_mask`.
  *
  * A step then needs no mask that grows with the context, no operators that only run on the CPU, and no bias of
- * [rows, positions] (newer exports have one). It is exact for one sequence without padding: the lengths are what the
- * graph computes itself (which is checked, at several steps), and a bias that is zero wherever a row may look changes
- * nothing. What it says about positions that come later does not matter: attention is causal and never looks there.
+ * [rows, positions] (newer exports have one). This is exact for one sequence without padding: the pass checks at several
+ * steps that the graph computes these lengths, and that the bias is zero at each row's own position and before it.
+ * Causal attention never reads the positions after it.
  */
 export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<PassOutcome> {
+  const skip = (reason: string): PassOutcome => skipped('feed-lengths', reason);
   const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
   const names = (at: number): string[] => [...new Set(nodes.map((node) => node.inputs[at] ?? ''))].filter(Boolean);
   const lasts = names(AT.seqlensK);
   const totals = names(AT.totalLength);
   const biases = names(AT.bias);
-  if (lasts.length === 0) return skipped('lengths', `there is no ${ATTENTION}`);
+  if (lasts.length === 0) return skip(`there is no ${ATTENTION}`);
   const declared = new Set(graph.inputs.map(({ name }) => name));
-  if ([...lasts, ...totals].some((name) => declared.has(name))) return skipped('lengths', 'lengths are inputs already');
+  if ([...lasts, ...totals].some((name) => declared.has(name))) return skip('lengths are inputs already');
 
-  const probes = await evaluateLengths(graph, [...lasts, ...totals, ...biases], evaluate);
-  if (typeof probes === 'string') return skipped('lengths', probes);
-  if (!lasts.every((name) => isEverywhere(probes, name, ({ past, rows }) => past + rows - 1))) {
-    return skipped('lengths', `${lasts.join(', ')} is not the last position`);
+  const evaluations = await evaluateLengths(graph, [...lasts, ...totals, ...biases], evaluate);
+  if (typeof evaluations === 'string') return skip(evaluations);
+  if (!lasts.every((name) => equals(evaluations, name, ({ past, rows }) => past + rows - 1))) {
+    return skip(`${lasts.join(', ')} is not the last position`);
   }
-  if (!totals.every((name) => isEverywhere(probes, name, ({ past, rows }) => past + rows))) {
-    return skipped('lengths', `${totals.join(', ')} is not the number of positions`);
+  if (!totals.every((name) => equals(evaluations, name, ({ past, rows }) => past + rows))) {
+    return skip(`${totals.join(', ')} is not the number of positions`);
   }
-  if (!biases.every((name) => probes.every((each) => isZeroBehind(each, name)))) {
-    return skipped('lengths', `${biases.join(', ')} is more than a causal mask`);
+  if (!biases.every((name) => evaluations.every((evaluation) => isCausalZero(evaluation, name)))) {
+    return skip(`${biases.join(', ')} is more than a causal mask`);
   }
   for (const node of nodes) rewire(node);
   graph.inputs.push(makeValue(SEQLENS_K, INT32, [1]), makeValue(TOTAL_LENGTH, INT32, [1]));
   prune(graph);
-  return done('lengths');
+  return done('feed-lengths');
 }
 
 function rewire(node: Node): void {
   node.inputs[AT.seqlensK] = SEQLENS_K;
   node.inputs[AT.totalLength] = TOTAL_LENGTH;
   if (node.inputs.length > AT.bias) node.inputs[AT.bias] = '';
-  // An optional input that is left out at the end is not written at all.
+  // Trailing optional inputs are left out.
   while (node.inputs.at(-1) === '') node.inputs.pop();
 }
 
-/** Whether a bias [.., rows, positions] is zero for every row at its own position and all before it. */
-function isZeroBehind({ input: { past, rows }, values }: Evaluation<Step>, name: string): boolean {
+/** True if a bias [.., rows, positions] is zero for every row at its own position and all before it. */
+function isCausalZero({ input: { past, rows }, values }: Evaluation<Step>, name: string): boolean {
   const bias = values[name];
   const width = past + rows;
   if (!bias || bias.data.length === 0 || bias.data.length % (rows * width) !== 0) return false;
@@ -73,6 +74,6 @@ function isZeroBehind({ input: { past, rows }, values }: Evaluation<Step>, name:
 }
 
 function isZero(data: TensorData['data'], i: number): boolean {
-  // Where there is no Float16Array, halves come as bits. The highest is the sign, which zero may have.
+  // Without Float16Array, halves are bits, of which the highest is the sign: zero may have it.
   return data instanceof Uint16Array ? ((data[i] ?? 1) & 0x7fff) === 0 : Number(data[i]) === 0;
 }

@@ -5,29 +5,28 @@ import { done, type PassOutcome, skipped } from './pass.ts';
 
 const ROTARY = 'com.microsoft.RotaryEmbedding';
 
-/** Inputs of GroupQueryAttention, by place. */
+/** Indices of GroupQueryAttention's inputs. */
 const AT = { query: 0, key: 1, cos: 7, sin: 8 } as const;
 
 const POSITIONS = 'position_ids';
 
 /**
- * Folds the two RotaryEmbedding nodes of each layer into its attention: two dispatches and an input less.
+ * Folds the two RotaryEmbedding nodes of each layer into its attention, which saves two dispatches and an input.
  *
- * Attention counts positions from the length of the cache, and rotates with the same tables by the same formula. That
- * is exact when `position_ids` would be past, past + 1, …: one sequence without padding. All layers are folded, or
- * none, because the input can only go when nobody reads it.
+ * Attention counts positions from the length of the cache, and rotates with the same tables by the same formula. This is
+ * exact if `position_ids` are past, past + 1, …, as for one sequence without padding. Either all layers are folded or
+ * none: the input can only be removed if no node reads it.
  */
 export function foldRotary(graph: Graph): PassOutcome {
+  const skip = (reason: string): PassOutcome => skipped('fold-rotary', reason);
   const wiring = new Wiring(graph);
   const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
-  if (nodes.every((node) => intAttribute(node, 'do_rotary', 0) === 1)) {
-    return skipped('rotary', 'attention rotates already');
-  }
-  if (!nodes.every(({ inputs }) => inputs[5] === SEQLENS_K)) return skipped('rotary', 'lengths are not inputs');
+  if (nodes.every((node) => intAttribute(node, 'do_rotary', 0) === 1)) return skip('attention rotates already');
+  if (!nodes.every(({ inputs }) => inputs[5] === SEQLENS_K)) return skip('lengths are not inputs');
   const folds: Fold[] = [];
   for (const node of nodes) {
     const fold = findFold(wiring, node);
-    if (typeof fold === 'string') return skipped('rotary', `${node.name}: ${fold}`);
+    if (typeof fold === 'string') return skip(`${node.name}: ${fold}`);
     folds.push(fold);
   }
   for (const { node, query, key } of folds) {
@@ -40,7 +39,7 @@ export function foldRotary(graph: Graph): PassOutcome {
     setInt(node, 'rotary_interleaved', intAttribute(query, 'interleaved', 0));
   }
   prune(graph);
-  return done('rotary');
+  return done('fold-rotary');
 }
 
 interface Fold {
@@ -49,7 +48,7 @@ interface Fold {
   key: Node;
 }
 
-/** The two rotations before an attention node, or what keeps them from being folded. */
+/** The two rotations before an attention node, or why they cannot be folded. */
 function findFold(wiring: Wiring, node: Node): Fold | string {
   if (intAttribute(node, 'do_rotary', 0) === 1) return 'rotates already, unlike others';
   const query = wiring.producer(node.inputs[AT.query], ROTARY);
@@ -62,21 +61,19 @@ function findFold(wiring: Wiring, node: Node): Fold | string {
     (name) => intAttribute(query, name, 0) === intAttribute(key, name, 0),
   );
   if (!sameWay || intAttribute(query, 'is_packed_batching', 0) !== 0) return 'queries and keys are rotated differently';
-  for (const each of [query, key]) {
-    // `scale` multiplies in some versions of the operator only; no exporter sets it.
-    if (each.attributes.has('scale')) return 'the rotation scales';
-  }
+  // `scale` multiplies in some versions of the operator only; no exporter sets it.
+  if ([query, key].some(({ attributes }) => attributes.has('scale'))) return 'the rotation scales';
   if (!wiring.tensor(cos) || !wiring.tensor(sin)) return 'rotary tables are computed';
   return { node, query, key };
 }
 
 /**
- * Ends the rotary tables where the context ends: they come as long as the model was trained for (67 MB each for
- * 131,072 positions). Exact, since no position beyond is ever looked up; and the rows that stay are not copied.
+ * Trims the rotary tables to the context length: exporters write all positions that the model was trained for (67 MB a
+ * table for 131,072). Exact, because no later position is ever read. The remaining rows are not copied.
  *
- * @param positions most that a sequence will have
+ * @param positions the largest number that a sequence will have
  */
-export function trimTables(graph: Graph, positions: number): PassOutcome {
+export function trimRotaryTables(graph: Graph, positions: number): PassOutcome {
   const names = new Set<string>();
   for (const { type, inputs } of graph.nodes) {
     const tables = type === ATTENTION ? [AT.cos, AT.sin] : type === ROTARY ? [2, 3] : [];
@@ -94,5 +91,6 @@ export function trimTables(graph: Graph, positions: number): PassOutcome {
     graph.tensors.set(name, makeTensor(name, table.type, [positions, width], table.data.subarray(0, bytes)));
     trimmed++;
   }
-  return trimmed > 0 ? done('rotary-tables') : skipped('rotary-tables', `no table is longer than ${positions} rows`);
+  if (trimmed === 0) return skipped('trim-rotary-tables', `no table is longer than ${positions} rows`);
+  return done('trim-rotary-tables');
 }

@@ -1,38 +1,37 @@
 import type { Graph, Node } from '../model/graph.ts';
-import { intAttribute, intsAttribute, prune, setFloat, setInt, Wiring } from '../model/graph-edit.ts';
+import { intAttribute, intsAttribute, setFloat, setInt, type Wiring } from '../model/graph-edit.ts';
+import { fuseAround, setOperator } from './fuse.ts';
 import { scaled, soleReader } from './match-nodes.ts';
-import { done, type PassOutcome, skipped } from './pass.ts';
+import type { PassOutcome } from './pass.ts';
 
 const ATTENTION = 'com.microsoft.MultiHeadAttention';
 
 /**
- * Makes one operator of attention without a mask, softmax(q kᵀ · scale) v, written out over heads.
+ * Fuses attention without a mask, softmax(q kᵀ · scale) v over heads, into one operator.
  *
- * Written out, SmolVLM's encoder keeps 12 heads of 1,024 × 1,024 scores a view in memory, 50 MB, and passes over them
- * four times; the operator works on them block by block where the device can. The same sums in another order.
+ * Unfused, SmolVLM's encoder keeps 12 heads of 1,024 × 1,024 scores for each crop in memory, 50 MB, and reads or writes
+ * them four times; the operator works on blocks of them where the device can. The sums are the same, in another order.
  */
 export function fuseAttention(graph: Graph): PassOutcome {
-  const wiring = new Wiring(graph);
-  let fused = 0;
-  for (const softmax of graph.nodes.filter(({ type }) => type === 'Softmax')) {
-    const parts = takeApart(wiring, softmax);
-    if (!parts) continue;
-    const { result, query, key, value, heads, scale } = parts;
-    result.type = ATTENTION;
-    result.inputs = [query, key, value];
-    result.attributes.clear();
-    setInt(result, 'num_heads', heads);
-    setFloat(result, 'scale', scale);
-    fused++;
-  }
-  if (fused === 0) return skipped('attention', 'no attention is written out');
-  graph.opsets.set('com.microsoft', 1);
-  prune(graph);
-  return done('attention');
+  return fuseAround(
+    graph,
+    'fuse-attention',
+    'Softmax',
+    'there is no attention without a mask to fuse',
+    (wiring, softmax) => {
+      const match = matchAttention(wiring, softmax);
+      if (!match) return false;
+      const { result, query, key, value, heads, scale } = match;
+      setOperator(result, ATTENTION, [query, key, value]);
+      setInt(result, 'num_heads', heads);
+      setFloat(result, 'scale', scale);
+      return true;
+    },
+  );
 }
 
-interface Parts {
-  /** The node that gives [batch, rows, hidden]. */
+interface Attention {
+  /** The node whose output is [batch, rows, hidden]. */
   result: Node;
   query: string;
   key: string;
@@ -41,7 +40,7 @@ interface Parts {
   scale: number;
 }
 
-function takeApart(wiring: Wiring, softmax: Node): Parts | undefined {
+function matchAttention(wiring: Wiring, softmax: Node): Attention | undefined {
   const axis = intAttribute(softmax, 'axis', -1);
   if (axis !== -1 && axis !== 3) return undefined;
   const scores = scaling(wiring, softmax.inputs[0]);
@@ -54,10 +53,10 @@ function takeApart(wiring: Wiring, softmax: Node): Parts | undefined {
   const weights = withoutCasts(wiring, softmax.outputs[0]);
   const weighted = soleReader(wiring, weights, 'MatMul');
   const value = splitHeads(wiring, weighted?.inputs[1], [0, 2, 1, 3]);
-  const turned = soleReader(wiring, weighted?.outputs[0], 'Transpose');
-  if (!query || !key || !value || weighted?.inputs[0] !== weights || !turned || !samePerm(turned, [0, 2, 1, 3]))
+  const transposed = soleReader(wiring, weighted?.outputs[0], 'Transpose');
+  if (!query || !key || !value || weighted?.inputs[0] !== weights || !transposed || !samePerm(transposed, [0, 2, 1, 3]))
     return undefined;
-  const result = soleReader(wiring, turned.outputs[0], 'Reshape');
+  const result = soleReader(wiring, transposed.outputs[0], 'Reshape');
   if (!result || query.heads !== key.heads || query.heads !== value.heads) return undefined;
   if (query.size !== key.size || query.size !== value.size) return undefined;
   const [batch, , hidden, ...more] = shape(wiring, result.inputs[1], query.source) ?? [];
@@ -73,24 +72,24 @@ function takeApart(wiring: Wiring, softmax: Node): Parts | undefined {
   };
 }
 
-/** What a value was multiplied with: 1 if nothing. */
+/** Separates a value from the constant that it is multiplied by; 1 if there is none. */
 function scaling(wiring: Wiring, name: string | undefined): { value: string | undefined; by: number } {
   const node = wiring.producer(name, 'Mul', 'Div');
   const found = scaled(wiring, node);
   if (!node || !found) return { value: name, by: 1 };
   if (node.type === 'Mul') return found;
-  // A constant divided by a value is no scaling.
+  // A constant divided by a value is not a scaling.
   return found.value === node.inputs[0] ? { value: found.value, by: 1 / found.by } : { value: name, by: 1 };
 }
 
 interface Heads {
-  /** [batch, rows, hidden], as the projection gave it. */
+  /** [batch, rows, hidden], the projection's output. */
   source: string;
   heads: number;
   size: number;
 }
 
-/** [batch, rows, hidden] seen as heads, which `perm` then brings in front of the rows. */
+/** Matches a reshape of [batch, rows, hidden] to heads, followed by a transpose with `perm`. */
 function splitHeads(wiring: Wiring, name: string | undefined, perm: readonly number[]): Heads | undefined {
   const transpose = wiring.producer(name, 'Transpose');
   if (!transpose || !samePerm(transpose, perm)) return undefined;
@@ -102,11 +101,11 @@ function splitHeads(wiring: Wiring, name: string | undefined, perm: readonly num
   if (batch !== 'batch' || more.length > 0 || typeof size !== 'number' || size <= 0) return undefined;
   if (width === undefined || width % size !== 0) return undefined;
   const count = width / size;
-  // One of rows and heads may be left open; given one and the width, the other follows.
+  // Either rows or heads may be -1: the other and the width determine it.
   return heads === count || (heads === -1 && rows === 'rows') ? { source, heads: count, size } : undefined;
 }
 
-/** A shape's entries: the batch and the rows of `source` as such, other numbers as they are. */
+/** An entry of a shape: `source`'s batch or rows, or a number. */
 type Entry = number | 'batch' | 'rows' | undefined;
 
 function shape(wiring: Wiring, name: string | undefined, source: string): Entry[] | undefined {
@@ -121,7 +120,7 @@ function shape(wiring: Wiring, name: string | undefined, source: string): Entry[
   });
 }
 
-/** An entry that was read off the shape of a value with the same batch and rows as `source`. */
+/** An entry that the graph reads from the shape of a value with the same batch and rows as `source`. */
 function dimOf(wiring: Wiring, name: string, source: string): Entry {
   const gather = wiring.producer(wiring.producer(name, 'Unsqueeze')?.inputs[0], 'Gather');
   const measured = wiring.producer(gather?.inputs[0], 'Shape');
@@ -132,7 +131,7 @@ function dimOf(wiring: Wiring, name: string, source: string): Entry {
 
 const PRODUCTS: readonly string[] = ['MatMul', 'com.microsoft.MatMulNBits'];
 
-/** A value, and those that it is a linear projection of: all have the same batch and rows. */
+/** A value, and the values that it is a linear projection of: all have the same batch and rows. */
 function projections(wiring: Wiring, source: string): Set<string> {
   const found = new Set([source]);
   let at = wiring.producer(source, 'Add', ...PRODUCTS);
@@ -146,7 +145,7 @@ function projections(wiring: Wiring, source: string): Set<string> {
   return found;
 }
 
-/** The width of a projection: of its bias, or of its matrix. */
+/** The width of a projection, from its bias or its matrix. */
 function lastDim(wiring: Wiring, name: string): number | undefined {
   const node = wiring.producer(name, 'Add', ...PRODUCTS);
   if (!node) return undefined;

@@ -1,35 +1,28 @@
 import type { Graph, Node } from '../model/graph.ts';
-import { prune, Wiring } from '../model/graph-edit.ts';
+import type { Wiring } from '../model/graph-edit.ts';
+import { fuseAround, setOperator } from './fuse.ts';
 import { isNear, partner, scaled, soleReader } from './match-nodes.ts';
-import { done, type PassOutcome, skipped } from './pass.ts';
+import type { PassOutcome } from './pass.ts';
 
 const FAST_GELU = 'com.microsoft.FastGelu';
 
 /**
- * Makes one operator of GELU's tanh approximation, x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), written out.
+ * Fuses GELU's tanh approximation, x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), into one operator.
  *
- * That spares eight passes over the widest activations of a vision encoder. ORT fuses it in some of the orders that
- * exporters write it in; this takes all of them. Formula: https://arxiv.org/abs/1606.08415, section 2.
+ * This saves eight passes over the widest activations of a vision encoder. ORT fuses only some of the operand orders
+ * that exporters write; this matches all of them. Formula: https://arxiv.org/abs/1606.08415, section 2.
  */
 export function fuseGelu(graph: Graph): PassOutcome {
-  const wiring = new Wiring(graph);
-  let fused = 0;
-  for (const tanh of graph.nodes.filter(({ type }) => type === 'Tanh')) {
+  return fuseAround(graph, 'fuse-gelu', 'Tanh', 'there is no GELU to fuse', (wiring, tanh) => {
     const x = argument(wiring, tanh);
     const last = x === undefined ? undefined : result(wiring, tanh, x);
-    if (x === undefined || !last) continue;
-    last.type = FAST_GELU;
-    last.inputs = [x];
-    last.attributes.clear();
-    fused++;
-  }
-  if (fused === 0) return skipped('gelu', 'no GELU is written out');
-  graph.opsets.set('com.microsoft', 1);
-  prune(graph);
-  return done('gelu');
+    if (x === undefined || !last) return false;
+    setOperator(last, FAST_GELU, [x]);
+    return true;
+  });
 }
 
-/** x, if the hyperbolic tangent is of √(2/π) · (x + 0.044715 x³). */
+/** x, if the argument of tanh is √(2/π) · (x + 0.044715 x³). */
 function argument(wiring: Wiring, tanh: Node): string | undefined {
   const outer = scaled(wiring, wiring.producer(tanh.inputs[0], 'Mul'));
   if (!outer || !isNear(outer.by, Math.sqrt(2 / Math.PI))) return undefined;
@@ -51,7 +44,7 @@ function isCube(wiring: Wiring, name: string, x: string): boolean {
   return square.inputs.length === 2 && square.inputs.every((input) => input === x);
 }
 
-/** The node that gives x/2 · (1 + tanh), in whichever order the three factors were multiplied. */
+/** The node whose output is x/2 · (1 + tanh), whatever the order of the three factors. */
 function result(wiring: Wiring, tanh: Node, x: string): Node | undefined {
   const plusOne = soleReader(wiring, tanh.outputs[0], 'Add');
   if (!plusOne || scaled(wiring, plusOne)?.by !== 1) return undefined;

@@ -1,33 +1,27 @@
 import type { Graph, Node } from '../model/graph.ts';
-import { intAttribute, intsAttribute, prune, setFloat, setInt, Wiring } from '../model/graph-edit.ts';
+import { intAttribute, intsAttribute, setFloat, setInt, type Wiring } from '../model/graph-edit.ts';
+import { fuseAround, setOperator } from './fuse.ts';
 import { partner, scaled, soleReader } from './match-nodes.ts';
-import { done, type PassOutcome, skipped } from './pass.ts';
+import type { PassOutcome } from './pass.ts';
 
 /**
- * Makes one operator of layer normalisation over the last axis, (x - mean) / √(variance + ε) · weight + bias, written
- * out: two means, which WebGPU computes between transpositions, and seven passes over the activations become one
- * dispatch. The same formula: https://arxiv.org/abs/1607.06450.
+ * Fuses layer normalisation over the last axis, (x - mean) / √(variance + ε) · weight + bias, into one operator: one
+ * dispatch instead of two means, which WebGPU computes between transposes, and seven passes over the activations.
+ * Formula: https://arxiv.org/abs/1607.06450.
  */
 export function fuseLayerNorm(graph: Graph): PassOutcome {
-  const wiring = new Wiring(graph);
-  let fused = 0;
-  for (const root of graph.nodes.filter(({ type }) => type === 'Sqrt')) {
-    const parts = takeApart(wiring, root);
-    if (!parts) continue;
-    const { result, x, weight, bias, epsilon } = parts;
-    result.type = 'LayerNormalization';
-    result.inputs = [x, weight, bias];
-    result.attributes.clear();
+  return fuseAround(graph, 'fuse-layer-norm', 'Sqrt', 'there is no layer normalisation to fuse', (wiring, root) => {
+    const match = matchLayerNorm(wiring, root);
+    if (!match) return false;
+    const { result, x, weight, bias, epsilon } = match;
+    setOperator(result, 'LayerNormalization', [x, weight, bias]);
     setInt(result, 'axis', -1);
     setFloat(result, 'epsilon', epsilon);
-    fused++;
-  }
-  if (fused === 0) return skipped('layer-norm', 'no layer normalisation is written out');
-  prune(graph);
-  return done('layer-norm');
+    return true;
+  });
 }
 
-interface Parts {
+interface LayerNorm {
   result: Node;
   x: string;
   weight: string;
@@ -35,7 +29,7 @@ interface Parts {
   epsilon: number;
 }
 
-function takeApart(wiring: Wiring, root: Node): Parts | undefined {
+function matchLayerNorm(wiring: Wiring, root: Node): LayerNorm | undefined {
   const stabilised = scaled(wiring, wiring.producer(root.inputs[0], 'Add'));
   const division = soleReader(wiring, root.outputs[0], 'Div');
   const [centred = ''] = division?.inputs ?? [];
@@ -51,11 +45,11 @@ function takeApart(wiring: Wiring, root: Node): Parts | undefined {
   return { result, x, weight, bias, epsilon: stabilised.by };
 }
 
-/** What a value is the mean of, over the last axis. */
+/** The value that this one is the mean of, over the last axis. */
 function meanOf(wiring: Wiring, name: string | undefined): string | undefined {
   const mean = wiring.producer(name, 'ReduceMean');
   if (!mean || intAttribute(mean, 'keepdims', 1) !== 1) return undefined;
-  // Until opset 17 an attribute, then an input.
+  // An attribute until opset 17, an input since.
   const axes = mean.inputs[1] === undefined ? intsAttribute(mean, 'axes') : wiring.constants(mean.inputs[1]);
   return axes?.join() === '-1' ? mean.inputs[0] : undefined;
 }
@@ -66,7 +60,7 @@ function isSquare(wiring: Wiring, name: string, of: string): boolean {
   return square.type === 'Pow' ? wiring.scalar(square.inputs[1]) === 2 : square.inputs[1] === of;
 }
 
-/** The other operand, if it is a weight for each element of the last axis. */
+/** The other operand, if it is a vector along the last axis. */
 function vector(wiring: Wiring, node: Node, name: string | undefined): string | undefined {
   const other = partner(node, name ?? '');
   return wiring.tensor(other)?.dims.length === 1 ? other : undefined;

@@ -2,31 +2,31 @@ import { type Graph, INT64, type Node, type Tensor, makeTensor, makeValue } from
 import { intAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
 import { done, type PassOutcome, skipped } from './pass.ts';
 
-/** The input by which newer exports let the caller choose how many rows get logits. */
-const ROWS_ASKED = 'num_logits_to_keep';
+/** Newer exports have an input for the number of rows that get logits. */
+const ROWS_TO_KEEP = 'num_logits_to_keep';
 
 const HEADS: readonly string[] = ['MatMul', 'com.microsoft.MatMulNBits', 'com.microsoft.MatMulBnb4'];
 
-/** Operators on logits that treat every row alike: a cast, Gemma's soft cap. */
+/** Operators on logits that work on each row alone: a cast, Gemma's soft cap. */
 const ROW_WISE: readonly string[] = ['Cast', 'Mul', 'Div', 'Add', 'Tanh', 'Identity'];
 
 /**
- * Lets only the last row into the language-model head.
+ * Passes only the last row to the language-model head, because generation reads no other logits.
  *
- * Generation reads no other. The head is the largest matrix of a small model (SmolVLM's has 28 of 135 million
- * weights), and the logits of 1,100 rows would take 217 MB. Exact: the head treats rows one by one.
+ * The head is the largest matrix of a small model (SmolVLM's has 28 of 135 million weights), and the logits of 1,100
+ * rows would take 217 MB. Exact: the head works on each row alone.
  */
 export function keepLastRow(graph: Graph): PassOutcome {
-  if (graph.inputs.some(({ name, type }) => name === ROWS_ASKED && type === INT64)) {
-    graph.tensors.set(ROWS_ASKED, int64(ROWS_ASKED, [], 1));
-    graph.inputs = graph.inputs.filter(({ name }) => name !== ROWS_ASKED);
-    return close(graph);
+  if (graph.inputs.some(({ name, type }) => name === ROWS_TO_KEEP && type === INT64)) {
+    graph.tensors.set(ROWS_TO_KEEP, int64(ROWS_TO_KEEP, [], 1));
+    graph.inputs = graph.inputs.filter(({ name }) => name !== ROWS_TO_KEEP);
+    return finish(graph);
   }
   const wiring = new Wiring(graph);
   const head = findHead(wiring);
   const [rows = ''] = head?.inputs ?? [];
-  if (!head || rows === '') return skipped('last-row', 'logits do not come from a matrix of weights');
-  if (picksLast(wiring, rows)) return skipped('last-row', 'only the last row has logits already');
+  if (!head || rows === '') return skipped('keep-last-row', 'logits do not come from a matrix of weights');
+  if (picksLast(wiring, rows)) return skipped('keep-last-row', 'only the last row has logits already');
   const last = `${rows}/last`;
   const picked = `${rows}/last_row`;
   graph.tensors.set(last, int64(last, [1], -1));
@@ -35,25 +35,25 @@ export function keepLastRow(graph: Graph): PassOutcome {
   setInt(gather, 'axis', 1);
   graph.nodes.splice(graph.nodes.indexOf(head), 0, gather);
   head.inputs[0] = picked;
-  return close(graph);
+  return finish(graph);
 }
 
-function close(graph: Graph): PassOutcome {
+function finish(graph: Graph): PassOutcome {
   prune(graph);
-  // What follows from constants ORT does not always say, and whoever opens the graph wants to know.
+  // ORT does not always infer this shape, and callers read it from the session's metadata.
   graph.outputs = graph.outputs.map((output) => {
     const { name, type, dims } = output;
     return name === 'logits' && dims.length === 3 ? makeValue(name, type, dims.with(1, 1)) : output;
   });
-  return done('last-row');
+  return done('keep-last-row');
 }
 
-/** The matrix product that the logits come from. */
+/** The matrix product that computes the logits. */
 function findHead(wiring: Wiring): Node | undefined {
   let at = wiring.producer('logits');
   while (at && ROW_WISE.includes(at.type)) {
     const [first, second] = at.inputs;
-    // Of two operands one must be the same for all rows.
+    // One of two operands must be the same for all rows.
     if (second !== undefined && !isUniform(wiring, second)) {
       if (!isUniform(wiring, first)) return undefined;
       at = wiring.producer(second);
@@ -68,9 +68,9 @@ function isUniform(wiring: Wiring, name: string | undefined): boolean {
 }
 
 function isWeight(wiring: Wiring, name: string | undefined): boolean {
-  // A head that shares the embedding's weights may have them turned over.
-  const turned = wiring.producer(name, 'Transpose', 'Cast');
-  return wiring.tensor(turned ? turned.inputs[0] : name) !== undefined;
+  // A head that shares the embedding's weights may transpose them.
+  const transposed = wiring.producer(name, 'Transpose', 'Cast');
+  return wiring.tensor(transposed ? transposed.inputs[0] : name) !== undefined;
 }
 
 function picksLast(wiring: Wiring, name: string): boolean {

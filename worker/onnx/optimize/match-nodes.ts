@@ -1,7 +1,7 @@
 import type { Node } from '../model/graph.ts';
 import type { Wiring } from '../model/graph-edit.ts';
 
-/** Constants are compared as floats of the narrowest type that exporters use: half precision has 11 bits. */
+/** Constants are compared at the narrowest precision that exporters use: half precision has 11 bits. */
 const TOLERANCE = 2 ** -11;
 
 /** A product or sum of a value and a scalar constant, in either order. */
@@ -10,7 +10,7 @@ export interface Scaled {
   by: number;
 }
 
-/** Takes a node apart if one operand is a scalar constant. */
+/** The operands of a node, if one is a scalar constant. */
 export function scaled(wiring: Wiring, node: Node | undefined): Scaled | undefined {
   const [left, right] = node?.inputs ?? [];
   if (left === undefined || right === undefined) return undefined;
@@ -24,7 +24,7 @@ export function isNear(actual: number | undefined, expected: number): boolean {
   return actual !== undefined && Math.abs(actual - expected) <= TOLERANCE * Math.abs(expected);
 }
 
-/** The other operand of a node of two, if one is `name`. */
+/** The other operand of a binary operator, if one is `name`. */
 export function partner(node: Node, name: string): string | undefined {
   const [left, right] = node.inputs;
   return left === name ? right : right === name ? left : undefined;

@@ -1,32 +1,32 @@
 import { encode, type Graph, type LazyData, WEIGHTS } from '../model/graph.ts';
 
-/** What surgery may do to a graph. */
+/** The optimizer's passes, each named after its function. */
 export type PassName =
   /** The decoder takes its lengths as inputs; `attention_mask` and what was computed from it are gone. */
-  | 'lengths'
-  /** The decoder gives logits of the last row only. */
-  | 'last-row'
+  | 'feed-lengths'
+  /** The decoder computes logits of the last row only. */
+  | 'keep-last-row'
   /** Attention rotates queries and keys itself; `position_ids` is gone. */
-  | 'rotary'
-  /** Matrices of 4 bits are ordinary ones, made while the graph is opened. */
-  | 'widen'
+  | 'fold-rotary'
   /** Rotary tables end where the context ends. */
-  | 'rotary-tables'
+  | 'trim-rotary-tables'
+  /** 4-bit matrices become float32, computed while the graph is opened. */
+  | 'dequantize-weights'
   /** The vision encoder's inputs that are the same for every image, such as a mask, are gone. */
-  | 'whole-views'
-  /** LayerNormalization that was written out is one operator. */
-  | 'layer-norm'
-  /** Biases are added where the matrix is multiplied. */
-  | 'bias'
-  /** Attention that was written out is one operator. */
-  | 'attention'
-  /** The same for the tanh approximation of GELU. */
-  | 'gelu';
+  | 'drop-pixel-mask'
+  /** LayerNormalization is one operator. */
+  | 'fuse-layer-norm'
+  /** MatMulNBits adds the bias that follows it. */
+  | 'fuse-bias'
+  /** Attention is one operator. */
+  | 'fuse-attention'
+  /** The tanh approximation of GELU is one operator. */
+  | 'fuse-gelu';
 
-/** How one rewrite went: done, or why not. */
+/** Whether a pass changed the graph, or was skipped. */
 export interface PassOutcome {
   pass: PassName;
-  /** Why the graph was left as it is in this respect; absent if the rewrite was made. */
+  /** Why the pass was skipped; absent if it changed the graph. */
   reason?: string;
 }
 
@@ -34,43 +34,43 @@ export interface PassOutcome {
 export interface GraphFile {
   graph: Uint8Array;
   /**
-   * The weights: the file that surgery was given, by reference, and those that surgery makes of it, when they are read.
-   * Empty if `graph` is that file itself.
+   * The weights: the original file, by reference, and the weights that a pass computes from it, when they are read.
+   * Empty if `graph` is the original file itself.
    */
   externalData: readonly { path: string; data: Uint8Array }[];
 }
 
-/** A graph after surgery. */
+/** A graph after all passes. */
 export interface OptimizedGraph extends GraphFile {
-  /** The same with one of its layers, if it has several like it. */
+  /** The graph reduced to one of its layers, for the self-test; absent where layers are not recognised. */
   layer?: GraphFile | undefined;
-  /** One for each rewrite that was tried. If all have a reason, the graph is the one it was. */
+  /** One for each pass that ran. If all were skipped, the graph is unchanged. */
   outcomes: readonly PassOutcome[];
-  /** Names of the inputs that it takes now. */
+  /** Names of the inputs that the optimized graph takes. */
   inputs: readonly string[];
 }
 
-export const done = (rewrite: PassName): PassOutcome => ({ pass: rewrite });
+export const done = (pass: PassName): PassOutcome => ({ pass });
 
-export const skipped = (rewrite: PassName, reason: string): PassOutcome => ({ pass: rewrite, reason });
+export const skipped = (pass: PassName, reason: string): PassOutcome => ({ pass, reason });
 
-/** Closes the graph again, if anything was changed. */
-export function close(graph: Graph, outcomes: readonly PassOutcome[]): OptimizedGraph {
+/** Encodes the graph, or returns the original file if all passes were skipped. */
+export function encodeOptimized(graph: Graph, outcomes: readonly PassOutcome[]): OptimizedGraph {
   const changed = outcomes.some(({ reason }) => reason === undefined);
   const inputs = graph.inputs.map(({ name }) => name).filter((name) => !graph.tensors.has(name));
   if (!changed) return { graph: graph.source, externalData: [], outcomes, inputs };
   const externalData = [{ path: WEIGHTS, data: graph.source }];
-  for (const { lazy: late } of graph.tensors.values()) {
-    if (late) externalData.push({ path: late.location, data: lateBytes(late) });
+  for (const { lazy } of graph.tensors.values()) {
+    if (lazy) externalData.push({ path: lazy.location, data: lazyBytes(lazy) });
   }
   return { graph: encode(graph, true), externalData, outcomes, inputs };
 }
 
 /**
- * Bytes that are made while they are read, so that JavaScript holds one tensor's at a time, not all beside
- * onnxruntime's: of external data it asks for `byteLength` and for one `subarray` a tensor, which it copies.
+ * Bytes that are computed when they are read, so that JavaScript holds one tensor at a time: onnxruntime reads
+ * `byteLength` and one `subarray` for each tensor, which it copies.
  */
-function lateBytes({ bytes, make }: LazyData): Uint8Array {
+function lazyBytes({ bytes, make }: LazyData): Uint8Array {
   return Object.defineProperties(new Uint8Array(), {
     byteLength: { value: bytes },
     subarray: { value: (from: number, to: number) => make().subarray(from, to) },

@@ -1,21 +1,21 @@
 /**
- * One pass of a resize along one axis, in the integers of `worker/vision/resample.ts`, so that it comes to the same bytes.
- * Sums of 8-bit levels and 22-bit weights stay inside 32 bits, overshoot included, as they must there.
+ * One pass of a resize along one axis, with the same integer arithmetic as `worker/vision/resample.ts`, and so the same
+ * bytes: sums of 8-bit levels and 22-bit weights fit in 32 bits, overshoot included.
  *
- * Images are words, one a pixel with red in its lowest byte; what was uploaded is triples of bytes.
+ * Images are one word a pixel, with red in its lowest byte; uploaded images are triples of bytes.
  */
 export const RESAMPLE = /* wgsl */ `
 struct Pass {
   /** Of the result. */
   width: u32,
   height: u32,
-  /** First row of the result that is written. */
+  /** The first row of the result to write. */
   top: u32,
   vertical: u32,
-  /** From one source pixel to the next along the axis, and from one line to the next. */
+  /** Distance between source pixels along the axis, and between lines. */
   step: u32,
   line: u32,
-  /** Samples of the result along the axis, and the room for weights that each has. */
+  /** Samples of the result along the axis, and weights reserved for each. */
   samples: u32,
   stride: u32,
   triples: u32,
@@ -23,7 +23,7 @@ struct Pass {
 
 @group(0) @binding(0) var<uniform> job: Pass;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
-/** First source sample and number of weights, for each sample; then their weights. */
+/** The first source sample and the number of weights of each sample; then all weights. */
 @group(0) @binding(2) var<storage, read> kernels: array<i32>;
 @group(0) @binding(3) var<storage, read_write> result: array<u32>;
 
@@ -61,15 +61,15 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 }
 `;
 
-/** Cuts out one crop, and writes each channel's levels as the floats that a table has for them. */
+/** Cuts out one crop, and maps each channel's levels to floats with a table. */
 export const CROP = /* wgsl */ `
 struct Crop {
-  /** Its edge, and the width of what it is cut out of. */
+  /** Edge of the crop, and width of the resized image. */
   size: u32,
   width: u32,
   left: u32,
   top: u32,
-  /** Its place in the batch. */
+  /** Index in the batch. */
   index: u32,
 }
 
