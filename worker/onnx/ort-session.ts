@@ -1,6 +1,7 @@
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { GraphFile } from './optimize/pass.ts';
+import { track } from './tensor.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */
 export interface Port {
@@ -10,20 +11,6 @@ export interface Port {
 
 /** Tensors by the names that the graph gives its inputs or outputs. */
 export type Tensors = Record<string, Tensor>;
-
-/** GPU tensors that onnxruntime made and nobody has disposed of yet, for leak tests. */
-const live = new Set<Tensor>();
-
-/** How many GPU tensors onnxruntime holds for us. */
-export function liveTensors(): number {
-  return live.size;
-}
-
-/** Gives a tensor's memory back. Only GPU tensors hold any that the collector does not know about. */
-export function release(tensor: Tensor): void {
-  live.delete(tensor);
-  tensor.dispose();
-}
 
 let turn: Promise<unknown> = Promise.resolve();
 
@@ -77,14 +64,14 @@ export class Session {
 
   /**
    * Runs the graph. `into` holds tensors that outputs are written to; the others are made by onnxruntime, and the
-   * caller must {@link release} them.
+   * caller must `release` them.
    */
   async run(feeds: Tensors, into: Tensors = {}): Promise<Tensors> {
     const fetches: Record<string, Tensor | null> = {};
     for (const name of this.outputs.keys()) fetches[name] = into[name] ?? null;
     const results = await inTurn(() => this.#session.run(feeds, fetches));
     for (const [name, tensor] of Object.entries(results)) {
-      if (tensor.location === 'gpu-buffer' && !(name in into)) live.add(tensor);
+      if (!(name in into)) track(tensor);
     }
     return results;
   }

@@ -2,10 +2,10 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Gpu } from '../webgpu/gpu-device.ts';
 import { Readback } from '../webgpu/buffer-readback.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import { release, Session } from '../onnx/ort-session.ts';
+import { Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import type { OptimizedGraph } from '../onnx/optimize/pass.ts';
-import { elementBytes, floats } from '../backend/tensor-memory.ts';
+import { elementBytes, release, toFloats } from '../onnx/tensor.ts';
 import { maxRelativeDifference, kernelMismatch, LAYER_TOLERANCE } from './decoder-self-test.ts';
 import type { EncoderInputs, NamedTensors } from '../vision/vision-inputs.ts';
 import { cropsPerRun, runEncoder } from '../vision/vision-encoder.ts';
@@ -52,7 +52,7 @@ export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSig
     given.forEach(release);
     await layer?.close();
   }
-  const most = gpu.workarounds.singleViews ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
+  const most = gpu.workarounds.singleCrop ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
   if (most > 1) release(await runEncoder(ort, session, inputs.example(most, pseudoRandomInput)));
 }
 
@@ -62,7 +62,7 @@ async function onCpu({ ort, model }: EncoderUnderTest, example: NamedTensors): P
     const { data, type, size } = await runEncoder(ort, session, example);
     if (!ArrayBuffer.isView(data)) throw new NearsightError('internal', 'The vision encoder gave no numbers.');
     const { buffer } = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-    return floats(buffer, 0, size, type);
+    return toFloats(buffer, 0, size, type);
   } finally {
     await session.close();
   }
@@ -73,7 +73,7 @@ async function bring(tensors: readonly Tensor[], device: GPUDevice): Promise<Flo
   const brought: Float32Array[] = [];
   try {
     for (const { gpuBuffer, size, type } of tensors) {
-      brought.push(floats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type));
+      brought.push(toFloats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type));
     }
     return brought;
   } finally {

@@ -1,6 +1,5 @@
-import { elementBytes } from '../backend/tensor-memory.ts';
 import type { Tensor } from '../onnx/ort.ts';
-import { release } from '../onnx/ort-session.ts';
+import { elementBytes, release } from '../onnx/tensor.ts';
 
 /** Features are kept up to this: about 440 crops of SmolVLM's, at 64 rows of 576 floats each. */
 const KEPT_BYTES = 64 << 20;

@@ -1,3 +1,4 @@
+import { SEQLENS_K, TOTAL_LENGTH } from '../decoder-ports.ts';
 import { type Graph, INT32, type Node, makeValue } from '../model/graph.ts';
 import { prune } from '../model/graph-edit.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
@@ -6,12 +7,6 @@ import { isEverywhere, evaluateLengths, type Step } from './evaluate-lengths.ts'
 import type { Evaluation } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
-
-/** int32 [1]: index of the last position, counting those in the cache. On the GPU, where attention runs there. */
-export const SEQLENS_K = 'seqlens_k';
-
-/** int32 [1]: positions in all. On the CPU, because the shape of the run depends on it. */
-export const TOTAL_LENGTH = 'total_sequence_length';
 
 /** Inputs of GroupQueryAttention, by place. */
 const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;

@@ -1,3 +1,4 @@
+import { LOGITS } from '../decoder-ports.ts';
 import { decode } from '../model/graph.ts';
 import { opaque } from '../model/graph-edit.ts';
 import type { Evaluate } from './evaluate-model.ts';
@@ -36,5 +37,5 @@ export async function optimizeDecoder(model: Uint8Array, options: DecoderOptions
   if (room) outcomes.push(dequantizeWeights(graph, room));
   const operated = close(graph, outcomes);
   // Weights that were widened are made while the graph is opened, for that one alone.
-  return room ? operated : { ...operated, layer: extractLayer(graph, 'logits') };
+  return room ? operated : { ...operated, layer: extractLayer(graph, LOGITS) };
 }
