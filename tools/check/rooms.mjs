@@ -74,9 +74,10 @@ export const rooms = {
     'types of worker/families/',
     'types of worker/vision/',
     'types of worker/onnx/',
-    // Arithmetic about tensors, and the names of the inputs that a pass adds to a decoder.
+    // Arithmetic about tensors, and the names and shapes of a decoder's inputs and outputs.
     'worker/onnx/tensor.ts',
-    'worker/onnx/optimize/feed-lengths.ts',
+    'worker/onnx/decoder-ports.ts',
+    'worker/onnx/kv-layout.ts',
   ],
   // Interfaces only. webgpu/ and wasm/ implement them; generation/ imports neither.
   'worker/backend/': ['types of worker/onnx/', 'worker/onnx/tensor.ts', 'types of worker/sampling/'],

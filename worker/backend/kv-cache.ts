@@ -1,89 +1,57 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
-import type { Tensor } from '../onnx/ort.ts';
-import type { Session, Tensors } from '../onnx/ort-session.ts';
-import type { KvSnapshot } from '../generation/prefix-entries.ts';
-
-/** How a decoder's graph names and shapes its keys and values: [1, heads, positions, headDim] in and out. */
-export interface KvLayout {
-  /** Graph input to graph output, one pair for the keys and one for the values of each layer. */
-  names: ReadonlyMap<string, string>;
-  heads: number;
-  headDim: number;
-  type: 'float32' | 'float16';
-}
+import type { Tensors } from '../onnx/ort-session.ts';
 
 /** Keys and values of the positions read so far. */
 export interface KvCache {
   /** Positions held. */
   readonly length: number;
-  /** Positions that there is room for. */
+  /** Positions that memory is reserved for. */
   readonly capacity: number;
   /**
-   * Asked when there is no memory for more room: gives back what can be done without, and says whether that was anything.
-   * It is asked again until there is room, or nothing left to give.
+   * Called when the device is out of memory: evicts something and returns true, or returns false if nothing is left to
+   * evict. It is called again until the reservation succeeds or it returns false.
    */
   onOutOfMemory: () => boolean;
   /**
-   * Makes room for `positions` in all, and keeps the first `kept` of those held.
+   * Reserves memory for `positions` in total, and keeps the first `kept` of those held.
    *
-   * @throws NearsightError `context_length_exceeded` if there is no memory for it; nothing is held any more then
+   * @throws NearsightError `context_length_exceeded` if there is no memory for it; the cache is empty then
    */
   reserve(positions: number, kept: number): Promise<void>;
   /**
-   * Makes more room, twice as much if the context goes so far, and keeps all that is held. What {@link feeds} and
-   * {@link targets} gave before is of no more use. Runs that were submitted may still be under way.
+   * Doubles the capacity, up to the context length, and keeps all positions. Invalidates the results of {@link feeds} and
+   * {@link targets}. Submitted runs may still be in flight.
    *
    * @throws NearsightError as {@link reserve} does
    */
   grow(): Promise<void>;
-  /** Forgets all positions from `length` on. */
+  /** Drops all positions from `length` on. */
   rewind(length: number): void;
-  /** What the next run reads. */
+  /** Inputs of the next run. */
   feeds(): Tensors;
-  /** Where the next run writes, if that is fixed. */
+  /** Outputs of the next run, if its buffers are fixed. */
   targets(): Tensors;
-  /** Takes over the keys and values that a run over `count` more positions gave. */
+  /** Takes over the keys and values of `count` more positions from a run's outputs. */
   advance(count: number, outputs: Tensors): void;
   /** Bytes that {@link snapshot} would take. */
   readonly snapshotBytes: number;
-  /** Sets a copy of all positions aside. */
+  /** Copies all positions. */
   snapshot(): KvSnapshot;
-  /** Takes over the first `length` positions of what this cache set aside. Room was made before. */
+  /** Takes over the first `length` positions of a snapshot of this cache. Memory must be reserved before. */
   restore(saved: KvSnapshot, length: number): void;
-  /** Leaves nothing behind, and no room either. */
+  /** Drops all positions and frees their memory. */
   clear(): void;
 }
 
-/** Whether that is what {@link KvCache.reserve} throws where there is no memory. */
-export function isOutOfMemory(error: unknown): boolean {
-  return error instanceof NearsightError && error.code === 'context_length_exceeded';
+/** A copy of a cache's keys and values. */
+export interface KvSnapshot {
+  readonly bytes: number;
+  /** True once it is known that there was no memory for the copy. */
+  readonly lost: boolean;
+  release(): void;
 }
 
-const PAST = 'past_key_values.';
-const PRESENT = 'present.';
-
-/**
- * Reads the layout off a decoder's declared inputs and outputs.
- *
- * @throws NearsightError `load_failed` if they are not as exporters for this runtime write them
- */
-export function kvLayout(decoder: Session): KvLayout {
-  const names = new Map<string, string>();
-  let first: { type: Tensor.Type; shape: readonly (number | string)[] } | undefined;
-  for (const [name, port] of decoder.inputs) {
-    if (!name.startsWith(PAST)) continue;
-    const present = PRESENT + name.slice(PAST.length);
-    if (!decoder.outputs.has(present)) throw new NearsightError('load_failed', `The decoder has no output ${present}.`);
-    names.set(name, present);
-    first ??= port;
-  }
-  const [, heads, , headDim] = first?.shape ?? [];
-  const type = first?.type;
-  if (typeof heads !== 'number' || typeof headDim !== 'number' || (type !== 'float32' && type !== 'float16')) {
-    throw new NearsightError(
-      'load_failed',
-      `The decoder's ${PAST}* inputs are not [batch, heads, positions, size] floats.`,
-    );
-  }
-  return { names, heads, headDim, type };
+/** Whether this is the error that {@link KvCache.reserve} throws when there is no memory. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof NearsightError && error.code === 'context_length_exceeded';
 }

@@ -1,20 +1,20 @@
-/** Brings entries of a `TokenSampler`'s ring to JavaScript in batches, in order, while the GPU works on. */
+/** Reads entries of a `TokenSampler`'s ring back in batches, in order, while the GPU works on. */
 export interface TokenReadback {
-  /** How many buffers are held. */
+  /** Number of buffers held. */
   readonly buffers: number;
-  /** How many batches are on their way, or here and not taken. */
+  /** Number of batches in flight or received, but not taken. */
   readonly pending: number;
   /** Whether another batch may be sent. */
   readonly hasFreeBuffer: boolean;
-  /** Copies the entries of draws [from, to) as they are at this point of the encoder. Then submit, then {@link send}. */
+  /** Encodes a copy of the entries of tokens [from, to). Submit the encoder, then call {@link send}. */
   copy(encoder: GPUCommandEncoder, ring: GPUBuffer, from: number, to: number, entryBytes: number): void;
-  /** Asks for what was copied, if something was. */
+  /** Requests the batch that was copied, if any. */
   send(): void;
-  /** Resolves when the oldest batch is here, or has failed. */
+  /** Resolves when the oldest batch is received or has failed. */
   oldest(): Promise<void>;
-  /** The words of the oldest batch, if it is here. @throws what bringing it failed with */
+  /** The words of the oldest batch, if it is received. @throws the error that its readback failed with */
   take(): Uint32Array | undefined;
-  /** Gives up on all batches that have not been taken. */
+  /** Discards all batches that were not taken. */
   abandon(): void;
   close(): void;
 }

@@ -1,25 +1,31 @@
 import type { Sampling } from '../../src/protocol/job.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 
-/** Draws held in the ring before the first is overwritten, so the most that may be submitted and not read. */
+/** Sampled tokens that the ring holds, so the maximum that may be submitted and not read back. */
 export const RING_SLOTS = 64;
 
+/** The row of logits that a decoder computes at each run. */
+export interface LogitsRow {
+  vocab: number;
+  type: 'float32' | 'float16';
+}
+
 /**
- * Draws tokens on the GPU, so that the next step can be submitted before anybody has read the last one. One for each
- * model; all buffers are made with it, none while an answer is decoded.
+ * Samples tokens on the GPU, so that the next step can be submitted before the last token is read back. There is one for
+ * each model. All buffers are created with it, none during an answer.
  */
 export interface TokenSampler {
-  /** The id drawn last: a u32 at offset 0, which the decode loop's own kernel reads to embed it. */
+  /** The token sampled last: a u32 at offset 0, which the {@link Embedder} reads. */
   readonly sampled: GPUBuffer;
-  /** {@link RING_SLOTS} entries of {@link AnswerSampler.entryBytes}: the n-th draw of an answer, from 0, is in slot n % slots. */
+  /** {@link RING_SLOTS} entries of {@link AnswerSampler.entryBytes}: an answer's n-th token, from 0, is in slot n % slots. */
   readonly ring: GPUBuffer;
-  /** A buffer for one row of the logits that it samples from. Whoever asks for it destroys it. */
-  row(label: string): GPUBuffer;
+  /** Creates a buffer for one row of logits to sample from. The caller destroys it. */
+  createLogits(label: string): GPUBuffer;
   /**
-   * Starts an answer, with what the CPU's sampler would be given. Earlier draws may still be running on the GPU; what is
-   * written here must be written through the queue.
+   * Starts an answer with the arguments of the CPU sampler. Earlier samplings may still be in flight, so all writes here
+   * go through the queue.
    *
-   * @returns undefined if this cannot be drawn on the GPU: the CPU does it then
+   * @returns undefined if this cannot be sampled on the GPU; the CPU does it then
    */
   begin(
     sampling: Sampling & { seed: number },
@@ -27,29 +33,29 @@ export interface TokenSampler {
     choice: number,
     topLogprobs?: number,
   ): AnswerSampler | undefined;
-  /** How many buffers are held. */
+  /** Number of buffers held. */
   readonly buffers: number;
-  /** Leaves nothing of an answer in the buffers. */
+  /** Erases everything about answers from the buffers. */
   clear(encoder: GPUCommandEncoder): void;
   close(): void;
 }
 
-/** The draws of one answer. */
+/** Samples the tokens of one answer. */
 export interface AnswerSampler {
-  /** Size of an entry in the ring: a multiple of 4. Its first word is the id; the rest is the sampler's own. */
+  /** Size of an entry in the ring: a multiple of 4. Its first word is the token id; the rest is internal to the sampler. */
   readonly entryBytes: number;
   /**
-   * Adds the dispatches of the next draw to a pass. Which draw it is, the kernels count themselves.
+   * Adds the dispatches that sample the next token to a pass. The kernels count the tokens themselves.
    *
-   * @param logits one row of the vocabulary, float32 or float16 as the sampler was made for; always one of two buffers
-   * @param mask of a `TokenConstraint`; it is written through the queue at once, so a draw with one (and the first without
-   *   one after it) must be submitted before the next is encoded
+   * @param logits one row, float32 or float16 as the sampler was created for; always one of two buffers
+   * @param mask of a `TokenConstraint`. It is written through the queue at once, so a sampling with a mask (and the first
+   *   without one after it) must be submitted before the next is encoded
    */
   encode(pass: GPUComputePassEncoder, logits: GPUBuffer, mask?: Uint32Array): void;
   /**
-   * What an entry says.
+   * Decodes an entry of the ring.
    *
-   * @throws NearsightError `internal` if the draw found no finite logits, `constraint_unsatisfiable` if its mask left no
+   * @throws NearsightError `internal` if the logits were not finite, `constraint_unsatisfiable` if the mask allowed no
    *   token
    */
   read(entry: Uint32Array): SampledToken;

@@ -1,8 +1,8 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Tensor } from '../onnx/ort.ts';
-import { rowsOf } from '../backend/tensor-memory.ts';
+import { rowsOf } from '../onnx/tensor.ts';
 
-/** Walks through the rows of several feature tensors as if they were one. */
+/** Assigns the rows of the images' feature tensors, in order, to the image tokens of a prompt. */
 export class FeatureMerger {
   readonly #tensors: readonly Tensor[];
   #tensor = 0;
@@ -13,9 +13,9 @@ export class FeatureMerger {
   }
 
   /**
-   * Finds the next rows for each run of image tokens in `ids`.
+   * Calls `copy` with the next rows for each run of image tokens in `ids`.
    *
-   * @param copy called with `count` rows of a tensor from `row` on, and the place in `ids` of the first
+   * @param copy is called with a tensor, its rows [row, row + count), and the index in `ids` of the first
    */
   merge(
     ids: Int32Array,

@@ -1,24 +1,26 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
-import type { Embedder } from '../backend/embedder.ts';
-import type { TokenReadback } from '../backend/token-readback.ts';
-import type { AnswerSampler, TokenSampler } from '../backend/token-sampler.ts';
-import type { Ort, Tensor } from '../onnx/ort.ts';
-import type { Session, Tensors } from '../onnx/ort-session.ts';
-import type { LogitsRow } from '../engines/onnx/logits-row.ts';
-import { SEQLENS_K, TOTAL_LENGTH } from '../onnx/optimize/feed-lengths.ts';
-import { type Decoder, type SamplingRequest, sampleOnCpu } from './decoder.ts';
-import { FeatureMerger } from './merge-features.ts';
-import { type KvCache, kvLayout } from '../backend/kv-cache.ts';
-import type { TensorMemory } from '../backend/tensor-memory.ts';
-import { ONE_BY_ONE, ReadbackScheduler } from './readback-scheduler.ts';
 import { race } from '../../src/async/race.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
+import type { Embedder } from '../backend/embedder.ts';
+import type { KvCache } from '../backend/kv-cache.ts';
+import type { TensorMemory } from '../backend/tensor-memory.ts';
+import type { TokenReadback } from '../backend/token-readback.ts';
+import type { AnswerSampler, LogitsRow, TokenSampler } from '../backend/token-sampler.ts';
+import { INPUTS_EMBEDS, LOGITS, SEQLENS_K, TOTAL_LENGTH } from '../onnx/decoder-ports.ts';
+import { kvLayout } from '../onnx/kv-layout.ts';
+import type { Ort, Tensor } from '../onnx/ort.ts';
+import type { Session, Tensors } from '../onnx/ort-session.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
+import type { Decoder, SamplingRequest } from './decoder.ts';
+import { FeatureMerger } from './merge-features.ts';
+import { type BatchRange, samplePipelined } from './pipelined-sampling.ts';
+import { ONE_IN_FLIGHT, ReadbackScheduler } from './readback-scheduler.ts';
+import { sampleOnCpu } from './sample-on-cpu.ts';
 
-/** What a step is taken to last before any was timed. */
+/** Assumed duration of a step before any was timed. */
 const UNKNOWN_MS = 50;
 
-/** Steps that are timed together, unless one alone takes {@link SLOW_MS}. */
+/** Steps that are timed together, unless a single one takes {@link SLOW_MS}. */
 const TIMED_STEPS = 8;
 const SLOW_MS = 150;
 
@@ -28,25 +30,25 @@ export interface PipelinedDecoderOptions {
   session: Session;
   logits: LogitsRow;
   memory: TensorMemory;
-  /** Most positions that a sequence will have. */
+  /** Maximum number of positions in a sequence. */
   positions: number;
   sampler: TokenSampler;
-  /** Embeds what {@link sampler} sampled. */
+  /** Embeds the token that {@link sampler} sampled. */
   embedder: Embedder;
   readback: TokenReadback;
-  /** Most rows of a prompt to read at once. */
-  mostRows: number;
-  /** Milliseconds that a readback takes when the GPU has nothing to do. */
+  /** Maximum number of prompt rows to read at once. */
+  maxRows: number;
+  /** Milliseconds that a readback takes when the GPU is idle. */
   latency: number;
 }
 
 /**
- * A decoder whose token never leaves the GPU on the critical path: kernels of our own draw it from the logits, embed it
- * into the input of the next step and count the position, so that steps are submitted without waiting for any. Ids are
- * read behind, several steps later.
+ * A decoder that keeps sampled tokens on the GPU: our kernels sample from the logits, embed the token into the input of
+ * the next step and count the position, so steps are submitted without waiting for a readback. Token ids are read back
+ * several steps later.
  *
- * Tensors stay the same from step to step, until keys and values outgrow their room; their buffers are fed and written
- * run after run, in the order of the queue.
+ * Tensors stay the same from step to step until the KV cache grows. Their buffers are read and written by run after run,
+ * in queue order.
  */
 export class PipelinedDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
@@ -61,9 +63,9 @@ export class PipelinedDecoder implements Decoder {
   readonly #latency: number;
   #scheduler: ReadbackScheduler;
   readonly #maxRows: number;
-  /** Positions after the run, where the graph wants it: in memory. */
-  readonly #total = new Int32Array(1);
-  /** Logits after the prompt are kept for further answers to it, so steps have a row of their own. */
+  /** Positions after the run. The graph reads it from CPU memory. */
+  readonly #totalLength = new Int32Array(1);
+  /** The prompt's logits are kept for further answers to it, so steps write to a row of their own. */
   readonly #promptLogits: Tensor;
   readonly #stepLogits: Tensor;
   #logits: Tensor;
@@ -81,15 +83,16 @@ export class PipelinedDecoder implements Decoder {
     this.#sampler = options.sampler;
     this.#embedder = options.embedder;
     this.#readback = options.readback;
-    this.#maxRows = options.mostRows;
+    this.#maxRows = options.maxRows;
     const layout = kvLayout(session);
     this.precision = layout.type;
     this.kv = memory.cache(layout, positions);
     this.#latency = latency;
     this.#scheduler = new ReadbackScheduler(latency, UNKNOWN_MS);
-    const row = (label: string): Tensor => this.#tensor(options.sampler.row(label), logits.type, [1, 1, logits.vocab]);
-    this.#promptLogits = row('logits after the prompt');
-    this.#stepLogits = row('logits');
+    const row = (label: string): Tensor =>
+      this.#tensor(options.sampler.createLogits(label), logits.type, [1, 1, logits.vocab]);
+    this.#promptLogits = row('prompt logits');
+    this.#stepLogits = row('step logits');
     this.#logits = this.#promptLogits;
   }
 
@@ -102,16 +105,16 @@ export class PipelinedDecoder implements Decoder {
     this.#bind();
   }
 
-  /** Feeds and targets, on the buffers that there are now. */
+  /** Makes feeds and targets from the current buffers. */
   #bind(): void {
     this.#feeds = {
       ...this.kv.feeds(),
-      inputs_embeds: this.#input(1),
-      [SEQLENS_K]: this.#tensor(this.#embedder.last, 'int32', [1]),
-      [TOTAL_LENGTH]: new this.#ort.Tensor('int32', this.#total, [1]),
+      [INPUTS_EMBEDS]: this.#embeddings(1),
+      [SEQLENS_K]: this.#tensor(this.#embedder.lastPosition, 'int32', [1]),
+      [TOTAL_LENGTH]: new this.#ort.Tensor('int32', this.#totalLength, [1]),
     };
-    this.#promptTargets = { ...this.kv.targets(), logits: this.#promptLogits };
-    this.#stepTargets = { ...this.kv.targets(), logits: this.#stepLogits };
+    this.#promptTargets = { ...this.kv.targets(), [LOGITS]: this.#promptLogits };
+    this.#stepTargets = { ...this.kv.targets(), [LOGITS]: this.#stepLogits };
   }
 
   async calibrate(): Promise<void> {
@@ -123,8 +126,8 @@ export class PipelinedDecoder implements Decoder {
       await this.logits();
       return (performance.now() - started) / steps;
     };
-    const alone = await time(1);
-    this.#scheduler = new ReadbackScheduler(this.#latency, alone < SLOW_MS ? await time(TIMED_STEPS) : alone);
+    const single = await time(1);
+    this.#scheduler = new ReadbackScheduler(this.#latency, single < SLOW_MS ? await time(TIMED_STEPS) : single);
   }
 
   async prefill(
@@ -134,22 +137,23 @@ export class PipelinedDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     if (ids.length === 0) throw new NearsightError('invalid_request', 'The prompt is empty.');
-    const rows = new FeatureMerger(features);
-    let before: Promise<unknown> = Promise.resolve();
-    let last = before;
+    const merger = new FeatureMerger(features);
+    let previous: Promise<unknown> = Promise.resolve();
+    let last = previous;
     for (let start = 0; start < ids.length; start += this.#maxRows) {
-      // Runs return before they are done, and an abort could not take back what is queued: no more than two at a time.
-      await race(before, signal);
+      // Runs return before the GPU has finished, and an abort cannot undo what is queued: at most two are in flight.
+      await race(previous, signal);
       await yieldToEvents(signal);
       const chunk = ids.slice(start, start + this.#maxRows);
       const encoder = this.#device.createCommandEncoder();
       this.#embedder.embedTokens(encoder, chunk);
-      rows.merge(chunk, imageTokenId, (...range) => this.#embedder.copyRows(encoder, ...range));
+      merger.merge(chunk, imageTokenId, (...range) => this.#embedder.copyRows(encoder, ...range));
       this.#device.queue.submit([encoder.finish()]);
       this.#embedder.setLength(this.length + chunk.length);
-      await this.#run({ ...this.#feeds, inputs_embeds: this.#input(chunk.length) }, this.#promptTargets, chunk.length);
-      before = last;
-      // A device that is lost says so elsewhere.
+      const feeds = { ...this.#feeds, [INPUTS_EMBEDS]: this.#embeddings(chunk.length) };
+      await this.#run(feeds, this.#promptTargets, chunk.length);
+      previous = last;
+      // A lost device is reported elsewhere.
       last = this.#device.queue.onSubmittedWorkDone().catch(() => {});
     }
     signal.throwIfAborted();
@@ -171,13 +175,23 @@ export class PipelinedDecoder implements Decoder {
     return this.#memory.readRow(this.#logits, 0);
   }
 
-  sample(drawing: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
-    const { sampling, prompt, choice, topLogprobs } = drawing;
-    this.kv.rewind(this.#promptLength);
-    this.#embedder.setLength(this.#promptLength);
+  sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
+    const { sampling, prompt, choice, topLogprobs, constraint } = request;
+    const start = this.#promptLength;
+    this.kv.rewind(start);
+    this.#embedder.setLength(start);
     this.#logits = this.#promptLogits;
-    const draws = this.#sampler.begin(sampling, prompt, choice, topLogprobs);
-    return draws ? this.#samplePipelined(draws, drawing, signal) : sampleOnCpu(this, drawing, signal);
+    const sampler = this.#sampler.begin(sampling, prompt, choice, topLogprobs);
+    if (!sampler) return sampleOnCpu(this, request, signal);
+    const steps = {
+      submitSampling: (...rest: [Uint32Array | undefined, boolean, BatchRange | undefined]) =>
+        this.#submitSampling(sampler, ...rest),
+      runStep: () => this.#runStep(),
+    };
+    const scheduler = constraint ? ONE_IN_FLIGHT : this.#scheduler;
+    // Positions beyond the last token read back belong to no answer.
+    const onEnd = (read: number): void => this.kv.rewind(Math.min(this.length, start + read));
+    return samplePipelined(steps, this.#readback, sampler, scheduler, request, onEnd, signal);
   }
 
   clear(): void {
@@ -204,85 +218,24 @@ export class PipelinedDecoder implements Decoder {
     this.#memory.close();
   }
 
-  /**
-   * Submits draws and the steps between them ahead of what has been read, as far as the pace says. With a constraint a draw
-   * waits for the token before it; the step that reads that token does not, so its mask is made while the GPU works.
-   */
-  async *#samplePipelined(
-    draws: AnswerSampler,
-    drawing: SamplingRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<SampledToken, void> {
-    const { limit, constraint } = drawing;
-    const pace = constraint ? ONE_BY_ONE : this.#scheduler;
-    const readback = this.#readback;
-    const start = this.length;
-    const words = draws.entryBytes / 4;
-    let submitted = 0;
-    let sent = 0;
-    let read = 0;
-    let held = false;
-    pace.begin();
-    try {
-      while (read < limit) {
-        const more =
-          submitted < limit &&
-          readback.hasFreeBuffer &&
-          (submitted - read < pace.maxInFlight || readback.pending === 0);
-        if (more) {
-          await yieldToEvents(signal);
-          submitted++;
-          const full =
-            submitted - sent >= pace.batchSize || submitted === limit || submitted - read >= pace.maxInFlight;
-          const lot = full ? { from: sent, to: submitted } : undefined;
-          this.#submitSampling(draws, constraint?.mask(), submitted < limit, lot);
-          if (lot) {
-            sent = submitted;
-            pace.sent();
-          }
-          if (submitted < limit) await this.#runStep();
-          held = false;
-        } else {
-          await race(readback.oldest(), signal);
-          held = submitted < limit;
-        }
-        for (let lot = readback.take(); lot; lot = readback.take()) {
-          pace.arrived(lot.length / words, performance.now());
-          for (let at = 0; at < lot.length; at += words) {
-            signal.throwIfAborted();
-            read++;
-            const drawn = draws.read(lot.subarray(at, at + words));
-            constraint?.accept(drawn.id);
-            yield drawn;
-          }
-        }
-        if (held && read === submitted) pace.reportIdle();
-      }
-    } finally {
-      readback.abandon();
-      // What was read beyond the last token taken is of no answer.
-      this.kv.rewind(Math.min(this.length, start + read));
-    }
-  }
-
-  /** One command buffer: a draw from the logits that are there, its id fed to the step that follows, a lot read back. */
+  /** One command buffer: samples from the current logits, embeds the token for the next step, copies a batch to read. */
   #submitSampling(
-    draws: AnswerSampler,
+    sampler: AnswerSampler,
     mask: Uint32Array | undefined,
-    steps: boolean,
-    lot: { from: number; to: number } | undefined,
+    stepFollows: boolean,
+    batch: BatchRange | undefined,
   ): void {
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    draws.encode(pass, this.#logits.gpuBuffer, mask);
-    if (steps) this.#embedder.embedSampled(pass);
+    sampler.encode(pass, this.#logits.gpuBuffer, mask);
+    if (stepFollows) this.#embedder.embedSampled(pass);
     pass.end();
-    if (lot) this.#readback.copy(encoder, this.#sampler.ring, lot.from, lot.to, draws.entryBytes);
+    if (batch) this.#readback.copy(encoder, this.#sampler.ring, batch.from, batch.to, sampler.entryBytes);
     this.#device.queue.submit([encoder.finish()]);
     this.#readback.send();
   }
 
-  /** Reads what was fed. Where no room is left, more is made, behind the steps that are under way. */
+  /** Reads the embedded token. Grows the KV cache first if it is full; steps in flight are not disturbed. */
   async #runStep(): Promise<void> {
     if (this.length === this.kv.capacity) {
       await this.kv.grow();
@@ -291,15 +244,15 @@ export class PipelinedDecoder implements Decoder {
     await this.#run(this.#feeds, this.#stepTargets, 1);
   }
 
-  async #run(feeds: Tensors, into: Tensors, count: number): Promise<void> {
-    this.#total[0] = this.length + count;
-    await this.#session.runInto(feeds, into);
+  async #run(feeds: Tensors, targets: Tensors, count: number): Promise<void> {
+    this.#totalLength[0] = this.length + count;
+    await this.#session.runInto(feeds, targets);
     this.kv.advance(count, {});
     this.#logits = this.#stepLogits;
   }
 
-  /** The first rows of the input. */
-  #input(rows: number): Tensor {
+  /** The first rows of the decoder's input. */
+  #embeddings(rows: number): Tensor {
     return this.#tensor(this.#embedder.embeddings, 'float32', [1, rows, this.#embedder.width]);
   }
 

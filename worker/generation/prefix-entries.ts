@@ -1,32 +1,33 @@
+import type { KvSnapshot } from '../backend/kv-cache.ts';
 import type { Prompt } from '../families/processor.ts';
 
-/** What keys and values were computed from: token ids, and the images whose features stand at their place-holders. */
+/** What keys and values were computed from: token ids, and the images whose features replace their placeholders. */
 export interface Sequence {
   ids: Int32Array;
   /** In order; `start` is the position of an image's first feature row, `end` that after its last. */
   images: readonly { key: string; start: number; end: number }[];
 }
 
-/** Where a prompt's images stand. Between the rows of one there may be text: the marks of its tiles. */
+/** Adds the positions of a prompt's images. Text may stand between the rows of an image: the markers of its tiles. */
 export function sequenceOf({ ids, images }: Prompt, imageTokenId: number): Sequence {
-  const places = ids.reduce<number[]>((found, id, at) => {
+  const positions = ids.reduce<number[]>((found, id, at) => {
     if (id === imageTokenId) found.push(at);
     return found;
   }, []);
   let row = 0;
-  const placed = images.map(({ key, tokens }) => {
-    const start = places[row] ?? ids.length;
+  const located = images.map(({ key, tokens }) => {
+    const start = positions[row] ?? ids.length;
     row += tokens;
-    return { key, start, end: (places[row - 1] ?? ids.length) + 1 };
+    return { key, start, end: (positions[row - 1] ?? ids.length) + 1 };
   });
-  return { ids, images: placed };
+  return { ids, images: located };
 }
 
-/** How many positions two sequences have in common at their beginning. Images are shared whole or not at all. */
+/** Number of positions at the start of two sequences that are equal. An image is shared as a whole or not at all. */
 export function commonPrefixLength(a: Sequence, b: Sequence): number {
-  const most = Math.min(a.ids.length, b.ids.length);
+  const shorter = Math.min(a.ids.length, b.ids.length);
   let length = 0;
-  while (length < most && a.ids[length] === b.ids[length]) length++;
+  while (length < shorter && a.ids[length] === b.ids[length]) length++;
   for (const [index, image] of a.images.entries()) {
     if (image.start >= length) break;
     if (b.images[index]?.key !== image.key || image.end > length) return image.start;
@@ -34,23 +35,15 @@ export function commonPrefixLength(a: Sequence, b: Sequence): number {
   return length;
 }
 
-/** Keys and values that were set aside. */
-export interface KvSnapshot {
-  readonly bytes: number;
-  /** True once it is known that there was no memory for it after all. */
-  readonly lost: boolean;
-  release(): void;
-}
-
 interface PrefixEntry<S> {
   sequence: Sequence;
-  saved: S;
+  snapshot: S;
 }
 
-/** Sequences whose keys and values were set aside, within a budget of bytes; the least recently used go first. */
+/** Snapshots of sequences, within a budget of bytes. The least recently used are evicted first. */
 export class PrefixEntries<S extends KvSnapshot> {
   readonly #budget: number;
-  /** The least recently used first. */
+  /** From the least to the most recently used. */
   #entries: PrefixEntry<S>[] = [];
 
   constructor(budget: number) {
@@ -58,78 +51,78 @@ export class PrefixEntries<S extends KvSnapshot> {
   }
 
   get bytes(): number {
-    return this.#entries.reduce((sum, { saved }) => sum + saved.bytes, 0);
+    return this.#entries.reduce((sum, { snapshot }) => sum + snapshot.bytes, 0);
   }
 
   get count(): number {
     return this.#entries.length;
   }
 
-  /** The branch that shares the longest beginning with a sequence, and its length. It counts as used. */
-  longest(sequence: Sequence): { saved: S; length: number } | undefined {
-    let best: { branch: PrefixEntry<S>; length: number } | undefined;
-    for (const branch of this.#entries) {
-      if (branch.saved.lost) this.#drop(branch);
+  /** The snapshot that shares the longest prefix with a sequence, and the prefix's length. Marks it as used. */
+  longest(sequence: Sequence): { snapshot: S; length: number } | undefined {
+    let best: { entry: PrefixEntry<S>; length: number } | undefined;
+    for (const entry of this.#entries) {
+      if (entry.snapshot.lost) this.#drop(entry);
     }
-    for (const branch of this.#entries) {
-      const length = commonPrefixLength(branch.sequence, sequence);
-      if (length > (best?.length ?? 0)) best = { branch, length };
+    for (const entry of this.#entries) {
+      const length = commonPrefixLength(entry.sequence, sequence);
+      if (length > (best?.length ?? 0)) best = { entry, length };
     }
     if (!best) return undefined;
-    const { branch, length } = best;
-    this.#entries = [...this.#entries.filter((each) => each !== branch), branch];
-    return { saved: branch.saved, length };
+    const { entry, length } = best;
+    this.#entries = [...this.#entries.filter((other) => other !== entry), entry];
+    return { snapshot: entry.snapshot, length };
   }
 
-  /** Whether a sequence is the beginning of one that is kept. */
+  /** Whether a sequence is a prefix of an entry. */
   covers(sequence: Sequence): boolean {
-    return this.#entries.some((branch) => commonPrefixLength(branch.sequence, sequence) === sequence.ids.length);
+    return this.#entries.some((entry) => commonPrefixLength(entry.sequence, sequence) === sequence.ids.length);
   }
 
   /**
-   * Makes room for `bytes`, sparing the branch that is about to be read.
+   * Evicts entries until `bytes` more fit into the budget, but not the snapshot that is about to be restored.
    *
-   * @returns false if there cannot be so much
+   * @returns false if they cannot fit
    */
-  reserve(bytes: number, spared?: S): boolean {
-    if (bytes + (spared?.bytes ?? 0) > this.#budget) return false;
+  reserve(bytes: number, inUse?: S): boolean {
+    if (bytes + (inUse?.bytes ?? 0) > this.#budget) return false;
     while (this.bytes + bytes > this.#budget) {
-      const oldest = this.#entries.find(({ saved }) => saved !== spared);
+      const oldest = this.#entries.find(({ snapshot }) => snapshot !== inUse);
       if (oldest) this.#drop(oldest);
     }
     return true;
   }
 
-  /** Keeps a sequence, in place of those that are its beginnings. Call {@link reservePositions} before. */
-  add(sequence: Sequence, saved: S): void {
-    for (const branch of this.#entries) {
-      if (commonPrefixLength(branch.sequence, sequence) === branch.sequence.ids.length) this.#drop(branch);
+  /** Adds a sequence and drops its prefixes. Call {@link reserve} before. */
+  add(sequence: Sequence, snapshot: S): void {
+    for (const entry of this.#entries) {
+      if (commonPrefixLength(entry.sequence, sequence) === entry.sequence.ids.length) this.#drop(entry);
     }
-    this.#entries.push({ sequence, saved });
+    this.#entries.push({ sequence, snapshot });
   }
 
   /**
-   * Gives up the least recently used branch, and the spared one only if there is no other.
+   * Evicts the least recently used entry, and the one in use only if there is no other.
    *
-   * @returns false if there was none
+   * @returns false if there is none
    */
-  evict(spared?: S): boolean {
-    const branch = this.#entries.find(({ saved }) => saved !== spared) ?? this.#entries[0];
-    if (branch) this.#drop(branch);
-    return branch !== undefined;
+  evict(inUse?: S): boolean {
+    const entry = this.#entries.find(({ snapshot }) => snapshot !== inUse) ?? this.#entries[0];
+    if (entry) this.#drop(entry);
+    return entry !== undefined;
   }
 
-  /** Whether this is still kept. */
-  has(saved: S): boolean {
-    return this.#entries.some((branch) => branch.saved === saved);
+  /** Whether a snapshot was not evicted. */
+  has(snapshot: S): boolean {
+    return this.#entries.some((entry) => entry.snapshot === snapshot);
   }
 
-  forget(): void {
-    for (const branch of this.#entries) this.#drop(branch);
+  clear(): void {
+    for (const entry of this.#entries) this.#drop(entry);
   }
 
-  #drop(branch: PrefixEntry<S>): void {
-    branch.saved.release();
-    this.#entries = this.#entries.filter((each) => each !== branch);
+  #drop(entry: PrefixEntry<S>): void {
+    entry.snapshot.release();
+    this.#entries = this.#entries.filter((other) => other !== entry);
   }
 }

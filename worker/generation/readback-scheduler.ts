@@ -1,9 +1,9 @@
 import { RING_SLOTS } from '../backend/token-sampler.ts';
 
-/** How often a reader should see text. */
+/** Intended time between two pieces of text. */
 const TEXT_MS = 50;
 
-/** Steps faster than this are read back in lots of eight and more, so that readbacks cost nothing beside them. */
+/** Steps faster than this are read back in large batches, so that the cost of a readback is negligible. */
 const FAST_MS = 6;
 const FAST_BATCH = 10;
 
@@ -11,40 +11,44 @@ const MIN_STEP_MS = 0.1;
 
 const MAX_BATCH = 32;
 
-/** Time between a draw's end on the GPU and the next submission, as a share of what a readback takes, and beyond it. */
+/** Time from the end of a step on the GPU to the next submission: this multiple of a readback's latency, plus this. */
 const MARGIN = 1.1;
 const MARGIN_MS = 2;
 
-/** The part of a {@link ReadbackScheduler} that the loop asks and tells. */
-export type Pacing = Pick<ReadbackScheduler, 'batchSize' | 'maxInFlight' | 'begin' | 'sent' | 'arrived' | 'reportIdle'>;
+/** The part of a {@link ReadbackScheduler} that the sampling loop uses. */
+export type BatchScheduler = Pick<
+  ReadbackScheduler,
+  'batchSize' | 'maxInFlight' | 'begin' | 'sent' | 'received' | 'reportIdle'
+>;
 
-/** One draw at a time, for answers whose next token hangs on the last one. It learns nothing of how fast steps can be. */
-export const ONE_BY_ONE: Pacing = {
+/** One token in flight, for answers whose next token depends on the last one. It measures nothing. */
+export const ONE_IN_FLIGHT: BatchScheduler = {
   batchSize: 1,
   maxInFlight: 1,
   begin() {},
   sent() {},
-  arrived() {},
+  received() {},
   reportIdle() {},
 };
 
 /**
- * How many draws are read back together, and how many may be submitted ahead of what has been read.
+ * Decides how many sampled tokens are read back together, and how many may be in flight: submitted and not read back.
  *
- * Enough to keep the GPU at work while ids travel, which takes Firefox 100 ms and Chromium one or two; and no more,
- * since all that are in flight when an answer ends are wasted.
+ * Enough to keep the GPU busy during a readback, which takes 100 ms in Firefox and one or two in Chromium. No more,
+ * because all that are in flight when an answer ends are wasted.
  */
 export class ReadbackScheduler {
   readonly #latency: number;
+  /** Estimated milliseconds of a step. */
   #step: number;
-  /** Draws that have arrived since `#since`. */
+  /** Tokens received since `#since`. */
   #count = 0;
   #since: number | undefined;
   #batches = 0;
 
   /**
    * @param latency of a readback from an idle GPU, in milliseconds
-   * @param step that a step takes, as far as is known; rather more than less, so that few are made in vain
+   * @param step estimated duration of a step; too long is better than too short, because fewer steps are wasted
    */
   constructor(latency: number, step: number) {
     this.#latency = latency;
@@ -57,46 +61,46 @@ export class ReadbackScheduler {
     this.#batches = 0;
   }
 
-  /** Draws in the next readback. The first comes alone and the second early: short answers should not wait for company. */
+  /** Tokens in the next batch. The first is alone and the second batch is small, so that short answers are not delayed. */
   get batchSize(): number {
     if (this.#batches === 0) return 1;
-    return this.#batches === 1 ? Math.min(4, this.#steady) : this.#steady;
+    return this.#batches === 1 ? Math.min(4, this.#steadySize) : this.#steadySize;
   }
 
-  /** Most draws that may be submitted and not read. */
+  /** Maximum number of tokens that may be submitted and not read back. */
   get maxInFlight(): number {
-    const underWay = Math.ceil((MARGIN * this.#latency + MARGIN_MS) / this.#step);
-    return Math.min(RING_SLOTS, this.#steady + underWay);
+    const duringReadback = Math.ceil((MARGIN * this.#latency + MARGIN_MS) / this.#step);
+    return Math.min(RING_SLOTS, this.#steadySize + duringReadback);
   }
 
-  /** A lot was sent. */
+  /** A batch was sent. */
   sent(): void {
     this.#batches++;
   }
 
-  /** Draws have arrived, at this time in milliseconds. */
-  arrived(draws: number, now: number): void {
+  /** A batch of so many tokens was received, at this time in milliseconds. */
+  received(tokens: number, now: number): void {
     if (this.#since === undefined) {
       this.#since = now;
       this.#count = 0;
       return;
     }
-    this.#count += draws;
+    this.#count += tokens;
     const elapsed = now - this.#since;
-    // Firefox brings several lots at once: over less than that, there is no telling how long a step took.
+    // Firefox delivers several batches at once: over a shorter time, the duration of a step cannot be measured.
     if (elapsed < Math.max(TEXT_MS, this.#latency)) return;
     this.#step = (this.#step + Math.max(MIN_STEP_MS, elapsed / this.#count)) / 2;
     this.#since = now;
     this.#count = 0;
   }
 
-  /** All that was allowed ahead is here, and more could have been made: the GPU stood still. */
+  /** All tokens in flight were received while the loop waited: the GPU was idle, so steps are faster than estimated. */
   reportIdle(): void {
     this.#step = Math.max(MIN_STEP_MS, this.#step * 0.7);
   }
 
-  get #steady(): number {
-    const lot = Math.floor(TEXT_MS / this.#step);
-    return Math.max(this.#step < FAST_MS ? FAST_BATCH : 1, Math.min(MAX_BATCH, lot));
+  get #steadySize(): number {
+    const size = Math.floor(TEXT_MS / this.#step);
+    return Math.max(this.#step < FAST_MS ? FAST_BATCH : 1, Math.min(MAX_BATCH, size));
   }
 }

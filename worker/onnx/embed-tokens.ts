@@ -2,7 +2,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Ort, Tensor } from './ort.ts';
 import type { Session } from './ort-session.ts';
 import type { EmbeddingTable } from './embedding-table.ts';
-import { int64, halfToFloat } from '../backend/tensor-memory.ts';
+import { int64, halfToFloat } from './tensor.ts';
 
 /** Returns the embeddings of token ids, [1, ids, hidden]. The caller must release them. */
 export type Embed = (ids: Int32Array) => Promise<Tensor>;

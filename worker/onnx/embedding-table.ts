@@ -1,3 +1,4 @@
+import { INPUTS_EMBEDS } from './decoder-ports.ts';
 import { decode, FLOAT, FLOAT16 } from './model/graph.ts';
 import { intAttribute, opaque, Wiring } from './model/graph-edit.ts';
 
@@ -21,8 +22,8 @@ export function embeddingTable(model: Uint8Array): EmbeddingTable | undefined {
   const inputs = graph.inputs.filter(({ name }) => !graph.tensors.has(name));
   if (opaque(graph) !== undefined || inputs.length !== 1) return undefined;
   const wiring = new Wiring(graph);
-  const cast = wiring.producer('inputs_embeds', 'Cast');
-  const gather = wiring.producer(cast ? cast.inputs[0] : 'inputs_embeds', 'Gather');
+  const cast = wiring.producer(INPUTS_EMBEDS, 'Cast');
+  const gather = wiring.producer(cast ? cast.inputs[0] : INPUTS_EMBEDS, 'Gather');
   if (!gather || gather.inputs[1] !== 'input_ids' || intAttribute(gather, 'axis', 0) !== 0) return undefined;
   if (cast && intAttribute(cast, 'to', 0) !== FLOAT) return undefined;
   const table = wiring.tensor(gather.inputs[0]);

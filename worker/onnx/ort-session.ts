@@ -1,6 +1,7 @@
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { GraphFile } from './optimize/pass.ts';
+import { track } from './tensor.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */
 export interface Port {
@@ -10,20 +11,6 @@ export interface Port {
 
 /** Tensors by the names that the graph gives its inputs or outputs. */
 export type Tensors = Record<string, Tensor>;
-
-/** GPU tensors that onnxruntime allocated and that are not released yet, for leak tests. */
-const live = new Set<Tensor>();
-
-/** The number of GPU tensors that onnxruntime allocated and that are not released yet. */
-export function liveTensors(): number {
-  return live.size;
-}
-
-/** Frees a tensor's memory. Only GPU tensors need this: the garbage collector frees the others. */
-export function release(tensor: Tensor): void {
-  live.delete(tensor);
-  tensor.dispose();
-}
 
 let lastCall: Promise<unknown> = Promise.resolve();
 
@@ -77,14 +64,14 @@ export class Session {
 
   /**
    * Runs the graph. `into` holds tensors that outputs are written to. onnxruntime allocates the others, and the caller
-   * must {@link release} them.
+   * must `release` them.
    */
   async run(feeds: Tensors, into: Tensors = {}): Promise<Tensors> {
     const fetches: Record<string, Tensor | null> = {};
     for (const name of this.outputs.keys()) fetches[name] = into[name] ?? null;
     const results = await serialize(() => this.#session.run(feeds, fetches));
     for (const [name, tensor] of Object.entries(results)) {
-      if (tensor.location === 'gpu-buffer' && !(name in into)) live.add(tensor);
+      if (!(name in into)) track(tensor);
     }
     return results;
   }

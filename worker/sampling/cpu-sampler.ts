@@ -1,17 +1,17 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Sampling } from '../../src/protocol/job.ts';
-import { isAllowed, unsatisfiable } from './token-constraint.ts';
 import { exp2Negative } from './fixed-point.ts';
-import { answerKey, sampleKey, gumbel, MAX_NOISE } from './gumbel.ts';
-import { Ranking } from './top-k.ts';
+import { answerKey, sampleKey, gumbel, MAX_GUMBEL } from './gumbel.ts';
 import {
-  MOST as MAX_LOGIT,
-  OUT_OF_SIGHT,
-  type Recipe as SamplerParams,
-  recipe as samplerParams,
+  MAX_LOGIT,
+  NEGLIGIBLE,
+  type SamplerParams,
+  samplerParams,
   TOP_P_ALL,
-  UNITS,
+  UNITS_PER_BIT,
 } from './sampler-params.ts';
+import { isAllowed, unsatisfiable } from './token-constraint.ts';
+import { TopTokens } from './top-k.ts';
 
 /** A token and the natural logarithm of its probability under the model alone. */
 export interface ScoredToken {
@@ -19,7 +19,7 @@ export interface ScoredToken {
   logprob: number;
 }
 
-/** A drawn token; scored, with the likeliest ones beside it, if log probabilities were asked for. */
+/** A sampled token; with its log probability and the likeliest tokens, if they were requested. */
 export interface SampledToken {
   id: number;
   logprob?: number | undefined;
@@ -27,26 +27,26 @@ export interface SampledToken {
 }
 
 /**
- * Draws the tokens of one answer from their logits, in float32, in this order:
+ * Samples the tokens of one answer from their logits, in float32, in this order:
  *
- * 0. constraint: of the tokens that its mask leaves, if there is one, and of no others;
+ * 0. constraint: tokens that its mask does not allow are excluded;
  * 1. bias: `logitBias` is added;
  * 2. repetition penalty: the logits of tokens in prompt or answer are divided by it if positive, else multiplied;
- * 3. frequency and presence penalty: `count * frequency + presence` is subtracted for each token that the answer so
- *    far holds `count > 0` times (the prompt does not count);
- * 4. temperature: logits are divided by it; at 0 (or below 1e-5, where the quotients overflow) the largest one wins, the
- *    lowest id among equals, and no more is done;
- * 5. top-k: the `topK` largest stay, and those that equal the last of them;
- * 6. top-p: of these, the likeliest ones stay whose probabilities (softmax over what top-k left) first sum to `topP`,
- *    and those that equal the last of them;
- * 7. min-p: those stay that are at least `minP` times as likely as the likeliest;
- * 8. draw: the largest logit plus Gumbel noise of (seed, choice, step, id), which is a draw from their softmax.
+ * 3. frequency and presence penalty: `count * frequency + presence` is subtracted for each token that occurs `count > 0`
+ *    times in the answer so far (the prompt does not count);
+ * 4. temperature: logits are divided by it; at 0 (or below 1e-5, where the quotients overflow) the largest logit wins, the
+ *    lowest id among equals, and the remaining steps are skipped;
+ * 5. top-k: keeps the `topK` largest, and those equal to the last of them;
+ * 6. top-p: of these, keeps the likeliest whose probabilities (softmax over the result of top-k) first sum to `topP`, and
+ *    those equal to the last of them;
+ * 7. min-p: keeps those that are at least `minP` times as likely as the likeliest;
+ * 8. sample: the largest logit plus Gumbel noise of (seed, choice, step, id) wins, which is a sample from the softmax.
  *
- * A shader must come to the same tokens (worker/webgpu/gpu-sampler.ts), so from step 4 on logits are in bits, steps 5 to 7
- * compare whole 2^-15 bits below the largest, and sums are of integers: no order of summation enters. If any of these
- * steps is on, tokens less than 2^-32 times as likely as the likeliest never come.
+ * A shader must sample the same tokens (worker/webgpu/gpu-sampler.ts). So from step 4 on logits are in bits, steps 5 to 7
+ * compare integers (how many 2^-15 bits a logit is below the largest), and sums are of integers: the order of summation
+ * does not matter. If any of steps 5 to 7 is on, tokens less than 2^-32 times as likely as the likeliest are excluded.
  *
- * Log probabilities are those of the model itself, before step 1, so that they do not depend on the settings.
+ * Log probabilities are those of the model, before step 1, so that they do not depend on the parameters.
  */
 export class CpuSampler {
   readonly #params: SamplerParams;
@@ -59,9 +59,9 @@ export class CpuSampler {
 
   /**
    * @param sampling with a seed
-   * @param prompt ids that the repetition penalty looks at
-   * @param choice which of a request's answers this is, from 0
-   * @param topLogprobs how many likeliest tokens to report with each; absent: no log probabilities
+   * @param prompt ids that the repetition penalty counts
+   * @param choice index of the answer among those of its request, from 0
+   * @param topLogprobs how many of the likeliest tokens to report with each token; absent: no log probabilities
    */
   constructor(sampling: Sampling & { seed: number }, prompt: Int32Array, choice: number, topLogprobs?: number) {
     this.#params = samplerParams(sampling);
@@ -72,17 +72,17 @@ export class CpuSampler {
   }
 
   /**
-   * The next token. `logits` is left as it was.
+   * Samples the next token. `logits` is not changed.
    *
    * @param mask of a `TokenConstraint`
-   * @throws NearsightError `internal` if logits are not finite, `constraint_unsatisfiable` if the mask leaves no token
+   * @throws NearsightError `internal` if logits are not finite, `constraint_unsatisfiable` if the mask allows no token
    */
   sample(logits: Float32Array, mask?: Uint32Array): SampledToken {
     const id = this.#choose(this.#adjusted(logits, mask));
     this.#step++;
     this.#seen.add(id);
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
-    return this.#topLogprobs === undefined ? { id } : { id, ...score(logits, id, this.#topLogprobs) };
+    return this.#topLogprobs === undefined ? { id } : { id, ...logprobsOf(logits, id, this.#topLogprobs) };
   }
 
   /** Steps 0 to 4. */
@@ -108,39 +108,39 @@ export class CpuSampler {
     const largest = argmax(logits);
     if (this.#params.greedy) return largest;
     const key = sampleKey(this.#key, this.#step);
-    const floor = this.#params.filters ? this.#furthest(logits) : Infinity;
-    const peak = at(logits, largest);
-    let drawn = largest;
-    let best = Math.fround(peak + gumbel(key, largest));
+    const maxBelow = this.#params.filters ? this.#maxBelow(logits) : Infinity;
+    const max = at(logits, largest);
+    let sampled = largest;
+    let best = Math.fround(max + gumbel(key, largest));
     for (let id = 0; id < logits.length; id++) {
       const logit = at(logits, id);
-      // Noise is dear over a whole vocabulary, and most tokens could not win with the largest there is.
-      if (logit + MAX_NOISE < best || (this.#params.filters && distance(peak, logit) > floor)) continue;
+      // Computing the noise is slow, and most tokens could not win with the largest possible noise.
+      if (logit + MAX_GUMBEL < best || (this.#params.filters && unitsBelow(max, logit) > maxBelow)) continue;
       const noisy = Math.fround(logit + gumbel(key, id));
-      if (noisy > best || (noisy === best && id < drawn)) {
+      if (noisy > best || (noisy === best && id < sampled)) {
         best = noisy;
-        drawn = id;
+        sampled = id;
       }
     }
-    return drawn;
+    return sampled;
   }
 
-  /** How far from the likeliest are those that top-k, top-p and min-p leave. */
-  #furthest(logits: Float32Array): number {
-    const { topK, topP, furthest } = this.#params;
-    if (topK === 0 && topP === TOP_P_ALL) return furthest;
-    const ranking = new Ranking(distancesOf(logits));
+  /** How far below the largest logit tokens may be to pass top-k, top-p and min-p. */
+  #maxBelow(logits: Float32Array): number {
+    const { topK, topP, maxBelow } = this.#params;
+    if (topK === 0 && topP === TOP_P_ALL) return maxBelow;
+    const top = new TopTokens(allUnitsBelow(logits));
     if (topK === 0)
       return Math.min(
-        furthest,
-        nucleus(ranking.total, topP, (needed) => ranking.bySum(needed)),
+        maxBelow,
+        nucleus(top.total, topP, (needed) => top.bySum(needed)),
       );
-    const near = ranking.byCount(topK);
-    const last = near[topK - 1] ?? OUT_OF_SIGHT - 1;
-    const kept = near.subarray(0, upTo(near, last));
-    const total = kept.reduce((sum, each) => sum + exp2Negative(each), 0);
+    const likeliest = top.byCount(topK);
+    const last = likeliest[topK - 1] ?? NEGLIGIBLE - 1;
+    const kept = likeliest.subarray(0, likeliest.findLastIndex((units) => units <= last) + 1);
+    const total = kept.reduce((sum, units) => sum + exp2Negative(units), 0);
     return Math.min(
-      furthest,
+      maxBelow,
       last,
       nucleus(total, topP, () => kept),
     );
@@ -170,18 +170,18 @@ export function argmax(logits: Float32Array): number {
 }
 
 /**
- * A copy to work in.
+ * A clamped copy.
  *
- * @throws NearsightError if there is a value that is no number or infinite, or if all are minus infinity: such come
- *   from kernels gone wrong, and no answer is better than theirs
+ * @throws NearsightError `internal` if a logit is NaN or infinite, or if all are minus infinity: a kernel was wrong, and
+ *   any answer from such logits would be as well
  */
 function finite(logits: Float32Array): Float32Array {
   let usable = false;
-  // A loop, because `map` takes three times as long, and this is done for every token on wasm.
+  // A loop, because `map` takes three times as long, and this runs for every token on wasm.
   const out = new Float32Array(logits.length);
   for (let id = 0; id < logits.length; id++) {
     const logit = at(logits, id);
-    // Put so that what is no number does not pass.
+    // Written so that NaN does not pass.
     if (!(logit < Infinity)) throw notFinite();
     usable ||= logit > -MAX_LOGIT;
     out[id] = logit > MAX_LOGIT ? MAX_LOGIT : logit < -MAX_LOGIT ? -MAX_LOGIT : logit;
@@ -190,14 +190,14 @@ function finite(logits: Float32Array): Float32Array {
   return out;
 }
 
-/** Takes tokens out that may not come: nothing that is done to minus infinity brings it back. */
+/** Excludes tokens that are not allowed: minus infinity stays minus infinity in all later steps. */
 function constrain(logits: Float32Array, mask: Uint32Array): void {
-  let left = false;
+  let satisfiable = false;
   for (let id = 0; id < logits.length; id++) {
-    if (isAllowed(mask, id)) left ||= at(logits, id) > -MAX_LOGIT;
+    if (isAllowed(mask, id)) satisfiable ||= at(logits, id) > -MAX_LOGIT;
     else logits[id] = -Infinity;
   }
-  if (!left) throw unsatisfiable();
+  if (!satisfiable) throw unsatisfiable();
 }
 
 export function notFinite(): NearsightError {
@@ -205,47 +205,41 @@ export function notFinite(): NearsightError {
 }
 
 /** How far a logit is below the largest, in units of 2^-15 bits. */
-function distance(largest: number, logit: number): number {
+function unitsBelow(largest: number, logit: number): number {
   const bits = Math.fround(largest - logit);
-  return bits < 32 ? Math.floor(bits * UNITS) : OUT_OF_SIGHT;
+  return bits < 32 ? Math.floor(bits * UNITS_PER_BIT) : NEGLIGIBLE;
 }
 
-function distancesOf(logits: Float32Array): Uint32Array {
+function allUnitsBelow(logits: Float32Array): Uint32Array {
   const largest = at(logits, argmax(logits));
-  const distances = new Uint32Array(logits.length);
-  for (let id = 0; id < logits.length; id++) distances[id] = distance(largest, at(logits, id));
-  return distances;
-}
-
-/** How many of the ascending `values` are `last` or less. */
-function upTo(values: Uint32Array, last: number): number {
-  const beyond = values.findLastIndex((value) => value <= last);
-  return beyond + 1;
+  const below = new Uint32Array(logits.length);
+  for (let id = 0; id < logits.length; id++) below[id] = unitsBelow(largest, at(logits, id));
+  return below;
 }
 
 /**
- * The last distance that it takes for probabilities to sum to `share`, in 65536ths, of `total`.
+ * How far below the largest logit the last token is with which probabilities sum to `share`, in 65536ths, of `total`.
  *
- * @param nearest gives the distances in ascending order, as many as it takes to sum to what is needed
+ * @param likeliest returns the tokens' units below the largest logit, ascending, for a sum of at least `needed`
  */
-function nucleus(total: number, share: number, nearest: (needed: number) => Uint32Array): number {
-  if (share === TOP_P_ALL) return OUT_OF_SIGHT;
-  // The product has up to 62 bits, more than a number holds.
+function nucleus(total: number, share: number, likeliest: (needed: number) => Uint32Array): number {
+  if (share === TOP_P_ALL) return NEGLIGIBLE;
+  // The product has up to 62 bits, more than a number can hold.
   const needed = Number((BigInt(total) * BigInt(share)) >> 16n);
   let sum = 0;
-  return nearest(needed).find((each) => (sum += exp2Negative(each)) >= needed) ?? OUT_OF_SIGHT;
+  return likeliest(needed).find((units) => (sum += exp2Negative(units)) >= needed) ?? NEGLIGIBLE;
 }
 
-function score(logits: Float32Array, id: number, count: number): { logprob: number; top: ScoredToken[] } {
+function logprobsOf(logits: Float32Array, id: number, count: number): { logprob: number; top: ScoredToken[] } {
   const largest = at(logits, argmax(logits));
   const sum = logits.reduce((total, logit) => total + Math.exp(logit - largest), 0);
   const logprob = (token: number): number => at(logits, token) - largest - Math.log(sum);
-  const top = count === 0 ? [] : likeliest(logits, count).map((token) => ({ id: token, logprob: logprob(token) }));
+  const top = count === 0 ? [] : topIds(logits, count).map((token) => ({ id: token, logprob: logprob(token) }));
   return { logprob: logprob(id), top };
 }
 
-/** The `count` largest, by falling logit and then by rising id. */
-function likeliest(logits: Float32Array, count: number): number[] {
+/** The `count` largest, by descending logit and then ascending id. */
+function topIds(logits: Float32Array, count: number): number[] {
   // Sorting numbers is native and fast, sorting ids by a function is not: drop those below the count-th largest first.
   const threshold = at(logits.slice().sort(), Math.max(0, logits.length - count));
   const ids: number[] = [];
@@ -253,7 +247,7 @@ function likeliest(logits: Float32Array, count: number): number[] {
   return ids.sort((a, b) => at(logits, b) - at(logits, a) || a - b).slice(0, count);
 }
 
-/** A value that is known to be there. */
+/** An element at an index within bounds. */
 function at(values: Float32Array | Uint32Array, index: number): number {
   return values[index] ?? -Infinity;
 }

@@ -1,8 +1,8 @@
 import { expCorrection, log2, ONE } from './fixed-point.ts';
 
 /**
- * Seeded noise for drawing tokens: counter-based, so that it needs no state, and made of 32-bit integer steps only, so
- * that a shader gives the same bits (worker/gpu/shaders).
+ * Seeded Gumbel noise for sampling tokens. It is counter-based, so it needs no state, and uses 32-bit integers only, so
+ * that a shader computes the same bits (worker/webgpu/shaders).
  */
 
 /** The "lowbias32" constants, found by C. Wellons' hash prospector. */
@@ -16,19 +16,19 @@ export function mix(value: number): number {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/** What the keys of all draws of one answer are made from. Any integer is a seed; those beyond 32 bits are folded. */
+/** The key of an answer. Any integer is a seed; those beyond 32 bits are folded. */
 export function answerKey(seed: number, choice: number): number {
   const folded = mix(seed) ^ mix(Math.floor(seed / 2 ** 32) + 0x9e3779b9);
   return mix(mix(folded) + choice);
 }
 
-/** The key of one draw. */
+/** The key of one token of an answer. */
 export function sampleKey(answer: number, step: number): number {
   return mix(answer + step);
 }
 
-/** No noise is larger, in bits. */
-export const MAX_NOISE = 32;
+/** Upper bound of the noise, in bits. */
+export const MAX_GUMBEL = 32;
 
 /** A fresh seed, for requests that name none. */
 export function freshSeed(): number {
@@ -39,15 +39,15 @@ export function freshSeed(): number {
 export const LOG2_LN2 = -34657;
 
 /**
- * Standard Gumbel noise for a token in the draw with this key, in bits (divided by ln 2): -log2(-ln(1 - v)), v uniform
- * on the 2^31 odd 2^-32nds of (0, 1). A multiple of 2^-16 below 32, so that float32 holds it exactly.
+ * Standard Gumbel noise of a token, in bits (divided by ln 2): -log2(-ln(1 - v)), with v uniform on the 2^31 odd multiples
+ * of 2^-32 in (0, 1). It is a multiple of 2^-16 below 32, so float32 holds it exactly.
  *
- * The token with the largest logit + noise is a draw from the softmax of the logits (the Gumbel-max trick). Each
- * token's noise is its own, so neither sums nor an order of summation enter: CPU and GPU agree.
+ * The token with the largest logit + noise is a sample from the softmax of the logits (the Gumbel-max trick). The noise of
+ * each token is independent, so no sum and no order of summation matters: CPU and GPU agree.
  */
 export function gumbel(key: number, token: number): number {
   const v = (mix(key ^ mix(token + 1)) | 1) >>> 0;
-  // The exponential variate -ln(1 - v) has to be exact relative to its size, which near v = 0 a logarithm is not.
+  // The exponential variate -ln(1 - v) needs a small relative error, which a logarithm near v = 0 does not have.
   const exponential =
     v < 2 ** 31 ? log2(v) - 32 * ONE + expCorrection(v) : log2(32 * ONE - log2(2 ** 32 - v)) - 16 * ONE + LOG2_LN2;
   return -exponential / ONE;

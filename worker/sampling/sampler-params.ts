@@ -1,25 +1,25 @@
 import type { Sampling } from '../../src/protocol/job.ts';
 
-/** Temperatures under this are taken for 0, as vLLM does. */
+/** Lower temperatures count as 0, as in vLLM. */
 const GREEDY_BELOW = 1e-5;
 
-/** Logits are held within this size, so that nothing that is done to them overflows. */
-export const MOST = 1e24;
+/** Logits are clamped to this size, so that no rule overflows. */
+export const MAX_LOGIT = 1e24;
 
-/** How much less likely than the likeliest a token is, is measured in 2^-15 bits; at 32 bits it is out of sight. */
-export const UNITS = 2 ** 15;
-export const OUT_OF_SIGHT = 32 * UNITS;
+/** Filters compare how far logits are below the largest, in units of 2^-15 bits. From 32 bits on tokens are negligible. */
+export const UNITS_PER_BIT = 2 ** 15;
+export const NEGLIGIBLE = 32 * UNITS_PER_BIT;
 
-/** {@link SamplerParams.topP} where top-p filters nothing. */
+/** {@link SamplerParams.topP} if top-p filters nothing. */
 export const TOP_P_ALL = 2 ** 16;
 
-/** A request's sampling as the numbers that drawing needs, all of which float32 or 32-bit integers hold exactly. */
-export interface Recipe {
+/** A request's sampling parameters as numbers that float32 or 32-bit integers hold exactly. */
+export interface SamplerParams {
   greedy: boolean;
-  /** What logits are multiplied with: bits per nat, over the temperature. */
+  /** Factor of all logits: bits per nat, divided by the temperature. */
   scale: number;
   repetition: number;
-  /** What positive logits of seen tokens are multiplied with. */
+  /** Factor of the positive logits of seen tokens. */
   inverseRepetition: number;
   frequency: number;
   presence: number;
@@ -27,13 +27,13 @@ export interface Recipe {
   topK: number;
   /** In 65536ths; {@link TOP_P_ALL}: all. */
   topP: number;
-  /** What min-p leaves, as the furthest distance from the likeliest; {@link OUT_OF_SIGHT}: all, without limit. */
-  furthest: number;
-  /** True if top-k, top-p or min-p have work to do. */
+  /** The min-p filter: how far below the largest logit tokens may be. Without min-p, just below {@link NEGLIGIBLE}. */
+  maxBelow: number;
+  /** True if top-k, top-p or min-p filter anything. */
   filters: boolean;
 }
 
-export function recipe(sampling: Sampling): Recipe {
+export function samplerParams(sampling: Sampling): SamplerParams {
   const { temperature, topK, topP, minP, repetitionPenalty } = sampling;
   const greedy = temperature < GREEDY_BELOW;
   return {
@@ -45,7 +45,7 @@ export function recipe(sampling: Sampling): Recipe {
     presence: Math.fround(sampling.presencePenalty),
     topK,
     topP: Math.round(topP * TOP_P_ALL),
-    furthest: minP > 0 ? Math.min(OUT_OF_SIGHT - 1, Math.floor(-Math.log2(minP) * UNITS)) : OUT_OF_SIGHT - 1,
+    maxBelow: minP > 0 ? Math.min(NEGLIGIBLE - 1, Math.floor(-Math.log2(minP) * UNITS_PER_BIT)) : NEGLIGIBLE - 1,
     filters: !greedy && (topK !== 0 || topP !== 1 || minP !== 0),
   };
 }

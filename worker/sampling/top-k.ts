@@ -1,47 +1,47 @@
 import { exp2Negative } from './fixed-point.ts';
 
-/** Steps of an eighth of a bit, in units of 2^-15 bits, up to 32 bits. */
+/** Bins of an eighth of a bit, in units of 2^-15 bits, up to 32 bits. */
 const SHIFT = 12;
-const STEPS = 256;
+const BINS = 256;
 
 /**
- * Finds the likeliest of a vocabulary without sorting all of it, which would take longer than anything else in a draw:
- * tokens are counted by steps of likelihood first, and only those of the steps that matter are sorted.
+ * Finds the likeliest tokens of a vocabulary without sorting all of it, which would take longer than the rest of sampling.
+ * Tokens are counted in bins of similar probability, and only those in the likeliest bins are sorted.
  */
-export class Ranking {
-  /** Of the probabilities of all tokens in sight. */
+export class TopTokens {
+  /** Sum of the probabilities of all tokens that are not negligible. */
   readonly total: number;
-  readonly #distances: Uint32Array;
-  readonly #counts = new Uint32Array(STEPS);
-  readonly #sums = new Float64Array(STEPS);
+  readonly #below: Uint32Array;
+  readonly #counts = new Uint32Array(BINS);
+  readonly #sums = new Float64Array(BINS);
 
-  /** @param distances from the likeliest, in units of 2^-15 bits; those of 32 bits and more are out of sight */
-  constructor(distances: Uint32Array) {
-    this.#distances = distances;
-    for (const each of distances) {
-      const step = each >>> SHIFT;
-      if (step >= STEPS) continue;
-      this.#counts[step]!++;
-      this.#sums[step]! += exp2Negative(each);
+  /** @param below how far the tokens' logits are below the largest, in units of 2^-15 bits; 32 bits are negligible */
+  constructor(below: Uint32Array) {
+    this.#below = below;
+    for (const units of below) {
+      const bin = units >>> SHIFT;
+      if (bin >= BINS) continue;
+      this.#counts[bin]!++;
+      this.#sums[bin]! += exp2Negative(units);
     }
-    this.total = this.#sums.reduce((sum, each) => sum + each, 0);
+    this.total = this.#sums.reduce((total, sum) => total + sum, 0);
   }
 
-  /** The nearest distances, ascending: at least `count`, if there are so many. */
+  /** How far the likeliest tokens are below the largest logit, ascending: at least `count` tokens, if there are so many. */
   byCount(count: number): Uint32Array {
-    return this.#nearest(this.#counts, count);
+    return this.#likeliest(this.#counts, count);
   }
 
-  /** The nearest distances, ascending: as many as it takes for their probabilities to sum to `sum`, at least. */
+  /** The same for as many tokens as it takes for their probabilities to sum to `sum`, at least. */
   bySum(sum: number): Uint32Array {
-    return this.#nearest(this.#sums, sum);
+    return this.#likeliest(this.#sums, sum);
   }
 
-  #nearest(weights: Uint32Array | Float64Array, enough: number): Uint32Array {
+  #likeliest(weights: Uint32Array | Float64Array, enough: number): Uint32Array {
     let weight = 0;
-    let step = 0;
-    do weight += weights[step++] ?? 0;
-    while (step < STEPS && weight < enough);
-    return this.#distances.filter((each) => each >>> SHIFT < step).sort();
+    let bins = 0;
+    do weight += weights[bins++] ?? 0;
+    while (bins < BINS && weight < enough);
+    return this.#below.filter((units) => units >>> SHIFT < bins).sort();
   }
 }

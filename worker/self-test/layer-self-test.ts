@@ -1,6 +1,7 @@
 import type { Gpu } from '../webgpu/gpu-device.ts';
 import { GpuMemory } from '../webgpu/gpu-memory.ts';
 import type { Ort } from '../onnx/ort.ts';
+import { INPUTS_EMBEDS } from '../onnx/decoder-ports.ts';
 import { Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import type { GraphFile } from '../onnx/optimize/pass.ts';
@@ -42,11 +43,11 @@ export async function selfTestLayer(
     const session = await Session.open(ort, model, device);
     sessions.push(session);
     const memory = device ? new GpuMemory(ort, device) : new CpuMemory(ort);
-    const width = Number(session.inputs.get('inputs_embeds')?.shape.at(-1));
+    const width = Number(session.inputs.get(INPUTS_EMBEDS)?.shape.at(-1));
     const data = new Uint8Array(pseudoRandomInput(ROWS * width).map((value) => value * EMBEDDING_SCALE).buffer);
     const embed = embedByTable(ort, { rows: ROWS, width, type: 'float32', data });
-    const { mostRows } = gpu.workarounds;
-    const decoder = new StepwiseDecoder({ ort, embed, session, memory, positions: ROWS, mostRows });
+    const { maxRows } = gpu.workarounds;
+    const decoder = new StepwiseDecoder({ ort, embed, session, memory, positions: ROWS, maxRows });
     decoders.push(decoder);
     return decoder;
   };

@@ -2,10 +2,10 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Gpu } from '../webgpu/gpu-device.ts';
 import { Readback } from '../webgpu/buffer-readback.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import { release, Session } from '../onnx/ort-session.ts';
+import { Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import type { OptimizedGraph } from '../onnx/optimize/pass.ts';
-import { elementBytes, floats } from '../backend/tensor-memory.ts';
+import { elementBytes, release, toFloats } from '../onnx/tensor.ts';
 import { checkDifference, kernelMismatch } from './kernel-mismatch.ts';
 import { LAYER_TOLERANCE, type Precision } from './tolerances.ts';
 import type { EncoderInputs, NamedTensors } from '../vision/vision-inputs.ts';
@@ -42,7 +42,7 @@ export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSig
     signal.throwIfAborted();
     const expected = await encodeOnCpu(encoder, example);
     for (const [index, { gpuBuffer, size, type }] of features.entries()) {
-      const actual = floats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type);
+      const actual = toFloats(await readback.read(gpuBuffer, 0, size * elementBytes(type)), 0, size, type);
       // The CPU computes only the first of them.
       if (index === 0) {
         checkDifference(expected, actual, LAYER_TOLERANCE[precision], "an image's features differ from the CPU's");
@@ -54,7 +54,7 @@ export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSig
     features.forEach(release);
     await layer?.close();
   }
-  const crops = gpu.workarounds.singleCrops ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
+  const crops = gpu.workarounds.singleCrop ? 1 : cropsPerRun(inputs.activationBytesPerCrop, gpu.device.limits);
   if (crops > 1) release(await runEncoder(ort, session, inputs.example(crops, pseudoRandomInput)));
 }
 
@@ -64,7 +64,7 @@ async function encodeOnCpu({ ort, model }: EncoderUnderTest, example: NamedTenso
     const { data, type, size } = await runEncoder(ort, session, example);
     if (!ArrayBuffer.isView(data)) throw new NearsightError('internal', 'The vision encoder returned no numbers.');
     const { buffer } = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-    return floats(buffer, 0, size, type);
+    return toFloats(buffer, 0, size, type);
   } finally {
     await session.close();
   }

@@ -1,6 +1,5 @@
-import { elementBytes } from '../backend/tensor-memory.ts';
 import type { Tensor } from '../onnx/ort.ts';
-import { release } from '../onnx/ort-session.ts';
+import { elementBytes, release } from '../onnx/tensor.ts';
 
 /** About 440 crops of SmolVLM, with 64 rows of 576 floats each. */
 const MAX_BYTES = 64 << 20;

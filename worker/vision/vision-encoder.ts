@@ -1,9 +1,9 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { ImageSplitter } from '../backend/image-splitter.ts';
-import { rowsOf } from '../backend/tensor-memory.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import { release, type Session, type Tensors } from '../onnx/ort-session.ts';
+import type { Session, Tensors } from '../onnx/ort-session.ts';
+import { release, rowsOf } from '../onnx/tensor.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import { cpuImageSplitter } from './cpu-image-splitter.ts';
 import { FeatureCache } from './feature-cache.ts';

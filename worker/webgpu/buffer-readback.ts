@@ -1,8 +1,7 @@
 import { COPY_DST, COPY_SRC, MAP_READ, MODE_READ } from './buffer-usage.ts';
 
 /**
- * Brings bytes from the GPU to JavaScript through a staging buffer that is kept between reads; growing it is the only
- * allocation.
+ * Reads bytes back from the GPU through a staging buffer that is kept between reads. Growing it is the only allocation.
  */
 export class Readback {
   readonly #device: GPUDevice;
@@ -12,12 +11,12 @@ export class Readback {
     this.#device = device;
   }
 
-  /** Bytes [offset, offset + size) of a buffer, after all that was submitted so far. One read at a time. */
+  /** Bytes [offset, offset + size) of a buffer, after all submitted work. One read at a time. */
   async read(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {
-    // Copies go by whole words, and rows of halves may end within one. All buffers here and onnxruntime's end with a word.
+    // Copies are of whole words, and half-precision rows may end within one. All buffers, onnxruntime's too, end with a word.
     const before = offset % 4;
     const whole = Math.ceil((before + size) / 4) * 4;
-    const staging = this.#room(whole);
+    const staging = this.#reserve(whole);
     const encoder = this.#device.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, offset - before, staging, 0, whole);
     this.#device.queue.submit([encoder.finish()]);
@@ -27,7 +26,7 @@ export class Readback {
     return bytes;
   }
 
-  /** How many buffers are held. */
+  /** Number of buffers held. */
   get buffers(): number {
     return this.#staging ? 1 : 0;
   }
@@ -37,7 +36,7 @@ export class Readback {
     this.#staging = undefined;
   }
 
-  #room(size: number): GPUBuffer {
+  #reserve(size: number): GPUBuffer {
     if (this.#staging && this.#staging.size >= size) return this.#staging;
     this.#staging?.destroy();
     this.#staging = this.#device.createBuffer({
@@ -49,11 +48,11 @@ export class Readback {
   }
 }
 
-/** Milliseconds that bringing bytes here takes when the GPU has nothing else to do. */
+/** Milliseconds that a readback takes when the GPU is idle. */
 export async function readbackLatency(device: GPUDevice): Promise<number> {
   const readback = new Readback(device);
   const source = device.createBuffer({ label: 'latency', size: 16, usage: COPY_SRC });
-  // The first waits for whatever was submitted before, and for the next of the times at which Firefox looks.
+  // The first read waits for earlier work, and for Firefox's next poll of the GPU.
   await readback.read(source, 0, 16);
   const started = performance.now();
   await readback.read(source, 0, 16);

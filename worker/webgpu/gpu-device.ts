@@ -2,15 +2,15 @@ import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import { softwareWorkarounds, type SoftwareWorkarounds } from './software-adapter.ts';
 
 /**
- * The narrowest subgroups that onnxruntime's kernels are right with. In 1.30 flash attention over 32 rows or more gives
- * wrong sums on narrower ones: logits off by 3e-3 with 8 lanes (lavapipe), other answers altogether with 4
- * (SwiftShader). Without the feature it goes through workgroup memory, as it always does on NVIDIA and Apple.
+ * The narrowest subgroups for which onnxruntime's kernels are correct. In 1.30 flash attention over 32 rows or more
+ * computes wrong sums on narrower ones: logits are off by 3e-3 with 8 lanes (lavapipe), answers differ with 4
+ * (SwiftShader). Without the feature it uses workgroup memory, as it always does on NVIDIA and Apple.
  */
-const SUBGROUP_LANES = 16;
+const MIN_SUBGROUP_LANES = 16;
 
 /**
- * Limits that are raised to what the adapter has: for weights beyond WebGPU's defaults, and because onnxruntime chooses
- * between kernels by the others.
+ * Limits that are raised to the adapter's: for weights beyond WebGPU's defaults, and because onnxruntime chooses kernels
+ * by the other limits.
  */
 const RAISED = [
   'maxBufferSize',
@@ -23,24 +23,24 @@ const RAISED = [
   'maxComputeWorkgroupsPerDimension',
 ] as const satisfies (keyof GPUSupportedLimits)[];
 
-/** The adapter of this machine, or null where there is no WebGPU at all. */
+/** The adapter of this machine, or null without WebGPU. */
 export async function findAdapter(): Promise<GPUAdapter | null> {
-  // `gpu` is typed as always there; outside secure contexts and in older browsers it is not.
+  // `gpu` is typed as always present; outside secure contexts and in older browsers it is missing.
   const { gpu } = navigator as { gpu?: GPU };
   return (await gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
 }
 
-/** The adapter's own words: vendor, architecture, description. */
+/** The adapter's name: vendor, architecture, description. */
 export function describe(info: GPUAdapterInfo): string {
-  // Firefox tells no names.
+  // Firefox gives no names.
   const unnamed = info.isFallbackAdapter ? 'software adapter' : 'unnamed adapter';
   return [info.vendor, info.architecture, info.description].filter(Boolean).join(' ') || unnamed;
 }
 
-/** What makes the kernels faster, as far as the adapter has it and they are right with it. */
+/** The adapter's features that make kernels faster, except those with which they are wrong. */
 function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
   const wanted: GPUFeatureName[] = ['shader-f16'];
-  if (info.subgroupMinSize >= SUBGROUP_LANES) wanted.push('subgroups');
+  if (info.subgroupMinSize >= MIN_SUBGROUP_LANES) wanted.push('subgroups');
   return wanted.filter((feature) => offered.has(feature));
 }
 
@@ -48,11 +48,11 @@ function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
 export class Gpu {
   readonly device: GPUDevice;
   readonly hardware: string;
-  /** What has to be done differently on it because it computes on the CPU. */
+  /** Workarounds for adapters that compute on the CPU. */
   readonly workarounds: SoftwareWorkarounds;
-  /** Resolves when the device is gone: what was asked of it since may never settle. */
+  /** Resolves when the device is lost. Pending operations may never settle then. */
   readonly lost: Promise<NearsightError>;
-  /** Aborts at the first error that the GPU reports, or at the loss, with a NearsightError as its reason. */
+  /** Aborts at the first error that the GPU reports, or when it is lost, with a NearsightError as its reason. */
   readonly fault: AbortSignal;
 
   private constructor(device: GPUDevice, adapter: GPUAdapter) {
@@ -74,9 +74,9 @@ export class Gpu {
   }
 
   /**
-   * Opens a device with all that the adapter can give.
+   * Opens a device with the features and limits above.
    *
-   * @throws NearsightError `unsupported_device` if the adapter gives none
+   * @throws NearsightError `unsupported_device` if the adapter creates no device
    */
   static async open(adapter: GPUAdapter): Promise<Gpu> {
     const descriptor = {

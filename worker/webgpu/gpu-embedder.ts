@@ -1,24 +1,24 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Embedder } from '../backend/embedder.ts';
-import { rowsOf } from '../backend/tensor-memory.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import type { EmbeddingTable } from '../onnx/embedding-table.ts';
+import { rowsOf } from '../onnx/tensor.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
 
 const LANES = 64;
 
-/** Bytes handed to the queue at once: browsers keep a copy of each until the GPU has it. */
-const SLICE = 16 << 20;
+/** Bytes written to the queue at once: browsers keep a copy of each write until the GPU has it. */
+const UPLOAD_BYTES = 16 << 20;
 
 /**
- * The vocabulary's embeddings in a buffer, and the kernel that lays rows of it into the decoder's input. A table of
- * halves is widened while it is read, which needs no `shader-f16`.
+ * The vocabulary's embeddings in a buffer, and kernels that copy rows of it into the decoder's input. Half-precision
+ * tables are converted by the kernels, which needs no `shader-f16`.
  */
 export class GpuEmbedder implements Embedder {
   readonly buffers = 4;
   readonly width: number;
   readonly embeddings: GPUBuffer;
-  readonly last: GPUBuffer;
+  readonly lastPosition: GPUBuffer;
   readonly #device: GPUDevice;
   readonly #table: GPUBuffer;
   readonly #ids: GPUBuffer;
@@ -26,20 +26,25 @@ export class GpuEmbedder implements Embedder {
   readonly #embedSampled: Kernel;
 
   /**
-   * @param maxRows that are laid at once
-   * @param drawn where the id is that a step reads
+   * @param maxRows that are embedded at once
+   * @param sampled holds the id of the token that a step reads
    */
-  constructor(device: GPUDevice, table: EmbeddingTable, mostRows: number, drawn: GPUBuffer) {
+  constructor(device: GPUDevice, table: EmbeddingTable, maxRows: number, sampled: GPUBuffer) {
     const usage = STORAGE | COPY_SRC | COPY_DST;
     this.#device = device;
     this.width = table.width;
     this.#table = upload(device, table.data);
-    this.#ids = device.createBuffer({ label: 'ids', size: mostRows * 4, usage });
-    this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: mostRows * table.width * 4, usage });
-    this.last = device.createBuffer({ label: 'seqlens_k', size: 16, usage });
+    this.#ids = device.createBuffer({ label: 'ids', size: maxRows * 4, usage });
+    this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: maxRows * table.width * 4, usage });
+    this.lastPosition = device.createBuffer({ label: 'seqlens_k', size: 16, usage });
     const module = device.createShaderModule({ label: 'embedding', code: shader(table) });
-    this.#embedTokens = kernel(device, module, 'lay', [this.#table, this.#ids, this.embeddings]);
-    this.#embedSampled = kernel(device, module, 'feed', [this.#table, drawn, this.embeddings, this.last]);
+    this.#embedTokens = kernel(device, module, 'embed_tokens', [this.#table, this.#ids, this.embeddings]);
+    this.#embedSampled = kernel(device, module, 'embed_sampled', [
+      this.#table,
+      sampled,
+      this.embeddings,
+      this.lastPosition,
+    ]);
   }
 
   /** Whether a device can hold and bind the table. */
@@ -60,8 +65,7 @@ export class GpuEmbedder implements Embedder {
   copyRows(encoder: GPUCommandEncoder, features: Tensor, row: number, count: number, at: number): void {
     const { width } = rowsOf(features);
     if (features.type !== 'float32' || width !== this.width) {
-      const given = `${features.type} features of ${width}`;
-      const message = `The vision encoder gives ${given}, the decoder takes ${this.width} floats.`;
+      const message = `The vision encoder returns rows of ${width} ${features.type}, the decoder takes ${this.width} float32.`;
       throw new NearsightError('load_failed', message);
     }
     const bytes = width * 4;
@@ -73,7 +77,7 @@ export class GpuEmbedder implements Embedder {
   }
 
   setLength(length: number): void {
-    this.#device.queue.writeBuffer(this.last, 0, Int32Array.of(length - 1));
+    this.#device.queue.writeBuffer(this.lastPosition, 0, Int32Array.of(length - 1));
   }
 
   clear(encoder: GPUCommandEncoder): void {
@@ -82,7 +86,7 @@ export class GpuEmbedder implements Embedder {
   }
 
   close(): void {
-    for (const buffer of [this.#table, this.#ids, this.embeddings, this.last]) buffer.destroy();
+    for (const buffer of [this.#table, this.#ids, this.embeddings, this.lastPosition]) buffer.destroy();
   }
 }
 
@@ -105,14 +109,14 @@ function dispatch(pass: GPUComputePassEncoder, { pipeline, group }: Kernel, grou
 
 function upload(device: GPUDevice, data: Uint8Array): GPUBuffer {
   const buffer = device.createBuffer({ label: 'embedding', size: data.length, usage: STORAGE | COPY_DST });
-  for (let at = 0; at < data.length; at += SLICE) {
-    const { buffer: file, byteOffset, length } = data.subarray(at, at + SLICE);
+  for (let at = 0; at < data.length; at += UPLOAD_BYTES) {
+    const { buffer: file, byteOffset, length } = data.subarray(at, at + UPLOAD_BYTES);
     device.queue.writeBuffer(buffer, at, file, byteOffset, length);
   }
   return buffer;
 }
 
-/** Numbers are copied as the bits that they are. */
+/** Copies bits: a shader may not change numbers on the way. */
 function shader({ width, type }: EmbeddingTable): string {
   const halves = type === 'float16';
   const words = halves ? width / 2 : width;
@@ -125,7 +129,7 @@ function shader({ width, type }: EmbeddingTable): string {
 @group(0) @binding(0) var<storage, read> table: array<u32>;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read_write> embeddings: array<u32>;
-@group(0) @binding(3) var<storage, read_write> last: array<i32>;
+@group(0) @binding(3) var<storage, read_write> last_position: array<i32>;
 
 fn look_up(row: u32, lane: u32) {
   let start = ids[row] * ${words}u;
@@ -135,16 +139,16 @@ fn look_up(row: u32, lane: u32) {
   }
 }
 
-@compute @workgroup_size(${LANES}) fn lay(
+@compute @workgroup_size(${LANES}) fn embed_tokens(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
   look_up(group.x, lane);
 }
 
-@compute @workgroup_size(${LANES}) fn feed(@builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(${LANES}) fn embed_sampled(@builtin(local_invocation_index) lane: u32) {
   look_up(0u, lane);
-  if (lane == 0u) { last[0] += 1; }
+  if (lane == 0u) { last_position[0] += 1; }
 }
 `;
 }

@@ -1,18 +1,18 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
-import type { KvCache, KvLayout } from '../backend/kv-cache.ts';
-import { elementBytes } from '../backend/tensor-memory.ts';
-import type { KvSnapshot } from '../generation/prefix-entries.ts';
+import type { KvCache, KvSnapshot } from '../backend/kv-cache.ts';
+import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
+import { elementBytes } from '../onnx/tensor.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
 
-/** Reservations are rounded up to this many positions, so that requests of similar length use the same buffers. */
+/** Capacity is a multiple of this, so that requests of similar length use the same buffers. */
 const BLOCK = 256;
 
 /**
- * Keys and values in buffers of a fixed capacity, until they are exchanged for larger ones. The same buffer is fed as
- * past and given as target for present: GroupQueryAttention compares the two and then writes the new positions in place,
- * so that decoding within the capacity neither copies nor allocates.
+ * Keys and values in buffers of a fixed capacity, which are replaced by larger ones to grow. The same buffer is fed as
+ * past and bound as present: GroupQueryAttention compares the two and then writes the new positions in place, so that
+ * decoding within the capacity neither copies nor allocates.
  */
 export class GpuKvCache implements KvCache {
   length = 0;
@@ -22,17 +22,17 @@ export class GpuKvCache implements KvCache {
   readonly #layout: KvLayout;
   readonly #maxPositions: number;
   /** Bytes of one position of one head. */
-  readonly #row: number;
+  readonly #rowBytes: number;
   #capacity = 0;
   /** Past inputs, in the order of the layout. */
   #tensors: Tensor[] = [];
 
-  constructor(ort: Ort, device: GPUDevice, layout: KvLayout, most: number) {
+  constructor(ort: Ort, device: GPUDevice, layout: KvLayout, maxPositions: number) {
     this.#ort = ort;
     this.#device = device;
     this.#layout = layout;
-    this.#maxPositions = most;
-    this.#row = layout.headDim * elementBytes(layout.type);
+    this.#maxPositions = maxPositions;
+    this.#rowBytes = layout.headDim * elementBytes(layout.type);
   }
 
   get capacity(): number {
@@ -66,33 +66,33 @@ export class GpuKvCache implements KvCache {
   }
 
   get snapshotBytes(): number {
-    return this.#layout.names.size * this.#layout.heads * this.length * this.#row;
+    return this.#layout.names.size * this.#layout.heads * this.length * this.#rowBytes;
   }
 
   snapshot(): KvSnapshot {
     const size = this.snapshotBytes;
-    // A GPU without memory for this is no reason to fail the request.
+    // Running out of memory here must not fail the request.
     this.#device.pushErrorScope('validation');
     this.#device.pushErrorScope('out-of-memory');
-    const buffer = this.#device.createBuffer({ label: 'set aside', size, usage: COPY_SRC | COPY_DST });
-    const made = this.#device.popErrorScope();
-    const saved = new GpuKvSnapshot(buffer, this.length);
-    const rows = this.length * this.#row;
+    const buffer = this.#device.createBuffer({ label: 'KV snapshot', size, usage: COPY_SRC | COPY_DST });
+    const outOfMemory = this.#device.popErrorScope();
+    const snapshot = new GpuKvSnapshot(buffer, this.length);
+    const rows = this.length * this.#rowBytes;
     this.#copy((encoder, index, head, tensor) => {
       const at = (index * this.#layout.heads + head) * rows;
-      encoder.copyBufferToBuffer(tensor.gpuBuffer, head * this.#capacity * this.#row, buffer, at, rows);
+      encoder.copyBufferToBuffer(tensor.gpuBuffer, head * this.#capacity * this.#rowBytes, buffer, at, rows);
     });
-    saved.watch(made, this.#device.popErrorScope());
-    return saved;
+    snapshot.watch(outOfMemory, this.#device.popErrorScope());
+    return snapshot;
   }
 
   restore(saved: KvSnapshot, length: number): void {
-    if (!(saved instanceof GpuKvSnapshot)) throw new TypeError('Saved by another cache.');
-    const rows = saved.length * this.#row;
+    if (!(saved instanceof GpuKvSnapshot)) throw new TypeError('The snapshot was taken by another kind of cache.');
+    const rows = saved.length * this.#rowBytes;
     this.#copy((encoder, index, head, tensor) => {
       const at = (index * this.#layout.heads + head) * rows;
-      const to = head * this.#capacity * this.#row;
-      encoder.copyBufferToBuffer(saved.buffer, at, tensor.gpuBuffer, to, length * this.#row);
+      const to = head * this.#capacity * this.#rowBytes;
+      encoder.copyBufferToBuffer(saved.buffer, at, tensor.gpuBuffer, to, length * this.#rowBytes);
     });
     this.length = length;
   }
@@ -108,7 +108,7 @@ export class GpuKvCache implements KvCache {
     return this.#tensors.length;
   }
 
-  /** Exchanges all tensors for larger ones that hold the same. */
+  /** Replaces all tensors by larger ones and keeps their positions. */
   async #resize(positions: number): Promise<void> {
     const capacity = Math.ceil(positions / BLOCK) * BLOCK;
     const labels = [...this.#layout.names.keys()];
@@ -117,7 +117,7 @@ export class GpuKvCache implements KvCache {
         this.clear();
         this.#tensors = await this.#allocateEvicting(labels, capacity);
       } else {
-        // One after the other: of one only, old and new are needed together.
+        // One by one, so that only one tensor exists twice at a time.
         for (const [index, label] of labels.entries()) await this.#replace(index, label, capacity);
       }
     } catch (error) {
@@ -131,72 +131,72 @@ export class GpuKvCache implements KvCache {
     const old = this.#at(index);
     const tensor = (await this.#allocateEvicting([label], capacity))[0]!;
     const encoder = this.#device.createCommandEncoder();
-    const [from, to] = [this.#capacity * this.#row, capacity * this.#row];
+    const [from, to] = [this.#capacity * this.#rowBytes, capacity * this.#rowBytes];
     for (let head = 0; head < this.#layout.heads; head++) {
-      encoder.copyBufferToBuffer(old.gpuBuffer, head * from, tensor.gpuBuffer, head * to, this.length * this.#row);
+      encoder.copyBufferToBuffer(old.gpuBuffer, head * from, tensor.gpuBuffer, head * to, this.length * this.#rowBytes);
     }
     this.#device.queue.submit([encoder.finish()]);
     this.#tensors[index] = tensor;
     old.dispose();
   }
 
-  /** Tensors of that capacity. On out-of-memory, calls onOutOfMemory() to evict and tries again. */
+  /** Allocates tensors. When out of memory, calls onOutOfMemory() to evict and tries again. */
   async #allocateEvicting(labels: readonly string[], capacity: number): Promise<Tensor[]> {
-    let made = await this.#allocate(labels, capacity);
-    if (made) return made;
+    let tensors = await this.#allocate(labels, capacity);
+    if (tensors) return tensors;
     do {
-      // Only then is free what was destroyed: tensors that were replaced, and what was given back.
+      // Destroyed buffers are freed only then: replaced tensors and evicted snapshots.
       await this.#device.queue.onSubmittedWorkDone();
-      made = await this.#allocate(labels, capacity);
-      if (made) return made;
+      tensors = await this.#allocate(labels, capacity);
+      if (tensors) return tensors;
     } while (this.onOutOfMemory());
-    throw this.#noMemory(capacity);
+    throw this.#outOfMemory(capacity);
   }
 
-  /** Tensors of that capacity, or none if there is no memory for all of them. */
+  /** Allocates tensors, or returns undefined if there is no memory for all of them. */
   async #allocate(labels: readonly string[], capacity: number): Promise<Tensor[] | undefined> {
     const { heads, headDim, type } = this.#layout;
-    const size = heads * capacity * this.#row;
+    const size = heads * capacity * this.#rowBytes;
     this.#device.pushErrorScope('validation');
     this.#device.pushErrorScope('out-of-memory');
-    const made = labels.map((label) => {
+    const tensors = labels.map((label) => {
       const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
       const dims = [1, heads, capacity, headDim];
       return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => buffer.destroy() });
     });
     const errors = await Promise.all([this.#device.popErrorScope(), this.#device.popErrorScope()]);
-    if (errors.every((error) => error === null)) return made;
-    for (const tensor of made) tensor.dispose();
+    if (errors.every((error) => error === null)) return tensors;
+    for (const tensor of tensors) tensor.dispose();
     return undefined;
   }
 
-  #noMemory(capacity: number): NearsightError {
-    const bytes = this.#layout.names.size * this.#layout.heads * capacity * this.#row;
+  #outOfMemory(capacity: number): NearsightError {
+    const bytes = this.#layout.names.size * this.#layout.heads * capacity * this.#rowBytes;
     return new NearsightError(
       'context_length_exceeded',
       `This device has no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
-        'Set max_tokens, or a smaller one, or send fewer messages or images.',
+        'Set max_tokens or a smaller one, or send fewer messages or images.',
       { param: 'max_tokens' },
     );
   }
 
-  /** Copies something for each head of each tensor, in one submission. */
-  #copy(each: (encoder: GPUCommandEncoder, index: number, head: number, tensor: Tensor) => void): void {
+  /** Encodes a copy for each head of each tensor, and submits them together. */
+  #copy(encode: (encoder: GPUCommandEncoder, index: number, head: number, tensor: Tensor) => void): void {
     const encoder = this.#device.createCommandEncoder();
     for (const [index, tensor] of this.#tensors.entries()) {
-      for (let head = 0; head < this.#layout.heads; head++) each(encoder, index, head, tensor);
+      for (let head = 0; head < this.#layout.heads; head++) encode(encoder, index, head, tensor);
     }
     this.#device.queue.submit([encoder.finish()]);
   }
 
   #at(index: number): Tensor {
     const tensor = this.#tensors[index];
-    if (!tensor) throw new RangeError('No room was reserved.');
+    if (!tensor) throw new RangeError('No memory is reserved.');
     return tensor;
   }
 }
 
-/** Tensor after tensor, head after head, without room to grow. */
+/** One buffer: tensor by tensor, head by head, without spare capacity. */
 class GpuKvSnapshot implements KvSnapshot {
   lost = false;
   readonly buffer: GPUBuffer;

@@ -1,6 +1,8 @@
-import type { KvCache, KvLayout } from '../backend/kv-cache.ts';
-import { type TensorMemory, elementBytes, floats, rowsOf } from '../backend/tensor-memory.ts';
+import type { KvCache } from '../backend/kv-cache.ts';
+import type { TensorMemory } from '../backend/tensor-memory.ts';
+import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
+import { elementBytes, rowsOf, toFloats } from '../onnx/tensor.ts';
 import { Readback } from './buffer-readback.ts';
 import { GpuKvCache } from './gpu-kv-cache.ts';
 
@@ -27,11 +29,11 @@ export class GpuMemory implements TensorMemory {
   async readRow(tensor: Tensor, row: number): Promise<Float32Array> {
     const { width } = rowsOf(tensor);
     const rowBytes = width * elementBytes(tensor.type);
-    return floats(await this.#readback.read(tensor.gpuBuffer, row * rowBytes, rowBytes), 0, width, tensor.type);
+    return toFloats(await this.#readback.read(tensor.gpuBuffer, row * rowBytes, rowBytes), 0, width, tensor.type);
   }
 
-  cache(layout: KvLayout, most: number): KvCache {
-    const cache = new GpuKvCache(this.#ort, this.#device, layout, most);
+  cache(layout: KvLayout, maxPositions: number): KvCache {
+    const cache = new GpuKvCache(this.#ort, this.#device, layout, maxPositions);
     this.#caches.push(cache);
     return cache;
   }

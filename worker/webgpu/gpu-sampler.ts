@@ -1,74 +1,74 @@
 import type { Sampling } from '../../src/protocol/job.ts';
-import { type AnswerSampler, type TokenSampler, RING_SLOTS } from '../backend/token-sampler.ts';
-import { unsatisfiable } from '../sampling/token-constraint.ts';
-import { CURVES } from '../sampling/fixed-point.ts';
-import { elementBytes } from '../backend/tensor-memory.ts';
-import { answerKey } from '../sampling/gumbel.ts';
-import { type Recipe, recipe, TOP_P_ALL } from '../sampling/sampler-params.ts';
+import { type AnswerSampler, type LogitsRow, type TokenSampler, RING_SLOTS } from '../backend/token-sampler.ts';
+import { elementBytes } from '../onnx/tensor.ts';
 import { type SampledToken, notFinite, type ScoredToken } from '../sampling/cpu-sampler.ts';
-import { DRAW } from './shaders/sample-token.ts';
-import { RANK } from './shaders/rank-tokens.ts';
-import { SCORE } from './shaders/score-tokens.ts';
+import { TABLES } from '../sampling/fixed-point.ts';
+import { answerKey } from '../sampling/gumbel.ts';
+import { type SamplerParams, samplerParams, TOP_P_ALL } from '../sampling/sampler-params.ts';
+import { unsatisfiable } from '../sampling/token-constraint.ts';
+import { FILTER } from './shaders/filter-tokens.ts';
+import { SAMPLE } from './shaders/sample-token.ts';
 import {
   FLAG,
-  HEADER,
+  HEADER_WORDS,
   MODE,
   MODE_WORD,
-  MOST_TOKENS,
-  PARTIAL,
+  MAX_VOCAB,
+  PARTIAL_WORDS,
   SCORED_WORDS,
   SHARED,
-  SPAN,
+  GROUP_TOKENS,
 } from './shaders/sampler-common.ts';
+import { LOGPROBS } from './shaders/token-logprobs.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM, VISIBLE_COMPUTE } from './buffer-usage.ts';
 
-/** Most alternatives that the API gives beside a token. */
-const MOST_TOP = 20;
+/** Maximum of `top_logprobs`. */
+const MAX_TOP = 20;
 
-/** Words of an entry in the ring without log probabilities: the id and its flags. */
+/** Words of a ring entry without log probabilities: the id and its flags. */
 const PLAIN_WORDS = 2;
 
-/** Room for the shader's `Settings`. */
+/** Size of the shader's `Settings`. */
 const SETTINGS_BYTES = 64;
 
-type Kernel = 'adjust' | 'rank' | 'draw' | 'choose' | 'shortlist' | 'score';
+type Kernel = 'adjust' | 'filter_tokens' | 'sample_filtered' | 'choose' | 'partial_logprobs' | 'logprobs';
 
-/** What the shader reads and writes, in the order of its bindings. */
+/** The buffers that the shader binds, in the order of its bindings. */
 interface Buffers {
   settings: GPUBuffer;
   bias: GPUBuffer;
   state: GPUBuffer;
   scaled: GPUBuffer;
   results: GPUBuffer;
-  curves: GPUBuffer;
+  tables: GPUBuffer;
   ring: GPUBuffer;
   mask: GPUBuffer;
 }
 
-/** The GPU's counterpart of `CpuSampler`: the same tokens for the same settings, logits and seed. */
+/** Samples the same tokens as `CpuSampler` for the same parameters, logits and seed. */
 export class GpuSampler implements TokenSampler {
   readonly #device: GPUDevice;
   readonly #vocab: number;
-  readonly #type: 'float32' | 'float16';
+  readonly #type: LogitsRow['type'];
   /** Workgroups of the kernels over the vocabulary. */
   readonly #groups: number;
   readonly #layout: GPUBindGroupLayout;
   readonly #pipelines: Record<Kernel, GPUComputePipeline>;
   readonly #buffers: Buffers;
-  /** The mask of a draw, as long as the buffer is. */
+  /** A mask, as long as the buffer. */
   readonly #mask: Uint32Array<ArrayBuffer>;
   readonly #bound = new Map<GPUBuffer, GPUBindGroup>();
 
-  constructor(device: GPUDevice, vocab: number, type: 'float32' | 'float16') {
+  constructor(device: GPUDevice, vocab: number, type: LogitsRow['type']) {
     this.#device = device;
     this.#vocab = vocab;
     this.#type = type;
-    this.#groups = Math.ceil(vocab / SPAN);
+    this.#groups = Math.ceil(vocab / GROUP_TOKENS);
     this.#layout = layoutOf(device);
     this.#pipelines = pipelines(device, this.#layout);
     this.#mask = new Uint32Array(Math.ceil(vocab / 32));
     this.#buffers = this.#allocate();
-    device.queue.writeBuffer(this.#buffers.curves, 0, CURVES);
+    device.queue.writeBuffer(this.#buffers.tables, 0, TABLES);
   }
 
   get sampled(): GPUBuffer {
@@ -83,7 +83,7 @@ export class GpuSampler implements TokenSampler {
     return Object.keys(this.#buffers).length;
   }
 
-  row(label: string): GPUBuffer {
+  createLogits(label: string): GPUBuffer {
     const size = Math.ceil((this.#vocab * elementBytes(this.#type)) / 16) * 16;
     return this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
   }
@@ -94,34 +94,34 @@ export class GpuSampler implements TokenSampler {
     choice: number,
     topLogprobs?: number,
   ): AnswerSampler | undefined {
-    if (this.#vocab > MOST_TOKENS) return undefined;
+    if (this.#vocab > MAX_VOCAB) return undefined;
     const { queue } = this.#device;
-    const numbers = recipe(sampling);
+    const params = samplerParams(sampling);
     const key = answerKey(sampling.seed, choice);
     const biased = sampling.logitBias.length > 0;
-    const settings = this.#settings(numbers, key, biased, topLogprobs);
+    const settings = this.#settings(params, key, biased, topLogprobs);
     queue.writeBuffer(this.#buffers.settings, 0, settings);
-    const state = new Uint32Array(HEADER + this.#vocab);
-    if (numbers.repetition !== 1) for (const id of prompt) state[HEADER + id] = 1;
+    const state = new Uint32Array(HEADER_WORDS + this.#vocab);
+    if (params.repetition !== 1) for (const id of prompt) state[HEADER_WORDS + id] = 1;
     queue.writeBuffer(this.#buffers.state, 0, state);
     if (biased) {
       const bias = new Float32Array(this.#vocab);
       for (const [id, value] of sampling.logitBias) bias[id] = value;
       queue.writeBuffer(this.#buffers.bias, 0, bias);
     }
-    const scored = topLogprobs !== undefined;
+    const withLogprobs = topLogprobs !== undefined;
     const mode = settings[MODE_WORD] ?? 0;
     let masked = false;
     return {
       entryBytes: 4 * entryWords(topLogprobs),
       encode: (pass, logits, mask) => {
-        if (mask) this.#allow(mask);
+        if (mask) this.#writeMask(mask);
         if (masked !== (mask !== undefined)) {
           masked = !masked;
           const changed = Uint32Array.of(masked ? mode | MODE.mask : mode);
           queue.writeBuffer(this.#buffers.settings, 4 * MODE_WORD, changed);
         }
-        this.#encode(pass, logits, numbers.filters, scored);
+        this.#encode(pass, logits, params.filters, withLogprobs);
       },
       read: (entry) => readEntry(entry, topLogprobs),
     };
@@ -136,13 +136,13 @@ export class GpuSampler implements TokenSampler {
     for (const buffer of Object.values(this.#buffers)) buffer.destroy();
   }
 
-  #allow(mask: Uint32Array): void {
+  #writeMask(mask: Uint32Array): void {
     this.#mask.fill(0);
     this.#mask.set(mask.subarray(0, this.#mask.length));
     this.#device.queue.writeBuffer(this.#buffers.mask, 0, this.#mask);
   }
 
-  #encode(pass: GPUComputePassEncoder, logits: GPUBuffer, filters: boolean, scored: boolean): void {
+  #encode(pass: GPUComputePassEncoder, logits: GPUBuffer, filters: boolean, withLogprobs: boolean): void {
     pass.setBindGroup(0, this.#bind(logits));
     const dispatch = (kernel: Kernel, groups: number): void => {
       pass.setPipeline(this.#pipelines[kernel]);
@@ -150,30 +150,30 @@ export class GpuSampler implements TokenSampler {
     };
     dispatch('adjust', this.#groups);
     if (filters) {
-      dispatch('rank', 1);
-      dispatch('draw', this.#groups);
+      dispatch('filter_tokens', 1);
+      dispatch('sample_filtered', this.#groups);
     }
     dispatch('choose', 1);
-    if (!scored) return;
-    dispatch('shortlist', this.#groups);
-    dispatch('score', 1);
+    if (!withLogprobs) return;
+    dispatch('partial_logprobs', this.#groups);
+    dispatch('logprobs', 1);
   }
 
   /** The shader's `Settings`. */
-  #settings(numbers: Recipe, key: number, biased: boolean, top: number | undefined): Uint32Array<ArrayBuffer> {
-    const { scale, repetition, inverseRepetition, frequency, presence, topK, topP, furthest } = numbers;
+  #settings(params: SamplerParams, key: number, biased: boolean, top: number | undefined): Uint32Array<ArrayBuffer> {
+    const { scale, repetition, inverseRepetition, frequency, presence, topK, topP, maxBelow } = params;
     const mode =
       (this.#type === 'float16' ? MODE.half : 0) |
       (biased ? MODE.bias : 0) |
       (repetition !== 1 || frequency !== 0 || presence !== 0 ? MODE.penalties : 0) |
-      (numbers.greedy ? 0 : MODE.draw) |
-      (numbers.filters ? MODE.filter : 0) |
-      (topK !== 0 || topP !== TOP_P_ALL ? MODE.rank : 0);
+      (params.greedy ? 0 : MODE.sample) |
+      (params.filters ? MODE.filter : 0) |
+      (topK !== 0 || topP !== TOP_P_ALL ? MODE.topKP : 0);
     const bytes = new ArrayBuffer(SETTINGS_BYTES);
     const words = new Uint32Array(bytes);
     words.set([this.#vocab, this.#groups, mode, top ?? 0]);
     new Float32Array(bytes).set([scale, repetition, inverseRepetition, frequency, presence], 4);
-    words.set([Math.min(topK, this.#vocab), topP, furthest, key, RING_SLOTS, entryWords(top)], 9);
+    words.set([Math.min(topK, this.#vocab), topP, maxBelow, key, RING_SLOTS, entryWords(top)], 9);
     return words;
   }
 
@@ -184,11 +184,11 @@ export class GpuSampler implements TokenSampler {
     return {
       settings: buffer('settings', SETTINGS_BYTES / 4, UNIFORM | COPY_DST),
       bias: buffer('bias', vocab, STORAGE | COPY_DST),
-      state: buffer('state', HEADER + vocab, STORAGE | COPY_SRC | COPY_DST),
+      state: buffer('state', HEADER_WORDS + vocab, STORAGE | COPY_SRC | COPY_DST),
       scaled: buffer('scaled', vocab, STORAGE | COPY_DST),
-      results: buffer('results', this.#groups * (PARTIAL + 2 * MOST_TOP), STORAGE | COPY_DST),
-      curves: buffer('curves', CURVES.length, STORAGE | COPY_DST),
-      ring: buffer('ring', RING_SLOTS * entryWords(MOST_TOP), STORAGE | COPY_SRC | COPY_DST),
+      results: buffer('results', this.#groups * (PARTIAL_WORDS + 2 * MAX_TOP), STORAGE | COPY_DST),
+      tables: buffer('tables', TABLES.length, STORAGE | COPY_DST),
+      ring: buffer('ring', RING_SLOTS * entryWords(MAX_TOP), STORAGE | COPY_SRC | COPY_DST),
       mask: buffer('mask', this.#mask.length, STORAGE | COPY_DST),
     };
   }
@@ -216,13 +216,13 @@ function readEntry(entry: Uint32Array, top: number | undefined): SampledToken {
   if ((flags & (FLAG.broken | FLAG.usable)) !== FLAG.usable) throw notFinite();
   if ((flags & FLAG.allowed) === 0) throw unsatisfiable();
   if (top === undefined) return { id };
-  const [, , own = NaN, largest = NaN, sum = NaN, ...others] = new Float32Array(entry.slice().buffer);
+  const [, , chosen = NaN, largest = NaN, sum = NaN, ...others] = new Float32Array(entry.slice().buffer);
   const logprob = (logit: number): number => logit - largest - Math.log(sum);
   const scored = (_: unknown, rank: number): ScoredToken => ({
     id: entry[SCORED_WORDS + 2 * rank] ?? 0,
     logprob: logprob(others[2 * rank + 1] ?? NaN),
   });
-  return { id, logprob: logprob(own), top: Array.from({ length: top }, scored) };
+  return { id, logprob: logprob(chosen), top: Array.from({ length: top }, scored) };
 }
 
 function layoutOf(device: GPUDevice): GPUBindGroupLayout {
@@ -244,16 +244,16 @@ function layoutOf(device: GPUDevice): GPUBindGroupLayout {
 }
 
 function pipelines(device: GPUDevice, group: GPUBindGroupLayout): Record<Kernel, GPUComputePipeline> {
-  const module = device.createShaderModule({ label: 'sampler', code: SHARED + DRAW + RANK + SCORE });
+  const module = device.createShaderModule({ label: 'sampler', code: SHARED + SAMPLE + FILTER + LOGPROBS });
   const layout = device.createPipelineLayout({ bindGroupLayouts: [group] });
   const make = (entryPoint: Kernel): GPUComputePipeline =>
     device.createComputePipeline({ label: `sampler ${entryPoint}`, layout, compute: { module, entryPoint } });
   return {
     adjust: make('adjust'),
-    rank: make('rank'),
-    draw: make('draw'),
+    filter_tokens: make('filter_tokens'),
+    sample_filtered: make('sample_filtered'),
     choose: make('choose'),
-    shortlist: make('shortlist'),
-    score: make('score'),
+    partial_logprobs: make('partial_logprobs'),
+    logprobs: make('logprobs'),
   };
 }

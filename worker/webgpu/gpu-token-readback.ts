@@ -2,29 +2,29 @@ import type { TokenReadback } from '../backend/token-readback.ts';
 import { RING_SLOTS } from '../backend/token-sampler.ts';
 import { COPY_DST, MAP_READ, MODE_READ } from './buffer-usage.ts';
 
-/** Readbacks that may be on their way at once. */
+/** Maximum number of batches in flight. */
 const MAX_PENDING = 8;
 
-/** Ring entries on their way. */
+/** Ring entries that are read back together. */
 interface Batch {
   buffer: GPUBuffer;
   bytes: number;
-  state: 'pending' | 'here' | 'failed';
+  state: 'pending' | 'received' | 'failed';
   error?: unknown;
-  /** Resolves when the bytes are here, or cannot come. */
+  /** Resolves when the batch is received or has failed. */
   settled?: Promise<void>;
 }
 
-/** Several lots of ring entries may be on their way, each in a staging buffer of its own. */
+/** Reads batches back through several staging buffers, one for each batch in flight. */
 export class GpuTokenReadback implements TokenReadback {
   readonly buffers = MAX_PENDING;
-  readonly #free: GPUBuffer[];
+  readonly #freeBuffers: GPUBuffer[];
   readonly #pending: Batch[] = [];
   #copied: Batch | undefined;
 
   constructor(device: GPUDevice, ringBytes: number) {
-    const descriptor = { label: 'arrivals', size: ringBytes, usage: MAP_READ | COPY_DST };
-    this.#free = Array.from({ length: MAX_PENDING }, () => device.createBuffer(descriptor));
+    const descriptor = { label: 'token readback', size: ringBytes, usage: MAP_READ | COPY_DST };
+    this.#freeBuffers = Array.from({ length: MAX_PENDING }, () => device.createBuffer(descriptor));
   }
 
   get pending(): number {
@@ -32,36 +32,36 @@ export class GpuTokenReadback implements TokenReadback {
   }
 
   get hasFreeBuffer(): boolean {
-    return this.#free.length > 0;
+    return this.#freeBuffers.length > 0;
   }
 
   copy(encoder: GPUCommandEncoder, ring: GPUBuffer, from: number, to: number, entryBytes: number): void {
-    const buffer = this.#free.pop();
+    const buffer = this.#freeBuffers.pop();
     if (!buffer) throw new RangeError('No staging buffer is free.');
-    let at = 0;
-    for (let draw = from; draw < to;) {
-      const slot = draw % RING_SLOTS;
-      const count = Math.min(to - draw, RING_SLOTS - slot);
-      encoder.copyBufferToBuffer(ring, slot * entryBytes, buffer, at, count * entryBytes);
-      at += count * entryBytes;
-      draw += count;
+    let bytes = 0;
+    for (let token = from; token < to;) {
+      const slot = token % RING_SLOTS;
+      const count = Math.min(to - token, RING_SLOTS - slot);
+      encoder.copyBufferToBuffer(ring, slot * entryBytes, buffer, bytes, count * entryBytes);
+      bytes += count * entryBytes;
+      token += count;
     }
-    this.#copied = { buffer, bytes: at, state: 'pending' };
+    this.#copied = { buffer, bytes, state: 'pending' };
   }
 
   send(): void {
-    const lot = this.#copied;
-    if (!lot) return;
+    const batch = this.#copied;
+    if (!batch) return;
     this.#copied = undefined;
-    this.#pending.push(lot);
-    // Never rejects: a lot that is abandoned, or dies with its device, has nobody who waits for it.
-    lot.settled = lot.buffer.mapAsync(MODE_READ, 0, lot.bytes).then(
+    this.#pending.push(batch);
+    // Never rejects: nobody may be waiting for a batch that is abandoned or lost with its device.
+    batch.settled = batch.buffer.mapAsync(MODE_READ, 0, batch.bytes).then(
       () => {
-        lot.state = 'here';
+        batch.state = 'received';
       },
       (error: unknown) => {
-        lot.state = 'failed';
-        lot.error = error;
+        batch.state = 'failed';
+        batch.error = error;
       },
     );
   }
@@ -71,25 +71,25 @@ export class GpuTokenReadback implements TokenReadback {
   }
 
   take(): Uint32Array | undefined {
-    const [lot] = this.#pending;
-    if (!lot || lot.state === 'pending') return undefined;
-    if (lot.state === 'failed') throw lot.error;
+    const [batch] = this.#pending;
+    if (!batch || batch.state === 'pending') return undefined;
+    if (batch.state === 'failed') throw batch.error;
     this.#pending.shift();
-    const words = new Uint32Array(lot.buffer.getMappedRange(0, lot.bytes).slice(0));
-    lot.buffer.unmap();
-    this.#free.push(lot.buffer);
+    const words = new Uint32Array(batch.buffer.getMappedRange(0, batch.bytes).slice(0));
+    batch.buffer.unmap();
+    this.#freeBuffers.push(batch.buffer);
     return words;
   }
 
   abandon(): void {
     for (const { buffer } of this.#pending.splice(0)) {
       buffer.unmap();
-      this.#free.push(buffer);
+      this.#freeBuffers.push(buffer);
     }
   }
 
   close(): void {
     this.abandon();
-    for (const buffer of this.#free) buffer.destroy();
+    for (const buffer of this.#freeBuffers) buffer.destroy();
   }
 }

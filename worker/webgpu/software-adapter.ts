@@ -1,29 +1,27 @@
-/** Renderers that run on the CPU, by the words with which they describe themselves. */
+/** Words that renderers on the CPU have in their names. */
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|software/i;
 
-/** True if the adapter computes on the CPU: correct, but far slower than wasm at what we do. */
+/** True if the adapter computes on the CPU: correct, but far slower than wasm for our graphs. */
 export function isSoftware({ info }: GPUAdapter): boolean {
   return info.isFallbackAdapter || SOFTWARE.test(`${info.vendor} ${info.architecture} ${info.description}`);
 }
 
-/**
- * What is done differently on software adapters, which only tests use: `auto` never takes one. On all others, nothing.
- */
+/** Workarounds for software adapters, which only tests use: `auto` never takes one. Empty for all others. */
 export interface SoftwareWorkarounds {
-  /** Most rows of a prompt to run at once, if fewer than the decoder could take. */
-  mostRows?: number | undefined;
-  /** Whether attention in the vision encoder is left as it was exported, not fused into one operator. */
-  plainVisionAttention?: boolean | undefined;
-  /** Whether the self-test runs one crop only: shaders for several at once are compiled by the first image that needs them. */
-  singleCrops?: boolean | undefined;
+  /** Maximum number of prompt rows to read at once, if smaller than the decoder's own maximum. */
+  maxRows?: number | undefined;
+  /** Whether attention in the vision encoder is not fused into one operator. */
+  unfusedVisionAttention?: boolean | undefined;
+  /** Whether the self-test runs one crop only, so that shaders for several crops are compiled by the first image. */
+  singleCrop?: boolean | undefined;
 }
 
-/** The one place that knows the adapters of test machines. */
+/** The workarounds for an adapter. Nothing else knows the adapters of test machines. */
 export function softwareWorkarounds(adapter: GPUAdapter): SoftwareWorkarounds {
   if (!isSoftware(adapter)) return {};
   // Running several crops takes seconds there, more than compiling their shaders early saves.
-  const singleCrops = true;
-  if (adapter.info.architecture === 'swiftshader') return { singleCrops };
-  // From 32 rows on, fused attention has a kernel of its own, which LLVM, under Mesa's lavapipe, compiles for minutes.
-  return { singleCrops, mostRows: 31, plainVisionAttention: true };
+  const singleCrop = true;
+  if (adapter.info.architecture === 'swiftshader') return { singleCrop };
+  // From 32 rows on, fused attention uses another kernel, which Mesa's lavapipe compiles for minutes.
+  return { singleCrop, maxRows: 31, unfusedVisionAttention: true };
 }

@@ -3,7 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/protocol/model-spec.ts';
 import type { PromptImage } from '../../../worker/vision/vision-inputs.ts';
-import { sampleOnCpu } from '../../../worker/generation/decoder.ts';
+import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
 import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
 import { imageOfValues } from './test-images.ts';

@@ -1,5 +1,5 @@
 /** Buffers that hold keys and values. */
-const HELD = /^(past_key_values|set aside)/;
+const HELD = /^(past_key_values|KV snapshot)/;
 
 /** A GPU's memory for keys and values, as far as a test lets it have any. */
 export interface MemoryLimit {

@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
+import { halfToFloat } from '../../../worker/onnx/tensor.ts';
 import { argmax } from '../../../worker/sampling/cpu-sampler.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import type { PromptImage } from '../../../worker/vision/vision-inputs.ts';

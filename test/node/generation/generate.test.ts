@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Part } from '../../../src/protocol/job.ts';
 import { generateChoice } from '../../../worker/generation/generate.ts';
-import { sampleOnCpu } from '../../../worker/generation/decoder.ts';
+import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
 import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
 import { GREEDY } from '../engines/dawn-engine.ts';

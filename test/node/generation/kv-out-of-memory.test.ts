@@ -126,11 +126,11 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
     test('what was set aside is given up, the oldest first, and the answer is right', async () => {
       const wanted = await cold(chat(5));
       for (const first of [1, 2, 3, 4]) await ask(chat(first), BLOCK);
-      expect(cache.kept.count).toBe(3);
+      expect(cache.snapshots.count).toBe(3);
       // The fourth is set aside, the first two have to go.
-      memory.bytes = 2 * block + cache.kept.bytes * (2 / 3);
+      memory.bytes = 2 * block + cache.snapshots.bytes * (2 / 3);
       expect(await ask(chat(5), 2 * BLOCK)).toEqual({ known: 0, ids: wanted });
-      expect(cache.kept.count).toBe(2);
+      expect(cache.snapshots.count).toBe(2);
       memory.bytes = Infinity;
       expect((await ask(chat(3), BLOCK)).known).toBe(PROMPT.length - 1);
       expect((await ask(chat(1), BLOCK)).known).toBe(0);
@@ -139,13 +139,13 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
     test('what is about to be read goes last, and is read anew then', async () => {
       const wanted = await cold(chat(1));
       for (const first of [1, 2]) await ask(chat(first), BLOCK);
-      memory.bytes = 2 * block + cache.kept.bytes;
+      memory.bytes = 2 * block + cache.snapshots.bytes;
       expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: PROMPT.length - 1, ids: wanted });
       cache.drop();
-      expect(cache.kept.count).toBe(1);
+      expect(cache.snapshots.count).toBe(1);
       memory.bytes = 2 * block;
       expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: 0, ids: wanted });
-      expect(cache.kept.count).toBe(0);
+      expect(cache.snapshots.count).toBe(0);
     });
 
     test('what is held is read anew, where it cannot be there twice', async () => {
@@ -161,7 +161,7 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       // The larger room, and the last of the four tensors of the smaller one.
       memory.bytes = 2.25 * block;
       expect(await ask(chat(9), BLOCK, 400)).toEqual({ known: 0, ids: wanted });
-      expect(cache.kept.count).toBe(0);
+      expect(cache.snapshots.count).toBe(0);
       memory.bytes = Infinity;
       cache.forget();
     });

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { type Decoder, sampleOnCpu } from '../../../worker/generation/decoder.ts';
+import type { Decoder } from '../../../worker/generation/decoder.ts';
+import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
 import type { SampledToken } from '../../../worker/sampling/cpu-sampler.ts';
 import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
@@ -16,7 +17,7 @@ const STEPS = 40;
 const VOCAB = 24;
 
 /** Buffers with something of a prompt or its answer in them, as far as a test can read them. */
-const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'logits after the prompt', 'logits']);
+const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'prompt logits', 'step logits']);
 
 let ort: Ort;
 let gpu: Gpu;

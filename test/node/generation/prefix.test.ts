@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { KvSnapshot } from '../../../worker/backend/kv-cache.ts';
 import {
   PrefixEntries,
-  type KvSnapshot,
   type Sequence,
   sequenceOf,
   commonPrefixLength,
@@ -75,7 +75,7 @@ describe('branches', () => {
     const branches = new PrefixEntries<Block>(100);
     add(branches, [1, 2, 3]);
     add(branches, [1, 2, 4, 5]);
-    expect(branches.longest(sequence([1, 2, 4, 6]))).toMatchObject({ length: 3, saved: { bytes: 4 } });
+    expect(branches.longest(sequence([1, 2, 4, 6]))).toMatchObject({ length: 3, snapshot: { bytes: 4 } });
     expect(branches.longest(sequence([2]))).toBeUndefined();
   });
 
@@ -104,14 +104,14 @@ describe('branches', () => {
       ),
     ).toBe(false);
     expect(branches.count).toBe(2);
-    branches.forget();
+    branches.clear();
     expect(Block.alive).toBe(before);
   });
 
   test('are left alone if there was no memory for them', () => {
     const branches = new PrefixEntries<Block>(10);
     add(branches, [1, 2, 3]);
-    branches.longest(sequence([1]))!.saved.lost = true;
+    branches.longest(sequence([1]))!.snapshot.lost = true;
     expect(branches.longest(sequence([1]))).toBeUndefined();
     expect(branches.count).toBe(0);
   });
@@ -119,7 +119,7 @@ describe('branches', () => {
   test('spare the one that is about to be read', () => {
     const branches = new PrefixEntries<Block>(10);
     add(branches, [1, 1, 1, 1, 1, 1]);
-    const spared = branches.longest(sequence([1]))!.saved;
+    const spared = branches.longest(sequence([1]))!.snapshot;
     expect(branches.reserve(5, spared)).toBe(false);
     expect(branches.reserve(4, spared)).toBe(true);
     expect(branches.count).toBe(1);
@@ -210,7 +210,7 @@ describe('the cache', () => {
     expect(await ask(holder, cache, [...a, 1, 2, 9], [5])).toBe(41);
     expect(await ask(holder, cache, [...b, 3, 4, 9], [5])).toBe(41);
     expect(await ask(holder, cache, [...a, 1, 2, 9, 5, 6], [5])).toBe(43);
-    expect(cache.kept.bytes).toBeLessThanOrEqual(1000);
+    expect(cache.snapshots.bytes).toBeLessThanOrEqual(1000);
   });
 
   test('does without what does not fit in the budget', async () => {
@@ -219,7 +219,7 @@ describe('the cache', () => {
     await ask(holder, cache, long(1), [1, 2]);
     await ask(holder, cache, [...long(2), 1, 2], [3]);
     await ask(holder, cache, long(3), []);
-    expect(cache.kept).toEqual({ count: 1, bytes: 41 });
+    expect(cache.snapshots).toEqual({ count: 1, bytes: 41 });
     expect(await ask(holder, cache, long(1))).toBe(39);
   });
 
@@ -241,7 +241,7 @@ describe('the cache', () => {
       holder.ids = asked.slice(0, end);
       await ask(holder, cache, other);
     }
-    expect(cache.kept).toEqual({ count: 2, bytes: 80 });
+    expect(cache.snapshots).toEqual({ count: 2, bytes: 80 });
     expect(await cache.begin(sequence(asked, 'cat'), asked.length, true)).toBe(40);
     expect(holder.ids).toEqual(long(1));
   });
@@ -252,7 +252,7 @@ describe('the cache', () => {
     const cache = new PrefixCache(holder, { budget: 1000, evict: () => others.shift() ?? false });
     for (const id of [1, 2]) await ask(holder, cache, long(id));
     const gaveUp: [boolean, number, number][] = [];
-    for (let at = 0; at < 3; at++) gaveUp.push([holder.kv.onOutOfMemory(), cache.kept.count, others.length]);
+    for (let at = 0; at < 3; at++) gaveUp.push([holder.kv.onOutOfMemory(), cache.snapshots.count, others.length]);
     expect(gaveUp).toEqual([
       [true, 0, 2],
       [true, 0, 1],

@@ -44,7 +44,7 @@ function answer(pace: ReadbackScheduler, tokens: number, step: number, tick: num
     }
     while (lots[0] && lots[0].at <= now) {
       read += lots[0].count;
-      pace.arrived(lots[0].count, now);
+      pace.received(lots[0].count, now);
       lots.shift();
       if (read > tokens / 2) gap = Math.max(gap, now - last);
       last = now;

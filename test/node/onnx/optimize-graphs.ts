@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
-import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
+import { halfToFloat } from '../../../worker/onnx/tensor.ts';
 import { type Evaluate, evaluateOn, type TensorData } from '../../../worker/onnx/optimize/evaluate-model.ts';
 import type { GraphFile } from '../../../worker/onnx/optimize/pass.ts';
 

@@ -50,10 +50,10 @@ const clean = {
   'worker/engines/engine.ts': "import type { Part } from '../../src/protocol/parts.ts';",
   'worker/generation/pipelined.ts':
     "import type { Processor } from '../families/idefics3/idefics3-processor.ts';" +
-    "import { SEQLENS_K } from '../onnx/optimize/feed-lengths.ts';",
+    "import { SEQLENS_K } from '../onnx/decoder-ports.ts';",
   'worker/families/idefics3/idefics3-processor.ts': "import { Template } from '@huggingface/jinja';",
   'worker/onnx/ort.ts': "import glue from 'onnxruntime-web/ort.jspi.min.mjs?url';",
-  'worker/onnx/optimize/feed-lengths.ts': "export const SEQLENS_K = 'seqlens_k';",
+  'worker/onnx/decoder-ports.ts': "export const SEQLENS_K = 'seqlens_k';",
   'worker/webgpu/gpu-cache.ts': "import type { Cache } from '../backend/cache.ts';",
   'worker/backend/cache.ts': "import type { Tensor } from '../onnx/ort.ts';",
   'proxy/index.ts': "import '../src/openai/parse.ts';",
@@ -126,9 +126,7 @@ test('the page names the worker once', () => {
 
 test('the table names nothing that is not there', () => {
   expect(lostRooms(plant(clean))).toContainEqual(expect.stringContaining('names worker/vision/,'));
-  expect(lostRooms(plant(clean))).not.toContainEqual(
-    expect.stringContaining('names worker/onnx/optimize/feed-lengths.ts,'),
-  );
+  expect(lostRooms(plant(clean))).not.toContainEqual(expect.stringContaining('names worker/onnx/decoder-ports.ts,'));
 });
 
 test('each package enters the package through one door of the page and one of the worker', () => {

@@ -56,6 +56,6 @@ test('a device is asked for no more features than are used', async () => {
 test('nothing is done differently but on software adapters', () => {
   const of = (info: Partial<GPUAdapterInfo>) => softwareWorkarounds(fakeAdapter({ info }).adapter);
   expect(of({ vendor: 'nvidia', architecture: 'ampere' })).toEqual({});
-  expect(of({ vendor: '', isFallbackAdapter: true })).toMatchObject({ mostRows: 31, plainVisionAttention: true });
-  expect(of({ vendor: 'google', architecture: 'swiftshader' })).toEqual({ singleCrops: true });
+  expect(of({ vendor: '', isFallbackAdapter: true })).toMatchObject({ maxRows: 31, unfusedVisionAttention: true });
+  expect(of({ vendor: 'google', architecture: 'swiftshader' })).toEqual({ singleCrop: true });
 });

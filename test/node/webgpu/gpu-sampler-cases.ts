@@ -6,7 +6,7 @@ import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Sampling } from '../../../src/protocol/job.ts';
 import type { AnswerSampler } from '../../../worker/backend/token-sampler.ts';
 import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
-import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
+import { halfToFloat } from '../../../worker/onnx/tensor.ts';
 import { mix } from '../../../worker/sampling/gumbel.ts';
 import { type SampledToken, CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
@@ -93,7 +93,7 @@ export class Bench {
     this.#device = device;
     this.#sampler = new GpuSampler(device, vocab, type);
     this.#readback = new Readback(device);
-    this.#rows = Array.from({ length: MOST_STEPS }, () => this.#sampler.row('logits'));
+    this.#rows = Array.from({ length: MOST_STEPS }, () => this.#sampler.createLogits('logits'));
   }
 
   /** Draws one after the other, as a constraint wants it. */

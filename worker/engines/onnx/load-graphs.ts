@@ -7,6 +7,7 @@ import { GpuSampler } from '../../webgpu/gpu-sampler.ts';
 import { GpuMemory } from '../../webgpu/gpu-memory.ts';
 import { readbackLatency } from '../../webgpu/buffer-readback.ts';
 import type { Ort } from '../../onnx/ort.ts';
+import { INPUTS_EMBEDS } from '../../onnx/decoder-ports.ts';
 import { evaluator, Session } from '../../onnx/ort-session.ts';
 import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
 import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
@@ -85,7 +86,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     const file = await read();
     // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
     if (!gpu) return open('vision', file);
-    const attention = !gpu.workarounds.plainVisionAttention;
+    const attention = !gpu.workarounds.unfusedVisionAttention;
     const model = await optimizeVision(file, { inputs, evaluate, attention });
     const session = await open('vision', model);
     await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
@@ -103,7 +104,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     const session = await open('decoder', operated);
     const { layer } = operated;
     // Noise as halves would be for decoders that take them: none is known, so none could be tested.
-    if (layer && session.inputs.get('inputs_embeds')?.type === 'float32') {
+    if (layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
       await selfTestLayer({ ort, gpu, model: layer, precision }, signal);
     }
     onStep();
@@ -167,10 +168,10 @@ export async function openDecoder(
 ): Promise<Decoder> {
   const { decoder: session, embed } = graphs;
   if (embed instanceof Session) {
-    checkTypes(embed, 'inputs_embeds', session);
+    checkTypes(embed, INPUTS_EMBEDS, session);
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-    const mostRows = gpu?.workarounds.mostRows;
-    return new StepwiseDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, mostRows });
+    const maxRows = gpu?.workarounds.maxRows;
+    return new StepwiseDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, maxRows });
   }
   if (!gpu) {
     return new StepwiseDecoder({
@@ -182,16 +183,16 @@ export async function openDecoder(
     });
   }
   const { device, workarounds } = gpu;
-  const { mostRows = MAX_CHUNK_ROWS } = workarounds;
+  const { maxRows = MAX_CHUNK_ROWS } = workarounds;
   const logits = logitsRow(session);
   if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
   const sampler = new GpuSampler(device, logits.vocab, logits.type);
   const latency = await readbackLatency(device);
   const memory = new GpuMemory(ort, device);
-  const embedder = new GpuEmbedder(device, embed, mostRows, sampler.sampled);
+  const embedder = new GpuEmbedder(device, embed, maxRows, sampler.sampled);
   const readback = new GpuTokenReadback(device, sampler.ring.size);
   const parts = { session, logits, memory, sampler, embedder, readback };
-  return new PipelinedDecoder({ ort, device, ...parts, positions, mostRows, latency });
+  return new PipelinedDecoder({ ort, device, ...parts, positions, maxRows, latency });
 }
 
 function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTable): boolean {
@@ -199,10 +200,10 @@ function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTabl
 }
 
 /** What a graph gives is copied to where the decoder takes its rows from, as it is. */
-function checkTypes(giver: Session, output: 'image_features' | 'inputs_embeds', decoder: Session): void {
+function checkTypes(giver: Session, output: 'image_features' | typeof INPUTS_EMBEDS, decoder: Session): void {
   const given = giver.outputs.get(output)?.type;
-  const taken = decoder.inputs.get('inputs_embeds')?.type;
+  const taken = decoder.inputs.get(INPUTS_EMBEDS)?.type;
   if (given && given === taken) return;
-  const message = `A graph gives ${given ?? 'no'} ${output}, and the decoder takes ${taken ?? 'no'} inputs_embeds.`;
+  const message = `A graph gives ${given ?? 'no'} ${output}, and the decoder takes ${taken ?? 'no'} ${INPUTS_EMBEDS}.`;
   throw new NearsightError('load_failed', message);
 }

@@ -6,7 +6,8 @@ import { Gpu } from '../../webgpu/gpu-device.ts';
 import { type Choice, choicesFor, configBytes, graphBytes } from './select-device.ts';
 import { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
 import { loadOrt, type Ort, threadsFor } from '../../onnx/ort.ts';
-import { liveTensors, type Session } from '../../onnx/ort-session.ts';
+import type { Session } from '../../onnx/ort-session.ts';
+import { liveTensors } from '../../onnx/tensor.ts';
 import { LoadProgress } from './progress.ts';
 import { readTogether } from './read-ahead.ts';
 import type { Processor, Prompt } from '../../families/processor.ts';
@@ -221,7 +222,7 @@ class OnnxEngine implements Engine {
   }
 
   gpuBuffers(): number {
-    const setAside = this.#gpu ? this.#prefixes.kept.count : 0;
+    const setAside = this.#gpu ? this.#prefixes.snapshots.count : 0;
     return this.#decoder.buffers + setAside + liveTensors();
   }
 

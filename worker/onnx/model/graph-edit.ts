@@ -1,4 +1,5 @@
 import { decodeTensor, FLOAT, FLOAT16, type Graph, INT32, INT64, type Node, type Tensor, makeValue } from './graph.ts';
+import { halfToNumber } from '../tensor.ts';
 import { fields, integer, integers, Writer } from './protobuf.ts';
 
 /** Who makes and who reads each value of a graph, as it was when this was made. */
@@ -111,15 +112,6 @@ function fromFields({ type, raw }: Tensor): number[] | undefined {
     if (field.number === 7 && type === INT64) values.push(...integers(field));
   }
   return values;
-}
-
-/** IEEE 754 binary16. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return exponent === 0 ? (sign * fraction) / 2 ** 24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
 const ATTRIBUTE_FLOAT = 1;

@@ -1,3 +1,4 @@
+import { ATTENTION_MASK, INPUTS_EMBEDS, PAST, POSITION_IDS } from '../decoder-ports.ts';
 import { FLOAT, FLOAT16, type Graph, INT64, type Value } from '../model/graph.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
 import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
@@ -27,15 +28,15 @@ export function evaluateLengths(
 }
 
 function feed({ name, type, dims }: Value, { past, rows }: Step): TensorData | undefined {
-  if (name === 'attention_mask' && type === INT64) {
+  if (name === ATTENTION_MASK && type === INT64) {
     return { type: 'int64', dims: [1, past + rows], data: new BigInt64Array(past + rows).fill(1n) };
   }
-  if (name === 'position_ids' && type === INT64) {
+  if (name === POSITION_IDS && type === INT64) {
     return { type: 'int64', dims: [1, rows], data: BigInt64Array.from({ length: rows }, (_, i) => BigInt(past + i)) };
   }
   const [, second, third, last] = dims;
-  if (name === 'inputs_embeds' && isSize(third)) return zeros(type, [1, rows, third]);
-  if (!name.startsWith('past_key_values.') || !isSize(second) || !isSize(last)) return undefined;
+  if (name === INPUTS_EMBEDS && isSize(third)) return zeros(type, [1, rows, third]);
+  if (!name.startsWith(PAST) || !isSize(second) || !isSize(last)) return undefined;
   return zeros(type, [1, second, past, last]);
 }
 

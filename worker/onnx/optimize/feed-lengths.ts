@@ -1,3 +1,4 @@
+import { SEQLENS_K, TOTAL_LENGTH } from '../decoder-ports.ts';
 import { type Graph, INT32, type Node, makeValue } from '../model/graph.ts';
 import { prune } from '../model/graph-edit.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
@@ -7,13 +8,7 @@ import type { Evaluation } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
 
-/** int32 [1]: index of the last position, counted from the start of the cache. On the GPU, if attention runs there. */
-export const SEQLENS_K = 'seqlens_k';
-
-/** int32 [1]: number of positions, cached and new. On the CPU, because output shapes depend on it. */
-export const TOTAL_LENGTH = 'total_sequence_length';
-
-/** Indices of GroupQueryAttention's inputs. */
+/** Inputs of GroupQueryAttention, by place. */
 const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;
 
 /**

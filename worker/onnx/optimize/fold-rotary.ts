@@ -1,14 +1,13 @@
 import { type Graph, type Node, makeTensor } from '../model/graph.ts';
 import { intAttribute, prune, setInt, Wiring } from '../model/graph-edit.ts';
-import { ATTENTION, SEQLENS_K } from './feed-lengths.ts';
+import { ATTENTION } from './feed-lengths.ts';
+import { POSITION_IDS, SEQLENS_K } from '../decoder-ports.ts';
 import { done, type PassOutcome, skipped } from './pass.ts';
 
 const ROTARY = 'com.microsoft.RotaryEmbedding';
 
 /** Indices of GroupQueryAttention's inputs. */
 const AT = { query: 0, key: 1, cos: 7, sin: 8 } as const;
-
-const POSITIONS = 'position_ids';
 
 /**
  * Folds the two RotaryEmbedding nodes of each layer into its attention, which saves two dispatches and an input.
@@ -55,7 +54,7 @@ function findFold(wiring: Wiring, node: Node): Fold | string {
   const key = wiring.producer(node.inputs[AT.key], ROTARY);
   if (!query || !key) return 'queries or keys do not come from a RotaryEmbedding';
   const [, positions, cos, sin] = query.inputs;
-  if (positions !== POSITIONS || key.inputs[1] !== POSITIONS) return `positions are not ${POSITIONS} itself`;
+  if (positions !== POSITION_IDS || key.inputs[1] !== POSITION_IDS) return `positions are not ${POSITION_IDS} itself`;
   if (key.inputs[2] !== cos || key.inputs[3] !== sin) return 'queries and keys have tables of their own';
   const sameWay = ['interleaved', 'rotary_embedding_dim', 'is_packed_batching'].every(
     (name) => intAttribute(query, name, 0) === intAttribute(key, name, 0),

@@ -1,9 +1,7 @@
+import { LOGITS, LOGITS_TO_KEEP } from '../decoder-ports.ts';
 import { type Graph, INT64, type Node, type Tensor, makeTensor, makeValue } from '../model/graph.ts';
 import { intAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
 import { done, type PassOutcome, skipped } from './pass.ts';
-
-/** Newer exports have an input for the number of rows that get logits. */
-const ROWS_TO_KEEP = 'num_logits_to_keep';
 
 const HEADS: readonly string[] = ['MatMul', 'com.microsoft.MatMulNBits', 'com.microsoft.MatMulBnb4'];
 
@@ -17,9 +15,9 @@ const ROW_WISE: readonly string[] = ['Cast', 'Mul', 'Div', 'Add', 'Tanh', 'Ident
  * rows would take 217 MB. Exact: the head works on each row alone.
  */
 export function keepLastRow(graph: Graph): PassOutcome {
-  if (graph.inputs.some(({ name, type }) => name === ROWS_TO_KEEP && type === INT64)) {
-    graph.tensors.set(ROWS_TO_KEEP, int64(ROWS_TO_KEEP, [], 1));
-    graph.inputs = graph.inputs.filter(({ name }) => name !== ROWS_TO_KEEP);
+  if (graph.inputs.some(({ name, type }) => name === LOGITS_TO_KEEP && type === INT64)) {
+    graph.tensors.set(LOGITS_TO_KEEP, int64(LOGITS_TO_KEEP, [], 1));
+    graph.inputs = graph.inputs.filter(({ name }) => name !== LOGITS_TO_KEEP);
     return finish(graph);
   }
   const wiring = new Wiring(graph);
@@ -43,14 +41,14 @@ function finish(graph: Graph): PassOutcome {
   // ORT does not always infer this shape, and callers read it from the session's metadata.
   graph.outputs = graph.outputs.map((output) => {
     const { name, type, dims } = output;
-    return name === 'logits' && dims.length === 3 ? makeValue(name, type, dims.with(1, 1)) : output;
+    return name === LOGITS && dims.length === 3 ? makeValue(name, type, dims.with(1, 1)) : output;
   });
   return done('keep-last-row');
 }
 
 /** The matrix product that computes the logits. */
 function findHead(wiring: Wiring): Node | undefined {
-  let at = wiring.producer('logits');
+  let at = wiring.producer(LOGITS);
   while (at && ROW_WISE.includes(at.type)) {
     const [first, second] = at.inputs;
     // One of two operands must be the same for all rows.

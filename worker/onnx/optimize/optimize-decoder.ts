@@ -1,3 +1,4 @@
+import { LOGITS } from '../decoder-ports.ts';
 import { decode } from '../model/graph.ts';
 import { opaque } from '../model/graph-edit.ts';
 import type { Evaluate } from './evaluate-model.ts';
@@ -36,5 +37,5 @@ export async function optimizeDecoder(model: Uint8Array, options: DecoderOptions
   if (memoryBudget) outcomes.push(dequantizeWeights(graph, memoryBudget));
   const optimized = encodeOptimized(graph, outcomes);
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
-  return memoryBudget ? optimized : { ...optimized, layer: extractLayer(graph, 'logits') };
+  return memoryBudget ? optimized : { ...optimized, layer: extractLayer(graph, LOGITS) };
 }

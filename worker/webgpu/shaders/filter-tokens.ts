@@ -1,12 +1,12 @@
 /**
- * The kernel that filters: top-k, top-p and min-p.
+ * The kernel for top-k, top-p and min-p.
  *
- * One workgroup seeks the furthest distance from the likeliest token that stays. It counts the tokens in 1024 coarse
- * bins by their distance, finds the bin in which the goal is reached, and does the same within it in 1024 fine ones. All
- * is exact in integers, so that the order in which lanes add does not matter.
+ * One workgroup finds how far below the largest logit tokens may be. It counts the tokens in 1024 coarse bins, finds the
+ * bin in which the goal is reached, and does the same within that bin with 1024 fine ones. All sums are of integers, so
+ * the order in which lanes add does not matter.
  */
-export const RANK = /* wgsl */ `
-// How many tokens, and their probabilities' sum: low (14 bits) and high.
+export const FILTER = /* wgsl */ `
+// Number of tokens, and the sum of their probabilities: low (14 bits) and high.
 alias Tally = vec3<u32>;
 
 fn plus(x: Tally, y: Tally) -> Tally {
@@ -14,7 +14,7 @@ fn plus(x: Tally, y: Tally) -> Tally {
   return Tally(x.x + y.x, low & 0x3fffu, x.z + y.z + (low >> 14u));
 }
 
-// Whether a tally has as many tokens as another (by count), or as much probability.
+// Whether a tally has at least the tokens (by count) or the probability of another.
 fn reaches(x: Tally, y: Tally, by_count: bool) -> bool {
   if (by_count) {
     return x.x >= y.x;
@@ -35,7 +35,7 @@ var<workgroup> highs: array<atomic<u32>, BINS>;
 
 const COARSE = 0xffffffffu;
 
-// Sorts the tokens into bins: coarse ones, or the fine ones within one of those.
+// Sorts the tokens into coarse bins, or those of a coarse bin into fine ones.
 fn sort_into_bins(lane: u32, largest: f32, within: u32) {
   for (var bin = lane; bin < BINS; bin += LANES) {
     atomicStore(&counts[bin], 0u);
@@ -44,15 +44,15 @@ fn sort_into_bins(lane: u32, largest: f32, within: u32) {
   }
   workgroupBarrier();
   for (var id = lane; id < settings.vocab; id += LANES) {
-    let distance = distance_of(largest, scaled[id]);
-    var bin = distance / BINS;
-    if (distance == OUT_OF_SIGHT || (within != COARSE && within != bin)) {
+    let below = units_below(largest, scaled[id]);
+    var bin = below / BINS;
+    if (below == NEGLIGIBLE || (within != COARSE && within != bin)) {
       continue;
     }
     if (within != COARSE) {
-      bin = distance % BINS;
+      bin = below % BINS;
     }
-    let weight = power(distance);
+    let weight = exp2_negative(below);
     atomicAdd(&counts[bin], 1u);
     atomicAdd(&lows[bin], weight & 0x3fffu);
     atomicAdd(&highs[bin], weight >> 14u);
@@ -64,52 +64,52 @@ fn tally_of(bin: u32) -> Tally {
   return plus(Tally(), Tally(atomicLoad(&counts[bin]), atomicLoad(&lows[bin]), atomicLoad(&highs[bin])));
 }
 
-// Each lane has four bins; 'kept' tells what is in those of a lane and in all before them.
-fn add_up(lane: u32) {
+// Each lane has four bins. Afterwards 'load_tally' returns the sum of a lane's bins and all before them.
+fn prefix_sums(lane: u32) {
   var sum = Tally();
   for (var at = 0u; at < 4u; at++) {
     sum = plus(sum, tally_of(4u * lane + at));
   }
   for (var step = 1u; step < LANES; step *= 2u) {
-    keep(lane, sum);
+    store_tally(lane, sum);
     workgroupBarrier();
     if (lane >= step) {
-      sum = plus(sum, kept(lane - step));
+      sum = plus(sum, load_tally(lane - step));
     }
     workgroupBarrier();
   }
-  keep(lane, sum);
+  store_tally(lane, sum);
   workgroupBarrier();
 }
 
-fn keep(lane: u32, sum: Tally) {
+fn store_tally(lane: u32, sum: Tally) {
   a[lane] = sum.x;
   b[lane] = sum.y;
   c[lane] = sum.z;
 }
 
-fn kept(lane: u32) -> Tally {
+fn load_tally(lane: u32) -> Tally {
   return Tally(a[lane], b[lane], c[lane]);
 }
 
-// Where a goal is reached: the bin, what is before it, and what is in it and before it.
-struct Place { bin: u32, before: Tally, through: Tally }
+// The bin in which a goal is reached, the tally before the bin, and the tally including it.
+struct Threshold { bin: u32, before: Tally, through: Tally }
 
-const NOWHERE = BINS;
+const NOT_REACHED = BINS;
 
-var<workgroup> place: Place;
+var<workgroup> threshold: Threshold;
 
-// Finds the bin with which 'base' and the bins reach the goal. One lane has it, and tells the others.
-fn seek(lane: u32, base: Tally, goal: Tally, by_count: bool) -> Place {
+// Finds the bin with which 'base' plus the bins reach the goal. One lane finds it and shares it.
+fn find_threshold(lane: u32, base: Tally, goal: Tally, by_count: bool) -> Threshold {
   if (lane == 0u) {
-    place.bin = NOWHERE;
+    threshold.bin = NOT_REACHED;
   }
   workgroupBarrier();
   var through = base;
   if (lane > 0u) {
-    through = plus(base, kept(lane - 1u));
+    through = plus(base, load_tally(lane - 1u));
   }
-  // A goal of nothing is reached with the first token.
+  // A goal of zero is reached with the first token.
   var reached = lane > 0u && reaches(through, goal, by_count);
   for (var at = 0u; at < 4u; at++) {
     let own = tally_of(4u * lane + at);
@@ -117,38 +117,38 @@ fn seek(lane: u32, base: Tally, goal: Tally, by_count: bool) -> Place {
     through = plus(through, own);
     if (!reached && own.x > 0u && reaches(through, goal, by_count)) {
       reached = true;
-      place = Place(4u * lane + at, before, through);
+      threshold = Threshold(4u * lane + at, before, through);
     }
   }
   workgroupBarrier();
-  let found = place;
+  let found = threshold;
   workgroupBarrier();
   return found;
 }
 
-// The furthest distance that top-k and top-p leave.
-fn furthest_ranked(lane: u32, largest: f32) -> u32 {
-  var last = OUT_OF_SIGHT - 1u;
+// How far below the largest logit tokens may be to pass top-k and top-p.
+fn max_below(lane: u32, largest: f32) -> u32 {
+  var last = NEGLIGIBLE - 1u;
   var total: Tally;
-  var around: Place;
-  // Top-k and then top-p, each first in coarse bins and then in fine ones. One loop: shaders are compiled inlined, and
-  // Mesa's software renderer took half a minute over this when it was written out.
-  for (var pass_at = 0u; pass_at < 4u; pass_at++) {
-    let by_count = pass_at < 2u;
-    let fine = (pass_at & 1u) == 1u;
+  var around: Threshold;
+  // Top-k and then top-p, each first with coarse bins and then with fine ones. A loop, because compilers inline all
+  // calls: Mesa's software renderer compiled the unrolled code for half a minute.
+  for (var turn = 0u; turn < 4u; turn++) {
+    let by_count = turn < 2u;
+    let fine = (turn & 1u) == 1u;
     if (select(settings.topP == TOP_P_ALL, settings.topK == 0u, by_count)) {
       continue;
     }
     sort_into_bins(lane, largest, select(COARSE, around.bin, fine));
-    add_up(lane);
-    if (pass_at == 0u || (pass_at == 2u && settings.topK == 0u)) {
-      total = kept(LANES - 1u);
+    prefix_sums(lane);
+    if (turn == 0u || (turn == 2u && settings.topK == 0u)) {
+      total = load_tally(LANES - 1u);
     }
     let goal = select(share(total), Tally(settings.topK, 0u, 0u), by_count);
-    let found = seek(lane, select(Tally(), around.before, fine), goal, by_count);
+    let found = find_threshold(lane, select(Tally(), around.before, fine), goal, by_count);
     if (!fine) {
       around = found;
-    } else if (around.bin != NOWHERE) {
+    } else if (around.bin != NOT_REACHED) {
       last = min(last, around.bin * BINS + found.bin);
       total = found.through;
     }
@@ -158,15 +158,15 @@ fn furthest_ranked(lane: u32, largest: f32) -> u32 {
 }
 
 @compute @workgroup_size(LANES)
-fn rank(@builtin(local_invocation_index) lane: u32) {
+fn filter_tokens(@builtin(local_invocation_index) lane: u32) {
   let largest = best_of_groups(lane).value;
-  var furthest = settings.furthest;
-  if (has(RANK)) {
-    furthest = min(furthest, furthest_ranked(lane, largest));
+  var maxBelow = settings.maxBelow;
+  if (has(TOP_K_P)) {
+    maxBelow = min(maxBelow, max_below(lane, largest));
   }
   if (lane == 0u) {
     state[2] = bitcast<u32>(largest);
-    state[3] = furthest;
+    state[3] = maxBelow;
   }
 }
 `;

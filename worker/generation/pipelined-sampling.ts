@@ -1,0 +1,85 @@
+import { race } from '../../src/async/race.ts';
+import { yieldToEvents } from '../../src/async/yield-to-events.ts';
+import type { TokenReadback } from '../backend/token-readback.ts';
+import type { AnswerSampler } from '../backend/token-sampler.ts';
+import type { SampledToken } from '../sampling/cpu-sampler.ts';
+import type { SamplingRequest } from './decoder.ts';
+import type { BatchScheduler } from './readback-scheduler.ts';
+
+/** Sampled tokens [from, to) of an answer, read back together. */
+export interface BatchRange {
+  from: number;
+  to: number;
+}
+
+/** The decoder's side of the loop. */
+export interface PipelinedSteps {
+  /** Submits the sampling of a token, its embedding if a step follows, and the readback of a batch if it is complete. */
+  submitSampling(mask: Uint32Array | undefined, stepFollows: boolean, batch: BatchRange | undefined): void;
+  /** Submits a step that reads the token sampled last. */
+  runStep(): Promise<void>;
+}
+
+/**
+ * Submits samplings and the steps between them ahead of the tokens read back, as far as the scheduler allows.
+ *
+ * With a constraint, a sampling waits for the token before it. The step that reads that token does not wait, so the mask
+ * is computed while the GPU works.
+ *
+ * @param onEnd called with the number of tokens read back, whether the answer is complete, left or failed
+ */
+export async function* samplePipelined(
+  steps: PipelinedSteps,
+  readback: TokenReadback,
+  sampler: AnswerSampler,
+  scheduler: BatchScheduler,
+  { limit, constraint }: Pick<SamplingRequest, 'limit' | 'constraint'>,
+  onEnd: (read: number) => void,
+  signal: AbortSignal,
+): AsyncGenerator<SampledToken, void> {
+  const words = sampler.entryBytes / 4;
+  let submitted = 0;
+  let sent = 0;
+  let read = 0;
+  let waited = false;
+  scheduler.begin();
+  try {
+    while (read < limit) {
+      const mayInFlight = submitted - read < scheduler.maxInFlight || readback.pending === 0;
+      if (submitted < limit && readback.hasFreeBuffer && mayInFlight) {
+        await yieldToEvents(signal);
+        submitted++;
+        const complete =
+          submitted - sent >= scheduler.batchSize || submitted === limit || submitted - read >= scheduler.maxInFlight;
+        steps.submitSampling(
+          constraint?.mask(),
+          submitted < limit,
+          complete ? { from: sent, to: submitted } : undefined,
+        );
+        if (complete) {
+          sent = submitted;
+          scheduler.sent();
+        }
+        if (submitted < limit) await steps.runStep();
+        waited = false;
+      } else {
+        await race(readback.oldest(), signal);
+        waited = submitted < limit;
+      }
+      for (let batch = readback.take(); batch; batch = readback.take()) {
+        scheduler.received(batch.length / words, performance.now());
+        for (let at = 0; at < batch.length; at += words) {
+          signal.throwIfAborted();
+          read++;
+          const token = sampler.read(batch.subarray(at, at + words));
+          constraint?.accept(token.id);
+          yield token;
+        }
+      }
+      if (waited && read === submitted) scheduler.reportIdle();
+    }
+  } finally {
+    readback.abandon();
+    onEnd(read);
+  }
+}

@@ -1,0 +1,20 @@
+/** Names of a decoder's inputs and outputs, as exporters for onnxruntime write them and as our passes add them. */
+
+/** float [1, rows, hidden]: embeddings of the tokens to read. */
+export const INPUTS_EMBEDS = 'inputs_embeds';
+/** int64 [1, positions]. */
+export const ATTENTION_MASK = 'attention_mask';
+/** int64 [1, rows]. */
+export const POSITION_IDS = 'position_ids';
+/** int64 []: how many of the last rows to compute logits for. */
+export const LOGITS_TO_KEEP = 'num_logits_to_keep';
+/** int32 [1]: index of the last position, counting those in the cache. On the GPU, where attention runs there. */
+export const SEQLENS_K = 'seqlens_k';
+/** int32 [1]: number of positions. On the CPU, because the shape of the run depends on it. */
+export const TOTAL_LENGTH = 'total_sequence_length';
+/** Prefix of the inputs for cached keys and values. */
+export const PAST = 'past_key_values.';
+/** Prefix of the outputs for keys and values; the rest of the name is that of the input. */
+export const PRESENT = 'present.';
+/** float [1, rows, vocab]. */
+export const LOGITS = 'logits';
