@@ -1,6 +1,12 @@
 import type { Sampling } from '../../src/protocol/job.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 
+/** The logits of one position, as a decoder's graph computes them. */
+export interface LogitsRow {
+  vocab: number;
+  type: 'float32' | 'float16';
+}
+
 /** Draws held in the ring before the first is overwritten, so the most that may be submitted and not read. */
 export const RING_SLOTS = 64;
 

@@ -1,10 +1,9 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Embedder } from '../backend/embedder.ts';
 import type { TokenReadback } from '../backend/token-readback.ts';
-import type { AnswerSampler, TokenSampler } from '../backend/token-sampler.ts';
+import type { AnswerSampler, LogitsRow, TokenSampler } from '../backend/token-sampler.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/ort-session.ts';
-import type { LogitsRow } from '../engines/onnx/logits-row.ts';
 import { SEQLENS_K, TOTAL_LENGTH } from '../onnx/optimize/feed-lengths.ts';
 import { type Decoder, type SamplingRequest, sampleOnCpu } from './decoder.ts';
 import { FeatureMerger } from './merge-features.ts';

@@ -1,11 +1,6 @@
+import type { LogitsRow } from '../../backend/token-sampler.ts';
 import type { Session } from '../../onnx/ort-session.ts';
 import { SEQLENS_K, TOTAL_LENGTH } from '../../onnx/optimize/feed-lengths.ts';
-
-/** The logits that a decoder gives at each run. */
-export interface LogitsRow {
-  vocab: number;
-  type: 'float32' | 'float16';
-}
 
 /** The decoder's ports as surgery leaves them. */
 const FED = /^(inputs_embeds|seqlens_k|total_sequence_length|past_key_values\..+)$/;
