@@ -3,7 +3,7 @@ import { GpuMemory } from '../webgpu/gpu-memory.ts';
 import type { Ort } from '../onnx/ort.ts';
 import { Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
-import type { GraphFile } from '../onnx/optimize/pass.ts';
+import type { GraphFile } from '../onnx/model/external-data.ts';
 import { CpuMemory } from '../wasm/cpu-memory.ts';
 import { embedByTable } from '../onnx/embed-tokens.ts';
 import { StepwiseDecoder } from '../generation/stepwise-decoder.ts';

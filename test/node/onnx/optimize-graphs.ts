@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { halfToFloat } from '../../../worker/backend/tensor-memory.ts';
 import { type Evaluate, evaluateOn, type TensorData } from '../../../worker/onnx/optimize/evaluate-model.ts';
-import type { GraphFile } from '../../../worker/onnx/optimize/pass.ts';
+import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
 
 /** Native ORT: the reference, and what surgery asks about the meaning of a subgraph. */
 export const evaluate: Evaluate = evaluateOn(ort, 'cpu');

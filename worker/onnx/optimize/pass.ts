@@ -1,4 +1,5 @@
-import { encode, type Graph, type LazyData, WEIGHTS } from '../model/graph.ts';
+import type { GraphFile } from '../model/external-data.ts';
+import { encode, type Graph, type LazyData, weightFiles } from '../model/graph.ts';
 
 /** What surgery may do to a graph. */
 export type PassName =
@@ -30,16 +31,6 @@ export interface PassOutcome {
   reason?: string;
 }
 
-/** A graph for `InferenceSession.create(graph, { externalData })`. */
-export interface GraphFile {
-  graph: Uint8Array;
-  /**
-   * The weights: the file that surgery was given, by reference, and those that surgery makes of it, when they are read.
-   * Empty if `graph` is that file itself.
-   */
-  externalData: readonly { path: string; data: Uint8Array }[];
-}
-
 /** A graph after surgery. */
 export interface OptimizedGraph extends GraphFile {
   /** The same with one of its layers, if it has several like it. */
@@ -58,8 +49,8 @@ export const skipped = (rewrite: PassName, reason: string): PassOutcome => ({ pa
 export function close(graph: Graph, outcomes: readonly PassOutcome[]): OptimizedGraph {
   const changed = outcomes.some(({ reason }) => reason === undefined);
   const inputs = graph.inputs.map(({ name }) => name).filter((name) => !graph.tensors.has(name));
-  if (!changed) return { graph: graph.source, externalData: [], outcomes, inputs };
-  const externalData = [{ path: WEIGHTS, data: graph.source }];
+  if (!changed) return { ...graph.source, outcomes, inputs };
+  const externalData = weightFiles(graph);
   for (const { lazy: late } of graph.tensors.values()) {
     if (late) externalData.push({ path: late.location, data: lateBytes(late) });
   }
