@@ -64,5 +64,8 @@ function sizesOf(what: string): number[] {
 /** What is fetched of a model, for each of its variants, the preferred one first. */
 function variantBytes({ files, variants }: ModelSpec): number[] {
   const shared = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  return variants.map(({ vision, embed, decoder }) => shared + vision.bytes + embed.bytes + decoder.bytes);
+  return variants.map(({ graphs }) => {
+    const read = Object.values(graphs).flatMap(({ file, data }) => [file, ...data]);
+    return read.reduce((sum, { bytes }) => sum + bytes, shared);
+  });
 }
