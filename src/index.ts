@@ -9,12 +9,4 @@ export type { ImageOptions, FetchOptions as WireOptions } from './fetch/intercep
 export type { StatusValue } from './host/status.ts';
 export { isNearsightError, NearsightError, type ErrorCode } from './protocol/errors.ts';
 export type { Assets, ModelFacts, Verdict } from './protocol/calls.ts';
-export type {
-  Device,
-  GraphName,
-  ModelFile,
-  ModelGraph,
-  ModelLicence,
-  ModelSpec,
-  ModelVariant,
-} from './protocol/model-spec.ts';
+export type { Device, ModelFile, ModelGraph, ModelLicence, ModelSpec, ModelVariant } from './protocol/model-spec.ts';

@@ -48,11 +48,13 @@ async function describeFile(folder, path) {
  */
 export async function specOfFolder(folder, baseURL) {
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+  /** @type {import('../../src/protocol/model-spec.ts').ModelVariant[]} */
   const variants = [];
   for (const { dtype, suffix, f16 } of dtypes) {
     const paths = Object.entries(graphs).map(([name, graph]) => ({ name, path: `onnx/${graph}${suffix}.onnx` }));
     if (!paths.every(({ path }) => existsSync(join(folder, path)))) continue;
     const described = paths.map(async ({ name, path }) => [name, { file: await describeFile(folder, path), data: [] }]);
+    /** @type {import('../../src/protocol/model-spec.ts').Device[]} */
     const devices = f16 ? ['webgpu'] : ['webgpu', 'wasm'];
     variants.push({ dtype, devices, f16, graphs: Object.fromEntries(await Promise.all(described)) });
   }
@@ -66,7 +68,7 @@ export async function specOfFolder(folder, baseURL) {
     files: await Promise.all(present.map((path) => describeFile(folder, path))),
     variants,
     contextLength: config.text_config.max_position_embeddings,
-    wasm: 'ok', // who names a folder wants to see it run
+    wasm: 'ok', // a folder is named in order to run the model in it
     licence: { name: 'unknown', restricted: true },
   };
 }
