@@ -62,7 +62,7 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
     expect(page.foreign).toEqual([]);
   }, 400_000);
 
-  test('on wasm: the same answers with weights widened once, without room for it, and when memory runs out', async () => {
+  test('on wasm: the same answers with dequantized weights, without the memory for them, and when memory runs out', async () => {
     fillStandin('q4');
     const answerWith = async (plan: Plan): Promise<Answered> => {
       await using page = await openSabotaged({ plan, answer: modelServer });
@@ -86,12 +86,12 @@ describe.skipIf(!standinAvailable)('SmolVLM-256M at full size, with random weigh
     };
     // With as much memory as there is, whatever the browser tells of it.
     const widened = await answerWith({ memory: 8 });
-    expect(widened.reason).toMatch(/; weights widened once$/);
+    expect(widened.reason).toMatch(/; weights dequantized$/);
     expect(widened.tokens).toHaveLength(8);
     const little = await answerWith({ memory: 4 });
-    expect(little.reason).toMatch(/; weights as they are \(.*navigator\.deviceMemory is 4, not 8\)$/);
+    expect(little.reason).toMatch(/; weights stay quantized \(.*navigator\.deviceMemory is 4, not 8\)$/);
     const full = await answerWith({ memory: 8, heap: 500 << 20 });
-    expect(full.reason).toMatch(/; weights as they are \(widened, they could not be opened: .*bad_alloc/);
+    expect(full.reason).toMatch(/; weights stay quantized \(dequantized, they could not be opened: .*bad_alloc/);
     for (const each of [little, full]) {
       expect(each.tokens).toEqual(widened.tokens);
       for (const [at, logprob] of each.logprobs.entries()) expect(logprob).toBeCloseTo(widened.logprobs[at] ?? NaN, 3);

@@ -1,4 +1,4 @@
-// Workers around one part of the runtime, for what the package's face does not show.
+// Workers around one part of the runtime, for what the public API does not show.
 import { build } from 'vite';
 import { openPage, type TestPage } from './harness.ts';
 

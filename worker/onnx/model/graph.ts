@@ -109,11 +109,7 @@ export function decode(model: Uint8Array | GraphFile): Graph {
   return graph;
 }
 
-function addPart(
-  graph: Graph,
-  { number, payload, raw }: Field,
-  files: readonly ExternalData[] | undefined,
-): boolean {
+function addPart(graph: Graph, { number, payload, raw }: Field, files: readonly ExternalData[] | undefined): boolean {
   if (number === 1) graph.nodes.push(decodeNode(payload));
   else if (number === 5) {
     const tensor = decodeTensor(payload, files);
