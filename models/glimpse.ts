@@ -1,4 +1,4 @@
-import type { ModelFile, ModelSpec } from '../src/protocol/model-spec.ts';
+import type { ModelFile, ModelGraph, ModelSpec } from '../src/protocol/model-spec.ts';
 import listed from './glimpse/files.json' with { type: 'json' };
 
 // One literal URL per file, because that is what bundlers find and copy.
@@ -18,39 +18,43 @@ const urls: Record<string, URL> = {
   'onnx/vision_encoder_q4f16.onnx': new URL('./glimpse/onnx/vision_encoder_q4f16.onnx', import.meta.url),
 };
 
-const files = listed.flatMap((each): ModelFile[] => {
-  const url = urls[each.path];
-  return url ? [{ ...each, url }] : [];
+const files = listed.flatMap((entry): ModelFile[] => {
+  const url = urls[entry.path];
+  return url ? [{ ...entry, url }] : [];
 });
 
-function file(path: string): ModelFile {
-  const found = files.find((each) => each.path === path);
-  if (!found) throw new Error(`models/glimpse/files.json does not list ${path}`);
-  return found;
+function graph(name: string): ModelGraph {
+  const file = files.find(({ path }) => path === `onnx/${name}.onnx`);
+  if (!file) throw new Error(`models/glimpse/files.json does not list onnx/${name}.onnx`);
+  return { file, data: [] };
 }
 
 function variant(dtype: string) {
   return {
     dtype,
-    vision: file(`onnx/vision_encoder_${dtype}.onnx`),
-    embed: file(`onnx/embed_tokens_${dtype}.onnx`),
-    decoder: file(`onnx/decoder_model_merged_${dtype}.onnx`),
+    graphs: {
+      vision: graph(`vision_encoder_${dtype}`),
+      embed: graph(`embed_tokens_${dtype}`),
+      decoder: graph(`decoder_model_merged_${dtype}`),
+    },
   };
 }
 
 /**
  * The model that comes with nearsight: a toy of a few million parameters that knows drawings of everyday things, small
- * enough to be a file of your own site. What it can and cannot do is in its card, `models/glimpse/README.md`.
+ * enough to be part of your own site. Its card says what it can and cannot do: `models/glimpse/README.md`.
  */
 export const glimpse: ModelSpec = {
+  format: 1,
   id: 'glimpse',
   modelType: 'idefics3',
   contextLength: 4096,
-  bearableOnWasm: true,
+  wasm: 'ok',
+  licence: { spdx: 'Apache-2.0', restricted: false },
   files: files.filter(({ path }) => !path.startsWith('onnx/')),
   variants: [
-    // At this size float16 saves nothing that anyone would notice, so the exact one comes first, and is always taken;
-    // `{ ...glimpse, variants: glimpse.variants.filter(({ f16 }) => f16) }` asks for the other.
+    // At this size float16 saves nothing noticeable, so the exact variant comes first and is always taken.
+    // `{ ...glimpse, variants: glimpse.variants.filter(({ f16 }) => f16) }` selects the other one.
     { ...variant('q4'), devices: ['webgpu', 'wasm'], f16: false },
     { ...variant('q4f16'), devices: ['webgpu'], f16: true },
   ],

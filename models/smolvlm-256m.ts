@@ -1,13 +1,16 @@
 import type { ModelSpec } from '../src/protocol/model-spec.ts';
 
 /**
- * A table in half precision, for both variants: it is looked up by a kernel of ours, which needs no `shader-f16`, or in
- * memory. The weights were published in bfloat16, whose 8 bits of precision half precision keeps, down to 2^-17.
+ * A table in half precision, for both variants: it is looked up by our own kernel, which needs no `shader-f16`, or in
+ * memory. The weights were published in bfloat16. Half precision keeps its 8 bits of precision down to 2^-17.
  */
 const embed = {
-  path: 'onnx/embed_tokens_q4f16.onnx',
-  bytes: 56_770_965,
-  sha256: 'd810e0849eda8128be2d9cf1a2be9ca0bd8e5bfbe5bf972f60ea8e2a566f6bfe',
+  file: {
+    path: 'onnx/embed_tokens_q4f16.onnx',
+    bytes: 56_770_965,
+    sha256: 'd810e0849eda8128be2d9cf1a2be9ca0bd8e5bfbe5bf972f60ea8e2a566f6bfe',
+  },
+  data: [],
 } as const;
 
 /**
@@ -15,13 +18,15 @@ const embed = {
  * about 210 MB. Serve the files yourself with `{ ...smolvlm256m, baseURL: '/models/smolvlm-256m/' }`.
  */
 export const smolvlm256m = {
+  format: 1,
   id: 'smolvlm-256m',
   modelType: 'idefics3',
   repository: 'HuggingFaceTB/SmolVLM-256M-Instruct',
   revision: '7e3e67edbbed1bf9888184d9df282b700a323964',
   contextLength: 8192,
   // Measured on two cores: 3.5 s to the first token with a whole image, then 50 tokens a second; 9 where memory is short.
-  bearableOnWasm: true,
+  wasm: 'ok',
+  licence: { spdx: 'Apache-2.0', restricted: false },
   files: [
     {
       path: 'config.json',
@@ -64,32 +69,48 @@ export const smolvlm256m = {
       dtype: 'q4f16',
       devices: ['webgpu'],
       f16: true,
-      vision: {
-        path: 'onnx/vision_encoder_q4f16.onnx',
-        bytes: 55_037_584,
-        sha256: '13c301dc0cbc79c8c23badc699129b47d05ba044e2274ca8a94681fcd4205fc1',
-      },
-      embed,
-      decoder: {
-        path: 'onnx/decoder_model_merged_q4f16.onnx',
-        bytes: 77_034_560,
-        sha256: '0a6b4e72e26025c190f37e2573ea2ce3336d95670da9c4b1fa662e47cc3d94a7',
+      graphs: {
+        vision: {
+          file: {
+            path: 'onnx/vision_encoder_q4f16.onnx',
+            bytes: 55_037_584,
+            sha256: '13c301dc0cbc79c8c23badc699129b47d05ba044e2274ca8a94681fcd4205fc1',
+          },
+          data: [],
+        },
+        embed,
+        decoder: {
+          file: {
+            path: 'onnx/decoder_model_merged_q4f16.onnx',
+            bytes: 77_034_560,
+            sha256: '0a6b4e72e26025c190f37e2573ea2ce3336d95670da9c4b1fa662e47cc3d94a7',
+          },
+          data: [],
+        },
       },
     },
     {
       dtype: 'q4',
       devices: ['webgpu', 'wasm'],
       f16: false,
-      vision: {
-        path: 'onnx/vision_encoder_q4.onnx',
-        bytes: 63_784_987,
-        sha256: '95814e6629ec465e7cf98a44edcee67abc06d41faa0d1acc410cf8a956cab488',
-      },
-      embed,
-      decoder: {
-        path: 'onnx/decoder_model_merged_q4.onnx',
-        bytes: 86_562_901,
-        sha256: 'e3fd81130e30715580cf148398e48e2925b6219bff75e17d2a77add35a363f65',
+      graphs: {
+        vision: {
+          file: {
+            path: 'onnx/vision_encoder_q4.onnx',
+            bytes: 63_784_987,
+            sha256: '95814e6629ec465e7cf98a44edcee67abc06d41faa0d1acc410cf8a956cab488',
+          },
+          data: [],
+        },
+        embed,
+        decoder: {
+          file: {
+            path: 'onnx/decoder_model_merged_q4.onnx',
+            bytes: 86_562_901,
+            sha256: 'e3fd81130e30715580cf148398e48e2925b6219bff75e17d2a77add35a363f65',
+          },
+          data: [],
+        },
       },
     },
   ],

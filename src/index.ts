@@ -9,4 +9,4 @@ export type { FetchOptions, ImageOptions } from './fetch/fetch-options.ts';
 export type { StatusValue } from './host/status.ts';
 export { isNearsightError, NearsightError, type ErrorCode } from './protocol/errors.ts';
 export type { Assets, ModelFacts, Verdict } from './protocol/calls.ts';
-export type { Device, ModelFile, ModelSpec, ModelVariant } from './protocol/model-spec.ts';
+export type { Device, ModelFile, ModelGraph, ModelLicence, ModelSpec, ModelVariant } from './protocol/model-spec.ts';

@@ -1,4 +1,5 @@
 import { expose } from 'comlink';
+import { engines } from './engines/registry.ts';
 import { createRuntime } from './runtime.ts';
 
-expose(createRuntime());
+expose(createRuntime(engines));

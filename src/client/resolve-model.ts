@@ -1,6 +1,6 @@
 import { smolvlm256m } from '../../models/smolvlm-256m.ts';
 import { NearsightError } from '../protocol/errors.ts';
-import type { ModelFile, ModelSpec } from '../protocol/model-spec.ts';
+import type { ModelFile, ModelGraph, ModelSpec } from '../protocol/model-spec.ts';
 
 /** The models that a page can ask for by id. */
 const known: readonly ModelSpec[] = [smolvlm256m];
@@ -8,22 +8,31 @@ const known: readonly ModelSpec[] = [smolvlm256m];
 /**
  * The spec behind an id (or the spec itself), with every file's URL absolute: the worker has another base.
  *
- * @throws NearsightError `model_not_found`, or `load_failed` for a file without an address, or a revision that is no commit
+ * @throws NearsightError `model_not_found`, or `load_failed` for another format, a file without an address, or a revision that
+ *   is no commit
  */
 export function resolveModel(model: string | ModelSpec): ModelSpec {
   const spec = typeof model === 'string' ? find(model) : model;
+  checkFormat(spec);
   const address = (file: ModelFile): ModelFile => ({ ...file, url: locate(spec, file) });
+  const graph = ({ file, data }: ModelGraph): ModelGraph => ({ file: address(file), data: data.map(address) });
   return {
     ...spec,
     baseURL: undefined,
     files: spec.files.map(address),
-    variants: spec.variants.map((variant) => ({
+    variants: spec.variants.map(({ graphs: { vision, embed, decoder }, ...variant }) => ({
       ...variant,
-      vision: address(variant.vision),
-      embed: address(variant.embed),
-      decoder: address(variant.decoder),
+      graphs: { vision: graph(vision), embed: graph(embed), decoder: graph(decoder) },
     })),
   };
+}
+
+function checkFormat({ id, format }: { id: string; format: number }): void {
+  if (format === 1) return;
+  throw new NearsightError(
+    'load_failed',
+    `Model ${id}: its spec has format ${format}, and this version of nearsight reads format 1.`,
+  );
 }
 
 function find(id: string): ModelSpec {

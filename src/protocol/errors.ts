@@ -62,6 +62,8 @@ const TABLE = {
   load_failed: { status: 503, retry: true },
   /** A file's bytes do not match the spec's size or sha256. */
   integrity: { status: 503 },
+  /** This browser, or this page, cannot store models. */
+  storage_unavailable: { status: 503 },
   /** `dispose()` was called. */
   disposed: { status: 503, reroute: false },
 } satisfies Record<string, ErrorTraits>;

@@ -7,24 +7,39 @@ export type Device = 'webgpu' | 'wasm';
  * A page may pass its own; `smolvlm-256m` and `glimpse` are two that come with nearsight.
  */
 export interface ModelSpec {
+  /** The version of this format; another one is refused. */
+  format: 1;
   /** The name in requests and responses. */
   id: string;
-  /** The architecture, which decides preprocessing, prompt and graphs. */
-  modelType: 'idefics3';
+  /** `model_type` of the model's `config.json`: decides the engine, the preprocessing and the prompt. */
+  modelType: string;
   /** The repository on Hugging Face's hub, `org/name`, from which files without a `baseURL` or `url` come. */
   repository?: string | undefined;
   /** The commit there, as 40 lower-case hexadecimal digits: a branch moves, and then the hashes match no more. */
   revision?: string | undefined;
   /** Where the files are, unless a file says otherwise. Must end in `/`. */
   baseURL?: string | URL | undefined;
-  /** Configs and tokenizer: read whatever the variant. Names as on the hub. */
+  /** Configs and tokenizer, which every variant needs. Names as on the hub. */
   files: readonly ModelFile[];
   /** Sets of graphs, in order of preference: the first that the device can run is loaded. */
   variants: readonly ModelVariant[];
   /** Prompt and answer together, in tokens; at most the model's own maximum. */
   contextLength: number;
-  /** Whether an answer comes in bearable time on the CPU. `device: 'auto'` uses wasm only if so. */
-  bearableOnWasm: boolean;
+  /** Whether answers on the CPU are fast enough to read along. `device: 'auto'` uses wasm only if `ok`. */
+  wasm: 'ok' | 'slow';
+  licence: ModelLicence;
+}
+
+/** The terms under which a model is published. */
+export interface ModelLicence {
+  /** The identifier on SPDX's list, if it is there. */
+  spdx?: string | undefined;
+  /** What the licence is called, if it is not on that list. */
+  name?: string | undefined;
+  /** Where its text is. */
+  url?: string | undefined;
+  /** Whether it restricts what the model may be used for, or by whom. */
+  restricted: boolean;
 }
 
 /** A file that is used only if its bytes match. */
@@ -45,8 +60,23 @@ export interface ModelVariant {
   devices: readonly Device[];
   /** True if any graph holds float16, which WebGPU runs only with `shader-f16`. */
   f16: boolean;
-  vision: ModelFile;
-  /** Token embeddings. Those in half precision are half the download, and WebGPU reads them without `shader-f16`. */
-  embed: ModelFile;
-  decoder: ModelFile;
+  graphs: {
+    vision: ModelGraph;
+    /** Token embeddings. In half precision they are half the download, and WebGPU reads them without `shader-f16`. */
+    embed: ModelGraph;
+    decoder: ModelGraph;
+  };
+}
+
+/** The names of a variant's graphs. */
+export type GraphName = keyof ModelVariant['graphs'];
+
+/** An ONNX graph. */
+export interface ModelGraph {
+  file: ModelFile;
+  /**
+   * The files that hold its external data, if it has any. Their paths relative to the graph's folder are the locations
+   * that the graph names.
+   */
+  data: readonly ModelFile[];
 }

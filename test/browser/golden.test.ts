@@ -57,7 +57,7 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
     page = await openPage();
     await page.evaluate(async (on) => {
       const [exact, half] = glimpse.variants;
-      const mixed = { ...glimpse, variants: [{ ...exact!, embed: half!.embed }] };
+      const mixed = { ...glimpse, variants: [{ ...exact!, graphs: { ...exact!.graphs, embed: half!.graphs.embed } }] };
       const near = nearsight.createNearsight({
         model: on === 'halves' ? mixed : glimpse,
         device: on === 'wasm' ? on : 'webgpu',

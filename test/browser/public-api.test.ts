@@ -20,7 +20,10 @@ async function probe(device: 'auto' | 'webgpu' | 'wasm', change: Partial<ModelSp
   const verdict = await page.evaluate(
     async (device, change) => {
       const variants = glimpse.variants.map((variant) => {
-        if (change === 'huge') return { ...variant, embed: { ...variant.embed, bytes: 2 ** 40 } };
+        if (change === 'huge') {
+          const { file, data } = variant.graphs.embed;
+          return { ...variant, graphs: { ...variant.graphs, embed: { file: { ...file, bytes: 2 ** 40 }, data } } };
+        }
         if (change === 'f16') return { ...variant, f16: true };
         if (change === 'no wasm') return { ...variant, devices: ['webgpu' as const] };
         return variant;
@@ -49,7 +52,7 @@ async function probe(device: 'auto' | 'webgpu' | 'wasm', change: Partial<ModelSp
 describe('probe() says, before anything is downloaded,', () => {
   const bytes = expect.any(Number);
 
-  test('that `auto` leaves a software adapter alone for a model that is bearable on wasm', async () => {
+  test('that `auto` leaves a software adapter alone for a model that runs well on wasm', async () => {
     const reason = expect.stringContaining('the WebGPU adapter draws in software');
     expect(await probe('auto')).toMatchObject({ verdict: 'yes', device: 'wasm', dtype: 'q4', bytes, reason });
   });
@@ -60,7 +63,7 @@ describe('probe() says, before anything is downloaded,', () => {
   });
 
   test.each([
-    ['a model that is not bearable on wasm', 'auto', { bearableOnWasm: false }, 'without a GPU this model is too slow'],
+    ['a model that is slow on wasm', 'auto', { wasm: 'slow' }, 'without a GPU this model is too slow'],
     ['a table that no buffer holds', 'webgpu', 'huge', "the WebGPU adapter's maxBufferSize is"],
     ['a device that a model has no files for', 'wasm', 'no wasm', 'it has no variant for wasm'],
   ] as const)('no to %s, and so does a request: 503, not to be retried', async (_what, device, change, reason) => {

@@ -7,6 +7,7 @@ import {
   smolvlm256m,
   type ErrorCode,
   type ModelFile,
+  type ModelGraph,
   type ModelSpec,
 } from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
@@ -64,16 +65,21 @@ new NearsightError('busy', 'Later, please.');
 
 // A page's own spec.
 const file: ModelFile = { path: 'config.json', bytes: 1811, sha256: '0'.repeat(64) };
+const graph: ModelGraph = { file, data: [{ ...file, path: 'onnx/decoder.onnx_data' }] };
 ({
+  format: 1,
   id: 'mine',
   modelType: 'idefics3',
   baseURL: '/models/mine/',
   files: [file],
-  variants: [{ dtype: 'q4', devices: ['webgpu', 'wasm'], f16: false, vision: file, embed: file, decoder: file }],
+  variants: [
+    { dtype: 'q4', devices: ['webgpu', 'wasm'], f16: false, graphs: { vision: graph, embed: graph, decoder: graph } },
+  ],
   contextLength: 8192,
-  bearableOnWasm: false,
+  wasm: 'slow',
+  licence: { name: 'Mine', url: 'https://example.com/licence', restricted: true },
 }) satisfies ModelSpec;
 // @ts-expect-error Files without a hash are not loaded.
 ({ path: 'config.json', bytes: 1811 }) satisfies ModelFile;
-// @ts-expect-error A family is one that there is code for.
-({ ...glimpse, modelType: 'llava' }) satisfies ModelSpec;
+// @ts-expect-error Another format needs another version of nearsight.
+({ ...glimpse, format: 2 }) satisfies ModelSpec;

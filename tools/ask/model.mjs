@@ -48,23 +48,27 @@ async function describeFile(folder, path) {
  */
 export async function specOfFolder(folder, baseURL) {
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+  /** @type {import('../../src/protocol/model-spec.ts').ModelVariant[]} */
   const variants = [];
   for (const { dtype, suffix, f16 } of dtypes) {
     const paths = Object.entries(graphs).map(([name, graph]) => ({ name, path: `onnx/${graph}${suffix}.onnx` }));
     if (!paths.every(({ path }) => existsSync(join(folder, path)))) continue;
-    const files = paths.map(async ({ name, path }) => [name, await describeFile(folder, path)]);
+    const described = paths.map(async ({ name, path }) => [name, { file: await describeFile(folder, path), data: [] }]);
+    /** @type {import('../../src/protocol/model-spec.ts').Device[]} */
     const devices = f16 ? ['webgpu'] : ['webgpu', 'wasm'];
-    variants.push({ dtype, devices, f16, ...Object.fromEntries(await Promise.all(files)) });
+    variants.push({ dtype, devices, f16, graphs: Object.fromEntries(await Promise.all(described)) });
   }
   if (variants.length === 0) throw new UsageError(`${folder} has no complete set of graphs in its onnx folder.`);
   const present = configs.filter((path) => existsSync(join(folder, path)));
   return {
+    format: 1,
     id: basename(resolve(folder)),
     modelType: 'idefics3',
     baseURL,
     files: await Promise.all(present.map((path) => describeFile(folder, path))),
     variants,
     contextLength: config.text_config.max_position_embeddings,
-    bearableOnWasm: true, // whoever names a folder wants to see it run
+    wasm: 'ok', // a folder is named in order to run the model in it
+    licence: { name: 'unknown', restricted: true },
   };
 }

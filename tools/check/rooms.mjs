@@ -110,6 +110,8 @@ export const rooms = {
   'test/browser/': ['packages', 'node:', 'tools/', 'test/nim/', 'test/fixtures/'],
   // Sampling is compared with the CPU's over more kinds of logits than a model gives.
   'test/browser/sampler/': ['packages', 'node:', 'test/browser/', 'test/node/', 'worker/webgpu/'],
+  // An engine of a few lines, in a worker of its own, answers through the whole stack.
+  'test/browser/fake-engine/': ['worker/*', 'types of worker/engines/*', 'src/protocol/', 'src/async/', 'comlink'],
   // How each browser decodes and scales images is compared pixel by pixel, which the public API does not show.
   'test/browser/vision/': [
     'packages',

@@ -6,6 +6,11 @@ import type { Processor } from './processor.ts';
 /** By the `model_type` in `config.json`. */
 const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([['idefics3', openIdefics3]]);
 
+/** Whether there is a processor for models of this `model_type`. */
+export function hasProcessor(modelType: string): boolean {
+  return FAMILIES.has(modelType);
+}
+
 /**
  * Opens a model's processor from its files.
  *

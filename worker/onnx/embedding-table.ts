@@ -1,4 +1,5 @@
 import { INPUTS_EMBEDS } from './decoder-ports.ts';
+import type { GraphFile } from './model/external-data.ts';
 import { decode, FLOAT, FLOAT16 } from './model/graph.ts';
 import { intAttribute, opaque, Wiring } from './model/graph-edit.ts';
 
@@ -17,7 +18,7 @@ export interface EmbeddingTable {
  *
  * @returns undefined for any other graph
  */
-export function embeddingTable(model: Uint8Array): EmbeddingTable | undefined {
+export function embeddingTable(model: Uint8Array | GraphFile): EmbeddingTable | undefined {
   const graph = decode(model);
   const inputs = graph.inputs.filter(({ name }) => !graph.tensors.has(name));
   if (opaque(graph) !== undefined || inputs.length !== 1) return undefined;

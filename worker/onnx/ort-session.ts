@@ -1,6 +1,6 @@
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
-import type { GraphFile } from './optimize/pass.ts';
+import type { GraphFile } from './model/external-data.ts';
 import { track } from './tensor.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */

@@ -4,7 +4,7 @@ import type { Ort } from '../onnx/ort.ts';
 import { INPUTS_EMBEDS } from '../onnx/decoder-ports.ts';
 import { Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
-import type { GraphFile } from '../onnx/optimize/pass.ts';
+import type { GraphFile } from '../onnx/model/external-data.ts';
 import { CpuMemory } from '../wasm/cpu-memory.ts';
 import { embedByTable } from '../onnx/embed-tokens.ts';
 import { StepwiseDecoder } from '../generation/stepwise-decoder.ts';

@@ -2,22 +2,31 @@ import { readDataURL } from '../../src/bytes/data-url.ts';
 import { sha256 } from '../../src/bytes/sha256.ts';
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
+import type { ModelStore } from './store.ts';
 
-/**
- * Fetches one file of a model and checks it: exactly the bytes that the spec promises, or an error (contract C10).
- *
- * @param onBytes called with the number of bytes that have just arrived; in all, `file.bytes`
- * @throws NearsightError `load_failed` (network, HTTP status, a `data:` URL that cannot be read, no memory), `integrity`
- *   (size or hash differ), or the signal's reason
- */
-export async function readFile(
+/** Downloads each file whenever it is opened, and keeps nothing. */
+export const httpStore: ModelStore = {
+  open: fetchFile,
+  stat: async () => 0,
+  list: async () => [],
+  delete: async () => {},
+  import: nothingStored,
+  export: nothingStored,
+};
+
+async function nothingStored(): Promise<never> {
+  throw new NearsightError('storage_unavailable', 'Models are not stored here: they are downloaded at every load.');
+}
+
+/** Contract C10: exactly the bytes that the spec promises, or an error. */
+async function fetchFile(
   file: ModelFile,
   onBytes: (count: number) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const url = file.url === undefined ? undefined : String(file.url);
-  if (url === undefined) throw new NearsightError('internal', `${file.path} has no address.`);
-  // Bundlers inline small files, and `connect-src 'self'` forbids fetching what they made of them.
+  if (url === undefined) throw new NearsightError('internal', `${file.path} has no URL.`);
+  // Bundlers turn small files into data: URLs, which `connect-src 'self'` does not let us fetch.
   const inlined = url.startsWith('data:');
   const bytes = inlined ? readInlined(url, file, onBytes) : await download(url, file, onBytes, signal);
   const digest = await sha256(bytes);
@@ -49,7 +58,7 @@ async function download(
   onBytes: (count: number) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // Weights are public: no cookie of the page has any business there.
+  // Weights are public, so the page's cookies are not sent.
   const response = await fetch(url, { signal, credentials: 'omit' }).catch((cause: unknown) => {
     signal.throwIfAborted();
     throw new NearsightError(
@@ -65,7 +74,7 @@ async function download(
   return collect(response.body, url, file, onBytes, signal);
 }
 
-/** Reads the body into one buffer of the promised size, and stops at the first byte too many. */
+/** Reads the body into one buffer of the promised size, and stops when more than that arrives. */
 async function collect(
   body: ReadableStream<Uint8Array>,
   url: string,
@@ -81,12 +90,12 @@ async function collect(
       signal.throwIfAborted();
       throw new NearsightError(
         'load_failed',
-        `${file.path} did not come whole: the connection to ${url} failed after ${length} of ${file.bytes} bytes: ` +
+        `${file.path} is incomplete: the connection to ${url} failed after ${length} of ${file.bytes} bytes: ` +
           `${asNearsightError(cause).message}.`,
         { cause },
       );
     });
-    // A chunk can be here already when the signal aborts: it is counted no more.
+    // A chunk that arrived before the signal aborted is not counted.
     signal.throwIfAborted();
     if (done) break;
     if (!(length + value.length <= file.bytes)) {
@@ -105,14 +114,14 @@ function allocate({ path, bytes }: ModelFile): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(bytes);
   } catch (cause) {
-    throw new NearsightError('load_failed', `${path} has ${bytes} bytes, for which there is no memory.`, { cause });
+    throw new NearsightError('load_failed', `${path} has ${bytes} bytes, and there is no memory for them.`, { cause });
   }
 }
 
-function sizeError(file: ModelFile, got: string): NearsightError {
+function sizeError(file: ModelFile, received: string): NearsightError {
   return new NearsightError(
     'integrity',
-    `${file.path} should have ${file.bytes} bytes, got ${got}. It was not used: the download was cut short, or the ` +
+    `${file.path} should have ${file.bytes} bytes, got ${received}. It was not used: the download was cut short, or the ` +
       `server holds another version.`,
   );
 }

@@ -16,11 +16,25 @@ const urlOf = (spec: ModelSpec): unknown => resolveModel(spec).files[0]?.url;
 
 test('smolvlm-256m is pinned to a commit', () => {
   const { files, variants } = resolveModel('smolvlm-256m');
-  const graphs = variants.flatMap(({ vision, embed, decoder }) => [vision, embed, decoder]);
+  const graphs = variants.flatMap(({ graphs: { vision, embed, decoder } }) => [vision.file, embed.file, decoder.file]);
   const folder =
     'https://huggingface.co/HuggingFaceTB/SmolVLM-256M-Instruct/resolve/7e3e67edbbed1bf9888184d9df282b700a323964/';
   const all = [...files, ...graphs];
   expect(all.map(({ url }) => url)).toEqual(all.map(({ path }) => folder + path));
+});
+
+test('external data has an absolute URL, too', () => {
+  const graph = { file, data: [{ ...file, path: 'onnx/decoder.onnx_data' }] };
+  const graphs = { vision: graph, embed: graph, decoder: graph };
+  const variants = [{ dtype: 'q4', devices: ['wasm' as const], f16: false, graphs }];
+  const [variant] = resolveModel({ ...mine, baseURL: 'https://example.com/m/', variants }).variants;
+  expect(variant?.graphs.decoder.data[0]?.url).toBe('https://example.com/m/onnx/decoder.onnx_data');
+});
+
+test('a spec of another format is refused with its number', () => {
+  const other = { ...mine, format: 2 } as unknown as ModelSpec;
+  const refused = { code: 'load_failed', message: expect.stringContaining('format 2') };
+  expect(() => resolveModel(other)).toThrow(expect.objectContaining(refused));
 });
 
 test.each(['main', '', 'v1.0', '7e3e67e', '7E3E67EDBBED1BF9888184D9DF282B700A323964', undefined])(

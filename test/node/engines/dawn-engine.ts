@@ -4,16 +4,18 @@ import { create, globals } from 'webgpu';
 import { GREEDY as UNSEEDED } from '../../../src/protocol/job.ts';
 import type { Device } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../../worker/generation/decoder.ts';
-import { openDecoder, openGraphs, sessionsOf } from '../../../worker/engines/onnx/load-graphs.ts';
+import { openGraphs, sessionsOf } from '../../../worker/engines/onnx/load-graphs.ts';
+import { openDecoder } from '../../../worker/engines/onnx/open-decoder.ts';
 import { withDeviceGuard } from '../../../worker/webgpu/device-guard.ts';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
+import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
 import { VisionEncoder } from '../../../worker/vision/vision-encoder.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** What a worker has beside it, and Node has not: where onnxruntime-web's files are. */
+/** Where onnxruntime-web's files are: in Node they are not beside the worker. */
 export const assets = { ort: pathToFileURL(join(root, 'node_modules/onnxruntime-web/dist/')).href };
 
 /** A device of Dawn. */
@@ -46,7 +48,7 @@ function useDawn(): void {
   Object.defineProperty(globalThis, 'navigator', { value: { gpu, hardwareConcurrency: 1 }, configurable: true });
 }
 
-/** The engine without prompts and answers, to be asked for logits. */
+/** The parts of the engine that compute logits, without prompts and answers. */
 export interface Engine {
   vision: VisionEncoder;
   decoder: Decoder;
@@ -56,16 +58,20 @@ export interface Engine {
 /** Always the likeliest token. */
 export const GREEDY = { ...UNSEEDED, seed: 1 };
 
-/** Names of a model's files. */
+/** The names of the graphs' files. */
 const FILES = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
 
-/** Most that a sequence has in these tests. */
+/** The longest sequence in these tests. */
 const POSITIONS = 1024;
+
+function graphFile(file: Uint8Array | GraphFile): GraphFile {
+  return file instanceof Uint8Array ? { graph: file, externalData: [] } : file;
+}
 
 /** Opens a model's three graphs, on Dawn or on wasm. Crops are of glimpse's size, unless told otherwise. */
 export async function openEngine(
   device: Device,
-  read: (name: string) => Uint8Array,
+  read: (name: string) => Uint8Array | GraphFile,
   cropSize = 96,
   precision: Decoder['precision'] = 'float32',
 ): Promise<Engine> {
@@ -75,7 +81,7 @@ export async function openEngine(
   const inputs = encoderInputs(cropSize, 12 * (cropSize / 16) ** 4 * 4);
   const options = { ort, gpu, positions: POSITIONS, encoderInputs: inputs, precision, onStep: (): void => {} };
   const graphs = await withDeviceGuard(gpu?.fault, new AbortController().signal, (signal) =>
-    openGraphs({ ...options, read: async (graph) => read(FILES[graph]), signal }),
+    openGraphs({ ...options, read: async (graph) => graphFile(read(FILES[graph])), signal }),
   );
   const decoder = await openDecoder(ort, graphs, POSITIONS, gpu);
   const vision = new VisionEncoder(ort, graphs.vision, inputs, gpu?.device.limits);

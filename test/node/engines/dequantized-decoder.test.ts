@@ -16,43 +16,43 @@ const phone = 'Mozilla/5.0 (Android 15; Mobile; rv:153.0) Gecko/153.0 Firefox/15
 const mac =
   'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 Safari/605.1.15';
 
-/** SmolVLM-256M's decoder, widened. */
-const WIDE = 538_214_400;
+/** Bytes of SmolVLM-256M's dequantized decoder. */
+const DEQUANTIZED_BYTES = 538_214_400;
 
-describe('which devices have room for SmolVLM-256M, widened', () => {
+describe('which devices get the memory budget for a dequantized SmolVLM-256M', () => {
   test.each([
     ['as much memory as needed', { deviceMemory: 8 }, undefined],
     ['more', { deviceMemory: 32 }, undefined],
     ['less', { deviceMemory: 4 }, 'navigator.deviceMemory is 4, not 8'],
-    ['Firefox on a desktop, which does not tell', { userAgent: desktop }, undefined],
+    ['Firefox on a desktop, which does not tell its memory', { userAgent: desktop }, undefined],
     ['Firefox on a phone', { userAgent: phone }, 'this browser does not tell how much memory there is'],
     ['Safari', { userAgent: mac }, 'this browser does not tell how much memory there is'],
-    ['nobody knows what', {}, 'this browser does not tell how much memory there is'],
+    ['an unknown browser', {}, 'this browser does not tell how much memory there is'],
   ])('%s', (_, browser, why) => {
-    const room = estimateMemoryBudget(browser);
-    expect(room.reason).toBe(why);
-    if (why === undefined) expect(room.bytes).toBeGreaterThan(WIDE);
-    else expect(room.bytes).toBeLessThan(WIDE);
+    const budget = estimateMemoryBudget(browser);
+    expect(budget.reason).toBe(why);
+    if (why === undefined) expect(budget.bytes).toBeGreaterThan(DEQUANTIZED_BYTES);
+    else expect(budget.bytes).toBeLessThan(DEQUANTIZED_BYTES);
     // glimpse's 4 MB fit anywhere.
-    expect(room.bytes).toBeGreaterThan(5e6);
+    expect(budget.bytes).toBeGreaterThan(5e6);
   });
 });
 
 describe('glimpse on wasm', () => {
   afterEach(() => void vi.restoreAllMocks());
 
-  async function open(room: MemoryBudget): Promise<OpenedDecoder> {
+  async function open(budget: MemoryBudget): Promise<OpenedDecoder> {
     const ort = await loadOrt('wasm', pathToFileURL('node_modules/onnxruntime-web/dist/').href);
     const file = glimpse('decoder_model_merged_q4');
     return openDequantized(
-      (given) => optimizeDecoder(file, { positions: 64, evaluate: evaluator(ort), memoryBudget: given }),
-      (operated) => Session.open(ort, operated),
-      room,
+      (memoryBudget) => optimizeDecoder(file, { positions: 64, evaluate: evaluator(ort), memoryBudget }),
+      (model) => Session.open(ort, model),
+      budget,
     );
   }
 
   // First, while onnxruntime's memory is small: it does not shrink.
-  test('is opened as it is, if memory for more cannot be had', async () => {
+  test('is opened as it is if the memory for dequantized weights cannot be allocated', async () => {
     const grow = vi.spyOn(WebAssembly.Memory.prototype, 'grow').mockImplementation(() => {
       throw new RangeError('no more');
     });
@@ -61,21 +61,21 @@ describe('glimpse on wasm', () => {
     do opened.push(await open({ bytes: 64 << 20 }));
     while (grow.mock.calls.length === 0);
     const { session, remark } = opened.at(-1)!;
-    expect(remark).toMatch(/^weights as they are \(dequantized, they could not be opened: .*bad_alloc/);
-    expect(opened[0]?.remark).toBe('weights dequantized once');
+    expect(remark).toMatch(/^weights stay quantized \(dequantized, they could not be opened: .*bad_alloc/);
+    expect(opened[0]?.remark).toBe('weights dequantized');
     expect(session.outputs.has('logits')).toBe(true);
     for (const each of opened) await each.session.close();
   });
 
-  test('is opened as it is, if there is no room', async () => {
+  test('is opened as it is if the budget is too small', async () => {
     const { session, remark } = await open({ bytes: 1 << 20, reason: 'so it is' });
-    expect(remark).toMatch(/^weights as they are \(the weights would take \d+ bytes, over 1048576; so it is\)$/);
+    expect(remark).toMatch(/^weights stay quantized \(the weights would take \d+ bytes, over 1048576; so it is\)$/);
     await session.close();
   });
 
-  test('is widened, if there is', async () => {
+  test('is dequantized if the budget allows it', async () => {
     const { session, remark } = await open({ bytes: 64 << 20 });
-    expect(remark).toBe('weights dequantized once');
+    expect(remark).toBe('weights dequantized');
     await session.close();
   });
 });

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
-import { openEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
+import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
 import { withDeviceGuard } from '../../../worker/webgpu/device-guard.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { fakeAdapter } from '../webgpu/fake-gpu.ts';
+import { diskStore } from './disk-store.ts';
 
 /** What onnxruntime does when it is asked for a session. */
 let create = (): Promise<unknown> => new Promise(() => {});
@@ -27,17 +26,11 @@ afterEach(() => {
 });
 
 function open(): Promise<unknown> {
-  return openEngine({
-    spec: glimpse,
-    device: 'webgpu',
-    assets: {},
-    read: async ({ url }) => readFileSync(fileURLToPath(String(url))),
-    emit: () => {},
-    signal: new AbortController().signal,
-  });
+  const request = { spec: glimpse, device: 'webgpu', assets: {}, waiting: 0 } as const;
+  return onnxEngine.open(request, { store: diskStore, emit: () => {}, signal: new AbortController().signal });
 }
 
-test('what fails because the device is lost is told as the loss, which is announced later', async () => {
+test('a failure caused by a device loss is reported as the loss, which is announced later', async () => {
   create = () => {
     setTimeout(gpu.destroy, 50);
     return Promise.reject(new Error('a buffer is invalid'));
@@ -45,7 +38,7 @@ test('what fails because the device is lost is told as the loss, which is announ
   await expect(open()).rejects.toMatchObject({ code: 'device_lost' });
 });
 
-test('what fails on a sound device is load_failed', async () => {
+test('a failure on a device that is not lost is load_failed', async () => {
   create = () => Promise.reject(new Error('no such operator'));
   await expect(open()).rejects.toMatchObject({
     code: 'load_failed',
@@ -57,7 +50,7 @@ test.each([
   ['of the request', 'unreadable_image', false],
   ['of a self-test', 'unsupported_device', true],
   ['of the model', 'load_failed', true],
-] as const)('whether an error %s comes of a fault is waited for only if it can', async (_, code, waits) => {
+] as const)('an error %s waits for a device fault only if a fault can be its cause', async (_, code, waits) => {
   const fault = new AbortController();
   const loss = new NearsightError('device_lost', 'gone');
   setTimeout(() => fault.abort(loss), 20);

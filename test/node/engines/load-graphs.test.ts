@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { openEngine } from './dawn-engine.ts';
 
-test('a vision encoder that gives no features for this decoder is refused when it is opened', async () => {
+test('a vision encoder without features that the decoder takes is refused when it is opened', async () => {
   const file = (name: string): string => (name === 'vision_encoder' ? 'embed_tokens' : name);
   const read = (name: string): Uint8Array =>
     readFileSync(new URL(`../../../models/glimpse/onnx/${file(name)}_q4.onnx`, import.meta.url));

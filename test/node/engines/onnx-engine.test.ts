@@ -1,22 +1,20 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
 import { GREEDY, type ChatJob, type Part, type Sampling, type TokenLogprob } from '../../../src/protocol/job.ts';
-import { type Engine, openEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
+import type { Engine } from '../../../worker/engines/engine.ts';
+import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
 import { assets } from './dawn-engine.ts';
+import { diskStore } from './disk-store.ts';
 
 const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11 };
 
-let model: Engine;
+let engine: Engine;
 
 beforeAll(async () => {
   const steps: number[] = [];
-  model = await openEngine({
-    spec: glimpse,
-    device: 'wasm',
-    assets,
-    read: async ({ url }) => readFileSync(fileURLToPath(String(url))),
+  const request = { spec: glimpse, device: 'wasm', assets, waiting: 0 } as const;
+  engine = await onnxEngine.open(request, {
+    store: diskStore,
     emit: (part) => part.type === 'prepare' && steps.push(part.done / part.of),
     signal: new AbortController().signal,
   });
@@ -38,7 +36,7 @@ function job(changes: Partial<ChatJob> = {}): ChatJob {
 
 async function answer(changes: Partial<ChatJob> = {}, signal = new AbortController().signal): Promise<Part[]> {
   const parts: Part[] = [];
-  await model.answer(job(changes), (part) => parts.push(part), signal);
+  await engine.answer(job(changes), (part) => parts.push(part), signal);
   return parts;
 }
 
@@ -93,13 +91,13 @@ describe('an answer', () => {
       expect(logprob).toBeLessThanOrEqual(top[0]?.logprob ?? NaN);
       expect(top.reduce((sum, each) => sum + Math.exp(each.logprob), 0)).toBeLessThanOrEqual(1);
     }
-    // Where the token is the likeliest, it is written in the same way, without the blank at the beginning, too.
+    // Where the token is the likeliest, it is written in the same way, without the space at the beginning, too.
     const likeliest = entries.filter(({ logprob, top }) => logprob === top[0]?.logprob);
     expect(likeliest[0]).toBe(entries[0]);
     expect(likeliest.map(({ top }) => top[0]?.token)).toEqual(likeliest.map(({ token }) => token));
   });
 
-  test('is its log probabilities, joined: without the blank that it begins with, and up to a stop string', async () => {
+  test('is its log probabilities, joined: without the space that it begins with, and up to a stop string', async () => {
     const whole = await answer({ sampling: ENDLESS, topLogprobs: 0, maxTokens: 40 });
     const text = textOf(whole);
     const stop = text.slice(text.length / 2, text.length / 2 + 4);
@@ -137,7 +135,7 @@ describe('what was read before', () => {
   const turn = (role: 'user' | 'assistant', text: string): Turns[number] => ({ role, parts: [{ type: 'text', text }] });
   const cached = (parts: Part[]): number => (parts[0]?.type === 'start' ? parts[0].cachedTokens : NaN);
 
-  beforeAll(() => model.forget());
+  beforeAll(() => engine.forget());
 
   test('is not read again, and told as cached', async () => {
     const turns = [turn('user', 'Tell me of a stone that has been here since the world began, and of the sea.')];
@@ -178,7 +176,7 @@ describe('what was read before', () => {
     expect(cached(await answer({ turns }))).toBe(0);
     expect(cached(await answer({ turns }))).toBeGreaterThanOrEqual(16);
     expect(cached(await answer({ turns, cache: false }))).toBe(0);
-    model.forget();
+    engine.forget();
     expect(cached(await answer({ turns }))).toBe(0);
   });
 });
@@ -187,7 +185,7 @@ describe('admission', () => {
   test('refuses what does not fit, before any part is sent', async () => {
     const parts: Part[] = [];
     const asked = job({ maxTokens: 5000 });
-    const refused = model.answer(asked, (part) => parts.push(part), new AbortController().signal);
+    const refused = engine.answer(asked, (part) => parts.push(part), new AbortController().signal);
     await expect(refused).rejects.toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
     expect(parts).toEqual([]);
   });
@@ -206,7 +204,7 @@ describe('abort', () => {
     const controller = new AbortController();
     const parts: Part[] = [];
     const reason = new Error('enough');
-    const aborted = model.answer(
+    const aborted = engine.answer(
       job({ sampling: ENDLESS, maxTokens: 500 }),
       (part) => {
         parts.push(part);
@@ -221,7 +219,7 @@ describe('abort', () => {
 
   test('before the start sends nothing', async () => {
     const parts: Part[] = [];
-    const aborted = model.answer(job(), (part) => parts.push(part), AbortSignal.abort(new Error('never mind')));
+    const aborted = engine.answer(job(), (part) => parts.push(part), AbortSignal.abort(new Error('never mind')));
     await expect(aborted).rejects.toThrow('never mind');
     expect(parts).toEqual([]);
   });

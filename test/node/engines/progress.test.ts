@@ -1,33 +1,37 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
-import type { LoadPart } from '../../../src/protocol/calls.ts';
-import type { ModelFile, ModelSpec } from '../../../src/protocol/model-spec.ts';
-import { type OpenEngineOptions, openEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
+import type { LoadPart, LoadRequest } from '../../../src/protocol/calls.ts';
+import type { ModelFile, ModelGraph, ModelSpec } from '../../../src/protocol/model-spec.ts';
+import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
 import { LoadProgress } from '../../../worker/engines/onnx/progress.ts';
-import { readFile } from '../../../worker/storage/http-store.ts';
+import { httpStore } from '../../../worker/storage/http-store.ts';
+import type { ModelStore } from '../../../worker/storage/store.ts';
 import { assets } from './dawn-engine.ts';
 import { fakeAdapter } from '../webgpu/fake-gpu.ts';
+import { bytesOf, storeWith } from './disk-store.ts';
 
 type Download = Extract<LoadPart, { type: 'download' }>;
 
-const bytesOf = ({ url }: ModelFile): Buffer => readFileSync(fileURLToPath(String(url)));
-
-/** As a bundler makes it. */
+/** As bundlers inline small files. */
 const inline = (file: ModelFile): ModelFile => ({
   ...file,
   url: `data:application/octet-stream;base64,${bytesOf(file).toString('base64')}`,
 });
 
-/** Opens and closes a model. Returns what was told of downloads, checked for what holds of every load. */
-async function downloads(changes: Partial<OpenEngineOptions>): Promise<Download[]> {
+const inlineGraph = ({ file, data }: ModelGraph): ModelGraph => ({ file: inline(file), data });
+
+function request(changes: Partial<LoadRequest> = {}): LoadRequest {
+  return { spec: glimpse, device: 'wasm', assets, waiting: 0, ...changes };
+}
+
+/** Opens and closes a model. Returns the reported downloads, after checking what every load has in common. */
+async function downloads(changes: Partial<LoadRequest>, store = httpStore): Promise<Download[]> {
   const parts: LoadPart[] = [];
   const { signal } = new AbortController();
   const emit = (part: LoadPart): void => void parts.push(part);
-  const model = await openEngine({ spec: glimpse, device: 'wasm', assets, read: readFile, emit, signal, ...changes });
-  await model.close();
+  const engine = await onnxEngine.open(request(changes), { store, emit, signal });
+  await engine.close();
   const told = parts.filter((part) => part.type === 'download');
   expect(told.filter(({ loadedBytes, totalBytes }) => loadedBytes >= totalBytes)).toEqual([told.at(-1)]);
   expect(told.at(-1)!.loadedBytes).toBe(told.at(-1)!.totalBytes);
@@ -44,12 +48,12 @@ afterEach(() => {
 
 describe('progress reaches 100 % once, at the end,', () => {
   const [variant] = glimpse.variants;
-  const { vision, embed, decoder } = variant!;
-  const total = [...glimpse.files, vision, embed, decoder].reduce((sum, { bytes }) => sum + bytes, 0);
+  const { vision, embed, decoder } = variant!.graphs;
+  const total = [...glimpse.files, vision.file, embed.file, decoder.file].reduce((sum, { bytes }) => sum + bytes, 0);
 
   test('where a bundler inlined all files', async () => {
-    const { vision, embed, decoder } = variant!;
-    const inlined = { ...variant!, vision: inline(vision), embed: inline(embed), decoder: inline(decoder) };
+    const graphs = { vision: inlineGraph(vision), embed: inlineGraph(embed), decoder: inlineGraph(decoder) };
+    const inlined = { ...variant!, graphs };
     const spec: ModelSpec = { ...glimpse, files: glimpse.files.map(inline), variants: [inlined] };
     const told = await downloads({ spec });
     expect(told.at(-1)).toMatchObject({ totalBytes: total });
@@ -62,19 +66,19 @@ describe('progress reaches 100 % once, at the end,', () => {
   ])('where a variant failed of whose first file %s bytes had come', async (_, share) => {
     vi.stubGlobal('navigator', { gpu: { requestAdapter: async () => fakeAdapter().adapter }, hardwareConcurrency: 1 });
     let failed = false;
-    const read: OpenEngineOptions['read'] = async (file, onBytes) => {
-      const fails = file.path === vision.path && !failed;
+    const store = storeWith(async (file, onBytes) => {
+      const fails = file.path === vision.file.path && !failed;
       onBytes(Math.floor(file.bytes * (fails ? share : 1)));
       if (!fails) return bytesOf(file);
       failed = true;
-      throw new NearsightError('unsupported_device', 'as if it were computed wrongly');
-    };
-    const told = await downloads({ device: 'auto', spec: { ...glimpse, variants: [variant!] }, read });
-    expect(told.at(-1)).toMatchObject({ totalBytes: total + Math.floor(vision.bytes * share) });
+      throw new NearsightError('unsupported_device', 'it computes wrong values');
+    });
+    const told = await downloads({ device: 'auto', spec: { ...glimpse, variants: [variant!] } }, store);
+    expect(told.at(-1)).toMatchObject({ totalBytes: total + Math.floor(vision.file.bytes * share) });
   });
 });
 
-test('a variant that fails when all of it is here has not reached 100 %', () => {
+test('a variant that fails after all of its bytes have arrived does not report 100 %', () => {
   const parts: LoadPart[] = [];
   const progress = new LoadProgress((part) => parts.push(part));
   progress.plan(10, 1);
@@ -92,22 +96,22 @@ test('a variant that fails when all of it is here has not reached 100 %', () => 
   ]);
 });
 
-test('configs are read at the same time, and given up when one of them fails', async () => {
-  const asked: string[] = [];
-  const left: string[] = [];
+test('configs are read at the same time, and all reads are aborted when one of them fails', async () => {
+  const opened: string[] = [];
+  const aborted: string[] = [];
   const failure = new NearsightError('load_failed', 'not there');
-  const read: OpenEngineOptions['read'] = ({ path }, _onBytes, signal) => {
-    asked.push(path);
+  const open: ModelStore['open'] = ({ path }, _onBytes, signal) => {
+    opened.push(path);
     return new Promise((_resolve, reject) => {
-      signal.addEventListener('abort', () => left.push(path));
+      signal.addEventListener('abort', () => aborted.push(path));
       if (path === 'tokenizer.json') setTimeout(() => reject(failure));
     });
   };
   const { signal } = new AbortController();
-  const opening = openEngine({ spec: glimpse, device: 'wasm', assets, read, emit: () => {}, signal });
+  const opening = onnxEngine.open(request(), { store: storeWith(open), emit: () => {}, signal });
   await expect(opening).rejects.toBe(failure);
-  expect(asked).toEqual(glimpse.files.map(({ path }) => path));
-  expect(left).toEqual(asked);
+  expect(opened).toEqual(glimpse.files.map(({ path }) => path));
+  expect(aborted).toEqual(opened);
 });
 
 test.each([
@@ -115,9 +119,9 @@ test.each([
   ['tokenizer.json', '{"model":{"type":"BPE"},"decoder":{"type":"ByteLevel"},"added_tokens":[]}'],
   ['chat_template.json', '{"chat_template":"{% if %}"}'],
 ])('a broken %s is load_failed, not a defect', async (broken, text) => {
-  const read: OpenEngineOptions['read'] = async (file) =>
+  const open: ModelStore['open'] = async (file) =>
     file.path === broken ? new TextEncoder().encode(text) : bytesOf(file);
   const { signal } = new AbortController();
-  const opening = openEngine({ spec: glimpse, device: 'wasm', assets, read, emit: () => {}, signal });
+  const opening = onnxEngine.open(request(), { store: storeWith(open), emit: () => {}, signal });
   await expect(opening).rejects.toMatchObject({ code: 'load_failed' });
 });

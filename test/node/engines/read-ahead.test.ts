@@ -1,15 +1,19 @@
 import { expect, test } from 'vitest';
 import { readAhead } from '../../../worker/engines/onnx/read-ahead.ts';
 
-/** Files whose reading ends when the test says so. */
-function shelf(): { read: (name: string) => Promise<Uint8Array>; asked: string[]; end: (name: string) => void } {
-  const asked: string[] = [];
+/** Files whose reads end when the test says so. */
+function pendingFiles(): {
+  read: (name: string) => Promise<Uint8Array>;
+  requested: string[];
+  end: (name: string) => void;
+} {
+  const requested: string[] = [];
   const ends = new Map<string, () => void>();
   return {
-    asked,
+    requested,
     end: (name) => ends.get(name)?.(),
     read: (name) => {
-      asked.push(name);
+      requested.push(name);
       return new Promise((resolve, reject) => {
         ends.set(name, () => (name === 'bad' ? reject(new Error('bad')) : resolve(new TextEncoder().encode(name))));
       });
@@ -17,23 +21,23 @@ function shelf(): { read: (name: string) => Promise<Uint8Array>; asked: string[]
   };
 }
 
-test('a file is asked for when the one before is handed out, and no earlier', async () => {
-  const { read, asked, end } = shelf();
+test('a file is requested when the one before is handed out, and no earlier', async () => {
+  const { read, requested, end } = pendingFiles();
   const next = readAhead(['a', 'b', 'c'], read);
-  expect(asked).toEqual(['a']);
+  expect(requested).toEqual(['a']);
   const first = next();
   end('a');
   expect(new TextDecoder().decode(await first)).toBe('a');
-  expect(asked).toEqual(['a', 'b']);
+  expect(requested).toEqual(['a', 'b']);
   end('b');
   await new Promise((resolve) => setTimeout(resolve));
-  expect(asked).toEqual(['a', 'b']);
+  expect(requested).toEqual(['a', 'b']);
   expect(new TextDecoder().decode(await next())).toBe('b');
-  expect(asked).toEqual(['a', 'b', 'c']);
+  expect(requested).toEqual(['a', 'b', 'c']);
 });
 
-test('what fails ahead is reported when it is asked for', async () => {
-  const { read, end } = shelf();
+test('a read that fails ahead of time is reported when its file is asked for', async () => {
+  const { read, end } = pendingFiles();
   const next = readAhead(['a', 'bad'], read);
   end('a');
   await next();

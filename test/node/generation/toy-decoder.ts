@@ -1,5 +1,5 @@
 import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
-import { openDecoder } from '../../../worker/engines/onnx/load-graphs.ts';
+import { openDecoder } from '../../../worker/engines/onnx/open-decoder.ts';
 import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import type { Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/ort-session.ts';

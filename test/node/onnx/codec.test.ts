@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { NearsightError } from '../../../src/protocol/errors.ts';
-import { decode, encode, WEIGHTS } from '../../../worker/onnx/model/graph.ts';
+import { decode, encode, weightFiles } from '../../../worker/onnx/model/graph.ts';
 import { fields, integer, Writer } from '../../../worker/onnx/model/protobuf.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
@@ -47,7 +47,7 @@ describe('a model that is opened and closed', () => {
     if (outside) expect(written.length).toBeLessThan(model.length / 10);
     // Fields that are written though they are empty are not written again.
     else expect(model.length - written.length).toBeLessThan(100);
-    const externalData = outside ? [{ path: WEIGHTS, data: model }] : [];
+    const externalData = outside ? weightFiles(graph) : [];
     const before = await Native.open(model);
     const after = await Native.open({ graph: written, externalData });
     expect(await readAll(after, [6, 1])).toEqual(await readAll(before, [6, 1]));

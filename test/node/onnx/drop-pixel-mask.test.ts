@@ -43,7 +43,7 @@ function toyEncoder({ halves = false, scaled = false, running = false, read = 'A
     shapes: [],
     rest: [],
     modelRest: [Uint8Array.of(8, 8)],
-    source: new Uint8Array(),
+    source: { graph: new Uint8Array(), externalData: [] },
   };
   const ints = (name: string, ...values: number[]): string => {
     const data = new Uint8Array(BigInt64Array.from(values, BigInt).buffer);

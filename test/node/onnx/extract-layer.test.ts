@@ -3,7 +3,8 @@ import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs
 import { decode, encode, makeTensor, makeValue } from '../../../worker/onnx/model/graph.ts';
 import { prune } from '../../../worker/onnx/model/graph-edit.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
-import type { GraphFile, OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
+import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
+import type { OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
 import { census, distance, encodeCrops, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
 import { toyDecoder } from './toy-graphs.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { halfToFloat } from '../../../worker/onnx/tensor.ts';
 import { type Evaluate, evaluateOn, type TensorData } from '../../../worker/onnx/optimize/evaluate-model.ts';
-import type { GraphFile } from '../../../worker/onnx/optimize/pass.ts';
+import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
 
 /** Evaluates subgraphs for the optimizer with native ORT. */
 export const evaluate: Evaluate = evaluateOn(ort, 'cpu');

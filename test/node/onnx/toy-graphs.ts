@@ -46,7 +46,7 @@ class Builder {
     shapes: [],
     rest: [new Writer().text(2, 'toy').finish()],
     modelRest: [new Writer().integer(1, 10).finish()],
-    source: new Uint8Array(),
+    source: { graph: new Uint8Array(), externalData: [] },
   };
   #seed = 1;
 

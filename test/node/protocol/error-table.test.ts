@@ -17,7 +17,7 @@ it.each<[status: number, codes: ErrorCode[]]>([
   [499, ['aborted']],
   [500, ['device_lost', 'gpu_error', 'internal', 'worker_crashed']],
   [502, ['remote_unavailable']],
-  [503, ['disposed', 'integrity', 'load_failed', 'unsupported_device']],
+  [503, ['disposed', 'integrity', 'load_failed', 'storage_unavailable', 'unsupported_device']],
 ])('%i is the status of these', (status, codes) => {
   expect(having((traits) => traits.status === status)).toEqual(codes);
 });

@@ -1,15 +1,18 @@
+import { expose, releaseProxy, transfer, wrap } from 'comlink';
 import { expect, test, vi } from 'vitest';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
 import { readPort } from '../../../src/protocol/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../../../src/protocol/calls.ts';
-import { glimpse } from '../../../models/glimpse.ts';
-import type { Engine } from '../../../worker/engines/onnx/onnx-engine.ts';
+import type { Engine, EngineKind } from '../../../worker/engines/engine.ts';
+import { httpStore } from '../../../worker/storage/http-store.ts';
+import type { ModelStore } from '../../../worker/storage/store.ts';
 import { createRuntime } from '../../../worker/runtime.ts';
+import { fakeEngine, fakeModel } from '../../browser/fake-engine/fake-engine.ts';
 
 const never = new AbortController().signal;
 const sent = Promise.resolve();
-const REQUEST: LoadRequest = { spec: glimpse, device: 'wasm', assets: {}, waiting: 4 };
+const REQUEST: LoadRequest = { spec: fakeModel, device: 'wasm', assets: {}, waiting: 4 };
 const JOB: ChatJob = {
   turns: [{ role: 'user', parts: [{ type: 'text', text: 'Why?' }] }],
   maxTokens: 1,
@@ -20,13 +23,13 @@ const JOB: ChatJob = {
   limits: { pixels: 1 },
 };
 
-/** A runtime on models that answer when told to, and are lost when told to. */
-function rig() {
+/** A runtime on engines that answer when told to, and are lost when told to. */
+function setUp() {
   const log: string[] = [];
   let finish = (): void => {};
   let lose = (_error: NearsightError): void => {};
   let opened = 0;
-  const runtime = createRuntime(async () => {
+  const open: EngineKind['open'] = async () => {
     const name = `model ${++opened}`;
     const facts = { model: name, device: 'wasm', dtype: 'q4', contextLength: 64, hardware: '', reason: '' } as const;
     return {
@@ -41,7 +44,8 @@ function rig() {
       gpuBuffers: () => 0,
       close: async () => void log.push(`${name} closed`),
     } satisfies Engine;
-  });
+  };
+  const runtime = createRuntime([{ ...fakeEngine, open }]);
   return { runtime, log, finish: () => finish(), lose: (error: NearsightError) => lose(error) };
 }
 
@@ -49,8 +53,11 @@ async function load(runtime: Runtime): Promise<ReadableStreamDefaultReader<LoadP
   const { port1, port2 } = new MessageChannel();
   const parts = readPort<LoadPart>(port1, sent, never).getReader();
   runtime.load(REQUEST, port2);
-  expect((await parts.read()).value).toMatchObject({ type: 'ready' });
-  return parts;
+  for (;;) {
+    const { value } = await parts.read();
+    if (value?.type === 'ready') return parts;
+    expect(value).toMatchObject({ type: 'prepare' });
+  }
 }
 
 function generate(runtime: Runtime): Promise<unknown> {
@@ -61,7 +68,7 @@ function generate(runtime: Runtime): Promise<unknown> {
 }
 
 test('a load that is cancelled after `ready` closes the model, and its port ends', async () => {
-  const { runtime, log } = rig();
+  const { runtime, log } = setUp();
   const { ports } = await runtime.debugStats();
   const parts = await load(runtime);
   expect(await runtime.debugStats()).toMatchObject({ loaded: 'model 1' });
@@ -71,8 +78,8 @@ test('a load that is cancelled after `ready` closes the model, and its port ends
   expect(await generate(runtime)).toBe('device_lost');
 });
 
-test('it is closed when the answers that were asked for before have ended', async () => {
-  const { runtime, log, finish } = rig();
+test('a cancelled load closes its model when the answers requested before have ended', async () => {
+  const { runtime, log, finish } = setUp();
   const { ports } = await runtime.debugStats();
   const parts = await load(runtime);
   const answer = generate(runtime);
@@ -86,8 +93,8 @@ test('it is closed when the answers that were asked for before have ended', asyn
   expect(log).toEqual(['model 1 answers', 'model 1 has answered', 'model 1 closed']);
 });
 
-test('a model that was loaded since is left alone', async () => {
-  const { runtime, log } = rig();
+test('cancelling a load does not close a model that was loaded later', async () => {
+  const { runtime, log } = setUp();
   const first = await load(runtime);
   const second = await load(runtime);
   await first.cancel();
@@ -96,11 +103,59 @@ test('a model that was loaded since is left alone', async () => {
   await second.cancel();
 });
 
-test('a model that is lost ends its port with the reason, also while it answers', async () => {
-  const { runtime, lose } = rig();
+test('a model that is lost ends its load with the reason, even while it answers', async () => {
+  const { runtime, lose } = setUp();
   const parts = await load(runtime);
   void generate(runtime);
   lose(new NearsightError('device_lost', 'gone'));
   await expect(parts.read()).rejects.toMatchObject({ code: 'device_lost', message: 'gone' });
   expect(await runtime.debugStats()).toMatchObject({ loaded: null });
+});
+
+test('a fake engine loads and answers over message channels, as between page and worker', async () => {
+  const { port1, port2 } = new MessageChannel();
+  expose(createRuntime([fakeEngine]), port2);
+  const runtime = wrap<Runtime>(port1);
+  const call = <P>(send: (port: MessagePort) => Promise<void>): ReadableStreamDefaultReader<P> => {
+    const { port1: reading, port2: writing } = new MessageChannel();
+    return readPort<P>(reading, send(transfer(writing, [writing])), never).getReader();
+  };
+  const loading = call<LoadPart>((port) => runtime.load(REQUEST, port));
+  expect((await loading.read()).value).toEqual({ type: 'prepare', done: 1, of: 1 });
+  expect((await loading.read()).value).toMatchObject({ type: 'ready', facts: { model: 'fake' } });
+  const parts: Part[] = [];
+  const answer = call<Part>((port) => runtime.generate(JOB, port));
+  for (let next = await answer.read(); !next.done; next = await answer.read()) parts.push(next.value);
+  expect(parts.map(({ type }) => type)).toEqual(['start', 'text', 'finish', 'usage']);
+  expect(parts[1]).toEqual({ type: 'text', choice: 0, text: 'Why?' });
+  expect(await runtime.probe(REQUEST)).toMatchObject({ verdict: 'yes' });
+  await loading.cancel();
+  await expect.poll(() => runtime.debugStats()).toMatchObject({ loaded: null });
+  runtime[releaseProxy]();
+  port2.close();
+});
+
+test('the first engine that supports a model opens it, with the store that the runtime was given', async () => {
+  const stores: ModelStore[] = [];
+  const open: EngineKind['open'] = (request, options) => {
+    stores.push(options.store);
+    return fakeEngine.open(request, options);
+  };
+  const store = { ...httpStore };
+  const runtime = createRuntime([{ ...fakeEngine, supports: () => false }, { ...fakeEngine, open }, fakeEngine], store);
+  const parts = await load(runtime);
+  expect(stores).toEqual([store]);
+  expect(stores[0]).toBe(store);
+  await parts.cancel();
+});
+
+test('a model that no engine supports is refused by its type', async () => {
+  const runtime = createRuntime([fakeEngine]);
+  const request = { ...REQUEST, spec: { ...fakeModel, modelType: 'llava' } };
+  const reason = "fake cannot run here: no engine (fake) supports models of the type 'llava'.";
+  expect(await runtime.probe(request)).toEqual({ verdict: 'no', reason });
+  const { port1, port2 } = new MessageChannel();
+  runtime.load(request, port2);
+  const refused = readPort<LoadPart>(port1, sent, never).getReader().read();
+  await expect(refused).rejects.toMatchObject({ code: 'unsupported_device', message: reason });
 });

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
-import { readFile } from '../../../worker/storage/http-store.ts';
+import { afterEach, describe, expect, it, test } from 'vitest';
+import { httpStore } from '../../../worker/storage/http-store.ts';
 
-const content = Buffer.from('weights, as it were');
+const content = Buffer.from('weights for a test.');
 const never = new AbortController().signal;
 let server: Server | undefined;
 
@@ -24,21 +24,21 @@ afterEach(() => {
   server?.close();
 });
 
-describe('reading a file of a model', () => {
+describe('opening a file of a model', () => {
   it('gives the bytes, counting them as they come', async () => {
     const url = await serve((_request, response) => {
       response.write(content.subarray(0, 7));
       setTimeout(() => response.end(content.subarray(7)), 20);
     });
     const counts: number[] = [];
-    const bytes = await readFile(file(url), (count) => counts.push(count), never);
+    const bytes = await httpStore.open(file(url), (count) => counts.push(count), never);
     expect(Buffer.from(bytes).equals(content)).toBe(true);
     expect(counts.reduce((sum, count) => sum + count)).toBe(content.length);
   });
 
   it('refuses a file of another size or hash', async () => {
     const url = await serve((_request, response) => response.end(content));
-    const read = (change: object) => readFile(file(url, change), () => {}, never);
+    const read = (change: object) => httpStore.open(file(url, change), () => {}, never);
     await expect(read({ bytes: content.length + 1 })).rejects.toMatchObject({ code: 'integrity' });
     await expect(read({ bytes: content.length - 1 })).rejects.toMatchObject({ code: 'integrity' });
     await expect(read({ sha256: '0'.repeat(64) })).rejects.toMatchObject({ code: 'integrity' });
@@ -46,32 +46,32 @@ describe('reading a file of a model', () => {
 
   it('names the address and the status when the server refuses, and the cause when there is no server', async () => {
     const url = await serve((_request, response) => response.writeHead(404).end());
-    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({
+    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringContaining('HTTP 404') as string,
     });
     server?.close();
     server?.closeAllConnections();
-    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed' });
+    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed' });
   });
 
   it('stops with the reason of the caller that aborts', async () => {
     const url = await serve((_request, response) => void response.write(content.subarray(0, 3)));
     const caller = new AbortController();
-    const read = readFile(file(url), () => caller.abort('enough'), caller.signal);
+    const read = httpStore.open(file(url), () => caller.abort('enough'), caller.signal);
     await expect(read).rejects.toBe('enough');
   });
 
   it.each([
     ['ends the connection', {}],
     ['promises more than it sends', { 'content-length': content.length }],
-  ])('names the file, how far it came and the cause when the server %s in mid-download', async (_, headers) => {
+  ])('names the file, how many bytes arrived and the cause when the server %s in mid-download', async (_, headers) => {
     const url = await serve((_request, response) => {
       response.writeHead(200, headers).write(content.subarray(0, 7));
       setTimeout(() => response.destroy(), 20);
     });
     const counts: number[] = [];
-    await expect(readFile(file(url), (count) => counts.push(count), never)).rejects.toMatchObject({
+    await expect(httpStore.open(file(url), (count) => counts.push(count), never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringMatching(/onnx\/file\.onnx.* after 7 of 19 bytes: ./) as string,
       cause: expect.any(Error) as Error,
@@ -79,7 +79,7 @@ describe('reading a file of a model', () => {
     expect(counts).toEqual([7]);
   });
 
-  it('stops with the reason of the caller that aborts while bytes are on their way, and counts no more', async () => {
+  it('stops with the reason of the caller that aborts while bytes are on their way, and counts nothing more', async () => {
     const url = await serve((_request, response) => {
       response.write(content.subarray(0, 3));
       setTimeout(() => response.write(content.subarray(3, 6)), 20);
@@ -87,7 +87,7 @@ describe('reading a file of a model', () => {
     const caller = new AbortController();
     const reason = new Error('enough');
     let counted = 0;
-    const read = readFile(
+    const read = httpStore.open(
       file(url),
       (count) => {
         counted += count;
@@ -99,9 +99,9 @@ describe('reading a file of a model', () => {
     expect(counted).toBe(6);
   });
 
-  it('refuses an answer that has no body, with its status', async () => {
+  it('refuses a response without a body, with its status', async () => {
     const url = await serve((_request, response) => response.writeHead(204).end());
-    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({
+    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringContaining('HTTP 204') as string,
     });
@@ -112,9 +112,9 @@ describe('reading a file of a model', () => {
     [-1, 'load_failed'],
     [1.5, 'integrity'],
     [2 ** 53, 'load_failed'],
-  ])('refuses a file that has %d bytes by the spec, with its name', async (bytes, code) => {
+  ])('refuses a file whose spec says %d bytes, with its name', async (bytes, code) => {
     const url = await serve((_request, response) => response.end(content));
-    await expect(readFile(file(url, { bytes }), () => {}, never)).rejects.toMatchObject({
+    await expect(httpStore.open(file(url, { bytes }), () => {}, never)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(/^onnx\/file\.onnx /) as string,
     });
@@ -126,22 +126,34 @@ describe('a file that a bundler inlined', () => {
 
   it('is read without a request, and counted', async () => {
     const counts: number[] = [];
-    const bytes = await readFile(file(inlined), (count) => counts.push(count), never);
+    const bytes = await httpStore.open(file(inlined), (count) => counts.push(count), never);
     expect(Buffer.from(bytes).equals(content)).toBe(true);
     expect(counts).toEqual([content.length]);
   });
 
-  it('of another size or hash is refused', async () => {
+  it('is refused if it has another size or hash', async () => {
     const counts: number[] = [];
-    const read = (change: object) => readFile(file(inlined, change), (count) => counts.push(count), never);
+    const read = (change: object) => httpStore.open(file(inlined, change), (count) => counts.push(count), never);
     await expect(read({ bytes: content.length + 1 })).rejects.toMatchObject({ code: 'integrity' });
     await expect(read({ sha256: '0'.repeat(64) })).rejects.toMatchObject({ code: 'integrity' });
   });
 
-  it.each(['data:application/octet-stream', 'data:;base64,§'])('that is broken fails by its name: %s', async (url) => {
-    await expect(readFile(file(url), () => {}, never)).rejects.toMatchObject({
-      code: 'load_failed',
-      message: expect.stringMatching(/^onnx\/file\.onnx .*(comma|base64)/) as string,
-    });
-  });
+  it.each(['data:application/octet-stream', 'data:;base64,§'])(
+    'fails with its name if it is broken: %s',
+    async (url) => {
+      await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({
+        code: 'load_failed',
+        message: expect.stringMatching(/^onnx\/file\.onnx .*(comma|base64)/) as string,
+      });
+    },
+  );
+});
+
+test('nothing is stored', async () => {
+  const refused = { code: 'storage_unavailable', status: 503 };
+  expect(await httpStore.stat(file('https://example.com/'))).toBe(0);
+  expect(await httpStore.list()).toEqual([]);
+  await httpStore.delete('glimpse');
+  await expect(httpStore.import(new ReadableStream(), never)).rejects.toMatchObject(refused);
+  await expect(httpStore.export('glimpse')).rejects.toMatchObject(refused);
 });

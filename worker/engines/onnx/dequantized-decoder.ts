@@ -1,20 +1,19 @@
-import type { Session } from '../../onnx/ort-session.ts';
-import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
 import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
+import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
+import type { Session } from '../../onnx/ort-session.ts';
 
-/** What any device has: glimpse's take 4 MB. */
+/** Any device has this much: glimpse's weights take 4 MB. */
 const SMALL_BUDGET = 64 << 20;
 
-/** SmolVLM-256M's decoder takes 538 MB; a process that opens it, 0.67 GB more than one that leaves it packed. */
+/** SmolVLM-256M's decoder takes 538 MB; a process that opens it takes 0.67 GB more than one that leaves it packed. */
 const LARGE_BUDGET = 640 << 20;
 
-/** A device with less may end a page that takes a gigabyte, without any error that could be caught. */
+/** On a device with less, a page that takes a gigabyte may be ended, without any error that could be caught. */
 const MIN_DEVICE_GIGABYTES = 8;
 
 /**
- * How much memory widening may take, by what the browser tells: `navigator.deviceMemory` where there is one (Chromium, on
- * secure pages), else only Firefox on desktops is trusted to have as much. Safari tells nothing, not even whether it runs
- * on a phone.
+ * How much memory dequantized weights may take. Chromium tells how much there is, as `navigator.deviceMemory`, on secure
+ * pages. Of the others, only Firefox on desktops gets the large budget.
  */
 export function estimateMemoryBudget(browser: { userAgent?: string; deviceMemory?: unknown }): MemoryBudget {
   const { deviceMemory, userAgent = '' } = browser;
@@ -22,6 +21,8 @@ export function estimateMemoryBudget(browser: { userAgent?: string; deviceMemory
     if (deviceMemory >= MIN_DEVICE_GIGABYTES) return { bytes: LARGE_BUDGET };
     return { bytes: SMALL_BUDGET, reason: `navigator.deviceMemory is ${deviceMemory}, not ${MIN_DEVICE_GIGABYTES}` };
   }
+  // The user agent, because no feature that a worker has tells a desktop from a phone: there are no pointer media queries,
+  // neither Firefox nor Safari has `userAgentData`, and Safari on an iPad calls itself a Mac.
   if (/Firefox\//.test(userAgent) && !/Android|Mobile|Tablet/.test(userAgent)) return { bytes: LARGE_BUDGET };
   return { bytes: SMALL_BUDGET, reason: 'this browser does not tell how much memory there is' };
 }
@@ -33,28 +34,28 @@ export interface OpenedDecoder {
 }
 
 /**
- * Opens a decoder with its weights widened, if there is room, else as it is: also where memory turns out not to be had,
- * because onnxruntime then frees what it took, and goes on.
+ * Opens a decoder with its weights dequantized if the budget allows it, else as it is. If memory runs out while it is
+ * opened, it is opened again as it is: onnxruntime frees what it took.
  *
- * @param operate surgery on the graph, given the room for widened weights
+ * @param optimize optimizes the graph; without a budget, weights stay quantized
  * @throws what `open` throws for the graph as it is
  */
 export async function openDequantized(
-  operate: (room: MemoryBudget | undefined) => Promise<OptimizedGraph>,
-  open: (operated: OptimizedGraph) => Promise<Session>,
-  room: MemoryBudget = estimateMemoryBudget(globalThis.navigator ?? {}),
+  optimize: (memoryBudget: MemoryBudget | undefined) => Promise<OptimizedGraph>,
+  open: (model: OptimizedGraph) => Promise<Session>,
+  memoryBudget: MemoryBudget = estimateMemoryBudget(globalThis.navigator ?? {}),
 ): Promise<OpenedDecoder> {
-  const operated = await operate(room);
-  const outcome = operated.outcomes.find(({ pass: rewrite }) => rewrite === 'dequantize-weights');
-  // Surgery did not try, because it does not understand the graph.
-  if (!outcome) return { session: await open(operated) };
+  const model = await optimize(memoryBudget);
+  const outcome = model.outcomes.find(({ pass }) => pass === 'dequantize-weights');
+  // The optimizer did not try, because it does not understand the graph.
+  if (!outcome) return { session: await open(model) };
   if (outcome.reason !== undefined) {
-    return { session: await open(operated), remark: `weights as they are (${outcome.reason})` };
+    return { session: await open(model), remark: `weights stay quantized (${outcome.reason})` };
   }
   try {
-    return { session: await open(operated), remark: 'weights dequantized once' };
+    return { session: await open(model), remark: 'weights dequantized' };
   } catch (error) {
-    const session = await open(await operate(undefined));
-    return { session, remark: `weights as they are (dequantized, they could not be opened: ${String(error)})` };
+    const session = await open(await optimize(undefined));
+    return { session, remark: `weights stay quantized (dequantized, they could not be opened: ${String(error)})` };
   }
 }

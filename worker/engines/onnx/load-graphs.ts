@@ -1,36 +1,28 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
-import type { Device } from '../../../src/protocol/model-spec.ts';
-import type { Gpu } from '../../webgpu/gpu-device.ts';
-import { GpuTokenReadback } from '../../webgpu/gpu-token-readback.ts';
-import { GpuEmbedder } from '../../webgpu/gpu-embedder.ts';
-import { GpuSampler } from '../../webgpu/gpu-sampler.ts';
-import { GpuMemory } from '../../webgpu/gpu-memory.ts';
-import { readbackLatency } from '../../webgpu/buffer-readback.ts';
-import type { Ort } from '../../onnx/ort.ts';
+import type { Device, GraphName } from '../../../src/protocol/model-spec.ts';
+import type { Decoder } from '../../generation/decoder.ts';
+import { type EmbeddingTable, embeddingTable } from '../../onnx/embedding-table.ts';
+import type { GraphFile } from '../../onnx/model/external-data.ts';
+import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
+import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
+import { optimizeVision } from '../../onnx/optimize/optimize-vision.ts';
+import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
 import { INPUTS_EMBEDS } from '../../onnx/decoder-ports.ts';
 import { evaluator, Session } from '../../onnx/ort-session.ts';
-import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
-import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
-import { optimizeVision } from '../../onnx/optimize/optimize-vision.ts';
-import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
-import { type EmbeddingTable, embeddingTable } from '../../onnx/embedding-table.ts';
-import { readAhead } from './read-ahead.ts';
-import type { EncoderInputs } from '../../vision/vision-inputs.ts';
-import { CpuMemory } from '../../wasm/cpu-memory.ts';
-import type { Decoder } from '../../generation/decoder.ts';
-import { embedByGraph, embedByTable } from '../../onnx/embed-tokens.ts';
-import { logitsRow } from './logits-row.ts';
-import { MAX_CHUNK_ROWS, StepwiseDecoder } from '../../generation/stepwise-decoder.ts';
+import type { Ort } from '../../onnx/ort.ts';
 import { selfTestLayer } from '../../self-test/layer-self-test.ts';
 import { selfTestVision } from '../../self-test/vision-self-test.ts';
-import { PipelinedDecoder } from '../../generation/pipelined-decoder.ts';
+import type { EncoderInputs } from '../../vision/vision-inputs.ts';
+import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { openDequantized, type OpenedDecoder } from './dequantized-decoder.ts';
+import { canLookUpOnGpu, checkTypes } from './open-decoder.ts';
+import { readAhead } from './read-ahead.ts';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
   vision: Session;
   decoder: Session;
-  /** The graph, or the table that is all it does: with that it need not be run. */
+  /** The graph, or the table if looking rows up is all that it does: it is not opened then. */
   embed: Session | EmbeddingTable;
   /** What became of the decoder's weights, on wasm. */
   remark?: string | undefined;
@@ -40,108 +32,118 @@ export interface GraphOptions {
   ort: Ort;
   /** The GPU that they run on, if one does. */
   gpu: Gpu | undefined;
-  /** Most positions that a sequence will have. */
+  /** How many positions a sequence may have. */
   positions: number;
   encoderInputs: EncoderInputs;
   /** What most of it is computed in. */
   precision: Decoder['precision'];
-  /** Gives the file of a graph, until `signal` aborts. */
-  read: (graph: GraphName, signal: AbortSignal) => Promise<Uint8Array>;
+  /** Reads a graph, until `signal` aborts. */
+  read: (graph: GraphName, signal: AbortSignal) => Promise<GraphFile>;
   /** Called after each of {@link stepsOf}. */
   onStep: () => void;
   signal: AbortSignal;
 }
 
-/** In this order: what is opened first is proved while the next is on its way. */
+/** The order in which graphs are read: one is tested while the next is being downloaded. */
 const ORDER = ['vision', 'decoder', 'embed'] as const;
 
-type GraphName = (typeof ORDER)[number];
-
-/** How many steps it takes to open the graphs: each, and on a GPU the proofs of the first two. */
+/** How many steps it takes to open the graphs: each of them, and on a GPU two self-tests. */
 export function stepsOf(device: Device): number {
   return ORDER.length + (device === 'webgpu' ? 2 : 0);
 }
 
 /**
- * Opens the graphs one after the other, each fitted to how it is run here, while the file of the next is read. A graph
- * that surgery does not recognise is opened as it is. On a GPU, vision encoder and decoder are proved once they are open.
- * The caller watches the GPU: after a fault, this may never settle.
+ * Opens the graphs one after the other, each optimized for how it is run here, while the file of the next is read. A graph
+ * that the optimizer does not recognise is opened as it is. On a GPU, vision encoder and decoder are tested once they are
+ * open. The caller watches the GPU: after a fault, this may never settle.
  *
- * @throws NearsightError `load_failed`, `unsupported_device` if one of them is computed wrongly, or there is no memory to
- *   prove it in, or what `read` throws; no session stays open then
+ * @throws NearsightError `load_failed`, `unsupported_device` if one of them is computed wrongly, or there is no memory for
+ *   its self-test, or what `read` throws; no session stays open then
  */
-export async function openGraphs(options: GraphOptions): Promise<Graphs> {
-  const { ort, gpu, positions, encoderInputs: inputs, precision, onStep, signal } = options;
-  const evaluate = evaluator(ort);
-  const opened: Session[] = [];
-  const open = openerInto(opened, options);
-  const reading = new AbortController();
-  const ahead = readAhead(ORDER, (graph) => options.read(graph, AbortSignal.any([signal, reading.signal])));
-  const read = async (): Promise<Uint8Array> => {
-    const file = await ahead();
-    signal.throwIfAborted();
+export function openGraphs(options: GraphOptions): Promise<Graphs> {
+  return new GraphLoader(options).load();
+}
+
+class GraphLoader {
+  readonly #options: GraphOptions;
+  readonly #opened: Session[] = [];
+  readonly #reading = new AbortController();
+  readonly #readNext: () => Promise<GraphFile>;
+
+  constructor(options: GraphOptions) {
+    this.#options = options;
+    const until = AbortSignal.any([options.signal, this.#reading.signal]);
+    this.#readNext = readAhead(ORDER, (graph) => options.read(graph, until));
+  }
+
+  async load(): Promise<Graphs> {
+    try {
+      const vision = await this.#openVision(await this.#next());
+      const { session: decoder, remark } = await this.#openDecoder(await this.#next());
+      checkTypes(vision, 'image_features', decoder);
+      return { vision, decoder, embed: await this.#openEmbed(await this.#next(), decoder), remark };
+    } catch (error) {
+      this.#reading.abort();
+      await closeSessions(this.#opened, this.#options.gpu?.fault);
+      throw error;
+    }
+  }
+
+  async #next(): Promise<GraphFile> {
+    const file = await this.#readNext();
+    this.#options.signal.throwIfAborted();
     return file;
-  };
-  const openVision = async (): Promise<Session> => {
-    const file = await read();
-    // On wasm, onnxruntime fuses by itself all that we would: it is no faster, and surgery takes half a second.
-    if (!gpu) return open('vision', file);
+  }
+
+  async #openVision(file: GraphFile): Promise<Session> {
+    const { ort, gpu, encoderInputs: inputs, precision, onStep, signal } = this.#options;
+    // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
+    if (!gpu) return this.#open('vision', file);
     const attention = !gpu.workarounds.unfusedVisionAttention;
-    const model = await optimizeVision(file, { inputs, evaluate, attention });
-    const session = await open('vision', model);
+    const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
+    const session = await this.#open('vision', model);
     await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
     onStep();
     return session;
-  };
-  const openDecoderGraph = async (): Promise<OpenedDecoder> => {
-    const file = await read();
-    const operate = async (room?: MemoryBudget): Promise<OptimizedGraph> => {
+  }
+
+  async #openDecoder(file: GraphFile): Promise<OpenedDecoder> {
+    const { ort, gpu, positions, precision, onStep, signal } = this.#options;
+    const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
       signal.throwIfAborted();
-      return optimizeDecoder(file, { positions, evaluate, memoryBudget: room });
+      return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget });
     };
-    if (!gpu) return openDequantized(operate, (operated) => open('decoder', operated));
-    const operated = await operate();
-    const session = await open('decoder', operated);
-    const { layer } = operated;
-    // Noise as halves would be for decoders that take them: none is known, so none could be tested.
-    if (layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
-      await selfTestLayer({ ort, gpu, model: layer, precision }, signal);
+    if (!gpu) return openDequantized(optimize, (model) => this.#open('decoder', model));
+    const model = await optimize();
+    const session = await this.#open('decoder', model);
+    // The test's input is float32. No decoder that takes float16 is known, so a test of one could not be tested.
+    if (model.layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
+      await selfTestLayer({ ort, gpu, model: model.layer, precision }, signal);
     }
     onStep();
     return { session };
-  };
-  try {
-    const vision = await openVision();
-    const { session: decoder, remark } = await openDecoderGraph();
-    checkTypes(vision, 'image_features', decoder);
-    const embed = await read();
-    const table = embeddingTable(embed);
-    // On a GPU a table is of use only where the decoder is run in a way that can look it up there.
-    if (!table || (gpu && !canReside(gpu.device, decoder, table))) {
-      return { vision, decoder, embed: await open('embed', embed), remark };
-    }
-    onStep();
-    return { vision, decoder, embed: table, remark };
-  } catch (error) {
-    reading.abort();
-    await closeSessions(opened, gpu?.fault);
-    throw error;
   }
-}
 
-/** Opens graphs where they run, and adds them to `opened`. */
-function openerInto(opened: Session[], { ort, gpu, onStep }: GraphOptions) {
-  return async (graph: GraphName, model: Uint8Array | OptimizedGraph): Promise<Session> => {
+  async #openEmbed(file: GraphFile, decoder: Session): Promise<Session | EmbeddingTable> {
+    const { gpu, onStep } = this.#options;
+    const table = embeddingTable(file);
+    if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return this.#open('embed', file);
+    onStep();
+    return table;
+  }
+
+  async #open(name: GraphName, model: GraphFile): Promise<Session> {
+    const { ort, gpu, onStep } = this.#options;
     try {
       const session = await Session.open(ort, model, gpu?.device);
-      opened.push(session);
+      this.#opened.push(session);
       onStep();
       return session;
     } catch (cause) {
       if (cause instanceof NearsightError) throw cause;
-      throw new NearsightError('load_failed', `The ${graph} graph could not be opened: ${String(cause)}`, { cause });
+      throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     }
-  };
+  }
 }
 
 /** Frees the weights, but not after the GPU has failed: runs may never settle then, and closing waits for them. */
@@ -150,60 +152,7 @@ export async function closeSessions(sessions: readonly Session[], fault: AbortSi
   for (const session of sessions) await session.close();
 }
 
-/** What must be closed one day. A table is the decoder's, which needs it in memory or does not. */
+/** The sessions to close. A table is not one: it is the decoder's. */
 export function sessionsOf(graphs: Graphs): Session[] {
   return Object.values(graphs).filter((graph) => graph instanceof Session);
-}
-
-/**
- * The decoder that suits the graphs and the device.
- *
- * @param positions most that a sequence will have
- */
-export async function openDecoder(
-  ort: Ort,
-  graphs: Omit<Graphs, 'vision'>,
-  positions: number,
-  gpu?: Gpu,
-): Promise<Decoder> {
-  const { decoder: session, embed } = graphs;
-  if (embed instanceof Session) {
-    checkTypes(embed, INPUTS_EMBEDS, session);
-    const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-    const maxRows = gpu?.workarounds.maxRows;
-    return new StepwiseDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, maxRows });
-  }
-  if (!gpu) {
-    return new StepwiseDecoder({
-      ort,
-      embed: embedByTable(ort, embed),
-      session,
-      memory: new CpuMemory(ort),
-      positions,
-    });
-  }
-  const { device, workarounds } = gpu;
-  const { maxRows = MAX_CHUNK_ROWS } = workarounds;
-  const logits = logitsRow(session);
-  if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
-  const sampler = new GpuSampler(device, logits.vocab, logits.type);
-  const latency = await readbackLatency(device);
-  const memory = new GpuMemory(ort, device);
-  const embedder = new GpuEmbedder(device, embed, maxRows, sampler.sampled);
-  const readback = new GpuTokenReadback(device, sampler.ring.size);
-  const parts = { session, logits, memory, sampler, embedder, readback };
-  return new PipelinedDecoder({ ort, device, ...parts, positions, maxRows, latency });
-}
-
-function canReside({ limits }: GPUDevice, decoder: Session, table: EmbeddingTable): boolean {
-  return GpuEmbedder.fits(table, limits) && logitsRow(decoder) !== undefined;
-}
-
-/** What a graph gives is copied to where the decoder takes its rows from, as it is. */
-function checkTypes(giver: Session, output: 'image_features' | typeof INPUTS_EMBEDS, decoder: Session): void {
-  const given = giver.outputs.get(output)?.type;
-  const taken = decoder.inputs.get(INPUTS_EMBEDS)?.type;
-  if (given && given === taken) return;
-  const message = `A graph gives ${given ?? 'no'} ${output}, and the decoder takes ${taken ?? 'no'} ${INPUTS_EMBEDS}.`;
-  throw new NearsightError('load_failed', message);
 }

@@ -5,7 +5,7 @@ export class LoadProgress {
   readonly #emit: (part: LoadPart) => void;
   #loadedBytes = 0;
   #totalBytes = 0;
-  #done = 0;
+  #doneSteps = 0;
   #steps = 0;
 
   constructor(emit: (part: LoadPart) => void) {
@@ -13,27 +13,27 @@ export class LoadProgress {
   }
 
   /**
-   * What is still to be done: when a load begins, and when another variant replaces one that failed, of which some files
-   * will never be read.
+   * Sets what is still to be done: when a load begins, and when another variant replaces one that failed, some of whose
+   * files will never be read.
    */
   plan(bytes: number, steps: number): void {
     this.#totalBytes = this.#loadedBytes + bytes;
-    this.#done = 0;
+    this.#doneSteps = 0;
     this.#steps = steps;
   }
 
-  /** So many bytes have come. */
+  /** So many bytes have arrived. */
   add(bytes: number): void {
     this.#loadedBytes += bytes;
-    // That all have come is told by `end`: until the model has passed its tests, another variant may have to be read.
+    // Only `end` reports 100 %: until the model has passed its self-test, another variant may have to be read.
     if (this.#loadedBytes < this.#totalBytes) this.#sendBytes();
   }
 
   step(): void {
-    this.#emit({ type: 'prepare', done: ++this.#done, of: this.#steps });
+    this.#emit({ type: 'prepare', done: ++this.#doneSteps, of: this.#steps });
   }
 
-  /** Everything has been read, nothing more will be, and the last step is done. */
+  /** Everything has been read, and the last step is done. */
   end(): void {
     this.#sendBytes();
     this.step();

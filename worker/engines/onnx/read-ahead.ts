@@ -1,44 +1,27 @@
-import type { ModelFile } from '../../../src/protocol/model-spec.ts';
-
 /**
- * Reads files one after the other, each while the one before it is being used: the next is asked for as soon as one is
- * handed out. So the network is busy while sessions are created, and two files at most are in memory.
+ * Reads items one after the other, each while the one before it is being used: the next read starts as soon as an item is
+ * handed out. So the network is busy while sessions are created, and two items at most are in memory.
  *
- * @returns gives the files in order
+ * @returns gives the items in order
  */
-export function readAhead<Name>(
+export function readAhead<Name, Item>(
   names: readonly Name[],
-  read: (name: Name) => Promise<Uint8Array>,
-): () => Promise<Uint8Array> {
-  const rest = [...names];
-  const start = (): Promise<Uint8Array> | undefined => {
-    const name = rest.shift();
-    const file = name === undefined ? undefined : read(name);
-    // Reported when it is asked for.
-    file?.catch(() => {});
-    return file;
+  read: (name: Name) => Promise<Item>,
+): () => Promise<Item> {
+  const pending = [...names];
+  const start = (): Promise<Item> | undefined => {
+    const name = pending.shift();
+    const item = name === undefined ? undefined : read(name);
+    // A failure is reported when the item is asked for.
+    item?.catch(() => {});
+    return item;
   };
   let next = start();
   return async () => {
-    const file = await next;
-    if (!file) throw new Error('There are no more files.');
+    const item = next;
+    if (!item) throw new Error('There is nothing more to read.');
+    await item;
     next = start();
-    return file;
+    return item;
   };
-}
-
-/** Reads files at the same time, by their paths. When one fails, the others are given up. */
-export async function readTogether(
-  files: readonly ModelFile[],
-  read: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>,
-  signal: AbortSignal,
-): Promise<Map<string, Uint8Array>> {
-  const failed = new AbortController();
-  const until = AbortSignal.any([signal, failed.signal]);
-  try {
-    return new Map(await Promise.all(files.map(async (file) => [file.path, await read(file, until)] as const)));
-  } catch (error) {
-    failed.abort();
-    throw error;
-  }
 }

@@ -1,44 +1,46 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Verdict } from '../../../src/protocol/calls.ts';
-import type { Device, ModelSpec, ModelVariant } from '../../../src/protocol/model-spec.ts';
+import type { Device, ModelGraph, ModelSpec, ModelVariant } from '../../../src/protocol/model-spec.ts';
 import { describe, findAdapter } from '../../webgpu/gpu-device.ts';
 import { isSoftware } from '../../webgpu/software-adapter.ts';
 
-/** What a model will run on. */
+/** A variant, and what it will run on. */
 export type Choice = { variant: ModelVariant; reason: string } & (
   | { device: 'webgpu'; adapter: GPUAdapter; slow: boolean }
   | { device: 'wasm'; slow: boolean }
 );
 
-/** Can this browser run the model, before anything is downloaded? */
+/**
+ * Says where the model would be opened, before anything is downloaded.
+ *
+ * @throws NearsightError `unsupported_device`, as {@link choicesFor}
+ */
 export async function probe(spec: ModelSpec, device: Device | 'auto'): Promise<Verdict> {
-  try {
-    const [choice] = await choicesFor(spec, device);
-    const { slow, variant, reason, device: found } = choice;
-    const bytes = configBytes(spec) + graphBytes(variant);
-    return { verdict: slow ? 'slow' : 'yes', device: found, dtype: variant.dtype, bytes, reason };
-  } catch (error) {
-    if (error instanceof NearsightError) return { verdict: 'no', reason: error.message };
-    throw error;
-  }
+  const [{ slow, variant, reason, device: chosen }] = await choicesFor(spec, device);
+  const bytes = configBytes(spec) + graphBytes(variant);
+  return { verdict: slow ? 'slow' : 'yes', device: chosen, dtype: variant.dtype, bytes, reason };
 }
 
-/** What there is to read whatever the variant, in bytes. */
+/** Bytes to read for every variant. */
 export function configBytes({ files }: ModelSpec): number {
   return files.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-/** What there is to read of a variant, in bytes. */
-export function graphBytes({ vision, embed, decoder }: ModelVariant): number {
-  return vision.bytes + embed.bytes + decoder.bytes;
+/** Bytes to read for one variant. */
+export function graphBytes({ graphs: { vision, embed, decoder } }: ModelVariant): number {
+  return bytesOf(vision) + bytesOf(embed) + bytesOf(decoder);
+}
+
+function bytesOf({ file, data }: ModelGraph): number {
+  return data.reduce((sum, { bytes }) => sum + bytes, file.bytes);
 }
 
 /**
- * Where a model can run and which of its variants, best first: the next is for when the one before turns out not to run
- * here, or to compute wrongly.
+ * Where a model can run and which of its variants, best first. The next one is opened when the one before turns out not
+ * to run here, or to compute wrongly.
  *
- * `auto` takes a GPU; without one it takes wasm, if the spec calls the model bearable there. It never takes a software
- * adapter, which is slower than wasm: those are for tests, and must be asked for by name.
+ * `auto` takes a GPU; without one it takes wasm, if the spec says `wasm: 'ok'`. It never takes a software adapter, which is
+ * slower than wasm: those are for tests, and must be asked for with `device: 'webgpu'`.
  *
  * @throws NearsightError `unsupported_device` with the missing feature or the limit that decided, if there is no choice
  */
@@ -48,7 +50,7 @@ export async function choicesFor(spec: ModelSpec, device: Device | 'auto'): Prom
   const obstacle = adapter ? obstacleOn(adapter, spec, device) : 'there is no WebGPU adapter here';
   if (adapter && obstacle === undefined) return onGpu(spec, adapter, device);
   if (device === 'webgpu') throw refusal(spec, `${obstacle}`);
-  if (!spec.bearableOnWasm) throw refusal(spec, `${obstacle}, and without a GPU this model is too slow`);
+  if (spec.wasm === 'slow') throw refusal(spec, `${obstacle}, and without a GPU this model is too slow`);
   return [onWasm(spec, `${obstacle}`, false)];
 }
 
@@ -58,16 +60,22 @@ function onGpu(spec: ModelSpec, adapter: GPUAdapter, device: 'webgpu' | 'auto'):
   const [first, ...others] = runnableOn(adapter, spec)
     .filter((variant) => fits(adapter, variant))
     .map((variant): Choice => ({ device: 'webgpu', adapter, variant, slow, reason }));
-  if (!first) throw new NearsightError('internal', 'A variant was there a moment ago.');
-  if (device === 'auto' && spec.bearableOnWasm && wasmVariant(spec))
+  if (!first) throw new NearsightError('internal', 'No variant runs on this adapter, but one was found before.');
+  if (device === 'auto' && spec.wasm === 'ok' && wasmVariant(spec)) {
     others.push(onWasm(spec, 'the GPU cannot run it, or computes it wrongly', false));
+  }
   return [first, ...others];
 }
 
-function onWasm(spec: ModelSpec, why: string, asked: boolean): Choice {
+function onWasm(spec: ModelSpec, why: string, requested: boolean): Choice {
   const variant = wasmVariant(spec);
   if (!variant) throw refusal(spec, 'it has no variant for wasm');
-  return { device: 'wasm', variant, slow: asked && !spec.bearableOnWasm, reason: `wasm on the CPU, because ${why}` };
+  return {
+    device: 'wasm',
+    variant,
+    slow: requested && spec.wasm === 'slow',
+    reason: `wasm on the CPU, because ${why}`,
+  };
 }
 
 function wasmVariant(spec: ModelSpec): ModelVariant | undefined {
@@ -85,7 +93,7 @@ function obstacleOn(adapter: GPUAdapter, spec: ModelSpec, device: 'webgpu' | 'au
   if (!first) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
   if (runnable.some((variant) => fits(adapter, variant))) return undefined;
   const { maxBufferSize } = adapter.limits;
-  return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${first.embed.bytes} bytes`;
+  return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${bytesOf(first.graphs.embed)} bytes`;
 }
 
 function runnableOn({ features }: GPUAdapter, { variants }: ModelSpec): ModelVariant[] {
@@ -93,11 +101,11 @@ function runnableOn({ features }: GPUAdapter, { variants }: ModelSpec): ModelVar
   return variants.filter((variant) => variant.devices.includes('webgpu') && (f16 || !variant.f16));
 }
 
-/** The embedding file is one table, and a buffer must hold it whole. */
-function fits({ limits }: GPUAdapter, { embed }: ModelVariant): boolean {
-  return embed.bytes <= limits.maxBufferSize;
+/** The embeddings are one table, and one buffer must hold all of it. */
+function fits({ limits }: GPUAdapter, { graphs }: ModelVariant): boolean {
+  return bytesOf(graphs.embed) <= limits.maxBufferSize;
 }
 
-function refusal(spec: ModelSpec, why: string): NearsightError {
-  return new NearsightError('unsupported_device', `${spec.id} cannot run here: ${why}.`);
+function refusal(spec: ModelSpec, reason: string): NearsightError {
+  return new NearsightError('unsupported_device', `${spec.id} cannot run here: ${reason}.`);
 }

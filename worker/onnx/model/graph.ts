@@ -1,3 +1,4 @@
+import { type ExternalData, type GraphFile, type Reference, referenceTo, resolveReference } from './external-data.ts';
 import { type Field, fields, integer, integers, malformed, text, Writer } from './protobuf.ts';
 
 /**
@@ -18,8 +19,8 @@ export interface Graph {
   /** Other fields of the graph, and of the model around it. */
   readonly rest: readonly Uint8Array[];
   readonly modelRest: readonly Uint8Array[];
-  /** The bytes that it was read from; tensors are views on them. */
-  readonly source: Uint8Array;
+  /** What it was read from; tensors are views on it. */
+  readonly source: GraphFile;
 }
 
 export interface Node {
@@ -45,9 +46,9 @@ export interface Tensor {
   readonly name: string;
   readonly type: number;
   readonly dims: readonly number[];
-  /** Its elements, little-endian, if the file holds them as bytes (exporters do, of all but the smallest). */
+  /** Its elements, little-endian, if they are stored as bytes (exporters do so for all but the smallest). */
   readonly data: Uint8Array | undefined;
-  /** The whole TensorProto, if it was read from a file. */
+  /** The whole TensorProto, if the graph's own file holds it. */
   readonly raw?: Uint8Array;
   /** In place of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
   readonly lazy?: LazyData;
@@ -71,12 +72,19 @@ export interface Value {
   readonly raw: Uint8Array;
 }
 
-/** Opens a model. @throws NearsightError `load_failed` if the bytes are not one */
-export function decode(source: Uint8Array): Graph {
+/**
+ * Reads a model.
+ *
+ * @param model bytes alone are read for their structure: tensors whose data is in other files have none
+ * @throws NearsightError `load_failed` if it is not an ONNX model, or refers to data that is not in its files
+ */
+export function decode(model: Uint8Array | GraphFile): Graph {
+  const files = model instanceof Uint8Array ? undefined : model.externalData;
+  const source = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
   const opsets = new Map<string, number>();
   const modelRest: Uint8Array[] = [];
   let body: Uint8Array | undefined;
-  for (const field of fields(source)) {
+  for (const field of fields(source.graph)) {
     if (field.number === 7 && body) throw malformed('two graphs');
     if (field.number === 7) body = field.payload;
     else if (field.number === 8) addOpset(opsets, field.payload);
@@ -96,15 +104,15 @@ export function decode(source: Uint8Array): Graph {
     source,
   };
   for (const field of fields(body)) {
-    if (!addPart(graph, field)) rest.push(field.raw);
+    if (!addPart(graph, field, files)) rest.push(field.raw);
   }
   return graph;
 }
 
-function addPart(graph: Graph, { number, payload, raw }: Field): boolean {
+function addPart(graph: Graph, { number, payload, raw }: Field, files: readonly ExternalData[] | undefined): boolean {
   if (number === 1) graph.nodes.push(decodeNode(payload));
   else if (number === 5) {
-    const tensor = decodeTensor(payload);
+    const tensor = decodeTensor(payload, files);
     graph.tensors.set(tensor.name, tensor);
   } else if (number === 11) graph.inputs.push(decodeValue(payload));
   else if (number === 12) graph.outputs.push(decodeValue(payload));
@@ -140,18 +148,23 @@ function decodeNode(message: Uint8Array): Node {
   return node;
 }
 
-/** Reads a TensorProto. */
-export function decodeTensor(raw: Uint8Array): Tensor {
+/** Reads a TensorProto. Data in another file is looked up in `files`, if they are given. */
+export function decodeTensor(raw: Uint8Array, files?: readonly ExternalData[]): Tensor {
   const dims: number[] = [];
   let name = '';
   let type = 0;
   let data: Uint8Array | undefined;
+  let external = false;
+  const entries = new Map<string, string>();
   for (const field of fields(raw)) {
     if (field.number === 1) dims.push(...integers(field));
     else if (field.number === 2) type = integer(field.payload);
     else if (field.number === 8) name = text(field.payload);
     else if (field.number === 9) data = field.payload;
+    else if (field.number === 13) entries.set(nameOf(field.payload, 1), nameOf(field.payload, 2));
+    else if (field.number === 14) external = integer(field.payload) === EXTERNAL;
   }
+  if (external && files) return { name, type, dims, data: resolveReference(name, entries, files) };
   return { name, type, dims, data, raw };
 }
 
@@ -210,8 +223,8 @@ export function makeTensor(name: string, type: number, dims: readonly number[], 
 }
 
 /** An initializer whose elements are made when they are asked for. */
-export function makeLazyTensor(name: string, type: number, dims: readonly number[], late: LazyData): Tensor {
-  return { name, type, dims, data: undefined, lazy: late };
+export function makeLazyTensor(name: string, type: number, dims: readonly number[], lazy: LazyData): Tensor {
+  return { name, type, dims, data: undefined, lazy };
 }
 
 function head(name: string, type: number, dims: readonly number[]): Writer {
@@ -220,24 +233,33 @@ function head(name: string, type: number, dims: readonly number[]): Writer {
   return message.integer(2, type).text(8, name);
 }
 
-/** The name under which a graph written with `weightsOutside` refers to the bytes it was read from. */
-export const WEIGHTS = 'nearsight.weights';
+/** TensorProto.DataLocation: the elements are in another file. */
+const EXTERNAL = 1;
+
+/** The path under which a graph written with `weightsOutside` refers to the graph it was read from. */
+const WEIGHTS = 'nearsight.weights';
+
+/** The files that a graph written with `weightsOutside` refers to, but for what is {@link LazyData}. */
+export function weightFiles({ source }: Graph): ExternalData[] {
+  return [{ path: WEIGHTS, data: source.graph }, ...source.externalData];
+}
 
 /** Smaller tensors stay in the file: ORT wants to look into them while it optimises the graph. */
 const OUTSIDE_BYTES = 1024;
 
 /**
- * Writes a model. With `weightsOutside` it keeps its large tensors where they are, in `source`, and refers to them by
- * offset as ONNX external data: hand ORT the source under the name {@link WEIGHTS}, and what is {@link LazyData} under its own.
+ * Writes a model. With `weightsOutside`, large tensors stay where they are, in {@link weightFiles}, and the graph refers
+ * to them as ONNX external data; ORT must be given those files, and what is {@link LazyData} under its own location.
  */
 export function encode(graph: Graph, weightsOutside = false): Uint8Array<ArrayBuffer> {
   const body = new Writer();
   for (const node of graph.nodes) body.message(1, encodeNode(node));
-  for (const each of graph.tensors.values()) {
-    const place = weightsOutside ? placeOf(each, graph.source) : undefined;
-    if (place) body.message(5, encodeOutside(each, place));
-    else if (each.raw) body.bytes(5, each.raw);
-    else body.message(5, encodeInside(each));
+  const files = weightFiles(graph);
+  for (const tensor of graph.tensors.values()) {
+    const reference = weightsOutside ? referenceOf(tensor, files) : undefined;
+    if (reference) body.message(5, encodeOutside(tensor, reference));
+    else if (tensor.raw) body.bytes(5, tensor.raw);
+    else body.message(5, encodeInside(tensor));
   }
   for (const { raw } of graph.inputs) body.bytes(11, raw);
   for (const { raw } of graph.outputs) body.bytes(12, raw);
@@ -260,27 +282,19 @@ function encodeNode(node: Node): Writer {
   return message;
 }
 
-/** Where a tensor's elements are outside the graph: the values of ONNX's keys. */
-interface Place {
-  location: string;
-  offset: number;
-  length: number;
+function referenceOf({ data, lazy }: Tensor, files: readonly ExternalData[]): Reference | undefined {
+  if (lazy) return { location: lazy.location, offset: 0, length: lazy.bytes };
+  return data && data.length >= OUTSIDE_BYTES ? referenceTo(data, files) : undefined;
 }
 
-function placeOf({ data, lazy: late }: Tensor, source: Uint8Array): Place | undefined {
-  if (late) return { location: late.location, offset: 0, length: late.bytes };
-  if (!data || data.length < OUTSIDE_BYTES || data.buffer !== source.buffer) return undefined;
-  return { location: WEIGHTS, offset: data.byteOffset - source.byteOffset, length: data.length };
+function encodeInside({ name, type, dims, data, lazy }: Tensor): Writer {
+  return head(name, type, dims).bytes(9, data ?? lazy?.make() ?? new Uint8Array());
 }
 
-function encodeInside({ name, type, dims, data, lazy: late }: Tensor): Writer {
-  return head(name, type, dims).bytes(9, data ?? late?.make() ?? new Uint8Array());
-}
-
-function encodeOutside({ name, type, dims }: Tensor, place: Place): Writer {
+function encodeOutside({ name, type, dims }: Tensor, reference: Reference): Writer {
   const message = head(name, type, dims);
-  for (const [key, entry] of Object.entries(place)) {
-    message.message(13, new Writer().text(1, key).text(2, String(entry)));
+  for (const [key, value] of Object.entries(reference)) {
+    message.message(13, new Writer().text(1, key).text(2, String(value)));
   }
-  return message.integer(14, 1);
+  return message.integer(14, EXTERNAL);
 }

@@ -1,7 +1,7 @@
-import { encode, type Graph, INT64, makeTensor, makeValue, type Node, WEIGHTS } from '../model/graph.ts';
+import type { GraphFile } from '../model/external-data.ts';
+import { encode, type Graph, INT64, makeTensor, makeValue, type Node, weightFiles } from '../model/graph.ts';
 import { intsAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
 import { ATTENTION } from './feed-lengths.ts';
-import type { GraphFile } from './pass.ts';
 
 /** Each layer has one of these: attention, or its softmax if it is not fused. */
 const MIXERS: readonly string[] = [ATTENTION, 'com.microsoft.MultiHeadAttention', 'Softmax'];
@@ -62,7 +62,7 @@ const NO_NODE = makeNode('', [], []);
 
 function encodePart(part: Graph): GraphFile {
   prune(part);
-  return { graph: encode(part, true), externalData: [{ path: WEIGHTS, data: part.source }] };
+  return { graph: encode(part, true), externalData: weightFiles(part) };
 }
 
 /**

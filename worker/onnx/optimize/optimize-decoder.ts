@@ -1,4 +1,5 @@
 import { LOGITS } from '../decoder-ports.ts';
+import type { GraphFile } from '../model/external-data.ts';
 import { decode } from '../model/graph.ts';
 import { opaque } from '../model/graph-edit.ts';
 import type { Evaluate } from './evaluate-model.ts';
@@ -27,7 +28,7 @@ export interface DecoderOptions {
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
-export async function optimizeDecoder(model: Uint8Array, options: DecoderOptions): Promise<OptimizedGraph> {
+export async function optimizeDecoder(model: Uint8Array | GraphFile, options: DecoderOptions): Promise<OptimizedGraph> {
   const { positions, evaluate, memoryBudget } = options;
   const graph = decode(model);
   const reason = opaque(graph);

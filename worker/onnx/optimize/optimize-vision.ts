@@ -1,3 +1,4 @@
+import type { GraphFile } from '../model/external-data.ts';
 import { decode } from '../model/graph.ts';
 import { opaque } from '../model/graph-edit.ts';
 import { fuseAttention } from './fuse-attention.ts';
@@ -25,7 +26,7 @@ export interface VisionOptions {
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
-export async function optimizeVision(model: Uint8Array, options: VisionOptions): Promise<OptimizedGraph> {
+export async function optimizeVision(model: Uint8Array | GraphFile, options: VisionOptions): Promise<OptimizedGraph> {
   const { inputs, evaluate, attention } = options;
   const graph = decode(model);
   const reason = opaque(graph);

@@ -1,4 +1,5 @@
-import { encode, type Graph, type LazyData, WEIGHTS } from '../model/graph.ts';
+import type { GraphFile } from '../model/external-data.ts';
+import { encode, type Graph, type LazyData, weightFiles } from '../model/graph.ts';
 
 /** The optimizer's passes, each named after its function. */
 export type PassName =
@@ -30,16 +31,6 @@ export interface PassOutcome {
   reason?: string;
 }
 
-/** A graph for `InferenceSession.create(graph, { externalData })`. */
-export interface GraphFile {
-  graph: Uint8Array;
-  /**
-   * The weights: the original file, by reference, and the weights that a pass computes from it, when they are read.
-   * Empty if `graph` is the original file itself.
-   */
-  externalData: readonly { path: string; data: Uint8Array }[];
-}
-
 /** A graph after all passes. */
 export interface OptimizedGraph extends GraphFile {
   /** The graph reduced to one of its layers, for the self-test; absent where layers are not recognised. */
@@ -58,8 +49,8 @@ export const skipped = (pass: PassName, reason: string): PassOutcome => ({ pass,
 export function encodeOptimized(graph: Graph, outcomes: readonly PassOutcome[]): OptimizedGraph {
   const changed = outcomes.some(({ reason }) => reason === undefined);
   const inputs = graph.inputs.map(({ name }) => name).filter((name) => !graph.tensors.has(name));
-  if (!changed) return { graph: graph.source, externalData: [], outcomes, inputs };
-  const externalData = [{ path: WEIGHTS, data: graph.source }];
+  if (!changed) return { ...graph.source, outcomes, inputs };
+  const externalData = weightFiles(graph);
   for (const { lazy } of graph.tensors.values()) {
     if (lazy) externalData.push({ path: lazy.location, data: lazyBytes(lazy) });
   }

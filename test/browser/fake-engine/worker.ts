@@ -1,0 +1,5 @@
+import { expose } from 'comlink';
+import { createRuntime } from '../../../worker/runtime.ts';
+import { fakeEngine } from './fake-engine.ts';
+
+expose(createRuntime([fakeEngine]));

@@ -1,0 +1,66 @@
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../../src/protocol/calls.ts';
+import type { ChatJob, Part } from '../../src/protocol/job.ts';
+import type { Device, ModelSpec } from '../../src/protocol/model-spec.ts';
+import type { ModelStore } from '../storage/store.ts';
+
+/** A way to run models. The runtime knows engines by this interface only. */
+export interface EngineKind {
+  readonly name: string;
+  supports(spec: ModelSpec): boolean;
+  /**
+   * Says where a model would run, before anything is downloaded.
+   *
+   * @throws NearsightError `unsupported_device` if it cannot run here
+   */
+  probe(spec: ModelSpec, device: Device | 'auto'): Promise<Verdict>;
+  /**
+   * Opens a model: everything is downloaded, verified and tested when it resolves.
+   *
+   * @throws NearsightError, or the signal's reason; nothing stays open then
+   */
+  open(request: LoadRequest, options: OpenOptions): Promise<Engine>;
+}
+
+export interface OpenOptions {
+  /** Where the model's files come from. */
+  store: ModelStore;
+  /** Is called for downloads and preparation, up to the last step. */
+  emit: (part: LoadPart) => void;
+  signal: AbortSignal;
+}
+
+/** A model that is ready to answer. One call at a time; the caller queues. */
+export interface Engine {
+  readonly facts: ModelFacts;
+  /** Resolves if the GPU device is lost. */
+  readonly lost: Promise<NearsightError>;
+  /**
+   * Answers a job, sending parts as {@link Part} says.
+   *
+   * @throws NearsightError, or the signal's reason as soon as it aborts, within one step. After `gpu_error` and
+   *   `device_lost` the worker must be replaced.
+   */
+  answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void>;
+  /** Drops what is kept of earlier requests. Not while one is being answered. */
+  forget(): void;
+  /** GPU buffers and tensors alive, without the weights'. */
+  gpuBuffers(): number;
+  /** Frees everything that it holds. Not while a job is being answered. */
+  close(): Promise<void>;
+}
+
+/**
+ * The first engine that supports a model.
+ *
+ * @throws NearsightError `unsupported_device` naming the model's type
+ */
+export function engineFor(spec: ModelSpec, engines: readonly EngineKind[]): EngineKind {
+  const engine = engines.find((kind) => kind.supports(spec));
+  if (engine) return engine;
+  const names = engines.map(({ name }) => name).join(', ');
+  throw new NearsightError(
+    'unsupported_device',
+    `${spec.id} cannot run here: no engine (${names}) supports models of the type '${spec.modelType}'.`,
+  );
+}

@@ -1,0 +1,88 @@
+import { NearsightError } from '../../../src/protocol/errors.ts';
+import type { LogitsRow } from '../../backend/token-sampler.ts';
+import type { Decoder } from '../../generation/decoder.ts';
+import { PipelinedDecoder } from '../../generation/pipelined-decoder.ts';
+import { MAX_CHUNK_ROWS, StepwiseDecoder } from '../../generation/stepwise-decoder.ts';
+import { embedByGraph, embedByTable } from '../../onnx/embed-tokens.ts';
+import type { EmbeddingTable } from '../../onnx/embedding-table.ts';
+import { INPUTS_EMBEDS, LOGITS, PAST, SEQLENS_K, TOTAL_LENGTH } from '../../onnx/decoder-ports.ts';
+import { Session } from '../../onnx/ort-session.ts';
+import type { Ort } from '../../onnx/ort.ts';
+import { CpuMemory } from '../../wasm/cpu-memory.ts';
+import { readbackLatency } from '../../webgpu/buffer-readback.ts';
+import type { Gpu } from '../../webgpu/gpu-device.ts';
+import { GpuEmbedder } from '../../webgpu/gpu-embedder.ts';
+import { GpuMemory } from '../../webgpu/gpu-memory.ts';
+import { GpuSampler } from '../../webgpu/gpu-sampler.ts';
+import { GpuTokenReadback } from '../../webgpu/gpu-token-readback.ts';
+
+/** What a decoder is made of. */
+export interface DecoderParts {
+  decoder: Session;
+  /** The graph of the token embeddings, or its table. */
+  embed: Session | EmbeddingTable;
+}
+
+/**
+ * The decoder that suits the graphs and the device.
+ *
+ * @param positions how many positions a sequence may have
+ */
+export async function openDecoder(
+  ort: Ort,
+  { decoder: session, embed }: DecoderParts,
+  positions: number,
+  gpu?: Gpu,
+): Promise<Decoder> {
+  if (embed instanceof Session) {
+    checkTypes(embed, INPUTS_EMBEDS, session);
+    const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
+    const maxRows = gpu?.workarounds.maxRows;
+    return new StepwiseDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, maxRows });
+  }
+  if (!gpu) {
+    const memory = new CpuMemory(ort);
+    return new StepwiseDecoder({ ort, embed: embedByTable(ort, embed), session, memory, positions });
+  }
+  const { device, workarounds } = gpu;
+  const { maxRows = MAX_CHUNK_ROWS } = workarounds;
+  const logits = logitsRow(session);
+  if (!logits) throw new NearsightError('internal', 'A table was kept for a decoder that cannot use it.');
+  const sampler = new GpuSampler(device, logits.vocab, logits.type);
+  const latency = await readbackLatency(device);
+  const memory = new GpuMemory(ort, device);
+  const embedder = new GpuEmbedder(device, embed, maxRows, sampler.sampled);
+  const readback = new GpuTokenReadback(device, sampler.ring.size);
+  const parts = { session, logits, memory, sampler, embedder, readback };
+  return new PipelinedDecoder({ ort, device, ...parts, positions, maxRows, latency });
+}
+
+/** Whether a table can be looked up on the GPU, by a decoder that {@link PipelinedDecoder} can run. */
+export function canLookUpOnGpu({ limits }: GPUDevice, decoder: Session, table: EmbeddingTable): boolean {
+  return GpuEmbedder.fits(table, limits) && logitsRow(decoder) !== undefined;
+}
+
+/**
+ * Checks that the decoder takes what another graph computes: it is copied into the decoder's input without conversion.
+ *
+ * @throws NearsightError `load_failed`
+ */
+export function checkTypes(graph: Session, output: 'image_features' | typeof INPUTS_EMBEDS, decoder: Session): void {
+  const computed = graph.outputs.get(output)?.type;
+  const taken = decoder.inputs.get(INPUTS_EMBEDS)?.type;
+  if (computed && computed === taken) return;
+  const message = `A graph gives ${computed ?? 'no'} ${output}, and the decoder takes ${taken ?? 'no'} ${INPUTS_EMBEDS}.`;
+  throw new NearsightError('load_failed', message);
+}
+
+/** The inputs of a decoder that the optimizer has changed, keys and values aside. */
+const OPTIMIZED_INPUTS: readonly string[] = [INPUTS_EMBEDS, SEQLENS_K, TOTAL_LENGTH];
+
+/** The logits of a decoder that {@link PipelinedDecoder} can run; undefined for others. */
+function logitsRow({ inputs, outputs }: Session): LogitsRow | undefined {
+  const { type, shape: [, rows, vocab] = [] } = outputs.get(LOGITS) ?? {};
+  const known = [...inputs.keys()].every((name) => OPTIMIZED_INPUTS.includes(name) || name.startsWith(PAST));
+  if (!known || !inputs.has(SEQLENS_K) || !inputs.has(TOTAL_LENGTH)) return undefined;
+  if (inputs.get(INPUTS_EMBEDS)?.type !== 'float32' || rows !== 1 || typeof vocab !== 'number') return undefined;
+  return type === 'float32' || type === 'float16' ? { vocab, type } : undefined;
+}

@@ -1,0 +1,137 @@
+import { asNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
+import type { LoadRequest, ModelFacts } from '../../../src/protocol/calls.ts';
+import { hasProcessor, openProcessor } from '../../families/registry.ts';
+import type { Processor } from '../../families/processor.ts';
+import type { Decoder } from '../../generation/decoder.ts';
+import { loadOrt, threadsFor } from '../../onnx/ort.ts';
+import { withDeviceGuard } from '../../webgpu/device-guard.ts';
+import { Gpu } from '../../webgpu/gpu-device.ts';
+import type { Engine, EngineKind, OpenOptions } from '../engine.ts';
+import { closeSessions, openGraphs, sessionsOf, stepsOf } from './load-graphs.ts';
+import { ModelReader } from './model-reader.ts';
+import { OnnxEngine } from './onnx-engine.ts';
+import { openDecoder } from './open-decoder.ts';
+import { LoadProgress } from './progress.ts';
+import { type Choice, choicesFor, configBytes, graphBytes, probe } from './select-device.ts';
+
+/** Runs ONNX graphs with onnxruntime-web, on WebGPU or wasm. */
+export const onnxEngine: EngineKind = {
+  name: 'onnx',
+  supports: ({ modelType }) => hasProcessor(modelType),
+  probe,
+  open: openEngine,
+};
+
+/** What stays the same whichever variant is opened. */
+interface Opening {
+  request: LoadRequest;
+  processor: Processor;
+  reader: ModelReader;
+  progress: LoadProgress;
+}
+
+/**
+ * Opens a model: chooses device and variant, reads the files, creates the sessions, compiles the shaders. Where a GPU
+ * gives no device or turns out to compute a variant wrongly, the next one that can run here is opened instead, on wasm in
+ * the end.
+ *
+ * @throws NearsightError `unsupported_device`, `load_failed`, or what the store throws; the signal's reason on abort; as
+ *   soon as the GPU fails, `gpu_error` or `device_lost`, after which this worker's onnxruntime must not be used again
+ */
+async function openEngine(request: LoadRequest, options: OpenOptions): Promise<Engine> {
+  const { spec, device } = request;
+  try {
+    return await openFirst(request, options, await choicesFor(spec, device));
+  } catch (error) {
+    if (error instanceof NearsightError || options.signal.aborted) throw error;
+    const message = `${spec.id} could not be opened: ${asNearsightError(error).message}`;
+    throw new NearsightError('load_failed', message, { cause: error });
+  }
+}
+
+/** Opens the first of these that turns out to run here. */
+async function openFirst(
+  request: LoadRequest,
+  { store, emit, signal }: OpenOptions,
+  choices: [Choice, ...Choice[]],
+): Promise<Engine> {
+  const { spec } = request;
+  const progress = new LoadProgress(emit);
+  const reader = new ModelReader(store, progress);
+  const plan = ({ device, variant }: Choice, configs = 0): void =>
+    progress.plan(configs + graphBytes(variant), stepsOf(device) + 1);
+  plan(choices[0], configBytes(spec));
+  const processor = openProcessor(await reader.files(spec.files, signal));
+  const opening = { request, processor, reader, progress };
+  const failures: string[] = [];
+  let gpu: Gpu | undefined;
+  for (const choice of choices) {
+    const { device, variant } = choice;
+    try {
+      if (failures.length > 0) plan(choice);
+      if (choice.device === 'webgpu') gpu ??= await Gpu.open(choice.adapter);
+      else {
+        gpu?.close();
+        gpu = undefined;
+      }
+      const reason = [choice.reason, ...failures.map((failure) => `failed there: ${failure}`)].join('; ');
+      return await withDeviceGuard(gpu?.fault, signal, (guarded) =>
+        openChoice(opening, { ...choice, reason }, gpu, guarded),
+      );
+    } catch (error) {
+      if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
+        gpu?.close();
+        throw error;
+      }
+      failures.push(`${device} ${variant.dtype}, ${error.message}`);
+    }
+  }
+  gpu?.close();
+  throw new NearsightError(
+    'unsupported_device',
+    `This GPU or its driver cannot run ${spec.id}, or computes it wrongly (${failures.join('; ')}). Update the driver or ` +
+      "the browser, or use device 'wasm'.",
+  );
+}
+
+async function openChoice(
+  { request, processor, reader, progress }: Opening,
+  { variant, device, reason }: Choice,
+  gpu: Gpu | undefined,
+  signal: AbortSignal,
+): Promise<Engine> {
+  const { spec, assets } = request;
+  const threads = threadsFor(device, request.threads);
+  const ort = await loadOrt(device, assets.ort, threads);
+  const facts: ModelFacts = {
+    model: spec.id,
+    device,
+    dtype: variant.dtype,
+    contextLength: Math.min(spec.contextLength, processor.config.maxPositions),
+    hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
+    reason,
+  };
+  const graphs = await openGraphs({
+    ort,
+    gpu,
+    positions: facts.contextLength,
+    encoderInputs: processor.encoderInputs,
+    precision: variant.f16 ? 'float16' : 'float32',
+    read: (graph, until) => reader.graph(variant.graphs[graph], until),
+    onStep: () => progress.step(),
+    signal,
+  });
+  let decoder: Decoder | undefined;
+  try {
+    if (graphs.remark !== undefined) facts.reason += `; ${graphs.remark}`;
+    decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
+    const engine = new OnnxEngine({ ort, processor, facts, graphs, decoder, gpu });
+    await engine.selfTest(signal);
+    progress.end();
+    return engine;
+  } catch (error) {
+    decoder?.close();
+    await closeSessions(sessionsOf(graphs), gpu?.fault);
+    throw error;
+  }
+}

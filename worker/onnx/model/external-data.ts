@@ -1,0 +1,63 @@
+import { NearsightError } from '../../../src/protocol/errors.ts';
+import { malformed } from './protobuf.ts';
+
+/** A graph and the files that hold weights of it, as `InferenceSession.create(graph, { externalData })` takes them. */
+export interface GraphFile {
+  graph: Uint8Array;
+  /** Each under the path by which the graph refers to it, which is relative to the graph's folder. */
+  externalData: readonly ExternalData[];
+}
+
+export interface ExternalData {
+  path: string;
+  data: Uint8Array;
+}
+
+/** Where the elements of a tensor are outside the graph: the values of ONNX's keys. */
+export interface Reference {
+  location: string;
+  offset: number;
+  length: number;
+}
+
+/**
+ * The elements that a tensor refers to, as a view on the file that holds them.
+ *
+ * @param entries ONNX's keys and values: `location`, and optionally `offset` (0) and `length` (up to the file's end)
+ * @throws NearsightError `load_failed` naming the file if it is not among `files`, or if the range is not in it
+ */
+export function resolveReference(
+  tensor: string,
+  entries: ReadonlyMap<string, string>,
+  files: readonly ExternalData[],
+): Uint8Array {
+  const location = entries.get('location')?.replace(/^\.\//, '');
+  if (location === undefined) throw malformed(`no location for the external data of ${tensor}`);
+  const data = files.find(({ path }) => path === location)?.data;
+  if (!data) {
+    const message = `The weights ${tensor} are in the file ${location}, which the model's spec does not list as data of their graph.`;
+    throw new NearsightError('load_failed', message);
+  }
+  const offset = Number(entries.get('offset') ?? 0);
+  const length = Number(entries.get('length') ?? data.byteLength - offset);
+  const end = offset + length;
+  if (![offset, length, end].every(isCount) || end > data.byteLength) {
+    const message = `The weights ${tensor} should be at bytes ${offset} to ${end} of ${location}, which has ${data.byteLength} bytes.`;
+    throw new NearsightError('load_failed', message);
+  }
+  return data.subarray(offset, end);
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+/** Refers to `view` if it lies in one of `files`. */
+export function referenceTo(view: Uint8Array, files: readonly ExternalData[]): Reference | undefined {
+  for (const { path, data } of files) {
+    const offset = view.byteOffset - data.byteOffset;
+    if (view.buffer !== data.buffer || offset < 0 || offset + view.length > data.length) continue;
+    return { location: path, offset, length: view.length };
+  }
+  return undefined;
+}
