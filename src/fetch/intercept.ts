@@ -7,6 +7,7 @@ import type { ImageRules } from '../media/load-images.ts';
 import type { RemoteOptions } from '../remote/ask-remote.ts';
 import type { ChoosePolicy, Policy } from './route.ts';
 import type { Part } from '../protocol/job.ts';
+import type { PartReader } from '../protocol/port.ts';
 
 /** What the shim is told, beyond how to answer. All of it is public: see `NearsightOptions`. */
 export interface FetchOptions {
@@ -42,11 +43,7 @@ export interface InterceptOptions extends FetchOptions {
   model: () => Promise<string>;
   limits: { requestBytes: number } & Pick<ImageRules, 'imageBytes' | 'images'>;
   /** Starts an answer. The stream must error with `signal`'s reason when that aborts. */
-  generate: (
-    request: ChatRequest,
-    signal?: AbortSignal,
-    allowed?: ImageRules['allowed'],
-  ) => Promise<ReadableStream<Part>>;
+  generate: (request: ChatRequest, signal?: AbortSignal, allowed?: ImageRules['allowed']) => Promise<PartReader<Part>>;
 }
 
 let imported: Promise<typeof import('./handle-request.ts')> | undefined;

@@ -82,8 +82,9 @@ export async function readImage(
   image: Blob | BufferSource | string | URL,
   rules: ImageRules,
   signal?: AbortSignal,
+  param = 'image',
 ): Promise<Bytes> {
-  const ref = (url: string): ImageRef => ({ type: 'image', url, detail: 'auto', param: 'image' });
+  const ref = (url: string): ImageRef => ({ type: 'image', url, detail: 'auto', param });
   if (typeof image === 'string' || image instanceof URL) {
     const base = globalThis.document?.baseURI ?? globalThis.location?.href;
     const url = URL.canParse(image, base) ? new URL(image, base).href : String(image);

@@ -1,5 +1,6 @@
 import { asNearsightError } from '../protocol/errors.ts';
 import type { Part } from '../protocol/job.ts';
+import type { PartReader } from '../protocol/port.ts';
 import { endedEarly, writeLogprobs, writeUsage, type ResponseMeta } from './completion.ts';
 import { errorBody } from './error-response.ts';
 import type { ChatRequest } from './parse-request.ts';
@@ -18,7 +19,7 @@ const DONE = '[DONE]';
  */
 export function writeChunks(
   head: readonly Part[],
-  parts: ReadableStreamDefaultReader<Part>,
+  parts: PartReader<Part>,
   request: ChatRequest,
   frame: ResponseMeta,
   signal?: AbortSignal,
@@ -45,7 +46,7 @@ export function writeChunks(
   );
 }
 
-async function* readOn(head: readonly Part[], parts: ReadableStreamDefaultReader<Part>): AsyncGenerator<Part> {
+async function* readOn(head: readonly Part[], parts: PartReader<Part>): AsyncGenerator<Part> {
   yield* head;
   for (let next = await parts.read(); !next.done; next = await parts.read()) yield next.value;
 }

@@ -1,5 +1,6 @@
 import { NearsightError } from '../protocol/errors.ts';
 import type { Part, TokenLogprob } from '../protocol/job.ts';
+import type { PartReader } from '../protocol/port.ts';
 import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletion, ChoiceLogprobs, FinishReason, Usage } from './types.ts';
 
@@ -13,7 +14,7 @@ export interface ResponseMeta {
 
 /** Reads parts to their end into one JSON body. Rejects as the parts do. */
 export async function readCompletion(
-  parts: ReadableStreamDefaultReader<Part>,
+  parts: PartReader<Part>,
   request: ChatRequest,
   frame: ResponseMeta,
 ): Promise<ChatCompletion> {

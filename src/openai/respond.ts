@@ -1,4 +1,5 @@
 import type { Part } from '../protocol/job.ts';
+import type { PartReader } from '../protocol/port.ts';
 import { writeChunks } from './completion-stream.ts';
 import { endedEarly, readCompletion, type ResponseMeta } from './completion.ts';
 import { originHeaders, randomId } from './response-headers.ts';
@@ -21,11 +22,7 @@ export interface Answerer {
  *
  * @throws whatever errors `parts` before that: the caller makes a Response of it, or tries elsewhere
  */
-export async function respond(
-  request: ChatRequest,
-  parts: ReadableStream<Part>,
-  answerer: Answerer,
-): Promise<Response> {
+export async function respond(request: ChatRequest, parts: PartReader<Part>, answerer: Answerer): Promise<Response> {
   const requestId = randomId();
   const frame: ResponseMeta = {
     id: `chatcmpl-${requestId}`,
@@ -33,19 +30,18 @@ export async function respond(
     model: request.model,
   };
   const headers = originHeaders({ model: answerer.model, reason: answerer.reason, requestId });
-  const reader = parts.getReader();
   if (!request.stream) {
-    const completion = await readCompletion(reader, request, frame);
+    const completion = await readCompletion(parts, request, frame);
     return Response.json(completion, { statusText: 'OK', headers });
   }
-  const head = await readHead(reader);
-  return new Response(writeChunks(head, reader, request, frame, answerer.signal), {
+  const head = await readHead(parts);
+  return new Response(writeChunks(head, parts, request, frame, answerer.signal), {
     statusText: 'OK',
     headers: { ...headers, 'content-type': 'text/event-stream', 'cache-control': 'no-store' },
   });
 }
 
-async function readHead(parts: ReadableStreamDefaultReader<Part>): Promise<Part[]> {
+async function readHead(parts: PartReader<Part>): Promise<Part[]> {
   const head: Part[] = [];
   for (;;) {
     const { done, value } = await parts.read();
