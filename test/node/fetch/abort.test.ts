@@ -1,7 +1,9 @@
 /** What an abort does in each phase of a request. */
 import { describe, expect, it, vi } from 'vitest';
+import { race } from '../../../src/async/race.ts';
 import { createFetch, type InterceptOptions } from '../../../src/fetch/intercept.ts';
 import type { Part } from '../../../src/protocol/job.ts';
+import type { PartReader } from '../../../src/protocol/port.ts';
 import { ANSWER, partsOf, slowParts, START, text } from '../job-parts.ts';
 
 const CHAT = 'https://integrate.api.nvidia.com/v1/chat/completions';
@@ -48,7 +50,7 @@ describe('an abort', () => {
     ['the body is read', (begun) => [{}, lasting(begun)]],
     ['the model is looked up', (begun) => [{ model: () => new Promise(begun) }, JSON_BODY]],
     ['the answer is being started', (begun) => [{ generate: () => new Promise(begun) }, JSON_BODY]],
-    ['the first token is awaited', (begun) => [{ generate: async () => lasting(begun) }, JSON_BODY]],
+    ['the first token is awaited', (begun) => [{ generate: async () => lasting<Part>(begun).getReader() }, JSON_BODY]],
   ])('while %s rejects at once', async (_phase, staying) => {
     const caller = new AbortController();
     let begun = (): void => {};
@@ -63,7 +65,10 @@ describe('an abort', () => {
   it('in mid-stream errors the body with its reason', async () => {
     const caller = new AbortController();
     const { stream } = slowParts(START, text('x'));
-    const generate: InterceptOptions['generate'] = async (_request, signal) => stream.pipeThrough(endedBy(signal));
+    const generate: InterceptOptions['generate'] = async (_request, signal) => ({
+      read: () => race(stream.read(), signal),
+      cancel: () => stream.cancel(),
+    });
     const body = JSON.stringify({ ...BODY, stream: true });
     const response = await shim({ generate })(CHAT, post(body, { signal: caller.signal }));
     const reader = response.body?.getReader();
@@ -76,7 +81,7 @@ describe('an abort', () => {
   });
 
   it('of a time-out passes as it is', async () => {
-    const generate = (): Promise<ReadableStream<Part>> => new Promise(() => {});
+    const generate = (): Promise<PartReader<Part>> => new Promise(() => {});
     const response = shim({ generate })(CHAT, post(JSON_BODY, { signal: AbortSignal.timeout(5) }));
     await expect(response).rejects.toMatchObject({ name: 'TimeoutError' });
   });
@@ -97,12 +102,3 @@ describe('an abort', () => {
     expect(remove.mock.calls.map(([, listener]) => listener)).toEqual(add.mock.calls.map(([, listener]) => listener));
   });
 });
-
-/** Errors with the signal's reason, as the runtime's port does. */
-function endedBy(signal: AbortSignal | undefined): TransformStream<Part, Part> {
-  return new TransformStream<Part, Part>({
-    start(controller) {
-      signal?.addEventListener('abort', () => controller.error(signal.reason), { once: true });
-    },
-  });
-}

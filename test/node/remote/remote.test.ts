@@ -1,9 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createNearsight } from '../../../src/client/create-nearsight.ts';
 import { createFetch, type InterceptOptions } from '../../../src/fetch/intercept.ts';
-import { NearsightError, type ErrorCode } from '../../../src/protocol/errors.ts';
-import type { Part } from '../../../src/protocol/job.ts';
-import { ANSWER, partsOf, START, text } from '../job-parts.ts';
+import type { ErrorCode } from '../../../src/protocol/errors.ts';
+import { ANSWER, failingAfter, partsOf, START, text } from '../job-parts.ts';
 import { ask, clientOf, failing, KEY, OWNED, image, wired, type Wire } from '../with-remote.ts';
 
 describe('what cannot be answered here', () => {
@@ -40,22 +39,19 @@ describe('what cannot be answered here', () => {
   });
 
   it('goes to the remote when it fails before its first token, and not after', async () => {
-    const broken =
-      (...sent: readonly Part[]): InterceptOptions['generate'] =>
-      async () =>
-        partsOf(...sent).pipeThrough(
-          new TransformStream({ flush: (controller) => controller.error(new NearsightError('device_lost', 'Gone.')) }),
-        );
-    const before = await wired({ generate: broken(START), remote: { model: 'meta/llama' } });
+    const before = await wired({ generate: async () => failingAfter(START), remote: { model: 'meta/llama' } });
     const moved = await before.fetch(...ask({ model: 'glimpse', stream: true }));
-    expect(moved.headers.get('x-nearsight-reason')).toBe('device_lost');
+    expect(moved.headers.get('x-nearsight-reason')).toBe('gpu_error');
     expect(await moved.text()).toContain('A cat');
     await before.nim.close();
 
-    const after = await wired({ generate: broken(START, text('A red')), remote: { model: 'meta/llama' } });
+    const after = await wired({
+      generate: async () => failingAfter(START, text('A red')),
+      remote: { model: 'meta/llama' },
+    });
     const kept = await after.fetch(...ask({ model: 'glimpse', stream: true }));
     expect(kept.headers.get('x-nearsight-origin')).toBe('local');
-    expect(await kept.text()).toContain('"code":"device_lost"');
+    expect(await kept.text()).toContain('"code":"gpu_error"');
     expect(after.nim.seen).toEqual([]);
   });
 

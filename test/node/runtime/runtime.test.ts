@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
-import { readPort } from '../../../src/protocol/port.ts';
+import { readPort, type PartReader } from '../../../src/protocol/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../../../src/protocol/calls.ts';
 import { glimpse } from '../../../models/glimpse.ts';
 import type { Engine } from '../../../worker/engines/onnx/onnx-engine.ts';
@@ -45,9 +45,9 @@ function rig() {
   return { runtime, log, finish: () => finish(), lose: (error: NearsightError) => lose(error) };
 }
 
-async function load(runtime: Runtime): Promise<ReadableStreamDefaultReader<LoadPart>> {
+async function load(runtime: Runtime): Promise<PartReader<LoadPart>> {
   const { port1, port2 } = new MessageChannel();
-  const parts = readPort<LoadPart>(port1, sent, never).getReader();
+  const parts = readPort<LoadPart>(port1, { sent, dead: never });
   runtime.load(REQUEST, port2);
   expect((await parts.read()).value).toMatchObject({ type: 'ready' });
   return parts;
@@ -55,7 +55,7 @@ async function load(runtime: Runtime): Promise<ReadableStreamDefaultReader<LoadP
 
 function generate(runtime: Runtime): Promise<unknown> {
   const { port1, port2 } = new MessageChannel();
-  const parts = readPort<Part>(port1, sent, never).getReader();
+  const parts = readPort<Part>(port1, { sent, dead: never });
   runtime.generate(JOB, port2);
   return parts.read().catch((error: NearsightError) => error.code);
 }
