@@ -10,7 +10,7 @@ import type { Part } from '../protocol/job.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
 import type { PartReader } from '../protocol/port.ts';
 import { ask } from './ask.ts';
-import { readModel, readOptions, type AskOptions, type ImageInput, type NearsightOptions } from './options.ts';
+import { readOptions, type AskOptions, type ImageInput, type NearsightOptions } from './options.ts';
 import { resolveAssets } from './resolve-assets.ts';
 import { resolveModel } from './resolve-model.ts';
 
@@ -65,8 +65,7 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
     setStatus,
     startEngine: () => startEngine(resolveAssets(assets).worker),
   });
-  const allowed = allowedUnder(options.policy, options.images?.origins);
-  const askContext = { session, rules: { ...limits, allowed } };
+  const askRules = { ...limits, allowed: allowedUnder(options.policy, options.images?.origins) };
 
   /** The parts of the answer to a chat request. Images are fetched while the model loads. */
   async function generate(
@@ -90,10 +89,12 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
 
   return {
     fetch: createFetch({ ...options, model: async () => resolveModel(options.model).id, generate }),
-    ask: (...question) => ask(askContext, ...question),
+    ask: (...question) => ask({ session, rules: askRules }, ...question),
     load,
     probe: (model) =>
-      session.probe(async () => loadRequest(model === undefined ? options : { ...options, model: readModel(model) })),
+      session.probe(async () =>
+        loadRequest(model === undefined ? options : readOptions({ ...options, model, aliases: {} })),
+      ),
     status,
     forget: async () => session.client?.call((runtime) => runtime.forget()),
     unload: async () => session.unload(),

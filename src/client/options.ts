@@ -8,12 +8,8 @@ import {
   number,
   oneOf,
   quoted,
-  readFields,
   string,
   type Check,
-  type Fields,
-  type Honoured,
-  type Values,
 } from '../openai/field-checks.ts';
 import type { FetchOptions, ImageOptions } from '../fetch/intercept.ts';
 import type { Policy } from '../fetch/route.ts';
@@ -104,28 +100,15 @@ const FUNCTIONS = ['fetch', 'policy', 'remote.apiKey', 'remote.consent'];
  *
  * @throws NearsightError `invalid_request` naming the option
  */
-export function readOptions(options: NearsightOptions) {
-  const plain = toPlain(options, FUNCTIONS);
-  if (!isObject(plain)) throw mustBe('an object with a model', plain, 'options');
-  // Each value was read by its own row's check.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  const read = readNamed(plain, OPTIONS, '') as NearsightOptions;
-  const { model, aliases = {} } = read;
+export function readOptions(options: unknown) {
+  const read = checkOptions(toPlain(options, FUNCTIONS), '');
+  const { model, aliases = {}, intercept = NIM_ORIGINS } = read;
   if (!model) throw mustBe('an id or a ModelSpec', model, 'model');
   const id = typeof model === 'string' ? model : model.id;
   for (const [alias, target] of Object.entries(aliases)) {
     if (target !== id) throw mustBe(`'${id}', the model`, target, `aliases.${alias}`, quoted(target));
   }
-  return { ...read, intercept: read.intercept ?? NIM_ORIGINS, limits: { ...DEFAULT_LIMITS, ...read.limits } };
-}
-
-/**
- * A model alone, read as the option is.
- *
- * @throws NearsightError `invalid_request`
- */
-export function readModel(model: unknown): string | ModelSpec {
-  return readOptions({ model } as NearsightOptions).model;
+  return { ...read, intercept, limits: { ...DEFAULT_LIMITS, ...read.limits } };
 }
 
 /**
@@ -135,19 +118,15 @@ export function readModel(model: unknown): string | ModelSpec {
  * @throws NearsightError `invalid_request` naming the argument or option
  */
 export function checkAsk(image: unknown, question: unknown, options: unknown, maxImages: number): void {
-  if (Array.isArray(image) && image.length > 0) {
-    if (image.length > maxImages) {
-      const message = `ask takes at most ${maxImages} images (limits.images), but it is given ${image.length}.`;
-      throw new NearsightError('invalid_request', message, { param: 'image' });
-    }
-    for (const [index, one] of image.entries()) checkImage(one, `image[${index}]`);
-  } else {
-    checkImage(image, 'image');
+  if (!Array.isArray(image) || image.length === 0) checkImage(image, 'image');
+  else for (const [index, one] of image.entries()) checkImage(one, `image[${index}]`);
+  if (Array.isArray(image) && image.length > maxImages) {
+    throw mustBe(`at most ${maxImages} images (limits.images)`, image, 'image');
   }
-  if (string(question, 'question') === '')
+  if (string(question, 'question') === '') {
     throw mustBe('a text of at least one character', question, 'question', 'empty');
-  if (!isObject(options)) throw mustBe('an object', options, 'options');
-  readNamed(options, ASK, '');
+  }
+  checkAskOptions(options, '');
 }
 
 function checkImage(image: unknown, path: string): void {
@@ -156,19 +135,25 @@ function checkImage(image: unknown, path: string): void {
   if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
 }
 
-/** Reads an object by its table. A name that is not in it is refused, and those that are get listed. */
-function readNamed<F extends Fields>(value: unknown, fields: F, path: string): Values<F> {
-  for (const name of Object.keys(isObject(value) ? value : {})) {
-    if (Object.hasOwn(fields, name)) continue;
-    const param = path ? `${path}.${name}` : name;
-    const message = `There is no option ${param}. Known${path && ` in ${path}`}: ${Object.keys(fields).join(', ')}.`;
-    throw new NearsightError('invalid_request', message, { param });
-  }
-  return readFields(value, fields, path);
-}
-
-function option<T>(read: Check<T>): Honoured<T> {
-  return { support: 'honoured', documentedBy: 0, read };
+/** An object with a check for each name of `T`. Another name is refused, and the known ones are listed. */
+function within<T extends object>(checks: Record<keyof T, Check<unknown>>): Check<T> {
+  const known = new Map(Object.entries<Check<unknown>>(checks));
+  return (value, path) => {
+    if (!isObject(value)) throw mustBe('an object', value, path || 'options');
+    const read: Record<string, unknown> = {};
+    for (const [name, item] of Object.entries(value)) {
+      const param = path ? `${path}.${name}` : name;
+      const check = known.get(name);
+      if (!check) {
+        const message = `There is no option ${param}. Known${path && ` in ${path}`}: ${[...known.keys()].join(', ')}.`;
+        throw new NearsightError('invalid_request', message, { param });
+      }
+      if (item !== null && item !== undefined) read[name] = check(item, param);
+    }
+    // Each value was read by the check of its own name.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    return read as T;
+  };
 }
 
 const model: Check<unknown> = (value, path) => {
@@ -205,12 +190,6 @@ const strings: Check<unknown> = (value, path) => {
   return value;
 };
 
-/** An object with its own table: the compiler wants a check for each name of `T`. */
-function within<T>(checks: Record<keyof T, Check<unknown>>): Check<unknown> {
-  const fields = Object.fromEntries(Object.entries<Check<unknown>>(checks).map(([name, read]) => [name, option(read)]));
-  return (value, path) => readNamed(value, fields, path);
-}
-
 /** One of the names of a union: the compiler wants all of them. */
 function oneOfAll<T extends string>(names: Record<T, true>): Check<unknown> {
   return oneOf(...Object.keys(names));
@@ -230,36 +209,29 @@ const remoteFields = within<RemoteOptions>({
   credentials: oneOf('omit', 'same-origin', 'include'),
 });
 
-const remote: Check<unknown> = (value, path) => {
+const remote: Check<RemoteOptions> = (value, path) => {
   const fields = remoteFields(value, path);
-  if (!isObject(fields) || !fields['baseURL'])
-    throw mustBe('the address of a NIM endpoint', undefined, `${path}.baseURL`);
+  if (!fields.baseURL) throw mustBe('the address of a NIM endpoint', fields.baseURL, `${path}.baseURL`);
   return fields;
 };
 
-const OPTIONS = {
-  model: option(model),
-  device: option(oneOf(...DEVICES)),
-  intercept: option(array(address, 0, Infinity)),
-  assets: option(assets),
-  limits: option(
-    within<Limits>({
-      waiting: integer(0),
-      requestBytes: integer(1),
-      imageBytes: integer(1),
-      pixels: integer(1),
-      images: integer(0),
-    }),
-  ),
-  fetch: option(call),
-  aliases: option(strings),
-  policy: option(orCall(oneOfAll<Policy>({ 'local-only': true, 'local-first': true, 'remote-first': true }))),
-  remote: option(remote),
-  images: option(within<ImageOptions>({ origins: array(address, 0, Infinity), tags: boolean })),
-} satisfies Record<keyof NearsightOptions, Honoured<unknown>>;
+const checkOptions = within<NearsightOptions>({
+  model,
+  device: oneOf(...DEVICES),
+  intercept: array(address, 0, Infinity),
+  assets,
+  limits: within<Limits>({
+    waiting: integer(0),
+    requestBytes: integer(1),
+    imageBytes: integer(1),
+    pixels: integer(1),
+    images: integer(0),
+  }),
+  fetch: call,
+  aliases: strings,
+  policy: orCall(oneOfAll<Policy>({ 'local-only': true, 'local-first': true, 'remote-first': true })),
+  remote,
+  images: within<ImageOptions>({ origins: array(address, 0, Infinity), tags: boolean }),
+});
 
-const ASK = {
-  maxTokens: option(integer(1)),
-  temperature: option(number(0, 2)),
-  signal: option(anything),
-} satisfies Record<keyof AskOptions, Honoured<unknown>>;
+const checkAskOptions = within<AskOptions>({ maxTokens: integer(1), temperature: number(0, 2), signal: anything });

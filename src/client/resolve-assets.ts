@@ -1,14 +1,11 @@
 import type { NearsightOptions } from './options.ts';
 
-/** Absolute URLs of files of the package; those that are absent are where the bundler, or the package itself, has them. */
-export interface AssetURLs {
-  worker?: string | undefined;
-  /** Ends in `/`. */
-  ort?: string | undefined;
-}
-
-/** @param assets a folder like the package's `dist`, or the files one by one; relative to the page */
-export function resolveAssets(assets: NearsightOptions['assets'] = {}): AssetURLs {
+/**
+ * Absolute URLs of files of the package. Those that are undefined are where the bundler, or the package itself, has them.
+ *
+ * @param assets a folder like the package's `dist`, or the files one by one; relative to the page
+ */
+export function resolveAssets(assets: NearsightOptions['assets'] = {}): { worker?: string; ort?: string } {
   const page = globalThis.document?.baseURI ?? globalThis.location?.href;
   const fileURL = (url: string | URL, base: string | undefined = page): string => new URL(url, base).href;
   const folderURL = (url: string | URL): string => fileURL(url).replace(/\/?$/, '/');
@@ -17,5 +14,5 @@ export function resolveAssets(assets: NearsightOptions['assets'] = {}): AssetURL
     return { worker: fileURL('worker.js', folder), ort: fileURL('ort/', folder) };
   }
   const { worker, ort } = assets;
-  return { worker: worker && fileURL(worker), ort: ort && folderURL(ort) };
+  return { ...(worker && { worker: fileURL(worker) }), ...(ort && { ort: folderURL(ort) }) };
 }

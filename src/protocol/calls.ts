@@ -28,17 +28,14 @@ export interface Runtime {
 export interface LoadRequest {
   spec: ModelSpec;
   device: Device | 'auto';
-  assets: RuntimeAssets;
+  assets: {
+    /** The absolute URL of the folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`, with a final `/`. Default: beside the worker. */
+    ort?: string | undefined;
+  };
   /** How many threads wasm may use; absent: as many as suit the machine. */
   threads?: number | undefined;
   /** How many jobs may wait for their turn before one is refused with `queue_full`. */
   waiting: number;
-}
-
-/** Absolute URLs of files that the worker fetches. By default they are beside the worker. */
-export interface RuntimeAssets {
-  /** The folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`. Must end in `/`. */
-  ort?: string | undefined;
 }
 
 export type LoadPart =

@@ -10,7 +10,7 @@ const workers: string[] = [];
 const probed: LoadRequest[] = [];
 
 function makeWorker(url: string): MessagePort {
-  workers.push(String(url));
+  workers.push(url);
   const { port1, port2 } = new MessageChannel();
   const probe = async (request: LoadRequest) => {
     probed.push(request);

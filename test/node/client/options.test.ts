@@ -11,7 +11,7 @@ function creation(options: unknown): () => unknown {
 }
 
 test.each([
-  [undefined, 'options', 'options must be an object with a model, but it is missing.'],
+  [undefined, 'options', 'options must be an object, but it is missing.'],
   [{}, 'model', 'model must be an id or a ModelSpec, but it is missing.'],
   [{ model: {} }, 'model', 'model must be an id or a ModelSpec, but it is an object.'],
   [{ polcy: 'local-only' }, 'polcy', 'There is no option polcy. Known: model, device, intercept, assets, limits,'],
@@ -59,7 +59,7 @@ test.each<[unknown[], string, string]>([
   [[[], 'What?'], 'image', 'a Blob, bytes or a URL, but it is an array of 0.'],
   [[[image, 7], 'What?'], 'image[1]', 'a Blob, bytes or a URL, but it is 7.'],
   [[[image, [image]], 'What?'], 'image[1]', 'a Blob, bytes or a URL, but it is an array of 1.'],
-  [[Array(17).fill(image), 'What?'], 'image', 'at most 16 images (limits.images), but it is given 17.'],
+  [[Array(17).fill(image), 'What?'], 'image', 'at most 16 images (limits.images), but it is an array of 17.'],
   [[image], 'question', 'a string, but it is missing.'],
   [[image, ''], 'question', 'a text of at least one character, but it is empty.'],
   [[image, 'What?', null], 'options', 'options must be an object, but it is null.'],

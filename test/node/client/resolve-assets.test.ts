@@ -10,9 +10,9 @@ test.each<[unknown, object]>([
   ['/near', FOLDER],
   ['./../near/', FOLDER],
   [new URL('https://page.example/near/'), FOLDER],
-  [undefined, { worker: undefined, ort: undefined }],
-  [{ worker: './w.js' }, { worker: 'https://page.example/app/w.js', ort: undefined }],
-  [{ ort: '/ort' }, { worker: undefined, ort: 'https://page.example/ort/' }],
+  [undefined, {}],
+  [{ worker: './w.js' }, { worker: 'https://page.example/app/w.js' }],
+  [{ ort: '/ort' }, { ort: 'https://page.example/ort/' }],
 ])('%o is resolved against the page', (assets, expected) => {
   vi.stubGlobal('document', { baseURI: 'https://page.example/app/' });
   expect(resolveAssets(assets as Parameters<typeof resolveAssets>[0])).toEqual(expected);
