@@ -103,7 +103,7 @@ export function readPort<Part>(port: MessagePort, options: ReadOptions): PartRea
 
   return {
     async read() {
-      while (buffer.length === 0 && !outcome) await new Promise<void>((resolve) => (wake = resolve));
+      if (buffer.length === 0 && !outcome) await new Promise<void>((resolve) => (wake = resolve));
       const value = buffer.shift();
       if (value !== undefined) return { done: false, value };
       if (outcome && 'error' in outcome) throw outcome.error;

@@ -11,7 +11,7 @@ vi.mock('../../../models/smolvlm-256m.ts', async (original) => {
 
 const { smolvlm256m }: { smolvlm256m: ModelSpec } = await import('../../../models/smolvlm-256m.ts');
 const file = { path: 'config.json', bytes: 1, sha256: '0'.repeat(64) };
-const mine: ModelSpec = { ...smolvlm256m, id: 'mine', files: [file], variants: [] };
+const own: ModelSpec = { ...smolvlm256m, id: 'own', files: [file], variants: [] };
 const urlOf = (spec: ModelSpec): unknown => resolveModel(spec).files[0]?.url;
 
 test('smolvlm-256m is pinned to a commit', () => {
@@ -24,11 +24,11 @@ test('smolvlm-256m is pinned to a commit', () => {
 });
 
 test.each(['main', '', 'v1.0', '7e3e67e', '7E3E67EDBBED1BF9888184D9DF282B700A323964', undefined])(
-  'from the hub, the revision %o is refused',
+  'a file from the hub with the revision %o is refused',
   async (revision) => {
     const refused = { code: 'load_failed', message: expect.stringContaining(`its revision '${revision ?? ''}'`) };
-    expect(() => resolveModel({ ...mine, revision })).toThrow(expect.objectContaining(refused));
-    // As is that of a spec that ships.
+    expect(() => resolveModel({ ...own, revision })).toThrow(expect.objectContaining(refused));
+    // Also in a spec that is part of the package.
     const shipped = smolvlm256m.revision;
     smolvlm256m.revision = revision;
     const response = await createNearsight({ model: 'smolvlm-256m' }).fetch('https://ai.api.nvidia.com/v1/models');
@@ -39,8 +39,8 @@ test.each(['main', '', 'v1.0', '7e3e67e', '7E3E67EDBBED1BF9888184D9DF282B700A323
 
 test('files elsewhere need no revision', () => {
   const baseURL = 'https://example.com/m/';
-  expect(urlOf({ ...mine, baseURL, revision: 'main' })).toBe('https://example.com/m/config.json');
+  expect(urlOf({ ...own, baseURL, revision: 'main' })).toBe('https://example.com/m/config.json');
   const url = new URL('https://example.com/c.json');
-  expect(urlOf({ ...mine, files: [{ ...file, url }], repository: undefined })).toBe('https://example.com/c.json');
-  expect(() => urlOf({ ...mine, repository: undefined })).toThrow('says no url, baseURL or repository for config.json');
+  expect(urlOf({ ...own, files: [{ ...file, url }], repository: undefined })).toBe('https://example.com/c.json');
+  expect(() => urlOf({ ...own, repository: undefined })).toThrow('has no url, baseURL or repository for config.json');
 });
