@@ -1,5 +1,5 @@
 /**
- * What `work` settles to, or the rejection with `signal`'s own reason as soon as it aborts. The listener goes with either.
+ * Settles as `work` does, or rejects with `signal`'s own reason as soon as it aborts. Removes its listener in both cases.
  *
  * `work` itself goes on after an abort, unless it listens to the same signal.
  */

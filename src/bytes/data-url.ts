@@ -1,6 +1,6 @@
 declare global {
   interface Uint8ArrayConstructor {
-    /** In newer browsers; ten times as fast as by way of a string. TypeScript's library does not have it yet. */
+    /** In newer browsers; ten times as fast as `atob`. TypeScript's library does not have it yet. */
     fromBase64?(text: string): Uint8Array<ArrayBuffer>;
   }
 }
@@ -15,9 +15,9 @@ export interface DataURL {
 /**
  * Decodes a `data:` URL without `fetch`, which `connect-src 'self'` would forbid.
  *
- * Takes what browsers take: base64 or url-encoded bytes, either case, blanks, missing padding.
+ * Accepts what browsers accept: base64 or url-encoded bytes, either case, blanks, missing padding.
  *
- * @throws SyntaxError saying what is wrong with it
+ * @throws SyntaxError whose message says what is wrong
  */
 export function readDataURL(url: string): DataURL {
   const comma = url.indexOf(',');
@@ -37,7 +37,7 @@ export function readDataURL(url: string): DataURL {
 function fromBase64(data: string): Uint8Array<ArrayBuffer> {
   try {
     const text = data.includes('%') ? decodeURIComponent(data) : data;
-    // Both ignore blanks and missing padding by themselves.
+    // Both decoders ignore blanks and missing padding.
     if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
     const binary = atob(text);
     const bytes = new Uint8Array(binary.length);
@@ -48,7 +48,7 @@ function fromBase64(data: string): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** `%89PNG…`: escapes are bytes, everything else is its UTF-8. */
+/** Decodes `%89PNG…`: an escape is one byte, any other character is its UTF-8. */
 function fromPercent(data: string): Uint8Array<ArrayBuffer> {
   const bytes = new TextEncoder().encode(data);
   let length = 0;

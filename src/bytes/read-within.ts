@@ -1,8 +1,8 @@
 /**
- * The bytes of a stream, read no further than the limit.
+ * Reads the bytes of a stream, no further than the limit.
  *
- * @returns undefined if there are more; the rest was cancelled
- * @throws what the stream errors with; TypeError if it yields anything but bytes
+ * @returns undefined if there are more; the stream is then cancelled
+ * @throws the stream's own error; TypeError if it yields anything but bytes
  */
 export async function readWithin(
   stream: ReadableStream<Uint8Array> | null,
@@ -13,7 +13,7 @@ export async function readWithin(
   const reader = stream?.getReader();
   for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
     const { value } = next;
-    // Bytes of another window are no `Uint8Array` of ours.
+    // `instanceof Uint8Array` fails for bytes of another window.
     if (!ArrayBuffer.isView(value)) throw new TypeError('The stream yields something other than bytes.');
     chunks.push(value);
     size += value.length;

@@ -8,59 +8,152 @@ import {
   number,
   oneOf,
   quoted,
-  readFields,
   string,
   type Check,
-  type Honoured,
 } from '../openai/field-checks.ts';
-import type { AskOptions, NearsightOptions } from './create-nearsight.ts';
-import { toPlain } from './plain-data.ts';
+import type { FetchOptions, ImageOptions } from '../fetch/fetch-options.ts';
+import type { Policy } from '../fetch/route.ts';
+import { NearsightError } from '../protocol/errors.ts';
+import type { ModelSpec } from '../protocol/model-spec.ts';
 import type { RemoteOptions } from '../remote/ask-remote.ts';
+import type { DialectName } from '../remote/dialects.ts';
+import { toPlain } from './plain-data.ts';
 
-/** Where a function may stand. */
-const CALLS = ['fetch', 'policy', 'remote.apiKey', 'remote.consent'];
+const DEVICES = ['auto', 'webgpu', 'wasm'] as const;
+
+/** What `createNearsight` takes. Only `model` is required. */
+export interface NearsightOptions extends FetchOptions {
+  /** A known id (`smolvlm-256m`), or a spec: `import { glimpse } from 'nearsight/glimpse'`, or your own. */
+  model: string | ModelSpec;
+  /**
+   * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec calls the model bearable
+   * there; a software GPU is used only when `webgpu` is asked for by name.
+   * @defaultValue 'auto'
+   */
+  device?: (typeof DEVICES)[number];
+  /**
+   * Origins or URL prefixes that `fetch` answers for; requests elsewhere are passed on untouched.
+   * @defaultValue NIM's two servers, `https://integrate.api.nvidia.com` and `https://ai.api.nvidia.com`
+   */
+  intercept?: readonly (string | URL)[];
+  /**
+   * Where the package's own files are: the address of a folder that holds `worker.js` and `ort/`, as the package's `dist`
+   * does, or single addresses.
+   * @defaultValue where the bundler puts what `new Worker(new URL(…, import.meta.url))` names
+   */
+  assets?: string | URL | AssetOptions;
+  /** Those left out keep their defaults. */
+  limits?: Partial<Limits>;
+}
+
+/** Addresses of files of the package, each with its own default. */
+export interface AssetOptions {
+  /** The worker's script. Must be on the page's own origin. @defaultValue where the bundler put it */
+  worker?: string | URL;
+  /** The folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`. @defaultValue `ort/` beside the worker */
+  ort?: string | URL;
+}
+
+/** What a page accepts before it refuses. */
+export interface Limits {
+  /** Requests that may wait while one runs; one more is answered 429. @defaultValue 16 */
+  waiting: number;
+  /** Bytes of a request body; a larger one is answered 413. @defaultValue 26_214_400 (25 MiB, as hosted NIM) */
+  requestBytes: number;
+  /** Bytes of one image's file. @defaultValue 20_971_520 (20 MiB) */
+  imageBytes: number;
+  /** Width times height of one image, checked before it is decoded. @defaultValue 50_000_000 */
+  pixels: number;
+  /** Images in one request, over all turns. @defaultValue 16 */
+  images: number;
+}
+
+/** An image as `ask` takes it: its file, or a URL, relative to the page. */
+export type ImageInput = Blob | BufferSource | string | URL;
+
+/** How `ask` answers. */
+export interface AskOptions {
+  /** How many tokens may be generated; absent: as many as fit in the context. */
+  maxTokens?: number;
+  /** 0 (the default) always takes the likeliest token. */
+  temperature?: number;
+  /** Aborting it ends the answer with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+const DEFAULT_LIMITS: Limits = {
+  waiting: 16,
+  requestBytes: 25 * 1024 * 1024,
+  imageBytes: 20 * 1024 * 1024,
+  pixels: 50_000_000,
+  images: 16,
+};
+
+const NIM_ORIGINS = ['https://integrate.api.nvidia.com', 'https://ai.api.nvidia.com'];
+
+/** Options that may be functions. */
+const FUNCTIONS = ['fetch', 'policy', 'remote.apiKey', 'remote.consent'];
 
 /**
- * The options of a page in plain data, checked as the fields of a request are checked: one that is misspelt would else
- * be found out by what it did not prevent. Options that are null or undefined are left out.
+ * The options of a page in plain data, checked as the fields of a request are: a misspelt option must not be ignored in
+ * silence. Options that are null or undefined get their defaults.
  *
  * @throws NearsightError `invalid_request` naming the option
  */
-export function readOptions(given: NearsightOptions): NearsightOptions {
-  const plain = toPlain(given, CALLS);
-  if (!isObject(plain)) throw mustBe('an object with a model', plain, 'options');
-  // Each was read by its own row's check.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  const options = readFields(plain, OPTIONS, '') as NearsightOptions;
-  const { model, aliases = {} } = options;
+export function readOptions(options: unknown) {
+  const read = checkOptions(toPlain(options, FUNCTIONS), '');
+  const { model, aliases = {}, intercept = NIM_ORIGINS } = read;
   if (!model) throw mustBe('an id or a ModelSpec', model, 'model');
   const id = typeof model === 'string' ? model : model.id;
   for (const [alias, target] of Object.entries(aliases)) {
     if (target !== id) throw mustBe(`'${id}', the model`, target, `aliases.${alias}`, quoted(target));
   }
-  return options;
+  return { ...read, intercept, limits: { ...DEFAULT_LIMITS, ...read.limits } };
 }
 
 /**
- * The same for what `ask` is given.
+ * Checks the arguments of `ask`.
  *
- * @throws NearsightError `invalid_request` naming it
+ * @param maxImages `limits.images`
+ * @throws NearsightError `invalid_request` naming the argument or option
  */
-export function checkAsk(image: unknown, question: unknown, options: AskOptions): void {
-  const isImage = image instanceof Blob || image instanceof URL || isBytes(image);
-  if (!isImage && (typeof image !== 'string' || image === '')) throw mustBe('a Blob, bytes or a URL', image, 'image');
-  if (string(question, 'question') === '')
+export function checkAsk(image: unknown, question: unknown, options: unknown, maxImages: number): void {
+  if (!Array.isArray(image) || image.length === 0) checkImage(image, 'image');
+  else for (const [index, one] of image.entries()) checkImage(one, `image[${index}]`);
+  if (Array.isArray(image) && image.length > maxImages) {
+    throw mustBe(`at most ${maxImages} images (limits.images)`, image, 'image');
+  }
+  if (string(question, 'question') === '') {
     throw mustBe('a text of at least one character', question, 'question', 'empty');
-  if (!isObject(options)) throw mustBe('an object', options, 'options');
-  readFields(options, ASK, '');
+  }
+  checkAskOptions(options, '');
 }
 
-function isBytes(value: unknown): boolean {
-  return ArrayBuffer.isView(value) || Object.prototype.toString.call(value) === '[object ArrayBuffer]';
+function checkImage(image: unknown, path: string): void {
+  const isBytes = ArrayBuffer.isView(image) || Object.prototype.toString.call(image) === '[object ArrayBuffer]';
+  if (isBytes || image instanceof Blob || image instanceof URL) return;
+  if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
 }
 
-function option<T>(read: Check<T>): Honoured<T> {
-  return { support: 'honoured', documentedBy: 0, read };
+/** An object with a check for each name of `T`. Another name is refused, and the known ones are listed. */
+function within<T extends object>(checks: Record<keyof T, Check<unknown>>): Check<T> {
+  const known = new Map(Object.entries<Check<unknown>>(checks));
+  return (value, path) => {
+    if (!isObject(value)) throw mustBe('an object', value, path || 'options');
+    const read: Record<string, unknown> = {};
+    for (const [name, item] of Object.entries(value)) {
+      const param = path ? `${path}.${name}` : name;
+      const check = known.get(name);
+      if (!check) {
+        const message = `There is no option ${param}. Known${path && ` in ${path}`}: ${[...known.keys()].join(', ')}.`;
+        throw new NearsightError('invalid_request', message, { param });
+      }
+      if (item !== null && item !== undefined) read[name] = check(item, param);
+    }
+    // Each value was read by the check of its own name.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    return read as T;
+  };
 }
 
 const model: Check<unknown> = (value, path) => {
@@ -72,7 +165,7 @@ const model: Check<unknown> = (value, path) => {
   return value;
 };
 
-/** Without a scheme, `api.example.com` would be a path of the page's own, and that server would be asked. */
+/** Without a scheme, `api.example.com` would be a path of the page's own origin, and that server would be asked. */
 const address: Check<string> = (value, path) => {
   const url = string(value, path);
   if (!/^(https?:\/\/|\.{0,2}\/)/i.test(url) || !URL.canParse(url, 'https://page')) {
@@ -93,55 +186,52 @@ function orCall<T>(check: Check<T>): Check<unknown> {
 
 const strings: Check<unknown> = (value, path) => {
   if (!isObject(value)) throw mustBe('an object', value, path);
-  for (const [name, each] of Object.entries(value)) string(each, `${path}.${name}`);
+  for (const [name, item] of Object.entries(value)) string(item, `${path}.${name}`);
   return value;
 };
 
-/** Anything that the table of a nested object takes. */
-function within(names: Record<string, Check<unknown>>): Check<unknown> {
-  const fields = Object.fromEntries(Object.entries(names).map(([name, check]) => [name, option(check)]));
-  return (value, path) => readFields(value, fields, path);
+/** One of the names of a union: the compiler wants all of them. */
+function oneOfAll<T extends string>(names: Record<T, true>): Check<unknown> {
+  return oneOf(...Object.keys(names));
 }
 
-const remote: Check<unknown> = (value, path) => {
-  const fields = readFields(value, REMOTE, path);
+const assetFiles = within<AssetOptions>({ worker: address, ort: address });
+
+const assets: Check<unknown> = (value, path) =>
+  typeof value === 'string' ? address(value, path) : assetFiles(value, path);
+
+const remoteFields = within<RemoteOptions>({
+  baseURL: address,
+  apiKey: orCall(string),
+  dialect: oneOfAll<DialectName>({ nim1: true, nim2: true, hosted: true, legacy: true }),
+  model: string,
+  consent: call,
+  credentials: oneOf('omit', 'same-origin', 'include'),
+});
+
+const remote: Check<RemoteOptions> = (value, path) => {
+  const fields = remoteFields(value, path);
   if (!fields.baseURL) throw mustBe('the address of a NIM endpoint', fields.baseURL, `${path}.baseURL`);
   return fields;
 };
 
-const REMOTE = {
-  baseURL: option(address),
-  apiKey: option(orCall(string)),
-  dialect: option(oneOf('nim1', 'nim2', 'hosted', 'legacy')),
-  model: option(string),
-  consent: option(call),
-  credentials: option(oneOf('omit', 'same-origin', 'include')),
-} satisfies Record<keyof RemoteOptions, Honoured<unknown>>;
+const checkOptions = within<NearsightOptions>({
+  model,
+  device: oneOf(...DEVICES),
+  intercept: array(address, 0, Infinity),
+  assets,
+  limits: within<Limits>({
+    waiting: integer(0),
+    requestBytes: integer(1),
+    imageBytes: integer(1),
+    pixels: integer(1),
+    images: integer(0),
+  }),
+  fetch: call,
+  aliases: strings,
+  policy: orCall(oneOfAll<Policy>({ 'local-only': true, 'local-first': true, 'remote-first': true })),
+  remote,
+  images: within<ImageOptions>({ origins: array(address, 0, Infinity), tags: boolean }),
+});
 
-const OPTIONS = {
-  model: option(model),
-  device: option(oneOf('auto', 'webgpu', 'wasm')),
-  intercept: option(array(address, 0, Infinity)),
-  worker: option(string),
-  assets: option(within({ ort: string })),
-  limits: option(
-    within({
-      waiting: integer(0),
-      requestBytes: integer(1),
-      imageBytes: integer(1),
-      pixels: integer(1),
-      images: integer(0),
-    }),
-  ),
-  fetch: option(call),
-  aliases: option(strings),
-  policy: option(orCall(oneOf('local-only', 'local-first', 'remote-first'))),
-  remote: option(remote),
-  images: option(within({ origins: array(address, 0, Infinity), tags: boolean })),
-} satisfies Record<keyof NearsightOptions, Honoured<unknown>>;
-
-const ASK = {
-  maxTokens: option(integer(1)),
-  temperature: option(number(0, 2)),
-  signal: option(anything),
-} satisfies Record<keyof AskOptions, Honoured<unknown>>;
+const checkAskOptions = within<AskOptions>({ maxTokens: integer(1), temperature: number(0, 2), signal: anything });

@@ -6,7 +6,7 @@ import type { ModelFile, ModelGraph, ModelSpec } from '../protocol/model-spec.ts
 const known: readonly ModelSpec[] = [smolvlm256m];
 
 /**
- * The spec behind an id (or the spec itself), with every file's URL absolute: the worker has another base.
+ * The spec of an id, or a given spec, with absolute file URLs, because the worker has another base URL.
  *
  * @throws NearsightError `model_not_found`, or `load_failed` for another format, a file without an address, or a revision that
  *   is no commit
@@ -36,13 +36,13 @@ function checkFormat({ id, format }: { id: string; format: number }): void {
 }
 
 function find(id: string): ModelSpec {
-  const spec = known.find((each) => each.id === id);
+  const spec = known.find((one) => one.id === id);
   if (spec) return spec;
   throw new NearsightError(
     'model_not_found',
     id === 'glimpse'
-      ? "glimpse comes by import, so that only pages that use it carry it: import { glimpse } from 'nearsight/glimpse'."
-      : `nearsight knows no model '${id}'. Known ids: ${known.map((each) => each.id).join(', ')}; or pass a ModelSpec.`,
+      ? "glimpse is imported, so that only pages that use it download it: import { glimpse } from 'nearsight/glimpse'."
+      : `nearsight knows no model '${id}'. Known ids: ${known.map((one) => one.id).join(', ')}; or pass a ModelSpec.`,
   );
 }
 
@@ -51,13 +51,16 @@ function locate(spec: ModelSpec, { path, url }: ModelFile): string {
   return new URL(url ?? path, url ? page : new URL(spec.baseURL ?? hubFolder(spec, path), page)).href;
 }
 
-/** A branch moves under the hashes: from the hub, only a commit is taken. */
+/** The hub's folder of a commit. A branch is refused: it moves, and then the hashes do not match. */
 function hubFolder({ id, repository, revision = '' }: ModelSpec, path: string): string {
   if (!repository) {
-    throw new NearsightError('load_failed', `Model ${id} says no url, baseURL or repository for ${path}.`);
+    throw new NearsightError('load_failed', `Model ${id} has no url, baseURL or repository for ${path}.`);
   }
   if (!/^[0-9a-f]{40}$/.test(revision)) {
-    throw new NearsightError('load_failed', `Model ${id}: its revision '${revision}' is no commit of 40 hex digits.`);
+    throw new NearsightError(
+      'load_failed',
+      `Model ${id}: its revision '${revision}' is not a commit of 40 lower-case hex digits.`,
+    );
   }
   return `https://huggingface.co/${repository}/resolve/${revision}/`;
 }

@@ -35,7 +35,7 @@ async function answerLocally(context: ChatContext, reason: Reason): Promise<Resp
   if (request instanceof NearsightError) throw request;
   // Not awaited: images are loaded while the model is.
   const parts = await options.engine.generate(makeJob(context, request), signal);
-  return respond(request, parts.getReader(), { model: served[0], reason, signal });
+  return respond(request, parts, { model: served[0], reason, signal });
 }
 
 /** @throws NearsightError `invalid_request` at once for too many images */

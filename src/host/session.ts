@@ -1,12 +1,19 @@
 import { race } from '../async/race.ts';
-import type { Engine } from './engine-host.ts';
+import type { EngineClient } from './engine-client.ts';
+import type { EngineHost } from './engine-host.ts';
 import type { StatusValue } from './status.ts';
-import { asNearsightError, ERRORS, NearsightError } from '../protocol/errors.ts';
+import { asNearsightError, ERRORS, isNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob, Part } from '../protocol/job.ts';
-import type { DebugStats, LoadPart, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
+import type { PartReader } from '../protocol/port.ts';
+import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
 
-/** What a session needs of an {@link Engine}. */
-export type SessionEngine = Pick<Engine, keyof Engine>;
+/** What a session needs of an {@link EngineClient}. */
+export type SessionClient = Pick<EngineClient, 'call' | 'generate'>;
+
+/** What a session needs of an {@link EngineHost}. */
+export interface SessionHost extends Pick<EngineHost, 'dead' | 'hung' | 'load' | 'probe' | 'stop'> {
+  readonly client: SessionClient;
+}
 
 /** What a {@link Session} works with. */
 export interface SessionOptions {
@@ -14,7 +21,7 @@ export interface SessionOptions {
   request: () => Promise<LoadRequest>;
   setStatus: (value: StatusValue) => void;
   /** Starts a worker. */
-  startEngine: () => Promise<SessionEngine>;
+  startEngine: () => Promise<SessionHost>;
 }
 
 /** A load that is under way or done. */
@@ -24,40 +31,38 @@ interface PendingLoad {
   /** Aborts when it is ended. */
   abort: AbortController;
   /** Its newest worker, once there is one. */
-  engine?: SessionEngine;
+  host?: SessionHost;
   facts?: ModelFacts;
-  /** Callers who wait for it. */
+  /** How many callers wait for it. */
   waiters: number;
-  /** Answers under way. */
+  /** How many answers are running or waiting. */
   active: number;
 }
 
-/** An engine with its model open. */
+/** A worker with its model open. */
 interface Opened {
   load: PendingLoad;
-  engine: SessionEngine;
+  host: SessionHost;
   facts: ModelFacts;
 }
 
 /**
- * Keeps one model open across workers: starts an engine when it is first needed, shares its load between callers, and
- * starts another when the last one died.
+ * Keeps one model open across workers: starts an engine host at the first use, shares its load between callers, and
+ * starts another host after a worker has died.
  *
- * | call        | idle, failed       | loading                | ready                | disposed      |
- * |-------------|--------------------|------------------------|----------------------|---------------|
- * | `open`      | starts a load      | joins the load         | the open model       | rejects       |
- * | `generate`  | starts a load      | joins it, then answers | answers              | rejects       |
- * | `probe`     | in its own worker  | asks the worker        | asks the worker      | rejects       |
- * | `forget`    | nothing to do      | asks the worker        | asks the worker      | nothing to do |
- * | `debugStats` | all zero           | asks the worker        | asks the worker      | all zero      |
- * | `unload`    | nothing to do      | ends the load; idle    | ends the worker; idle | nothing to do |
- * | `dispose`   | disposed           | ends it; disposed      | ends it; disposed    | nothing to do |
+ * | call       | idle, failed        | loading                | ready                 | disposed      |
+ * |------------|---------------------|------------------------|-----------------------|---------------|
+ * | `open`     | starts a load       | joins the load         | the open model        | rejects       |
+ * | `generate` | starts a load       | joins it, then answers | answers               | rejects       |
+ * | `probe`    | in its own worker   | asks the worker        | asks the worker       | rejects       |
+ * | `client`   | undefined           | the worker's           | the worker's          | undefined     |
+ * | `unload`   | nothing to do       | ends the load; idle    | ends the worker; idle | nothing to do |
+ * | `dispose`  | disposed            | ends it; disposed      | ends it; disposed     | nothing to do |
  *
- * A load becomes ready, or failed. It is ended, and the state is idle, when the last caller who waits for it aborts.
- * Ready becomes failed when the worker dies or loses its model. While a load has no worker yet, the calls that would ask
- * it do as in idle. Whatever was asked of a worker, and is not answered when that is ended, rejects with the reason:
- * `aborted` (unload), `disposed` (dispose), or what took the worker away. After `dispose`, everything rejects with
- * `disposed`.
+ * A load becomes ready or failed. When the last caller who waits for it aborts, it ends and the state is idle. Ready
+ * becomes failed when the worker dies or loses its model. While a load has no worker yet, `probe` and `client` do as in
+ * idle. A call in flight rejects when its worker ends, with the reason: `aborted` (unload), `disposed` (dispose), or what
+ * ended the worker.
  */
 export class Session {
   readonly #options: SessionOptions;
@@ -69,9 +74,14 @@ export class Session {
     this.#options = options;
   }
 
+  /** Makes plain calls to the current worker. */
+  get client(): SessionClient | undefined {
+    return this.#load?.host?.client;
+  }
+
   /**
-   * The open model; loads it, or joins the load under way. Aborting `signal` leaves the load to the others who wait,
-   * and stops it when nobody does. A failed load is not remembered.
+   * The open model; starts a load, or joins the load under way. Aborting `signal` stops the load if no other caller waits
+   * for it. A failed load is not remembered.
    */
   async open(signal?: AbortSignal): Promise<Opened> {
     signal?.throwIfAborted();
@@ -82,49 +92,51 @@ export class Session {
       return await race(load.opened, signal);
     } finally {
       if (--load.waiters === 0 && !load.facts) {
-        this.#end(load, new NearsightError('aborted', 'Nobody waits for this load.'));
+        this.#end(load, new NearsightError('aborted', 'No caller waits for this load any more.'));
       }
     }
   }
 
   /**
-   * Answers a job; the stream errors with a NearsightError, or with `signal`'s own reason. The model is loaded while the
-   * job is still being made; if that fails, the load goes on for the next one.
+   * Answers a job; `read` rejects with a NearsightError, or with `signal`'s own reason. The model is loaded while the job
+   * is still being made; if making it fails, the load goes on for the next request.
    */
-  async generate(making: Promise<ChatJob>, signal?: AbortSignal): Promise<ReadableStream<Part>> {
+  async generate(making: Promise<ChatJob>, signal?: AbortSignal): Promise<PartReader<Part>> {
     const opening = this.open(signal);
     const pending = this.#load;
     making.catch(() => {
-      // Counts as a caller who waits and never leaves, so that this one may.
+      // Counts as a waiter that never leaves, so that the load outlives this caller.
       if (pending && !signal?.aborted) pending.waiters++;
     });
-    const [job, { load, engine }] = await Promise.all([making, opening]);
-    return this.#watched(load, engine, engine.generate(job, signal));
+    const [job, { load, host }] = await Promise.all([making, opening]);
+    this.#count(load, 1);
+    const onFinish = (error?: unknown): void => {
+      this.#count(load, -1);
+      // Before the error is read: the next request must not meet a worker whose GPU has failed.
+      if (isNearsightError(error) && ERRORS[error.code].fatal) host.stop(error);
+    };
+    return host.client.generate(job, { signal, onFinish });
   }
 
-  /** Asks a worker what this device can do; downloads no model. */
-  async probe(): Promise<Verdict> {
+  /**
+   * Asks a worker what this device can do; downloads no model.
+   *
+   * @param makeRequest which model and device
+   */
+  async probe(makeRequest = this.#options.request): Promise<Verdict> {
     const { signal } = this.#disposal;
     signal.throwIfAborted();
-    const request = await this.#options.request();
-    if (this.#load?.engine) return this.#load.engine.probe(request);
-    const engine = await this.#options.startEngine();
+    const request = await makeRequest();
+    if (this.client) return this.client.call((runtime) => runtime.probe(request));
+    const host = await this.#options.startEngine();
     try {
-      return await race(engine.probe(request), signal);
+      return await race(host.probe(request), signal);
     } finally {
-      engine.stop(new NearsightError('aborted', 'The probe has ended.'));
+      host.stop(new NearsightError('aborted', 'The probe has ended.'));
     }
   }
 
-  async forget(): Promise<void> {
-    await this.#load?.engine?.forget();
-  }
-
-  async debugStats(): Promise<DebugStats> {
-    return this.#load?.engine?.debugStats() ?? { gpuBuffers: 0, ports: 0, waiting: 0, loaded: null };
-  }
-
-  /** Ends the worker, or the load under way, and with it whatever is in flight; the next request loads again. */
+  /** Ends the worker or the load under way. All calls in flight reject; the next request loads again. */
   unload(reason = new NearsightError('aborted', 'The model was unloaded.')): void {
     if (this.#load) this.#end(this.#load, reason);
   }
@@ -156,8 +168,8 @@ export class Session {
     try {
       return await this.#openIn(load, request);
     } catch (error) {
-      if (!load.engine?.hung) throw error;
-      // Firefox hangs now and then when ONNX Runtime starts its threads. Without them it has not been seen to.
+      if (!load.host?.hung) throw error;
+      // Firefox sometimes hangs when ONNX Runtime starts its threads; with one thread it has not been seen to.
       return this.#openIn(load, { ...request, threads: 1 });
     }
   }
@@ -166,17 +178,17 @@ export class Session {
   async #openIn(load: PendingLoad, request: LoadRequest): Promise<Opened> {
     const { signal } = load.abort;
     signal.throwIfAborted();
-    const engine = await this.#options.startEngine();
-    load.engine = engine;
-    engine.dead.addEventListener('abort', () => {
-      // One that hangs may be replaced without anybody hearing of it; if not, its load fails.
-      if (!engine.hung) this.#end(load, engine.dead.reason);
+    const host = await this.#options.startEngine();
+    load.host = host;
+    host.dead.addEventListener('abort', () => {
+      // A worker that hangs may be replaced within the same load; if it is not, the load fails.
+      if (!host.hung) this.#end(load, host.dead.reason);
     });
-    // Stops the engine if the load was ended meanwhile.
-    const facts = await engine.load(request, (part) => this.#report(load, part), signal);
+    // Stops the worker if the load was ended meanwhile.
+    const facts = await host.load(request, (part) => this.#report(load, part), signal);
     load.facts = facts;
     this.#setStatus(load, { state: 'ready', facts, active: load.active });
-    return { load, engine, facts };
+    return { load, host, facts };
   }
 
   #report(load: PendingLoad, part: LoadPart): void {
@@ -188,7 +200,7 @@ export class Session {
     }
   }
 
-  /** Not for a load that has ended, whose last parts may still be under way. */
+  /** Does nothing for a load that has ended, whose last parts may still arrive. */
   #setStatus(load: PendingLoad, value: StatusValue): void {
     if (this.#load === load) this.#options.setStatus(value);
   }
@@ -198,41 +210,10 @@ export class Session {
     const current = this.#load === load;
     if (current) this.#load = undefined;
     load.abort.abort(reason);
-    load.engine?.stop(reason);
+    load.host?.stop(reason);
     if (!current || this.#disposal.signal.aborted) return;
     const error = asNearsightError(reason);
     this.#options.setStatus(error.code === 'aborted' ? { state: 'idle' } : { state: 'failed', error });
-  }
-
-  /**
-   * Passes the parts on, keeps count of the answers under way, and ends an engine whose GPU has failed before anybody
-   * hears of it: the next request must not meet it.
-   */
-  #watched(load: PendingLoad, engine: SessionEngine, parts: ReadableStream<Part>): ReadableStream<Part> {
-    const reader = parts.getReader();
-    this.#count(load, 1);
-    let count = (): void => {
-      count = () => {};
-      this.#count(load, -1);
-    };
-    return new ReadableStream<Part>({
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read();
-          if (!done) return controller.enqueue(value);
-          count();
-          controller.close();
-        } catch (error) {
-          count();
-          if (error instanceof NearsightError && ERRORS[error.code].fatal) engine.stop(error);
-          controller.error(error);
-        }
-      },
-      cancel(reason) {
-        count();
-        return reader.cancel(reason);
-      },
-    });
   }
 
   #count(load: PendingLoad, change: 1 | -1): void {

@@ -1,16 +1,23 @@
-import type { Engine } from './engine-host.ts';
+import { NearsightError } from '../protocol/errors.ts';
+import type { EngineHost } from './engine-host.ts';
 
 /**
- * Starts a worker. In the page's entry, because bundlers look for this expression with an address beside the module that
- * holds it; the engine is a file of its own, which pages that only ask a remote never fetch.
+ * Starts a worker. In the page's entry, because bundlers look for this expression with a URL beside the module that holds
+ * it. The host is a chunk of its own: pages that only ask a remote never fetch it.
  *
  * @param url the worker's script, where the bundler did not put it there
+ * @throws NearsightError `load_failed` if the browser does not start it
  */
-export async function startEngine(url?: string | URL): Promise<Engine> {
-  const { Engine } = await import('./engine-host.ts');
-  return new Engine(
-    url
-      ? new Worker(url, { type: 'module' })
-      : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' }),
-  );
+export async function startEngine(url?: string): Promise<EngineHost> {
+  try {
+    const { EngineHost } = await import('./engine-host.ts');
+    return new EngineHost(
+      url
+        ? new Worker(url, { type: 'module' })
+        : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' }),
+    );
+  } catch (cause) {
+    const message = `The worker could not be started: ${String(cause)}. Serve its script from the page's own origin, or say where it is in assets.`;
+    throw new NearsightError('load_failed', message, { cause });
+  }
 }

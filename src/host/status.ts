@@ -7,7 +7,7 @@ export type StatusValue =
   | { state: 'idle' }
   /** Fetching and checking files: bytes so far, of all that this device needs. */
   | { state: 'downloading'; loadedBytes: number; totalBytes: number }
-  /** Opening files that are here and compiling shaders, while the next is on its way: `done` of `of` steps. */
+  /** Opening files and compiling shaders, while the next file is downloaded: `done` of `of` steps. */
   | { state: 'preparing'; done: number; of: number }
   /** Ready, with `active` requests running or waiting. */
   | { state: 'ready'; facts: ModelFacts; active: number }
@@ -19,15 +19,15 @@ export type StatusValue =
 export interface Status {
   readonly value: StatusValue;
   /**
-   * Calls back at once and on each change, as Svelte stores, RxJS interop and React's `useSyncExternalStore` expect. What
-   * the listener throws is reported as an uncaught error and changes nothing else, at its first call neither.
+   * Calls back at once and on each change, as Svelte stores, RxJS interop and React's `useSyncExternalStore` expect. An
+   * error that the listener throws is reported as an uncaught error and has no other effect.
    *
    * @returns ends the subscription
    */
   subscribe(this: void, listener: (value: StatusValue) => void): () => void;
 }
 
-/** An observable state, and what changes it. No class: a proxy, such as Vue's `reactive`, has no private members. */
+/** An observable state and its setter. Not a class: a proxy, such as Vue's `reactive`, cannot read private members. */
 export function createStatus(): { status: Status; set(this: void, value: StatusValue): void } {
   let current: StatusValue = { state: 'idle' };
   const listeners = new Set<() => void>();
@@ -37,8 +37,8 @@ export function createStatus(): { status: Status; set(this: void, value: StatusV
         return current;
       },
       subscribe(listener) {
-        // A fresh function each time, so that subscribing the same listener twice needs two undos. It reads the state
-        // again, because a listener before it may have changed that, and nobody shall be left with an older one.
+        // A new function each time, so that a listener that is subscribed twice is ended twice. It reads `current`, because
+        // an earlier listener may have changed the state, and no listener may end with an older one.
         const entry = (): void => {
           try {
             listener(current);
@@ -58,7 +58,7 @@ export function createStatus(): { status: Status; set(this: void, value: StatusV
   };
 }
 
-/** As the browser reports what an event listener throws; Safari before 15.4 has no name for it. */
+/** Reports as the browser does for an event listener. Safari before 15.4 has no `reportError`. */
 function report(error: unknown): void {
   if (typeof reportError === 'function') return reportError(error);
   setTimeout(() => {

@@ -83,8 +83,8 @@ export async function readImage(
   image: Blob | BufferSource | string | URL,
   rules: ImageRules,
   signal?: AbortSignal,
+  param = 'image',
 ): Promise<Bytes> {
-  const param = 'image';
   if (typeof image === 'string' || image instanceof URL) {
     const base = globalThis.document?.baseURI ?? globalThis.location?.href;
     const url = URL.canParse(image, base) ? new URL(image, base).href : String(image);

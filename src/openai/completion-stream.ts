@@ -1,6 +1,7 @@
 import { asNearsightError } from '../protocol/errors.ts';
 import type { Part } from '../protocol/job.ts';
-import { endedEarly, writeLogprobs, writeUsage, type PartReader, type ResponseMeta } from './completion.ts';
+import type { PartReader } from '../protocol/port.ts';
+import { endedEarly, writeLogprobs, writeUsage, type ResponseMeta } from './completion.ts';
 import { errorBody } from './error-response.ts';
 import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletionChunk } from './types.ts';
@@ -18,7 +19,7 @@ const DONE = '[DONE]';
  */
 export function streamChunks(
   head: readonly Part[],
-  parts: PartReader,
+  parts: PartReader<Part>,
   request: ChatRequest,
   meta: ResponseMeta,
   signal?: AbortSignal,

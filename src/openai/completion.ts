@@ -1,10 +1,8 @@
 import { NearsightError } from '../protocol/errors.ts';
 import type { Part, TokenLogprob } from '../protocol/job.ts';
+import type { PartReader } from '../protocol/port.ts';
 import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletion, ChoiceLogprobs, FinishReason, Usage } from './types.ts';
-
-/** The parts of an answer. */
-export type PartReader = Pick<ReadableStreamDefaultReader<Part>, 'read' | 'cancel'>;
 
 /** The fields that all events of one answer share. */
 export interface ResponseMeta {
@@ -16,7 +14,7 @@ export interface ResponseMeta {
 
 /** Reads parts to their end into one JSON body. Rejects with what the parts error with. */
 export async function readCompletion(
-  parts: PartReader,
+  parts: PartReader<Part>,
   request: ChatRequest,
   meta: ResponseMeta,
 ): Promise<ChatCompletion> {

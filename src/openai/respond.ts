@@ -1,6 +1,7 @@
 import type { Part } from '../protocol/job.ts';
+import type { PartReader } from '../protocol/port.ts';
 import { streamChunks } from './completion-stream.ts';
-import { endedEarly, readCompletion, type PartReader, type ResponseMeta } from './completion.ts';
+import { endedEarly, readCompletion, type ResponseMeta } from './completion.ts';
 import { originHeaders, randomId } from './response-headers.ts';
 import type { ChatRequest } from './parse-request.ts';
 
@@ -21,7 +22,7 @@ export interface Answerer {
  *
  * @throws whatever errors `parts` before that: the caller makes a Response of it, or tries elsewhere
  */
-export async function respond(request: ChatRequest, parts: PartReader, answerer: Answerer): Promise<Response> {
+export async function respond(request: ChatRequest, parts: PartReader<Part>, answerer: Answerer): Promise<Response> {
   const requestId = randomId();
   const meta: ResponseMeta = {
     id: `chatcmpl-${requestId}`,
@@ -40,7 +41,7 @@ export async function respond(request: ChatRequest, parts: PartReader, answerer:
 }
 
 /** The parts up to the first text or finish. */
-async function readHead(parts: PartReader): Promise<Part[]> {
+async function readHead(parts: PartReader<Part>): Promise<Part[]> {
   const head: Part[] = [];
   for (;;) {
     const { done, value } = await parts.read();

@@ -2,10 +2,11 @@ import type { ChatJob } from './job.ts';
 import type { Device, ModelSpec } from './model-spec.ts';
 
 /**
- * What the page can ask of the worker: the whole contract between the two threads.
+ * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented by
+ * `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which guards all of them alike.
  *
- * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari and a
- * Comlink call never settles when its worker dies. The others return plain data.
+ * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari. The others return
+ * plain data.
  */
 export interface Runtime {
   /** Settles when the worker runs and holds the Web Lock of that name until it dies. */
@@ -18,7 +19,7 @@ export interface Runtime {
   /** Answers a job with the loaded model, in turn. Sends {@link Part}s. */
   generate(job: ChatJob, port: MessagePort): void;
   probe(request: LoadRequest): Promise<Verdict>;
-  /** Drops whatever is kept of earlier requests: images' features, keys and values. */
+  /** Drops what is kept of earlier requests: image features, keys and values. */
   forget(): Promise<void>;
   /** What is alive in the worker, for leak tests and bug reports. */
   debugStats(): Promise<DebugStats>;
@@ -27,26 +28,23 @@ export interface Runtime {
 export interface LoadRequest {
   spec: ModelSpec;
   device: Device | 'auto';
-  assets: Assets;
-  /** Most threads that wasm may use; absent: as many as suit the machine. */
+  assets: {
+    /** The absolute URL of the folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`, with a final `/`. Default: beside the worker. */
+    ort?: string | undefined;
+  };
+  /** How many threads wasm may use; absent: as many as suit the machine. */
   threads?: number | undefined;
   /** How many jobs may wait for their turn before one is refused with `queue_full`. */
   waiting: number;
 }
 
-/** URLs of the runtime's own files, absolute, all optional: by default they lie beside the worker. */
-export interface Assets {
-  /** The folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`. Must end in `/`. */
-  ort?: string | undefined;
-}
-
 export type LoadPart =
   /**
-   * Bytes fetched so far, of the files that this device needs. All of them only once the model has passed its self-test:
-   * until then, another variant may have to be fetched.
+   * Bytes fetched so far, of the files that this device needs. They reach the total only when the model has passed its
+   * self-test: until then, another variant may have to be fetched.
    */
   | { type: 'download'; loadedBytes: number; totalBytes: number }
-  /** A file is here and being opened, its shaders compiled, while the next is on its way. `done` of `of` steps. */
+  /** A file is being opened and its shaders compiled, while the next is downloaded. `done` of `of` steps. */
   | { type: 'prepare'; done: number; of: number }
   | { type: 'ready'; facts: ModelFacts };
 
@@ -56,27 +54,31 @@ export interface ModelFacts {
   device: Device;
   dtype: string;
   contextLength: number;
-  /** The adapter's own words (`vendor architecture description`), or the number of wasm threads. */
+  /** What the adapter says of itself (`vendor architecture description`), or the number of wasm threads. */
   hardware: string;
-  /** Why there: one sentence, with what was tried before and failed. */
+  /** Why this device and dtype: one sentence, with what was tried before and failed. */
   reason: string;
 }
 
-/** The answer of `probe()`: can this browser run the model, before anything is downloaded. */
+/** What `probe()` returns: whether this browser can run the model. */
 export interface Verdict {
   /** `yes`, `slow` (software GPU or wasm on request: it runs, but not at reading speed), or `no`. */
   verdict: 'yes' | 'slow' | 'no';
   device?: Device | undefined;
   dtype?: string | undefined;
-  /** Bytes to download, when nothing is stored yet. */
+  /** Bytes to download if nothing is stored yet. */
   bytes?: number | undefined;
   /** One sentence: the limit or the missing feature that decided. */
   reason: string;
 }
 
+/** What is alive in the worker. */
 export interface DebugStats {
   gpuBuffers: number;
+  /** Open message ports: one for the loaded model, one for each answer. */
   ports: number;
+  /** Requests that wait for their turn. */
   waiting: number;
+  /** The id of the loaded model. */
   loaded: string | null;
 }

@@ -1,12 +1,12 @@
-/** What follows from an error, wherever that has to be decided. */
+/** How the page treats an error. */
 export interface ErrorTraits {
   /** The HTTP status that `fetch` answers with. */
   status: number;
   /** Whether the same request may succeed when it is sent again (`x-should-retry`). Default: false. */
   retry?: true;
-  /** False: the request itself is at fault, or somebody decided, so nobody else is asked. Default: true. */
+  /** False: the request itself is at fault, or the page decided, so the other side is not tried. Default: true. */
   reroute?: false;
-  /** Whether the worker must be replaced: its device may have written anything anywhere. Default: false. */
+  /** Whether the worker must be replaced, because its GPU state cannot be trusted any more. Default: false. */
   fatal?: true;
 }
 
@@ -14,13 +14,13 @@ export interface ErrorTraits {
 const TABLE = {
   /** The request is malformed, or a value is out of range. */
   invalid_request: { status: 400, reroute: false },
-  /** A documented field that this endpoint cannot honour (yet): refused rather than ignored. */
+  /** A documented field that this endpoint cannot honour: refused rather than ignored. */
   unsupported_field: { status: 400 },
-  /** What constrains the answer leaves no token that could come next. */
+  /** The constraints on the answer allow no next token. */
   constraint_unsatisfiable: { status: 400 },
   /** An image that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */
   unreadable_image: { status: 400 },
-  /** Prompt and `max_tokens` do not fit in the model's context, or in what memory this device has for it. */
+  /** Prompt and `max_tokens` do not fit in the model's context, or in the memory that this device has for it. */
   context_length_exceeded: { status: 400 },
   /** A proxy's `authorize` did not let the caller in. */
   unauthorized: { status: 401 },
@@ -30,15 +30,15 @@ const TABLE = {
   consent_refused: { status: 403, reroute: false },
   /** The page's own policy refuses the request. */
   policy_refused: { status: 403, reroute: false },
-  /** Nobody here serves that model. */
+  /** No model of that name is served here. */
   model_not_found: { status: 404 },
-  /** A path on an owned origin that we do not serve. */
+  /** A path on an intercepted origin that is not served. */
   unknown_url: { status: 404 },
-  /** The path is ours, the method is not. */
+  /** The path is served, but not with this method. */
   method_not_allowed: { status: 405 },
   /** The body is larger than `limits.requestBytes`. */
   request_too_large: { status: 413, reroute: false },
-  /** The body is not JSON by its content type. */
+  /** The body's content type is not JSON. */
   unsupported_media_type: { status: 415, reroute: false },
   /** A proxy's rate limit for this client. */
   rate_limited: { status: 429, retry: true },
@@ -54,7 +54,7 @@ const TABLE = {
   device_lost: { status: 500, retry: true, fatal: true },
   /** The GPU reported an error during the request, so its answer cannot be trusted. */
   gpu_error: { status: 500, retry: true, fatal: true },
-  /** The remote could not be reached from this page, or had no answer. */
+  /** The remote could not be reached from this page, or did not answer. */
   remote_unavailable: { status: 502, retry: true },
   /** No device here can run the model. */
   unsupported_device: { status: 503 },
@@ -113,15 +113,15 @@ export class NearsightError extends Error {
 }
 
 /**
- * Whether something thrown is a {@link NearsightError}, by its name and code: `instanceof` does not know the class of
- * another bundle, frame or copy of the package.
+ * Whether a thrown value is a {@link NearsightError}, by its name and code: `instanceof` fails for the class of another
+ * bundle, frame or copy of the package.
  */
 export function isNearsightError(thrown: unknown): thrown is NearsightError {
   const { name, code }: { name?: unknown; code?: unknown } = Object(thrown);
   return name === 'NearsightError' && Object.hasOwn(ERRORS, String(code));
 }
 
-/** Anything thrown, as a {@link NearsightError}: itself, or `internal` with the original as its cause. */
+/** A thrown value as a {@link NearsightError}: itself, or `internal` with the value as its cause. */
 export function asNearsightError(thrown: unknown, code: ErrorCode = 'internal'): NearsightError {
   if (isNearsightError(thrown)) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
@@ -135,9 +135,9 @@ export function packError(thrown: unknown): ErrorData {
   return { code: error.code, message: error.message, param: error.param, stack: origin.stack };
 }
 
-/** Rebuilds an error on this side; its stack tells where it happened on the other. */
-export function unpackError(wire: ErrorData): NearsightError {
-  const error = new NearsightError(wire.code, wire.message, { param: wire.param });
-  if (wire.stack) error.stack = wire.stack;
+/** Rebuilds an error from `postMessage`, with the stack of the other thread. */
+export function unpackError(data: ErrorData): NearsightError {
+  const error = new NearsightError(data.code, data.message, { param: data.param });
+  if (data.stack) error.stack = data.stack;
   return error;
 }

@@ -1,19 +1,19 @@
 import type { Device } from './model-spec.ts';
 
-/** One chat request, checked and with its images' bytes in hand: what the runtime answers. */
+/** One chat request, checked and with the bytes of its images: what the runtime answers. */
 export interface ChatJob {
   turns: readonly Turn[];
-  /** Most tokens to generate per choice; absent: as many as the context leaves. */
+  /** How many tokens may be generated per choice; absent: as many as fit in the context. */
   maxTokens?: number | undefined;
   /** Texts that end the answer; they are not part of it. */
   stop: readonly string[];
   sampling: Sampling;
-  /** How many answers to give to the one prompt. */
+  /** How many answers to the prompt. */
   choices: number;
-  /** Report log probabilities: how many alternatives per token, or absent for none at all. */
+  /** How many alternatives to report per token, with log probabilities; absent: no log probabilities. */
   topLogprobs?: number | undefined;
   limits: ImageLimits;
-  /** False: uses nothing that earlier requests left behind, and leaves nothing behind itself. */
+  /** False: uses no cache entries of earlier requests, and leaves none. */
   cache: boolean;
 }
 
@@ -27,10 +27,10 @@ export type TurnPart =
   /** `param` names the request field that the image came from, for errors. */
   | { type: 'image'; bytes: Uint8Array<ArrayBuffer>; detail: Detail; param: string };
 
-/** OpenAI's `image_url.detail`: `low` one view, `high` tiles and a whole view, `auto` by the image's size. */
+/** OpenAI's `image_url.detail`: `low` the whole image only, `high` tiles and the whole image, `auto` by the image's size. */
 export type Detail = 'low' | 'high' | 'auto';
 
-/** How the next token is drawn. The defaults of the wire are applied before a job is made. */
+/** How the next token is sampled. A job has all defaults of the HTTP format applied. */
 export interface Sampling {
   /** 0: always the likeliest token (greedy). */
   temperature: number;
@@ -38,7 +38,7 @@ export interface Sampling {
   topP: number;
   /** Keep this many tokens; 0: all. */
   topK: number;
-  /** Keep tokens at least this fraction as likely as the likeliest; 0: all. */
+  /** Keep tokens at least this fraction as likely as the likeliest one; 0: all. */
   minP: number;
   frequencyPenalty: number;
   presencePenalty: number;
@@ -46,11 +46,11 @@ export interface Sampling {
   repetitionPenalty: number;
   /** Added to logits, by token id. */
   logitBias: readonly (readonly [token: number, bias: number])[];
-  /** Same seed, same prompt, same text; absent: a fresh one. */
+  /** The same seed and prompt give the same text; absent: a random seed. */
   seed?: number | undefined;
 }
 
-/** Greedy, and nothing else asked for: what the wire takes where a request is silent. */
+/** Greedy sampling without penalties: the defaults of the HTTP format. */
 export const GREEDY: Sampling = {
   temperature: 0,
   topP: 1,
@@ -69,9 +69,9 @@ export interface ImageLimits {
 
 /** What a generation sends, in order: `start`, any number of `text`, one `finish` per choice, `usage`. */
 export type Part =
-  /** Admission is over and the prompt has been read: from here on the answer is on its way. */
+  /** The request is admitted and prefill is done: tokens follow. */
   | { type: 'start'; promptTokens: number; cachedTokens: number; device: Device }
-  /** Text is whole characters only; it can be empty when a token only completes a logprob entry. */
+  /** Whole characters only. The text is empty when a token only adds a logprob entry. */
   | { type: 'text'; choice: number; text: string; logprobs?: TokenLogprob[] | undefined }
   | { type: 'finish'; choice: number; reason: 'stop' | 'length' }
   | { type: 'usage'; promptTokens: number; cachedTokens: number; completionTokens: number };

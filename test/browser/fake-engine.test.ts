@@ -14,7 +14,7 @@ afterAll(() => page?.[Symbol.asyncDispose]());
 
 test('a fake engine answers the openai client, streamed and at once, and is probed, loaded and unloaded', async () => {
   const seen = await page.evaluate(async (model) => {
-    const near = nearsight.createNearsight({ model, worker: '/lone.js' });
+    const near = nearsight.createNearsight({ model, assets: { worker: '/test-worker.js' } });
     const client = new OpenAI({
       apiKey: 'none',
       baseURL: 'https://integrate.api.nvidia.com/v1',
@@ -53,7 +53,7 @@ test('a fake engine answers the openai client, streamed and at once, and is prob
 test('a model that no engine supports is refused by its type, before anything is downloaded', async () => {
   const seen = await page.evaluate(
     async (model) => {
-      const near = nearsight.createNearsight({ model, worker: '/lone.js' });
+      const near = nearsight.createNearsight({ model, assets: { worker: '/test-worker.js' } });
       const { verdict, reason } = await near.probe();
       const code = await near.load().catch((error) => error.code);
       near.dispose();

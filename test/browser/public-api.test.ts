@@ -1,4 +1,4 @@
-/** The public face beyond `fetch`: which device is taken and why, what the state says, what can be let go. */
+/** The public API beyond `fetch`: which device is chosen and why, what the status says, what can be freed. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelSpec } from 'nearsight';
 import { browserName, openPage, type TestPage } from './harness/harness.ts';
@@ -31,6 +31,7 @@ async function probe(device: 'auto' | 'webgpu' | 'wasm', change: Partial<ModelSp
       const model = { ...glimpse, variants, ...(typeof change === 'object' && change) };
       const near = remotePage.make({ model, device });
       const found = await near.probe();
+      const other = await nearsight.createNearsight({ model: glimpse, device }).probe(model);
       const { state } = near.status.value;
       const file = nearsight.createNearsight({ model, device, policy: 'local-only' });
       const refused =
@@ -39,13 +40,14 @@ async function probe(device: 'auto' | 'webgpu' | 'wasm', change: Partial<ModelSp
           : undefined;
       near.dispose();
       file.dispose();
-      return { ...found, state, refused };
+      return { ...found, state, refused, same: JSON.stringify(found) === JSON.stringify(other) };
     },
     device,
     change,
   );
   expect(page.requests.slice(before).filter((url) => /\.(wasm|onnx)/.test(url))).toEqual([]);
   expect(verdict.state).toBe('idle');
+  expect(verdict.same).toBe(true);
   return verdict;
 }
 
@@ -57,7 +59,7 @@ describe('probe() says, before anything is downloaded,', () => {
     expect(await probe('auto')).toMatchObject({ verdict: 'yes', device: 'wasm', dtype: 'q4', bytes, reason });
   });
 
-  test('that a software adapter is taken if it is asked for by name, slowly', async () => {
+  test('that a software adapter is used, slowly, if it is requested by name', async () => {
     const reason = expect.stringContaining('a software adapter');
     expect(await probe('webgpu')).toMatchObject({ verdict: 'slow', device: 'webgpu', bytes, reason });
   });
@@ -80,7 +82,7 @@ describe('probe() says, before anything is downloaded,', () => {
   });
 });
 
-test('the state goes from idle over bytes and steps to ready, and back to idle when the model is unloaded', async () => {
+test('the state goes from idle through downloading and preparing to ready, and back to idle after unload()', async () => {
   const seen = await page.evaluate(async () => {
     const near = remotePage.make();
     const states: string[] = [];
@@ -109,7 +111,7 @@ test('the state goes from idle over bytes and steps to ready, and back to idle w
   expect(seen.status).toBe(200);
 });
 
-test('unload() ends what is in flight with its code', async () => {
+test('unload() ends an answer in flight with the code aborted', async () => {
   const text = await page.evaluate(async () => {
     const near = remotePage.make();
     const response = await near.fetch(remotePage.url, remotePage.post({ stream: true, ...remotePage.endless }));
@@ -122,7 +124,7 @@ test('unload() ends what is in flight with its code', async () => {
   expect(text).not.toContain('[DONE]');
 });
 
-test('forget() leaves answers as they were', async () => {
+test('forget() does not change answers', async () => {
   const answers = await page.evaluate(async () => {
     const near = remotePage.make();
     const ask = async (): Promise<string> =>
@@ -136,7 +138,7 @@ test('forget() leaves answers as they were', async () => {
   expect(answers.said).toEqual([answers.right, answers.right, answers.right]);
 });
 
-test('ask() takes a Blob, bytes and a URL, and throws with a code', async () => {
+test('ask() takes a Blob, bytes, a URL or several of them, and throws with a code', async () => {
   const answers = await page.evaluate(async () => {
     const near = remotePage.make();
     const { image, question, answer } = goldens.imageFirst;
@@ -148,9 +150,12 @@ test('ask() takes a Blob, bytes and a URL, and throws with a code', async () => 
     const bytes = Uint8Array.from(atob(image.slice(image.indexOf(',') + 1)), (it) => it.charCodeAt(0));
     const texts = [await ask(image), await ask(bytes), await ask(bytes.buffer), await ask(new Blob([bytes]))];
     const fault = await ask('/nowhere.png').catch((error: Error & { code: string }) => [error.name, error.code]);
+    let several = '';
+    for await (const text of near.ask([image, bytes], question, { maxTokens: 4 })) several += text;
     near.dispose();
-    return { texts, fault, answer };
+    return { texts, fault, answer, several };
   });
   expect(answers.texts).toEqual([answers.answer, answers.answer, answers.answer, answers.answer]);
   expect(answers.fault).toEqual(['NearsightError', 'unreadable_image']);
+  expect(answers.several).toMatch(/\S/);
 });

@@ -1,4 +1,4 @@
-/** How applications start, watch and end a model: with their frameworks, and not always in order. */
+/** How applications load, watch and end a model: with frameworks, and in any order. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Nearsight } from 'nearsight';
 import { openPage, type TestPage } from './harness/harness.ts';
@@ -74,7 +74,7 @@ test('in a proxy, by Vue or one that wraps methods too, every call works', async
   expect(seen).toMatchObject({ all: [each, each], last: 'idle', proxied: true, end: 'disposed' });
 });
 
-test('an unreadable image is refused at once and its load goes on; listeners that throw are heard of, and end nothing', async () => {
+test('an unreadable image is refused at once and the load goes on; errors of listeners are reported and end nothing', async () => {
   const seen = await page.evaluate(async () => {
     const near = remotePage.make();
     const seen = new Set<string>();

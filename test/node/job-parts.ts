@@ -1,22 +1,34 @@
 import type { InterceptOptions } from '../../src/fetch/request-context.ts';
 import { NearsightError, type ErrorCode } from '../../src/protocol/errors.ts';
 import type { ChatJob, Part, TokenLogprob } from '../../src/protocol/job.ts';
+import type { PartReader } from '../../src/protocol/port.ts';
 
 /** An engine that answers each job with these parts, once its images are loaded. */
 export function engineOf(
-  answer: (job: ChatJob, signal?: AbortSignal) => ReadableStream<Part> | Promise<ReadableStream<Part>>,
+  answer: (job: ChatJob, signal?: AbortSignal) => PartReader<Part> | Promise<PartReader<Part>>,
 ): InterceptOptions['engine'] {
   return { generate: async (making, signal) => answer(await making, signal) };
 }
 
-/** Parts written by hand, for tests of the responses. What the runtime really sends is tested in test/browser. */
-export function partsOf(...parts: readonly Part[]): ReadableStream<Part> {
-  return new ReadableStream({
-    start(controller) {
-      for (const part of parts) controller.enqueue(part);
-      controller.close();
+/** Gives `next()` at each read, and ends when that is undefined. */
+function readerOf(next: () => Part | undefined | Promise<Part | undefined>, onCancel?: () => void): PartReader<Part> {
+  let cancelled = false;
+  return {
+    async read() {
+      const value = cancelled ? undefined : await next();
+      return cancelled || !value ? { done: true, value: undefined } : { done: false, value };
     },
-  });
+    async cancel() {
+      cancelled = true;
+      onCancel?.();
+    },
+  };
+}
+
+/** Parts written by hand, for tests of the answers that are made of them. What a runtime sends is tested in test/browser. */
+export function partsOf(...parts: readonly Part[]): PartReader<Part> {
+  const rest = [...parts];
+  return readerOf(() => rest.shift());
 }
 
 export const START: Part = { type: 'start', promptTokens: 70, cachedTokens: 12, device: 'webgpu' };
@@ -33,37 +45,23 @@ export function finish(choice = 0, reason: 'stop' | 'length' = 'stop'): Part {
 /** "A red cat.", in three texts. */
 export const ANSWER: readonly Part[] = [START, text('A red'), text(' ca'), text('t.'), finish(), USAGE];
 
-/** Sends one part per macrotask, over and over, and says whether it was cancelled. */
-export function slowParts(...parts: readonly Part[]): { stream: ReadableStream<Part>; cancelled: () => boolean } {
+/** Repeats these parts for ever, one per macrotask. `cancelled` says whether the reader has cancelled. */
+export function slowParts(...parts: readonly Part[]): { stream: PartReader<Part>; cancelled: () => boolean } {
   let cancelled = false;
   let sent = 0;
-  const stream = new ReadableStream<Part>(
-    {
-      async pull(controller) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
-        const part = parts[sent++ % parts.length];
-        if (!cancelled && part) controller.enqueue(part);
-      },
-      cancel() {
-        cancelled = true;
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  return { stream, cancelled: () => cancelled };
+  const next = async (): Promise<Part | undefined> => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    return parts[sent++ % parts.length];
+  };
+  return { stream: readerOf(next, () => (cancelled = true)), cancelled: () => cancelled };
 }
 
-/** Fails with `gpu_error` after these parts, or with this code at once. */
-export function failingAfter(...parts: readonly Part[] | readonly [ErrorCode]): ReadableStream<Part> {
+/** Ends in an error: of the GPU after these parts, or with this code at once. */
+export function failingAfter(...parts: readonly Part[] | readonly [ErrorCode]): PartReader<Part> {
   const rest = [...parts];
-  return new ReadableStream<Part>(
-    {
-      pull(controller) {
-        const part = rest.shift();
-        if (typeof part === 'object') controller.enqueue(part);
-        else controller.error(new NearsightError(part ?? 'gpu_error', 'The GPU reported an error.'));
-      },
-    },
-    { highWaterMark: 0 },
-  );
+  return readerOf(() => {
+    const part = rest.shift();
+    if (typeof part === 'object') return part;
+    throw new NearsightError(part ?? 'gpu_error', 'The GPU reported an error.');
+  });
 }

@@ -1,4 +1,4 @@
-// The proxy's face, as the compiler sees it; see face.ts.
+// The API of the proxy, as the compiler sees it; see public-api.ts.
 import { createServer } from 'node:http';
 import { createNimProxy, memoryStore, toNodeHandler, type RateStore } from 'nearsight/proxy';
 

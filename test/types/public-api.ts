@@ -1,4 +1,4 @@
-// The public face, as the compiler sees it. Each line after `@ts-expect-error` must not compile; if it does, that is
+// The public API, as the compiler sees it. Each line after `@ts-expect-error` must not compile; if it does, that is
 // an error here. Run by `npm run check`, never executed.
 import {
   createNearsight,
@@ -19,28 +19,36 @@ createNearsight({});
 createNearsight({ model: 'smolvlm-256m', device: 'webgl' });
 // @ts-expect-error A misspelt option is an error, not ignored.
 createNearsight({ model: 'smolvlm-256m', own: ['https://example.com'] });
+// @ts-expect-error The worker's script is part of assets.
+createNearsight({ model: 'smolvlm-256m', worker: '/worker.js' });
+// @ts-expect-error Assets are a folder, or files by these names.
+createNearsight({ model: 'smolvlm-256m', assets: { wasm: '/' } });
 // @ts-expect-error Limits are numbers.
 createNearsight({ model: 'smolvlm-256m', limits: { images: '16' } });
 
 const nearsight = createNearsight({ model: glimpse, device: 'auto', intercept: [new URL('https://example.com')] });
 
-// A known model's files on a server of one's own.
+createNearsight({ model: glimpse, assets: '/nearsight/' });
+createNearsight({ model: glimpse, assets: { worker: new URL('https://example.com/worker.js'), ort: '/ort/' } });
+
+// A known model with its files on another server.
 createNearsight({ model: { ...smolvlm256m, baseURL: '/models/smolvlm-256m/' } });
 
-// `fetch` is a fetch: for the page, and for the client that people use.
+// `fetch` has the type of the global one: for the page, and for clients.
 nearsight.fetch satisfies typeof fetch;
 new OpenAI({ apiKey: 'local', fetch: nearsight.fetch, dangerouslyAllowBrowser: true });
 
-// @ts-expect-error What it is doing is read, not written.
+// @ts-expect-error The status is read-only.
 nearsight.status = { value: { state: 'idle' }, subscribe: () => () => {} };
 
 for await (const text of nearsight.ask(new Blob(), 'What is this?', { maxTokens: 16 })) text satisfies string;
+nearsight.ask([new Blob(), '/b.png'] as const, 'Which is larger?') satisfies AsyncIterable<string>;
 // @ts-expect-error A question is text.
 nearsight.ask(new Blob(), ['What is this?']);
 // @ts-expect-error An image is bytes or a URL, not an element.
 nearsight.ask(document.createElement('img'), 'What is this?');
 
-// The state is a discriminated union: what belongs to one state is not there in another.
+// The state is a discriminated union: a property of one state is not in another.
 const { value } = nearsight.status;
 // @ts-expect-error Bytes are known while downloading only.
 value.loadedBytes satisfies number;
@@ -50,6 +58,7 @@ if (value.state === 'failed') value.error.code satisfies ErrorCode;
 if (value.state === 'loading') throw new Error();
 
 const { verdict, reason } = await nearsight.probe();
+(await nearsight.probe({ ...glimpse, id: 'mine' })).verdict satisfies typeof verdict;
 verdict satisfies 'yes' | 'slow' | 'no';
 reason satisfies string;
 
@@ -60,7 +69,7 @@ declare const thrown: unknown;
 if (isNearsightError(thrown)) thrown.code satisfies ErrorCode;
 // @ts-expect-error There is no such code.
 if (error.code === 'busy') throw error;
-// @ts-expect-error A fault has a code of the set.
+// @ts-expect-error An error has a code of the set.
 new NearsightError('busy', 'Later, please.');
 
 // A page's own spec.

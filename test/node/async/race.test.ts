@@ -6,7 +6,7 @@ const never = new Promise<never>(() => {});
 test.each([
   ['has aborted', 0],
   ['aborts', 1],
-])('nothing is waited for when the signal %s', async (_, later) => {
+])('race rejects with the reason at once when the signal %s', async (_, later) => {
   const controller = new AbortController();
   const reason = new Error('enough');
   if (later === 0) controller.abort(reason);

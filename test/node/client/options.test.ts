@@ -11,10 +11,10 @@ function creation(options: unknown): () => unknown {
 }
 
 test.each([
-  [undefined, 'options', 'options must be an object with a model, but it is missing.'],
+  [undefined, 'options', 'options must be an object, but it is missing.'],
   [{}, 'model', 'model must be an id or a ModelSpec, but it is missing.'],
   [{ model: {} }, 'model', 'model must be an id or a ModelSpec, but it is an object.'],
-  [{ polcy: 'local-only' }, 'polcy', 'Unknown field: polcy. Remove it.'],
+  [{ polcy: 'local-only' }, 'polcy', 'There is no option polcy. Known: model, device, intercept, assets, limits,'],
   [{ policy: 'local' }, 'policy', "one of 'local-only', 'local-first', 'remote-first', but it is 'local'."],
   [{ device: 'gpu' }, 'device', "device must be one of 'auto', 'webgpu', 'wasm', but it is 'gpu'."],
   [{ intercept: 'https://api.example.com' }, 'intercept', 'intercept must be an array, but it is a string.'],
@@ -27,8 +27,15 @@ test.each([
   [{ intercept: ['https://'] }, 'intercept[0]', 'intercept[0] must be an address with its scheme'],
   [{ limits: { waiting: 'x' } }, 'limits.waiting', 'an integer of at least 0, but it is a string.'],
   [{ limits: { pixels: -1 } }, 'limits.pixels', 'an integer of at least 1, but it is -1.'],
-  [{ limits: { pixel: 1 } }, 'limits.pixel', 'Unknown field: limits.pixel.'],
+  [
+    { limits: { pixel: 1 } },
+    'limits.pixel',
+    'There is no option limits.pixel. Known in limits: waiting, requestBytes, imageBytes, pixels, images.',
+  ],
   [{ aliases: { 'gpt-4o': 'nope' } }, 'aliases.gpt-4o', "must be 'glimpse', the model, but it is 'nope'."],
+  [{ worker: '/w.js' }, 'worker', 'There is no option worker.'],
+  [{ assets: 'nearsight' }, 'assets', 'an address with its scheme'],
+  [{ assets: { wasm: '/' } }, 'assets.wasm', 'There is no option assets.wasm. Known in assets: worker, ort.'],
   [{ fetch: 1 }, 'fetch', 'a function, but it is 1.'],
   [{ remote: {} }, 'remote.baseURL', 'the address of a NIM endpoint, but it is missing.'],
   [{ remote: { baseURL: '' } }, 'remote.baseURL', 'an address with its scheme'],
@@ -36,7 +43,7 @@ test.each([
   [{ remote: { baseURL: '/nim', dialect: 'foo' } }, 'remote.dialect', "but it is 'foo'."],
   [{ remote: { baseURL: '/nim', consent: true } }, 'remote.consent', 'a function, but it is a boolean.'],
   [{ images: { origins: ['pictures.example'] } }, 'images.origins[0]', 'an address with its scheme'],
-])('%o is refused, and %s named', (options, param, words) => {
+])('%o is refused, naming %s', (options, param, words) => {
   const all = options && { model: glimpse, ...options };
   const given = options && Object.keys(options).length === 0 ? {} : all;
   expect(creation(given)).toThrow(
@@ -49,6 +56,10 @@ const image = new Blob(['x']);
 test.each<[unknown[], string, string]>([
   [[null, 'What?'], 'image', 'a Blob, bytes or a URL, but it is null.'],
   [['', 'What?'], 'image', 'a Blob, bytes or a URL, but it is a string.'],
+  [[[], 'What?'], 'image', 'a Blob, bytes or a URL, but it is an array of 0.'],
+  [[[image, 7], 'What?'], 'image[1]', 'a Blob, bytes or a URL, but it is 7.'],
+  [[[image, [image]], 'What?'], 'image[1]', 'a Blob, bytes or a URL, but it is an array of 1.'],
+  [[Array(17).fill(image), 'What?'], 'image', 'at most 16 images (limits.images), but it is an array of 17.'],
   [[image], 'question', 'a string, but it is missing.'],
   [[image, ''], 'question', 'a text of at least one character, but it is empty.'],
   [[image, 'What?', null], 'options', 'options must be an object, but it is null.'],
@@ -57,8 +68,12 @@ test.each<[unknown[], string, string]>([
   [[image, 'What?', { maxTokens: 'a' }], 'maxTokens', 'an integer'],
   [[image, 'What?', { temperature: NaN }], 'temperature', 'a number from 0 to 2, but it is NaN.'],
   [[image, 'What?', { temperature: 9 }], 'temperature', 'a number from 0 to 2, but it is 9.'],
-  [[image, 'What?', { maxToken: 5 }], 'maxToken', 'Unknown field: maxToken.'],
-])('ask(...%o) is refused, and %s named', async (args, param, words) => {
+  [
+    [image, 'What?', { maxToken: 5 }],
+    'maxToken',
+    'There is no option maxToken. Known: maxTokens, temperature, signal.',
+  ],
+])('ask(...%o) is refused, naming %s', async (args, param, words) => {
   const { ask } = createNearsight({ model: glimpse });
   const answer = ask(...(args as Parameters<typeof ask>))[Symbol.asyncIterator]();
   await expect(answer.next()).rejects.toMatchObject({
@@ -68,13 +83,12 @@ test.each<[unknown[], string, string]>([
   });
 });
 
-test('what the documentation shows is taken, and undefined is the same as absent', () => {
+test('documented options are accepted, and undefined is the same as absent', () => {
   const options = {
     model: glimpse,
     device: 'auto',
     intercept: ['https://api.example.com/v1', new URL('http://localhost:8000'), '/api', './api'],
-    worker: 'worker.js',
-    assets: { ort: '/ort/' },
+    assets: { worker: new URL('https://example.com/w.js'), ort: '/ort/' },
     limits: { waiting: 0, pixels: 1e6 },
     fetch: globalThis.fetch,
     aliases: { 'gpt-4o': 'glimpse' },
@@ -85,7 +99,7 @@ test('what the documentation shows is taken, and undefined is the same as absent
   expect(creation(options)).not.toThrow();
   const none = Object.fromEntries(Object.keys(options).map((name) => [name, undefined]));
   expect(creation({ ...none, model: glimpse })).not.toThrow();
-  // Unknown ids are told by the answer, as an endpoint does.
+  // An unknown id is reported by the answer, as an endpoint does it.
   expect(creation({ model: 'nope' })).not.toThrow();
 });
 
@@ -113,7 +127,7 @@ function wrapped<T extends object>(target: T): T {
   });
 }
 
-const given = {
+const OPTIONS = {
   model: glimpse,
   intercept: ['/api'],
   limits: { pixels: 9 },
@@ -122,24 +136,27 @@ const given = {
 
 test.each([
   ['Vue', reactive],
-  ['nobody', wrapped],
-])('options that %s wraps in proxies are read into plain data', (_whose, wrap) => {
-  const options = readOptions(wrap(given));
-  expect(options).toEqual(readOptions(given));
+  ['any other library', wrapped],
+])('options in proxies of %s are read into plain data', (_whose, wrap) => {
+  const options = readOptions(wrap(OPTIONS));
+  expect(options).toEqual(readOptions(OPTIONS));
   expect(isProxy((options.model as ModelSpec).variants[0]?.devices)).toBe(false);
   const { remote: _, ...plain } = options;
   expect(structuredClone(plain)).toEqual(plain);
 });
 
-test('later changes of the options change nothing, and addresses become text', () => {
-  const mine = {
-    ...given,
+test('the options are copied, and URLs become strings', () => {
+  const changing = {
+    ...OPTIONS,
     intercept: ['/api', new URL('https://example.com')],
-    worker: new URL('https://example.com/w.js'),
+    assets: { worker: new URL('https://example.com/w.js') },
   };
-  const options = readOptions(mine);
-  mine.intercept.pop();
-  expect(options).toMatchObject({ intercept: ['/api', 'https://example.com/'], worker: 'https://example.com/w.js' });
+  const options = readOptions(changing);
+  changing.intercept.pop();
+  expect(options).toMatchObject({
+    intercept: ['/api', 'https://example.com/'],
+    assets: { worker: 'https://example.com/w.js' },
+  });
   expect((options.model as ModelSpec).files[0]?.url).toEqual(String(glimpse.files[0]?.url));
 });
 
@@ -168,12 +185,12 @@ test.each<[what: string, change: () => object, param: string, words: string]>([
   ],
   ['a getter that throws', () => ({ files: [throwing] }), 'model.files[0].bytes', 'cannot be read: Error: not yet.'],
   ['a revoked proxy', () => ({ variants: [revoked.proxy] }), 'model.variants[0]', 'cannot be read: TypeError'],
-])('a spec with %s is refused, and its path named', (_what, change, param, words) => {
+])('a spec with %s is refused, naming its path', (_what, change, param, words) => {
   const refused = { code: 'invalid_request', param, message: expect.stringContaining(words) };
   expect(creation({ model: { ...glimpse, ...change() } })).toThrow(expect.objectContaining(refused));
 });
 
-test('a function stands only where one is taken', () => {
+test('a function where none is expected is refused', () => {
   const intercept = [() => {}];
   expect(creation({ model: glimpse, intercept })).toThrow(expect.objectContaining({ param: 'intercept[0]' }));
 });

@@ -11,7 +11,7 @@ vi.mock('../../../models/smolvlm-256m.ts', async (original) => {
 
 const { smolvlm256m }: { smolvlm256m: ModelSpec } = await import('../../../models/smolvlm-256m.ts');
 const file = { path: 'config.json', bytes: 1, sha256: '0'.repeat(64) };
-const mine: ModelSpec = { ...smolvlm256m, id: 'mine', files: [file], variants: [] };
+const own: ModelSpec = { ...smolvlm256m, id: 'own', files: [file], variants: [] };
 const urlOf = (spec: ModelSpec): unknown => resolveModel(spec).files[0]?.url;
 
 test('smolvlm-256m is pinned to a commit', () => {
@@ -27,22 +27,22 @@ test('external data has an absolute URL, too', () => {
   const graph = { file, data: [{ ...file, path: 'onnx/decoder.onnx_data' }] };
   const graphs = { vision: graph, embed: graph, decoder: graph };
   const variants = [{ dtype: 'q4', devices: ['wasm' as const], f16: false, graphs }];
-  const [variant] = resolveModel({ ...mine, baseURL: 'https://example.com/m/', variants }).variants;
+  const [variant] = resolveModel({ ...own, baseURL: 'https://example.com/m/', variants }).variants;
   expect(variant?.graphs.decoder.data[0]?.url).toBe('https://example.com/m/onnx/decoder.onnx_data');
 });
 
 test('a spec of another format is refused with its number', () => {
-  const other = { ...mine, format: 2 } as unknown as ModelSpec;
+  const other = { ...own, format: 2 } as unknown as ModelSpec;
   const refused = { code: 'load_failed', message: expect.stringContaining('format 2') };
   expect(() => resolveModel(other)).toThrow(expect.objectContaining(refused));
 });
 
 test.each(['main', '', 'v1.0', '7e3e67e', '7E3E67EDBBED1BF9888184D9DF282B700A323964', undefined])(
-  'from the hub, the revision %o is refused',
+  'a file from the hub with the revision %o is refused',
   async (revision) => {
     const refused = { code: 'load_failed', message: expect.stringContaining(`its revision '${revision ?? ''}'`) };
-    expect(() => resolveModel({ ...mine, revision })).toThrow(expect.objectContaining(refused));
-    // As is that of a spec that ships.
+    expect(() => resolveModel({ ...own, revision })).toThrow(expect.objectContaining(refused));
+    // Also in a spec that is part of the package.
     const shipped = smolvlm256m.revision;
     smolvlm256m.revision = revision;
     const response = await createNearsight({ model: 'smolvlm-256m' }).fetch('https://ai.api.nvidia.com/v1/models');
@@ -53,8 +53,8 @@ test.each(['main', '', 'v1.0', '7e3e67e', '7E3E67EDBBED1BF9888184D9DF282B700A323
 
 test('files elsewhere need no revision', () => {
   const baseURL = 'https://example.com/m/';
-  expect(urlOf({ ...mine, baseURL, revision: 'main' })).toBe('https://example.com/m/config.json');
+  expect(urlOf({ ...own, baseURL, revision: 'main' })).toBe('https://example.com/m/config.json');
   const url = new URL('https://example.com/c.json');
-  expect(urlOf({ ...mine, files: [{ ...file, url }], repository: undefined })).toBe('https://example.com/c.json');
-  expect(() => urlOf({ ...mine, repository: undefined })).toThrow('says no url, baseURL or repository for config.json');
+  expect(urlOf({ ...own, files: [{ ...file, url }], repository: undefined })).toBe('https://example.com/c.json');
+  expect(() => urlOf({ ...own, repository: undefined })).toThrow('has no url, baseURL or repository for config.json');
 });

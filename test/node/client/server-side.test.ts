@@ -1,7 +1,7 @@
-/** The built package where there is no page: in server-side rendering. Needs the built package. */
+/** The built package without a page, as in server-side rendering. Needs `node tools/build.mjs`. */
 import { expect, test } from 'vitest';
 
-test('importing and creating start nothing, and whatever is asked is answered in plain words', async () => {
+test('importing and creating start nothing, and every call says that it needs a browser page', async () => {
   const { createNearsight } = (await import(new URL('../../../dist/index.js', import.meta.url).href)) as {
     createNearsight: typeof import('../../../src/index.ts').createNearsight;
   };

@@ -77,7 +77,7 @@ describe('answers', () => {
   const entry = { token: 'a', logprob: -1, bytes: [97], top: [{ token: 'a', logprob: -1, bytes: [97] }] };
   const parts = [START, text('a', 0, [entry]), text('b', 1, [entry]), finish(1, 'length'), finish(), USAGE];
   const answer = async (fields: object): Promise<Response> =>
-    respond(parseChat({ ...MIN, ...fields }), partsOf(...parts).getReader(), { model: 'm', reason: 'local-first' });
+    respond(parseChat({ ...MIN, ...fields }), partsOf(...parts), { model: 'm', reason: 'local-first' });
 
   it('a JSON body', async () => {
     const body: unknown = await (await answer({ n: 2, logprobs: true, top_logprobs: 1 })).json();

@@ -1,5 +1,6 @@
 /** What an abort does in each phase of a request. */
 import { describe, expect, it, vi } from 'vitest';
+import { race } from '../../../src/async/race.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
 import type { InterceptOptions } from '../../../src/fetch/request-context.ts';
 import type { Part } from '../../../src/protocol/job.ts';
@@ -49,7 +50,10 @@ describe('an abort', () => {
     ['the body is read', (begun) => [{}, lasting(begun)]],
     ['the model is looked up', (begun) => [{ model: () => new Promise(begun) }, JSON_BODY]],
     ['the answer is being started', (begun) => [{ engine: engineOf(() => new Promise(begun)) }, JSON_BODY]],
-    ['the first token is awaited', (begun) => [{ engine: engineOf(() => lasting(begun)) }, JSON_BODY]],
+    [
+      'the first token is awaited',
+      (begun) => [{ engine: engineOf(() => lasting<Part>(begun).getReader()) }, JSON_BODY],
+    ],
   ])('while %s rejects at once', async (_phase, staying) => {
     const caller = new AbortController();
     let begun = (): void => {};
@@ -64,7 +68,10 @@ describe('an abort', () => {
   it('in mid-stream errors the body with its reason', async () => {
     const caller = new AbortController();
     const { stream } = slowParts(START, text('x'));
-    const engine = engineOf((_job, signal) => stream.pipeThrough(endedBy(signal)));
+    const engine = engineOf((_job, signal) => ({
+      read: () => race(stream.read(), signal),
+      cancel: () => stream.cancel(),
+    }));
     const body = JSON.stringify({ ...BODY, stream: true });
     const response = await makeFetch({ engine })(CHAT, post(body, { signal: caller.signal }));
     const reader = response.body?.getReader();
@@ -100,12 +107,3 @@ describe('an abort', () => {
     expect(remove.mock.calls.map(([, listener]) => listener)).toEqual(add.mock.calls.map(([, listener]) => listener));
   });
 });
-
-/** Errors with the signal's reason, as the runtime's port does. */
-function endedBy(signal: AbortSignal | undefined): TransformStream<Part, Part> {
-  return new TransformStream<Part, Part>({
-    start(controller) {
-      signal?.addEventListener('abort', () => controller.error(signal.reason), { once: true });
-    },
-  });
-}

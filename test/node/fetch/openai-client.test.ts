@@ -1,15 +1,17 @@
 /** The real `openai` package with our fetch. The parts are written by hand (see job-parts.ts). */
 import OpenAI, { APIError } from 'openai';
 import { describe, expect, it } from 'vitest';
+import { race } from '../../../src/async/race.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import type { Part } from '../../../src/protocol/job.ts';
+import type { PartReader } from '../../../src/protocol/port.ts';
 import { ANSWER, engineOf, failingAfter, partsOf, slowParts, START, text } from '../job-parts.ts';
 
 const MESSAGES: { role: 'user'; content: string }[] = [{ role: 'user', content: 'What is this?' }];
 
 /** A client whose requests are answered with these parts, and how often it asked. */
-function clientFor(generate: (signal?: AbortSignal) => ReadableStream<Part>): { openai: OpenAI; asked: () => number } {
+function clientFor(generate: (signal?: AbortSignal) => PartReader<Part>): { openai: OpenAI; asked: () => number } {
   let asked = 0;
   const fetch = createFetch({
     intercept: ['https://integrate.api.nvidia.com'],
@@ -141,10 +143,6 @@ describe('the openai package', () => {
 });
 
 /** An answer that never begins, and errors with the signal's reason when that aborts. */
-function waiting(signal?: AbortSignal): ReadableStream<Part> {
-  return new ReadableStream<Part>({
-    start(controller) {
-      signal?.addEventListener('abort', () => controller.error(signal.reason));
-    },
-  });
+function waiting(signal?: AbortSignal): PartReader<Part> {
+  return { read: () => race(new Promise(() => {}), signal), cancel: async () => {} };
 }

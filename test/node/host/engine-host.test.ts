@@ -1,115 +1,102 @@
-/** The page's end of a worker, without a browser: a thread of the same process, reached by messages that are cloned. */
+/** The owner of a worker, with a runtime in the same thread in place of the worker. */
 import { expose } from 'comlink';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Engine } from '../../../src/host/engine-host.ts';
+import { EngineHost } from '../../../src/host/engine-host.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
-import { servePort } from '../../../src/protocol/port.ts';
-import type { ChatJob, Part } from '../../../src/protocol/job.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Runtime } from '../../../src/protocol/calls.ts';
-import { ANSWER } from '../job-parts.ts';
+import type { Runtime } from '../../../src/protocol/calls.ts';
+import { FACTS, makeRuntime, NOT_CLONEABLE, REQUEST } from './fake-runtime.ts';
 
-const FACTS: ModelFacts = {
-  model: 'fake',
-  device: 'wasm',
-  dtype: 'q4',
-  contextLength: 64,
-  hardware: '1 thread',
-  reason: 'It is the only one.',
-};
 const never = new AbortController().signal;
-const request = { spec: { id: 'fake' }, device: 'wasm', assets: {}, waiting: 1 } as unknown as LoadRequest;
-const job = { turns: [] } as unknown as ChatJob;
-/** What a framework's proxy, or a mistake of ours, may leave in an argument. */
-const uncloned = { notPlain: () => {} };
-
-const runtime: Runtime = {
-  handshake: async () => {},
-  load: (_request, port) =>
-    void servePort<LoadPart>(port, async (emit) => {
-      emit({ type: 'ready', facts: FACTS });
-      await new Promise(() => {});
-    }),
-  generate: (_job, port) =>
-    void servePort<Part>(port, async (emit) => {
-      for (const part of ANSWER) emit(part);
-    }),
-  probe: async () => ({ verdict: 'yes', reason: 'It can.' }),
-  forget: async () => {},
-  debugStats: async () => ({ gpuBuffers: 0, ports: 1, waiting: 0, loaded: 'fake' }),
-};
-
-async function collect(stream: ReadableStream<Part>): Promise<Part[]> {
-  const parts: Part[] = [];
-  for await (const part of stream) parts.push(part);
-  return parts;
-}
-
-/** What each was rejected with. */
-async function reasonsOf(calls: readonly Promise<unknown>[]): Promise<unknown[]> {
-  return (await Promise.allSettled(calls)).map((call) => call.status === 'rejected' && call.reason);
-}
-
-let engine: Engine;
 const unhandled = vi.fn();
+const hosts: EngineHost[] = [];
+
+function start(changes?: Partial<Runtime>) {
+  const { port1, port2 } = new MessageChannel();
+  const runtime = makeRuntime(changes);
+  expose(runtime, port2);
+  const terminate = vi.fn(() => port2.close());
+  const host = new EngineHost(Object.assign(port1, { terminate }) as unknown as Worker);
+  hosts.push(host);
+  return { host, runtime, terminate };
+}
 
 beforeEach(() => {
-  // Its worker never dies by itself.
+  // The lock is never released: the worker does not die by itself.
   vi.stubGlobal('navigator', { locks: { request: () => new Promise(() => {}) } });
   process.on('unhandledRejection', unhandled);
-  const { port1, port2 } = new MessageChannel();
-  expose(runtime, port2);
-  port1.start();
-  engine = new Engine(Object.assign(port1, { terminate: () => port2.close() }) as unknown as Worker);
 });
 
 afterEach(async () => {
-  engine.stop(new NearsightError('aborted', 'The test is over.'));
+  vi.useRealTimers();
+  for (const host of hosts.splice(0)) host.stop(new NearsightError('aborted', 'The test is over.'));
   await new Promise((resolve) => setTimeout(resolve));
   process.off('unhandledRejection', unhandled);
   vi.unstubAllGlobals();
   expect(unhandled).not.toHaveBeenCalled();
 });
 
-test('a load, an answer and a probe pass', async () => {
-  expect(await engine.load(request, () => {}, never)).toEqual(FACTS);
-  expect(await collect(engine.generate(job))).toEqual(ANSWER);
-  expect(await engine.probe(request)).toMatchObject({ verdict: 'yes' });
+test('a worker lives on after a load and a probe', async () => {
+  const { host } = start();
+  expect(await host.load(REQUEST, () => {}, never)).toEqual(FACTS);
+  expect(await host.probe(REQUEST)).toMatchObject({ verdict: 'yes' });
+  expect(host.dead.aborted).toBe(false);
 });
 
-test('what cannot be posted rejects its call, and ends nothing but a load', async () => {
-  const refused = { code: 'internal', message: expect.stringContaining('could not be cloned') };
-  await engine.load(request, () => {}, never);
-  await expect(engine.probe({ ...request, ...uncloned })).rejects.toMatchObject(refused);
-  await expect(
-    engine
-      .generate({ ...job, ...uncloned })
-      .getReader()
-      .read(),
-  ).rejects.toMatchObject(refused);
-  expect(await collect(engine.generate(job))).toEqual(ANSWER);
-  await expect(engine.load({ ...request, ...uncloned }, () => {}, never)).rejects.toMatchObject(refused);
-  expect(engine.dead.reason).toMatchObject(refused);
+test('a load that fails, is aborted, or loses its model later ends the worker with the reason', async () => {
+  const failing = start();
+  const failed = failing.host.load({ ...REQUEST, ...NOT_CLONEABLE }, () => {}, never);
+  await expect(failed).rejects.toMatchObject({ code: 'internal' });
+  expect(failing.host.dead.reason).toMatchObject({ code: 'internal' });
+
+  const aborted = start();
+  await expect(aborted.host.load(REQUEST, () => {}, AbortSignal.abort())).rejects.toMatchObject({ code: 'aborted' });
+
+  const losing = start();
+  await losing.host.load(REQUEST, () => {}, never);
+  losing.runtime.lose(new NearsightError('device_lost', 'The GPU is gone.'));
+  await vi.waitFor(() => expect(losing.host.dead.reason).toMatchObject({ code: 'device_lost' }));
+  for (const { terminate } of [failing, aborted, losing]) expect(terminate).toHaveBeenCalledOnce();
 });
 
-test('an engine that is dead rejects every call with the reason', async () => {
+test('a worker that is stopped is terminated once and rejects every call with the first reason', async () => {
+  const { host, terminate } = start();
   const reason = new NearsightError('aborted', 'It was stopped.');
-  engine.stop(reason);
-  expect(new Set(await reasonsOf(everyCall()))).toEqual(new Set([reason]));
+  const loading = host.load(REQUEST, () => {}, never);
+  const probing = host.probe(REQUEST);
+  host.stop(reason);
+  host.stop(new NearsightError('disposed', 'Again.'));
+  await expect(loading).rejects.toBe(reason);
+  await expect(probing).rejects.toBe(reason);
+  expect(terminate).toHaveBeenCalledOnce();
 });
 
-test('calls in flight reject when it is stopped', async () => {
-  const reason = new NearsightError('aborted', 'It was stopped.');
-  const reasons = reasonsOf(everyCall());
-  engine.stop(reason);
-  expect(new Set(await reasons)).toEqual(new Set([reason]));
+test.each(['load', 'probe'] as const)('a worker that stops answering during a %s is stopped', async (what) => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const silent = (): Promise<never> => new Promise(() => {});
+  const { host } = start({ debugStats: silent, probe: silent, load: () => {} });
+  const call = what === 'load' ? host.load(REQUEST, () => {}, never) : host.probe(REQUEST);
+  const rejected = expect(call).rejects.toMatchObject({ code: 'worker_crashed' });
+  // The heartbeat starts after the handshake.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await vi.advanceTimersByTimeAsync(25_000);
+  expect(host.dead.aborted).toBe(false);
+  await vi.advanceTimersByTimeAsync(5000);
+  await rejected;
+  expect(host.hung).toBe(true);
 });
 
-function everyCall(): Promise<unknown>[] {
-  return [
-    engine.load(request, () => {}, never),
-    engine.generate(job).getReader().read(),
-    engine.probe(request),
-    engine.forget(),
-    engine.debugStats(),
-  ];
-}
+test('a slow probe is waited for while the worker answers the heartbeat', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  let answer = (): void => {};
+  const probe = new Promise<{ verdict: 'yes'; reason: string }>((resolve) => {
+    answer = () => resolve({ verdict: 'yes', reason: 'It can.' });
+  });
+  const { host } = start({ probe: () => probe });
+  const probing = host.probe(REQUEST);
+  for (let beat = 0; beat < 10; beat++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    await vi.advanceTimersByTimeAsync(5000);
+  }
+  answer();
+  expect(await probing).toMatchObject({ verdict: 'yes' });
+});

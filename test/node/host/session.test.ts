@@ -1,16 +1,16 @@
-/** Every call of a session in every state, in pairs, with a worker that is made by hand. */
-import { describe, expect, test } from 'vitest';
+/** Every call of a session in every state, in pairs, with a fake worker. */
+import { describe, expect, test, vi } from 'vitest';
 import type { Session } from '../../../src/host/session.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { ChatJob, Part } from '../../../src/protocol/job.ts';
-import { FACTS, makeSession, ZEROS } from './fake-engine.ts';
+import { FACTS, makeSession, STATS } from './fake-host.ts';
 import { ANSWER } from '../job-parts.ts';
 
 const JOB = {} as ChatJob;
 
 type Made = ReturnType<typeof makeSession>;
 
-/** Until everything has happened that can happen by itself. */
+/** Resolves when all that needs no release has happened. */
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve));
 
 const STATES: Record<string, (made: Made) => Promise<void> | void> = {
@@ -38,12 +38,12 @@ const CALLS: Record<string, (session: Session) => unknown> = {
   load: async (session) => (await session.open()).facts,
   request: async (session) => {
     const parts: Part[] = [];
-    for await (const part of await session.generate(Promise.resolve(JOB))) parts.push(part);
+    const reader = await session.generate(Promise.resolve(JOB));
+    for (let next = await reader.read(); !next.done; next = await reader.read()) parts.push(next.value);
     return parts;
   },
   probe: (session) => session.probe(),
-  forget: (session) => session.forget(),
-  debugStats: (session) => session.debugStats(),
+  plainCall: (session) => session.client?.call((runtime) => runtime.debugStats()),
   unload: (session) => session.unload(),
   dispose: (session) => session.dispose(),
 };
@@ -52,8 +52,7 @@ const RESULTS: Record<string, unknown> = {
   load: FACTS,
   request: ANSWER,
   probe: { verdict: 'yes', reason: 'It can.' },
-  forget: undefined,
-  debugStats: { ...ZEROS, ports: 1 },
+  plainCall: STATS,
   unload: undefined,
   dispose: undefined,
 };
@@ -68,18 +67,18 @@ function next(state: string, call: string): string {
   return state === 'idle' || state === 'failed' ? 'starting' : state;
 }
 
-/** What a call gives by the table of `Session`: a code, or its result. `then`: the call that follows at once. */
+/** What a call returns by the table of `Session`: a code, or its result. `then`: the call that follows at once. */
 function outcome(state: string, call: string, then?: string): unknown {
   const asks = call === 'load' || call === 'request' || call === 'probe';
   if (state === 'disposed' && asks) return 'disposed';
-  if (call === 'debugStats' && !live(state)) return ZEROS;
+  if (call === 'plainCall' && !live(state)) return undefined;
   const reason = { unload: 'aborted', dispose: 'disposed' }[then ?? ''];
   if (!reason) return RESULTS[call];
   if (call === 'load' && state === 'ready') return FACTS;
   if (call === 'load' || call === 'request') return reason;
-  // One that has just begun asks a worker of its own.
+  // A probe that has just begun asks a worker of its own.
   if (call === 'probe') return reason === 'disposed' ? reason : RESULTS[call];
-  return live(state) && (call === 'forget' || call === 'debugStats') ? reason : RESULTS[call];
+  return live(state) && call === 'plainCall' ? reason : RESULTS[call];
 }
 
 describe.each(Object.keys(STATES))('when %s,', (state) => {
@@ -88,7 +87,7 @@ describe.each(Object.keys(STATES))('when %s,', (state) => {
     const made = makeSession();
     made.hold();
     await STATES[state]!(made);
-    const given = [first, second].map(async (name) => {
+    const results = [first, second].map(async (name) => {
       try {
         return await CALLS[name]!(made.session);
       } catch (error) {
@@ -98,27 +97,27 @@ describe.each(Object.keys(STATES))('when %s,', (state) => {
     await settle();
     made.release();
     const between = next(state, first);
-    expect(await Promise.all(given)).toEqual([outcome(state, first, second), outcome(between, second)]);
+    expect(await Promise.all(results)).toEqual([outcome(state, first, second), outcome(between, second)]);
     await settle();
     const last = next(between, second);
     const settled = last === 'starting' || last === 'loading' ? 'ready' : last;
     expect(made.status.value.state).toBe(settled);
-    expect(made.engines.filter(({ dead }) => !dead.aborted)).toHaveLength(settled === 'ready' ? 1 : 0);
+    expect(made.hosts.filter(({ dead }) => !dead.aborted)).toHaveLength(settled === 'ready' ? 1 : 0);
   });
 });
 
 test('load, unload, load, as in React.StrictMode: the first load ends, the second one is ready', async () => {
-  const { session, heard, engines } = makeSession();
+  const { session, states, hosts } = makeSession();
   const first = session.open();
   session.unload();
   const second = session.open();
   await expect(first).rejects.toMatchObject({ code: 'aborted' });
   expect((await second).facts).toBe(FACTS);
-  expect(heard).toEqual(['idle', 'ready']);
-  expect(engines.filter(({ dead }) => !dead.aborted)).toHaveLength(1);
+  expect(states).toEqual(['idle', 'ready']);
+  expect(hosts.filter(({ dead }) => !dead.aborted)).toHaveLength(1);
 });
 
-test('a load ends at once, though its request or its worker never comes', async () => {
+test('unload ends a load whose request or worker never comes', async () => {
   for (const part of ['request', 'startEngine'] as const) {
     const made = makeSession();
     made[part].mockReturnValueOnce(new Promise<never>(() => {}));
@@ -130,38 +129,38 @@ test('a load ends at once, though its request or its worker never comes', async 
   }
 });
 
-test('what a load reports after its end is not shown', async () => {
-  const { session, engines, heard, hold } = makeSession();
+test('progress that arrives after the end of a load is ignored', async () => {
+  const { session, hosts, states, hold } = makeSession();
   hold();
   session.open().catch(() => {});
   await settle();
-  engines[0]!.part!({ type: 'download', loadedBytes: 1, totalBytes: 2 });
+  hosts[0]!.part!({ type: 'download', loadedBytes: 1, totalBytes: 2 });
   session.unload();
-  engines[0]!.part!({ type: 'prepare', done: 1, of: 2 });
-  expect(heard).toEqual(['idle', 'downloading', 'idle']);
+  hosts[0]!.part!({ type: 'prepare', done: 1, of: 2 });
+  expect(states).toEqual(['idle', 'downloading', 'idle']);
 });
 
-test('a load that nobody waits for ends, and leaves nothing to the next', async () => {
-  const { session, engines, hold, release } = makeSession();
+test('a load that no caller waits for ends, and the next one starts its own worker', async () => {
+  const { session, hosts, hold, release } = makeSession();
   hold();
   const [one, other] = [new AbortController(), new AbortController()];
   const calls = [session.open(one.signal), session.open(other.signal)];
   await settle();
   one.abort(new Error('one'));
   await expect(calls[0]).rejects.toThrow('one');
-  expect(engines[0]!.dead.aborted).toBe(false);
+  expect(hosts[0]!.dead.aborted).toBe(false);
   other.abort(new Error('other'));
   await expect(calls[1]).rejects.toThrow('other');
-  expect(engines[0]!.dead.aborted).toBe(true);
+  expect(hosts[0]!.dead.aborted).toBe(true);
   release();
-  expect((await session.open()).engine).toBe(engines[1]);
+  expect((await session.open()).host).toBe(hosts[1]);
 });
 
-describe('a job that cannot be made', () => {
+describe('a job that fails before it is made', () => {
   const unreadable = new NearsightError('unreadable_image', 'It is no image.');
 
   test('rejects at once and leaves the load running, whatever its signal does later', async () => {
-    const { session, status, engines, hold, release } = makeSession();
+    const { session, status, hosts, hold, release } = makeSession();
     hold();
     const caller = new AbortController();
     await expect(session.generate(Promise.reject(unreadable), caller.signal)).rejects.toBe(unreadable);
@@ -170,13 +169,13 @@ describe('a job that cannot be made', () => {
     release();
     await settle();
     expect(status.value.state).toBe('ready');
-    expect(engines).toHaveLength(1);
+    expect(hosts).toHaveLength(1);
     session.unload();
-    expect(engines[0]!.dead.aborted).toBe(true);
+    expect(hosts[0]!.dead.aborted).toBe(true);
   });
 
-  test('because its caller has left ends the load', async () => {
-    const { session, status, engines, hold } = makeSession();
+  test('because its caller aborted ends the load', async () => {
+    const { session, status, hosts, hold } = makeSession();
     hold();
     const caller = new AbortController();
     const making = new Promise<ChatJob>((_, reject) => {
@@ -187,46 +186,45 @@ describe('a job that cannot be made', () => {
     caller.abort(new Error('gone'));
     await expect(asking).rejects.toThrow('gone');
     await settle();
-    expect([status.value.state, engines[0]!.dead.aborted]).toEqual(['idle', true]);
+    expect([status.value.state, hosts[0]!.dead.aborted]).toEqual(['idle', true]);
   });
 });
 
 test('the load begins while the job is being made', async () => {
-  const { session, engines, status } = makeSession();
+  const { session, hosts, status } = makeSession();
   let made = (_job: ChatJob): void => {};
   const asking = session.generate(new Promise((resolve) => (made = resolve)));
   await settle();
-  expect([engines.length, status.value.state]).toEqual([1, 'ready']);
+  expect([hosts.length, status.value.state]).toEqual([1, 'ready']);
   made(JOB);
   await asking;
 });
 
 test('a worker that hangs is replaced once, without threads', async () => {
-  const { session, engines, heard, hold, release } = makeSession();
+  const { session, hosts, states, hold, release } = makeSession();
   hold();
   const opening = session.open();
   await settle();
-  engines[0]!.hung = true;
-  engines[0]!.stop(new NearsightError('worker_crashed', 'It hangs.'));
+  hosts[0]!.hung = true;
+  hosts[0]!.stop(new NearsightError('worker_crashed', 'It hangs.'));
   await settle();
   release();
-  expect((await opening).engine).toBe(engines[1]);
-  expect(engines.map((engine) => engine.request?.threads)).toEqual([undefined, 1]);
-  expect(heard).toEqual(['idle', 'ready']);
+  expect((await opening).host).toBe(hosts[1]);
+  expect(hosts.map((host) => host.request?.threads)).toEqual([undefined, 1]);
+  expect(states).toEqual(['idle', 'ready']);
 });
 
-test('a worker that dies when it is ready fails the model, and the next request starts another', async () => {
-  const { session, engines, status } = makeSession();
+test('a worker that dies when ready sets the state to failed, and the next request starts another', async () => {
+  const { session, hosts, status } = makeSession();
   await session.open();
   const loss = new NearsightError('worker_crashed', 'It died.');
-  engines[0]!.stop(loss);
+  hosts[0]!.stop(loss);
   expect(status.value).toEqual({ state: 'failed', error: loss });
-  expect((await session.open()).engine).toBe(engines[1]);
+  expect((await session.open()).host).toBe(hosts[1]);
 });
 
-test('answers that were under way when the worker ended are not counted in the next', async () => {
+test('answers of a worker that ended are not counted in the next worker', async () => {
   const { session, status } = makeSession();
-  // Nobody reads its end.
   await session.generate(Promise.resolve(JOB));
   expect(status.value).toMatchObject({ state: 'ready', active: 1 });
   session.unload();
@@ -234,12 +232,36 @@ test('answers that were under way when the worker ended are not counted in the n
   expect(status.value).toMatchObject({ state: 'ready', active: 0 });
 });
 
+test.each([
+  ['ends', undefined, { state: 'ready', active: 0 }, false],
+  ['fails by its own fault', new NearsightError('constraint_unsatisfiable', 'x'), { state: 'ready', active: 0 }, false],
+  ['is aborted by its caller', new Error('enough'), { state: 'ready', active: 0 }, false],
+  ['meets a failed GPU', new NearsightError('gpu_error', 'x'), { state: 'failed' }, true],
+])(
+  'an answer that %s is counted no more, and only a failed GPU ends the worker',
+  async (_what, error, status, dead) => {
+    const made = makeSession();
+    await made.session.generate(Promise.resolve(JOB));
+    expect(made.status.value).toMatchObject({ state: 'ready', active: 1 });
+    made.hosts[0]!.finish?.(error);
+    expect(made.status.value).toMatchObject(status);
+    expect(made.hosts[0]!.dead.aborted).toBe(dead);
+  },
+);
+
+test('a probe asks for what it is given', async () => {
+  const { session, request } = makeSession();
+  const other = vi.fn(request);
+  expect(await session.probe(other)).toMatchObject({ verdict: 'yes' });
+  expect(other).toHaveBeenCalledOnce();
+});
+
 test('dispose ends a probe', async () => {
-  const { session, engines, hold } = makeSession();
+  const { session, hosts, hold } = makeSession();
   hold();
   const probing = session.probe();
   await settle();
   session.dispose();
   await expect(probing).rejects.toMatchObject({ code: 'disposed' });
-  expect(engines[0]!.dead.aborted).toBe(true);
+  expect(hosts[0]!.dead.aborted).toBe(true);
 });

@@ -6,25 +6,25 @@ const fault = new Error('a mistake in the page');
 
 afterEach(() => vi.unstubAllGlobals());
 
-test('a listener that throws is reported, and the others hear all', () => {
+test('what a listener throws is reported, and the other listeners are called', () => {
   const report = vi.fn();
   vi.stubGlobal('reportError', report);
   const { status, set } = createStatus();
-  const heard: string[] = [];
-  const undo = status.subscribe(() => {
+  const seen: string[] = [];
+  const unsubscribe = status.subscribe(() => {
     throw fault;
   });
-  status.subscribe(({ state }) => void heard.push(state));
+  status.subscribe(({ state }) => void seen.push(state));
   set(READING);
-  expect(heard).toEqual(['idle', 'downloading']);
-  // It stays subscribed after its first call, until it is undone.
+  expect(seen).toEqual(['idle', 'downloading']);
+  // It stays subscribed after its first call, until it is unsubscribed.
   expect(report.mock.calls).toEqual([[fault], [fault]]);
-  undo();
+  unsubscribe();
   set({ state: 'idle' });
   expect(report).toHaveBeenCalledTimes(2);
 });
 
-test('where there is no reportError it is an uncaught error', () => {
+test('without reportError, what a listener throws becomes an uncaught error', () => {
   vi.stubGlobal('reportError', undefined);
   const later = vi.fn();
   vi.stubGlobal('setTimeout', later);
@@ -34,22 +34,22 @@ test('where there is no reportError it is an uncaught error', () => {
   expect(later.mock.calls[0]?.[0]).toThrow(fault);
 });
 
-test('nobody is left with an older state when a listener changes it', () => {
+test('when a listener changes the state, the listeners after it get the newest state last', () => {
   const { status, set } = createStatus();
-  const heard: string[] = [];
+  const seen: string[] = [];
   status.subscribe(({ state }) => state === 'downloading' && set({ state: 'idle' }));
-  status.subscribe(({ state }) => void heard.push(state));
+  status.subscribe(({ state }) => void seen.push(state));
   set(READING);
-  expect(heard.at(-1)).toBe('idle');
+  expect(seen.at(-1)).toBe('idle');
 });
 
-test('subscribe works without its object, and each subscription has its own undo', () => {
+test('subscribe works without its object, and each subscription ends by itself', () => {
   const { status, set } = createStatus();
   const { subscribe } = status;
   const listener = vi.fn();
-  const undos = [subscribe(listener), subscribe(listener)];
-  undos[0]!();
-  undos[0]!();
+  const unsubscribes = [subscribe(listener), subscribe(listener)];
+  unsubscribes[0]!();
+  unsubscribes[0]!();
   listener.mockClear();
   set(READING);
   expect(listener.mock.calls).toEqual([[READING]]);

@@ -31,7 +31,7 @@ function ask(fields: object = {}): ChatRequest {
 }
 
 function answer(request: ChatRequest, ...parts: readonly Part[]): Promise<Response> {
-  return respond(request, partsOf(...parts).getReader(), { model: 'glimpse', reason: 'local-first' });
+  return respond(request, partsOf(...parts), { model: 'glimpse', reason: 'local-first' });
 }
 
 async function events(response: Response): Promise<string[]> {
@@ -115,7 +115,7 @@ describe('a JSON body', () => {
 
   it('is not made of an answer that failed, however late', async () => {
     const failing = failingAfter(START, text('A red'));
-    await expect(respond(ask(), failing.getReader(), { model: 'm', reason: 'local-first' })).rejects.toMatchObject({
+    await expect(respond(ask(), failing, { model: 'm', reason: 'local-first' })).rejects.toMatchObject({
       code: 'gpu_error',
     });
   });
@@ -171,7 +171,7 @@ describe('an event stream', () => {
 
   it('is bytes, one event a chunk, read no further than asked', async () => {
     const { stream } = slowParts(START, text('x'));
-    const response = await respond(ask({ stream: true }), stream.getReader(), { model: 'm', reason: 'local-first' });
+    const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
     for (let i = 0; i < 3; i++) {
       const chunk = await reader?.read();
@@ -183,13 +183,13 @@ describe('an event stream', () => {
 
   it('resolves only when the first text is there: what fails before it is an error, not a stream', async () => {
     const failing = failingAfter(START);
-    const asked = respond(ask({ stream: true }), failing.getReader(), { model: 'm', reason: 'local-first' });
+    const asked = respond(ask({ stream: true }), failing, { model: 'm', reason: 'local-first' });
     await expect(asked).rejects.toMatchObject({ code: 'gpu_error' });
     await expect(answer(ask({ stream: true }), START)).rejects.toMatchObject({ code: 'internal' });
   });
 
   it('ends with an error event, and neither a finish nor [DONE], when the answer breaks off', async () => {
-    const response = await respond(ask({ stream: true }), failingAfter(START, text('A red')).getReader(), {
+    const response = await respond(ask({ stream: true }), failingAfter(START, text('A red')), {
       model: 'm',
       reason: 'local-first',
     });
@@ -206,7 +206,7 @@ describe('an event stream', () => {
 
   it('stops the answer when it is cancelled, even while it waits', async () => {
     const { stream, cancelled } = slowParts(START, text('x'));
-    const response = await respond(ask({ stream: true }), stream.getReader(), { model: 'm', reason: 'local-first' });
+    const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
     await reader?.read();
     await reader?.read();
@@ -225,7 +225,7 @@ describe('an event stream', () => {
       },
       cancel: () => void (cancelled = true),
     });
-    const response = await respond(ask({ stream: true }), parts.getReader(), { model: 'm', reason: 'local-first' });
+    const response = await respond(ask({ stream: true }), parts, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     let body = '';

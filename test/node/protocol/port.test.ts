@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   asNearsightError,
   unpackError,
@@ -6,10 +6,12 @@ import {
   NearsightError,
   packError,
 } from '../../../src/protocol/errors.ts';
-import { openPorts, readPort, servePort } from '../../../src/protocol/port.ts';
+import { openPorts, readPort, servePort, type PartReader } from '../../../src/protocol/port.ts';
 
 const never = new AbortController().signal;
 const sent = Promise.resolve();
+/** Nothing ends the port but its own messages. */
+const open = { sent, dead: never };
 
 /** A worker that sends 0, 1, 2, … one per macrotask until it is told to stop. */
 function counting(port: MessagePort, upTo = Infinity): Promise<void> {
@@ -21,9 +23,9 @@ function counting(port: MessagePort, upTo = Infinity): Promise<void> {
   });
 }
 
-async function collect<T>(stream: ReadableStream<T>): Promise<T[]> {
+async function collect<T>(reader: PartReader<T>): Promise<T[]> {
   const parts: T[] = [];
-  for await (const part of stream) parts.push(part);
+  for (let next = await reader.read(); !next.done; next = await reader.read()) parts.push(next.value);
   return parts;
 }
 
@@ -41,7 +43,7 @@ describe('errors across threads', () => {
     expect(copy.stack).toBe(original.stack);
   });
 
-  it('wrap whatever else was thrown as internal, with its stack', () => {
+  it('become internal, with their stack, if they are of another class', () => {
     const thrown = new TypeError('x is undefined');
     expect(asNearsightError(thrown)).toMatchObject({ code: 'internal', cause: thrown });
     expect(packError(thrown)).toMatchObject({ code: 'internal', message: 'x is undefined', stack: thrown.stack });
@@ -75,7 +77,7 @@ describe('the port', () => {
     const before = openPorts;
     const { port1, port2 } = new MessageChannel();
     const served = counting(port2, 5);
-    expect(await collect(readPort<number>(port1, sent, never))).toEqual([0, 1, 2, 3, 4]);
+    expect(await collect(readPort<number>(port1, open))).toEqual([0, 1, 2, 3, 4]);
     await served;
     expect(openPorts).toBe(before);
   });
@@ -86,14 +88,14 @@ describe('the port', () => {
       emit(1);
       throw new NearsightError('gpu_error', 'validation failed');
     });
-    const reader = readPort<number>(port1, sent, never).getReader();
+    const reader = readPort<number>(port1, open);
     expect((await reader.read()).value).toBe(1);
     await expect(reader.read()).rejects.toMatchObject({ code: 'gpu_error', message: 'validation failed' });
   });
 
-  it('drops the parts that are under way when the reader cancels', async () => {
+  it('drops parts that arrive after the reader cancels', async () => {
     const { port1, port2 } = new MessageChannel();
-    const reader = readPort<number>(port1, sent, never).getReader();
+    const reader = readPort<number>(port1, open);
     for (let i = 0; i < 100; i++) port2.postMessage({ part: i });
     await reader.read();
     await reader.cancel();
@@ -105,7 +107,7 @@ describe('the port', () => {
     const before = openPorts;
     const { port1, port2 } = new MessageChannel();
     const served = counting(port2);
-    const reader = readPort<number>(port1, sent, never).getReader();
+    const reader = readPort<number>(port1, open);
     await reader.read();
     await reader.cancel();
     await served;
@@ -116,7 +118,7 @@ describe('the port', () => {
     const { port1, port2 } = new MessageChannel();
     const served = counting(port2);
     const caller = new AbortController();
-    const reader = readPort<number>(port1, sent, never, caller.signal).getReader();
+    const reader = readPort<number>(port1, { ...open, signal: caller.signal });
     await reader.read();
     const reason = new DOMException('enough', 'AbortError');
     caller.abort(reason);
@@ -124,38 +126,88 @@ describe('the port', () => {
     await served;
   });
 
-  it('rejects the reader when the worker has died, though no message comes', async () => {
+  it('rejects the reader when the worker dies without a message', async () => {
     const before = openPorts;
     const { port1 } = new MessageChannel();
     const death = new AbortController();
-    const reader = readPort<number>(port1, sent, death.signal).getReader();
+    const reader = readPort<number>(port1, { sent, dead: death.signal });
     const read = reader.read();
     death.abort(new NearsightError('worker_crashed', 'gone'));
     await expect(read).rejects.toMatchObject({ code: 'worker_crashed' });
     expect(openPorts).toBe(before);
   });
 
-  it('rejects at once when the worker was already dead or the caller already gone', async () => {
+  it('rejects at once when the worker is dead or the caller has aborted already', async () => {
     const gone = AbortSignal.abort(new NearsightError('worker_crashed', 'gone'));
     const { port1, port2 } = new MessageChannel();
-    await expect(readPort(port1, sent, gone).getReader().read()).rejects.toMatchObject({ code: 'worker_crashed' });
-    await expect(readPort(port2, sent, never, AbortSignal.abort('bye')).getReader().read()).rejects.toBe('bye');
+    await expect(readPort(port1, { sent, dead: gone }).read()).rejects.toMatchObject({ code: 'worker_crashed' });
+    await expect(readPort(port2, { ...open, signal: AbortSignal.abort('bye') }).read()).rejects.toBe('bye');
   });
 
   it('rejects the reader when the other end could not be sent', async () => {
     const before = openPorts;
     const { port1 } = new MessageChannel();
     const failed = Promise.reject(new DOMException('() => {} could not be cloned.', 'DataCloneError'));
-    const reader = readPort<number>(port1, failed, never).getReader();
+    const reader = readPort<number>(port1, { sent: failed, dead: never });
     await expect(reader.read()).rejects.toMatchObject({ name: 'DataCloneError' });
     expect(openPorts).toBe(before);
   });
 
-  it('takes a cancel after the end as nothing', async () => {
+  it('ignores a cancel after the end', async () => {
     const { port1, port2 } = new MessageChannel();
     await counting(port2, 0);
-    const stream = readPort<number>(port1, sent, never);
-    await collect(stream);
-    await expect(stream.cancel()).resolves.toBeUndefined();
+    const reader = readPort<number>(port1, open);
+    await collect(reader);
+    await expect(reader.cancel()).resolves.toBeUndefined();
+    expect(await reader.read()).toMatchObject({ done: true });
+  });
+
+  it('ends a read that waits when the reader cancels', async () => {
+    const { port1 } = new MessageChannel();
+    const reader = readPort<number>(port1, open);
+    const waiting = reader.read();
+    await reader.cancel();
+    expect(await waiting).toMatchObject({ done: true });
+  });
+
+  it('drops unread parts at an error, and keeps them at the end', async () => {
+    const failed = new MessageChannel();
+    const ended = new MessageChannel();
+    const readers = [readPort<number>(failed.port1, open), readPort<number>(ended.port1, open)] as const;
+    for (const { port2 } of [failed, ended]) port2.postMessage({ part: 1 });
+    failed.port2.postMessage({ error: packError(new NearsightError('gpu_error', 'validation failed')) });
+    ended.port2.postMessage({ end: true });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await expect(readers[0].read()).rejects.toMatchObject({ code: 'gpu_error' });
+    expect(await collect(readers[1])).toEqual([1]);
+  });
+});
+
+describe('onFinish', () => {
+  const lost = new NearsightError('device_lost', 'gone');
+  const reason = new Error('enough');
+
+  it.each<[string, unknown, (end: { port: MessagePort; caller: AbortController; dying: AbortController }) => void]>([
+    ['the end', undefined, ({ port }) => port.postMessage({ end: true })],
+    ['an error of the worker', lost, ({ port }) => port.postMessage({ error: packError(lost) })],
+    ['an abort of the caller', reason, ({ caller }) => caller.abort(reason)],
+    ['the death of the worker', lost, ({ dying }) => dying.abort(lost)],
+  ])('is called once, without a read, at %s', async (_what, error, finish) => {
+    const { port1, port2 } = new MessageChannel();
+    const [caller, dying] = [new AbortController(), new AbortController()];
+    const onFinish = vi.fn();
+    const reader = readPort(port1, { sent, dead: dying.signal, signal: caller.signal, onFinish });
+    expect(onFinish).not.toHaveBeenCalled();
+    finish({ port: port2, caller, dying });
+    await vi.waitFor(() => expect(onFinish).toHaveBeenCalled());
+    caller.abort(reason);
+    await reader.cancel();
+    expect(onFinish.mock.calls).toEqual([[error]]);
+  });
+
+  it('is called without an error when the reader cancels', async () => {
+    const onFinish = vi.fn();
+    await readPort(new MessageChannel().port1, { ...open, onFinish }).cancel();
+    expect(onFinish.mock.calls).toEqual([[undefined]]);
   });
 });

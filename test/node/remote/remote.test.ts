@@ -1,9 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createNearsight } from '../../../src/client/create-nearsight.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
-import { NearsightError, type ErrorCode } from '../../../src/protocol/errors.ts';
-import type { Part } from '../../../src/protocol/job.ts';
-import { engineOf, partsOf, START, text } from '../job-parts.ts';
+import type { ErrorCode } from '../../../src/protocol/errors.ts';
+import { engineOf, failingAfter, START, text } from '../job-parts.ts';
 import {
   ask,
   clientOf,
@@ -50,22 +49,22 @@ describe('what cannot be answered here', () => {
   });
 
   it('goes to the remote when it fails before its first token, and not after', async () => {
-    const broken = (...sent: readonly Part[]) =>
-      engineOf(() =>
-        partsOf(...sent).pipeThrough(
-          new TransformStream({ flush: (controller) => controller.error(new NearsightError('device_lost', 'Gone.')) }),
-        ),
-      );
-    const before = await fetchWithRemote({ engine: broken(START), remote: { model: 'meta/llama' } });
+    const before = await fetchWithRemote({
+      engine: engineOf(() => failingAfter(START)),
+      remote: { model: 'meta/llama' },
+    });
     const moved = await before.fetch(...ask({ model: 'glimpse', stream: true }));
-    expect(moved.headers.get('x-nearsight-reason')).toBe('device_lost');
+    expect(moved.headers.get('x-nearsight-reason')).toBe('gpu_error');
     expect(await moved.text()).toContain('A cat');
     await before.nim.close();
 
-    const after = await fetchWithRemote({ engine: broken(START, text('A red')), remote: { model: 'meta/llama' } });
+    const after = await fetchWithRemote({
+      engine: engineOf(() => failingAfter(START, text('A red'))),
+      remote: { model: 'meta/llama' },
+    });
     const kept = await after.fetch(...ask({ model: 'glimpse', stream: true }));
     expect(kept.headers.get('x-nearsight-origin')).toBe('local');
-    expect(await kept.text()).toContain('"code":"device_lost"');
+    expect(await kept.text()).toContain('"code":"gpu_error"');
     expect(after.nim.seen).toEqual([]);
   });
 

@@ -2,7 +2,7 @@ import { expose, releaseProxy, transfer, wrap } from 'comlink';
 import { expect, test, vi } from 'vitest';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
-import { readPort } from '../../../src/protocol/port.ts';
+import { readPort, type PartReader } from '../../../src/protocol/port.ts';
 import type { LoadPart, LoadRequest, Runtime } from '../../../src/protocol/calls.ts';
 import type { Engine, EngineKind } from '../../../worker/engines/engine.ts';
 import { httpStore } from '../../../worker/storage/http-store.ts';
@@ -49,9 +49,9 @@ function setUp() {
   return { runtime, log, finish: () => finish(), lose: (error: NearsightError) => lose(error) };
 }
 
-async function load(runtime: Runtime): Promise<ReadableStreamDefaultReader<LoadPart>> {
+async function load(runtime: Runtime): Promise<PartReader<LoadPart>> {
   const { port1, port2 } = new MessageChannel();
-  const parts = readPort<LoadPart>(port1, sent, never).getReader();
+  const parts = readPort<LoadPart>(port1, { sent, dead: never });
   runtime.load(REQUEST, port2);
   for (;;) {
     const { value } = await parts.read();
@@ -62,7 +62,7 @@ async function load(runtime: Runtime): Promise<ReadableStreamDefaultReader<LoadP
 
 function generate(runtime: Runtime): Promise<unknown> {
   const { port1, port2 } = new MessageChannel();
-  const parts = readPort<Part>(port1, sent, never).getReader();
+  const parts = readPort<Part>(port1, { sent, dead: never });
   runtime.generate(JOB, port2);
   return parts.read().catch((error: NearsightError) => error.code);
 }
@@ -116,9 +116,9 @@ test('a fake engine loads and answers over message channels, as between page and
   const { port1, port2 } = new MessageChannel();
   expose(createRuntime([fakeEngine]), port2);
   const runtime = wrap<Runtime>(port1);
-  const call = <P>(send: (port: MessagePort) => Promise<void>): ReadableStreamDefaultReader<P> => {
+  const call = <P>(send: (port: MessagePort) => Promise<void>): PartReader<P> => {
     const { port1: reading, port2: writing } = new MessageChannel();
-    return readPort<P>(reading, send(transfer(writing, [writing])), never).getReader();
+    return readPort<P>(reading, { sent: send(transfer(writing, [writing])), dead: never });
   };
   const loading = call<LoadPart>((port) => runtime.load(REQUEST, port));
   expect((await loading.read()).value).toEqual({ type: 'prepare', done: 1, of: 1 });
@@ -156,6 +156,6 @@ test('a model that no engine supports is refused by its type', async () => {
   expect(await runtime.probe(request)).toEqual({ verdict: 'no', reason });
   const { port1, port2 } = new MessageChannel();
   runtime.load(request, port2);
-  const refused = readPort<LoadPart>(port1, sent, never).getReader().read();
+  const refused = readPort<LoadPart>(port1, { sent, dead: never }).read();
   await expect(refused).rejects.toMatchObject({ code: 'unsupported_device', message: reason });
 });

@@ -1,0 +1,44 @@
+import type { Session } from '../host/session.ts';
+import { readImage, type ImageRules } from '../media/load-images.ts';
+import { GREEDY } from '../protocol/job.ts';
+import { checkAsk, type AskOptions, type ImageInput } from './options.ts';
+
+/** What `ask` needs of its nearsight. */
+export interface AskContext {
+  session: Pick<Session, 'generate'>;
+  rules: ImageRules & { pixels: number };
+}
+
+/** Answers one question about one image or several; see `Nearsight.ask`. */
+export async function* ask(
+  { session, rules }: AskContext,
+  image: ImageInput | readonly ImageInput[],
+  question: string,
+  options: AskOptions = {},
+): AsyncGenerator<string, void> {
+  checkAsk(image, question, options, rules.images);
+  const { maxTokens, temperature = GREEDY.temperature, signal } = options;
+  const readAsPart = async (one: ImageInput, index: number) => {
+    const param = Array.isArray(image) ? `image[${index}]` : 'image';
+    const bytes = await readImage(one, rules, signal, param);
+    return { type: 'image', bytes, detail: 'auto', param } as const;
+  };
+  const job = Promise.all([image].flat().map(readAsPart)).then((images) => ({
+    turns: [{ role: 'user' as const, parts: [...images, { type: 'text' as const, text: question }] }],
+    maxTokens,
+    stop: [],
+    sampling: { ...GREEDY, temperature },
+    choices: 1,
+    cache: true,
+    limits: { pixels: rules.pixels },
+  }));
+  const parts = await session.generate(job, signal);
+  try {
+    for (let next = await parts.read(); !next.done; next = await parts.read()) {
+      if (next.value.type === 'text' && next.value.text) yield next.value.text;
+    }
+  } finally {
+    // Stops the decode when the caller breaks out of the loop; after the end it does nothing.
+    await parts.cancel();
+  }
+}

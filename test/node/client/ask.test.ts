@@ -1,0 +1,54 @@
+import { expect, test, vi } from 'vitest';
+import { ask } from '../../../src/client/ask.ts';
+import type { ImageInput } from '../../../src/client/options.ts';
+import type { ChatJob } from '../../../src/protocol/job.ts';
+import { ANSWER, partsOf, slowParts, START, text } from '../job-parts.ts';
+
+const rules = { images: 3, imageBytes: 2, pixels: 9 };
+const bytes = (...values: number[]): Uint8Array<ArrayBuffer> => Uint8Array.from(values);
+
+/** What is yielded, and the job that was made. */
+async function answer(
+  image: ImageInput | readonly ImageInput[],
+): Promise<{ said: string[]; job: ChatJob | undefined }> {
+  let job: ChatJob | undefined;
+  const generate = async (making: Promise<ChatJob>) => {
+    job = await making;
+    return partsOf(...ANSWER);
+  };
+  const said: string[] = [];
+  for await (const piece of ask({ session: { generate }, rules }, image, 'What?', { maxTokens: 4 })) said.push(piece);
+  return { said, job };
+}
+
+test('one image is sent before the question', async () => {
+  const { said, job } = await answer(new Blob([bytes(7)]));
+  expect(said).toEqual(['A red', ' ca', 't.']);
+  const image = { type: 'image', bytes: bytes(7), detail: 'auto', param: 'image' };
+  expect(job).toMatchObject({ maxTokens: 4, limits: { pixels: 9 }, sampling: { temperature: 0 } });
+  expect(job?.turns).toEqual([{ role: 'user', parts: [image, { type: 'text', text: 'What?' }] }]);
+});
+
+test('several images are sent in their order, whatever form they have', async () => {
+  const { job } = await answer([new Blob([bytes(1)]), bytes(2), 'data:image/png;base64,Aw==']);
+  const parts = job?.turns[0]?.parts ?? [];
+  expect(parts.map((part) => (part.type === 'image' ? [part.param, ...part.bytes] : part.text))).toEqual([
+    ['image[0]', 1],
+    ['image[1]', 2],
+    ['image[2]', 3],
+    'What?',
+  ]);
+});
+
+test('an image that cannot be read is named by its place', async () => {
+  const tooLarge = { code: 'unreadable_image', param: 'image[1]' };
+  await expect(answer([bytes(1), bytes(1, 2, 3)])).rejects.toMatchObject(tooLarge);
+  await expect(answer(bytes(1, 2, 3))).rejects.toMatchObject({ ...tooLarge, param: 'image' });
+});
+
+test('breaking out of the loop stops the answer', async () => {
+  const { stream, cancelled } = slowParts(START, text('x'));
+  const session = { generate: vi.fn(async () => stream) };
+  for await (const _ of ask({ session, rules }, bytes(1), 'What?')) break;
+  expect(cancelled()).toBe(true);
+});
