@@ -8,7 +8,8 @@ const known: readonly ModelSpec[] = [smolvlm256m];
 /**
  * The spec of an id, or a given spec, with absolute file URLs, because the worker has another base URL.
  *
- * @throws NearsightError `model_not_found`, or `load_failed` for a file without an address, or a revision that is not a commit
+ * @throws NearsightError `model_not_found`, or `load_failed` for a file without an address, or a revision that is not a
+ * commit
  */
 export function resolveModel(model: string | ModelSpec): ModelSpec {
   const spec = typeof model === 'string' ? find(model) : model;
