@@ -1,5 +1,6 @@
 /**
- * Settles as `work` does, or rejects with `signal`'s own reason as soon as it aborts. Removes its listener in both cases.
+ * Settles as `work` does, or rejects with `signal`'s own reason as soon as it aborts. Removes its listener in both
+ * cases.
  *
  * `work` itself goes on after an abort, unless it listens to the same signal.
  */

@@ -14,8 +14,8 @@ import { resolveModel } from './resolve-model.ts';
 /** A vision-language model behind `fetch`. Made by {@link createNearsight}; nothing starts before its first use. */
 export interface Nearsight {
   /**
-   * Use it in place of the global `fetch`, or hand it to the client that you use. Answers `POST …/v1/chat/completions` and
-   * `GET …/v1/models` on the intercepted origins; does not rely on `this`.
+   * Use it in place of the global `fetch`, or hand it to the client that you use. Answers `POST …/v1/chat/completions`
+   * and `GET …/v1/models` on the intercepted origins; does not rely on `this`.
    */
   readonly fetch: typeof globalThis.fetch;
   /**

@@ -37,8 +37,8 @@ export interface NearsightOptions extends FetchOptions {
    */
   intercept?: readonly (string | URL)[];
   /**
-   * Where the package's own files are: the address of a folder that holds `worker.js` and `ort/`, as the package's `dist`
-   * does, or single addresses.
+   * Where the package's own files are: the address of a folder that holds `worker.js` and `ort/`, as the package's
+   * `dist` does, or single addresses.
    * @defaultValue where the bundler puts what `new Worker(new URL(…, import.meta.url))` names
    */
   assets?: string | URL | AssetOptions;

@@ -1,16 +1,18 @@
 import { mustBe } from '../openai/field-checks.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
-/** A cycle is found by this depth when proxies that wrap anew at each access hide it. Real options have a few levels. */
+/**
+ * A cycle is found by this depth when proxies that wrap anew at each access hide it. Real options have a few levels.
+ */
 const MAX_DEPTH = 32;
 
 /**
- * A copy in plain data. Reads through proxies, because what Vue's `reactive` or Svelte's `$state` wraps cannot be posted to
- * a worker and may change later. A `URL` becomes a string.
+ * A copy in plain data. Reads through proxies, because what Vue's `reactive` or Svelte's `$state` wraps cannot be
+ * posted to a worker and may change later. A `URL` becomes a string.
  *
  * @param functions paths of values that may be functions; those are kept
- * @throws NearsightError `invalid_request` with the path of a value that is not plain data: a function, symbol, bigint, cycle, an
- *   instance of a built-in class, or a getter that throws
+ * @throws NearsightError `invalid_request` with the path of a value that is not plain data: a function, symbol, bigint,
+ * cycle, an   instance of a built-in class, or a getter that throws
  */
 export function toPlain(options: unknown, functions: readonly string[]): unknown {
   const walk = (read: () => unknown, path: string, above: readonly unknown[]): unknown => {

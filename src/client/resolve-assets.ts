@@ -1,7 +1,8 @@
 import type { NearsightOptions } from './options.ts';
 
 /**
- * Absolute URLs of files of the package. Those that are undefined are where the bundler, or the package itself, has them.
+ * Absolute URLs of files of the package. Those that are undefined are where the bundler, or the package itself, has
+ * them.
  *
  * @param assets a folder like the package's `dist`, or the files one by one; relative to the page
  */

@@ -22,7 +22,9 @@ export class EngineClient {
     dead.addEventListener('abort', () => this.#runtime[releaseProxy]());
   }
 
-  /** Makes a call that returns plain data: `call((runtime) => runtime.forget())`. Rejects too if it cannot be posted. */
+  /**
+   * Makes a call that returns plain data: `call((runtime) => runtime.forget())`. Rejects too if it cannot be posted.
+   */
   async call<T>(make: (runtime: Remote<Runtime>) => Promise<T>): Promise<T> {
     this.#dead.throwIfAborted();
     try {

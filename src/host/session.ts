@@ -61,8 +61,8 @@ interface Opened {
  *
  * A load becomes ready or failed. When the last caller who waits for it aborts, it ends and the state is idle. Ready
  * becomes failed when the worker dies or loses its model. While a load has no worker yet, `probe` and `client` do as in
- * idle. A call in flight rejects when its worker ends, with the reason: `aborted` (unload), `disposed` (dispose), or what
- * ended the worker.
+ * idle. A call in flight rejects when its worker ends, with the reason: `aborted` (unload), `disposed` (dispose), or
+ * what ended the worker.
  */
 export class Session {
   readonly #options: SessionOptions;
@@ -80,8 +80,8 @@ export class Session {
   }
 
   /**
-   * The open model; starts a load, or joins the load under way. Aborting `signal` stops the load if no other caller waits
-   * for it. A failed load is not remembered.
+   * The open model; starts a load, or joins the load under way. Aborting `signal` stops the load if no other caller
+   * waits for it. A failed load is not remembered.
    */
   async open(signal?: AbortSignal): Promise<Opened> {
     signal?.throwIfAborted();
@@ -98,8 +98,8 @@ export class Session {
   }
 
   /**
-   * Answers a job; `read` rejects with a NearsightError, or with `signal`'s own reason. The model is loaded while the job
-   * is still being made; if making it fails, the load goes on for the next request.
+   * Answers a job; `read` rejects with a NearsightError, or with `signal`'s own reason. The model is loaded while the
+   * job is still being made; if making it fails, the load goes on for the next request.
    */
   async generate(making: Promise<ChatJob>, signal?: AbortSignal): Promise<PartReader<Part>> {
     const opening = this.open(signal);

@@ -2,8 +2,8 @@ import { NearsightError } from '../protocol/errors.ts';
 import type { EngineHost } from './engine-host.ts';
 
 /**
- * Starts a worker. In the page's entry, because bundlers look for this expression with a URL beside the module that holds
- * it. The host is a chunk of its own: pages that only ask a remote never fetch it.
+ * Starts a worker. In the page's entry, because bundlers look for this expression with a URL beside the module that
+ * holds it. The host is a chunk of its own: pages that only ask a remote never fetch it.
  *
  * @param url the worker's script, where the bundler did not put it there
  * @throws NearsightError `load_failed` if the browser does not start it
@@ -17,7 +17,7 @@ export async function startEngine(url?: string): Promise<EngineHost> {
         : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' }),
     );
   } catch (cause) {
-    const message = `The worker could not be started: ${String(cause)}. Serve its script from the page's own origin, or say where it is in assets.`;
+    const message = `The worker could not be started: ${String(cause)}. Is it on the page's origin, where assets says?`;
     throw new NearsightError('load_failed', message, { cause });
   }
 }

@@ -37,8 +37,8 @@ export function createStatus(): { status: Status; set(this: void, value: StatusV
         return current;
       },
       subscribe(listener) {
-        // A new function each time, so that a listener that is subscribed twice is ended twice. It reads `current`, because
-        // an earlier listener may have changed the state, and no listener may end with an older one.
+        // A new function each time, so that a listener that is subscribed twice is ended twice. It reads `current`,
+        // because an earlier listener may have changed the state, and no listener may end with an older one.
         const entry = (): void => {
           try {
             listener(current);

@@ -2,11 +2,11 @@ import type { ChatJob } from './job.ts';
 import type { Device, ModelSpec } from './model-spec.ts';
 
 /**
- * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented by
- * `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which guards all of them alike.
+ * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented
+ * by `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which guards all of them alike.
  *
- * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari. The others return
- * plain data.
+ * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari. The others
+ * return plain data.
  */
 export interface Runtime {
   /** Settles when the worker runs and holds the Web Lock of that name until it dies. */
@@ -29,7 +29,10 @@ export interface LoadRequest {
   spec: ModelSpec;
   device: Device | 'auto';
   assets: {
-    /** The absolute URL of the folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`, with a final `/`. Default: beside the worker. */
+    /**
+     * The absolute URL of the folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`, with a final `/`. Default: beside
+     * the worker.
+     */
     ort?: string | undefined;
   };
   /** How many threads wasm may use; absent: as many as suit the machine. */

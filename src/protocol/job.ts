@@ -27,7 +27,10 @@ export type TurnPart =
   /** `param` names the request field that the image came from, for errors. */
   | { type: 'image'; bytes: Uint8Array<ArrayBuffer>; detail: Detail; param: string };
 
-/** OpenAI's `image_url.detail`: `low` the whole image only, `high` tiles and the whole image, `auto` by the image's size. */
+/**
+ * OpenAI's `image_url.detail`: `low` the whole image only, `high` tiles and the whole image, `auto` by the image's
+ * size.
+ */
 export type Detail = 'low' | 'high' | 'auto';
 
 /** How the next token is sampled. A job has all defaults of the HTTP format applied. */

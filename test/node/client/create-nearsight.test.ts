@@ -38,7 +38,7 @@ test('the worker and its files are taken from the folder that assets names', asy
   expect(probed[0]?.assets).toEqual({ ort: 'https://page.example/near/ort/' });
 });
 
-test('probe() asks about the own model or another one, and refuses what is none', async () => {
+test('probe() takes another model, and refuses a value that is not a model', async () => {
   const { probe } = createNearsight({ model: glimpse });
   expect(await probe()).toMatchObject({ verdict: 'yes' });
   await probe({ ...glimpse, id: 'other' });

@@ -44,9 +44,8 @@ test.each([
   [{ remote: { baseURL: '/nim', consent: true } }, 'remote.consent', 'a function, but it is a boolean.'],
   [{ images: { origins: ['pictures.example'] } }, 'images.origins[0]', 'an address with its scheme'],
 ])('%o is refused, naming %s', (options, param, words) => {
-  const all = options && { model: glimpse, ...options };
-  const given = options && Object.keys(options).length === 0 ? {} : all;
-  expect(creation(given)).toThrow(
+  const withModel = options && { model: glimpse, ...options };
+  expect(creation(options && Object.keys(options).length === 0 ? {} : withModel)).toThrow(
     expect.objectContaining({ code: 'invalid_request', param, message: expect.stringContaining(words) }),
   );
 });

@@ -249,7 +249,7 @@ test.each([
   },
 );
 
-test('a probe asks for what it is given', async () => {
+test('a probe sends the request that its caller makes', async () => {
   const { session, request } = makeSession();
   const other = vi.fn(request);
   expect(await session.probe(other)).toMatchObject({ verdict: 'yes' });

@@ -225,7 +225,7 @@ describe('an event stream', () => {
       },
       cancel: () => void (cancelled = true),
     });
-    const response = await respond(ask({ stream: true }), parts, { model: 'm', reason: 'local-first' });
+    const response = await respond(ask({ stream: true }), parts.getReader(), { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     let body = '';
