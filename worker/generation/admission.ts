@@ -11,7 +11,7 @@ import type { Prompt } from '../families/processor.ts';
 export function admit(prompt: Prompt, maxTokens: number | undefined, contextLength: number): number {
   const ids = prompt.ids.length;
   const imageTokens = prompt.images.reduce((sum, { tokens }) => sum + tokens, 0);
-  // An answer has at least one token, unless `max_tokens` is 0.
+  // Without `max_tokens`, there must be space for at least one token.
   const needed = maxTokens ?? 1;
   if (ids + needed <= contextLength) return maxTokens ?? contextLength - ids;
   const inImages = imageTokens > 0 ? `, ${imageTokens} of them in ${count(prompt.images.length, 'image')}` : '';

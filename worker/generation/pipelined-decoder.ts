@@ -53,16 +53,8 @@ export interface PipelinedDecoderOptions {
 export class PipelinedDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
-  readonly #ort: Ort;
-  readonly #device: GPUDevice;
-  readonly #session: Session;
-  readonly #memory: TensorMemory;
-  readonly #sampler: TokenSampler;
-  readonly #embedder: Embedder;
-  readonly #readback: TokenReadback;
-  readonly #latency: number;
+  readonly #parts: PipelinedDecoderOptions;
   #scheduler: ReadbackScheduler;
-  readonly #maxRows: number;
   /** Positions after the run. The graph reads it from CPU memory. */
   readonly #totalLength = new Int32Array(1);
   /** The prompt's logits are kept for further answers to it, so steps write to a row of their own. */
@@ -75,22 +67,13 @@ export class PipelinedDecoder implements Decoder {
   #stepTargets: Tensors = {};
 
   constructor(options: PipelinedDecoderOptions) {
-    const { ort, device, session, logits, memory, positions, latency } = options;
-    this.#ort = ort;
-    this.#device = device;
-    this.#session = session;
-    this.#memory = memory;
-    this.#sampler = options.sampler;
-    this.#embedder = options.embedder;
-    this.#readback = options.readback;
-    this.#maxRows = options.maxRows;
+    const { session, logits, memory, positions, latency, sampler } = options;
+    this.#parts = options;
     const layout = kvLayout(session);
     this.precision = layout.type;
     this.kv = memory.cache(layout, positions);
-    this.#latency = latency;
     this.#scheduler = new ReadbackScheduler(latency, UNKNOWN_MS);
-    const row = (label: string): Tensor =>
-      this.#tensor(options.sampler.createLogits(label), logits.type, [1, 1, logits.vocab]);
+    const row = (label: string): Tensor => this.#tensor(sampler.createLogits(label), logits.type, [1, 1, logits.vocab]);
     this.#promptLogits = row('prompt logits');
     this.#stepLogits = row('step logits');
     this.#logits = this.#promptLogits;
@@ -110,8 +93,8 @@ export class PipelinedDecoder implements Decoder {
     this.#feeds = {
       ...this.kv.feeds(),
       [INPUTS_EMBEDS]: this.#embeddings(1),
-      [SEQLENS_K]: this.#tensor(this.#embedder.lastPosition, 'int32', [1]),
-      [TOTAL_LENGTH]: new this.#ort.Tensor('int32', this.#totalLength, [1]),
+      [SEQLENS_K]: this.#tensor(this.#parts.embedder.lastPosition, 'int32', [1]),
+      [TOTAL_LENGTH]: new this.#parts.ort.Tensor('int32', this.#totalLength, [1]),
     };
     this.#promptTargets = { ...this.kv.targets(), [LOGITS]: this.#promptLogits };
     this.#stepTargets = { ...this.kv.targets(), [LOGITS]: this.#stepLogits };
@@ -119,7 +102,7 @@ export class PipelinedDecoder implements Decoder {
 
   async calibrate(): Promise<void> {
     await this.reset(TIMED_STEPS + 1);
-    this.#embedder.setLength(0);
+    this.#parts.embedder.setLength(0);
     const time = async (steps: number): Promise<number> => {
       const started = performance.now();
       for (let step = 0; step < steps; step++) await this.step(0);
@@ -127,7 +110,7 @@ export class PipelinedDecoder implements Decoder {
       return (performance.now() - started) / steps;
     };
     const single = await time(1);
-    this.#scheduler = new ReadbackScheduler(this.#latency, single < SLOW_MS ? await time(TIMED_STEPS) : single);
+    this.#scheduler = new ReadbackScheduler(this.#parts.latency, single < SLOW_MS ? await time(TIMED_STEPS) : single);
   }
 
   async prefill(
@@ -140,21 +123,21 @@ export class PipelinedDecoder implements Decoder {
     const merger = new FeatureMerger(features);
     let previous: Promise<unknown> = Promise.resolve();
     let last = previous;
-    for (let start = 0; start < ids.length; start += this.#maxRows) {
+    for (let start = 0; start < ids.length; start += this.#parts.maxRows) {
       // Runs return before the GPU has finished, and an abort cannot undo what is queued: at most two are in flight.
       await race(previous, signal);
       await yieldToEvents(signal);
-      const chunk = ids.slice(start, start + this.#maxRows);
-      const encoder = this.#device.createCommandEncoder();
-      this.#embedder.embedTokens(encoder, chunk);
-      merger.merge(chunk, imageTokenId, (...range) => this.#embedder.copyRows(encoder, ...range));
-      this.#device.queue.submit([encoder.finish()]);
-      this.#embedder.setLength(this.length + chunk.length);
+      const chunk = ids.slice(start, start + this.#parts.maxRows);
+      const encoder = this.#parts.device.createCommandEncoder();
+      this.#parts.embedder.embedTokens(encoder, chunk);
+      merger.merge(chunk, imageTokenId, (...range) => this.#parts.embedder.copyRows(encoder, ...range));
+      this.#parts.device.queue.submit([encoder.finish()]);
+      this.#parts.embedder.setLength(this.length + chunk.length);
       const feeds = { ...this.#feeds, [INPUTS_EMBEDS]: this.#embeddings(chunk.length) };
       await this.#run(feeds, this.#promptTargets, chunk.length);
       previous = last;
       // A lost device is reported elsewhere.
-      last = this.#device.queue.onSubmittedWorkDone().catch(() => {});
+      last = this.#parts.device.queue.onSubmittedWorkDone().catch(() => {});
     }
     signal.throwIfAborted();
     this.#logits = this.#promptLogits;
@@ -162,26 +145,26 @@ export class PipelinedDecoder implements Decoder {
   }
 
   async step(id: number): Promise<void> {
-    this.#device.queue.writeBuffer(this.#sampler.sampled, 0, Uint32Array.of(id));
-    const encoder = this.#device.createCommandEncoder();
+    this.#parts.device.queue.writeBuffer(this.#parts.sampler.sampled, 0, Uint32Array.of(id));
+    const encoder = this.#parts.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    this.#embedder.embedSampled(pass);
+    this.#parts.embedder.embedSampled(pass);
     pass.end();
-    this.#device.queue.submit([encoder.finish()]);
+    this.#parts.device.queue.submit([encoder.finish()]);
     await this.#runStep();
   }
 
   logits(): Promise<Float32Array> {
-    return this.#memory.readRow(this.#logits, 0);
+    return this.#parts.memory.readRow(this.#logits, 0);
   }
 
   sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
     const { sampling, prompt, choice, topLogprobs, constraint } = request;
     const start = this.#promptLength;
     this.kv.rewind(start);
-    this.#embedder.setLength(start);
+    this.#parts.embedder.setLength(start);
     this.#logits = this.#promptLogits;
-    const sampler = this.#sampler.begin(sampling, prompt, choice, topLogprobs);
+    const sampler = this.#parts.sampler.begin(sampling, prompt, choice, topLogprobs);
     if (!sampler) return sampleOnCpu(this, request, signal);
     const steps = {
       submitSampling: (...rest: [Uint32Array | undefined, boolean, BatchRange | undefined]) =>
@@ -191,31 +174,31 @@ export class PipelinedDecoder implements Decoder {
     const scheduler = constraint ? ONE_IN_FLIGHT : this.#scheduler;
     // Positions beyond the last token read back belong to no answer.
     const onEnd = (read: number): void => this.kv.rewind(Math.min(this.length, start + read));
-    return samplePipelined(steps, this.#readback, sampler, scheduler, request, onEnd, signal);
+    return samplePipelined(steps, this.#parts.readback, sampler, scheduler, request, onEnd, signal);
   }
 
   clear(): void {
     this.kv.clear();
-    const encoder = this.#device.createCommandEncoder();
-    this.#embedder.clear(encoder);
-    this.#sampler.clear(encoder);
+    const encoder = this.#parts.device.createCommandEncoder();
+    this.#parts.embedder.clear(encoder);
+    this.#parts.sampler.clear(encoder);
     for (const { gpuBuffer } of [this.#promptLogits, this.#stepLogits]) encoder.clearBuffer(gpuBuffer);
-    this.#device.queue.submit([encoder.finish()]);
+    this.#parts.device.queue.submit([encoder.finish()]);
   }
 
   get buffers(): number {
     // Two rows of logits.
-    const own = 2 + this.#sampler.buffers + this.#embedder.buffers + this.#readback.buffers;
-    return own + this.#memory.buffers();
+    const own = 2 + this.#parts.sampler.buffers + this.#parts.embedder.buffers + this.#parts.readback.buffers;
+    return own + this.#parts.memory.buffers();
   }
 
   close(): void {
-    this.#sampler.close();
-    this.#embedder.close();
-    this.#readback.close();
+    this.#parts.sampler.close();
+    this.#parts.embedder.close();
+    this.#parts.readback.close();
     this.#promptLogits.dispose();
     this.#stepLogits.dispose();
-    this.#memory.close();
+    this.#parts.memory.close();
   }
 
   /** One command buffer: samples from the current logits, embeds the token for the next step, copies a batch to read. */
@@ -225,14 +208,14 @@ export class PipelinedDecoder implements Decoder {
     stepFollows: boolean,
     batch: BatchRange | undefined,
   ): void {
-    const encoder = this.#device.createCommandEncoder();
+    const encoder = this.#parts.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     sampler.encode(pass, this.#logits.gpuBuffer, mask);
-    if (stepFollows) this.#embedder.embedSampled(pass);
+    if (stepFollows) this.#parts.embedder.embedSampled(pass);
     pass.end();
-    if (batch) this.#readback.copy(encoder, this.#sampler.ring, batch.from, batch.to, sampler.entryBytes);
-    this.#device.queue.submit([encoder.finish()]);
-    this.#readback.send();
+    if (batch) this.#parts.readback.copy(encoder, this.#parts.sampler.ring, batch.from, batch.to, sampler.entryBytes);
+    this.#parts.device.queue.submit([encoder.finish()]);
+    this.#parts.readback.send();
   }
 
   /** Reads the embedded token. Grows the KV cache first if it is full; steps in flight are not disturbed. */
@@ -246,17 +229,17 @@ export class PipelinedDecoder implements Decoder {
 
   async #run(feeds: Tensors, targets: Tensors, count: number): Promise<void> {
     this.#totalLength[0] = this.length + count;
-    await this.#session.runInto(feeds, targets);
+    await this.#parts.session.runInto(feeds, targets);
     this.kv.advance(count, {});
     this.#logits = this.#stepLogits;
   }
 
   /** The first rows of the decoder's input. */
   #embeddings(rows: number): Tensor {
-    return this.#tensor(this.#embedder.embeddings, 'float32', [1, rows, this.#embedder.width]);
+    return this.#tensor(this.#parts.embedder.embeddings, 'float32', [1, rows, this.#parts.embedder.width]);
   }
 
   #tensor(buffer: GPUBuffer, dataType: 'float32' | 'float16' | 'int32', dims: number[]): Tensor {
-    return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType, dims, dispose: () => buffer.destroy() });
+    return this.#parts.ort.Tensor.fromGpuBuffer(buffer, { dataType, dims, dispose: () => buffer.destroy() });
   }
 }

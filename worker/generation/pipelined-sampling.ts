@@ -21,7 +21,7 @@ export interface PipelinedSteps {
 }
 
 /**
- * Submits samplings and the steps between them ahead of the tokens read back, as far as the scheduler allows.
+ * Submits sampling passes and the steps between them before earlier tokens are read back, as far as the scheduler allows.
  *
  * With a constraint, a sampling waits for the token before it. The step that reads that token does not wait, so the mask
  * is computed while the GPU works.

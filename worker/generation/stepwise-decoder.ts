@@ -2,16 +2,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { KvCache } from '../backend/kv-cache.ts';
 import type { TensorMemory } from '../backend/tensor-memory.ts';
-import {
-  ATTENTION_MASK,
-  INPUTS_EMBEDS,
-  LOGITS,
-  LOGITS_TO_KEEP,
-  PAST,
-  POSITION_IDS,
-  SEQLENS_K,
-  TOTAL_LENGTH,
-} from '../onnx/decoder-ports.ts';
+import * as ports from '../onnx/decoder-ports.ts';
 import type { Embed } from '../onnx/embed-tokens.ts';
 import { kvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
@@ -43,10 +34,7 @@ export interface StepwiseDecoderOptions {
 export class StepwiseDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
-  readonly #ort: Ort;
-  readonly #embed: Embed;
-  readonly #session: Session;
-  readonly #memory: TensorMemory;
+  readonly #parts: StepwiseDecoderOptions;
   readonly #chunkRows: number;
   /** The attention mask: 1 for each position. Longer than needed, so that it is rarely reallocated. */
   #ones = new BigInt64Array(0);
@@ -55,12 +43,10 @@ export class StepwiseDecoder implements Decoder {
   #prompt: { length: number; logits: Float32Array | undefined } = { length: 0, logits: undefined };
 
   /** @throws NearsightError `load_failed` if the graph needs inputs that are unknown here */
-  constructor({ ort, embed, session, memory, positions, maxRows = MAX_CHUNK_ROWS }: StepwiseDecoderOptions) {
+  constructor(options: StepwiseDecoderOptions) {
+    const { session, memory, positions, maxRows = MAX_CHUNK_ROWS } = options;
     checkInputs(session);
-    this.#ort = ort;
-    this.#embed = embed;
-    this.#session = session;
-    this.#memory = memory;
+    this.#parts = options;
     const layout = kvLayout(session);
     this.precision = layout.type;
     this.kv = memory.cache(layout, positions);
@@ -89,7 +75,7 @@ export class StepwiseDecoder implements Decoder {
       const last = start + chunk.length === ids.length;
       await this.#read(chunk, last, (embeddings) =>
         merger.merge(chunk, imageTokenId, (tensor, row, count, at) =>
-          this.#memory.copyRows(tensor, row, count, embeddings, at),
+          this.#parts.memory.copyRows(tensor, row, count, embeddings, at),
         ),
       );
     }
@@ -121,28 +107,28 @@ export class StepwiseDecoder implements Decoder {
   }
 
   get buffers(): number {
-    return this.#memory.buffers();
+    return this.#parts.memory.buffers();
   }
 
   close(): void {
-    this.#memory.close();
+    this.#parts.memory.close();
   }
 
   async #read(ids: Int32Array, withLogits: boolean, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
     if (this.length + ids.length > this.kv.capacity) await this.kv.grow();
-    const embeddings = await this.#embed(ids);
+    const embeddings = await this.#parts.embed(ids);
     let outputs: Tensors;
     try {
       mergeFeatures?.(embeddings);
-      outputs = await this.#session.run(this.#feeds(embeddings, ids.length), this.kv.targets());
+      outputs = await this.#parts.session.run(this.#feeds(embeddings, ids.length), this.kv.targets());
     } finally {
       release(embeddings);
     }
     this.kv.advance(ids.length, outputs);
-    const logits = outputs[LOGITS];
+    const logits = outputs[ports.LOGITS];
     if (!logits) throw new NearsightError('internal', 'The decoder returned no logits.');
     try {
-      if (withLogits) this.#logits = await this.#memory.readRow(logits, rowsOf(logits).rows - 1);
+      if (withLogits) this.#logits = await this.#parts.memory.readRow(logits, rowsOf(logits).rows - 1);
     } finally {
       release(logits);
     }
@@ -150,41 +136,39 @@ export class StepwiseDecoder implements Decoder {
 
   #feeds(embeddings: Tensor, count: number): Tensors {
     const past = this.kv.length;
-    const feeds: Tensors = { ...this.kv.feeds(), [INPUTS_EMBEDS]: embeddings };
-    const { inputs } = this.#session;
-    if (inputs.has(SEQLENS_K)) feeds[SEQLENS_K] = this.#int32(past + count - 1);
-    if (inputs.has(TOTAL_LENGTH)) feeds[TOTAL_LENGTH] = this.#int32(past + count);
-    if (inputs.has(ATTENTION_MASK)) {
+    const feeds: Tensors = { ...this.kv.feeds(), [ports.INPUTS_EMBEDS]: embeddings };
+    const { inputs } = this.#parts.session;
+    if (inputs.has(ports.SEQLENS_K)) feeds[ports.SEQLENS_K] = this.#int32(past + count - 1);
+    if (inputs.has(ports.TOTAL_LENGTH)) feeds[ports.TOTAL_LENGTH] = this.#int32(past + count);
+    if (inputs.has(ports.ATTENTION_MASK)) {
       const length = past + count;
       if (this.#ones.length < length) this.#ones = new BigInt64Array(2 * length).fill(1n);
       const mask = this.#ones.subarray(0, length);
-      feeds[ATTENTION_MASK] = new this.#ort.Tensor('int64', mask, [1, length]);
+      feeds[ports.ATTENTION_MASK] = new this.#parts.ort.Tensor('int64', mask, [1, length]);
     }
-    if (inputs.has(POSITION_IDS)) {
+    if (inputs.has(ports.POSITION_IDS)) {
       const positions = Int32Array.from({ length: count }, (_, row) => past + row);
-      feeds[POSITION_IDS] = int64(this.#ort, positions, [1, count]);
+      feeds[ports.POSITION_IDS] = int64(this.#parts.ort, positions, [1, count]);
     }
-    if (inputs.has(LOGITS_TO_KEEP)) feeds[LOGITS_TO_KEEP] = int64(this.#ort, Int32Array.of(1), []);
+    if (inputs.has(ports.LOGITS_TO_KEEP)) feeds[ports.LOGITS_TO_KEEP] = int64(this.#parts.ort, Int32Array.of(1), []);
     return feeds;
   }
 
   #int32(value: number): Tensor {
-    return new this.#ort.Tensor('int32', Int32Array.of(value), [1]);
+    return new this.#parts.ort.Tensor('int32', Int32Array.of(value), [1]);
   }
 }
 
 function chunkRows({ inputs, outputs }: Session): number {
-  const logits = outputs.get(LOGITS);
+  const logits = outputs.get(ports.LOGITS);
   const [, logitRows, vocab] = logits?.shape ?? [];
-  if (logitRows === 1 || inputs.has(LOGITS_TO_KEEP) || typeof vocab !== 'number') return MAX_CHUNK_ROWS;
+  if (logitRows === 1 || inputs.has(ports.LOGITS_TO_KEEP) || typeof vocab !== 'number') return MAX_CHUNK_ROWS;
   const rows = Math.floor(CHUNK_LOGIT_BYTES / (vocab * elementBytes(logits?.type ?? 'float32')));
   return Math.max(32, Math.min(MAX_CHUNK_ROWS, rows));
 }
 
-const INPUTS = [INPUTS_EMBEDS, ATTENTION_MASK, POSITION_IDS, LOGITS_TO_KEEP, SEQLENS_K, TOTAL_LENGTH];
-
 function checkInputs({ inputs }: Session): void {
-  const unknown = [...inputs.keys()].find((name) => !INPUTS.includes(name) && !name.startsWith(PAST));
+  const unknown = [...inputs.keys()].find((name) => !ports.isDecoderInput(name));
   if (unknown)
     throw new NearsightError('load_failed', `The decoder has an input that nearsight does not know: ${unknown}.`);
 }

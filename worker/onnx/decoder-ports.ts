@@ -18,3 +18,10 @@ export const PAST = 'past_key_values.';
 export const PRESENT = 'present.';
 /** float [1, rows, vocab]. */
 export const LOGITS = 'logits';
+
+const INPUTS: string[] = [INPUTS_EMBEDS, ATTENTION_MASK, POSITION_IDS, LOGITS_TO_KEEP, SEQLENS_K, TOTAL_LENGTH];
+
+/** Whether nearsight knows what to feed to an input of this name. */
+export function isDecoderInput(name: string): boolean {
+  return INPUTS.includes(name) || name.startsWith(PAST);
+}

@@ -39,9 +39,9 @@ export function describe(info: GPUAdapterInfo): string {
 
 /** The adapter's features that make kernels faster, except those with which they are wrong. */
 function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
-  const wanted: GPUFeatureName[] = ['shader-f16'];
-  if (info.subgroupMinSize >= MIN_SUBGROUP_LANES) wanted.push('subgroups');
-  return wanted.filter((feature) => offered.has(feature));
+  const useful: GPUFeatureName[] = ['shader-f16'];
+  if (info.subgroupMinSize >= MIN_SUBGROUP_LANES) useful.push('subgroups');
+  return useful.filter((feature) => offered.has(feature));
 }
 
 /** Our own device on an adapter, watched for errors and loss. */
@@ -62,14 +62,14 @@ export class Gpu {
     const fault = new AbortController();
     this.fault = fault.signal;
     this.lost = device.lost.then(({ reason, message }) => {
-      const words = `The GPU device was lost (${reason}): ${message || 'no reason given'}`;
-      const error = new NearsightError('device_lost', words);
+      const text = `The GPU device was lost (${reason}): ${message || 'no reason given'}`;
+      const error = new NearsightError('device_lost', text);
       fault.abort(error);
       return error;
     });
     device.addEventListener('uncapturederror', ({ error }) => {
-      const words = `The GPU reported an error, so the answer cannot be trusted: ${error.message}`;
-      fault.abort(new NearsightError('gpu_error', words));
+      const text = `The GPU reported an error, so the answer cannot be trusted: ${error.message}`;
+      fault.abort(new NearsightError('gpu_error', text));
     });
   }
 
@@ -84,8 +84,8 @@ export class Gpu {
       requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
     };
     const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
-      const words = `The GPU device could not be created: ${asNearsightError(cause).message}`;
-      throw new NearsightError('unsupported_device', words, { cause });
+      const text = `The GPU device could not be created: ${asNearsightError(cause).message}`;
+      throw new NearsightError('unsupported_device', text, { cause });
     });
     return new Gpu(device, adapter);
   }

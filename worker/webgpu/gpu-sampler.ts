@@ -33,17 +33,7 @@ const SETTINGS_BYTES = 64;
 
 type Kernel = 'adjust' | 'filter_tokens' | 'sample_filtered' | 'choose' | 'partial_logprobs' | 'logprobs';
 
-/** The buffers that the shader binds, in the order of its bindings. */
-interface Buffers {
-  settings: GPUBuffer;
-  bias: GPUBuffer;
-  state: GPUBuffer;
-  scaled: GPUBuffer;
-  results: GPUBuffer;
-  tables: GPUBuffer;
-  ring: GPUBuffer;
-  mask: GPUBuffer;
-}
+type Buffers = ReturnType<typeof allocate>;
 
 /** Samples the same tokens as `CpuSampler` for the same parameters, logits and seed. */
 export class GpuSampler implements TokenSampler {
@@ -67,7 +57,7 @@ export class GpuSampler implements TokenSampler {
     this.#layout = layoutOf(device);
     this.#pipelines = pipelines(device, this.#layout);
     this.#mask = new Uint32Array(Math.ceil(vocab / 32));
-    this.#buffers = this.#allocate();
+    this.#buffers = allocate(device, vocab, this.#groups);
     device.queue.writeBuffer(this.#buffers.tables, 0, TABLES);
   }
 
@@ -177,22 +167,6 @@ export class GpuSampler implements TokenSampler {
     return words;
   }
 
-  #allocate(): Buffers {
-    const vocab = this.#vocab;
-    const buffer = (label: string, words: number, usage: number): GPUBuffer =>
-      this.#device.createBuffer({ label: `sampler ${label}`, size: 4 * words, usage });
-    return {
-      settings: buffer('settings', SETTINGS_BYTES / 4, UNIFORM | COPY_DST),
-      bias: buffer('bias', vocab, STORAGE | COPY_DST),
-      state: buffer('state', HEADER_WORDS + vocab, STORAGE | COPY_SRC | COPY_DST),
-      scaled: buffer('scaled', vocab, STORAGE | COPY_DST),
-      results: buffer('results', this.#groups * (PARTIAL_WORDS + 2 * MAX_TOP), STORAGE | COPY_DST),
-      tables: buffer('tables', TABLES.length, STORAGE | COPY_DST),
-      ring: buffer('ring', RING_SLOTS * entryWords(MAX_TOP), STORAGE | COPY_SRC | COPY_DST),
-      mask: buffer('mask', this.#mask.length, STORAGE | COPY_DST),
-    };
-  }
-
   #bind(logits: GPUBuffer): GPUBindGroup {
     const known = this.#bound.get(logits);
     if (known) return known;
@@ -205,6 +179,22 @@ export class GpuSampler implements TokenSampler {
     this.#bound.set(logits, group);
     return group;
   }
+}
+
+/** The buffers that the shader binds, in the order of its bindings. */
+function allocate(device: GPUDevice, vocab: number, groups: number) {
+  const buffer = (label: string, words: number, usage: number): GPUBuffer =>
+    device.createBuffer({ label: `sampler ${label}`, size: 4 * words, usage });
+  return {
+    settings: buffer('settings', SETTINGS_BYTES / 4, UNIFORM | COPY_DST),
+    bias: buffer('bias', vocab, STORAGE | COPY_DST),
+    state: buffer('state', HEADER_WORDS + vocab, STORAGE | COPY_SRC | COPY_DST),
+    scaled: buffer('scaled', vocab, STORAGE | COPY_DST),
+    results: buffer('results', groups * (PARTIAL_WORDS + 2 * MAX_TOP), STORAGE | COPY_DST),
+    tables: buffer('tables', TABLES.length, STORAGE | COPY_DST),
+    ring: buffer('ring', RING_SLOTS * entryWords(MAX_TOP), STORAGE | COPY_SRC | COPY_DST),
+    mask: buffer('mask', Math.ceil(vocab / 32), STORAGE | COPY_DST),
+  };
 }
 
 function entryWords(top: number | undefined): number {
@@ -226,17 +216,8 @@ function readEntry(entry: Uint32Array, top: number | undefined): SampledToken {
 }
 
 function layoutOf(device: GPUDevice): GPUBindGroupLayout {
-  const types: GPUBufferBindingType[] = [
-    'uniform',
-    'read-only-storage',
-    'read-only-storage',
-    'storage',
-    'storage',
-    'storage',
-    'read-only-storage',
-    'storage',
-    'read-only-storage',
-  ];
+  const [read, write] = ['read-only-storage', 'storage'] as const;
+  const types = ['uniform', read, read, write, write, write, read, write, read] as const;
   return device.createBindGroupLayout({
     label: 'sampler',
     entries: types.map((type, binding) => ({ binding, visibility: VISIBLE_COMPUTE, buffer: { type } })),

@@ -3,7 +3,7 @@ import { type TextPiece, Detokenizer } from '../../../worker/generation/detokeni
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** The texts that come out of these tokens, one each, and the last one at the end. */
+/** The text pieces of each token, and of the end. */
 function assemble(stop: string[], tokens: (string | Uint8Array)[]): { texts: string[]; stopped: boolean } {
   const text = new Detokenizer(stop);
   const texts: string[] = [];
@@ -16,39 +16,39 @@ function assemble(stop: string[], tokens: (string | Uint8Array)[]): { texts: str
 }
 
 describe('characters', () => {
-  test('come out whole, however tokens cut them', () => {
+  test('are emitted whole, even if tokens split them', () => {
     const [first, ...rest] = [...encode('é👍🏽')].map((byte) => Uint8Array.of(byte));
     const { texts } = assemble([], [first!, ...rest]);
     expect(texts.join('')).toBe('é👍🏽');
     expect(texts.join('|')).not.toContain('\uFFFD');
   });
 
-  test('left unfinished at the end are dropped', () => {
+  test('that are unfinished at the end are dropped', () => {
     expect(assemble([], ['ok ', encode('👍').slice(0, 3)]).texts).toEqual(['ok ', '', '']);
     expect(assemble(['STOP'], ['ok ', encode('👍').slice(0, 3), 'STOP']).texts).toEqual(['ok ', '', '']);
   });
 
-  test('that are no UTF-8 become replacement characters', () => {
+  test('that are not valid UTF-8 become replacement characters', () => {
     expect(assemble([], [Uint8Array.of(0xff), 'a']).texts.join('')).toBe('\uFFFDa');
   });
 
-  test('a byte order mark is a character', () => {
+  test('include the byte order mark', () => {
     expect(assemble([], ['\uFEFFa']).texts.join('')).toBe('\uFEFFa');
   });
 });
 
 describe('stop strings', () => {
-  test('end the text, also across tokens, and are not part of it', () => {
+  test('end the text, also across tokens, and are not part of the text', () => {
     expect(assemble(['\n\n'], ['one', '\n', '\ntwo'])).toEqual({ texts: ['one', '', ''], stopped: true });
     expect(assemble(['STOP'], ['aS', 'TO', 'Pb'])).toEqual({ texts: ['a', '', ''], stopped: true });
   });
 
-  test('are withheld only while they could still come', () => {
+  test('withhold text only while it could be their start', () => {
     expect(assemble(['STOP'], ['aS', 'T', 'E', 'b'])).toEqual({ texts: ['a', '', 'STE', 'b', ''], stopped: false });
     expect(assemble(['STOP'], ['aSTO'])).toEqual({ texts: ['a', 'STO'], stopped: false });
   });
 
-  test('the one that begins first wins, and one may begin inside a false start of itself', () => {
+  test('the first occurrence of any wins, also after an incomplete one', () => {
     expect(assemble(['cd', 'b'], ['abcd']).texts).toEqual(['a']);
     expect(assemble(['aab'], ['aa', 'ab', 'x'])).toEqual({ texts: ['', 'a'], stopped: true });
   });
@@ -62,38 +62,38 @@ describe('stop strings', () => {
 describe('log probabilities', () => {
   const scores = { logprob: -1, top: [] };
 
-  /** What comes out with each token, and at the end. */
+  /** The pieces of each token, and of the end. */
   function pieces(stop: string[], tokens: (string | Uint8Array)[]): TextPiece[] {
     const text = new Detokenizer(stop);
-    const given: TextPiece[] = [];
+    const emitted: TextPiece[] = [];
     for (const token of tokens) {
-      given.push(text.push(typeof token === 'string' ? encode(token) : token, scores));
-      if (text.stopped) return given;
+      emitted.push(text.push(typeof token === 'string' ? encode(token) : token, scores));
+      if (text.stopped) return emitted;
     }
-    return [...given, text.finish()];
+    return [...emitted, text.finish()];
   }
 
   const entries = (stop: string[], tokens: (string | Uint8Array)[]): string[][] =>
     pieces(stop, tokens).map(({ logprobs }) => logprobs.map(({ token }) => token));
 
-  test('come with the text that they belong to', () => {
+  test('are emitted with the text of their tokens', () => {
     expect(entries([], ['a', 'b'])).toEqual([['a'], ['b'], []]);
     expect(entries(['STOP'], ['a', 'S', 'T', 'x'])).toEqual([['a'], [], [], ['S', 'T', 'x'], []]);
   });
 
-  test('of a stop string are left out; the token in which it begins counts as far as it is shown', () => {
+  test('of a stop string are left out; the token in which it starts is cut', () => {
     expect(entries(['STOP'], ['a', 'bST', 'OP'])).toEqual([['a'], [], ['b']]);
     expect(entries(['STOP'], ['a', 'ST', 'OP'])).toEqual([['a'], [], []]);
   });
 
-  test('of a character in several tokens: the token that completes it has it', () => {
+  test('of a character in several tokens: the last token has its text', () => {
     const [one, two, three, four] = Array.from(encode('👍'), (byte) => Uint8Array.of(byte));
     expect(entries([], ['a', one!, two!, three!, four!])).toEqual([['a'], [], [], [], ['', '', '', '👍'], []]);
     expect(entries([], ['a', one!, two!])).toEqual([['a'], [], [], []]);
     expect(entries([], [Uint8Array.of(0x61, 0xc3), 'b'])).toEqual([[], ['a', '\uFFFDb'], []]);
   });
 
-  test('joined, tokens and bytes are the text, however it is cut and wherever it ends', () => {
+  test('tokens and bytes, joined, equal the text, for random tokens and ends', () => {
     const whole = encode('\uFEFFé, 👍🏽 and \uFEFF你好: aab STOP é');
     const stops = [[], ['STOP'], ['é'], ['aab', '好'], ['👍🏽 or'], ['P é!']];
     const broken = Uint8Array.of(...encode('a'), 0xff, 0xe0, 0x80, ...encode('b'), 0xc3, ...encode('STOP'), 0xf0);
@@ -106,11 +106,11 @@ describe('log probabilities', () => {
       for (let at = 0, end = 1 + next(source.length); at < end; at += tokens.at(-1)!.length) {
         tokens.push(source.slice(at, Math.min(end, at + 1 + next(6))));
       }
-      const given = pieces(stops[next(stops.length)]!, tokens);
-      const text = given.map((piece) => piece.text).join('');
-      const logprobs = given.flatMap((piece) => piece.logprobs);
+      const emitted = pieces(stops[next(stops.length)]!, tokens);
+      const text = emitted.map((piece) => piece.text).join('');
+      const logprobs = emitted.flatMap((piece) => piece.logprobs);
       expect(logprobs.map(({ token }) => token).join(''), `seed ${seed}`).toBe(text);
-      const bytes = Uint8Array.from(logprobs.flatMap((each) => each.bytes));
+      const bytes = Uint8Array.from(logprobs.flatMap((entry) => entry.bytes));
       expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes), `seed ${seed}`).toBe(text);
       checked += text.length;
     }

@@ -11,7 +11,7 @@ import { assets, GREEDY, openGpu } from '../engines/dawn-engine.ts';
 import { openToy, POSITIONS, PROMPT, take, type Toy } from './toy-decoder.ts';
 
 const { signal } = new AbortController();
-/** Positions that room is made for at a time, at least. */
+/** Capacity is a multiple of this number of positions. */
 const BLOCK = 256;
 
 const FILES = {
@@ -35,10 +35,9 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** The loop on the GPU, and the graph as it was exported, step by step. */
-describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_000 }, (kind) => {
-  // Twice past its room, or once where steps are slow.
-  const limit = kind === 'resident' ? 600 : 300;
+describe.each(['pipelined', 'stepwise'] as const)('on the GPU, %s', { timeout: 180_000 }, (kind) => {
+  // Grows twice, or once where steps are slow.
+  const limit = kind === 'pipelined' ? 600 : 300;
   let toy: Toy;
   let decoder: Decoder;
 
@@ -49,44 +48,47 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
 
   afterAll(() => toy.close());
 
-  /** Answers a prompt that nothing was read of, with room for so many positions at first. */
+  /** Answers the prompt with an empty cache, and reserves memory for so many positions at first. */
   async function answer(
-    room: number,
+    positions: number,
     changes: Partial<SamplingRequest>,
   ): Promise<{ ids: number[]; logits: Float32Array }> {
     decoder.clear();
-    await decoder.reset(room);
+    await decoder.reset(positions);
     await decoder.prefill(PROMPT, -1, [], signal);
     return { ids: await take(decoder, changes), logits: await decoder.logits() };
   }
 
   test('gives the ids of native onnxruntime on the unmodified files', async () => {
     const native = await nativeDecoder(FILES.embed, FILES.decoder);
-    const wanted = (await native.answer(PROMPT, 40)).map(({ id }) => id);
-    expect(new Set(wanted).size).toBeGreaterThan(2);
-    expect((await answer(PROMPT.length + 40, {})).ids).toEqual(wanted);
+    const expected = (await native.answer(PROMPT, 40)).map(({ id }) => id);
+    expect(new Set(expected).size).toBeGreaterThan(2);
+    expect((await answer(PROMPT.length + 40, {})).ids).toEqual(expected);
   });
 
   test.each([
     ['greedy', GREEDY],
     ['sampled', SAMPLED],
-  ])('an answer that outgrows its room is the same as one with room enough: %s', async (_, sampling) => {
-    const wanted = await answer(PROMPT.length + limit, { sampling, limit });
-    const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
-    const sizes = (): Set<number> =>
-      new Set(made.mock.calls.filter(([{ label }]) => label?.startsWith('past')).map(([{ size }]) => size));
-    const { ids, logits } = await answer(PROMPT.length, { sampling, limit });
-    const [least = 0, ...more] = sizes();
-    expect(more).toEqual(kind === 'resident' ? [2 * least, 4 * least] : [2 * least]);
-    expect(ids).toHaveLength(limit);
-    expect(new Set(ids).size).toBeGreaterThan(2);
-    expect(ids).toEqual(wanted.ids);
-    expect(logits).toEqual(wanted.logits);
-    expect(gpu.fault.aborted).toBe(false);
-  });
+  ])(
+    'an answer that outgrows its reservation is the same as one with enough memory reserved: %s',
+    async (_, sampling) => {
+      const expected = await answer(PROMPT.length + limit, { sampling, limit });
+      const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
+      const sizes = (): Set<number> =>
+        new Set(made.mock.calls.filter(([{ label }]) => label?.startsWith('past')).map(([{ size }]) => size));
+      const { ids, logits } = await answer(PROMPT.length, { sampling, limit });
+      const [first = 0, ...larger] = sizes();
+      expect(larger).toEqual(kind === 'pipelined' ? [2 * first, 4 * first] : [2 * first]);
+      expect(ids).toHaveLength(limit);
+      expect(new Set(ids).size).toBeGreaterThan(2);
+      expect(ids).toEqual(expected.ids);
+      expect(logits).toEqual(expected.logits);
+      expect(gpu.fault.aborted).toBe(false);
+    },
+  );
 
-  describe.runIf(kind === 'resident')('where memory is short', () => {
-    /** Bytes of the smallest room. */
+  describe.runIf(kind === 'pipelined')('when out of memory', () => {
+    /** Bytes of the smallest reservation. */
     let block: number;
     let memory: MemoryLimit;
     let cache: PrefixCache;
@@ -104,17 +106,17 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       return () => memory.lift();
     });
 
-    /** Asks with room for so many positions. How many of the prompt were known, and the answer. */
-    async function ask(ids: Int32Array, room: number, limit = 20): Promise<{ known: number; ids: number[] }> {
-      const known = await cache.begin({ ids, images: [] }, room, true);
+    /** Asks with memory reserved for so many positions. Returns how many positions were reused, and the answer. */
+    async function ask(ids: Int32Array, positions: number, limit = 20): Promise<{ known: number; ids: number[] }> {
+      const known = await cache.begin({ ids, images: [] }, positions, true);
       await decoder.prefill(ids.subarray(known), -1, [], signal);
       cache.beginAnswer();
-      const drawn = await take(decoder, { prompt: ids, limit });
-      for (const id of drawn) cache.append(id);
-      return { known, ids: drawn };
+      const sampled = await take(decoder, { prompt: ids, limit });
+      for (const id of sampled) cache.append(id);
+      return { known, ids: sampled };
     }
 
-    /** The same, by a decoder that has read nothing and has all the memory. */
+    /** The answer with an empty cache and unlimited memory. */
     async function cold(ids: Int32Array, limit = 20): Promise<number[]> {
       memory.bytes = Infinity;
       cache.forget();
@@ -123,61 +125,61 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       return answered.ids;
     }
 
-    test('what was set aside is given up, the oldest first, and the answer is right', async () => {
-      const wanted = await cold(chat(5));
+    test('snapshots are evicted, the oldest first, and the answer is right', async () => {
+      const expected = await cold(chat(5));
       for (const first of [1, 2, 3, 4]) await ask(chat(first), BLOCK);
       expect(cache.snapshots.count).toBe(3);
-      // The fourth is set aside, the first two have to go.
+      // A snapshot of the fourth is taken, the first two have to be evicted.
       memory.bytes = 2 * block + cache.snapshots.bytes * (2 / 3);
-      expect(await ask(chat(5), 2 * BLOCK)).toEqual({ known: 0, ids: wanted });
+      expect(await ask(chat(5), 2 * BLOCK)).toEqual({ known: 0, ids: expected });
       expect(cache.snapshots.count).toBe(2);
       memory.bytes = Infinity;
       expect((await ask(chat(3), BLOCK)).known).toBe(PROMPT.length - 1);
       expect((await ask(chat(1), BLOCK)).known).toBe(0);
     });
 
-    test('what is about to be read goes last, and is read anew then', async () => {
-      const wanted = await cold(chat(1));
+    test('the snapshot to restore is evicted last, and the prompt is read again then', async () => {
+      const expected = await cold(chat(1));
       for (const first of [1, 2]) await ask(chat(first), BLOCK);
       memory.bytes = 2 * block + cache.snapshots.bytes;
-      expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: PROMPT.length - 1, ids: wanted });
+      expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: PROMPT.length - 1, ids: expected });
       cache.drop();
       expect(cache.snapshots.count).toBe(1);
       memory.bytes = 2 * block;
-      expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: 0, ids: wanted });
+      expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: 0, ids: expected });
       expect(cache.snapshots.count).toBe(0);
     });
 
-    test('what is held is read anew, where it cannot be there twice', async () => {
-      const wanted = await cold(chat(1));
+    test('a prompt is read again if its positions cannot be copied to larger buffers', async () => {
+      const expected = await cold(chat(1));
       await ask(chat(1), BLOCK);
       memory.bytes = 2 * block;
-      expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: 0, ids: wanted });
+      expect(await ask(chat(1), 2 * BLOCK)).toEqual({ known: 0, ids: expected });
     });
 
-    test('an answer that outgrows its room takes it from what was set aside', async () => {
-      const wanted = await cold(chat(9), 400);
+    test('an answer that outgrows its reservation evicts snapshots', async () => {
+      const expected = await cold(chat(9), 400);
       for (const first of [1, 2]) await ask(chat(first), BLOCK);
-      // The larger room, and the last of the four tensors of the smaller one.
+      // The larger buffers, and the last of the four smaller ones.
       memory.bytes = 2.25 * block;
-      expect(await ask(chat(9), BLOCK, 400)).toEqual({ known: 0, ids: wanted });
+      expect(await ask(chat(9), BLOCK, 400)).toEqual({ known: 0, ids: expected });
       expect(cache.snapshots.count).toBe(0);
       memory.bytes = Infinity;
       cache.forget();
     });
 
-    test('what there is no memory to set aside is lost, and the answers are right', async () => {
-      const wanted = await cold(chat(2));
+    test('a snapshot that there is no memory for is lost, and the answers are right', async () => {
+      const expected = await cold(chat(2));
       await ask(chat(1), BLOCK);
       memory.bytes = memory.used;
-      expect(await ask(chat(2), BLOCK)).toEqual({ known: 0, ids: wanted });
+      expect(await ask(chat(2), BLOCK)).toEqual({ known: 0, ids: expected });
       memory.bytes = Infinity;
       expect((await ask(chat(1), BLOCK)).known).toBe(0);
       expect(gpu.fault.aborted).toBe(false);
     });
 
-    test('the request is refused in the end, says what it needed, and a smaller one is answered', async () => {
-      const wanted = await cold(chat(1));
+    test('without anything to evict the request is refused with the bytes needed, and a smaller one is answered', async () => {
+      const expected = await cold(chat(1));
       memory.bytes = 1.5 * block;
       const refusal = {
         code: 'context_length_exceeded',
@@ -187,26 +189,26 @@ describe.each(['resident', 'plain'] as const)('on the GPU, %s', { timeout: 180_0
       await ask(chat(2), BLOCK);
       await expect(ask(chat(1), 2 * BLOCK)).rejects.toMatchObject(refusal);
       expect(memory.used).toBe(0);
-      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: wanted });
-      // In the middle of an answer as well.
+      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: expected });
+      // Also in the middle of an answer.
       await expect(ask(chat(3), BLOCK, 400)).rejects.toMatchObject(refusal);
       expect(memory.used).toBe(0);
-      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: wanted });
+      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: expected });
     });
 
-    test('so is a request whose buffers are larger than any may be', async () => {
-      const wanted = await cold(chat(1));
+    test('a request whose buffers exceed the limits of the device is refused', async () => {
+      const expected = await cold(chat(1));
       memory.bytes = Infinity;
       await expect(ask(chat(1), 2 ** 30)).rejects.toMatchObject({ code: 'context_length_exceeded' });
-      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: wanted });
+      expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: expected });
       expect(gpu.fault.aborted).toBe(false);
     });
 
-    test('a proof without room does not ask for a smaller max_tokens, but for another device', async () => {
+    test('a self-test that runs out of memory reports an unsupported device', async () => {
       cache.forget();
       memory.bytes = 0;
-      const proof = selfTestDecoder(decoder, 24, signal);
-      await expect(proof).rejects.toMatchObject({
+      const selfTest = selfTestDecoder(decoder, 24, signal);
+      await expect(selfTest).rejects.toMatchObject({
         code: 'unsupported_device',
         message: expect.stringMatching(/no memory/),
       });

@@ -13,10 +13,10 @@ import { openToy, PROMPT, take, type Toy } from './toy-decoder.ts';
 
 const { signal } = new AbortController();
 const STEPS = 40;
-/** The toy's. */
+/** Of the toy model. */
 const VOCAB = 24;
 
-/** Buffers with something of a prompt or its answer in them, as far as a test can read them. */
+/** Readable buffers that hold parts of a prompt or its answer. */
 const HOLD = new Set(['ids', 'inputs_embeds', 'sampler state', 'sampler ring', 'prompt logits', 'step logits']);
 
 let ort: Ort;
@@ -33,23 +33,23 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Both generations of exports, and both types of table. */
+/** Two generations of exports, and both types of embedding table. */
 describe.each([
   ['early 2025', { rotary: 'input', allRows: true }, 'float32'],
   ['late 2025', {}, 'float16'],
-] as const)('the loop on the GPU, with a toy of %s', { timeout: 180_000 }, (_, quirks, type) => {
+] as const)('the pipelined decoder, with a toy model as exported in %s', { timeout: 180_000 }, (_, quirks, type) => {
   const decoderFile = toyDecoder(quirks);
   const embedFile = toyEmbed(type);
   let native: NativeDecoder;
   let toy: Toy;
   let decoder: Decoder;
-  /** What it holds and a test can read. */
+  /** Its buffers in {@link HOLD}. */
   let readable: GPUBuffer[];
 
   beforeAll(async () => {
     native = await nativeDecoder(embedFile, decoderFile);
     const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
-    toy = await openToy(ort, gpu, { decoder: decoderFile, embed: embedFile }, 'resident');
+    toy = await openToy(ort, gpu, { decoder: decoderFile, embed: embedFile }, 'pipelined');
     decoder = toy.decoder;
     const buffers = made.mock.results.map(({ value }) => value as GPUBuffer);
     made.mockRestore();
@@ -59,24 +59,24 @@ describe.each([
   afterAll(() => toy.close());
 
   test('gives the ids of native onnxruntime on the unmodified files', async () => {
-    const wanted = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
-    expect(new Set(wanted).size).toBeGreaterThan(2);
+    const expected = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
+    expect(new Set(expected).size).toBeGreaterThan(2);
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    expect(await take(decoder)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(expected);
     expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
-    // Other answers to the same prompt, whatever was submitted ahead of the one before.
-    expect(await take(decoder, {}, 3)).toEqual(wanted.slice(0, 3));
+    // Other answers to the same prompt, with steps of the previous answer still in flight.
+    expect(await take(decoder, {}, 3)).toEqual(expected.slice(0, 3));
     expect(decoder.length).toBeLessThanOrEqual(PROMPT.length + 3);
-    expect(await take(decoder, {}, 1)).toEqual(wanted.slice(0, 1));
-    expect(await take(decoder)).toEqual(wanted);
+    expect(await take(decoder, {}, 1)).toEqual(expected.slice(0, 1));
+    expect(await take(decoder)).toEqual(expected);
   });
 
-  test('makes no buffer while it decodes, and brings back 8 bytes a token', async () => {
+  test('creates no buffer during an answer, and reads back 8 bytes a token', async () => {
     const steps = 200;
     await decoder.reset(PROMPT.length + steps);
     await decoder.prefill(PROMPT, -1, [], signal);
-    // Every shape of run has been seen once.
+    // Compiles the shaders of every shape first.
     await take(decoder, { limit: steps });
     const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
     const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
@@ -88,23 +88,23 @@ describe.each([
     expect(sizes.length).toBeLessThanOrEqual(steps);
   });
 
-  test('an abort ends it before another step is submitted, and the next answer is right', async () => {
+  test('an abort ends the answer before another step is submitted, and the next answer is right', async () => {
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    const wanted = await take(decoder);
+    const expected = await take(decoder);
     const controller = new AbortController();
     const reason = new Error('enough');
-    const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
-    const draws = decoder.sample(drawing, controller.signal);
-    await draws.next();
+    const request = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
+    const answer = decoder.sample(request, controller.signal);
+    await answer.next();
     controller.abort(reason);
     const submitted = vi.spyOn(GPUQueue.prototype, 'submit');
-    await expect(draws.next()).rejects.toBe(reason);
+    await expect(answer.next()).rejects.toBe(reason);
     expect(submitted).not.toHaveBeenCalled();
-    expect(await take(decoder)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(expected);
   });
 
-  test('draws with all settings what the CPU draws, and scores it the same', async () => {
+  test('samples the same tokens as the CPU with all parameters set, with the same log probabilities', async () => {
     const sampling = {
       ...GREEDY,
       temperature: 0.8,
@@ -113,19 +113,19 @@ describe.each([
       frequencyPenalty: 0.4,
       repetitionPenalty: 1.2,
     };
-    const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
+    const request = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    const drawn: SampledToken[] = [];
-    for await (const each of decoder.sample(drawing, signal)) drawn.push(each);
+    const sampled: SampledToken[] = [];
+    for await (const token of decoder.sample(request, signal)) sampled.push(token);
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
-    const wanted: SampledToken[] = [];
-    for await (const each of sampleOnCpu(decoder, drawing, signal)) wanted.push(each);
-    expect(drawn.map(({ id }) => id)).toEqual(wanted.map(({ id }) => id));
-    for (const [at, { logprob, top }] of drawn.entries()) {
-      expect(logprob).toBeCloseTo(wanted[at]?.logprob ?? NaN, 4);
-      expect(top?.map(({ id }) => id)).toEqual(wanted[at]?.top?.map(({ id }) => id));
+    const expected: SampledToken[] = [];
+    for await (const token of sampleOnCpu(decoder, request, signal)) expected.push(token);
+    expect(sampled.map(({ id }) => id)).toEqual(expected.map(({ id }) => id));
+    for (const [at, { logprob, top }] of sampled.entries()) {
+      expect(logprob).toBeCloseTo(expected[at]?.logprob ?? NaN, 4);
+      expect(top?.map(({ id }) => id)).toEqual(expected[at]?.top?.map(({ id }) => id));
     }
   });
 
@@ -136,32 +136,32 @@ describe.each([
     test.each([
       ['greedy', GREEDY],
       ['sampled by all rules', ALL],
-    ])('draws what the CPU draws, with one step in flight: %s', async (__, sampling) => {
-      const drawing = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 2, limit: STEPS };
+    ])('samples the same tokens as the CPU, with one step in flight: %s', async (__, sampling) => {
+      const request = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 2, limit: STEPS };
       await decoder.reset(PROMPT.length + STEPS);
       await decoder.prefill(PROMPT, -1, [], signal);
-      const free = await take(decoder, drawing);
+      const free = await take(decoder, request);
       const constraint = third();
-      const asked: number[] = [];
+      const requested: number[] = [];
       vi.spyOn(constraint, 'mask').mockImplementation(function mask(this: ToyConstraint) {
-        asked.push(this.accepted.length);
+        requested.push(this.accepted.length);
         return ToyConstraint.prototype.mask.call(this);
       });
-      const drawn = await take(decoder, { ...drawing, constraint });
-      expect(constraint.accepted).toEqual(drawn);
-      // Each mask is asked for once, when all before it is known.
-      expect(asked).toEqual(drawn.map((___, at) => at));
+      const sampled = await take(decoder, { ...request, constraint });
+      expect(constraint.accepted).toEqual(sampled);
+      // Each mask is requested once, when all tokens before it are accepted.
+      expect(requested).toEqual(sampled.map((___, at) => at));
       expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
-      expect(await take(decoder, drawing)).toEqual(free);
+      expect(await take(decoder, request)).toEqual(free);
       await decoder.reset(PROMPT.length + STEPS);
       await decoder.prefill(PROMPT, -1, [], signal);
-      const wanted: number[] = [];
-      for await (const { id } of sampleOnCpu(decoder, { ...drawing, constraint: third() }, signal)) wanted.push(id);
-      expect(drawn).toEqual(wanted);
-      expect(drawn).not.toEqual(free);
+      const expected: number[] = [];
+      for await (const { id } of sampleOnCpu(decoder, { ...request, constraint: third() }, signal)) expected.push(id);
+      expect(sampled).toEqual(expected);
+      expect(sampled).not.toEqual(free);
     });
 
-    test('that ends, ends the answer with an error, and the next answer is right', async () => {
+    test('an unsatisfiable constraint ends the answer with an error, and the next answer is right', async () => {
       await decoder.reset(PROMPT.length + STEPS);
       await decoder.prefill(PROMPT, -1, [], signal);
       const free = await take(decoder);
@@ -172,7 +172,7 @@ describe.each([
       expect(await take(decoder)).toEqual(free);
     });
 
-    test('costs an upload a token, which an answer without one does not have', async () => {
+    test('a mask is uploaded for each token, and none without a constraint', async () => {
       await decoder.reset(PROMPT.length + STEPS);
       await decoder.prefill(PROMPT, -1, [], signal);
       const written = vi.spyOn(GPUQueue.prototype, 'writeBuffer');
@@ -183,12 +183,12 @@ describe.each([
       written.mockClear();
       await take(decoder, { constraint: third() });
       expect(masks()).toBe(STEPS);
-      // And one word that says so.
+      // And one word for the mode.
       expect(written.mock.calls.length).toBe(without + STEPS + 1);
     });
   });
 
-  test('cleared, keeps nothing of prompt and answer in its buffers', async () => {
+  test('clear() erases prompt and answer from all buffers', async () => {
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(PROMPT, -1, [], signal);
     await take(decoder, { sampling: { ...GREEDY, logitBias: [[3, 1]] } }, 3);
@@ -208,26 +208,26 @@ describe.each([
     expect(gpu.fault.aborted).toBe(false);
   });
 
-  test('keeps what it has read when room is made, when it is set aside and when it is taken over again', async () => {
+  test('keeps its positions when the cache grows, and when a snapshot is taken and restored', async () => {
     const read = (from: number): Promise<void> => decoder.prefill(PROMPT.subarray(from), -1, [], signal);
     const other = PROMPT.map((id) => (id + 5) % 24);
     decoder.clear();
     await decoder.reset(PROMPT.length + STEPS);
     await read(0);
-    const wanted = await take(decoder);
-    // More than one block of positions more.
+    const expected = await take(decoder);
+    // Larger by more than one block of positions.
     await decoder.reset(600, 5);
     expect(decoder.length).toBe(5);
     await read(5);
-    expect(await take(decoder)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(expected);
     const saved = decoder.kv.snapshot();
     await decoder.reset(PROMPT.length + STEPS);
     await decoder.prefill(other, -1, [], signal);
-    expect(await take(decoder)).not.toEqual(wanted);
+    expect(await take(decoder)).not.toEqual(expected);
     await decoder.reset(900);
     decoder.kv.restore(saved, 7);
     await read(7);
-    expect(await take(decoder)).toEqual(wanted);
+    expect(await take(decoder)).toEqual(expected);
     saved.release();
     decoder.clear();
     expect(decoder.length).toBe(0);

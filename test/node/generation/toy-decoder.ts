@@ -7,7 +7,7 @@ import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.
 import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
 import { GREEDY } from '../engines/dawn-engine.ts';
 
-/** Most that a sequence has in tests of the toy. */
+/** Maximum length of a sequence in tests of the toy model. */
 export const POSITIONS = 1024;
 
 /** A prompt in the toy's vocabulary of 24. */
@@ -18,21 +18,21 @@ export interface Toy {
   close(): Promise<void>;
 }
 
-/** Opens a toy on the GPU: `resident` with the loop there, `plain` as it was exported, step by step. */
+/** Opens a toy model on the GPU: optimized for the pipelined decoder, or as exported for the stepwise decoder. */
 export async function openToy(
   ort: Ort,
   gpu: Gpu,
   files: { decoder: Uint8Array; embed: Uint8Array },
-  kind: 'resident' | 'plain',
+  kind: 'pipelined' | 'stepwise',
 ): Promise<Toy> {
-  const resident = kind === 'resident';
+  const pipelined = kind === 'pipelined';
   const table = embeddingTable(files.embed);
   if (!table) throw new Error('no table');
-  const model = resident
+  const model = pipelined
     ? await optimizeDecoder(files.decoder, { positions: POSITIONS, evaluate: evaluator(ort) })
     : files.decoder;
   const session = await Session.open(ort, model, gpu.device);
-  const embed = resident ? table : await Session.open(ort, files.embed, gpu.device);
+  const embed = pipelined ? table : await Session.open(ort, files.embed, gpu.device);
   const decoder = await openDecoder(ort, { decoder: session, embed }, POSITIONS, gpu);
   return {
     decoder,
@@ -44,15 +44,15 @@ export async function openToy(
   };
 }
 
-/** The first ids, `count` at most, of an answer to what was read: 40 tokens of a greedy one, unless told otherwise. */
+/** The first `count` ids of an answer to the prompt read. Default: 40 tokens, greedy. */
 export async function take(
   decoder: Decoder,
   changes: Partial<SamplingRequest> = {},
   count = Infinity,
 ): Promise<number[]> {
   const ids: number[] = [];
-  const drawing = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: 40, ...changes };
-  for await (const { id } of decoder.sample(drawing, new AbortController().signal)) {
+  const request = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: 40, ...changes };
+  for await (const { id } of decoder.sample(request, new AbortController().signal)) {
     ids.push(id);
     if (ids.length === count) break;
   }

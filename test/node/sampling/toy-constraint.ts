@@ -7,7 +7,7 @@ export function maskOf(ids: Iterable<number>, vocab: number): Uint32Array {
   return mask;
 }
 
-/** Allows what a rule says, which is asked before each token, with all before it. It remembers what it was asked and told. */
+/** Allows the ids that a rule returns for the tokens accepted so far. */
 export class ToyConstraint implements TokenConstraint {
   readonly accepted: number[] = [];
   readonly #vocab: number;
@@ -33,12 +33,12 @@ export function idsWhere(vocab: number, test: (id: number) => boolean): number[]
   return Array.from({ length: vocab }, (_, id) => id).filter(test);
 }
 
-/** The tokens that are digits and nothing else. */
+/** The tokens that consist of digits only. */
 export function digitIds(tokenizer: { bytes(id: number): Uint8Array }, vocab: number): number[] {
   return idsWhere(vocab, (id) => /^\d+$/.test(new TextDecoder().decode(tokenizer.bytes(id))));
 }
 
-/** Another third of the vocabulary before each token, by the one before. */
+/** A third of the vocabulary, which depends on the tokens before. */
 export const otherThird =
   (vocab: number) =>
   (accepted: readonly number[]): number[] =>

@@ -1,8 +1,8 @@
-/** An adapter that gives one device, which computes nothing. */
+/** An adapter whose device computes nothing. `requested` lists the descriptors of requestDevice. */
 export function fakeAdapter(changes: { features?: string[]; info?: Partial<GPUAdapterInfo> } = {}) {
   let lose = (_info: { reason: string; message: string }): void => {};
   const lost = new Promise((resolve) => (lose = resolve));
-  const asked: GPUDeviceDescriptor[] = [];
+  const requested: GPUDeviceDescriptor[] = [];
   const destroy = (): void => lose({ reason: 'destroyed', message: 'it was destroyed' });
   const limits = {
     maxBufferSize: 2 ** 30,
@@ -19,9 +19,9 @@ export function fakeAdapter(changes: { features?: string[]; info?: Partial<GPUAd
     features: new Set(changes.features ?? []),
     limits,
     requestDevice: async (descriptor: GPUDeviceDescriptor) => {
-      asked.push(descriptor);
+      requested.push(descriptor);
       return device;
     },
   } as unknown as GPUAdapter;
-  return { adapter, destroy, asked };
+  return { adapter, destroy, requested };
 }

@@ -14,10 +14,10 @@ beforeAll(async () => {
 
 afterAll(() => gpu.close());
 
-test('an adapter that gives no device is one that cannot be used, with its words', async () => {
+test('an adapter that creates no device is unsupported, and the error has its message', async () => {
   const adapter = (await findAdapter())!;
-  // One device each, and then no more.
-  await Gpu.open(adapter).then((given) => given.close());
+  // An adapter creates one device only.
+  await Gpu.open(adapter).then((opened) => opened.close());
   await expect(Gpu.open(adapter)).rejects.toMatchObject({
     code: 'unsupported_device',
     message: expect.stringMatching(/^The GPU device could not be created: ./),
@@ -32,7 +32,7 @@ test.each([
   [3, 1],
   [6, 10],
   [13, 3],
-])('bytes from %i on, %i of them, are read whatever words they share', async (offset, size) => {
+])('from byte %i on, %i bytes are read, aligned to words or not', async (offset, size) => {
   const source = gpu.device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
   const bytes = Uint8Array.from({ length: 16 }, (_, at) => at + 1);
   gpu.device.queue.writeBuffer(source, 0, bytes);
@@ -44,16 +44,16 @@ test.each([
   expect(gpu.fault.aborted).toBe(false);
 });
 
-test('a device is asked for no more features than are used', async () => {
-  const { adapter, asked } = fakeAdapter({
+test('only features that are used are requested', async () => {
+  const { adapter, requested } = fakeAdapter({
     features: ['shader-f16', 'subgroups', 'timestamp-query', 'texture-compression-bc'],
     info: { subgroupMinSize: 32 },
   });
   await Gpu.open(adapter);
-  expect(asked.map(({ requiredFeatures }) => requiredFeatures)).toEqual([['shader-f16', 'subgroups']]);
+  expect(requested.map(({ requiredFeatures }) => requiredFeatures)).toEqual([['shader-f16', 'subgroups']]);
 });
 
-test('nothing is done differently but on software adapters', () => {
+test('only software adapters have workarounds', () => {
   const of = (info: Partial<GPUAdapterInfo>) => softwareWorkarounds(fakeAdapter({ info }).adapter);
   expect(of({ vendor: 'nvidia', architecture: 'ampere' })).toEqual({});
   expect(of({ vendor: '', isFallbackAdapter: true })).toMatchObject({ maxRows: 31, unfusedVisionAttention: true });

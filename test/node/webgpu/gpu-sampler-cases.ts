@@ -1,6 +1,6 @@
 /**
- * Answers drawn by the GPU's sampler and by the CPU's, of all kinds of logits and settings. Tests run them in Node, on
- * Dawn, and in both browsers.
+ * Compares the tokens of the GPU sampler and the CPU sampler for many kinds of logits and parameters. Tests run this in
+ * Node, on Dawn, and in both browsers.
  */
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Sampling } from '../../../src/protocol/job.ts';
@@ -16,7 +16,7 @@ import { idsWhere, otherThird, ToyConstraint } from '../sampling/toy-constraint.
 type Seeded = Sampling & { seed: number };
 type Row = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
-export const MOST_STEPS = 8;
+export const MAX_STEPS = 8;
 
 /** Numbers that look random, the same in every run. */
 export class Dice {
@@ -69,7 +69,7 @@ export function settings(dice: Dice, vocab: number): Seeded {
   };
 }
 
-/** Half precision, cut off; an even number of them, as buffers are written in words. */
+/** Half precision, truncated; an even number of elements, because buffers are written in words. */
 export function halves(values: Float32Array): Uint16Array<ArrayBuffer> {
   const bits = new Uint32Array(Float32Array.from(values).buffer);
   const out = new Uint16Array(2 * Math.ceil(values.length / 2));
@@ -81,7 +81,7 @@ export function halves(values: Float32Array): Uint16Array<ArrayBuffer> {
   return out;
 }
 
-/** Draws on the GPU, each from its own row of logits. */
+/** Samples on the GPU, each token from its own row of logits. */
 export class Bench {
   readonly #sampler: GpuSampler;
   readonly #rows: GPUBuffer[];
@@ -93,56 +93,56 @@ export class Bench {
     this.#device = device;
     this.#sampler = new GpuSampler(device, vocab, type);
     this.#readback = new Readback(device);
-    this.#rows = Array.from({ length: MOST_STEPS }, () => this.#sampler.createLogits('logits'));
+    this.#rows = Array.from({ length: MAX_STEPS }, () => this.#sampler.createLogits('logits'));
   }
 
-  /** Draws one after the other, as a constraint wants it. */
-  async drawConstrained(
+  /** Samples and reads back one token at a time, as a constraint needs it. */
+  async sampleConstrained(
     rows: Row[],
     constraint: TokenConstraint,
     ...answer: Parameters<GpuSampler['begin']>
   ): Promise<SampledToken[]> {
-    const draws = this.#begin(answer);
-    const drawn: SampledToken[] = [];
+    const sampler = this.#begin(answer);
+    const sampled: SampledToken[] = [];
     for (const [step, row] of rows.entries()) {
       const buffer = this.#rows[step]!;
       this.#device.queue.writeBuffer(buffer, 0, row);
       const encoder = this.#device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      draws.encode(pass, buffer, constraint.mask());
+      sampler.encode(pass, buffer, constraint.mask());
       pass.end();
       this.#device.queue.submit([encoder.finish()]);
-      const { entryBytes } = draws;
+      const { entryBytes } = sampler;
       const entry = await this.#readback.read(this.#sampler.ring, step * entryBytes, entryBytes);
-      drawn[step] = draws.read(new Uint32Array(entry));
-      constraint.accept(drawn[step].id);
+      sampled[step] = sampler.read(new Uint32Array(entry));
+      constraint.accept(sampled[step].id);
     }
-    return drawn;
+    return sampled;
   }
 
-  async draw(rows: Row[], ...answer: Parameters<GpuSampler['begin']>): Promise<SampledToken[]> {
-    const draws = this.#begin(answer);
+  async sample(rows: Row[], ...answer: Parameters<GpuSampler['begin']>): Promise<SampledToken[]> {
+    const sampler = this.#begin(answer);
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const [step, row] of rows.entries()) {
       const buffer = this.#rows[step]!;
       this.#device.queue.writeBuffer(buffer, 0, row);
-      draws.encode(pass, buffer);
+      sampler.encode(pass, buffer);
     }
     pass.end();
     this.#device.queue.submit([encoder.finish()]);
-    const words = draws.entryBytes / 4;
-    const entries = new Uint32Array(await this.#readback.read(this.#sampler.ring, 0, rows.length * draws.entryBytes));
-    const drawn = rows.map((_, step) => draws.read(entries.subarray(step * words, (step + 1) * words)));
+    const words = sampler.entryBytes / 4;
+    const entries = new Uint32Array(await this.#readback.read(this.#sampler.ring, 0, rows.length * sampler.entryBytes));
+    const sampled = rows.map((_, step) => sampler.read(entries.subarray(step * words, (step + 1) * words)));
     const [last] = new Uint32Array(await this.#readback.read(this.#sampler.sampled, 0, 4));
-    if (last !== drawn.at(-1)?.id) throw new Error(`${last} is where the id drawn last should be`);
-    return drawn;
+    if (last !== sampled.at(-1)?.id) throw new Error(`the sampled buffer holds ${last}`);
+    return sampled;
   }
 
   #begin(answer: Parameters<GpuSampler['begin']>): AnswerSampler {
-    const draws = this.#sampler.begin(...answer);
-    if (!draws) throw new Error('not drawn on the GPU');
-    return draws;
+    const sampler = this.#sampler.begin(...answer);
+    if (!sampler) throw new Error('not sampled on the GPU');
+    return sampler;
   }
 
   close(): void {
@@ -152,20 +152,20 @@ export class Bench {
   }
 }
 
-/** Tokens under a constraint, drawn on the CPU. */
-export function drawConstrained(
+/** Tokens under a constraint, sampled on the CPU. */
+export function sampleConstrained(
   rows: Float32Array[],
   constraint: TokenConstraint,
   sampler: CpuSampler,
 ): SampledToken[] {
   return rows.map((row) => {
-    const drawn = sampler.sample(row, constraint.mask());
-    constraint.accept(drawn.id);
-    return drawn;
+    const sampled = sampler.sample(row, constraint.mask());
+    constraint.accept(sampled.id);
+    return sampled;
   });
 }
 
-/** Constraints of several kinds: each call makes one that knows nothing yet. */
+/** Constraints of several kinds: each call creates a new one. */
 function constraints(vocab: number, listed: readonly number[]): (() => ToyConstraint)[] {
   const make = (rule: ConstructorParameters<typeof ToyConstraint>[1]) => () => new ToyConstraint(vocab, rule);
   return [
@@ -176,10 +176,10 @@ function constraints(vocab: number, listed: readonly number[]): (() => ToyConstr
   ];
 }
 
-/** The ids, or the code of the error: of a row with few finite logits, a mask may leave nothing. */
-async function outcome(draw: () => SampledToken[] | Promise<SampledToken[]>): Promise<string> {
+/** The ids, or the code of the error: a mask may allow none of a few finite logits. */
+async function outcome(sample: () => SampledToken[] | Promise<SampledToken[]>): Promise<string> {
   try {
-    return (await draw()).map(({ id }) => id).join(' ');
+    return (await sample()).map(({ id }) => id).join(' ');
   } catch (error) {
     return error instanceof NearsightError ? error.code : String(error);
   }
@@ -189,37 +189,37 @@ interface Kind {
   vocab: number;
   type: 'float32' | 'float16';
   cases: number;
-  /** What some of the constraints allow; absent: there are none. */
+  /** Ids that some of the constraints allow; absent: no constraints. */
   listed?: readonly number[];
 }
 
-/** Answers that differ, with what they were drawn from. */
+/** Descriptions of the answers that differ. */
 export async function compare(device: GPUDevice, { vocab, type, cases, listed }: Kind): Promise<string[]> {
   const dice = new Dice(vocab);
   const bench = new Bench(device, vocab, type);
   const wrong: string[] = [];
-  for (let each = 0; each < cases; each++) {
+  for (let choice = 0; choice < cases; choice++) {
     const sampling = settings(dice, vocab);
     const shape = dice.oneOf(...Object.keys(SHAPES));
     const roll = SHAPES[shape]!(dice);
-    const rows = Array.from({ length: 1 + dice.below(MOST_STEPS) }, () => {
+    const rows = Array.from({ length: 1 + dice.below(MAX_STEPS) }, () => {
       const row = Float32Array.from({ length: vocab }, roll);
       return type === 'float16' ? halves(row) : row;
     });
     const prompt = Int32Array.from({ length: 50 }, () => dice.below(vocab));
-    const sampler = new CpuSampler(sampling, prompt, each % 3);
+    const sampler = new CpuSampler(sampling, prompt, choice % 3);
     const floats = rows.map((row) => (row instanceof Uint16Array ? halfToFloat(row).subarray(0, vocab) : row));
     const constrain = listed && dice.oneOf(...constraints(vocab, listed));
-    const [drawn, expected] = constrain
+    const [sampled, expected] = constrain
       ? [
-          await outcome(() => bench.drawConstrained(rows, constrain(), sampling, prompt, each % 3)),
-          await outcome(() => drawConstrained(floats, constrain(), sampler)),
+          await outcome(() => bench.sampleConstrained(rows, constrain(), sampling, prompt, choice % 3)),
+          await outcome(() => sampleConstrained(floats, constrain(), sampler)),
         ]
       : [
-          await outcome(() => bench.draw(rows, sampling, prompt, each % 3)),
+          await outcome(() => bench.sample(rows, sampling, prompt, choice % 3)),
           await outcome(() => floats.map((row) => sampler.sample(row))),
         ];
-    if (drawn !== expected) wrong.push(`${shape} ${JSON.stringify(sampling)} ${drawn} instead of ${expected}`);
+    if (sampled !== expected) wrong.push(`${shape} ${JSON.stringify(sampling)} ${sampled} instead of ${expected}`);
   }
   bench.close();
   return wrong;

@@ -4,15 +4,15 @@ import { CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { findAdapter, type Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { GREEDY, openGpu } from '../engines/dawn-engine.ts';
 import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
-import { Bench, compare, Dice, drawConstrained, halves, MOST_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
+import { Bench, compare, Dice, sampleConstrained, halves, MAX_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
 
 const NONE = new Int32Array(0);
 
-/** Of glimpse. */
+/** The vocabulary of glimpse. */
 const VOCAB = 1280;
 
-/** Greedy, with a bias that a double adds to 1 and float32 does not. */
+/** Greedy, with a bias that changes 1 in double precision and not in float32. */
 const BIASED: typeof GREEDY = { ...GREEDY, logitBias: [[1, 2 ** -24 + 2 ** -50]] };
 
 let gpu: Gpu;
@@ -29,12 +29,12 @@ describe.each([
   { vocab: 49_280, type: 'float16', cases: 40 },
   { vocab: 3001, type: 'float16', cases: 40 },
 ] as const)('$vocab tokens, $type', ({ vocab, type, cases }) => {
-  test('the GPU draws what the CPU draws', async () => {
+  test('the GPU samples the same tokens as the CPU', async () => {
     expect(await compare(gpu.device, { vocab, type, cases })).toEqual([]);
   });
 });
 
-test('the kernels fit in the limits that every device has', async () => {
+test('the kernels work within the default limits of WebGPU', async () => {
   const adapter = await findAdapter();
   const device = await adapter!.requestDevice();
   expect(device.limits.maxStorageBuffersPerShaderStage).toBe(8);
@@ -42,9 +42,9 @@ test('the kernels fit in the limits that every device has', async () => {
   device.pushErrorScope('validation');
   const constraint = new ToyConstraint(VOCAB, () => [9]);
   const sampling = { ...GREEDY, temperature: 1, topK: 5 };
-  const drawn = await bench.drawConstrained([new Float32Array(VOCAB)], constraint, sampling, NONE, 0, 1);
+  const sampled = await bench.sampleConstrained([new Float32Array(VOCAB)], constraint, sampling, NONE, 0, 1);
   expect(await device.popErrorScope()).toBeNull();
-  expect(drawn[0]?.id).toBe(9);
+  expect(sampled[0]?.id).toBe(9);
   bench.close();
   device.destroy();
 });
@@ -55,7 +55,7 @@ describe('under a constraint', () => {
   test.each([
     { vocab: VOCAB, type: 'float32', cases: 150 },
     { vocab: 3001, type: 'float16', cases: 50 },
-  ] as const)('the GPU draws what the CPU draws: $vocab tokens, $type', async (kind) => {
+  ] as const)('the GPU samples the same tokens as the CPU: $vocab tokens, $type', async (kind) => {
     expect(DIGITS.length).toBeGreaterThan(9);
     expect(await compare(gpu.device, { ...kind, listed: DIGITS })).toEqual([]);
   });
@@ -64,20 +64,20 @@ describe('under a constraint', () => {
   const rows = Array.from({ length: 4 }, () => Float32Array.from({ length: VOCAB }, SHAPES['ordinary']!(dice)));
   const RULES: [string, Partial<typeof GREEDY>][] = [
     ['greedy', {}],
-    ['a bias that is all for another token', { logitBias: [[1, 100]] }],
+    ['a large bias for a token that is not allowed', { logitBias: [[1, 100]] }],
     ['top-k', { temperature: 1, topK: 3 }],
     ['top-p', { temperature: 1, topP: 0.2 }],
     ['min-p', { temperature: 1, minP: 0.9 }],
     ['penalties', { temperature: 1, repetitionPenalty: 2, frequencyPenalty: 2, presencePenalty: 2 }],
   ];
 
-  test.each(RULES)('only digits come, with the log probabilities of the model: %s', async (_, changes) => {
+  test.each(RULES)('only digits are sampled, with the log probabilities of the model: %s', async (_, changes) => {
     const sampling = { ...GREEDY, ...changes };
     const bench = new Bench(gpu.device, VOCAB, 'float32');
     const [one, other] = [new ToyConstraint(VOCAB, () => DIGITS), new ToyConstraint(VOCAB, () => DIGITS)];
-    const onGpu = await bench.drawConstrained(rows, one, sampling, Int32Array.of(5), 0, 2);
+    const onGpu = await bench.sampleConstrained(rows, one, sampling, Int32Array.of(5), 0, 2);
     bench.close();
-    const onCpu = drawConstrained(rows, other, new CpuSampler(sampling, Int32Array.of(5), 0, 2));
+    const onCpu = sampleConstrained(rows, other, new CpuSampler(sampling, Int32Array.of(5), 0, 2));
     expect(onGpu.map(({ id }) => id)).toEqual(onCpu.map(({ id }) => id));
     expect(one.accepted).toEqual(onGpu.map(({ id }) => id));
     expect(one.accepted.filter((id) => !DIGITS.includes(id))).toEqual([]);
@@ -89,15 +89,15 @@ describe('under a constraint', () => {
     }
   });
 
-  test('one token that is left comes, however unlikely, and the next answer is free again', async () => {
+  test('the only allowed token is sampled, even if unlikely, and the next answer is unconstrained', async () => {
     const bench = new Bench(gpu.device, VOCAB, 'float32');
     const sampling = { ...GREEDY, temperature: 1, topK: 1, logitBias: [[777, -100]] satisfies [number, number][] };
-    const free = await bench.draw(rows, sampling, NONE, 0);
+    const free = await bench.sample(rows, sampling, NONE, 0);
     const only = (): ToyConstraint => new ToyConstraint(VOCAB, () => [777]);
     const ids = [{ id: 777 }, { id: 777 }, { id: 777 }, { id: 777 }];
-    expect(await bench.drawConstrained(rows, only(), sampling, NONE, 0)).toEqual(ids);
-    expect(drawConstrained(rows, only(), new CpuSampler(sampling, NONE, 0))).toEqual(ids);
-    expect(await bench.draw(rows, sampling, NONE, 0)).toEqual(free);
+    expect(await bench.sampleConstrained(rows, only(), sampling, NONE, 0)).toEqual(ids);
+    expect(sampleConstrained(rows, only(), new CpuSampler(sampling, NONE, 0))).toEqual(ids);
+    expect(await bench.sample(rows, sampling, NONE, 0)).toEqual(free);
     bench.close();
   });
 
@@ -113,15 +113,15 @@ describe('under a constraint', () => {
       new ToyConstraint(VOCAB, ({ length }) => (length === 1 ? allowed : undefined));
     const bench = new Bench(gpu.device, VOCAB, 'float32');
     const [one, other] = [constraint(), constraint()];
-    await expect(bench.drawConstrained(spoiled, one, GREEDY, NONE, 0)).rejects.toMatchObject({ code });
+    await expect(bench.sampleConstrained(spoiled, one, GREEDY, NONE, 0)).rejects.toMatchObject({ code });
     bench.close();
     const sampler = new CpuSampler(GREEDY, NONE, 0);
-    expect(() => drawConstrained(spoiled, other, sampler)).toThrow(expect.objectContaining({ code }));
+    expect(() => sampleConstrained(spoiled, other, sampler)).toThrow(expect.objectContaining({ code }));
     expect(one.accepted).toHaveLength(1);
     expect(other.accepted).toEqual(one.accepted);
   });
 
-  test('a mask that is shorter than the vocabulary allows nothing beyond it, whatever the one before allowed', async () => {
+  test('a mask shorter than the vocabulary allows nothing beyond its end, even after a longer one', async () => {
     const bench = new Bench(gpu.device, VOCAB, 'float32');
     const all = new Uint32Array(VOCAB / 32).fill(0xffffffff);
     const row = new Float32Array(VOCAB).fill(5, 64);
@@ -130,35 +130,35 @@ describe('under a constraint', () => {
       return { mask: () => left[0], accept: () => void left.shift() };
     };
     const ids = [{ id: 64 }, { id: 33 }];
-    expect(await bench.drawConstrained([row, row], masks(), GREEDY, NONE, 0)).toEqual(ids);
-    expect(drawConstrained([row, row], masks(), new CpuSampler(GREEDY, NONE, 0))).toEqual(ids);
+    expect(await bench.sampleConstrained([row, row], masks(), GREEDY, NONE, 0)).toEqual(ids);
+    expect(sampleConstrained([row, row], masks(), new CpuSampler(GREEDY, NONE, 0))).toEqual(ids);
     bench.close();
   });
 });
 
-test('a bias that float32 does not hold is added by both as the nearest that it does', async () => {
+test('both round a bias to float32', async () => {
   const bench = new Bench(gpu.device, 3001, 'float32');
   const logits = new Float32Array(3001).fill(1);
-  const drawn = await bench.draw([logits], BIASED, NONE, 0);
+  const sampled = await bench.sample([logits], BIASED, NONE, 0);
   bench.close();
-  expect(drawn).toEqual([{ id: 0 }]);
+  expect(sampled).toEqual([{ id: 0 }]);
   expect(new CpuSampler(BIASED, NONE, 0).sample(logits)).toEqual({ id: 0 });
 });
 
 describe('log probabilities', () => {
-  test.each([0, 1, 20])('with %i likeliest tokens are those of the CPU', async (top) => {
+  test.each([0, 1, 20])('with %i likeliest tokens equal those of the CPU', async (top) => {
     const dice = new Dice(3);
     const bench = new Bench(gpu.device, 3001, 'float32');
     for (const roll of Object.values(SHAPES)) {
-      const rows = Array.from({ length: MOST_STEPS }, () => Float32Array.from({ length: 3001 }, roll(dice)));
+      const rows = Array.from({ length: MAX_STEPS }, () => Float32Array.from({ length: 3001 }, roll(dice)));
       const sampling = settings(dice, 3001);
       const sampler = new CpuSampler(sampling, Int32Array.of(5), 0, top);
-      for (const [step, drawn] of (await bench.draw(rows, sampling, Int32Array.of(5), 0, top)).entries()) {
+      for (const [step, sampled] of (await bench.sample(rows, sampling, Int32Array.of(5), 0, top)).entries()) {
         const expected = sampler.sample(rows[step]!);
-        expect(drawn.id).toBe(expected.id);
-        expect(drawn.top?.map(({ id }) => id)).toEqual(expected.top?.map(({ id }) => id));
-        const pairs = [[drawn, expected], ...(drawn.top ?? []).map((token, rank) => [token, expected.top![rank]!])];
-        // What is masked out has a logit of its own on either side, so far down that nobody asks how far.
+        expect(sampled.id).toBe(expected.id);
+        expect(sampled.top?.map(({ id }) => id)).toEqual(expected.top?.map(({ id }) => id));
+        const pairs = [[sampled, expected], ...(sampled.top ?? []).map((token, rank) => [token, expected.top![rank]!])];
+        // Excluded tokens have different logits on CPU and GPU, both far below any that matters.
         for (const [ours, theirs] of pairs) {
           if ((theirs!.logprob ?? 0) > -1e20) expect(ours!.logprob ?? 0).toBeCloseTo(theirs!.logprob ?? 0, 4);
         }
@@ -168,28 +168,28 @@ describe('log probabilities', () => {
   });
 });
 
-describe('logits of a kernel gone wrong', () => {
+describe('logits of a wrong kernel', () => {
   const row = (value: number, at?: number): Float32Array<ArrayBuffer> =>
     at === undefined ? new Float32Array(3001).fill(value) : new Float32Array(3001).fill(value, at, at + 1);
 
   test.each([
-    ['one that is no number', row(NaN, 2999)],
-    ['one that is infinite', row(Infinity, 7)],
-    ['none that is above minus infinity', row(-Infinity)],
-    ['none but large negative ones', row(-3e38)],
-  ])('are refused by both: %s', async (_, logits) => {
+    ['one is NaN', row(NaN, 2999)],
+    ['one is infinite', row(Infinity, 7)],
+    ['all are minus infinity', row(-Infinity)],
+    ['all are large negative numbers', row(-3e38)],
+  ])('make both throw: %s', async (_, logits) => {
     const sampling = { ...settings(new Dice(1), 3001), logitBias: [] };
     const bench = new Bench(gpu.device, 3001, 'float32');
-    await expect(bench.draw([row(1), logits], sampling, NONE, 0)).rejects.toThrow('no finite logits');
+    await expect(bench.sample([row(1), logits], sampling, NONE, 0)).rejects.toThrow('no finite logits');
     expect(() => new CpuSampler(sampling, NONE, 0).sample(logits)).toThrow('no finite logits');
     bench.close();
   });
 
-  test('minus infinity among others is a token that never comes', async () => {
+  test('minus infinity excludes a token', async () => {
     const sampling = { ...settings(new Dice(1), 3001), temperature: 0, logitBias: [] };
     const bench = new Bench(gpu.device, 3001, 'float16');
     const rows = [halves(row(-Infinity, 0)), halves(row(2, 3000))];
-    expect(await bench.draw(rows, sampling, NONE, 0)).toEqual([{ id: 1 }, { id: 3000 }]);
+    expect(await bench.sample(rows, sampling, NONE, 0)).toEqual([{ id: 1 }, { id: 3000 }]);
     bench.close();
   });
 });
