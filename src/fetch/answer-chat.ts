@@ -4,7 +4,7 @@ import type { ChatRequest } from '../openai/parse-request.ts';
 import { respond } from '../openai/respond.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob } from '../protocol/job.ts';
-import { askRemote, type RemoteOptions } from '../remote/ask-remote.ts';
+import type { RemoteOptions } from '../remote/ask-remote.ts';
 import type { ChatContext } from './request-context.ts';
 import { route, type Reason, type RouteInput } from './route.ts';
 
@@ -64,6 +64,7 @@ async function answerRemotely(
     const explained = `${message} (The remote was not asked, because remote.model is not set.)`;
     throw new NearsightError(code, explained, { param });
   }
+  const { askRemote } = await importRemote();
   const { response, unavailable } = await askRemote(remote, context, {
     model: isOwn ? remote.model : model,
     reason,
@@ -74,4 +75,14 @@ async function answerRemotely(
   if (route({ ...facts, remoteFault }).target !== 'local') return response;
   await response.body?.cancel();
   throw remoteFault;
+}
+
+/** A chunk of its own: most requests are answered here. */
+async function importRemote(): Promise<typeof import('../remote/ask-remote.ts')> {
+  try {
+    return await import('../remote/ask-remote.ts');
+  } catch (cause) {
+    const message = 'A file of nearsight that asks the remote could not be loaded, so nothing was sent.';
+    throw new NearsightError('remote_unavailable', message, { cause });
+  }
 }
