@@ -52,9 +52,9 @@ function chunkWriter({ job, includeUsage }: ChatRequest, meta: ResponseMeta): (p
   type Choice = ChatCompletionChunk['choices'][number];
   let unfinished = job.choices;
   let usage: ChatCompletionChunk['usage'];
-  const write = (choices: Choice[], usage: ChatCompletionChunk['usage'] = null): string => {
+  const write = (choices: Choice[], total: ChatCompletionChunk['usage'] = null): string => {
     const chunk: ChatCompletionChunk = { ...meta, object: 'chat.completion.chunk', choices };
-    return JSON.stringify(includeUsage ? { ...chunk, usage } : chunk);
+    return JSON.stringify(includeUsage ? { ...chunk, usage: total } : chunk);
   };
   const event = (index: number, delta: Choice['delta'], more: Partial<Choice> = {}): string =>
     write([{ index, delta, logprobs: null, finish_reason: null, ...more }]);
