@@ -117,8 +117,8 @@ export async function askRemote(
   if (response.ok) {
     return { response: await passOn(response, headers, stream, request.signal, renamed), unavailable: false };
   }
-  const unavailable = response.status >= 500 || response.status === 429 || isStray(response);
-  return { response: await passError(response, headers, url, key.authorization), unavailable };
+  const isUnavailable = response.status >= 500 || response.status === 429 || isStray(response);
+  return { response: await passError(response, headers, url, key.authorization), unavailable: isUnavailable };
 }
 
 /**
