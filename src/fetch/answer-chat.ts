@@ -4,7 +4,7 @@ import type { ChatRequest } from '../openai/parse-request.ts';
 import { respond } from '../openai/respond.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob } from '../protocol/job.ts';
-import { askRemote } from '../remote/ask-remote.ts';
+import type { RemoteOptions } from '../remote/ask-remote.ts';
 import type { ChatContext } from './request-context.ts';
 import { route, type Reason, type RouteInput } from './route.ts';
 
@@ -14,15 +14,17 @@ import { route, type Reason, type RouteInput } from './route.ts';
  * @throws NearsightError of the last that was tried; or the signal's reason
  */
 export async function answerChat(context: ChatContext): Promise<Response> {
-  const { request, policy, model, images, options, signal } = context;
-  let facts: RouteInput = { policy, model, images, remote: Boolean(options.remote) };
+  const { request, policy, model, images, signal } = context;
+  const { remote } = context.options;
+  let facts: RouteInput = { policy, model, images, remote: Boolean(remote) };
   if (request instanceof NearsightError) facts = { ...facts, localFault: request };
   for (;;) {
     const decision = route(facts);
     if (decision.target === 'refuse') throw decision.error;
     const { target, reason } = decision;
     try {
-      return target === 'local' ? await answerLocally(context, reason) : await answerRemotely(context, facts, reason);
+      if (target === 'local' || !remote) return await answerLocally(context, reason);
+      return await answerRemotely(context, remote, facts, reason);
     } catch (error) {
       signal?.throwIfAborted();
       facts = { ...facts, [target === 'local' ? 'localFault' : 'remoteFault']: asNearsightError(error) };
@@ -48,10 +50,13 @@ function makeJob({ policy, options, signal }: ChatContext, { turns, job }: ChatR
 }
 
 /** @throws NearsightError `remote_unavailable` also for an answer that says so, if the request can still be answered here */
-async function answerRemotely(context: ChatContext, facts: RouteInput, reason: Reason): Promise<Response> {
-  const { model, served, signal } = context;
-  const { remote, limits } = context.options;
-  if (!remote) throw new NearsightError('internal', 'There is no remote.');
+async function answerRemotely(
+  context: ChatContext,
+  remote: RemoteOptions,
+  facts: RouteInput,
+  reason: Reason,
+): Promise<Response> {
+  const { model, served, options, signal } = context;
   const { localFault } = facts;
   const isOwn = model === served[0];
   if (localFault && isOwn && !remote.model) {
@@ -59,14 +64,25 @@ async function answerRemotely(context: ChatContext, facts: RouteInput, reason: R
     const explained = `${message} (The remote was not asked, because remote.model is not set.)`;
     throw new NearsightError(code, explained, { param });
   }
+  const { askRemote } = await importRemote();
   const { response, unavailable } = await askRemote(remote, context, {
     model: isOwn ? remote.model : model,
     reason,
-    inline: (url, param) => inlineImage({ url, param }, limits, signal),
+    inline: (url, param) => inlineImage({ url, param }, options.limits, signal),
   });
   if (!unavailable) return response;
   const remoteFault = new NearsightError('remote_unavailable', `The remote answered with status ${response.status}.`);
   if (route({ ...facts, remoteFault }).target !== 'local') return response;
   await response.body?.cancel();
   throw remoteFault;
+}
+
+/** A chunk of its own: most requests are answered here. */
+async function importRemote(): Promise<typeof import('../remote/ask-remote.ts')> {
+  try {
+    return await import('../remote/ask-remote.ts');
+  } catch (cause) {
+    const message = 'A file of nearsight that asks the remote could not be loaded, so nothing was sent.';
+    throw new NearsightError('remote_unavailable', message, { cause });
+  }
 }

@@ -25,18 +25,15 @@ export function streamChunks(
   signal?: AbortSignal,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
-  const writer = new ChunkWriter(request, meta);
-  const events = [...writer.roles(), ...head.flatMap((part) => writer.write(part))];
+  const write = chunkWriter(request, meta);
+  const events = head.flatMap(write);
   return new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
       async pull(controller) {
         const send = (data: string): void => controller.enqueue(encoder.encode(`data: ${data}\n\n`));
         try {
-          while (events.length === 0) {
-            const { done, value } = await parts.read();
-            events.push(...(done ? writer.end() : writer.write(value)));
-          }
-          const event = events.shift() ?? DONE;
+          while (events.length === 0) events.push(...write((await parts.read()).value));
+          const [event = DONE] = events.splice(0, 1);
           send(event);
           if (event === DONE) controller.close();
         } catch (error) {
@@ -51,52 +48,34 @@ export function streamChunks(
   );
 }
 
-type Choice = ChatCompletionChunk['choices'][number];
-
-/** Writes the data of each event. */
-class ChunkWriter {
-  readonly #request: ChatRequest;
-  readonly #meta: ResponseMeta;
-  #unfinished: number;
-  #usage: ChatCompletionChunk['usage'];
-
-  constructor(request: ChatRequest, meta: ResponseMeta) {
-    this.#request = request;
-    this.#meta = meta;
-    this.#unfinished = request.job.choices;
-  }
-
-  roles(): string[] {
-    const delta = { role: 'assistant', content: '' } as const;
-    return Array.from({ length: this.#request.job.choices }, (_, index) => this.#event(index, delta));
-  }
-
-  /** One event, or none. */
-  write(part: Part): string[] {
-    if (part.type === 'text') {
-      const logprobs = part.logprobs ? writeLogprobs(part.logprobs) : null;
-      return part.text || logprobs ? [this.#event(part.choice, { content: part.text }, { logprobs })] : [];
+/** Writes the data of the events for a part, or for the end of the parts. Throws at the end if a choice has not finished. */
+function chunkWriter({ job, includeUsage }: ChatRequest, meta: ResponseMeta): (part: Part | undefined) => string[] {
+  type Choice = ChatCompletionChunk['choices'][number];
+  let unfinished = job.choices;
+  let usage: ChatCompletionChunk['usage'];
+  const write = (choices: Choice[], total: ChatCompletionChunk['usage'] = null): string => {
+    const chunk: ChatCompletionChunk = { ...meta, object: 'chat.completion.chunk', choices };
+    return JSON.stringify(includeUsage ? { ...chunk, usage: total } : chunk);
+  };
+  const event = (index: number, delta: Choice['delta'], more: Partial<Choice> = {}): string =>
+    write([{ index, delta, logprobs: null, finish_reason: null, ...more }]);
+  return (part) => {
+    switch (part?.type) {
+      case 'start':
+        return Array.from({ length: job.choices }, (_, choice) => event(choice, { role: 'assistant', content: '' }));
+      case 'text': {
+        const logprobs = part.logprobs ? writeLogprobs(part.logprobs) : null;
+        return part.text || logprobs ? [event(part.choice, { content: part.text }, { logprobs })] : [];
+      }
+      case 'finish':
+        unfinished--;
+        return [event(part.choice, {}, { finish_reason: part.reason })];
+      case 'usage':
+        usage = writeUsage(part);
+        return [];
+      case undefined:
+        if (unfinished > 0 || !usage) throw endedEarly();
+        return includeUsage ? [write([], usage), DONE] : [DONE];
     }
-    if (part.type === 'finish') {
-      this.#unfinished--;
-      return [this.#event(part.choice, {}, { finish_reason: part.reason })];
-    }
-    if (part.type === 'usage') this.#usage = writeUsage(part);
-    return [];
-  }
-
-  /** @throws NearsightError if a choice has not finished */
-  end(): string[] {
-    if (this.#unfinished > 0 || !this.#usage) throw endedEarly();
-    return this.#request.includeUsage ? [this.#chunk([], this.#usage), DONE] : [DONE];
-  }
-
-  #event(index: number, delta: Choice['delta'], more: Partial<Choice> = {}): string {
-    return this.#chunk([{ index, delta, logprobs: null, finish_reason: null, ...more }]);
-  }
-
-  #chunk(choices: Choice[], usage: ChatCompletionChunk['usage'] = null): string {
-    const chunk: ChatCompletionChunk = { ...this.#meta, object: 'chat.completion.chunk', choices };
-    return JSON.stringify(this.#request.includeUsage ? { ...chunk, usage } : chunk);
-  }
+  };
 }

@@ -29,6 +29,6 @@ export const textFormat: Check<'text'> = (value, path) => {
 
 /** `image_url.detail`. */
 export const detail: Check<Detail> = (value, path) => {
-  if (value === 'original') throw unsupported('images are resized and split as the model was trained', path);
+  if (value === 'original') throw unsupported('images are read as the model was trained', path);
   return oneOf('low', 'high', 'auto')(value, path);
 };

@@ -31,8 +31,8 @@ export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: 
 export function withImages(turns: readonly RequestTurn[], files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Turn[] {
   const withBytes = (part: RequestPart): TurnPart => {
     if (part.type === 'text') return part;
-    const { type, url, detail, param } = part;
-    return { type, bytes: files.get(url) ?? new Uint8Array(), detail, param };
+    const { url, ...image } = part;
+    return { ...image, bytes: files.get(url) ?? new Uint8Array() };
   };
   return turns.map(({ role, parts }) => ({ role, parts: parts.map(withBytes) }));
 }

@@ -1,4 +1,5 @@
 import { race } from '../async/race.ts';
+import { relayEvents } from './relay.ts';
 import { toDialect, type DialectName } from './dialects.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { headerText, randomId } from '../openai/response-headers.ts';
@@ -110,15 +111,14 @@ export async function askRemote(
     redirect: 'error',
     signal: request.signal ?? null,
   };
-  const relay = stream ? await importRelay() : undefined;
   const response = await follow(request, url, base, init);
   const renamed = model === request.model ? undefined : request.model;
   const headers = headersOf(response, model, reason);
   if (response.ok) {
-    return { response: await passOn(response, headers, request.signal, relay, renamed), unavailable: false };
+    return { response: await passOn(response, headers, stream, request.signal, renamed), unavailable: false };
   }
-  const unavailable = response.status >= 500 || response.status === 429 || isStray(response);
-  return { response: await passError(response, headers, url, key.authorization), unavailable };
+  const isUnavailable = response.status >= 500 || response.status === 429 || isStray(response);
+  return { response: await passError(response, headers, url, key.authorization), unavailable: isUnavailable };
 }
 
 /**
@@ -214,15 +214,15 @@ function headersOf(response: Response, model: string, reason: string): Headers {
 async function passOn(
   response: Response,
   headers: Headers,
+  stream: boolean,
   signal: AbortSignal | undefined,
-  relay: Relay | undefined,
   model?: string,
 ): Promise<Response> {
   const init = { status: response.status, statusText: response.statusText || 'OK', headers };
-  if (relay) {
+  if (stream) {
     if (!response.body) throw unusable('is empty');
     headers.set('content-type', 'text/event-stream');
-    return new Response(relay.relayEvents(response.body, model, signal), init);
+    return new Response(relayEvents(response.body, model, signal), init);
   }
   const text = await readAnswer(response, signal);
   // SDKs hand out the raw string unless the type says JSON.
@@ -251,18 +251,6 @@ async function readAnswer(response: Response, signal: AbortSignal | undefined): 
 
 /** Maximum bytes of an answer that is not streamed: some ten thousand tokens with twenty alternatives each. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
-
-type Relay = typeof import('./relay.ts');
-
-/** A chunk of its own: few requests are streamed from a remote. Fetched before anything is sent. */
-async function importRelay(): Promise<Relay> {
-  try {
-    return await import('./relay.ts');
-  } catch (cause) {
-    const message = 'A file of nearsight that streams from a remote could not be loaded, so nothing was sent.';
-    throw new NearsightError('remote_unavailable', message, { cause });
-  }
-}
 
 async function passError(response: Response, headers: Headers, url: URL, key: string | undefined): Promise<Response> {
   const { status } = response;

@@ -61,13 +61,6 @@ export async function readErrorText({ body }: Response): Promise<string> {
   return text;
 }
 
-/** Whether an event's JSON is an error, in vLLM's newer format, its older flat one, or as a string. */
-export function isErrorEvent(event: unknown): boolean {
-  if (!isObject(event)) return false;
-  if (event['error'] || event['object'] === 'error') return true;
-  return !('choices' in event) && ('message' in event || 'detail' in event);
-}
-
 function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -2,7 +2,7 @@ import { yieldToEvents } from '../async/yield-to-events.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { errorBody } from '../openai/error-response.ts';
-import { isErrorEvent, normaliseError } from './normalise-error.ts';
+import { normaliseError } from './normalise-error.ts';
 import { EventSplitter } from './split-events.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -130,6 +130,13 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
   if (!isObject(event)) return undefined;
   progress.note(event['choices']);
   return model === undefined || event['model'] === model ? undefined : JSON.stringify({ ...event, model });
+}
+
+/** Whether an event's JSON is an error, in vLLM's newer format, its older flat one, or as a string. */
+function isErrorEvent(event: unknown): boolean {
+  if (!isObject(event)) return false;
+  if (event['error'] || event['object'] === 'error') return true;
+  return !('choices' in event) && ('message' in event || 'detail' in event);
 }
 
 /** What has been seen of an answer. */

@@ -1,4 +1,4 @@
-/** Errors of NVIDIA's gateway, its workers, vLLM, FastAPI and the proxies between, in the words that they were seen in. */
+/** Recorded errors of NVIDIA's gateway, its workers, vLLM, FastAPI and the proxies between them. */
 
 export interface NimError {
   /** The model `error/NAME` is answered with it. */
@@ -6,7 +6,7 @@ export interface NimError {
   status: number;
   headers: Record<string, string>;
   body: string;
-  /** What a client must be told. */
+  /** The message that a client must get. */
   message: string;
   code: string;
   /** Whether SDKs must not send the request again. */

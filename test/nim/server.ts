@@ -1,7 +1,6 @@
 /**
  * A stand-in for NIM: a real HTTP server on loopback that answers as the hosted catalogue, its gateway and the
- * containers were seen to answer. What it says verbatim is in errors.ts and streams.ts; which of it, the model's name
- * decides: `error/NAME`, `once/NAME` (the error at first, then an answer), `stream/NAME`, `queued/N`; anything else is
+ * containers do. The recorded answers are in errors.ts and streams.ts. The model's name selects one: `error/NAME`, `once/NAME` (the error at first, then an answer), `stream/NAME`, `queued/N`; anything else is
  * answered. More may follow the name, to tell requests apart. A POST to `/v1/cut` breaks off the answers under way to
  * the model that it names: browsers throw away what a page has not read by then, so a page says when it has.
  */
@@ -15,9 +14,9 @@ export interface Seen {
   path: string;
   headers: IncomingMessage['headers'];
   body: Record<string, unknown>;
-  /** The body, as it was written. */
+  /** The body as text. */
   text: string;
-  /** Whether the client went away before the answer was whole. */
+  /** Whether the client closed the connection before the answer was complete. */
   aborted: boolean;
   /** Breaks the answer off. */
   cut(): void;
@@ -28,7 +27,7 @@ export interface NimOptions {
   dialect?: 'nim1' | 'nim2' | 'hosted';
   /** The origin that may call from a page; absent: none, as on NVIDIA's own hosts. */
   cors?: string;
-  /** Only this key is let in; absent: all are. */
+  /** The only key that is accepted; absent: all are. */
   key?: string;
 }
 
@@ -39,7 +38,7 @@ export interface Nim {
   close(): Promise<void>;
 }
 
-/** As documented, written down by hand: not taken from our own table, which it is there to check. */
+/** Written by hand from NVIDIA's documentation: not from our own table, which it checks. */
 const DOCUMENTED = {
   hosted: 'model messages max_tokens temperature top_p seed stop stream frequency_penalty presence_penalty',
   nim1:
@@ -106,7 +105,7 @@ function undocumented(body: Record<string, unknown>, dialect: 'nim1' | 'hosted')
   return Object.keys(body).find((field) => !DOCUMENTED[dialect].split(' ').includes(field));
 }
 
-/** What a vision container answers. */
+/** The answer of a vision container. */
 export function completion(model: string): object {
   return {
     id: 'chatcmpl-remote',

@@ -1,4 +1,4 @@
-/** Event streams in the variants that NIM and its engines send. All say "A cat ✓." unless they break off. */
+/** Event streams in the variants that NIM and its engines send. The text is "A cat ✓." unless they break off. */
 
 export interface NimStream {
   /** The model `stream/NAME` is answered with it. */
@@ -9,7 +9,7 @@ export interface NimStream {
   end?: 'cut' | 'hang';
   /** The text that a client must have at the end; absent: it must fail. */
   text?: string;
-  /** The message of the error that a client must be told. */
+  /** The message of the error that a client must get. */
   error?: string;
 }
 

@@ -30,29 +30,29 @@ describe('an abort', () => {
   it.each<[string, (signal: AbortSignal) => Parameters<typeof fetch>]>([
     ['of init', (signal) => [CHAT, post(JSON_BODY, { signal })]],
     ['of the Request', (signal) => [new Request(CHAT, post(JSON_BODY, { signal }))]],
-  ])('%s before the call rejects with its reason, and nothing starts', async (_whose, call) => {
+  ])('%s before the call rejects with its reason, and nothing starts', async (_source, call) => {
     const generate = vi.fn(engineOf(() => partsOf(...ANSWER)).generate);
     await expect(makeFetch({ engine: { generate } })(...call(AbortSignal.abort(reason)))).rejects.toBe(reason);
     expect(generate).not.toHaveBeenCalled();
   });
 
-  it('of init counts in place of the Request', async () => {
+  it('signal in init replaces that of the Request', async () => {
     const aborted = AbortSignal.abort(reason);
     const request = new Request(CHAT, post(JSON_BODY, { signal: aborted }));
     expect((await makeFetch()(request, { signal: null })).status).toBe(200);
   });
 
-  /** What never ends, and says when it has begun. */
-  const lasting = <T>(begun: () => void): ReadableStream<T> =>
+  /** A stream that never ends, and calls back when it is read. */
+  const endless = <T>(begun: () => void): ReadableStream<T> =>
     new ReadableStream({ pull: begun }, { highWaterMark: 0 });
 
   it.each<[string, (begun: () => void) => [Partial<InterceptOptions>, NonNullable<RequestInit['body']>]]>([
-    ['the body is read', (begun) => [{}, lasting(begun)]],
+    ['the body is read', (begun) => [{}, endless(begun)]],
     ['the model is looked up', (begun) => [{ model: () => new Promise(begun) }, JSON_BODY]],
     ['the answer is being started', (begun) => [{ engine: engineOf(() => new Promise(begun)) }, JSON_BODY]],
     [
       'the first token is awaited',
-      (begun) => [{ engine: engineOf(() => lasting<Part>(begun).getReader()) }, JSON_BODY],
+      (begun) => [{ engine: engineOf(() => endless<Part>(begun).getReader()) }, JSON_BODY],
     ],
   ])('while %s rejects at once', async (_phase, staying) => {
     const caller = new AbortController();
@@ -83,7 +83,7 @@ describe('an abort', () => {
     await expect(drain()).rejects.toBe(reason);
   });
 
-  it('of a time-out passes as it is', async () => {
+  it('by a time-out rejects with the TimeoutError', async () => {
     const response = makeFetch({ engine: engineOf(() => new Promise(() => {})) })(
       CHAT,
       post(JSON_BODY, { signal: AbortSignal.timeout(5) }),
@@ -91,14 +91,14 @@ describe('an abort', () => {
     await expect(response).rejects.toMatchObject({ name: 'TimeoutError' });
   });
 
-  it('after the answer is nothing', async () => {
+  it('after the answer has no effect', async () => {
     const caller = new AbortController();
     const response = await makeFetch()(CHAT, post(JSON_BODY, { signal: caller.signal }));
     caller.abort(reason);
     expect(await response.json()).toHaveProperty('choices');
   });
 
-  it('leaves no listener behind', async () => {
+  it('leaves no listener on the signal', async () => {
     const { signal } = new AbortController();
     const add = vi.spyOn(signal, 'addEventListener');
     const remove = vi.spyOn(signal, 'removeEventListener');

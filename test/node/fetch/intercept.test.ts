@@ -45,7 +45,7 @@ const post = (body: RequestInit['body'] | null = JSON_BODY, init: RequestInit = 
 
 afterEach(() => vi.unstubAllGlobals());
 
-describe('addresses', () => {
+describe('URLs', () => {
   it.each([
     CHAT,
     `${NIM}//v1//chat/completions`,
@@ -64,7 +64,7 @@ describe('addresses', () => {
     expect(passed).toEqual([]);
   });
 
-  it('takes a string, a URL or a Request, and what init overrides', async () => {
+  it('accepts a string, a URL or a Request, and what init overrides', async () => {
     const { fetch, jobs } = makeFetch();
     await fetch(new URL(CHAT), post());
     await fetch(new Request(CHAT, post()));
@@ -76,7 +76,7 @@ describe('addresses', () => {
     expect(jobs).toHaveLength(5);
   });
 
-  it('takes relative URLs where the page has an address', async () => {
+  it('resolves relative URLs against the page', async () => {
     vi.stubGlobal('location', { href: 'https://page.example/app/' });
     const { fetch, jobs, passed } = makeFetch({ intercept: ['/nim', 'https://page.example/other/'] });
     for (const url of ['/nim/v1/chat/completions', '../nim/chat/completions', '/other/v1/chat/completions']) {
@@ -87,13 +87,13 @@ describe('addresses', () => {
     expect([jobs.length, passed.length]).toEqual([3, 2]);
   });
 
-  it("passes everything on where a page's own paths have no address", async () => {
+  it('passes everything on where relative prefixes cannot be resolved', async () => {
     const { fetch, jobs, passed } = makeFetch({ intercept: ['/nim'] });
     await fetch('https://page.example/nim/v1/chat/completions', post());
     expect([jobs.length, passed.length]).toEqual([0, 1]);
   });
 
-  it('takes the model from the per-model addresses of NVIDIA, unless the body names one', async () => {
+  it("reads the model from NVIDIA's per-model paths, unless the body names one", async () => {
     const model = async (): Promise<string> => 'nvidia/neva-22b';
     const { fetch } = makeFetch({ model, intercept: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'] });
     const { model: _, ...nameless } = BODY;
@@ -122,7 +122,7 @@ describe('addresses', () => {
     ['DELETE', '/v1/chat/completions', 405],
     ['POST', '/v1/chat/completions/render', 404],
     ['POST', '/v1/%63hat/completions', 404],
-  ])('on an owned origin, %s %s is ours to answer with %i', async (method, path, status) => {
+  ])('on an intercepted origin, %s %s is answered with %i', async (method, path, status) => {
     const { fetch, passed } = makeFetch();
     const response = await fetch(NIM + path, { method });
     expect(response.status).toBe(status);
@@ -131,7 +131,7 @@ describe('addresses', () => {
     if (status >= 400) expect(await response.json()).toHaveProperty('error.message');
   });
 
-  it('answers the health probe in the words of NIM', async () => {
+  it('answers the health probe as NIM does', async () => {
     const response = await makeFetch().fetch(`${NIM}/v1/health/ready`);
     expect(await response.json()).toEqual({ object: 'health.response', message: 'Service is ready.' });
   });
@@ -162,7 +162,7 @@ describe('addresses', () => {
     expect(request.bodyUsed).toBe(false);
   });
 
-  it('passes on to the fetch that was global when it was made, without recursion and without `this`', async () => {
+  it('passes on to the global fetch at its creation, without recursion and without `this`', async () => {
     const seen: unknown[] = [];
     vi.stubGlobal('fetch', function (this: unknown) {
       seen.push(this);
@@ -174,7 +174,7 @@ describe('addresses', () => {
     expect(seen).toEqual([undefined]);
   });
 
-  it('needs no `this`', async () => {
+  it('does not need `this`', async () => {
     const { fetch } = makeFetch();
     expect((await fetch.call(undefined, CHAT, post())).status).toBe(200);
     expect((await fetch.call({}, CHAT, post())).status).toBe(200);
@@ -246,7 +246,7 @@ describe('bodies', () => {
     expect((await fetch(CHAT, post(`${JSON_BODY} `))).status).toBe(413);
   });
 
-  it('that were read already reject, as the native fetch does', async () => {
+  it('that were read before reject, as in the native fetch', async () => {
     const request = new Request(CHAT, post());
     await request.text();
     await expect(makeFetch().fetch(request)).rejects.toBeInstanceOf(TypeError);
@@ -258,7 +258,7 @@ describe('bodies', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
   });
 
-  it('turn <img> tags into images only where that is on', async () => {
+  it('turn <img> tags into images only if images.tags is set', async () => {
     const body = JSON.stringify({ ...BODY, messages: [{ role: 'user', content: '<img src="data:,x"> this?' }] });
     const off = makeFetch();
     await off.fetch(CHAT, post(body));

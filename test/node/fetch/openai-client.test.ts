@@ -55,7 +55,7 @@ describe('the openai package', () => {
     expect(usage?.total_tokens).toBe(73);
   });
 
-  it('puts a stream together with its .stream() helper', async () => {
+  it('assembles a stream with its .stream() helper', async () => {
     const { openai } = clientFor(() => partsOf(...ANSWER));
     const stream = openai.chat.completions.stream({ model: 'glimpse', messages: MESSAGES, logprobs: true });
     const completion = await stream.finalChatCompletion();
@@ -71,7 +71,7 @@ describe('the openai package', () => {
     await expect(openai.models.retrieve('a/b')).rejects.toMatchObject({ status: 404, code: 'model_not_found' });
   });
 
-  it('throws its own error classes, and does not retry what is permanent', async () => {
+  it('throws its own error classes, and does not retry permanent errors', async () => {
     const { openai, asked } = clientFor(() => failingAfter('integrity'));
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES });
     await expect(create).rejects.toMatchObject({ status: 503, code: 'integrity', type: 'server_error' });
@@ -82,7 +82,7 @@ describe('the openai package', () => {
     await expect(bad).rejects.toMatchObject({ constructor: OpenAI.BadRequestError, param: 'messages' });
   });
 
-  it('retries what may pass', async () => {
+  it('retries temporary errors', async () => {
     let attempts = 0;
     const { openai } = clientFor(() => (++attempts < 2 ? failingAfter('worker_crashed') : partsOf(...ANSWER)));
     const completion = await openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES });
@@ -100,7 +100,7 @@ describe('the openai package', () => {
     expect(content).toBe('A red');
   });
 
-  it('stops the answer when its loop is left', async () => {
+  it('stops the answer when the caller leaves the loop', async () => {
     const { stream: parts, cancelled } = slowParts(START, text('x'));
     const { openai } = clientFor(() => parts);
     const stream = await openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES, stream: true });
@@ -114,7 +114,7 @@ describe('the openai package', () => {
     ['queue_full', OpenAI.RateLimitError, 2],
     ['gpu_error', OpenAI.InternalServerError, 2],
     ['unsupported_device', OpenAI.InternalServerError, 1],
-  ] as const)('%s: throws its own class, after as many attempts as make sense', async (code, kind, attempts) => {
+  ] as const)('%s: throws its own class, and retries only if that can help', async (code, kind, attempts) => {
     const { openai, asked } = clientFor(() => failingAfter(code));
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, { maxRetries: 1 });
     const error: unknown = await create.catch((thrown: unknown) => thrown);
@@ -123,7 +123,7 @@ describe('the openai package', () => {
     expect(asked()).toBe(attempts);
   });
 
-  it('gives up when its caller aborts, and the answer is stopped', async () => {
+  it('rejects when the caller aborts', async () => {
     const caller = new AbortController();
     const { openai, asked } = clientFor((signal) => {
       setTimeout(() => caller.abort());
@@ -134,7 +134,7 @@ describe('the openai package', () => {
     expect(asked()).toBe(1);
   });
 
-  it('gives up after its time-out, and the answer is stopped', async () => {
+  it('rejects after its time-out', async () => {
     const { openai } = clientFor(waiting);
     const options = { timeout: 20, maxRetries: 0 };
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, options);

@@ -12,7 +12,7 @@ const decide = (input: Partial<RouteInput>): string => {
 };
 
 describe('route', () => {
-  /** policy, remote, what stands in the way here, what did there -> where it goes */
+  /** policy, remote, local fault, remote fault -> route */
   it.each<[Policy, boolean, NearsightError | undefined, NearsightError | undefined, string]>([
     ['local-only', false, undefined, undefined, 'local: local-only'],
     ['local-only', true, undefined, undefined, 'local: local-only'],
@@ -28,14 +28,14 @@ describe('route', () => {
     ['remote-first', true, unsupported, undefined, 'remote: remote-first'],
     ['remote-first', true, undefined, down, 'local: remote_unavailable'],
     ['remote-first', true, unsupported, down, 'refuse: unsupported_device'],
-  ])('%s, remote %s, %s here, %s there', (policy, remote, localFault, remoteFault, expected) => {
+  ])('%s, remote %s, local fault %s, remote fault %s', (policy, remote, localFault, remoteFault, expected) => {
     expect(decide({ policy, remote, localFault, remoteFault })).toBe(expected);
   });
 
   const final = ['invalid_request', 'request_too_large', 'unsupported_media_type', 'consent_refused', 'policy_refused'];
   const codes = Object.keys(ERRORS) as ErrorCode[];
 
-  it.each(codes)('%s moves to the remote, unless it is the request that is at fault', (code) => {
+  it.each(codes)('%s moves the request to the remote, unless the request itself is at fault', (code) => {
     const stays = [...final, 'aborted', 'disposed'].includes(code);
     expect(decide({ localFault: fault(code) })).toBe(stays ? `refuse: ${code}` : `remote: ${code}`);
     expect(decide({ localFault: fault(code), remote: false })).toBe(`refuse: ${code}`);
@@ -45,11 +45,11 @@ describe('route', () => {
     );
   });
 
-  it.each(final)('%s at the remote does not come back', (code) => {
+  it.each(final)('%s at the remote does not move the request back', (code) => {
     expect(decide({ policy: 'remote-first', remoteFault: fault(code as ErrorCode) })).toBe(`refuse: ${code}`);
   });
 
-  it('asks the page, and again with the fault if its choice failed', () => {
+  it("calls the page's policy, and again with the fault if its choice failed", () => {
     const policy = vi.fn(({ localFault }: { localFault: ErrorCode | null }) => (localFault ? 'remote' : 'local'));
     expect(decide({ policy })).toBe('local: chosen');
     expect(decide({ policy, localFault: unsupported })).toBe('remote: chosen');
@@ -62,21 +62,21 @@ describe('route', () => {
     });
   });
 
-  it('cannot be sent round in circles by a page', () => {
+  it("does not loop, whatever the page's policy returns", () => {
     expect(decide({ policy: () => 'local', localFault: unsupported })).toBe('refuse: unsupported_device');
     expect(decide({ policy: () => 'remote', remoteFault: down })).toBe('refuse: remote_unavailable');
   });
 
-  it('refuses when the page does', () => {
+  it("refuses when the page's policy does", () => {
     expect(decide({ policy: () => 'refuse' })).toBe('refuse: policy_refused');
     expect(decide({ policy: () => 'refuse', localFault: unsupported })).toBe('refuse: unsupported_device');
   });
 
   it.each<[string, unknown]>([
     ['a misspelt policy', 'local_only'],
-    ['a policy that forgets to return', () => undefined],
+    ['a policy that returns nothing', () => undefined],
     ['a policy that is asynchronous', async () => 'local'],
-    ['a policy that names something else', () => 'cloud'],
+    ['a policy that returns an unknown target', () => 'cloud'],
   ])('sends nothing under %s', (_what, policy) => {
     expect(decide({ policy: policy as Policy })).toBe('refuse: policy_refused');
   });
@@ -85,13 +85,13 @@ describe('route', () => {
     ['local', () => 'local', 'local: chosen'],
     ['refuse', () => 'refuse', 'refuse: policy_refused'],
     ['remote', () => 'remote', 'refuse: policy_refused'],
-  ])('asks the page also where there is no remote: %s', (_what, policy, expected) => {
+  ])("calls the page's policy also without a remote: %s", (_what, policy, expected) => {
     expect(decide({ policy, remote: false })).toBe(expected);
     const failed = decide({ policy, remote: false, localFault: unsupported });
     expect(failed).toBe('refuse: unsupported_device');
   });
 
-  it('refuses with the words of a policy that fails', () => {
+  it('refuses with the message of a policy that throws', () => {
     const cause = new Error('no such user');
     const decision = route({
       policy: () => {
@@ -122,7 +122,7 @@ describe('the header x-nearsight-policy', () => {
     expect(tighten(policy, header)).toBe(expected);
   });
 
-  it('has a request tried here before a page may send it elsewhere', () => {
+  it("local-first tries the request here before the page's policy can send it elsewhere", () => {
     const asked = vi.fn<ChoosePolicy>(() => 'remote');
     const policy = tighten(asked, 'local-first');
     expect(decide({ policy })).toBe('local: chosen');
@@ -134,7 +134,7 @@ describe('the header x-nearsight-policy', () => {
     expect(decide({ policy: tighten(own, 'local-first'), localFault: unsupported })).toBe('refuse: unsupported_device');
   });
 
-  it('is refused if it is no policy', () => {
+  it('is refused if its value is not a policy', () => {
     expect(() => tighten('local-first', 'lokal-only')).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });
 });

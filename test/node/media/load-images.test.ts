@@ -1,4 +1,4 @@
-/** Images as requests name them: from bytes in the URL, from blobs, and from a real server on loopback. */
+/** Images by data: URLs, blob: URLs, and URLs of a real server on loopback. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -161,13 +161,13 @@ describe('https: URLs', () => {
     await expect.poll(() => requests.map(({ url }) => url)).toContain('closed');
   });
 
-  it('whose server is down are refused, and the cause is kept', async () => {
+  it('of a server that is down are refused with the cause', async () => {
     const error = images(['http://127.0.0.1:1/a.png?token=secret']);
     await expect(error).rejects.toMatchObject({ ...refuses(/could not be read.*CORS/), cause: expect.any(TypeError) });
     await expect(error).rejects.toMatchObject({ message: expect.not.stringContaining('secret') });
   });
 
-  it('are asked for without credentials, and once each', async () => {
+  it('are fetched without credentials, and once each', async () => {
     requests.length = 0;
     const fetch = vi.spyOn(globalThis, 'fetch');
     const url = `${origin}/ok`;
@@ -177,7 +177,7 @@ describe('https: URLs', () => {
     fetch.mockRestore();
   });
 
-  it('are asked for only where that is allowed, and do not lead elsewhere', async () => {
+  it('are fetched only if the policy allows it, without redirects', async () => {
     requests.length = 0;
     const allowed = vi.fn((url: URL) => url.pathname !== '/ok');
     const rules = { ...RULES, allowed };
@@ -206,8 +206,8 @@ describe('https: URLs', () => {
   });
 });
 
-describe('the request as a whole', () => {
-  it('has at most so many images, and names the first beyond, before anything is read', () => {
+describe('a request', () => {
+  it('is refused for too many images before any is read', () => {
     const url = `data:;base64,${BASE64}`;
     const message = expect.stringContaining('limits.images');
     const refused = expect.objectContaining({ code: 'invalid_request', param: 'part 3', message });
@@ -215,7 +215,7 @@ describe('the request as a whole', () => {
   });
 });
 
-describe('an image that the page has', () => {
+describe('an image passed by the page', () => {
   it.each([
     ['a Blob', new Blob([BYTES])],
     ['bytes', BYTES],
@@ -227,9 +227,9 @@ describe('an image that the page has', () => {
     expect(await readImage(image, RULES)).toEqual(BYTES);
   });
 
-  it('is copied, so that the page may go on using it', async () => {
-    const mine = BYTES.slice();
-    expect((await readImage(mine, RULES)).buffer).not.toBe(mine.buffer);
+  it('is copied, so that the page may reuse its buffer', async () => {
+    const own = BYTES.slice();
+    expect((await readImage(own, RULES)).buffer).not.toBe(own.buffer);
   });
 
   it('has the same limits', async () => {

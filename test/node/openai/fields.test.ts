@@ -1,6 +1,6 @@
 /**
- * Contract C1: sends each field of the table alone. An honoured one must be visible in what is asked of the runtime,
- * a harmless one must change nothing, a refused one must be a 400 that names it. A new row without a sample fails.
+ * Contract C1: sends each field of the table alone. An honoured field must change the parsed request, a harmless one must
+ * change nothing, a refused one must be a 400 that names it. A new row without a sample fails.
  */
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import type { REQUEST } from '../../../src/openai/fields.ts';
@@ -15,7 +15,7 @@ describe.each(CASES)('%s', (_name, path, fields, samples, send) => {
 
   it.each(rows.filter(([, row]) => row.support === 'honoured'))('honours %s', (name) => {
     const sample = samples[name];
-    if (!sample) throw new Error(`No sample for ${path}${name}: a field that is honoured must be seen to be.`);
+    if (!sample) throw new Error(`No sample for ${path}${name}: a test must show that it is honoured.`);
     const without = send({ ...sample.with });
     const request = outcome(send({ ...sample.with, [name]: sample.value }));
     expect(request).toMatchObject(sample.sees);
@@ -30,23 +30,23 @@ describe.each(CASES)('%s', (_name, path, fields, samples, send) => {
     }
   });
 
-  it.each(rows.filter(([, row]) => row.support === 'harmless'))('is the same with %s', (name) => {
+  it.each(rows.filter(([, row]) => row.support === 'harmless'))('has the same result with %s', (name) => {
     for (const value of ['text', 1, true, [], {}]) expect(outcome(send({ [name]: value }))).toEqual(outcome(send({})));
   });
 
   it.each(rows.filter(([, row]) => row.support === 'refused'))('refuses %s', (name, row) => {
     const refused = outcome(send({ [name]: 'anything at all' }));
     expect(refused).toMatchObject({ code: 'unsupported_field', param: `${path}${name}`, status: 400 });
-    const inert = row.support === 'refused' ? row.noopValues : [];
-    for (const value of inert) expect(outcome(send({ [name]: value }))).toEqual(outcome(send({})));
+    const noopValues = row.support === 'refused' ? row.noopValues : [];
+    for (const value of noopValues) expect(outcome(send({ [name]: value }))).toEqual(outcome(send({})));
   });
 
-  it.each(rows)('takes null for %s as absent', (name) => {
+  it.each(rows)('treats null for %s as absent', (name) => {
     const body = send({});
     expect(outcome(send({ [name]: null }))).toEqual(outcome(deleteAt(body, path, name)));
   });
 
-  it('refuses what is in no table, by its name', () => {
+  it('refuses an unknown field by its name', () => {
     for (const name of ['temprature', '__proto__', 'constructor', 'toString', '']) {
       const refused = outcome(send(JSON.parse(`{"${name}":1}`) as Body));
       expect(refused).toMatchObject({ code: 'invalid_request', param: `${path}${name}` });
@@ -67,7 +67,7 @@ describe('fields that depend on each other', () => {
     expect(outcome({ ...MIN, ...fields })).toMatchObject({ code: 'invalid_request', param });
   });
 
-  it('may say the same twice', () => {
+  it('may have the same value twice', () => {
     expect(outcome({ ...MIN, max_tokens: 5, max_completion_tokens: 5 })).toMatchObject({ job: { maxTokens: 5 } });
     expect(outcome({ ...MIN, top_logprobs: 0 })).toMatchObject({ job: { topLogprobs: undefined } });
     expect(outcome({ ...MIN, response_format: { type: 'text' } })).toEqual(outcome(MIN));
@@ -121,7 +121,7 @@ it('The exported request type has the honoured fields and no other', () => {
   expectTypeOf<keyof ChatCompletionRequest>().toEqualTypeOf<keyof Values<typeof REQUEST>>();
 });
 
-/** What became of a body: the request, or the error. */
+/** The parsed request, or the error. */
 function outcome(body: unknown): ChatRequest | NearsightError {
   try {
     return parseChat(body);

@@ -1,4 +1,4 @@
-/** Makes broken chat requests: whole ones, mutated as values and as bytes. Seeded, so that a failure can be repeated. */
+/** Makes broken chat requests: valid ones, mutated as values and as bytes. Seeded, so that failures are reproducible. */
 import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
@@ -106,7 +106,7 @@ export async function fuzz(seed: number, count: number): Promise<{ answered: num
   return outcome;
 }
 
-/** What is wrong with an answer, if anything. */
+/** Why an answer is wrong; undefined if it is right. */
 function faultOf(response: Response, text: string): string | undefined {
   if (response.status === 200) {
     const whole = text.endsWith('data: [DONE]\n\n') || text.startsWith('{"id":"chatcmpl-');

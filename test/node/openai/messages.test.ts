@@ -3,7 +3,7 @@ import { parseChat } from '../../../src/openai/parse-request.ts';
 import type { RequestTurn } from '../../../src/openai/messages.ts';
 import type { NearsightError } from '../../../src/protocol/errors.ts';
 
-const URL_A = 'https://pictures.example/a.png';
+const URL_A = 'https://images.example/a.png';
 const URL_B = 'data:image/jpeg;base64,/9j/';
 
 const text = (value: string): object => ({ type: 'text', text: value });
@@ -83,7 +83,7 @@ describe('content', () => {
     ]);
   });
 
-  it("takes an assistant's answer back as it was sent, even an empty one or a refusal", () => {
+  it("accepts an assistant's answer as it was sent, even an empty one or a refusal", () => {
     const answer = { role: 'assistant', content: '', refusal: null, annotations: [], tool_calls: [], audio: null };
     expect(turns([answer, ...user('more')])[0]).toEqual({ role: 'assistant', parts: [text('')] });
     expect(turns([{ role: 'assistant', content: null, refusal: 'No.' }])[0]?.parts).toEqual([text('No.')]);
@@ -127,17 +127,17 @@ describe('content', () => {
     [user({ image_url: { url: URL_A, detail: 'ultra' } }), "one of 'low', 'high', 'auto', but it is 'ultra'."],
     [[{ role: 'assistant', content: [{ image_url: URL_A }] }], "go in a user's message, but it is an image."],
     [[{ content: 'hi' }], "one of 'system', 'developer', 'user', 'assistant', but it is missing."],
-  ])('says what was given instead: %j', (messages, words) => {
+  ])('says what the value is: %j', (messages, words) => {
     expect(refusal(messages).message).toContain(words);
   });
 
-  it('says which key of logit_bias is no token', () => {
+  it('names the key of logit_bias that is not a token', () => {
     const body = { model: 'm', messages: [{ role: 'user', content: 'hi' }], logit_bias: { abc: 5 } };
     expect(() => parseChat(body)).toThrow("an object whose keys are token ids, but it is one with 'abc'.");
   });
 
   it.each(['video_url', 'input_audio', 'audio_url', 'file', 'image_embeds', 'thinking', 'video', 'rtsp', 'image'])(
-    'knows a %s part, and cannot read it',
+    'refuses a %s part as unsupported',
     (type) => {
       expect(refusal(user('x', { type, [type]: {} }))).toMatchObject({
         code: 'unsupported_field',
@@ -146,7 +146,7 @@ describe('content', () => {
     },
   );
 
-  it.each(['tool', 'function'])('knows the role %s, and cannot answer it', (role) => {
+  it.each(['tool', 'function'])('refuses the role %s as unsupported', (role) => {
     expect(refusal([{ role, content: 'x' }])).toMatchObject({ code: 'unsupported_field', param: 'messages[0].role' });
   });
 });
@@ -162,7 +162,7 @@ describe('<img> tags', () => {
     [`<IMG alt="a cat" SRC = "${URL_A}" width=3>`, [image(URL_A, at)]],
     [`<img src="${URL_A}"/><img src="${URL_B}"/> both`, [image(URL_A, at), image(URL_B, at), text(' both')]],
     ['<img src="" />', [image('', at)]],
-  ])('are images where that is switched on: %s', (content, parts) => {
+  ])('are images if imgTags is set: %s', (content, parts) => {
     expect(ask(content)).toEqual(parts);
   });
 
@@ -174,7 +174,7 @@ describe('<img> tags', () => {
     '<image src="x">',
     '<img src=x>',
     '<img src="',
-  ])('stay text where they are none: %s', (content) => expect(ask(content)).toEqual([text(content)]));
+  ])('stay text if they are malformed: %s', (content) => expect(ask(content)).toEqual([text(content)]));
 
   it('stay text in parts, in other roles, and by default', () => {
     const tag = `<img src="${URL_A}">`;

@@ -8,7 +8,7 @@ import { ERRORS, NearsightError, type ErrorCode } from '../../../src/protocol/er
 import type { Part, TokenLogprob } from '../../../src/protocol/job.ts';
 import { ANSWER, failingAfter, finish, partsOf, slowParts, START, text, USAGE } from '../job-parts.ts';
 
-/** Codes of faults that may pass. */
+/** Codes of temporary errors. */
 const RETRIED: readonly string[] = [
   'rate_limited',
   'queue_full',
@@ -87,7 +87,7 @@ describe('a JSON body', () => {
     expect(Number.isInteger(body.created)).toBe(true);
   });
 
-  it('keeps choices apart, though their parts are mixed', async () => {
+  it('separates choices whose parts are interleaved', async () => {
     const parts = [START, text('a', 0), text('b', 1), text('A', 0), finish(1, 'length'), finish(0), USAGE];
     const { choices } = (await (await answer(ask({ n: 2 }), ...parts)).json()) as ChatCompletion;
     expect(choices.map((choice) => [choice.index, choice.message.content, choice.finish_reason])).toEqual([
@@ -96,7 +96,7 @@ describe('a JSON body', () => {
     ]);
   });
 
-  it('has log probabilities when they were asked for', async () => {
+  it('has log probabilities if they were requested', async () => {
     const parts = [START, text('', 0, [LOGPROB]), text(' cat', 0, [LOGPROB]), finish(), USAGE];
     const body = (await (await answer(ask({ logprobs: true, top_logprobs: 1 }), ...parts)).json()) as ChatCompletion;
     const { top, ...rest } = LOGPROB;
@@ -109,11 +109,11 @@ describe('a JSON body', () => {
     ['no usage', [START, text('A'), finish()]],
     ['no finish of the second choice', [START, finish(), finish(0), USAGE]],
     ['nothing', []],
-  ])('is not made of an answer with %s', async (_what, parts) => {
+  ])('is not made from an answer with %s', async (_what, parts) => {
     await expect(answer(ask({ n: 2 }), ...parts)).rejects.toMatchObject({ code: 'internal' });
   });
 
-  it('is not made of an answer that failed, however late', async () => {
+  it('is not made from an answer that failed after its first text', async () => {
     const failing = failingAfter(START, text('A red'));
     await expect(respond(ask(), failing, { model: 'm', reason: 'local-first' })).rejects.toMatchObject({
       code: 'gpu_error',
@@ -140,14 +140,14 @@ describe('an event stream', () => {
     ]);
   });
 
-  it('ends with the usage when that is asked for, and says null until then', async () => {
+  it('ends with the usage if it was requested, and has null in the chunks before', async () => {
     const sent = await chunks(await answer(ask({ stream: true, stream_options: { include_usage: true } }), ...ANSWER));
     const last = sent.pop();
     expect(last).toMatchObject({ choices: [], usage: { prompt_tokens: 70, completion_tokens: 3, total_tokens: 73 } });
     for (const chunk of sent) expect(chunk.usage).toBeNull();
   });
 
-  it('has a role and a finish even for an empty answer, and none of the empty texts', async () => {
+  it('has a role and a finish even for an empty answer, and no empty texts', async () => {
     const sent = await chunks(await answer(ask({ stream: true }), START, text(''), finish(0, 'length'), USAGE));
     expect(sent.map(({ choices }) => choices[0]?.finish_reason)).toEqual([null, 'length']);
   });
@@ -163,13 +163,13 @@ describe('an event stream', () => {
     ]);
   });
 
-  it('carries log probabilities with their text, and alone where a token has none', async () => {
+  it('has log probabilities with their text, and alone if a token has no text', async () => {
     const parts = [START, text('', 0, [LOGPROB]), text(' cat', 0, [LOGPROB]), finish(), USAGE];
     const sent = await chunks(await answer(ask({ stream: true, logprobs: true }), ...parts));
     expect(sent.map(({ choices }) => choices[0]?.logprobs?.content.length)).toEqual([undefined, 1, 1, undefined]);
   });
 
-  it('is bytes, one event a chunk, read no further than asked', async () => {
+  it('is bytes, one event per chunk, and reads nothing ahead', async () => {
     const { stream } = slowParts(START, text('x'));
     const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();
@@ -181,7 +181,7 @@ describe('an event stream', () => {
     await reader?.cancel();
   });
 
-  it('resolves only when the first text is there: what fails before it is an error, not a stream', async () => {
+  it('resolves at the first text: a failure before it is an error, not a stream', async () => {
     const failing = failingAfter(START);
     const asked = respond(ask({ stream: true }), failing, { model: 'm', reason: 'local-first' });
     await expect(asked).rejects.toMatchObject({ code: 'gpu_error' });
@@ -216,7 +216,7 @@ describe('an event stream', () => {
     expect(await pending).toMatchObject({ done: true });
   });
 
-  it('takes a cancel after [DONE] as nothing, at once', async () => {
+  it('ignores a cancel after [DONE]', async () => {
     let cancelled = false;
     const parts = new ReadableStream<Part>({
       start(controller) {
@@ -255,13 +255,13 @@ describe('an error', () => {
     });
   });
 
-  it('of any other kind is a defect of ours, and says so', async () => {
+  it('of any other kind is internal', async () => {
     const response = errorResponse(new TypeError('x is undefined'));
     expect(response.status).toBe(500);
     expect(await response.json()).toMatchObject({ error: { code: 'internal', param: null } });
   });
 
-  it('says when to ask again if the queue is full', () => {
+  it('has retry-after if the queue is full', () => {
     expect(Number(errorResponse(new NearsightError('queue_full', '')).headers.get('retry-after'))).toBeGreaterThan(0);
   });
 });

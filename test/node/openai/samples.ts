@@ -1,5 +1,5 @@
 /**
- * For each honoured field a value that has an effect, what that is, and values that must be refused; and how a field is
+ * For each honoured field a value, its effect on the parsed request, and values that must be refused; and how a field is
  * sent alone. Tests of the parser and of docs/openapi.yaml share them.
  */
 import type { Fields, Values } from '../../../src/openai/field-checks.ts';

@@ -1,10 +1,10 @@
-/** The proxy as a handler of Node's server: what becomes of answers that the page takes slowly, or leaves. */
+/** The proxy as a handler of Node's server: backpressure, and connections that the page closes. */
 import { createServer } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
 import { toNodeHandler } from '../../../proxy/index.ts';
 
-it('An answer is read no faster than the page takes it, and no longer', async () => {
+it('reads an answer only as fast as the page does, and stops when the page closes the connection', async () => {
   const mebibytes = 64;
   let sent = 0;
   let cancelled = false;
@@ -26,7 +26,7 @@ it('An answer is read no faster than the page takes it, and no longer', async ()
   const { port } = http.address() as AddressInfo;
   const socket = connect(port, '127.0.0.1').pause();
   socket.write('GET /nim/status/a HTTP/1.1\r\nHost: x\r\n\r\n');
-  await stands(() => sent);
+  await settles(() => sent);
   expect(sent).toBeLessThan(mebibytes / 2);
   socket.destroy();
   await expect.poll(() => cancelled).toBe(true);
@@ -35,8 +35,8 @@ it('An answer is read no faster than the page takes it, and no longer', async ()
   http.close();
 });
 
-/** Waits until a number has begun to grow and no longer does. */
-async function stands(value: () => number): Promise<void> {
+/** Waits until a number has grown and then stays the same. */
+async function settles(value: () => number): Promise<void> {
   for (let last = -1; last !== value() || last === 0;) {
     last = value();
     await new Promise((resolve) => setTimeout(resolve, 300));

@@ -53,7 +53,7 @@ function post(fields: object = {}, init: RequestInit = {}): RequestInit {
   return { method: 'POST', body, headers, ...init };
 }
 
-describe('who may pass', () => {
+describe('access', () => {
   it.each<[string, string, RequestInit, number, string]>([
     [
       'no session',
@@ -81,7 +81,7 @@ describe('who may pass', () => {
     ['a form', 'chat/completions', post({}, { headers: { cookie: 'session=1' } }), 415, 'unsupported_media_type'],
     ['another path', 'embeddings', post(), 404, 'unknown_url'],
     ['another method', 'chat/completions', { headers }, 405, 'method_not_allowed'],
-  ])('not: %s', async (_who, path, init, status, code) => {
+  ])('refuses %s', async (_who, path, init, status, code) => {
     const { url, nim: upstream } = await proxied({ maxBytes: 1000 });
     const response = await fetch(`${url}/${path}`, init);
     expect(response.status).toBe(status);
@@ -90,7 +90,7 @@ describe('who may pass', () => {
     expect(upstream.seen).toEqual([]);
   });
 
-  it('not: a body that is larger than it says', async () => {
+  it('refuses a body that is larger than its content-length', async () => {
     const { url, nim: upstream } = await proxied({ maxBytes: 1000 });
     const body = new Blob(['x'.repeat(5000)]).stream();
     const response = await fetch(`${url}/chat/completions`, { ...post(), body, duplex: 'half' } as RequestInit);
@@ -98,7 +98,7 @@ describe('who may pass', () => {
     expect(upstream.seen).toEqual([]);
   });
 
-  it('not: a page that writes its own origin into the path', async () => {
+  it('refuses a page that writes its own origin into the path', async () => {
     const { url, nim: upstream } = await proxied();
     const origin = 'http://evil.example';
     const { port } = new URL(url);
@@ -114,7 +114,7 @@ describe('who may pass', () => {
     expect(upstream.seen).toEqual([]);
   });
 
-  it('what names its model twice, by the name that was looked at', async () => {
+  it('passes a body that names its model twice on with the model that was checked', async () => {
     const { url, nim: upstream } = await proxied();
     const body = '{"model":"meta/expensive","messages":[],"model":"meta/llama"}';
     expect((await fetch(`${url}/chat/completions`, post({}, { body }))).status).toBe(200);
@@ -125,7 +125,7 @@ describe('who may pass', () => {
     ['a session store that is down', { authorize: () => Promise.reject(new Error('db://user:secret@host')) }, 500],
     ['a key that cannot be read', { apiKey: () => Promise.reject(new Error('no secret')) }, 500],
     ['no key', { apiKey: () => '' }, 502],
-  ])('nobody: %s, about which the caller learns nothing', async (_why, options, status) => {
+  ])('answers nobody with %s, and does not leak the error', async (_why, options, status) => {
     const log = vi.spyOn(console, 'error').mockImplementation(() => {});
     const { url, nim: upstream } = await proxied(options);
     const response = await fetch(`${url}/chat/completions`, post());
@@ -136,7 +136,7 @@ describe('who may pass', () => {
     log.mockRestore();
   });
 
-  it('listed origins, with a preflight', async () => {
+  it('allows listed origins, with a preflight', async () => {
     const { url } = await proxied({ origins: ['https://app.example'] });
     const origin = 'https://app.example';
     const preflight = await fetch(`${url}/chat/completions`, { method: 'OPTIONS', headers: { origin } });
@@ -153,7 +153,7 @@ describe('who may pass', () => {
     expect([stranger.status, stranger.headers.get('access-control-allow-origin')]).toEqual([403, null]);
   });
 
-  it('each client so often', async () => {
+  it('limits the rate of each client', async () => {
     const client = (request: Request): string => request.headers.get('x-client') ?? '';
     const store = memoryStore(() => 0);
     const { url, nim: upstream } = await proxied({ rateLimit: { requests: 2, seconds: 60, client, store } });
@@ -168,8 +168,8 @@ describe('who may pass', () => {
   });
 });
 
-describe('what passes', () => {
-  it("is the request, with the key and none of the caller's headers", async () => {
+describe('a request that passes', () => {
+  it("has the key, and none of the caller's headers", async () => {
     const { url, nim: upstream } = await proxied();
     const own = { ...headers, authorization: 'Bearer caller', 'x-stainless-lang': 'js' };
     const response = await fetch(`${url}/chat/completions`, post({ max_tokens: 5 }, { headers: own }));
@@ -181,7 +181,7 @@ describe('what passes', () => {
     expect(JSON.stringify([...response.headers])).not.toContain(KEY);
   });
 
-  it.each(['error/busy', 'error/end-of-life'])('is the error %s as NVIDIA said it', async (model) => {
+  it.each(['error/busy', 'error/end-of-life'])('gets the error %s as NVIDIA sent it', async (model) => {
     const { url } = await proxied();
     const response = await fetch(`${url}/chat/completions`, post({ model }));
     expect(response.status).toBe(model === 'error/busy' ? 503 : 410);
@@ -194,14 +194,14 @@ describe('what passes', () => {
     ['authorize', undefined, 'missing'],
     ['models', undefined, 'missing'],
     ['models', [], 'an array of 0'],
-  ])('cannot be had if %s is %o', (param, value, said) => {
+  ])('needs valid options: %s is %o', (param, value, actual) => {
     const options = { apiKey: KEY, authorize: () => true, models: MODELS, [param]: value };
     expect(() => createNimProxy(options as NimProxyOptions)).toThrow(
-      expect.objectContaining({ param, message: expect.stringContaining(`but it is ${said}.`) }),
+      expect.objectContaining({ param, message: expect.stringContaining(`but it is ${actual}.`) }),
     );
   });
 
-  it('is never the key, even if NVIDIA quotes it', async () => {
+  it('gets no response with the key, even if NVIDIA quotes it', async () => {
     const quoting = await startNim();
     nim = quoting;
     const proxy = createNimProxy({
@@ -219,7 +219,7 @@ describe('what passes', () => {
   it.each([
     ['is endless', (controller: ReadableStreamDefaultController) => controller.enqueue(new Uint8Array(1 << 16))],
     ['breaks off', (controller: ReadableStreamDefaultController) => controller.error(new TypeError('terminated'))],
-  ])('is the status alone of an error that %s', async (_how, pull) => {
+  ])('gets only the status of an error that %s', async (_how, pull) => {
     const body = new ReadableStream({ pull });
     const spy = vi.spyOn(globalThis, 'fetch').mockResolvedValue(new Response(body, { status: 503 }));
     const proxy = createNimProxy({ apiKey: KEY, authorize: () => true, models: MODELS });
@@ -228,7 +228,7 @@ describe('what passes', () => {
     expect([response.status, await response.text()]).toEqual([503, '']);
   });
 
-  it('is a stream, as it comes', async () => {
+  it('gets a stream as it comes', async () => {
     const { url } = await proxied();
     const response = await fetch(`${url}/chat/completions`, post({ model: 'stream/hang', stream: true }));
     expect(response.headers.get('content-type')).toBe('text/event-stream');
@@ -238,13 +238,13 @@ describe('what passes', () => {
     await expect.poll(() => nim?.seen[0]?.aborted).toBe(true);
   });
 
-  it('is byte for byte what was sent', async () => {
+  it('gets the stream byte for byte', async () => {
     const { url } = await proxied();
     const response = await fetch(`${url}/chat/completions`, post({ model: 'stream/openai', stream: true }));
     expect(await response.text()).toBe(STREAMS.find(({ name }) => name === 'openai')?.chunks.join(''));
   });
 
-  it('is not disturbed by a caller that goes away in mid-request', async () => {
+  it('is independent of a caller that closes its connection during its request', async () => {
     const { url, nim: upstream } = await proxied();
     const { port } = new URL(url);
     const socket = connect(Number(port), '127.0.0.1');
@@ -257,7 +257,7 @@ describe('what passes', () => {
     expect(upstream.seen).toHaveLength(1);
   });
 
-  it('says so if NVIDIA is down', async () => {
+  it('gets a 502 if NVIDIA is down', async () => {
     const { url } = await proxied();
     await nim?.close();
     const response = await fetch(`${url}/chat/completions`, post());
@@ -273,15 +273,15 @@ describe('a page behind it', () => {
     ['queued/1', '/v1/status/r-0'],
   ])('reaches %s at %s', async (model, path) => {
     const { url, nim: upstream } = await proxied({ authorize: () => true });
-    const { fetch: shim } = await fetchWithRemote({ engine: failing('unsupported_device'), remote: { baseURL: url } });
-    const response = await shim(...ask({ model }));
+    const { fetch } = await fetchWithRemote({ engine: failing('unsupported_device'), remote: { baseURL: url } });
+    const response = await fetch(...ask({ model }));
     expect(await response.json()).toMatchObject({ choices: [{ message: { content: 'From afar.' } }] });
     expect(upstream.seen.at(-1)?.path).toBe(path);
   });
 });
 
 describe('memoryStore', () => {
-  it('counts in windows, and forgets those that are over', () => {
+  it('counts in windows, and removes expired ones', () => {
     let time = 0;
     const store = memoryStore(() => time);
     const take = vi.fn((client: string) => store.take(client, 2, 10));

@@ -73,7 +73,7 @@ describe('dialects', () => {
         ],
       },
     ],
-  ] as const)('%s gets its own words, and accepts them', async (dialect, expected) => {
+  ] as const)('%s gets its own field names, and accepts them', async (dialect, expected) => {
     const { fetch, nim } = await fetchWithRemote({ remote: { dialect } }, { dialect });
     const response = await fetch(...ask(fields));
     expect(nim.seen[0]?.body).toEqual(expected);
@@ -91,9 +91,9 @@ describe('dialects', () => {
       { max_tokens: 7, stream: true, stream_options: { include_usage: true } },
       { max_tokens: 7, stream: true },
     ],
-  ] as const)('%s: %j', async (dialect, given, expected) => {
+  ] as const)('%s: %j', async (dialect, fields, expected) => {
     const { fetch, nim } = await fetchWithRemote({ remote: { dialect } }, { dialect });
-    expect((await fetch(...ask(given))).status).toBe(200);
+    expect((await fetch(...ask(fields))).status).toBe(200);
     expect(nim.seen[0]?.body).toMatchObject(expected);
   });
 
@@ -105,15 +105,15 @@ describe('dialects', () => {
     ['hosted', 'response_format', { response_format: { type: 'json_object' } }],
     ['nim1', 'reasoning_effort', { reasoning_effort: 'high' }],
     ['nim2', 'nvext', { nvext: { guided_regex: 'a+' } }],
-  ] as const)('%s: %s would be lost there, so it is refused', async (dialect, param, given) => {
+  ] as const)('%s: %s is refused, because the remote would ignore it', async (dialect, param, fields) => {
     const { fetch, nim } = await fetchWithRemote({ remote: { dialect } }, { dialect });
-    const response = await fetch(...ask(given));
+    const response = await fetch(...ask(fields));
     expect(await response.json()).toMatchObject({ error: { code: 'unsupported_field', param } });
     expect(nim.seen).toEqual([]);
   });
 
   it.each(['nvidia/neva-22b', 'microsoft/kosmos-2', 'microsoft/phi-3-vision-128k-instruct'])(
-    '%s gets tags, at a path of its own',
+    '%s gets image tags, at its own path',
     async (model) => {
       const { fetch, nim } = await fetchWithRemote();
       expect((await fetch(...ask({ ...fields, model }))).status).toBe(200);
@@ -143,7 +143,7 @@ describe('dialects', () => {
   });
 
   it.each(['nvidia/../../status/r-0', '../models', 'a', 'a/b/c', 'a/b?c', 'a/%2e%2e'])(
-    '%s cannot be asked at a path of its own',
+    '%s cannot be part of a path, and is refused',
     async (model) => {
       const { fetch, nim } = await fetchWithRemote({ remote: { dialect: 'legacy' } });
       const response = await fetch(...ask({ model }));
@@ -156,7 +156,7 @@ describe('dialects', () => {
     ['by the remote', {}],
     ['here', { model: async () => 'модель ✓', policy: 'local-only' }],
   ] as const)(
-    'says in its headers what a header can hold of a name, when it is answered %s',
+    'replaces characters of a model name that a header cannot hold, when it is answered %s',
     async (_where, options) => {
       const { fetch } = await fetchWithRemote(options);
       const response = await fetch(...ask({ model: 'модель ✓' }));
@@ -165,7 +165,7 @@ describe('dialects', () => {
     },
   );
 
-  it('sends the bytes of a blob: URL, which means nothing elsewhere', async () => {
+  it('sends a blob: URL as a data: URL', async () => {
     const { fetch, nim } = await fetchWithRemote();
     const bytes = Buffer.from(PNG.slice(PNG.indexOf(',') + 1), 'base64');
     const url = URL.createObjectURL(new Blob([bytes]));

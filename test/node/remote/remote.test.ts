@@ -15,13 +15,13 @@ import {
   type Options,
 } from '../with-remote.ts';
 
-describe('what cannot be answered here', () => {
+describe('a request that cannot be answered here', () => {
   it.each<[ErrorCode, object]>([
     ['model_not_found', {}],
     ['unsupported_field', { model: 'glimpse', tools: [{}] }],
     ['unsupported_field', { model: 'glimpse', response_format: { type: 'json_object' } }],
     ['unsupported_field', { model: 'glimpse', messages: [{ role: 'tool', content: 'x' }] }],
-  ])('goes to the remote, and says why: %s', async (reason, fields) => {
+  ])('goes to the remote, and the response has the reason: %s', async (reason, fields) => {
     const { fetch } = await fetchWithRemote({ remote: { dialect: 'nim2', model: 'meta/llama' } });
     const response = await fetch(...ask(fields));
     expect(Object.fromEntries(response.headers)).toMatchObject({
@@ -39,7 +39,7 @@ describe('what cannot be answered here', () => {
     'context_length_exceeded',
     'queue_full',
     'load_failed',
-  ])('goes to the remote when the runtime says %s', async (code) => {
+  ])('goes to the remote when the engine fails with %s', async (code) => {
     const { fetch, nim } = await fetchWithRemote({ engine: failing(code), remote: { model: 'meta/llama' } });
     const response = await fetch(...ask({ model: 'glimpse' }));
     expect(response.headers.get('x-nearsight-reason')).toBe(code);
@@ -84,15 +84,15 @@ describe('what cannot be answered here', () => {
   });
 });
 
-describe('what can be answered here', () => {
-  it('stays', async () => {
+describe('a request that can be answered here', () => {
+  it('stays here', async () => {
     const { fetch, nim } = await fetchWithRemote();
     const response = await fetch(...ask({ model: 'glimpse', ...image() }));
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
     expect(nim.seen).toEqual([]);
   });
 
-  it('stays under its aliases, which responses and the list repeat', async () => {
+  it('stays when it names an alias, which the response and the list of models repeat', async () => {
     const { fetch, nim } = await fetchWithRemote({ aliases: { 'meta/llama': 'glimpse', 'meta/other': 'unknown' } });
     const response = await fetch(...ask());
     expect(response.headers.get('x-nearsight-model')).toBe('glimpse');
@@ -102,7 +102,7 @@ describe('what can be answered here', () => {
     expect(nim.seen).toEqual([]);
   });
 
-  it('goes to the remote if that comes first, and comes back if that is down', async () => {
+  it('goes to the remote under remote-first, and comes back if the remote is down', async () => {
     const { fetch, nim } = await fetchWithRemote({ policy: 'remote-first', aliases: { 'meta/llama': 'glimpse' } });
     expect((await fetch(...ask())).headers.get('x-nearsight-origin')).toBe('remote');
     await nim.close();
@@ -111,14 +111,17 @@ describe('what can be answered here', () => {
     expect(response.headers.get('x-nearsight-reason')).toBe('remote_unavailable');
   });
 
-  it.each(['too-many', 'busy', 'bad-gateway', 'unknown-path'])('comes back if the remote says %s', async (name) => {
-    const { fetch } = await fetchWithRemote({ policy: 'remote-first', aliases: { [`error/${name}`]: 'glimpse' } });
-    expect((await fetch(...ask({ model: `error/${name}` }))).headers.get('x-nearsight-origin')).toBe('local');
-    const alone = await fetch(...ask({ model: 'error/busy', tools: [] }));
-    if (name !== 'busy') expect(alone.status).toBe(503);
-  });
+  it.each(['too-many', 'busy', 'bad-gateway', 'unknown-path'])(
+    'comes back if the remote answers with the error %s',
+    async (name) => {
+      const { fetch } = await fetchWithRemote({ policy: 'remote-first', aliases: { [`error/${name}`]: 'glimpse' } });
+      expect((await fetch(...ask({ model: `error/${name}` }))).headers.get('x-nearsight-origin')).toBe('local');
+      const alone = await fetch(...ask({ model: 'error/busy', tools: [] }));
+      if (name !== 'busy') expect(alone.status).toBe(503);
+    },
+  );
 
-  it('comes back if there is no endpoint at its address', async () => {
+  it('comes back if there is no endpoint at the URL of the remote', async () => {
     const page = vi.fn(
       async () => new Response('<h1>Not found</h1>', { status: 404, headers: { 'content-type': 'text/html' } }),
     );
@@ -133,7 +136,7 @@ describe('what can be answered here', () => {
     expect((await fetch(...ask({ model: 'other/model' }))).status).toBe(404);
   });
 
-  it('comes back if its key cannot be had, and says why if it cannot', async () => {
+  it('comes back if apiKey throws, or else reports that error', async () => {
     const apiKey = (): never => {
       throw new Error('No session.');
     };
@@ -162,7 +165,7 @@ describe('privacy', () => {
   it.each<[string, Options, HeadersInit]>([
     ['by policy', { policy: 'local-only' }, {}],
     ['by header', { policy: 'remote-first' }, { 'x-nearsight-policy': 'local-only' }],
-  ])('local-only lets nothing out, %s', async (_how, options, headers) => {
+  ])('local-only sends nothing to the network, %s', async (_how, options, headers) => {
     const network = vi.fn(fetch);
     const near = await fetchWithRemote({ ...options, engine: failing('unsupported_device'), fetch: network });
     expect((await near.fetch(...ask({}, { headers }))).status).toBe(404);
@@ -192,7 +195,7 @@ describe('privacy', () => {
     vi.unstubAllGlobals();
   });
 
-  it('local-only holds for the short way, too', async () => {
+  it('local-only applies to ask(), too', async () => {
     vi.stubGlobal('location', { origin: 'https://page.example', href: 'https://page.example/' });
     const network = vi.fn(async () => new Response());
     vi.stubGlobal('fetch', network);
@@ -203,7 +206,7 @@ describe('privacy', () => {
     expect(network).not.toHaveBeenCalled();
   });
 
-  it('does not wait for ever while the remote says that it is waiting', async () => {
+  it('ends after ten minutes if the remote keeps answering 202', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'Date'] });
     const waiting = async (): Promise<Response> => new Response(null, { status: 202, headers: { 'nvcf-reqid': 'a' } });
     const { fetch } = await fetchWithRemote({ fetch: waiting });
@@ -215,7 +218,7 @@ describe('privacy', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'remote_unavailable' } });
   });
 
-  it('asks for consent before an image leaves, and not without one', async () => {
+  it('asks for consent before an image is sent, and not for requests without images', async () => {
     const consent = vi.fn(() => false);
     const { fetch, nim } = await fetchWithRemote({ remote: { consent } });
     const response = await fetch(...ask(image()));
@@ -253,7 +256,7 @@ describe('privacy', () => {
     expect((await fetch(...ask(image()))).status).toBe(200);
   });
 
-  it('sends three headers and the key, and none of what SDKs add', async () => {
+  it('sends three headers and the key, and no headers of SDKs', async () => {
     const { fetch, nim } = await fetchWithRemote({ remote: { apiKey: () => KEY } });
     const headers = {
       cookie: 'a=b',
@@ -284,7 +287,7 @@ describe('privacy', () => {
     }
   });
 
-  it("passes a client's own key on only to the origin that it was meant for", async () => {
+  it("passes a client's own key on only to the origin that the client addressed", async () => {
     const { fetch, nim } = await fetchWithRemote();
     const headers = { authorization: `Bearer ${KEY}` };
     await fetch(...ask({}, { headers }));
@@ -300,7 +303,7 @@ describe('privacy', () => {
     expect(nim.seen[1]?.headers.authorization).toBe(`Bearer ${KEY}`);
   });
 
-  it('keeps the key out of everything that comes back', async () => {
+  it('keeps the key out of responses', async () => {
     const { fetch } = await fetchWithRemote({ remote: { apiKey: 'end of life' } });
     const response = await fetch(...ask({ model: 'error/end-of-life' }));
     expect(JSON.stringify([...response.headers]) + (await response.text())).not.toContain('end of life');

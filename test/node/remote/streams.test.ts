@@ -39,7 +39,7 @@ describe('errors of the remote', () => {
     await expect(create('error/unknown-path')).rejects.toMatchObject({ status: 404, code: 'not_found' });
   });
 
-  it('a remote that cannot be reached is named, with what to do about it', async () => {
+  it('name a remote that cannot be reached, and the possible causes', async () => {
     const { fetch, nim } = await fetchWithRemote();
     await nim.close();
     const response = await fetch(...ask());
@@ -49,7 +49,7 @@ describe('errors of the remote', () => {
     });
   });
 
-  it('NVIDIA is known to refuse pages, and the message leads to the proxy', async () => {
+  it("name the proxy if NVIDIA's servers cannot be reached", async () => {
     const refusing = vi.fn(() => Promise.reject(new TypeError('Failed to fetch')));
     const { fetch } = await fetchWithRemote({
       fetch: refusing,
@@ -64,8 +64,8 @@ describe('errors of the remote', () => {
 describe('an answer that is not streamed', () => {
   const JSON_TYPE = { 'content-type': 'application/json' };
 
-  /** A remote that says this much, and then breaks off, goes on for ever, or falls silent. */
-  const saying = (start: string, then: 'breaks' | 'goes on' | 'is silent', status = 200) =>
+  /** A remote that sends this text, and then breaks off, goes on for ever, or sends nothing more. */
+  const sending = (start: string, then: 'breaks' | 'goes on' | 'is silent', status = 200) =>
     vi.fn(async () => {
       const encoder = new TextEncoder();
       const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -83,23 +83,23 @@ describe('an answer that is not streamed', () => {
     ['breaks', 'glimpse', /broke off/],
     ['goes on', 'meta/llama', /more than 33554432 bytes/],
   ] as const)('%s, asked for %s: the remote is unavailable', async (then, model, message) => {
-    const fetch = saying('{"choices":[', then);
-    const shim = await fetchWithRemote({
+    const fetch = sending('{"choices":[', then);
+    const near = await fetchWithRemote({
       fetch,
       engine: failing('unsupported_device'),
       remote: { model: 'meta/llama' },
     });
-    const response = await shim.fetch(...ask({ model }));
+    const response = await near.fetch(...ask({ model }));
     expect(response.status).toBe(502);
     expect(await response.json()).toMatchObject({
       error: { code: 'remote_unavailable', message: expect.stringMatching(message) },
     });
   });
 
-  it('is given here if it breaks off there', async () => {
-    const fetch = saying('{', 'breaks');
-    const shim = await fetchWithRemote({ fetch, policy: 'remote-first', aliases: { 'meta/llama': 'glimpse' } });
-    const response = await shim.fetch(...ask());
+  it('is given here if that of the remote breaks off', async () => {
+    const fetch = sending('{', 'breaks');
+    const near = await fetchWithRemote({ fetch, policy: 'remote-first', aliases: { 'meta/llama': 'glimpse' } });
+    const response = await near.fetch(...ask());
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
     expect(response.headers.get('x-nearsight-reason')).toBe('remote_unavailable');
   });
@@ -107,26 +107,29 @@ describe('an answer that is not streamed', () => {
   it('ends with the reason of an abort', async () => {
     const caller = new AbortController();
     const reason = new Error('enough');
-    const shim = await fetchWithRemote({ fetch: saying('{', 'is silent') });
-    const asked = shim.fetch(...ask({}, { signal: caller.signal }));
+    const near = await fetchWithRemote({ fetch: sending('{', 'is silent') });
+    const asked = near.fetch(...ask({}, { signal: caller.signal }));
     setTimeout(() => caller.abort(reason), 20);
     await expect(asked).rejects.toBe(reason);
   });
 
-  it.each(['breaks', 'goes on', 'is silent'] as const)('is an error that %s: what has come is said', async (then) => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    const shim = await fetchWithRemote({ fetch: saying('Engine died.', then, 418) });
-    const asked = shim.fetch(...ask());
-    await vi.advanceTimersByTimeAsync(then === 'is silent' ? 10_000 : 0);
-    vi.useRealTimers();
-    const response = await asked;
-    expect(response.status).toBe(418);
-    const { error } = (await response.json()) as { error: { message: string } };
-    expect(error.message).toBe('Engine died.');
-  });
+  it.each(['breaks', 'goes on', 'is silent'] as const)(
+    'with an error status that %s is reported as far as it came',
+    async (then) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      const near = await fetchWithRemote({ fetch: sending('Engine died.', then, 418) });
+      const asked = near.fetch(...ask());
+      await vi.advanceTimersByTimeAsync(then === 'is silent' ? 10_000 : 0);
+      vi.useRealTimers();
+      const response = await asked;
+      expect(response.status).toBe(418);
+      const { error } = (await response.json()) as { error: { message: string } };
+      expect(error.message).toBe('Engine died.');
+    },
+  );
 
   it.each(['<style', '<head>', '<', '<a', 'data: ', '{"a":'])(
-    'is an error page of nothing but %s: read at once',
+    'that is an error page of nothing but %s is read in linear time',
     (text) => {
       const began = performance.now();
       normaliseError(502, 'Bad Gateway', text.repeat(40_000));
@@ -148,7 +151,7 @@ describe('a queued request', () => {
     expect(nim.seen.every(({ headers }) => headers.authorization === `Bearer ${KEY}`)).toBe(true);
   });
 
-  it('is given up when the caller is gone', async () => {
+  it('is abandoned when the caller aborts', async () => {
     const { fetch, nim } = await fetchWithRemote();
     const reason = new Error('enough');
     const caller = new AbortController();
@@ -228,7 +231,7 @@ describe('streams of the remote', () => {
   });
 });
 
-it('An answer that is being given here is not disturbed by the remote', async () => {
+it('an answer that has begun here is independent of the remote', async () => {
   const { stream } = slowParts(START, text('x'));
   const { fetch, nim } = await fetchWithRemote({ engine: engineOf(() => stream) });
   const response = await fetch(...ask({ model: 'glimpse', stream: true }));
