@@ -16,8 +16,8 @@ export interface NearsightOptions extends FetchOptions {
   /** A known id (`smolvlm-256m`), or a spec: `import { glimpse } from 'nearsight/glimpse'`, or your own. */
   model: string | ModelSpec;
   /**
-   * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec calls the model bearable
-   * there; a software GPU is used only when `webgpu` is asked for by name.
+   * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec says `wasm: 'ok'`;
+   * a software GPU is used only when `webgpu` is asked for by name.
    * @defaultValue 'auto'
    */
   device?: 'auto' | 'webgpu' | 'wasm';
