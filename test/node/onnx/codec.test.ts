@@ -217,8 +217,8 @@ describe('a broken file', () => {
     const [first] = graph.nodes;
     if (first) first.inputs[0] = 'logits';
     const cyclic = encode(graph);
-    const operated = await optimizeDecoder(cyclic, { positions: 64, evaluate });
-    expect(operated.graph).toBe(cyclic);
-    expect(operated.outcomes[0]?.reason).toMatch(/no earlier node/);
+    const optimized = await optimizeDecoder(cyclic, { positions: 64, evaluate });
+    expect(optimized.graph).toBe(cyclic);
+    expect(optimized.outcomes[0]?.reason).toMatch(/no earlier node/);
   });
 });
