@@ -81,7 +81,7 @@ describe('an answer', () => {
     expect(parts.at(-2)).toEqual({ type: 'finish', choice: 0, reason: 'stop' });
   });
 
-  test('carries the log probabilities of each token, with its bytes and the likeliest beside it', async () => {
+  test('carries the log probabilities of each token, with its bytes and the most likely alternatives', async () => {
     const parts = await answer({ sampling: ENDLESS, topLogprobs: 3 });
     const entries = entriesOf(parts);
     expect(entries).toHaveLength(12);
@@ -97,7 +97,7 @@ describe('an answer', () => {
     expect(likeliest.map(({ top }) => top[0]?.token)).toEqual(likeliest.map(({ token }) => token));
   });
 
-  test('is its log probabilities, joined: without the space that it begins with, and up to a stop string', async () => {
+  test('equals the joined tokens of its log probabilities: without the leading space, and up to a stop string', async () => {
     const whole = await answer({ sampling: ENDLESS, topLogprobs: 0, maxTokens: 40 });
     const text = textOf(whole);
     const stop = text.slice(text.length / 2, text.length / 2 + 4);
