@@ -26,7 +26,7 @@ export interface NearsightOptions extends FetchOptions {
   /** A known id (`smolvlm-256m`), or a spec: `import { glimpse } from 'nearsight/glimpse'`, or your own. */
   model: string | ModelSpec;
   /**
-   * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec calls the model bearable
+   * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec says `wasm: 'ok'`;
    * there; a software GPU is used only when `webgpu` is asked for by name.
    * @defaultValue 'auto'
    */

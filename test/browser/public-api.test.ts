@@ -55,7 +55,7 @@ describe('probe() says, before anything is downloaded,', () => {
   const bytes = expect.any(Number);
 
   test('that `auto` leaves a software adapter alone for a model that runs well on wasm', async () => {
-    const reason = expect.stringContaining('the WebGPU adapter draws in software');
+    const reason = expect.stringContaining('the WebGPU adapter renders in software');
     expect(await probe('auto')).toMatchObject({ verdict: 'yes', device: 'wasm', dtype: 'q4', bytes, reason });
   });
 

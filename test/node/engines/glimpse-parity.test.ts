@@ -13,7 +13,7 @@ interface Golden {
     frames: number;
     answer: { ids: number[]; text: string };
   }[];
-  pixels: { case: string; file: string; shape: [frames: number, height: number, width: number, channels: number] }[];
+  pixels: { case: string; file: string; shape: [crops: number, height: number, width: number, channels: number] }[];
 }
 
 const folder = new URL('../../fixtures/glimpse/', import.meta.url);
@@ -22,11 +22,11 @@ const cases = golden.cases.filter(
   ({ name, frames }) => frames === 0 || golden.pixels.some((pixels) => pixels.case === name),
 );
 
-/** [1, frames, 3, height, width] in -1..1, from the stored levels. */
+/** [1, crops, 3, height, width] in -1..1, from the stored levels. */
 function pixelValues(name: string): { pixel_values: Tensor; pixel_attention_mask: Tensor } | undefined {
   const stored = golden.pixels.find((pixels) => pixels.case === name);
   if (!stored) return undefined;
-  const [frames, height, width, channels] = stored.shape;
+  const [crops, height, width, channels] = stored.shape;
   const levels = gunzipSync(readFileSync(new URL(stored.file, folder)));
   const values = new Float32Array(levels.length);
   const plane = height * width;
@@ -36,8 +36,8 @@ function pixelValues(name: string): { pixel_values: Tensor; pixel_attention_mask
     values[(frame * channels + (i % channels)) * plane + pixel] = levels[i]! / 127.5 - 1;
   }
   return {
-    pixel_values: new Tensor('float32', values, [1, frames, channels, height, width]),
-    pixel_attention_mask: new Tensor('bool', new Uint8Array(frames * plane).fill(1), [1, frames, height, width]),
+    pixel_values: new Tensor('float32', values, [1, crops, channels, height, width]),
+    pixel_attention_mask: new Tensor('bool', new Uint8Array(crops * plane).fill(1), [1, crops, height, width]),
   };
 }
 

@@ -11,7 +11,7 @@ import { type Engine, GREEDY, openEngine } from './dawn-engine.ts';
 
 interface Golden {
   cases: { name: string; input_ids: number[]; answer: { ids: number[] }; first_logits: { q4: [number, number][] } }[];
-  pixels: { case: string; file: string; shape: [frames: number, height: number, width: number, 3] }[];
+  pixels: { case: string; file: string; shape: [crops: number, height: number, width: number, 3] }[];
 }
 
 const folder = new URL('../../fixtures/glimpse/', import.meta.url);
@@ -28,15 +28,15 @@ const cases = golden.cases.flatMap((each) => {
 });
 
 /** What the processor gives, from levels written by the Python reference: level / 255, less 0.5, over 0.5. */
-function image({ file, shape: [frames, height, size] }: Golden['pixels'][number], tokens: number): PromptImage {
+function image({ file, shape: [crops, height, size] }: Golden['pixels'][number], tokens: number): PromptImage {
   const levels = gunzipSync(readFileSync(new URL(file, folder)));
   const values = new Float32Array(levels.length);
   const plane = height * size;
   for (let at = 0; at < levels.length; at++) {
-    const [frame, pixel, channel] = [Math.floor(at / (plane * 3)), Math.floor(at / 3) % plane, at % 3];
-    values[(frame * 3 + channel) * plane + pixel] = ((levels[at] ?? 0) / 255 - 0.5) / 0.5;
+    const [crop, pixel, channel] = [Math.floor(at / (plane * 3)), Math.floor(at / 3) % plane, at % 3];
+    values[(crop * 3 + channel) * plane + pixel] = ((levels[at] ?? 0) / 255 - 0.5) / 0.5;
   }
-  return imageOfValues({ key: file, crops: frames, tokens }, size, values);
+  return imageOfValues({ key: file, crops, tokens }, size, values);
 }
 
 /** Dawn on lavapipe compiles these shaders for three minutes, once; in the short run browsers stand for WebGPU. */
@@ -66,7 +66,7 @@ describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 },
       const logits = await decoder.logits();
       for (const [id, value] of each.first_logits.q4)
         expect(Math.abs((logits[id] ?? NaN) - value)).toBeLessThan(TOLERANCE);
-      const drawing = {
+      const request = {
         sampling: GREEDY,
         prompt: ids,
         choice: 0,
@@ -74,7 +74,7 @@ describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 },
         limit: each.answer.ids.length,
       };
       const answer: number[] = [];
-      for await (const { id } of decoder.sample(drawing, signal)) answer.push(id);
+      for await (const { id } of decoder.sample(request, signal)) answer.push(id);
       expect(answer).toEqual(each.answer.ids);
     },
   );
@@ -82,7 +82,7 @@ describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 },
   test.each([
     ['greedy', GREEDY],
     ['sampled', { ...GREEDY, temperature: 1, topP: 0.9, topK: 40, minP: 0.01, repetitionPenalty: 1.2 }],
-  ])('asked for digits only, gives the digits that the CPU gives on wasm: %s', options, async (_, sampling) => {
+  ])('constrained to digits, gives the digits that the CPU samples on wasm: %s', options, async (_, sampling) => {
     const vocab = 1280;
     const digits = digitIds(glimpseTokenizer(), vocab);
     const { signal } = new AbortController();
@@ -92,11 +92,11 @@ describe.each<Device>(['wasm', 'webgpu'])('glimpse on %s', { timeout: 900_000 },
       const answers: number[][] = [];
       for (const { decoder, vision } of [engine, reference]) {
         const constraint = new ToyConstraint(vocab, () => digits);
-        const drawing = { sampling, prompt, choice: 0, topLogprobs: undefined, limit: 8, constraint };
+        const request = { sampling, prompt, choice: 0, topLogprobs: undefined, limit: 8, constraint };
         await decoder.reset(prompt.length + 8);
         await decoder.prefill(prompt, IMAGE, await vision.encode(each.images, signal), signal);
         const source =
-          decoder === engine.decoder ? decoder.sample(drawing, signal) : sampleOnCpu(decoder, drawing, signal);
+          decoder === engine.decoder ? decoder.sample(request, signal) : sampleOnCpu(decoder, request, signal);
         const answer: number[] = [];
         for await (const { id } of source) answer.push(id);
         expect(constraint.accepted).toEqual(answer);

@@ -36,7 +36,7 @@ describe('glimpse in half precision, on the GPU', { timeout: 900_000 }, () => {
 
   afterAll(() => engine.close());
 
-  test('passes the proofs', async () => {
+  test('passes the self-test', async () => {
     await selfTestDecoder(engine.decoder, 1280, signal);
   });
 

@@ -1,7 +1,7 @@
-/** Buffers that hold keys and values. */
-const HELD = /^(past_key_values|KV snapshot)/;
+/** Labels of the buffers that hold keys and values. */
+const KV_LABELS = /^(past_key_values|KV snapshot)/;
 
-/** A GPU's memory for keys and values, as far as a test lets it have any. */
+/** A limit on a GPU's memory for keys and values. */
 export interface MemoryLimit {
   bytes: number;
   readonly used: number;
@@ -9,8 +9,8 @@ export interface MemoryLimit {
 }
 
 /**
- * Limits the memory of every GPU in this process. Software renderers promise what the machine does not have, so one that
- * would go beyond the limit is asked for something that it does know to be too much: the error is its own.
+ * Limits the memory of every GPU in this process. Software renderers accept buffers that the machine has no memory for, so
+ * beyond the limit a texture is requested that they refuse: the error is the GPU's own.
  */
 export function limitMemory(bytes = Infinity): MemoryLimit {
   const { createBuffer } = GPUDevice.prototype;
@@ -27,7 +27,7 @@ export function limitMemory(bytes = Infinity): MemoryLimit {
     },
   };
   GPUDevice.prototype.createBuffer = function create(descriptor) {
-    if (!HELD.test(descriptor.label ?? '')) return createBuffer.call(this, descriptor);
+    if (!KV_LABELS.test(descriptor.label ?? '')) return createBuffer.call(this, descriptor);
     if (limit.used + descriptor.size > limit.bytes) {
       const edge = this.limits.maxTextureDimension3D;
       this.createTexture({ size: [edge, edge, edge], dimension: '3d', format: 'rgba32float', usage: 1 }).destroy();

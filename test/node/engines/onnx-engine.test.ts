@@ -48,11 +48,11 @@ function entriesOf(parts: Part[]): TokenLogprob[] {
   return parts.flatMap((part) => (part.type === 'text' ? (part.logprobs ?? []) : []));
 }
 
-/** Greedy, but never the end: as many tokens as may come. */
+/** Greedy, but never the end token: as many tokens as allowed. */
 const ENDLESS: Sampling = { ...GREEDY, logitBias: [[1279, -100]] };
 
 describe('an answer', () => {
-  test('is start, text, one finish, usage, with the counts', async () => {
+  test('consists of start, text, one finish and usage, with the counts', async () => {
     const parts = await answer({ sampling: ENDLESS });
     expect(parts[0]).toMatchObject({ type: 'start', cachedTokens: 0, device: 'wasm' });
     expect(parts.at(-2)).toEqual({ type: 'finish', choice: 0, reason: 'length' });
@@ -81,7 +81,7 @@ describe('an answer', () => {
     expect(parts.at(-2)).toEqual({ type: 'finish', choice: 0, reason: 'stop' });
   });
 
-  test('carries the log probabilities of each token, with its bytes and the likeliest beside it', async () => {
+  test('carries the log probabilities of each token, with its bytes and the most likely alternatives', async () => {
     const parts = await answer({ sampling: ENDLESS, topLogprobs: 3 });
     const entries = entriesOf(parts);
     expect(entries).toHaveLength(12);
@@ -97,7 +97,7 @@ describe('an answer', () => {
     expect(likeliest.map(({ top }) => top[0]?.token)).toEqual(likeliest.map(({ token }) => token));
   });
 
-  test('is its log probabilities, joined: without the space that it begins with, and up to a stop string', async () => {
+  test('equals the joined tokens of its log probabilities: without the leading space, and up to a stop string', async () => {
     const whole = await answer({ sampling: ENDLESS, topLogprobs: 0, maxTokens: 40 });
     const text = textOf(whole);
     const stop = text.slice(text.length / 2, text.length / 2 + 4);
@@ -129,7 +129,7 @@ describe('an answer', () => {
   });
 });
 
-describe('what was read before', () => {
+describe('the prefix cache', () => {
   const CHATS = ['Name a colour.', 'Is it large?', 'What is this?', 'And that?', 'Why is that so?'];
   type Turns = ChatJob['turns'];
   const turn = (role: 'user' | 'assistant', text: string): Turns[number] => ({ role, parts: [{ type: 'text', text }] });
@@ -137,7 +137,7 @@ describe('what was read before', () => {
 
   beforeAll(() => engine.forget());
 
-  test('is not read again, and told as cached', async () => {
+  test('reads nothing twice, and counts it as cached tokens', async () => {
     const turns = [turn('user', 'Tell me of a stone that has been here since the world began, and of the sea.')];
     const first = await answer({ turns, sampling: ENDLESS });
     expect(cached(first)).toBe(0);
@@ -151,7 +151,7 @@ describe('what was read before', () => {
     expect(cached(await answer({ turns: followUp, sampling: ENDLESS }))).toBeGreaterThanOrEqual(promptTokens);
   });
 
-  test('makes no difference: random conversations get the answers that they get from a cold start', async () => {
+  test('does not change answers: random conversations get the same as from a cold start', async () => {
     const chats: Turns[] = [[], [], []];
     const reused: number[] = [];
     for (let round = 0; round < 24; round++) {
@@ -168,7 +168,7 @@ describe('what was read before', () => {
     expect(reused.filter((count) => count >= 16).length).toBeGreaterThan(12);
   });
 
-  test('is neither used nor left by a request that wants no cache, and gone after forget', async () => {
+  test('is neither used nor filled by a request with `cache: false`, and empty after forget', async () => {
     const turns = [
       turn('user', 'Now a question that nobody has ever asked of anybody, here or there, until today: why?'),
     ];
@@ -182,15 +182,15 @@ describe('what was read before', () => {
 });
 
 describe('admission', () => {
-  test('refuses what does not fit, before any part is sent', async () => {
+  test('refuses a request that does not fit, before any part is sent', async () => {
     const parts: Part[] = [];
-    const asked = job({ maxTokens: 5000 });
-    const refused = engine.answer(asked, (part) => parts.push(part), new AbortController().signal);
+    const tooLong = job({ maxTokens: 5000 });
+    const refused = engine.answer(tooLong, (part) => parts.push(part), new AbortController().signal);
     await expect(refused).rejects.toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
     expect(parts).toEqual([]);
   });
 
-  test('refuses a bias for a token that there is not', async () => {
+  test('refuses a bias for a token that does not exist', async () => {
     await expect(answer({ sampling: { ...GREEDY, logitBias: [[1280, 1]] } })).rejects.toMatchObject({
       code: 'invalid_request',
       param: 'logit_bias',

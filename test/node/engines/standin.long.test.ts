@@ -16,7 +16,7 @@ const TOLERANCE = 5e-5;
 const PROMPTS = { wasm: [14, 80, 700], webgpu: [14, 40, 80] };
 const STEPS = 4;
 
-/** Ids that mean nothing: the weights are random as well. */
+/** Arbitrary ids: the weights are random as well. */
 function prompt(length: number): Int32Array {
   return Int32Array.from({ length }, (_, at) => (at * 7919 + length) % 49_000);
 }

@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { NearsightError } from '../../../src/protocol/errors.ts';
+import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
+import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
 import { decode, encode, weightFiles } from '../../../worker/onnx/model/graph.ts';
 import { fields, integer, Writer } from '../../../worker/onnx/model/protobuf.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
-import { evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
+import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
+import { encodeViews, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
+import { split } from './split-graph.ts';
 import { toyDecoder } from './toy-graphs.ts';
 
-describe('the wire format', () => {
+describe('the protobuf format', () => {
   test.each([0, 1, 127, 128, 300, 2 ** 31, 2 ** 40 + 5, Number.MAX_SAFE_INTEGER, -1, -300])(
     'writes and reads %d',
     (value) => {
@@ -18,7 +22,7 @@ describe('the wire format', () => {
     },
   );
 
-  test('skips fields of every wire type and gives them back as they were', () => {
+  test('skips fields of every wire type and returns them unchanged', () => {
     const message = Uint8Array.of(0x08, 0x96, 0x01, 0x11, 1, 2, 3, 4, 5, 6, 7, 8, 0x1a, 2, 9, 9, 0x25, 1, 2, 3, 4);
     const read = [...fields(message)];
     expect(read.map(({ number, wire }) => [number, wire])).toEqual([
@@ -33,7 +37,7 @@ describe('the wire format', () => {
   });
 });
 
-describe('a model that is opened and closed', () => {
+describe('a model that is decoded and encoded', () => {
   const model = glimpse('decoder_model_merged_q4');
   const graph = decode(model);
 
@@ -64,6 +68,90 @@ describe('a model that is opened and closed', () => {
   });
 });
 
+describe('a model whose weights are in other files', () => {
+  const paths = ['weights.bin', 'more/weights.bin'];
+  const model = glimpse('decoder_model_merged_q4');
+  const apart = split(model, paths);
+
+  test('is read as views on those files, and written as references to them', () => {
+    const graph = decode(apart);
+    const files = apart.externalData.map(({ data }) => data.buffer);
+    const large = [...graph.tensors.values()].flatMap(({ data }) => (data && data.length >= 1024 ? [data] : []));
+    expect(new Set(large.map(({ buffer }) => files.indexOf(buffer as ArrayBuffer)))).toEqual(new Set([0, 1]));
+    expect(encode(graph, true).length).toBeLessThan(model.length / 10);
+    expect(decode({ graph: encode(graph), externalData: [] }).tensors.size).toBe(graph.tensors.size);
+  });
+
+  test.each([
+    ['decoder', 'as it is', undefined],
+    ['decoder', 'optimized', 0],
+    ['decoder', 'dequantized', 64 << 20],
+  ])('gives the logits of the single file: %s, %s', async (_name, _how, bytes) => {
+    const optimize = async (file: Uint8Array | GraphFile): Promise<Native> => {
+      if (bytes === undefined) return Native.open(file);
+      const memoryBudget = bytes === 0 ? undefined : { bytes };
+      const { outcomes, ...optimized } = await optimizeDecoder(file, { positions: 64, evaluate, memoryBudget });
+      expect(outcomes.some(({ reason }) => reason === undefined)).toBe(true);
+      return Native.open(optimized);
+    };
+    const [whole, external] = [await optimize(model), await optimize(apart)];
+    expect(await readAll(external, [6, 1])).toEqual(await readAll(whole, [6, 1]));
+    await whole.close();
+    await external.close();
+  });
+
+  test('gives the features of the single file: vision encoder, optimized', async () => {
+    const encoder = glimpse('vision_encoder_q4');
+    const options = { inputs: encoderInputs(96, 0), evaluate, attention: true };
+    const features: Float32Array[] = [];
+    for (const file of [encoder, split(encoder, paths)]) {
+      const optimized = await optimizeVision(file, options);
+      expect(optimized.outcomes.every(({ reason }) => reason === undefined)).toBe(true);
+      for (const graph of [optimized, optimized.layer!]) {
+        const native = await Native.open(graph);
+        features.push((await encodeViews(native, 1, 96)).data);
+        await native.close();
+      }
+    }
+    expect(features.slice(2)).toEqual(features.slice(0, 2));
+  });
+
+  const tensor = (entries: Record<string, string>): GraphFile => {
+    const message = new Writer().integer(1, 3).integer(2, 1).text(8, 'w').integer(14, 1);
+    for (const [key, value] of Object.entries(entries)) message.message(13, new Writer().text(1, key).text(2, value));
+    const graph = new Writer().message(7, new Writer().message(5, message)).finish();
+    return { graph, externalData: [{ path: 'a.bin', data: Uint8Array.from({ length: 20 }, (_, at) => at) }] };
+  };
+
+  test.each([
+    [{ location: 'a.bin', offset: '4', length: '12' }, [4, 12]],
+    [{ location: './a.bin', offset: '8' }, [8, 12]],
+    [{ location: 'a.bin' }, [0, 20]],
+  ])('finds a tensor at %j', (entries, [offset, length]) => {
+    const { data } = decode(tensor(entries)).tensors.get('w')!;
+    expect([data?.byteOffset, data?.length]).toEqual([offset, length]);
+  });
+
+  test.each([
+    [{ location: 'b.bin' }, 'in the file b.bin, which the model'],
+    [{ location: '../a.bin' }, 'in the file ../a.bin, which'],
+    [{ location: 'a.bin', offset: '12', length: '12' }, 'bytes 12 to 24 of a.bin, which has 20 bytes'],
+    [{ location: 'a.bin', offset: '24' }, 'of a.bin, which has 20 bytes'],
+    [{ location: 'a.bin', offset: '-4', length: '8' }, 'of a.bin, which has 20 bytes'],
+    [{ location: 'a.bin', offset: 'x' }, 'of a.bin, which has 20 bytes'],
+    [{}, 'no location'],
+  ])('refuses a tensor at %j', (entries, message) => {
+    const refused = { code: 'load_failed', message: expect.stringContaining(message) as string };
+    expect(() => decode(tensor(entries))).toThrow(expect.objectContaining(refused));
+  });
+
+  test('has tensors without data if it is read without those files', () => {
+    const graph = decode(apart.graph);
+    expect([...graph.tensors.values()].some(({ data }) => data === undefined)).toBe(true);
+    expect(encode(graph)).toEqual(encode(decode(encode(graph))));
+  });
+});
+
 /** A linear congruential generator's next number below `limit`. */
 function dice(seed: number): (limit: number) => number {
   let state = seed;
@@ -73,7 +161,7 @@ function dice(seed: number): (limit: number) => number {
   };
 }
 
-/** What a broken file may come to: a graph, or the one error that loading gives. */
+/** A broken file is either read as a graph or refused with `load_failed`. */
 function tryDecode(bytes: Uint8Array): 'graph' | 'refused' {
   try {
     decode(bytes);
@@ -84,7 +172,7 @@ function tryDecode(bytes: Uint8Array): 'graph' | 'refused' {
   }
 }
 
-describe('a file that is broken', () => {
+describe('a broken file', () => {
   const model = toyDecoder();
 
   test('is refused wherever it is cut off inside its graph', () => {
@@ -93,7 +181,7 @@ describe('a file that is broken', () => {
     expect(outcomes).not.toContain('graph');
   });
 
-  test('is refused or read, never anything else, whatever is wrong with it', () => {
+  test('is read or refused with load_failed, whatever is wrong with it', () => {
     const roll = dice(1);
     const outcomes = Array.from({ length: 2000 }, () => {
       const broken = model.slice();
@@ -104,7 +192,7 @@ describe('a file that is broken', () => {
     expect(outcomes).toContain('refused');
   });
 
-  test('is operated on, left alone or refused: it never hangs', async () => {
+  test('is optimized, left alone or refused: it never hangs', async () => {
     const roll = dice(2);
     for (let round = 0; round < 40; round++) {
       const broken = model.slice();
@@ -129,8 +217,8 @@ describe('a file that is broken', () => {
     const [first] = graph.nodes;
     if (first) first.inputs[0] = 'logits';
     const cyclic = encode(graph);
-    const operated = await optimizeDecoder(cyclic, { positions: 64, evaluate });
-    expect(operated.graph).toBe(cyclic);
-    expect(operated.outcomes[0]?.reason).toMatch(/no earlier node/);
+    const optimized = await optimizeDecoder(cyclic, { positions: 64, evaluate });
+    expect(optimized.graph).toBe(cyclic);
+    expect(optimized.outcomes[0]?.reason).toMatch(/no earlier node/);
   });
 });

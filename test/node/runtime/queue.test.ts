@@ -30,7 +30,7 @@ describe('the queue', () => {
     expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
-  it('counts those who wait, and refuses one more than the bound', async () => {
+  it('counts waiting tasks, and refuses one more than the limit', async () => {
     const queue = new Queue();
     const { task, open } = gate();
     const running = queue.run(task, never, 2);
@@ -42,7 +42,7 @@ describe('the queue', () => {
     expect(queue.waiting).toBe(0);
   });
 
-  it('lets an aborted one leave at once without letting the next overtake', async () => {
+  it('removes an aborted task at once, and the next one does not overtake the running one', async () => {
     const queue = new Queue();
     const { task, open } = gate();
     const log: string[] = [];

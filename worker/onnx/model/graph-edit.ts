@@ -2,7 +2,7 @@ import { decodeTensor, FLOAT, FLOAT16, type Graph, INT32, INT64, type Node, type
 import { halfToNumber } from '../tensor.ts';
 import { fields, integer, integers, Writer } from './protobuf.ts';
 
-/** Who makes and who reads each value of a graph, as it was when this was made. */
+/** Which nodes compute and read each value of a graph. A snapshot: it does not follow later changes. */
 export class Wiring {
   readonly #producers = new Map<string, Node>();
   readonly #consumers = new Map<string, Node[]>();
@@ -20,7 +20,7 @@ export class Wiring {
     }
   }
 
-  /** The node that makes a value, if its operator is one of `types` (or whichever it is, if none is given). */
+  /** The node that computes a value, if its operator is one of `types` (without `types`: any operator). */
   producer(name: string | undefined, ...types: readonly string[]): Node | undefined {
     const node = this.#producers.get(name ?? '');
     return node && (types.length === 0 || types.includes(node.type)) ? node : undefined;
@@ -30,7 +30,7 @@ export class Wiring {
     return this.#consumers.get(name ?? '') ?? [];
   }
 
-  /** All nodes that the values are computed from, except those of type `stop` and what only they lead to. */
+  /** All nodes that the values are computed from, except those of type `stop` and what only those need. */
   upstream(names: Iterable<string>, stop?: string): Set<Node> {
     const found = new Set<Node>();
     const pending = [...names];
@@ -43,7 +43,7 @@ export class Wiring {
     return found;
   }
 
-  /** All nodes that read the value, or what was computed from it. */
+  /** All nodes that read the value, directly or through other nodes. */
   downstream(name: string): Set<Node> {
     const found = new Set<Node>();
     const pending = [name];
@@ -82,12 +82,12 @@ export class Wiring {
   }
 }
 
-/** Constants with more elements than a shape or a scalar has are weights, which nobody reads one by one. */
-const SMALL = 64;
+/** Larger constants are weights, whose elements are not read one by one. */
+const MAX_CONSTANT_ELEMENTS = 64;
 
 function elements(tensor: Tensor): number[] | undefined {
   const count = tensor.dims.reduce((product, dim) => product * dim, 1);
-  if (count > SMALL) return undefined;
+  if (count > MAX_CONSTANT_ELEMENTS) return undefined;
   const values = tensor.data ? fromBytes(tensor.type, tensor.data) : fromFields(tensor);
   return values?.length === count ? values : undefined;
 }
@@ -103,7 +103,7 @@ function fromBytes(type: number, data: Uint8Array): number[] | undefined {
   return undefined;
 }
 
-/** Small tensors may hold their elements in fields made for their type instead of bytes. */
+/** Small tensors may hold their elements in a field for their type instead of bytes. */
 function fromFields({ type, raw }: Tensor): number[] | undefined {
   const values: number[] = [];
   for (const field of fields(raw ?? new Uint8Array())) {
@@ -118,7 +118,7 @@ const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
 const ATTRIBUTE_INTS = 7;
 
-/** A node's integer attribute, or what the operator takes when it is left out. */
+/** A node's integer attribute, or `absent`, the operator's default. */
 export function intAttribute(node: Node, name: string, absent: number): number {
   for (const { number, payload } of fields(node.attributes.get(name) ?? new Uint8Array())) {
     if (number === 3) return integer(payload);
@@ -140,7 +140,7 @@ export function setInt(node: Node, name: string, value: number): void {
 
 export function setInts(node: Node, name: string, values: readonly number[]): void {
   const attribute = new Writer().text(1, name);
-  for (const each of values) attribute.integer(8, each);
+  for (const value of values) attribute.integer(8, value);
   node.attributes.set(name, attribute.integer(20, ATTRIBUTE_INTS).finish());
 }
 
@@ -154,13 +154,15 @@ export function makeNode(type: string, inputs: string[], outputs: string[]): Nod
 }
 
 /**
- * Why nothing can be said about a graph by following its values from node to node, if so. Else its nodes are put in
- * order: converters to half precision append some at the end, and onnxruntime does not mind.
+ * Sorts a graph's nodes, unless the graph cannot be analysed by following its values from node to node. (Converters to half
+ * precision append nodes at the end, which onnxruntime accepts.)
+ *
+ * @returns why it cannot be analysed, if so
  */
 export function opaque(graph: Graph): string | undefined {
   if (graph.nodes.some(hasGraph)) return 'the graph has branches or loops';
   graph.nodes = inOrder(graph);
-  // In order, as ONNX wants nodes to be, there can be no cycles.
+  // In this order, as ONNX requires it, there are no cycles.
   const known = new Set(['', ...graph.tensors.keys(), ...graph.inputs.map(({ name }) => name)]);
   for (const { name, inputs, outputs } of graph.nodes) {
     if (!inputs.every((input) => known.has(input))) return `node ${name} reads what no earlier node gives`;
@@ -172,16 +174,16 @@ export function opaque(graph: Graph): string | undefined {
   return undefined;
 }
 
-/** Each node as soon as what it reads is there, else in the order they are in; those that never can be, at the end. */
+/** Each node comes after those that it reads from, otherwise in the present order. Nodes of a cycle come in any order. */
 function inOrder({ nodes }: Graph): Node[] {
-  const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  makers.delete('');
+  const producers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  producers.delete('');
   const ordered = new Set<Node>();
   const begun = new Set<Node>();
   for (const node of nodes) {
     const pending = [node];
     for (let next = pending.at(-1); next; next = pending.at(-1)) {
-      const missing = next.inputs.flatMap((name) => makers.get(name) ?? []).filter((each) => !ordered.has(each));
+      const missing = next.inputs.flatMap((name) => producers.get(name) ?? []).filter((other) => !ordered.has(other));
       const first = begun.has(next) ? undefined : missing;
       begun.add(next);
       if (first && first.length > 0) pending.push(...first.toReversed());
@@ -191,7 +193,7 @@ function inOrder({ nodes }: Graph): Node[] {
   return [...ordered];
 }
 
-/** True if a node has a graph of its own (If, Loop, Scan), which reads values that no list of inputs shows. */
+/** True if a node has a graph of its own (If, Loop, Scan), which reads values that are not among the node's inputs. */
 function hasGraph({ attributes }: Node): boolean {
   return [...attributes.values()].some((attribute) => {
     for (const { number } of fields(attribute)) if (number === 6 || number === 11) return true;
@@ -199,10 +201,10 @@ function hasGraph({ attributes }: Node): boolean {
   });
 }
 
-/** Removes nodes whose values nobody reads, then weights and inputs that no node reads, and shapes that may be stale. */
+/** Removes nodes whose values are not read, then weights and inputs that no node reads, and shapes that may be stale. */
 export function prune(graph: Graph): void {
   const alive = new Wiring(graph).upstream(graph.outputs.map(({ name }) => name));
-  graph.nodes = graph.nodes.filter((each) => alive.has(each));
+  graph.nodes = graph.nodes.filter((node) => alive.has(node));
   const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const used = (name: string): boolean => read.has(name) || outputs.has(name);
@@ -211,7 +213,7 @@ export function prune(graph: Graph): void {
   graph.shapes = [];
 }
 
-/** A model of its own that computes only these values, from the inputs that they need. */
+/** A model that computes only these values, from the inputs that they need. */
 export function extract(graph: Graph, names: readonly string[]): Graph {
   const part: Graph = { ...graph, nodes: [...graph.nodes], outputs: names.map((name) => makeValue(name)) };
   prune(part);

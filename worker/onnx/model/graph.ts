@@ -2,7 +2,7 @@ import { type ExternalData, type GraphFile, type Reference, referenceTo, resolve
 import { type Field, fields, integer, integers, malformed, text, Writer } from './protobuf.ts';
 
 /**
- * An ONNX model: its graph, opened up so that nodes can be moved, and the rest of the file as it was.
+ * An ONNX model: its graph, decoded so that nodes can be edited, and the other fields of the file unchanged.
  *
  * Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
@@ -14,7 +14,7 @@ export interface Graph {
   outputs: Value[];
   /** Operator sets in use: version by domain, '' for ONNX's own. */
   readonly opsets: Map<string, number>;
-  /** Shapes of intermediate values as the exporter saw them. Whoever changes a node clears them: ORT infers its own. */
+  /** Shapes of intermediate values as the exporter wrote them. Clear them when you change a node: ORT infers its own. */
   shapes: Uint8Array[];
   /** Other fields of the graph, and of the model around it. */
   readonly rest: readonly Uint8Array[];
@@ -24,7 +24,7 @@ export interface Graph {
 }
 
 export interface Node {
-  /** The operator, after its domain unless that is ONNX's own: `MatMul`, `com.microsoft.MatMulNBits`. */
+  /** The operator, with its domain as a prefix unless that is ONNX's own: `MatMul`, `com.microsoft.MatMulNBits`. */
   type: string;
   name: string;
   /** Names of values; '' for an optional one that is left out. */
@@ -35,7 +35,7 @@ export interface Node {
   readonly rest: readonly Uint8Array[];
 }
 
-/** TensorProto.DataType, of the types that matter here. */
+/** The values of TensorProto.DataType that are used here. */
 export const FLOAT = 1;
 export const INT32 = 6;
 export const INT64 = 7;
@@ -50,7 +50,7 @@ export interface Tensor {
   readonly data: Uint8Array | undefined;
   /** The whole TensorProto, if the graph's own file holds it. */
   readonly raw?: Uint8Array;
-  /** In place of `data`: elements that are made when somebody asks for them, and kept by nobody here. */
+  /** In place of `data`: elements that are computed whenever they are read, and not kept. */
   readonly lazy?: LazyData;
 }
 
@@ -64,7 +64,7 @@ export interface LazyData {
 /** A graph's input or output. */
 export interface Value {
   readonly name: string;
-  /** Element type, 0 where it is not declared or not a tensor. */
+  /** Element type; 0 if it is not declared or not a tensor. */
   readonly type: number;
   /** A number, the name of a free dimension, or '' for an anonymous one. */
   readonly dims: readonly (number | string)[];
@@ -217,12 +217,12 @@ export function makeValue(name: string, type = 0, dims: readonly (number | strin
   return { name, type, dims, raw: message.finish() };
 }
 
-/** An initializer of our own. */
+/** A new initializer. */
 export function makeTensor(name: string, type: number, dims: readonly number[], data: Uint8Array): Tensor {
   return { name, type, dims, data };
 }
 
-/** An initializer whose elements are made when they are asked for. */
+/** An initializer whose elements are computed when they are read. */
 export function makeLazyTensor(name: string, type: number, dims: readonly number[], lazy: LazyData): Tensor {
   return { name, type, dims, data: undefined, lazy };
 }
@@ -244,7 +244,7 @@ export function weightFiles({ source }: Graph): ExternalData[] {
   return [{ path: WEIGHTS, data: source.graph }, ...source.externalData];
 }
 
-/** Smaller tensors stay in the file: ORT wants to look into them while it optimises the graph. */
+/** Smaller tensors stay in the graph: ORT reads their values while it optimizes the graph. */
 const OUTSIDE_BYTES = 1024;
 
 /**

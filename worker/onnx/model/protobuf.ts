@@ -1,17 +1,17 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 
 /**
- * The wire format of protocol buffers, both ways, without a schema: messages are sequences of numbered fields.
- * Payloads are views on the message they were read from and are written by reference, so weights are never copied.
+ * Reads and writes the format of protocol buffers without a schema: messages are sequences of numbered fields. Payloads
+ * are views on the message they were read from and are written by reference, so weights are never copied.
  *
  * Format: https://protobuf.dev/programming-guides/encoding/
  */
 export interface Field {
   readonly number: number;
   readonly wire: number;
-  /** A varint's own bytes, a fixed number's, or what a length announced. */
+  /** The bytes of a varint or of a fixed number, or what follows a length. */
   readonly payload: Uint8Array;
-  /** The field as it stands in the message, with its tag. */
+  /** The whole field, with its tag. */
   readonly raw: Uint8Array;
 }
 
@@ -20,7 +20,7 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** Reads the fields of a message in order. @throws NearsightError `load_failed` where the bytes make no sense */
+/** Reads the fields of a message in order. @throws NearsightError `load_failed` if the bytes are not a message */
 export function* fields(message: Uint8Array): Generator<Field> {
   let at = 0;
   while (at < message.length) {
@@ -46,14 +46,14 @@ export function* fields(message: Uint8Array): Generator<Field> {
   }
 }
 
-/** A field's integer, signed as protocol buffers sign `int64`. @throws NearsightError `load_failed` beyond 2^53 */
+/** A field's integer, signed as `int64`. @throws NearsightError `load_failed` beyond 2^53 */
 export function integer(payload: Uint8Array): number {
   const value = Number(BigInt.asIntN(64, varint(payload)));
   if (!Number.isSafeInteger(value)) throw malformed(`the integer ${value}`);
   return value;
 }
 
-/** The integers of a repeated field that may be packed, whichever way this one is. */
+/** The integers of a repeated field, packed or not. */
 export function integers(field: Field): number[] {
   if (field.wire !== BYTES) return [integer(field.payload)];
   const values: number[] = [];
@@ -76,12 +76,12 @@ export function text(payload: Uint8Array): string {
   }
 }
 
-/** A message being written: pieces that are joined once, at the end. */
+/** Writes a message: its pieces are joined once, at the end. */
 export class Writer {
   readonly #pieces: Uint8Array[] = [];
   #length = 0;
 
-  /** Adds a field as it was read, or any bytes that hold whole fields. */
+  /** Adds bytes that hold whole fields, such as `Field.raw`. */
   raw(piece: Uint8Array): this {
     this.#pieces.push(piece);
     this.#length += piece.length;
@@ -115,7 +115,7 @@ export class Writer {
     return this;
   }
 
-  /** The message in one piece: the only place where weights are copied, if they are in it. */
+  /** The whole message. Only here are weights copied, if it holds any. */
   finish(): Uint8Array<ArrayBuffer> {
     const whole = new Uint8Array(this.#length);
     let at = 0;
@@ -127,9 +127,9 @@ export class Writer {
   }
 }
 
-/** What is wrong with a model file. */
+/** The error for a file that is not an ONNX model. */
 export function malformed(what: string): NearsightError {
-  return new NearsightError('load_failed', `The model is not a sound ONNX file: it has ${what}. Download it again.`);
+  return new NearsightError('load_failed', `The model is not a valid ONNX file: it has ${what}. Download it again.`);
 }
 
 function endOfVarint(message: Uint8Array, at: number): number {
@@ -145,7 +145,7 @@ function varint(bytes: Uint8Array): bigint {
   return value;
 }
 
-/** Tags and lengths. Most have one or two bytes, which are worth sparing the big integers. */
+/** Tags and lengths. Most have one or two bytes, for which BigInt would be slow. */
 function unsigned(bytes: Uint8Array): number {
   const [low = 0, high = 0] = bytes;
   if (bytes.length === 1) return low;
