@@ -29,7 +29,7 @@ export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer
     const sections = template.render({ messages, add_generation_prompt: true }).split(placeholder);
     if (sections.length !== images.length + 1) {
       const counts = `${sections.length - 1} of the chat's ${images.length} images`;
-      throw new NearsightError('load_failed', `The model's chat template has a place for ${counts}.`);
+      throw new NearsightError('load_failed', `The model's chat template has placeholders for ${counts}.`);
     }
     const text = sections.map((section, at) => section + (images[at] ?? '')).join('');
     return Int32Array.from(tokenizer.encodeTemplate(text));

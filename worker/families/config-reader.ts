@@ -81,15 +81,15 @@ export class ConfigReader {
   }
 
   /** Refuses any other value: the code supports only this one. */
-  expect(path: string, wanted: string | number | boolean): void {
-    if (this.get(path) !== wanted) throw this.error(path, JSON.stringify(wanted));
+  expect(path: string, expected: string | number | boolean): void {
+    if (this.get(path) !== expected) throw this.error(path, JSON.stringify(expected));
   }
 
-  error(path: string, wanted: string): NearsightError {
+  error(path: string, expected: string): NearsightError {
     const found = JSON.stringify(this.get(path)) ?? 'nothing';
     return new NearsightError(
       'load_failed',
-      `${this.#file}: ${path} should be ${wanted}, and is ${found.slice(0, 80)}.`,
+      `${this.#file}: ${path} should be ${expected}, and is ${found.slice(0, 80)}.`,
     );
   }
 }

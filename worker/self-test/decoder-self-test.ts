@@ -116,10 +116,9 @@ async function* sample(
 
 /** True if the tokens, the reported top tokens and their log probabilities are the same. */
 function isSame(actual: SampledToken, expected: SampledToken): boolean {
-  const list = ({ id, logprob, top = [] }: SampledToken): Omit<SampledToken, 'top'>[] => [{ id, logprob }, ...top];
-  const actualTokens = list(actual);
-  return list(expected).every(({ id, logprob = NaN }, rank) => {
-    const token = actualTokens[rank];
+  const tokens = [actual, ...(actual.top ?? [])];
+  return [expected, ...(expected.top ?? [])].every(({ id, logprob = NaN }, rank) => {
+    const token = tokens[rank];
     return token?.id === id && Math.abs((token.logprob ?? NaN) - logprob) <= LOGPROB_TOLERANCE;
   });
 }

@@ -7,7 +7,7 @@ interface Order {
   bytes: Uint8Array<ArrayBuffer>;
   maxPixels: number;
   /** False: like a browser without WebCodecs. */
-  frames: boolean;
+  videoFrame: boolean;
 }
 
 /** `rgb` is base64. */
@@ -15,8 +15,8 @@ export type Outcome =
   | { width: number; height: number; rgb: string }
   | { code: string; message: string; param: string | undefined };
 
-async function decode({ bytes, maxPixels, frames }: Order): Promise<Outcome> {
-  if (!frames) Reflect.deleteProperty(globalThis, 'VideoFrame');
+async function decode({ bytes, maxPixels, videoFrame }: Order): Promise<Outcome> {
+  if (!videoFrame) Reflect.deleteProperty(globalThis, 'VideoFrame');
   const part = { type: 'image', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
   try {
     const { width, height, data } = await decodeImage(part, maxPixels);

@@ -31,19 +31,19 @@ beforeAll(async () => {
 
 afterAll(() => page[Symbol.asyncDispose]());
 
-function decode(bytes: Uint8Array, frames = true): Promise<Outcome> {
-  return order(page, { bytes, maxPixels: MAX_PIXELS, frames });
+function decode(bytes: Uint8Array, videoFrame = true): Promise<Outcome> {
+  return order(page, { bytes, maxPixels: MAX_PIXELS, videoFrame });
 }
 
 /** A grey PNG with computed levels. */
 function png(width: number, height: number, level: (x: number, y: number) => number): Uint8Array {
   const chunk = (type: string, data: Uint8Array): Buffer => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-    const frame = Buffer.alloc(body.length + 8);
-    frame.writeUInt32BE(data.length, 0);
-    body.copy(frame, 4);
-    frame.writeUInt32BE(crc32(body), body.length + 4);
-    return frame;
+    const bytes = Buffer.alloc(body.length + 8);
+    bytes.writeUInt32BE(data.length, 0);
+    body.copy(bytes, 4);
+    bytes.writeUInt32BE(crc32(body), body.length + 4);
+    return bytes;
   };
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
@@ -85,10 +85,10 @@ describe('images decode to the same pixels as in Pillow', () => {
       [3, 700],
       [16_384, 2],
     ] as const) {
-      const wanted = Array.from({ length: width * height * 3 }, (_, i) =>
+      const expected = Array.from({ length: width * height * 3 }, (_, i) =>
         level(Math.floor(i / 3) % width, Math.floor(i / 3 / width)),
       );
-      const differences = differencesOf(await decode(png(width, height, level)), wanted);
+      const differences = differencesOf(await decode(png(width, height, level)), expected);
       expect(Math.max(0, ...new Set(differences))).toBe(0);
     }
   });
@@ -99,7 +99,7 @@ describe('golden images of glimpse, decoded by the browser, give the crops of th
     image: string;
     split: boolean;
     file: string;
-    shape: [frames: number, height: number, width: number, channels: number];
+    shape: [crops: number, height: number, width: number, channels: number];
   }
   const folder = new URL('../../fixtures/glimpse/', import.meta.url);
   const { pixels }: { pixels: Crops[] } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
@@ -107,30 +107,32 @@ describe('golden images of glimpse, decoded by the browser, give the crops of th
   const values = { mean: [0, 0, 0], std: [1, 1, 1] };
   const settings = { cropSize: 96, longestEdge: 192, splitting: false, ...values };
 
-  it.for(pixels)('$image (tiles: $split)', async ({ image: name, split, file, shape: [frames] }) => {
+  it.for(pixels)('$image (tiles: $split)', async ({ image: name, split, file, shape: [count] }) => {
     const actual = await decode(readFileSync(new URL(name, folder)));
     if (!('rgb' in actual)) throw new Error(actual.message);
     const image = { ...actual, data: Uint8Array.from(Buffer.from(actual.rgb, 'base64')) };
     const plan = splitPlan(image, split ? tileGrid(image, settings) : NO_TILES, settings);
-    expect(plan.crops.length).toBe(frames);
-    const crops = await cpuImageSplitter.split(image, plan).batch(0, frames);
+    expect(plan.crops.length).toBe(count);
+    const crops = await cpuImageSplitter.split(image, plan).batch(0, count);
     if (!(crops instanceof Float32Array)) throw new Error('not in memory');
-    const wanted = gunzipSync(readFileSync(new URL(file, folder)));
-    expect(wanted.length).toBe(crops.length);
+    const expected = gunzipSync(readFileSync(new URL(file, folder)));
+    expect(expected.length).toBe(crops.length);
     // Channel by channel here, pixel by pixel in the golden file.
     const area = settings.cropSize ** 2;
-    const place = (i: number): number =>
+    const indexOf = (i: number): number =>
       Math.floor(i / (3 * area)) * 3 * area + (i % 3) * area + (Math.floor(i / 3) % area);
-    const differences = Array.from(wanted, (level, i) => Math.abs(level - Math.round((crops[place(i)] ?? NaN) * 255)));
+    const differences = Array.from(expected, (level, i) =>
+      Math.abs(level - Math.round((crops[indexOf(i)] ?? NaN) * 255)),
+    );
     expect(Math.max(...new Set(differences))).toBeLessThanOrEqual(1);
   });
 });
 
-function differencesOf(seen: Outcome, wanted: ArrayLike<number>): number[] {
-  if (!('rgb' in seen)) throw new Error(seen.message);
-  const levels = Buffer.from(seen.rgb, 'base64');
-  expect(levels.length).toBe(wanted.length);
-  return Array.from(wanted, (level, i) => Math.abs(level - (levels[i] ?? Infinity)));
+function differencesOf(actual: Outcome, expected: ArrayLike<number>): number[] {
+  if (!('rgb' in actual)) throw new Error(actual.message);
+  const levels = Buffer.from(actual.rgb, 'base64');
+  expect(levels.length).toBe(expected.length);
+  return Array.from(expected, (level, i) => Math.abs(level - (levels[i] ?? Infinity)));
 }
 
 describe('unreadable images are refused, with the part and the cause', () => {

@@ -75,11 +75,11 @@ function toyEncoder({ halves = false, scaled = false, running = false, read = 'A
   add('Reshape', [pixels, ints('crops.shape', -1, 3, size, size)], 'crops');
   add('Reshape', ['pixel_attention_mask', ints('mask.shape', -1, size * size)], 'mask');
   add('Cast', ['mask'], 'mask.float', to(FLOAT));
-  add('ReduceMax', ['mask.float'], 'seen', (node) => {
+  add('ReduceMax', ['mask.float'], 'any', (node) => {
     setInts(node, 'axes', [1]);
     setInt(node, 'keepdims', 0);
   });
-  add('NonZero', ['seen'], 'real');
+  add('NonZero', ['any'], 'real');
   add('Transpose', ['real'], 'real.rows', (node) => setInts(node, 'perm', [1, 0]));
   let crops = add('GatherND', ['crops', 'real.rows'], 'real.crops');
   if (halves) crops = add('Cast', [crops], 'crops.float', to(FLOAT));

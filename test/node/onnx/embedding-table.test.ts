@@ -23,9 +23,9 @@ describe('a table of embeddings', () => {
     const ids = Int32Array.of(0, table.rows - 1, 7, 7);
     const session = await ort.InferenceSession.create(file);
     const input_ids = new ort.Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
-    const { inputs_embeds: wanted } = await session.run({ input_ids });
+    const { inputs_embeds: expected } = await session.run({ input_ids });
     const { dims, data } = await embedByTable(ort, table)(ids);
-    expect({ dims, data }).toEqual({ dims: wanted?.dims, data: wanted?.data });
+    expect({ dims, data }).toEqual({ dims: expected?.dims, data: expected?.data });
     await session.release();
   });
 

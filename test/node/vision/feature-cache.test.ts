@@ -29,7 +29,7 @@ test('the least recently used features are evicted first', () => {
   cache.get('one');
   cache.trim(2 * ROWS * 4);
   expect(['one', 'two', 'three'].filter((key) => cache.get(key))).toEqual(['one', 'three']);
-  cache.forget([{ key: 'three' }, { key: 'never seen' }]);
+  cache.forget([{ key: 'three' }, { key: 'unknown' }]);
   expect(cache.get('three')).toBeUndefined();
   cache.forget();
   expect(cache.get('one')).toBeUndefined();

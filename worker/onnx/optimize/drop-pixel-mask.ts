@@ -125,7 +125,8 @@ function constantOf(evaluations: readonly Evaluation<Batch>[], name: string): Te
   if (isSameForAll(evaluations, name)) return single;
   const repeated = evaluations.every(({ input: { count }, values }) => {
     const value = values[name];
-    return value?.dims[0] === count && isSame(value.data, repeat(single.data, count));
+    if (value?.dims[0] !== count || value.data.length !== single.data.length * count) return false;
+    return isRepeated(value.data, single.data);
   });
   return repeated ? single : undefined;
 }
@@ -148,14 +149,14 @@ function isBroadcast(wiring: Wiring, name: string): boolean {
   });
 }
 
-function isSame(data: TensorData['data'] | undefined, expected: ArrayLike<unknown> | undefined): boolean {
-  if (!data || !expected || data.length !== expected.length) return false;
-  for (let i = 0; i < data.length; i++) if (data[i] !== expected[i]) return false;
-  return true;
+function isSame(data: TensorData['data'] | undefined, expected: TensorData['data'] | undefined): boolean {
+  return data?.length === expected?.length && isRepeated(data, expected);
 }
 
-function repeat(data: TensorData['data'], count: number): unknown[] {
-  return Array.from({ length: data.length * count }, (_, i) => data[i % data.length]);
+function isRepeated(data: TensorData['data'] | undefined, unit: TensorData['data'] | undefined): boolean {
+  if (!data || !unit) return false;
+  for (let i = 0; i < data.length; i++) if (data[i] !== unit[i % unit.length]) return false;
+  return true;
 }
 
 const TYPES: Readonly<Record<string, number>> = {

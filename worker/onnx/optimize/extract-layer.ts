@@ -38,7 +38,8 @@ const MAX_PATCHES = 64;
  */
 export function extractVisionLayer(graph: Graph, output: string, size: number): GraphFile | undefined {
   const joined = join(graph, output);
-  const edge = intsAttribute(graph.nodes.find(({ type }) => type === 'Conv') ?? NO_NODE, 'strides')[0];
+  const conv = graph.nodes.find(({ type }) => type === 'Conv');
+  const [edge] = conv ? intsAttribute(conv, 'strides') : [];
   if (!joined || !edge) return undefined;
   const patches = Math.floor(size / edge) ** 2;
   const count = Math.min(MAX_PATCHES, patches);
@@ -57,8 +58,6 @@ export function extractVisionLayer(graph: Graph, output: string, size: number): 
   const tensors = new Map(graph.tensors).set(index, makeTensor(index, INT64, [count], new Uint8Array(indices.buffer)));
   return encodePart({ ...graph, nodes, tensors, outputs: [makeValue(output)] });
 }
-
-const NO_NODE = makeNode('', [], []);
 
 function encodePart(part: Graph): GraphFile {
   prune(part);

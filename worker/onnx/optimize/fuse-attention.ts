@@ -13,36 +13,12 @@ const ATTENTION = 'com.microsoft.MultiHeadAttention';
  * them four times; the operator works on blocks of them where the device can. The sums are the same, in another order.
  */
 export function fuseAttention(graph: Graph): PassOutcome {
-  return fuseAround(
-    graph,
-    'fuse-attention',
-    'Softmax',
-    'there is no attention without a mask to fuse',
-    (wiring, softmax) => {
-      const match = matchAttention(wiring, softmax);
-      if (!match) return false;
-      const { result, query, key, value, heads, scale } = match;
-      setOperator(result, ATTENTION, [query, key, value]);
-      setInt(result, 'num_heads', heads);
-      setFloat(result, 'scale', scale);
-      return true;
-    },
-  );
+  return fuseAround(graph, 'fuse-attention', 'Softmax', 'there is no attention without a mask to fuse', fuse);
 }
 
-interface Attention {
-  /** The node whose output is [batch, rows, hidden]. */
-  result: Node;
-  query: string;
-  key: string;
-  value: string;
-  heads: number;
-  scale: number;
-}
-
-function matchAttention(wiring: Wiring, softmax: Node): Attention | undefined {
+function fuse(wiring: Wiring, softmax: Node): boolean {
   const axis = intAttribute(softmax, 'axis', -1);
-  if (axis !== -1 && axis !== 3) return undefined;
+  if (axis !== -1 && axis !== 3) return false;
   const scores = scaling(wiring, softmax.inputs[0]);
   const product = wiring.producer(scores.value, 'MatMul');
   const left = scaling(wiring, product?.inputs[0]);
@@ -55,21 +31,17 @@ function matchAttention(wiring: Wiring, softmax: Node): Attention | undefined {
   const value = splitHeads(wiring, weighted?.inputs[1], [0, 2, 1, 3]);
   const transposed = soleReader(wiring, weighted?.outputs[0], 'Transpose');
   if (!query || !key || !value || weighted?.inputs[0] !== weights || !transposed || !samePerm(transposed, [0, 2, 1, 3]))
-    return undefined;
+    return false;
   const result = soleReader(wiring, transposed.outputs[0], 'Reshape');
-  if (!result || query.heads !== key.heads || query.heads !== value.heads) return undefined;
-  if (query.size !== key.size || query.size !== value.size) return undefined;
+  if (!result || query.heads !== key.heads || query.heads !== value.heads) return false;
+  if (query.size !== key.size || query.size !== value.size) return false;
   const [batch, , hidden, ...more] = shape(wiring, result.inputs[1], query.source) ?? [];
-  if (more.length > 0 || batch !== 'batch') return undefined;
-  if (hidden !== query.heads * query.size && hidden !== -1) return undefined;
-  return {
-    result,
-    query: query.source,
-    key: key.source,
-    value: value.source,
-    heads: query.heads,
-    scale: scores.by * left.by * right.by,
-  };
+  if (more.length > 0 || batch !== 'batch') return false;
+  if (hidden !== query.heads * query.size && hidden !== -1) return false;
+  setOperator(result, ATTENTION, [query.source, key.source, value.source]);
+  setInt(result, 'num_heads', query.heads);
+  setFloat(result, 'scale', scores.by * left.by * right.by);
+  return true;
 }
 
 /** Separates a value from the constant that it is multiplied by; 1 if there is none. */

@@ -10,39 +10,26 @@ import type { PassOutcome } from './pass.ts';
  * Formula: https://arxiv.org/abs/1607.06450.
  */
 export function fuseLayerNorm(graph: Graph): PassOutcome {
-  return fuseAround(graph, 'fuse-layer-norm', 'Sqrt', 'there is no layer normalisation to fuse', (wiring, root) => {
-    const match = matchLayerNorm(wiring, root);
-    if (!match) return false;
-    const { result, x, weight, bias, epsilon } = match;
-    setOperator(result, 'LayerNormalization', [x, weight, bias]);
-    setInt(result, 'axis', -1);
-    setFloat(result, 'epsilon', epsilon);
-    return true;
-  });
+  return fuseAround(graph, 'fuse-layer-norm', 'Sqrt', 'there is no layer normalisation to fuse', fuse);
 }
 
-interface LayerNorm {
-  result: Node;
-  x: string;
-  weight: string;
-  bias: string;
-  epsilon: number;
-}
-
-function matchLayerNorm(wiring: Wiring, root: Node): LayerNorm | undefined {
+function fuse(wiring: Wiring, root: Node): boolean {
   const stabilised = scaled(wiring, wiring.producer(root.inputs[0], 'Add'));
   const division = soleReader(wiring, root.outputs[0], 'Div');
   const [centred = ''] = division?.inputs ?? [];
-  if (!stabilised || !division || division.inputs[1] !== root.outputs[0]) return undefined;
+  if (!stabilised || !division || division.inputs[1] !== root.outputs[0]) return false;
   const square = meanOf(wiring, stabilised.value);
   const [x = '', mean] = wiring.producer(centred, 'Sub')?.inputs ?? [];
-  if (square === undefined || !isSquare(wiring, square, centred) || meanOf(wiring, mean) !== x) return undefined;
+  if (square === undefined || !isSquare(wiring, square, centred) || meanOf(wiring, mean) !== x) return false;
   const product = soleReader(wiring, division.outputs[0], 'Mul');
   const weight = product && vector(wiring, product, division.outputs[0]);
   const result = soleReader(wiring, product?.outputs[0], 'Add');
   const bias = result && vector(wiring, result, product?.outputs[0]);
-  if (!result || weight === undefined || bias === undefined) return undefined;
-  return { result, x, weight, bias, epsilon: stabilised.by };
+  if (!result || weight === undefined || bias === undefined) return false;
+  setOperator(result, 'LayerNormalization', [x, weight, bias]);
+  setInt(result, 'axis', -1);
+  setFloat(result, 'epsilon', stabilised.by);
+  return true;
 }
 
 /** The value that this one is the mean of, over the last axis. */
