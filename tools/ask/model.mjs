@@ -65,6 +65,6 @@ export async function specOfFolder(folder, baseURL) {
     files: await Promise.all(present.map((path) => describeFile(folder, path))),
     variants,
     contextLength: config.text_config.max_position_embeddings,
-    bearableOnWasm: true, // whoever names a folder wants to see it run
+    bearableOnWasm: true, // a folder is given to run it anywhere
   };
 }
