@@ -116,7 +116,7 @@ export function rowsOf(outcome) {
   const glimpse = outcome.model === 'glimpse';
   const gpu = outcome.facts['ours']?.device === 'webgpu';
   const timed = gpu && outcome.where.startsWith('firefox') && glimpse;
-  if (gpu) counted(table, outcome, glimpse);
+  if (gpu) addCountRows(table, outcome, glimpse);
   for (const context of [100, 600]) {
     const decode = table.ours(`decode ${context}`);
     table.add(`decode ${context}`, `decode, ms a token, ${context} tokens of context`, faster(timed ? 4 : 1));
@@ -142,7 +142,7 @@ export function rowsOf(outcome) {
     return judged && { ...judged, result: `${judged.result}; the GPU's part of our decode is ${arithmetic} %` };
   });
   table.add('five', 'five tokens, ms', faster(timed ? 2 : 1));
-  asked(table, { glimpse, gpu, timed });
+  addQuestionRows(table, { glimpse, gpu, timed });
   return table.rows;
 }
 
@@ -151,7 +151,7 @@ export function rowsOf(outcome) {
  * @param {Outcome} outcome
  * @param {boolean} glimpse
  */
-function counted(table, outcome, glimpse) {
+function addCountRows(table, outcome, glimpse) {
   const fast = (table.ours('decode 100') ?? Infinity) < 6;
   table.add('waits', 'waits for the GPU, a token', atMost(0));
   table.add('maps', '`mapAsync`, a token', atMost(fast ? 1 / 8 : 1));
@@ -167,7 +167,7 @@ function counted(table, outcome, glimpse) {
  * @param {Table} table
  * @param {{ glimpse: boolean, gpu: boolean, timed: boolean }} which
  */
-function asked(table, { glimpse, gpu, timed }) {
+function addQuestionRows(table, { glimpse, gpu, timed }) {
   const image = table.ours('image');
   table.add('image', 'new image, to the first token, ms', faster(timed ? 1.5 : 1));
   table.add('image, own', 'of that outside ONNX Runtime, ms', share(image, 0.1, 'of it'));

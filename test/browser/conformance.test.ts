@@ -3,7 +3,7 @@
  * validates requests. An honoured field must change the answer, a harmless one must change nothing, a refused one must
  * give a 400 that names it. A new row fails until it has an effect here; a refusal is no effect.
  *
- * size: one table of effects, to be read beside docs/api.md.
+ * size: one table of effects, to be read with docs/api.md.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -62,19 +62,19 @@ afterAll(() => page[Symbol.asyncDispose]());
 
 function ask(body: Json): Promise<Reply> {
   return page.evaluate(
-    async (text) => {
+    async (requestBody) => {
       const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };
-      const response = await near.fetch(remotePage.url, { method: 'POST', body: text });
+      const response = await near.fetch(remotePage.url, { method: 'POST', body: requestBody });
       const type = response.headers.get('content-type');
-      const said = await response.text();
-      const events = Array.from(said.matchAll(/^data: (\{.*)$/gm), ([, event = '']) => JSON.parse(event));
+      const text = await response.text();
+      const events = Array.from(text.matchAll(/^data: (\{.*)$/gm), ([, event = '']) => JSON.parse(event));
       // How a stream's text is divided into chunks may vary.
       const content = events.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
       const streamed = { usage: events.at(-1)?.usage, choices: [{ message: { content } }] };
-      const whole = type === 'application/json' ? JSON.parse(said) : streamed;
+      const whole = type === 'application/json' ? JSON.parse(text) : streamed;
       const body = { ...whole, id: '', created: 0 };
       // The number of cached tokens depends on earlier requests: only the test of `cache` needs it.
-      if (!('cache' in JSON.parse(text))) delete body.usage?.prompt_tokens_details;
+      if (!('cache' in JSON.parse(requestBody))) delete body.usage?.prompt_tokens_details;
       return { status: response.status, type, body };
     },
     JSON.stringify({ max_tokens: 6, ...body }),
@@ -92,47 +92,47 @@ const sampled = { ...endless, temperature: 1.5, seed: 7 };
 const image = (fields: Json = {}): Json => ({ type: 'image_url', image_url: { url: BANANA }, ...fields });
 const HOW_MANY = { role: 'user', content: [{ image_url: THREE }, 'how many things are there'] };
 const chat = (content: unknown, role = 'user'): Json => ({ model: 'glimpse', messages: [{ role, content }] });
-const said = ({ body }: Reply): string => body.choices[0]?.message.content ?? '';
+const textOf = ({ body }: Reply): string => body.choices[0]?.message.content ?? '';
 const promptTokens = ({ body }: Reply): number => body.usage?.prompt_tokens ?? NaN;
 const refused = (param: string): object => ({ status: 400, body: { error: { code: 'unsupported_field', param } } });
 
 /** What a field changes in an answer. */
-type Effect = Sent & (Seen | Neutral);
+type Effect = Sent & (Checked | Neutral);
 
 interface Sent {
   value: unknown;
   /** Other fields of the body that the field needs to have an effect. */
   request?: Json;
   /** Other fields of the same object. */
-  beside?: Json;
+  siblings?: Json;
   /** The request whose answer must differ. Default: the same request without the field. */
-  than?: Json;
+  comparedTo?: Json;
 }
 
-interface Seen {
-  sees: (reply: Reply, without: Reply) => unknown;
+interface Checked {
+  check: (reply: Reply, without: Reply) => unknown;
   neutral?: never;
 }
 
 /** The value asks for the default behaviour. Every other value is refused with a 400 that names the field. */
 interface Neutral {
   neutral: { insteadOf: unknown[] };
-  sees?: never;
+  check?: never;
 }
 
 /** Sampling from the likeliest token alone gives the greedy answer. */
 const greedy = async (reply: Reply, without: Reply): Promise<void> => {
-  expect(said(reply)).toBe(said(await ask({ ...chat([image(), text]), ...endless })));
-  expect(said(reply)).not.toBe(said(without));
+  expect(textOf(reply)).toBe(textOf(await ask({ ...chat([image(), text]), ...endless })));
+  expect(textOf(reply)).not.toBe(textOf(without));
 };
 const differs = (reply: Reply, without: Reply): void => {
   expect(reply.status).toBe(200);
-  expect(said(reply)).not.toBe(said(without));
+  expect(textOf(reply)).not.toBe(textOf(without));
 };
 const longer = (reply: Reply, without: Reply): void =>
   expect(promptTokens(reply)).toBeGreaterThan(promptTokens(without));
 /** The part makes the prompt longer, and the answer is the same as to an equivalent request. */
-const isRead = (equivalent: Json): Seen['sees'] => {
+const isRead = (equivalent: Json): Checked['check'] => {
   return async (reply, without) => {
     longer(reply, without);
     expect(reply).toEqual(await ask(equivalent));
@@ -165,38 +165,38 @@ const PLACES: Place[] = [
     path: '',
     send: (field) => ({ ...chat([image(), text]), ...field }),
     effects: {
-      model: { value: 'meta/llama', sees: ({ body }) => expect(body.model).toBe('meta/llama') },
-      messages: { value: [{ role: 'user', content: 'hi' }], sees: differs },
+      model: { value: 'meta/llama', check: ({ body }) => expect(body.model).toBe('meta/llama') },
+      messages: { value: [{ role: 'user', content: 'hi' }], check: differs },
       max_tokens: cut(),
       max_completion_tokens: { ...cut(), request: { max_tokens: undefined } },
-      temperature: { value: 2, request: { ...endless, seed: 1 }, sees: differs },
-      top_p: { value: 1e-9, request: sampled, sees: greedy },
-      top_k: { value: 1, request: sampled, sees: greedy },
-      min_p: { value: 1, request: sampled, sees: greedy },
+      temperature: { value: 2, request: { ...endless, seed: 1 }, check: differs },
+      top_p: { value: 1e-9, request: sampled, check: greedy },
+      top_k: { value: 1, request: sampled, check: greedy },
+      min_p: { value: 1, request: sampled, check: greedy },
       seed: {
         value: 8,
         request: sampled,
-        async sees(reply, without) {
-          expect(said(reply)).not.toBe(said(without));
-          expect(said(await ask({ ...chat([image(), text]), ...sampled, seed: 8 }))).toBe(said(reply));
+        async check(reply, without) {
+          expect(textOf(reply)).not.toBe(textOf(without));
+          expect(textOf(await ask({ ...chat([image(), text]), ...sampled, seed: 8 }))).toBe(textOf(reply));
         },
       },
       stop: {
         value: ['e'],
         request: endless,
-        sees(reply, without) {
-          expect(said(reply)).toBe(said(without).slice(0, said(without).indexOf('e')));
+        check(reply, without) {
+          expect(textOf(reply)).toBe(textOf(without).slice(0, textOf(without).indexOf('e')));
           expect(reply.body.choices[0]?.finish_reason).toBe('stop');
         },
       },
-      n: { value: 2, sees: ({ body }) => expect(body.choices).toHaveLength(2) },
-      frequency_penalty: { value: 2, request: endless, sees: differs },
-      presence_penalty: { value: 2, request: endless, sees: differs },
-      repetition_penalty: { value: 2, request: endless, sees: differs },
-      logit_bias: { value: { 1279: 100 }, sees: (reply) => expect(said(reply)).toBe('') },
+      n: { value: 2, check: ({ body }) => expect(body.choices).toHaveLength(2) },
+      frequency_penalty: { value: 2, request: endless, check: differs },
+      presence_penalty: { value: 2, request: endless, check: differs },
+      repetition_penalty: { value: 2, request: endless, check: differs },
+      logit_bias: { value: { 1279: 100 }, check: (reply) => expect(textOf(reply)).toBe('') },
       logprobs: {
         value: true,
-        sees({ body }) {
+        check({ body }) {
           const { message, logprobs } = body.choices[0]!;
           expect(message.content).not.toBe('');
           expect(logprobs?.content.map(({ token }) => token).join('')).toBe(message.content);
@@ -207,26 +207,26 @@ const PLACES: Place[] = [
       top_logprobs: {
         value: 3,
         request: { logprobs: true },
-        sees: ({ body }) => expect(body.choices[0]?.logprobs?.content[0]?.top_logprobs).toHaveLength(3),
+        check: ({ body }) => expect(body.choices[0]?.logprobs?.content[0]?.top_logprobs).toHaveLength(3),
       },
       stream: {
         value: true,
-        sees(reply, without) {
+        check(reply, without) {
           expect(reply.type).toBe('text/event-stream');
-          expect(said(reply)).toBe(said(without));
+          expect(textOf(reply)).toBe(textOf(without));
         },
       },
-      stream_options: { value: { include_usage: true }, request: { stream: true }, sees: hasUsage },
+      stream_options: { value: { include_usage: true }, request: { stream: true }, check: hasUsage },
       response_format: { value: { type: 'text' }, neutral: { insteadOf: [{ type: 'json_object' }] } },
-      nvext: { value: { top_k: 1 }, request: sampled, sees: greedy },
+      nvext: { value: { top_k: 1 }, request: sampled, check: greedy },
       cache: {
         value: false,
         // Earlier tests sent the same prompt, so it is cached.
         request: { cache: true },
-        sees(reply, without) {
+        check(reply, without) {
           expect(without.body.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(8);
           expect(reply.body.usage?.prompt_tokens_details?.cached_tokens).toBe(0);
-          expect(said(reply)).toBe(said(without));
+          expect(textOf(reply)).toBe(textOf(without));
         },
       },
     },
@@ -235,14 +235,14 @@ const PLACES: Place[] = [
     about: '`stream_options`',
     path: 'stream_options.',
     send: (field) => ({ ...chat(text.text), stream: true, stream_options: field }),
-    effects: { include_usage: { value: true, sees: hasUsage } },
+    effects: { include_usage: { value: true, check: hasUsage } },
   },
   {
     about: '`response_format`',
     path: 'response_format.',
     send: (field) => ({ ...chat(text.text), response_format: field }),
     effects: {
-      type: { value: 'text', than: chat(text.text), neutral: { insteadOf: ['json_object', 'json_schema'] } },
+      type: { value: 'text', comparedTo: chat(text.text), neutral: { insteadOf: ['json_object', 'json_schema'] } },
     },
   },
   {
@@ -250,8 +250,8 @@ const PLACES: Place[] = [
     path: 'nvext.',
     send: (field) => ({ ...chat([image(), text]), nvext: field }),
     effects: {
-      top_k: { value: 1, request: sampled, sees: greedy },
-      repetition_penalty: { value: 2, request: endless, sees: differs },
+      top_k: { value: 1, request: sampled, check: greedy },
+      repetition_penalty: { value: 2, request: endless, check: differs },
     },
   },
   {
@@ -262,9 +262,9 @@ const PLACES: Place[] = [
       role: {
         value: 'system',
         request: { logprobs: true, top_logprobs: 10 },
-        beside: { content: SYSTEM.messages[0]!.content },
-        async sees(reply, without) {
-          expect(said(reply)).toBe(SYSTEM.answer.text);
+        siblings: { content: SYSTEM.messages[0]!.content },
+        async check(reply, without) {
+          expect(textOf(reply)).toBe(SYSTEM.answer.text);
           expect(promptTokens(reply)).toBe(SYSTEM.input_ids.length);
           // With the role `user` or `assistant`, the same text gives another prompt.
           expect(differenceFromReference(reply)).toBeLessThan(0.01);
@@ -277,12 +277,12 @@ const PLACES: Place[] = [
           expect(differenceFromReference(await as('assistant'))).toBeGreaterThan(0.1);
         },
       },
-      content: { value: 'hi there, what is this?', sees: longer },
+      content: { value: 'hi there, what is this?', check: longer },
       refusal: {
         value: 'That I will not say.',
-        beside: { role: 'assistant', content: null },
-        than: { ...chat(''), messages: [{ role: 'assistant', content: '' }, HOW_MANY] },
-        sees: longer,
+        siblings: { role: 'assistant', content: null },
+        comparedTo: { ...chat(''), messages: [{ role: 'assistant', content: '' }, HOW_MANY] },
+        check: longer,
       },
     },
   },
@@ -291,8 +291,8 @@ const PLACES: Place[] = [
     path: 'messages[0].content[0].',
     send: (field) => chat([{ type: 'text', text: 'hi', ...field }, image()]),
     effects: {
-      type: { value: 'text', than: chat([image()]), sees: isRead(chat(['hi', image()])) },
-      text: { value: 'hi there, what is this?', sees: longer },
+      type: { value: 'text', comparedTo: chat([image()]), check: isRead(chat(['hi', image()])) },
+      text: { value: 'hi there, what is this?', check: longer },
     },
   },
   {
@@ -300,8 +300,8 @@ const PLACES: Place[] = [
     path: 'messages[0].content[0].',
     send: (field) => chat([{ type: 'refusal', refusal: 'No.', ...field }], 'assistant'),
     effects: {
-      type: { value: 'refusal', than: chat('', 'assistant'), sees: isRead(chat('No.', 'assistant')) },
-      refusal: { value: 'That I will not say.', sees: longer },
+      type: { value: 'refusal', comparedTo: chat('', 'assistant'), check: isRead(chat('No.', 'assistant')) },
+      refusal: { value: 'That I will not say.', check: longer },
     },
   },
   {
@@ -309,9 +309,9 @@ const PLACES: Place[] = [
     path: 'messages[0].content[0].',
     send: (field) => chat([image(field), text]),
     effects: {
-      type: { value: 'image_url', than: chat([text]), sees: isRead(chat([{ image_url: BANANA }, text])) },
-      image_url: { value: SQUARE, sees: differs },
-      detail: { value: 'high', beside: { image_url: SQUARE }, sees: longer },
+      type: { value: 'image_url', comparedTo: chat([text]), check: isRead(chat([{ image_url: BANANA }, text])) },
+      image_url: { value: SQUARE, check: differs },
+      detail: { value: 'high', siblings: { image_url: SQUARE }, check: longer },
     },
   },
   {
@@ -319,14 +319,14 @@ const PLACES: Place[] = [
     path: 'messages[0].content[0].image_url.',
     send: (field) => chat([image({ image_url: { url: BANANA, ...field } }), text]),
     effects: {
-      url: { value: SQUARE, sees: differs },
-      detail: { value: 'high', beside: { url: SQUARE }, sees: longer },
+      url: { value: SQUARE, check: differs },
+      detail: { value: 'high', siblings: { url: SQUARE }, check: longer },
     },
   },
 ];
 
 function cut(): Effect {
-  return { value: 1, sees: ({ body }) => expect(body.usage?.completion_tokens).toBe(1) };
+  return { value: 1, check: ({ body }) => expect(body.usage?.completion_tokens).toBe(1) };
 }
 
 function hasUsage({ body }: Reply, without: Reply): void {
@@ -348,19 +348,19 @@ describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
   test.each(rows.filter(({ support }) => support === 'honoured'))('honours $field', async ({ field }) => {
     const effect = effects[field];
     if (!effect) throw new Error(`PLACES has no effect for ${path}${field}: an honoured field must change the answer.`);
-    const { value, request, beside, than, sees, neutral } = effect;
-    const without = await ask({ ...request, ...(than ?? send({ ...beside })) });
-    const reply = await ask({ ...request, ...send({ ...beside, [field]: value }) });
+    const { value, request, siblings, comparedTo, check, neutral } = effect;
+    const without = await ask({ ...request, ...(comparedTo ?? send({ ...siblings })) });
+    const reply = await ask({ ...request, ...send({ ...siblings, [field]: value }) });
     expect([reply.status, without.status]).toEqual([200, 200]);
-    if (sees) {
+    if (check) {
       expect(reply).not.toEqual(without);
-      await sees(reply, without);
+      await check(reply, without);
     } else {
       expect(reply).toEqual(without);
       const param = expect.stringContaining(`${path}${field}`);
       for (const other of neutral.insteadOf) {
         const refusal = { status: 400, body: { error: { code: 'unsupported_field', param } } };
-        expect(await ask({ ...request, ...send({ ...beside, [field]: other }) })).toMatchObject(refusal);
+        expect(await ask({ ...request, ...send({ ...siblings, [field]: other }) })).toMatchObject(refusal);
       }
     }
   });

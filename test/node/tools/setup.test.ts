@@ -21,7 +21,7 @@ function setup(env: Record<string, string>): { status: number | null; output: st
 test.skipIf(process.platform !== 'linux')('--no-setup prints what is missing and the step that it does not run', () => {
   const { status, output } = setup({});
   expect(output).toMatch(
-    /^setup: something is missing, and --no-setup forbids this step: .*(chromium|chrome).*NEARSIGHT_CHROMIUM\.$/m,
+    /^setup: something is missing, and --no-setup forbids this step: .*(chromium|chrome).*NEARSIGHT_CHROMIUM to its executable\.$/m,
   );
   expect(status).toBe(1);
 });
