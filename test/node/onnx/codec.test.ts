@@ -6,7 +6,7 @@ import { decode, encode, weightFiles } from '../../../worker/onnx/model/graph.ts
 import { fields, integer, Writer } from '../../../worker/onnx/model/protobuf.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
-import { encodeViews, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
+import { encodeCrops, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
 import { split } from './split-graph.ts';
 import { toyDecoder } from './toy-graphs.ts';
 
@@ -109,7 +109,7 @@ describe('a model whose weights are in other files', () => {
       expect(optimized.outcomes.every(({ reason }) => reason === undefined)).toBe(true);
       for (const graph of [optimized, optimized.layer!]) {
         const native = await Native.open(graph);
-        features.push((await encodeViews(native, 1, 96)).data);
+        features.push((await encodeCrops(native, 1, 96)).data);
         await native.close();
       }
     }
