@@ -1,7 +1,12 @@
 // @module-tag long
 /**
+<<<<<<< HEAD
  * The packed tarball, installed in an application that is built in three ways and also served in development. Each
  * answers a question in a real browser, under the strict policy. All answers are the same, and not empty.
+=======
+ * The packed tarball, installed as a user does, in an application built three ways and served in development: each answers a question in a real
+ * browser, under the strict policy, as the Python reference does.
+>>>>>>> h4
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +23,10 @@ const page = (script: string) =>
 
 let workFolder: string;
 let tarball: string;
-const answers: string[] = [];
+
+/** A case of the golden file. */
+const image = `data:image/gif;base64,${readFileSync('test/fixtures/glimpse/corner.gif', 'base64')}`;
+const [question, right] = ['Where is the star?', 'top right'];
 
 beforeAll(() => {
   workFolder = mkdtempSync(join(tmpdir(), 'nearsight-'));
@@ -47,7 +55,11 @@ async function expectAnswer(folder: string): Promise<void> {
   }
 }
 
+<<<<<<< HEAD
 /** Opens the application, asks it, and compares the answer with the earlier ones. */
+=======
+/** Opens the application and asks. */
+>>>>>>> h4
 async function expectAnswerAt(origin: string): Promise<void> {
   const tab = await newTab();
   const requests: string[] = [];
@@ -55,10 +67,7 @@ async function expectAnswerAt(origin: string): Promise<void> {
   try {
     await tab.goto(`${origin}/`);
     await tab.waitForFunction(() => 'ask' in globalThis, { timeout: 60_000 });
-    const answer = await tab.evaluate('ask("What colour is the shape?")');
-    expect(answer).toMatch(/\w/);
-    answers.push(String(answer));
-    expect(new Set(answers).size).toBe(1);
+    expect(await tab.evaluate(`ask(${JSON.stringify(image)}, ${JSON.stringify(question)})`)).toBe(right);
     expect(requests.filter((url) => !url.startsWith(origin) && !/^(data|blob|ws):/.test(url))).toEqual([]);
   } finally {
     await tab.close();
