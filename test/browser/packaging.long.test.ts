@@ -1,12 +1,7 @@
 // @module-tag long
 /**
-<<<<<<< HEAD
  * The packed tarball, installed in an application that is built in three ways and also served in development. Each
- * answers a question in a real browser, under the strict policy. All answers are the same, and not empty.
-=======
- * The packed tarball, installed as a user does, in an application built three ways and served in development: each answers a question in a real
- * browser, under the strict policy, as the Python reference does.
->>>>>>> h4
+ * answers a question in a real browser as the Python reference does, under the strict policy.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -55,11 +50,6 @@ async function expectAnswer(folder: string): Promise<void> {
   }
 }
 
-<<<<<<< HEAD
-/** Opens the application, asks it, and compares the answer with the earlier ones. */
-=======
-/** Opens the application and asks. */
->>>>>>> h4
 async function expectAnswerAt(origin: string): Promise<void> {
   const tab = await newTab();
   const requests: string[] = [];

@@ -7,16 +7,42 @@
  *
  * @type {Record<string, number>}
  */
-export const codeLines = {};
+export const codeLines = {
+  'src/index.ts': 13,
+  'src/client/': 360,
+  'src/fetch/': 383,
+  'src/openai/': 863,
+  'src/remote/': 561,
+  'src/media/': 139,
+  'src/host/': 344,
+  'src/protocol/': 299,
+  'src/async/': 30,
+  'src/bytes/': 74,
+  'worker/*': 97,
+  'worker/engines/*': 36,
+  'worker/engines/onnx/': 642,
+  'worker/generation/': 896,
+  'worker/backend/': 106,
+  'worker/webgpu/': 1507,
+  'worker/wasm/': 113,
+  'worker/self-test/': 238,
+  'worker/families/': 404,
+  'worker/vision/': 539,
+  'worker/sampling/': 306,
+  'worker/onnx/': 1839,
+  'worker/storage/': 127,
+  'models/': 114,
+  'proxy/': 268,
+};
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 9_780;
+export const codeLinesTogether = 10_298;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 13_500, answer: 10_000, worker: 71_000 };
+export const gzipBytes = { page: 13_500, answer: 10_000, worker: 71_600 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isShipped, leaves, roomOf, rooms, workerURL } from './rooms.mjs';
 import { importsOf } from './sources.mjs';
 
@@ -66,12 +67,17 @@ export function repeatedWorkerURL(sources) {
 
 /**
  * @param {readonly Source[]} sources
+ * @param {(path: string) => boolean} [exists] whether there is such a file or folder
  * @returns {string[]} one line for each room or file that the table names and that is not there
  */
-export function lostRooms(sources) {
+export function lostRooms(sources, exists = existsSync) {
   const named = Object.entries(rooms).flatMap(([room, row]) => [room, ...row.map((entry) => entry.replace(types, ''))]);
   const paths = [...new Set(named)].filter((entry) => /\/\*?$|\.ts$/.test(entry));
-  return paths
-    .filter((entry) => !sources.some(({ path }) => path === entry || path.startsWith(entry.replace(/\*$/, ''))))
-    .map((entry) => `tools/check/rooms.mjs names ${entry}, which is not there`);
+  return (
+    paths
+      .filter((entry) => !sources.some(({ path }) => path === entry || path.startsWith(entry.replace(/\*$/, ''))))
+      // Folders that hold data only have no sources.
+      .filter((entry) => !exists(entry.replace(/\*$/, '')))
+      .map((entry) => `tools/check/rooms.mjs names ${entry}, which is not there`)
+  );
 }

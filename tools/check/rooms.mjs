@@ -31,22 +31,12 @@ const backend = [
  * @type {Record<string, readonly string[]>}
  */
 export const rooms = {
-  'src/index.ts': [
-    'src/client/',
-    'src/fetch/',
-    'src/openai/',
-    'src/remote/',
-    'src/media/',
-    'src/storage/',
-    'src/host/',
-    'models/',
-  ],
-  'src/client/': ['src/fetch/', 'src/openai/', 'src/remote/', 'src/media/', 'src/storage/', 'src/host/', 'models/'],
+  'src/index.ts': ['src/client/', 'src/fetch/', 'src/openai/', 'src/remote/', 'src/media/', 'src/host/', 'models/'],
+  'src/client/': ['src/fetch/', 'src/openai/', 'src/remote/', 'src/media/', 'src/host/', 'models/'],
   'src/fetch/': ['src/openai/', 'src/remote/', 'src/media/', 'types of src/host/'],
   'src/openai/': [],
   'src/remote/': ['src/openai/', 'eventsource-parser'],
   'src/media/': [],
-  'src/storage/': [],
   'src/host/': ['comlink'],
   'src/protocol/': [],
   'src/async/': [],
@@ -104,7 +94,6 @@ export const rooms = {
 
   // From here on the built package is imported, by its name.
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
-  'examples/': ['packages', 'node:'],
   // The other sides: transformers.js, and a loop by hand on the same onnxruntime and Dawn. The root is where they run.
   'bench/': ['./', 'nearsight', 'tools/', '@huggingface/transformers', 'onnxruntime-web', 'webgpu', 'vite', 'node:'],
   'test/browser/': ['packages', 'node:', 'tools/', 'test/nim/', 'test/fixtures/', 'test/browser/fake-engine/'],
