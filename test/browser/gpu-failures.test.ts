@@ -1,6 +1,6 @@
 /** GPU failures. All tests share one nearsight, because on a software GPU each new worker takes seconds to load. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TestPage } from './harness/harness.ts';
+import { browserName, type TestPage } from './harness/harness.ts';
 import { loseDeviceAt, MOMENTS } from './device-loss.ts';
 import { openTestPage } from './harness/test-page.ts';
 
@@ -53,7 +53,10 @@ test('a device that is lost while nothing runs is noticed, and the next request 
   expect(result).toEqual({ works: true, started: 1 });
 });
 
-test('a device that is lost during a load gives an error, and the next load works', async () => {
-  // From the first buffers to the last self-test; gpu-loss.long.test.ts has all moments.
+// A load takes half a minute on Chromium's software adapter.
+const lossOptions = browserName === 'chromium' ? { timeout: 400_000, tags: ['long'] } : {};
+
+test('a device that is lost during a load gives an error, and the next load works', lossOptions, async () => {
+  // From the first buffers to the last self-test; gpu-loss.long.test.ts has all of them.
   await loseDeviceAt(page, [MOMENTS[0]!, MOMENTS[7]!, MOMENTS[19]!]);
 });
