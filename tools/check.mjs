@@ -1,5 +1,5 @@
 /**
- * The house check: format, lint, types, dead code, imports, ceilings, docstrings, workflows, budgets. All run, then it
+ * The static checks: format, lint, types, dead code, imports, ceilings, docstrings, workflows, budgets. All run, then it
  * fails on any.
  *
  *   node tools/check.mjs            (after a build: sizes and the tests' types look at dist)

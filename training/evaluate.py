@@ -2,7 +2,7 @@
 
     python evaluate.py --cache DIR [--items 2000] [--suffix _q4] [--compare] [--card ../models/glimpse/README.md]
 
-Every picture goes through Idefics3ImageProcessorPil, every answer is decoded greedily from the ONNX files. `--compare` measures the fp32 graphs
+Every image goes through Idefics3ImageProcessorPil, every answer is decoded greedily from the ONNX files. `--compare` measures the fp32 graphs
 too (they equal PyTorch to 1e-4, see test_export.py) and how often both give the same answer.
 """
 
@@ -112,7 +112,7 @@ class Rows:
         return self.skill(rng, self.make("text", longest=192), "read", split=True)
 
     def two_pictures(self, rng, single=False):
-        """The same questions about the same pictures, asked of the pair or of the one picture."""
+        """The same questions about the same images, asked of the pair or of the one image."""
         make = self.make("things", "things", "shapes", "text")
         while True:
             k, pair = rng.randrange(2), [make(rng), make(rng)]
@@ -165,7 +165,7 @@ class Rows:
 
 
 TABLE = [  # (row, title, bar)
-    ("easy_vqa", "easy-VQA, held-out tenth of the training pictures, all their questions", "98 %"),
+    ("easy_vqa", "easy-VQA, held-out tenth of the training images, all their questions", "98 %"),
     ("naming", "naming one thing, art styles seen in training, unseen scenes", "90 %"),
     ("held_out_style", "naming, art style held out of training (Twemoji): top-1", "30 %"),
     ("held_out_style_top5", "the same: top-5", "55 %"),
@@ -173,8 +173,8 @@ TABLE = [  # (row, title, bar)
     ("place", "place", "95 %"),
     ("color", "colour of shape or background", "95 %"),
     ("reading", "words and numbers of 1 to 6 characters, three fonts held out", "90 %"),
-    ("two_pictures", "two pictures in one message (name, read, background)", "within 3 points of the next line"),
-    ("two_pictures_single", "the same kinds of question, one picture", ""),
+    ("two_pictures", "two images in one message (name, read, background)", "within 3 points of the next line"),
+    ("two_pictures_single", "the same kinds of question, one image", ""),
     ("follow_up", "follow-up turn (place, group, colour, background)", "within 3 points of the next line"),
     ("follow_up_single", "the same kinds of question, asked directly", ""),
     ("unanswerable", "says it cannot tell: questions outside its skills, phrasings never trained", "90 %"),

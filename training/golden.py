@@ -1,4 +1,4 @@
-"""Writes test/fixtures/glimpse: pictures, chats and what the shipped files answer, for the tests of the runtime.
+"""Writes test/fixtures/glimpse: images, chats and what the shipped files answer, for the tests of the runtime.
 
     python golden.py --cache DIR [--model ../models/glimpse] [--out ../test/fixtures/glimpse]
 """
@@ -19,7 +19,7 @@ import scenes as s
 from runner import Runner, processor
 
 HERE = Path(__file__).parent
-STYLES = ["noto", "fluent-emoji", "fluent-emoji-flat", "fluent-3d"]  # Apache-2.0 and MIT: the pictures are committed
+STYLES = ["noto", "fluent-emoji", "fluent-emoji-flat", "fluent-3d"]  # Apache-2.0 and MIT: the images are committed
 
 
 class Pictures:
@@ -66,7 +66,7 @@ class Pictures:
 
 
 def draw(p):
-    """The 20 pictures: formats, modes, sizes and aspect ratios that a decoder and a resizer can get wrong."""
+    """The 20 images: formats, modes, sizes and aspect ratios that a decoder and a resizer can get wrong."""
     words = "LiberationSans-Regular.ttf"
     p.save("dog.png", p.things((96, 96), "yellow", ("dog", 0, 0.5, 0.5, 0.8)))
     p.save("banana.png", p.things((200, 150), "blue", ("banana", 1, 0.5, 0.5, 0.8)))
@@ -96,7 +96,7 @@ def ask(pictures, text):
 
 
 def cases():
-    """(name, OpenAI messages, split); at least one case a picture."""
+    """(name, OpenAI messages, split); at least one case per image."""
     simple = [
         ("dog.png", "What is this?"), ("banana.png", "What colour is the background?"), ("circle.png", "what shape is in the image?"),
         ("stop.jpg", "What does it say?"), ("number.webp", "read the number"), ("grey-car.png", "Is there a car in the picture?"),
@@ -190,10 +190,10 @@ README = """# Golden files of glimpse
 
 Written by `training/golden.py` from the files in `models/glimpse`; do not edit by hand.
 
-`golden.json` has `cases`: OpenAI `messages` (a picture is named by its file here), `split` (2 x 2 tiles and the global view, or the whole picture),
-`prompt` (the rendered chat template), `input_ids` (after picture-token expansion), `answer` (greedy ids of the q4 files, with the end token, at most 32),
-`fp32_answer_ids`, and `first_logits`: the ten largest logits of the first step as [id, value]. `pixels` names raw pictures after preprocessing,
-before normalisation: gzip of uint8 levels, frames x height x width x RGB (`shape`). Transparency is laid on white before anything else.
+`golden.json` has `cases`: OpenAI `messages` (an image is named by its file here), `split` (2 x 2 tiles and the whole image, or the whole image alone),
+`prompt` (the rendered chat template), `input_ids` (after image-token expansion), `answer` (greedy ids of the q4 files, with the end token, at most 32),
+`fp32_answer_ids`, and `first_logits`: the ten largest logits of the first step as [id, value]. `pixels` names raw images after preprocessing,
+before normalisation: gzip of uint8 levels, crops x height x width x RGB (`shape`). Transparency is first blended on white.
 
 The drawings are Noto Emoji (Google, Apache-2.0) and Fluent Emoji (Microsoft, MIT); the photo is scikit-image's `coffee` (Rachel Michetti, CC0).
 """
