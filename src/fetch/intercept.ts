@@ -1,5 +1,6 @@
 import { race } from '../async/race.ts';
 import { errorResponse } from '../openai/error-response.ts';
+import { NearsightError } from '../protocol/errors.ts';
 import { findEndpoint, interceptedPath, isRequest, targetURL } from './endpoint.ts';
 import { openBody } from './request-body.ts';
 import type { InterceptOptions } from './request-context.ts';
@@ -13,9 +14,11 @@ let imported: Promise<typeof import('./handle-request.ts')> | undefined;
  * once must be answered in order. A failed import is not remembered.
  */
 function importHandler(): Promise<typeof import('./handle-request.ts')> {
-  imported ??= import('./handle-request.ts').catch((error: unknown) => {
+  imported ??= import('./handle-request.ts').catch((cause: unknown) => {
     imported = undefined;
-    throw error;
+    throw new NearsightError('load_failed', `The code that answers requests could not be fetched: ${String(cause)}`, {
+      cause,
+    });
   });
   return imported;
 }

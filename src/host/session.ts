@@ -108,7 +108,9 @@ export class Session {
       // Counts as a waiter that never leaves, so that the load outlives this caller.
       if (pending && !signal?.aborted) pending.waiters++;
     });
-    const [job, { load, host }] = await Promise.all([making, opening]);
+    // Fails as soon as making the job does; once the model is open, also when its worker ends, however long that takes.
+    const ended = opening.then(({ host }) => race(making, host.dead));
+    const [job, { load, host }] = await Promise.all([making, opening, ended]);
     this.#count(load, 1);
     const onFinish = (error?: unknown): void => {
       this.#count(load, -1);

@@ -53,7 +53,8 @@ export function createStatus(): { status: Status; set(this: void, value: StatusV
     },
     set(value) {
       current = value;
-      for (const entry of listeners) entry();
+      // A copy: a listener that is added meanwhile has been called with this state already.
+      for (const entry of [...listeners]) entry();
     },
   };
 }

@@ -111,6 +111,8 @@ export async function askRemote(
     redirect: 'error',
     signal: request.signal ?? null,
   };
+  // Neither the consent nor the key need listen to the signal.
+  request.signal?.throwIfAborted();
   const response = await follow(request, url, base, init);
   const renamed = model === request.model ? undefined : request.model;
   const headers = headersOf(response, model, reason);

@@ -58,17 +58,20 @@ async function download(
   onBytes: (count: number) => void,
   signal: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // Weights are public, so the page's cookies are not sent.
-  const response = await fetch(url, { signal, credentials: 'omit' }).catch((cause: unknown) => {
-    signal.throwIfAborted();
-    throw new NearsightError(
-      'load_failed',
-      `Could not fetch ${url}: the network failed, or the server does not allow this origin (CORS) or this page's ` +
-        `Content-Security-Policy does not allow the server (connect-src).`,
-      { cause },
-    );
-  });
+  // Weights are public, so the server gets neither the page's cookies nor its address.
+  const response = await fetch(url, { signal, credentials: 'omit', referrerPolicy: 'no-referrer' }).catch(
+    (cause: unknown) => {
+      signal.throwIfAborted();
+      throw new NearsightError(
+        'load_failed',
+        `Could not fetch ${url}: the network failed, or the server does not allow this origin (CORS) or this page's ` +
+          `Content-Security-Policy does not allow the server (connect-src).`,
+        { cause },
+      );
+    },
+  );
   if (!response.ok || !response.body) {
+    void response.body?.cancel();
     throw new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${response.status} ${response.statusText}.`);
   }
   return collect(response.body, url, file, onBytes, signal);

@@ -156,6 +156,20 @@ test('a load that no caller waits for ends, and the next one starts its own work
   expect((await session.open()).host).toBe(hosts[1]);
 });
 
+test.each(['unload', 'dispose', 'crash'] as const)(
+  'a request whose images never arrive rejects after %s, also while the model is ready',
+  async (end) => {
+    const { session, hosts } = makeSession();
+    await session.open();
+    const asking = session.generate(new Promise<ChatJob>(() => {}));
+    const rejected = expect(asking).rejects.toMatchObject({ name: 'NearsightError' });
+    await settle();
+    if (end === 'crash') hosts[0]!.stop(new NearsightError('worker_crashed', 'It died.'));
+    else session[end]();
+    await rejected;
+  },
+);
+
 describe('a job that fails before it is made', () => {
   const unreadable = new NearsightError('unreadable_image', 'It is no image.');
 

@@ -34,6 +34,19 @@ test('without reportError, what a listener throws becomes an uncaught error', ()
   expect(later.mock.calls[0]?.[0]).toThrow(fault);
 });
 
+test('a listener that is added while another is called is called once for that state', () => {
+  const { status, set } = createStatus();
+  const seen: string[] = [];
+  let added = false;
+  status.subscribe(({ state }) => {
+    if (state !== 'downloading' || added) return;
+    added = true;
+    status.subscribe((value) => void seen.push(value.state));
+  });
+  set(READING);
+  expect(seen).toEqual(['downloading']);
+});
+
 test('when a listener changes the state, the listeners after it get the newest state last', () => {
   const { status, set } = createStatus();
   const seen: string[] = [];
