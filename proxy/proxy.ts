@@ -84,7 +84,7 @@ async function answer(request: Request, options: NimProxyOptions, store: RateSto
     return refuse(error, { allow: target.method });
   }
   if (!(await options.authorize(request))) {
-    throw new NearsightError('unauthorized', 'This proxy does not know you: its authorize() said no.');
+    throw new NearsightError('unauthorized', 'This proxy refused the caller: its authorize() returned false.');
   }
   const wait = await waitOf(request, options.rateLimit, store);
   if (wait > 0) {

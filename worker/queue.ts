@@ -27,8 +27,8 @@ export class Queue {
     this.#pending++;
     const before = this.#last;
     const result = race(before, signal).then(task);
-    // The next task waits for both: a task that left early must not let it overtake the one that runs. The results are
-    // dropped, or each promise would keep those of all tasks before it.
+    // The next task waits for both: a task aborted while waiting must not let the next one start before the running one
+    // ends. The results are dropped, or each promise would keep those of all tasks before it.
     this.#last = Promise.allSettled([before, result]).then(() => {});
     try {
       return await result;

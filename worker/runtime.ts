@@ -55,7 +55,7 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
     }
   }
 
-  /** Queued, because the request that runs uses what is to be forgotten, and leaves something behind itself. */
+  /** Queued, because the running request reads the caches and adds to them. */
   async function forget(): Promise<void> {
     if (loaded) await queue.run(async () => loaded?.engine.forget(), never);
   }

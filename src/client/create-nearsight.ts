@@ -31,16 +31,16 @@ export interface Nearsight {
    * Says whether this device can run a model, without downloading it.
    *
    * @param model another model than this nearsight's own
-   * @throws NearsightError, such as `load_failed` if the worker that looks at the device cannot be started
+   * @throws NearsightError, such as `load_failed` if the worker that probes cannot be started
    */
   probe(model?: string | ModelSpec): Promise<Verdict>;
   /** The current state: `status.value`, `status.subscribe(listener)`. */
   readonly status: Status;
   /** Drops what is kept of images and chats. */
   forget(): Promise<void>;
-  /** Ends the worker and frees its memory. Requests in flight reject; the next one loads again. */
+  /** Ends the worker and frees its memory. Pending requests reject; the next one loads again. */
   unload(): Promise<void>;
-  /** Ends it for good: later requests, loads and questions are answered with `disposed`. */
+  /** Ends it for good: later calls reject with `disposed`. */
   dispose(): void;
   /** What is alive in the worker: for leak tests and bug reports. */
   debugStats(): Promise<DebugStats>;

@@ -26,8 +26,8 @@ export interface NearsightOptions extends FetchOptions {
   /** A known id (`smolvlm-256m`), or a spec: `import { glimpse } from 'nearsight/glimpse'`, or your own. */
   model: string | ModelSpec;
   /**
-   * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec says `wasm: 'ok'`;
-   * there; a software GPU is used only when `webgpu` is asked for by name.
+   * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec says `wasm: 'ok'`. A
+   * software GPU is used only for `device: 'webgpu'`.
    * @defaultValue 'auto'
    */
   device?: (typeof DEVICES)[number];
@@ -54,7 +54,7 @@ export interface AssetOptions {
   ort?: string | URL;
 }
 
-/** What a page accepts before it refuses. */
+/** Limits above which requests are refused. */
 export interface Limits {
   /** Requests that may wait while one runs; one more is answered 429. @defaultValue 16 */
   waiting: number;
@@ -190,7 +190,7 @@ const strings: Check<unknown> = (value, path) => {
   return value;
 };
 
-/** One of the names of a union: the compiler wants all of them. */
+/** One of the names of a union. A record of all names, so that the compiler reports a missing name. */
 function oneOfAll<T extends string>(names: Record<T, true>): Check<unknown> {
   return oneOf(...Object.keys(names));
 }

@@ -2,7 +2,8 @@ import { mustBe } from '../openai/field-checks.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
 /**
- * A cycle is found by this depth when proxies that wrap anew at each access hide it. Real options have a few levels.
+ * Proxies that create a new proxy at each access can hide a cycle; this depth ends the search. Real options have a few
+ * levels.
  */
 const MAX_DEPTH = 32;
 
@@ -12,7 +13,7 @@ const MAX_DEPTH = 32;
  *
  * @param functions paths of values that may be functions; those are kept
  * @throws NearsightError `invalid_request` with the path of a value that is not plain data: a function, symbol, bigint,
- * cycle, an   instance of a built-in class, or a getter that throws
+ * cycle, instance of a built-in class, or a getter that throws
  */
 export function toPlain(options: unknown, functions: readonly string[]): unknown {
   const walk = (read: () => unknown, path: string, above: readonly unknown[]): unknown => {

@@ -49,7 +49,10 @@ function makeJob({ policy, options, signal }: ChatContext, { turns, job }: ChatR
   return loading.then((files) => ({ ...job, turns: withImages(turns, files), limits: { pixels } }));
 }
 
-/** @throws NearsightError `remote_unavailable` also for an answer that says so, if the request can still be answered here */
+/**
+ * @throws NearsightError `remote_unavailable` also if the remote answers that it cannot serve the request, while the local
+ *   model still can
+ */
 async function answerRemotely(
   context: ChatContext,
   remote: RemoteOptions,

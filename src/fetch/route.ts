@@ -28,7 +28,7 @@ export interface RouteInput {
   remoteFault?: NearsightError | undefined;
 }
 
-/** The policy that made the first choice, `chosen` for the page's own, or the fault that made the other one answer. */
+/** The policy that made the first choice, `chosen` for the page's own, or the error code that caused the reroute. */
 export type Reason = Policy | 'chosen' | ErrorCode;
 
 export type Route = { target: 'local' | 'remote'; reason: Reason } | { target: 'refuse'; error: NearsightError };

@@ -2,19 +2,22 @@ import { NearsightError } from '../protocol/errors.ts';
 import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
 import { EngineClient } from './engine-client.ts';
 
-/** A worker that loads or probes is asked for a sign of life this often, in milliseconds, … */
+/** Milliseconds between heartbeats while a worker loads or probes. */
 const HEARTBEAT_MS = 5000;
 
-/** … and hangs if so many are unanswered. Opening the largest graph keeps it from answering for a few seconds. */
+/**
+ * Unanswered heartbeats after which a worker counts as hung. Opening the largest graph keeps it from answering for a few
+ * seconds.
+ */
 const MAX_MISSED = 5;
 
-/** Without threads no worker has been seen to hang: more likely the machine is slow. */
+/** The same without threads: no such worker has been seen to hang, so the machine is probably slow. */
 const MAX_MISSED_SINGLE_THREAD = 60;
 
 /**
- * Owns one worker, from its start to its death. A dead worker is not revived: the session starts a new host.
+ * Runs one worker, from start to end. An ended worker is not restarted: the session starts a new host.
  *
- * Whatever happens to the worker, every call in flight rejects, because all of them listen to `dead`.
+ * When the worker dies, every pending call rejects, because all of them listen to `dead`.
  */
 export class EngineHost {
   /** Makes the calls to the worker. */
@@ -25,7 +28,7 @@ export class EngineHost {
   readonly #ready: Promise<void>;
   #hung = false;
 
-  /** @param worker just started; the host owns it from now on */
+  /** @param worker just started; only the host stops it */
   constructor(worker: Worker) {
     this.#worker = worker;
     worker.onerror = (event) => {
@@ -75,7 +78,7 @@ export class EngineHost {
     return this.#withHeartbeat(MAX_MISSED, () => this.client.call((runtime) => runtime.probe(request)));
   }
 
-  /** Ends the worker, which frees all its memory, and rejects all calls in flight with `reason`. */
+  /** Ends the worker, which frees all its memory, and rejects all pending calls with `reason`. */
   stop(reason: unknown): void {
     if (this.dead.aborted) return;
     this.#death.abort(reason);
@@ -83,10 +86,10 @@ export class EngineHost {
   }
 
   /**
-   * Stops a worker that is alive and answers nothing while `work` runs. Counts questions, not time, because a page that
-   * sleeps asks none. Not for a worker that answers requests: on wasm a run blocks its thread for as long as it takes.
+   * Stops a worker that is alive and answers nothing while `work` runs. Counts heartbeats, not time, because a suspended
+   * page sends none. Not for a worker that answers requests: on wasm a run blocks its thread for as long as it takes.
    *
-   * @param maxMissed questions that may be unanswered
+   * @param maxMissed heartbeats that may be unanswered
    */
   async #withHeartbeat<T>(maxMissed: number, work: () => Promise<T>): Promise<T> {
     // Until then its script may still be downloading.

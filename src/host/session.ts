@@ -17,7 +17,7 @@ export interface SessionHost extends Pick<EngineHost, 'dead' | 'hung' | 'load' |
 
 /** What a {@link Session} works with. */
 export interface SessionOptions {
-  /** What to load; asked anew for each load and probe. */
+  /** What to load; called for each load and probe. */
   request: () => Promise<LoadRequest>;
   setStatus: (value: StatusValue) => void;
   /** Starts a worker. */
@@ -60,8 +60,8 @@ interface Opened {
  * | `dispose`  | disposed            | ends it; disposed      | ends it; disposed     | nothing to do |
  *
  * A load becomes ready or failed. When the last caller who waits for it aborts, it ends and the state is idle. Ready
- * becomes failed when the worker dies or loses its model. While a load has no worker yet, `probe` and `client` do as in
- * idle. A call in flight rejects when its worker ends, with the reason: `aborted` (unload), `disposed` (dispose), or
+ * becomes failed when the worker dies or loses its model. While a load has no worker yet, `probe` and `client` behave as
+ * when idle. A pending call rejects when its worker ends, with the reason: `aborted` (unload), `disposed` (dispose), or
  * what ended the worker.
  */
 export class Session {
@@ -112,7 +112,7 @@ export class Session {
     this.#count(load, 1);
     const onFinish = (error?: unknown): void => {
       this.#count(load, -1);
-      // Before the error is read: the next request must not meet a worker whose GPU has failed.
+      // Before the error is read: the next request must not be sent to a worker whose GPU has failed.
       if (isNearsightError(error) && ERRORS[error.code].fatal) host.stop(error);
     };
     return host.client.generate(job, { signal, onFinish });
@@ -136,7 +136,7 @@ export class Session {
     }
   }
 
-  /** Ends the worker or the load under way. All calls in flight reject; the next request loads again. */
+  /** Ends the worker or the load under way. All pending calls reject; the next request loads again. */
   unload(reason = new NearsightError('aborted', 'The model was unloaded.')): void {
     if (this.#load) this.#end(this.#load, reason);
   }
@@ -169,7 +169,7 @@ export class Session {
       return await this.#openIn(load, request);
     } catch (error) {
       if (!load.host?.hung) throw error;
-      // Firefox sometimes hangs when ONNX Runtime starts its threads; with one thread it has not been seen to.
+      // Firefox sometimes hangs when ONNX Runtime starts its threads; we have not seen it with one thread.
       return this.#openIn(load, { ...request, threads: 1 });
     }
   }

@@ -37,8 +37,8 @@ export function createStatus(): { status: Status; set(this: void, value: StatusV
         return current;
       },
       subscribe(listener) {
-        // A new function each time, so that a listener that is subscribed twice is ended twice. It reads `current`,
-        // because an earlier listener may have changed the state, and no listener may end with an older one.
+        // A new function each time, so that one function that is subscribed twice can be unsubscribed twice. It reads
+        // `current`, because an earlier listener may have changed it, and every listener must see the newest state last.
         const entry = (): void => {
           try {
             listener(current);

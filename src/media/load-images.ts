@@ -27,7 +27,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
  */
 export function allowedUnder(policy: unknown, listed: readonly string[] = []): ImageRules['allowed'] {
   if (policy !== 'local-only') return undefined;
-  // As pages write them: with a final slash, or a path.
+  // Pages may give an origin with a slash or path.
   const origins = [
     globalThis.location?.origin,
     ...listed.map((origin) => new URL(origin, globalThis.location?.href).origin),
@@ -36,7 +36,7 @@ export function allowedUnder(policy: unknown, listed: readonly string[] = []): I
 }
 
 /**
- * The bytes of images, by their URLs; each URL is fetched once. Whether they are images, the worker finds out.
+ * The bytes of images, by their URLs; each URL is fetched once. The worker checks that they are images.
  *
  * Rejects with a NearsightError `unreadable_image` with the image's `param` and the cause, or with `signal`'s reason.
  *
@@ -145,7 +145,7 @@ function decode(url: string, ref: ImageRef, rules: ImageRules): Bytes {
 
 async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   if (url.protocol !== 'blob:' && rules.allowed?.(url) === false) {
-    throw unreadable(ref, `images from ${url.origin} may not be fetched under the policy in force`);
+    throw unreadable(ref, `images from ${url.origin} may not be fetched under this page's policy`);
   }
   try {
     const redirect = rules.allowed ? 'error' : 'follow';

@@ -10,7 +10,7 @@ const DONE = '[DONE]';
 
 /**
  * Parts as the bytes of a server-sent event stream: for each choice a role, text as it comes, and a finish; then the
- * usage if it was asked for, and `[DONE]`. Nothing is read ahead of the consumer.
+ * usage if it was asked for, and `[DONE]`. Parts are read only when the consumer asks for an event.
  *
  * A fault becomes an error event and the end; an abort errors the stream with the signal's reason, as it would a
  * network stream. Cancelling cancels `parts`, which does nothing after their end.

@@ -3,9 +3,9 @@ import type { Check, Harmless, Honoured, Refused } from './field-checks.ts';
 import { detail, logitBias, stopTexts, textFormat } from './field-values.ts';
 
 /**
- * The table of contract C1: every field that OpenAI's chat completions, NIM 1.x, NIM 2.x (vLLM) or the hosted
- * catalogue documents, and its support level. It is the validator; `docs/api.md` is generated from it (the prose is
- * the comment above each row, which costs the page no bytes); the conformance test sends each row alone.
+ * Every field that OpenAI's chat completions, NIM 1.x, NIM 2.x (vLLM) or the hosted catalogue documents, and its support
+ * level. This table is the validator, and `docs/api.md` is generated from it. The descriptions are the comments above the
+ * rows, so they are not shipped. The conformance test sends each row alone.
  */
 
 /** Who documents a field. */
@@ -103,7 +103,7 @@ export const TEXT_PART = {
   type: honoured(ALL, oneOf('text', 'input_text', 'output_text')),
   /** The text. Required. */
   text: honoured(ALL, string),
-  /** Where the prompt cache may be cut; ours matches by itself. */
+  /** Where the prompt cache may be cut. Not needed: the prefix cache finds common prefixes itself. */
   prompt_cache_breakpoint: harmless(OPENAI),
 };
 
@@ -123,9 +123,9 @@ export const IMAGE_PART = {
   image_url: honoured(ALL, anything),
   /** As `image_url.detail`, beside an `image_url` that is a string. */
   detail: honoured(NIM2, detail),
-  /** A key for the server's image cache; ours uses the pixels. */
+  /** A key for the server's image cache. Not needed: the image cache compares pixels. */
   uuid: harmless(NIM2),
-  /** Where the prompt cache may be cut; ours matches by itself. */
+  /** Where the prompt cache may be cut. Not needed: the prefix cache finds common prefixes itself. */
   prompt_cache_breakpoint: harmless(OPENAI),
 };
 
@@ -215,11 +215,11 @@ export const REQUEST = {
   store: harmless(OPENAI),
   /** A price class. */
   service_tier: harmless(OPENAI),
-  /** The prefix cache matches by itself. */
+  /** Not needed: the prefix cache finds common prefixes itself. */
   prompt_cache_key: harmless(OPENAI),
-  /** The prefix cache matches by itself. */
+  /** Not needed: the prefix cache finds common prefixes itself. */
   prompt_cache_options: harmless(OPENAI),
-  /** The prefix cache matches by itself. */
+  /** Not needed: the prefix cache finds common prefixes itself. */
   prompt_cache_retention: harmless(OPENAI),
   /** A guess at the answer, for speed; the answer is the same without. */
   prediction: harmless(OPENAI),

@@ -25,7 +25,7 @@ export function health(probe: string): Response {
 }
 
 export function modelNotFound(id: string, ids: readonly string[]): NearsightError {
-  const message = `Nobody here serves the model '${id.slice(0, 80)}'. Served: ${ids.join(', ')}.`;
+  const message = `The model '${id.slice(0, 80)}' is not served here. Served: ${ids.join(', ')}.`;
   return new NearsightError('model_not_found', message, { param: 'model' });
 }
 

@@ -17,8 +17,8 @@ export interface Answerer {
 /**
  * The Response to a request, from the parts of its answer.
  *
- * A streamed Response resolves at the first text or finish, so that every failure before it can still be a status
- * (contract C5); a JSON body is complete before its Response is made.
+ * A streamed Response resolves at the first text or finish, so that every failure before it can still be a status; a JSON
+ * body is complete before its Response is made.
  *
  * @throws whatever errors `parts` before that: the caller makes a Response of it, or tries elsewhere
  */

@@ -3,7 +3,7 @@ import type { Device, ModelSpec } from './model-spec.ts';
 
 /**
  * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented
- * by `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which guards all of them alike.
+ * by `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which adds the same error handling to all.
  *
  * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari. The others
  * return plain data.
@@ -13,7 +13,7 @@ export interface Runtime {
   handshake(lock: string): Promise<void>;
   /**
    * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
-   * model can answer, and ends with the error that took it away (`device_lost`, `gpu_error`). Cancelling closes it.
+   * model can answer, and ends with the error by which it was lost (`device_lost`, `gpu_error`). Cancelling closes it.
    */
   load(request: LoadRequest, port: MessagePort): void;
   /** Answers a job with the loaded model, in turn. Sends {@link Part}s. */
@@ -57,7 +57,7 @@ export interface ModelFacts {
   device: Device;
   dtype: string;
   contextLength: number;
-  /** What the adapter says of itself (`vendor architecture description`), or the number of wasm threads. */
+  /** The adapter's own description (`vendor architecture description`), or the number of wasm threads. */
   hardware: string;
   /** Why this device and dtype: one sentence, with what was tried before and failed. */
   reason: string;

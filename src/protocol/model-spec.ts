@@ -15,7 +15,7 @@ export interface ModelSpec {
   modelType: string;
   /** The repository on Hugging Face's hub, `org/name`, from which files without a `baseURL` or `url` come. */
   repository?: string | undefined;
-  /** The commit there, as 40 lower-case hexadecimal digits: a branch moves, and then the hashes match no more. */
+  /** The commit there, as 40 lower-case hexadecimal digits: a branch moves, and then the hashes no longer match. */
   revision?: string | undefined;
   /** Where the files are, unless a file says otherwise. Must end in `/`. */
   baseURL?: string | URL | undefined;
@@ -25,7 +25,7 @@ export interface ModelSpec {
   variants: readonly ModelVariant[];
   /** Prompt and answer together, in tokens; at most the model's own maximum. */
   contextLength: number;
-  /** Whether answers on the CPU are fast enough to read along. `device: 'auto'` uses wasm only if `ok`. */
+  /** Whether answers on the CPU come at least as fast as one reads. `device: 'auto'` uses wasm only if `ok`. */
   wasm: 'ok' | 'slow';
   licence: ModelLicence;
 }

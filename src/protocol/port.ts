@@ -3,7 +3,7 @@ import { unpackError, NearsightError, packError, type ErrorData } from './errors
 /** Worker to page: parts, then exactly one `end` or `error`. */
 type Down<Part> = { part: Part } | { end: true } | { error: ErrorData };
 
-/** Page to worker: the reader wants no more. */
+/** Page to worker: the reader cancels. */
 type Up = { cancel: true };
 
 /** How many ports this thread holds open, for leak tests. */
@@ -12,7 +12,7 @@ export let openPorts = 0;
 /**
  * Runs `produce` and sends what it emits, then its end or its error. A cancel from the reader aborts `signal`.
  *
- * There is no flow control on purpose: the context bounds the answer, and a slow reader that held the GPU would block
+ * There is no flow control on purpose: the context bounds the answer, and a slow reader that made the GPU wait would block
  * all requests behind it.
  */
 export async function servePort<Part>(

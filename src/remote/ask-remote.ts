@@ -79,7 +79,7 @@ const LEGACY =
 /** Models that can be part of a path: no `..`, which would send the key to another path. */
 const IN_PATH = /^\w[\w.-]*\/\w[\w.-]*$/;
 
-/** Statuses of the gateway that a retry does not change: no credit, no right, no such model, end of life. */
+/** Statuses of the gateway that a retry does not change: out of credit, forbidden, unknown model, model retired. */
 const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
 
 /**
@@ -117,15 +117,15 @@ export async function askRemote(
   if (response.ok) {
     return { response: await passOn(response, headers, stream, request.signal, renamed), unavailable: false };
   }
-  const isUnavailable = response.status >= 500 || response.status === 429 || isStray(response);
+  const isUnavailable = response.status >= 500 || response.status === 429 || isNotFromApi(response);
   return { response: await passError(response, headers, url, key.authorization), unavailable: isUnavailable };
 }
 
 /**
- * A 404 that is not JSON: the gateway's answer for an unknown model, and a server's for an unknown path, as where the
- * proxy is not mounted.
+ * A 404 that is not JSON comes from a gateway or web server (unknown model or path, as where the proxy is not mounted), not
+ * from a NIM.
  */
-function isStray({ status, headers }: Response): boolean {
+function isNotFromApi({ status, headers }: Response): boolean {
   return status === 404 && !headers.get('content-type')?.includes('json');
 }
 
@@ -266,7 +266,7 @@ async function passError(response: Response, headers: Headers, url: URL, key: st
     headers.set('retry-after', '2');
   }
   const body = normaliseError(status, response.statusText, clean);
-  if (isStray(response)) {
+  if (isNotFromApi(response)) {
     body.error.message += ` (POST ${url.href}: check remote.baseURL, and the name of the model there)`;
   }
   return new Response(JSON.stringify(body), { status, statusText: response.statusText || `Status ${status}`, headers });

@@ -41,7 +41,7 @@ export async function toDialect(body: Json, dialect: DialectName, inline: Inline
   for (const [name, value] of Object.entries(renamed(body, dialect))) {
     const field = fieldOf(REQUEST, name);
     if (value === null || !field) continue;
-    if (knows(dialect, name, field)) sent[name] = value;
+    if (isDocumentedBy(dialect, name, field)) sent[name] = value;
     else if (!isDroppable(name, field, value)) throw unsupported('the remote does not document it', name);
   }
   if (dialect === 'legacy') delete sent['model'];
@@ -69,7 +69,7 @@ function renamed(body: Json, dialect: DialectName): Json {
   return { ...rest, ...tokens, ...flat, ...sampling, nvext: guided };
 }
 
-function knows(dialect: DialectName, name: string, field: Field): boolean {
+function isDocumentedBy(dialect: DialectName, name: string, field: Field): boolean {
   if (dialect === 'legacy') return LEGACY_FIELDS.includes(name);
   return (field.documentedBy & Dialect[dialect]) !== 0;
 }
@@ -108,8 +108,8 @@ async function convertPart(part: unknown, path: string, dialect: DialectName, in
   }
   if (text !== undefined) return { type: 'text', text };
   if (refusal !== undefined) return { type: 'text', text: refusal };
-  const other = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
-  if (other && !knows(dialect, '', other)) throw unsupported('the remote does not document it', `${path}.type`);
+  const row = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
+  if (row && !isDocumentedBy(dialect, '', row)) throw unsupported('the remote does not document it', `${path}.type`);
   return part;
 }
 

@@ -10,7 +10,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** Maximum bytes of one event. */
 const MAX_EVENT_BYTES = 8 * 1024 * 1024;
 
-/** Maximum bytes handled in one turn of the page's event loop, and maximum bytes of an event that are read as JSON. */
+/** Maximum bytes handled before yielding to the event loop, and maximum bytes of an event that are read as JSON. */
 const SLICE = 64 * 1024;
 
 /** The fixed cost of a chunk or an event, counted as bytes. */

@@ -1,5 +1,5 @@
 /**
- * Contract C1 with the real model. Each test sends one field of docs/api.md, which is generated from the table that
+ * Every field, with the real model. Each test sends one field of docs/api.md, which is generated from the table that
  * validates requests. An honoured field must change the answer, a harmless one must change nothing, a refused one must
  * give a 400 that names it. A new row fails until it has an effect here; a refusal is no effect.
  *
@@ -151,7 +151,7 @@ function differenceFromReference(reply: Reply): number {
 }
 
 /** The effects of one table's fields, and how such a field is sent. */
-interface Place {
+interface FieldTable {
   /** Text in the table's title. */
   about: string;
   path: string;
@@ -159,7 +159,7 @@ interface Place {
   effects: Record<string, Effect>;
 }
 
-const PLACES: Place[] = [
+const TABLES_UNDER_TEST: FieldTable[] = [
   {
     about: 'The body',
     path: '',
@@ -335,19 +335,20 @@ function hasUsage({ body }: Reply, without: Reply): void {
 }
 
 /** The tables without effects: only that of the parts of messages that are refused. */
-const otherTables = [...TABLES].filter(([title]) => !PLACES.some(({ about }) => title.includes(about)));
+const otherTables = [...TABLES].filter(([title]) => !TABLES_UNDER_TEST.some(({ about }) => title.includes(about)));
 
 test('every table of docs/api.md is tested', () => {
   expect(otherTables).toHaveLength(1);
-  expect(TABLES.size).toBe(PLACES.length + 1);
+  expect(TABLES.size).toBe(TABLES_UNDER_TEST.length + 1);
 });
 
-describe.each(PLACES)('$about', ({ about, path, send, effects }) => {
+describe.each(TABLES_UNDER_TEST)('$about', ({ about, path, send, effects }) => {
   const rows = [...TABLES].find(([title]) => title.includes(about))?.[1] ?? [];
 
   test.each(rows.filter(({ support }) => support === 'honoured'))('honours $field', async ({ field }) => {
     const effect = effects[field];
-    if (!effect) throw new Error(`PLACES has no effect for ${path}${field}: an honoured field must change the answer.`);
+    if (!effect)
+      throw new Error(`TABLES_UNDER_TEST has no effect for ${path}${field}: an honoured field must change the answer.`);
     const { value, request, siblings, comparedTo, check, neutral } = effect;
     const without = await ask({ ...request, ...(comparedTo ?? send({ ...siblings })) });
     const reply = await ask({ ...request, ...send({ ...siblings, [field]: value }) });

@@ -134,7 +134,7 @@ beforeAll(async () => {
 
 afterAll(() => page[Symbol.asyncDispose]());
 
-test('the measure sees a task of 80 ms', async () => {
+test('a blocking task of 80 ms is detected', async () => {
   const seen = await page.evaluate(() =>
     longest(async () => {
       await new Promise((resolve) => setTimeout(resolve));

@@ -55,7 +55,7 @@ describe('probe() says, before anything is downloaded,', () => {
   const bytes = expect.any(Number);
 
   test('that `auto` leaves a software adapter alone for a model that runs well on wasm', async () => {
-    const reason = expect.stringContaining('the WebGPU adapter renders in software');
+    const reason = expect.stringContaining('the WebGPU adapter is a software adapter');
     expect(await probe('auto')).toMatchObject({ verdict: 'yes', device: 'wasm', dtype: 'q4', bytes, reason });
   });
 
@@ -111,7 +111,7 @@ test('the state goes from idle through downloading and preparing to ready, and b
   expect(seen.status).toBe(200);
 });
 
-test('unload() ends an answer in flight with the code aborted', async () => {
+test('unload() ends a pending answer with the code aborted', async () => {
   const text = await page.evaluate(async () => {
     const near = remotePage.make();
     const response = await near.fetch(remotePage.url, remotePage.post({ stream: true, ...remotePage.endless }));

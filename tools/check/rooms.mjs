@@ -35,7 +35,7 @@ export const rooms = {
   'src/client/': ['src/fetch/', 'src/openai/', 'src/remote/', 'src/media/', 'src/host/', 'models/'],
   'src/fetch/': ['src/openai/', 'src/remote/', 'src/media/', 'types of src/host/'],
   'src/openai/': [],
-  'src/remote/': ['src/openai/', 'eventsource-parser'],
+  'src/remote/': ['src/openai/'],
   'src/media/': [],
   'src/host/': ['comlink'],
   'src/protocol/': [],

@@ -51,7 +51,10 @@ export interface KvSnapshot {
   release(): void;
 }
 
-/** Whether this is the error that {@link KvCache.reserve} throws when there is no memory. */
+/**
+ * Whether this is the error that {@link KvCache.reserve} throws when there is no memory. Only for errors of a
+ * reservation: admission throws the same code.
+ */
 export function isOutOfMemory(error: unknown): boolean {
   return error instanceof NearsightError && error.code === 'context_length_exceeded';
 }

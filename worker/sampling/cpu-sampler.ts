@@ -218,7 +218,8 @@ function allUnitsBelow(logits: Float32Array): Uint32Array {
 }
 
 /**
- * How far below the largest logit the last token is with which probabilities sum to `share`, in 65536ths, of `total`.
+ * The cutoff of top-p: the distance below the largest logit at which the summed probabilities reach `share` / 65536 of
+ * `total`.
  *
  * @param likeliest returns the tokens' units below the largest logit, ascending, for a sum of at least `needed`
  */

@@ -3,7 +3,7 @@ import { GREEDY } from '../../src/protocol/job.ts';
 import type { Decoder, SamplingRequest } from '../generation/decoder.ts';
 import { isOutOfMemory } from '../backend/kv-cache.ts';
 import { argmax, type SampledToken, CpuSampler } from '../sampling/cpu-sampler.ts';
-import { checkDifference, kernelMismatch } from './kernel-mismatch.ts';
+import { checkDifference, selfTestFailed } from './kernel-mismatch.ts';
 import { DECODER_TOLERANCE, LOGPROB_TOLERANCE, SAMPLES, SAMPLES_AFTER_TIE } from './tolerances.ts';
 
 /** Enough rows for the kernels of long prompts, which need 32. */
@@ -48,14 +48,14 @@ export async function selfTestDecoder(decoder: DecoderUnderTest, vocab: number, 
   await reservePositions(decoder, ROWS + 1);
   await prefill(0, ROWS);
   const expected = await decoder.logits();
-  if (!expected.every(Number.isFinite)) throw kernelMismatch('some logits are not finite numbers');
+  if (!expected.every(Number.isFinite)) throw selfTestFailed('some logits are not finite numbers');
   // Two tokens, so that the first is embedded and decoded.
   const request = { sampling: { ...GREEDY, seed: 0 }, prompt: ids, choice: 0, topLogprobs: undefined, limit: 2 };
   const sampled: number[] = [];
   for await (const { id } of sample(decoder, request, signal)) sampled.push(id);
   const mostLikely = argmax(expected);
   if (sampled[0] !== mostLikely) {
-    throw kernelMismatch(`the most likely token is ${mostLikely}, and ${sampled[0]} was sampled`);
+    throw selfTestFailed(`the most likely token is ${mostLikely}, and ${sampled[0]} was sampled`);
   }
   await testSampling(decoder, ids, expected, signal);
   await decoder.reset(ROWS + 1);
@@ -75,7 +75,7 @@ export async function reservePositions(decoder: Pick<DecoderUnderTest, 'reset'>,
   try {
     await decoder.reset(positions);
   } catch (error) {
-    throw isOutOfMemory(error) ? kernelMismatch('it has no memory for keys and values') : error;
+    throw isOutOfMemory(error) ? selfTestFailed('it has no memory for keys and values') : error;
   }
 }
 
@@ -95,7 +95,7 @@ async function testSampling(
     for await (const actual of sample(decoder, request, signal)) {
       if (isSame(actual, expected)) continue;
       if (samples > SAMPLES)
-        throw kernelMismatch(`token ${actual.id} or its log probabilities differ from the CPU's token ${expected.id}`);
+        throw selfTestFailed(`token ${actual.id} or its log probabilities differ from the CPU's token ${expected.id}`);
       samples += SAMPLES_AFTER_TIE;
     }
   }
@@ -110,7 +110,7 @@ async function* sample(
   try {
     yield* decoder.sample(request, signal);
   } catch (error) {
-    throw error instanceof NearsightError && error.code === 'internal' ? kernelMismatch(error.message) : error;
+    throw error instanceof NearsightError && error.code === 'internal' ? selfTestFailed(error.message) : error;
   }
 }
 

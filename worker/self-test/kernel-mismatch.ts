@@ -1,12 +1,12 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 
 /** The error of a failed self-test: another variant or device may still compute correctly. */
-export function kernelMismatch(message: string): NearsightError {
+export function selfTestFailed(message: string): NearsightError {
   return new NearsightError('unsupported_device', message);
 }
 
 /**
- * Compares results of the same computation on two ways.
+ * Compares the results of one computation done in two ways.
  *
  * @param what what differs, for the message
  * @throws NearsightError `unsupported_device` if they differ by more than `tolerance` times their range, or hold NaN
@@ -15,7 +15,7 @@ export function checkDifference(expected: Float32Array, actual: Float32Array, to
   const difference = maxRelativeDifference(expected, actual);
   // Not `>`, which NaN would pass.
   if (!(difference <= tolerance)) {
-    throw kernelMismatch(`${what} by ${difference.toExponential(1)} of their range`);
+    throw selfTestFailed(`${what} by ${difference.toExponential(1)} of their range`);
   }
 }
 

@@ -18,8 +18,8 @@ export const LOGPROB_TOLERANCE = 1e-3;
 export const SAMPLES = 2;
 
 /**
- * One sampled token may differ, because it can depend on the last digit of two numbers (about one in ten thousand does,
- * and it would at every load). Then this many more are sampled, and all must match.
+ * One sampled token may differ, because it can depend on the last digit of two numbers (about one token in ten thousand
+ * differs, and on such a device at every load). Then this many more are sampled, and all must match.
  */
 export const SAMPLES_AFTER_TIE = 4;
 

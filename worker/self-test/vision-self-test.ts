@@ -6,7 +6,7 @@ import { Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import type { OptimizedGraph } from '../onnx/optimize/pass.ts';
 import { elementBytes, release, toFloats } from '../onnx/tensor.ts';
-import { checkDifference, kernelMismatch } from './kernel-mismatch.ts';
+import { checkDifference, selfTestFailed } from './kernel-mismatch.ts';
 import { LAYER_TOLERANCE, type Precision } from './tolerances.ts';
 import type { EncoderInputs, NamedTensors } from '../vision/vision-inputs.ts';
 import { cropsPerRun, runEncoder } from '../vision/vision-encoder.ts';
@@ -47,7 +47,7 @@ export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSig
       if (index === 0) {
         checkDifference(expected, actual, LAYER_TOLERANCE[precision], "an image's features differ from the CPU's");
       }
-      if (!actual.every(Number.isFinite)) throw kernelMismatch("an image's features are not finite numbers");
+      if (!actual.every(Number.isFinite)) throw selfTestFailed("an image's features are not finite numbers");
     }
   } finally {
     readback.close();

@@ -18,7 +18,7 @@ async function nothingStored(): Promise<never> {
   throw new NearsightError('storage_unavailable', 'Models are not stored here: they are downloaded at every load.');
 }
 
-/** Contract C10: exactly the bytes that the spec promises, or an error. */
+/** Returns exactly the bytes that the spec lists, or throws. */
 async function fetchFile(
   file: ModelFile,
   onBytes: (count: number) => void,

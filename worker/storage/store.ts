@@ -12,8 +12,8 @@ export interface StoredModel {
 /** Where the files of models come from, and where they are kept. Files are identified by their sha256. */
 export interface ModelStore {
   /**
-   * Gives a file that has exactly the bytes which the spec promises, from the disk or from its `url`. A store that keeps
-   * files checks the quota first, continues a download that broke off, and shows a file only when its hash is right.
+   * Gives a file that has exactly the bytes that the spec lists, from the disk or from its `url`. A store that keeps
+   * files checks the quota first, continues a download that broke off, and lists a file only after its hash matched.
    *
    * @param onBytes called with the number of bytes that have just arrived, from wherever; in all, `file.bytes`
    * @throws NearsightError `load_failed` (network, HTTP status, a `data:` URL that cannot be read, no memory), `integrity`
@@ -24,7 +24,7 @@ export interface ModelStore {
   stat(file: ModelFile): Promise<number>;
   /** The models of which anything is stored. */
   list(): Promise<readonly StoredModel[]>;
-  /** Deletes a model's files, but for those that another stored model has as well. Does nothing if it is not stored. */
+  /** Deletes a model's files, except those that another stored model has as well. Does nothing if it is not stored. */
   delete(id: string): Promise<void>;
   /**
    * Stores a model from an archive that {@link export} made, without a download.

@@ -13,7 +13,8 @@ export class Readback {
 
   /** Bytes [offset, offset + size) of a buffer, after all submitted work. One read at a time. */
   async read(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {
-    // Copies are of whole words, and half-precision rows may end within one. All buffers, onnxruntime's too, end with a word.
+    // WebGPU copies whole words only; half-precision rows may end within one. All buffers, onnxruntime's too, end with a
+    // whole word.
     const before = offset % 4;
     const whole = Math.ceil((before + size) / 4) * 4;
     const staging = this.#reserve(whole);

@@ -37,7 +37,7 @@ export function describe(info: GPUAdapterInfo): string {
   return [info.vendor, info.architecture, info.description].filter(Boolean).join(' ') || unnamed;
 }
 
-/** The adapter's features that make kernels faster, except those with which they are wrong. */
+/** The adapter's features that make kernels faster, except those that trigger wrong kernels. */
 function features({ features: offered, info }: GPUAdapter): GPUFeatureName[] {
   const useful: GPUFeatureName[] = ['shader-f16'];
   if (info.subgroupMinSize >= MIN_SUBGROUP_LANES) useful.push('subgroups');

@@ -145,7 +145,8 @@ export class GpuKvCache implements KvCache {
     let tensors = await this.#allocate(labels, capacity);
     if (tensors) return tensors;
     do {
-      // Destroyed buffers are freed only then: replaced tensors and evicted snapshots.
+      // A destroyed buffer (a replaced tensor, an evicted snapshot) is freed only after the submitted work is done, so wait
+      // and try again.
       await this.#device.queue.onSubmittedWorkDone();
       tensors = await this.#allocate(labels, capacity);
       if (tensors) return tensors;
@@ -175,7 +176,7 @@ export class GpuKvCache implements KvCache {
     return new NearsightError(
       'context_length_exceeded',
       `This device has no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
-        'Set max_tokens or a smaller one, or send fewer messages or images.',
+        'Set or lower max_tokens, or send fewer messages or images.',
       { param: 'max_tokens' },
     );
   }

@@ -16,7 +16,7 @@ export interface SoftwareWorkarounds {
   singleCrop?: boolean | undefined;
 }
 
-/** The workarounds for an adapter. Nothing else knows the adapters of test machines. */
+/** The workarounds for an adapter. All special cases for test machines are here. */
 export function softwareWorkarounds(adapter: GPUAdapter): SoftwareWorkarounds {
   if (!isSoftware(adapter)) return {};
   // Running several crops takes seconds there, more than compiling their shaders early saves.

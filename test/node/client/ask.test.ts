@@ -40,7 +40,7 @@ test('several images are sent in their order, whatever form they have', async ()
   ]);
 });
 
-test('an image that cannot be read is named by its place', async () => {
+test('an image that cannot be read is named by its index', async () => {
   const tooLarge = { code: 'unreadable_image', param: 'image[1]' };
   await expect(answer([bytes(1), bytes(1, 2, 3)])).rejects.toMatchObject(tooLarge);
   await expect(answer(bytes(1, 2, 3))).rejects.toMatchObject({ ...tooLarge, param: 'image' });

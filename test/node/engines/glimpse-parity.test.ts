@@ -19,7 +19,7 @@ interface Golden {
 const folder = new URL('../../fixtures/glimpse/', import.meta.url);
 const golden: Golden = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8'));
 const cases = golden.cases.filter(
-  ({ name, frames }) => frames === 0 || golden.pixels.some((pixels) => pixels.case === name),
+  ({ name, frames: crops }) => crops === 0 || golden.pixels.some((pixels) => pixels.case === name),
 );
 
 /** [1, crops, 3, height, width] in -1..1, from the stored levels. */
@@ -31,9 +31,9 @@ function pixelValues(name: string): { pixel_values: Tensor; pixel_attention_mask
   const values = new Float32Array(levels.length);
   const plane = height * width;
   for (let i = 0; i < levels.length; i++) {
-    const frame = Math.floor(i / (plane * channels));
+    const crop = Math.floor(i / (plane * channels));
     const pixel = Math.floor(i / channels) % plane;
-    values[(frame * channels + (i % channels)) * plane + pixel] = levels[i]! / 127.5 - 1;
+    values[(crop * channels + (i % channels)) * plane + pixel] = levels[i]! / 127.5 - 1;
   }
   return {
     pixel_values: new Tensor('float32', values, [1, crops, channels, height, width]),

@@ -41,7 +41,7 @@ export async function nativeDecoder(
   ): Promise<InferenceSession.ReturnType> {
     const { inputs_embeds } = await embed.run({ input_ids: integers(ids) });
     const embeddings = inputs_embeds as Tensor;
-    if (images) lay(embeddings, ids, images);
+    if (images) mergeFeatures(embeddings, ids, images);
     const feeds: Record<string, Tensor> = {
       ...past,
       inputs_embeds: embeddings,
@@ -84,7 +84,7 @@ export async function nativeDecoder(
   };
 }
 
-function lay({ data, dims }: Tensor, ids: readonly number[], { id, features }: Images): void {
+function mergeFeatures({ data, dims }: Tensor, ids: readonly number[], { id, features }: Images): void {
   const width = Number(dims.at(-1));
   let row = 0;
   for (const [at, each] of ids.entries()) {

@@ -63,7 +63,7 @@ describe('progress reaches 100 % once, at the end,', () => {
   test.each([
     ['some', 0.5],
     ['all', 1],
-  ])('where a variant failed of whose first file %s bytes had come', async (_, share) => {
+  ])('after a variant failed when %s bytes of its first file were read', async (_, share) => {
     vi.stubGlobal('navigator', { gpu: { requestAdapter: async () => fakeAdapter().adapter }, hardwareConcurrency: 1 });
     let failed = false;
     const store = storeWith(async (file, onBytes) => {

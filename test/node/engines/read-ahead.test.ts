@@ -36,7 +36,7 @@ test('a file is requested when the one before is handed out, and no earlier', as
   expect(requested).toEqual(['a', 'b', 'c']);
 });
 
-test('a read that fails ahead of time is reported when its file is asked for', async () => {
+test('a read that fails early is reported when its file is asked for', async () => {
   const { read, end } = pendingFiles();
   const next = readAhead(['a', 'bad'], read);
   end('a');

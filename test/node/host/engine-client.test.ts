@@ -57,11 +57,11 @@ test('an argument that cannot be cloned rejects its call, and the next call work
   expect(await collect(client.generate(JOB))).toEqual(ANSWER);
 });
 
-test('calls in flight, and later ones, reject with the reason when the other end dies', async () => {
+test('pending calls, and later ones, reject with the reason when the other end dies', async () => {
   const reason = new NearsightError('worker_crashed', 'It died.');
-  const inFlight = reasonsOf(everyCall());
+  const pending = reasonsOf(everyCall());
   dying.abort(reason);
-  expect(await inFlight).toEqual(new Set([reason]));
+  expect(await pending).toEqual(new Set([reason]));
   expect(await reasonsOf(everyCall())).toEqual(new Set([reason]));
 });
 

@@ -31,7 +31,7 @@ class FakeHost implements SessionHost {
     this.#released = released;
   }
 
-  /** What is in flight rejects when it dies, as in the real one. */
+  /** Pending calls reject when it dies, as in the real one. */
   #answer<T>(answer: () => T | Promise<T>): Promise<T> {
     this.dead.throwIfAborted();
     return race(this.#released.then(answer), this.dead);

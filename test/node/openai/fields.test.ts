@@ -1,5 +1,5 @@
 /**
- * Contract C1: sends each field of the table alone. An honoured field must change the parsed request, a harmless one must
+ * Sends each field of the table alone. An honoured field must change the parsed request, a harmless one must
  * change nothing, a refused one must be a 400 that names it. A new row without a sample fails.
  */
 import { describe, expect, expectTypeOf, it } from 'vitest';

@@ -169,7 +169,7 @@ describe('an event stream', () => {
     expect(sent.map(({ choices }) => choices[0]?.logprobs?.content.length)).toEqual([undefined, 1, 1, undefined]);
   });
 
-  it('is bytes, one event per chunk, and reads nothing ahead', async () => {
+  it('is bytes, one event per chunk, and reads a part only when asked', async () => {
     const { stream } = slowParts(START, text('x'));
     const response = await respond(ask({ stream: true }), stream, { model: 'm', reason: 'local-first' });
     const reader = response.body?.getReader();

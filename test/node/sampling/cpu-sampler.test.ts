@@ -110,7 +110,7 @@ describe('penalties, by hand', () => {
 
   test('the repetition penalty divides positive logits and multiplies negative ones, of prompt and answer', () => {
     const logits = Float32Array.of(3, 2, -1, -1.5);
-    // 3 / 2 = 1.5: token 1 wins; then 2 / 2 = 1 and token 0 is ahead again.
+    // 3 / 2 = 1.5: token 1 wins; then 2 / 2 = 1 and token 0 is the largest again.
     const answer = sampler({ temperature: 0, repetitionPenalty: 2 }, Int32Array.of(0));
     expect([answer.sample(logits).id, answer.sample(logits).id]).toEqual([1, 0]);
     // -1 * 2 = -2: token 1 wins.

@@ -65,7 +65,7 @@ test.for(cases)(
   },
 );
 
-test('crops at any place of any resize, in any order: the same bits as on the CPU', async () => {
+test('crops at any position of any resize, in any order: the same bits as on the CPU', async () => {
   const resizes = [
     { width: 150, height: 70 },
     { width: 40, height: 90 },

@@ -5,7 +5,7 @@ import type { Session } from '../../onnx/ort-session.ts';
 /** Any device has this much: glimpse's weights take 4 MB. */
 const SMALL_BUDGET = 64 << 20;
 
-/** SmolVLM-256M's decoder takes 538 MB; a process that opens it takes 0.67 GB more than one that leaves it packed. */
+/** SmolVLM-256M's decoder takes 538 MB; a process that opens it takes 0.67 GB more than one that keeps it quantized. */
 const LARGE_BUDGET = 640 << 20;
 
 /** On a device with less, a page that takes a gigabyte may be ended, without any error that could be caught. */
@@ -27,18 +27,18 @@ export function estimateMemoryBudget(browser: { userAgent?: string; deviceMemory
   return { bytes: SMALL_BUDGET, reason: 'this browser does not tell how much memory there is' };
 }
 
-/** A decoder on wasm, and what became of its weights. */
+/** A decoder on wasm, and whether its weights were dequantized, and why not. */
 export interface OpenedDecoder {
   session: Session;
   remark?: string;
 }
 
 /**
- * Opens a decoder with its weights dequantized if the budget allows it, else as it is. If memory runs out while it is
- * opened, it is opened again as it is: onnxruntime frees what it took.
+ * Opens a decoder with its weights dequantized if the budget allows it, otherwise with quantized weights. If memory runs
+ * out while it is opened, it is opened again with quantized weights: onnxruntime frees what it took.
  *
  * @param optimize optimizes the graph; without a budget, weights stay quantized
- * @throws what `open` throws for the graph as it is
+ * @throws what `open` throws for the graph with quantized weights
  */
 export async function openDequantized(
   optimize: (memoryBudget: MemoryBudget | undefined) => Promise<OptimizedGraph>,

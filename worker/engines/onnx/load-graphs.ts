@@ -24,7 +24,7 @@ export interface Graphs {
   decoder: Session;
   /** The graph, or the table if looking rows up is all that it does: it is not opened then. */
   embed: Session | EmbeddingTable;
-  /** What became of the decoder's weights, on wasm. */
+  /** On wasm, whether the decoder's weights were dequantized, and why not. */
   remark?: string | undefined;
 }
 
@@ -116,7 +116,7 @@ class GraphLoader {
     if (!gpu) return openDequantized(optimize, (model) => this.#open('decoder', model));
     const model = await optimize();
     const session = await this.#open('decoder', model);
-    // The test's input is float32. No decoder that takes float16 is known, so a test of one could not be tested.
+    // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
     if (model.layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
       await selfTestLayer({ ort, gpu, model: model.layer, precision }, signal);
     }
@@ -152,7 +152,7 @@ export async function closeSessions(sessions: readonly Session[], fault: AbortSi
   for (const session of sessions) await session.close();
 }
 
-/** The sessions to close. A table is not one: it is the decoder's. */
+/** The sessions to close. An embedding table has no session: the decoder frees it. */
 export function sessionsOf(graphs: Graphs): Session[] {
   return Object.values(graphs).filter((graph) => graph instanceof Session);
 }

@@ -21,8 +21,8 @@ import type { Engine } from '../engine.ts';
 import { closeSessions, type Graphs, sessionsOf } from './load-graphs.ts';
 
 /**
- * How many tokens are reserved at least, before an answer of open length: a few sentences. Longer answers reserve twice
- * as much whenever they reach the end. (The whole context of SmolVLM-256M takes 377 MB in float32.)
+ * How many tokens are reserved at least, before an answer without `max_tokens`: a few sentences. Longer answers reserve
+ * twice as much whenever they reach the end. (The whole context of SmolVLM-256M takes 377 MB in float32.)
  */
 const OPEN_ANSWER_TOKENS = 64;
 
@@ -63,7 +63,7 @@ export class OnnxEngine implements Engine {
     this.#prefixes = new PrefixCache(decoder, { evict: () => this.#vision.features.trim(0) });
   }
 
-  /** Compiles and checks what runs on the GPU. On wasm there is nothing to compile, and the same code everywhere. */
+  /** Compiles and checks what runs on the GPU. Wasm runs the same code on every device, so there is nothing to check. */
   async selfTest(signal: AbortSignal): Promise<void> {
     if (!this.#gpu) return;
     const { vocab } = this.#processor.config;
@@ -129,7 +129,7 @@ export class OnnxEngine implements Engine {
       }
       emit({ type: 'usage', promptTokens, cachedTokens, completionTokens });
     } catch (error) {
-      // An abort falls between two runs, so what was read is right. After any other error it may not be.
+      // Aborts are only handled between runs, so the cache is valid. After any other error it may not be.
       if (!signal.aborted) this.#prefixes.drop();
       throw error;
     } finally {

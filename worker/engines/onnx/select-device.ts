@@ -85,7 +85,7 @@ function wasmVariant(spec: ModelSpec): ModelVariant | undefined {
 /** Why an adapter cannot run the model, or undefined if it can. */
 function obstacleOn(adapter: GPUAdapter, spec: ModelSpec, device: 'webgpu' | 'auto'): string | undefined {
   if (device === 'auto' && isSoftware(adapter)) {
-    return `the WebGPU adapter renders in software (${describe(adapter.info)})`;
+    return `the WebGPU adapter is a software adapter (${describe(adapter.info)})`;
   }
   if (!spec.variants.some(({ devices }) => devices.includes('webgpu'))) return 'the model has no variant for WebGPU';
   const runnable = runnableOn(adapter, spec);

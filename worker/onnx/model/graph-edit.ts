@@ -157,7 +157,7 @@ export function makeNode(type: string, inputs: string[], outputs: string[]): Nod
  * Sorts a graph's nodes, unless the graph cannot be analysed by following its values from node to node. (Converters to half
  * precision append nodes at the end, which onnxruntime accepts.)
  *
- * @returns why it cannot be analysed, if so
+ * @returns the reason, or undefined if it can be analysed
  */
 export function opaque(graph: Graph): string | undefined {
   if (graph.nodes.some(hasGraph)) return 'the graph has branches or loops';

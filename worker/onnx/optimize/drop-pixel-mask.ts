@@ -63,7 +63,7 @@ export async function dropPixelMask(graph: Graph, inputs: ExampleInputs, evaluat
   return done('drop-pixel-mask');
 }
 
-/** Values that enter the encoder beside the convolution: indices and masks, before they meet weights. */
+/** Values that enter the encoder beside the convolution: indices and masks, before they are combined with weights. */
 function findBorder(graph: Graph, wiring: Wiring, conv: Node): string[] {
   const encoder = wiring.downstream(conv.outputs[0] ?? '');
   encoder.add(conv);

@@ -8,7 +8,7 @@ export interface Evaluation<Input> {
   values: Readonly<Record<string, TensorData>>;
 }
 
-/** Subgraphs on lengths and masks have hardly any weights: a larger one is something else. */
+/** Subgraphs that compute lengths or masks have hardly any weights: a larger one is something else. */
 export const MAX_WEIGHT_BYTES = 1 << 16;
 
 /**

@@ -4,7 +4,7 @@ import { intsAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-e
 import { ATTENTION } from './feed-lengths.ts';
 
 /** Each layer has one of these: attention, or its softmax if it is not fused. */
-const MIXERS: readonly string[] = [ATTENTION, 'com.microsoft.MultiHeadAttention', 'Softmax'];
+const ATTENTION_NODES: readonly string[] = [ATTENTION, 'com.microsoft.MultiHeadAttention', 'Softmax'];
 
 /** Operators that normalise rows, with the index of their weight: the inputs before it are what they normalise. */
 const NORMS: ReadonlyMap<string, number> = new Map([
@@ -15,8 +15,8 @@ const NORMS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * A decoder of the first layer and what follows the last one, with the same weights, operators and shapes: small enough
- * for the CPU to compute it too.
+ * A decoder with only its first layer, final norm and head, with the same weights, operators and shapes: small enough for
+ * the CPU to compute it too.
  *
  * @returns undefined for a graph of one layer, or one whose layers are not recognised
  */
@@ -70,7 +70,7 @@ function encodePart(part: Graph): GraphFile {
  */
 function join(graph: Graph, output: string): { nodes: Node[]; mixer: Node; last: Node } | undefined {
   const wiring = new Wiring(graph);
-  const [mixer, second] = graph.nodes.filter(({ type }) => MIXERS.includes(type));
+  const [mixer, second] = graph.nodes.filter(({ type }) => ATTENTION_NODES.includes(type));
   const final = lastNorm(graph, wiring.upstream([output]), () => true);
   if (!mixer || !second || !final) return undefined;
   const between = lastNorm(graph, wiring.upstream(second.inputs), (node) => isSameKind(wiring, node, final));

@@ -8,7 +8,7 @@ import type { Evaluation } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
 
-/** Inputs of GroupQueryAttention, by place. */
+/** Indices of GroupQueryAttention's inputs. */
 const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;
 
 /**
@@ -41,13 +41,13 @@ export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<Pas
   if (!biases.every((name) => evaluations.every((evaluation) => isCausalZero(evaluation, name)))) {
     return skip(`${biases.join(', ')} is more than a causal mask`);
   }
-  for (const node of nodes) rewire(node);
+  for (const node of nodes) useLengthInputs(node);
   graph.inputs.push(makeValue(SEQLENS_K, INT32, [1]), makeValue(TOTAL_LENGTH, INT32, [1]));
   prune(graph);
   return done('feed-lengths');
 }
 
-function rewire(node: Node): void {
+function useLengthInputs(node: Node): void {
   node.inputs[AT.seqlensK] = SEQLENS_K;
   node.inputs[AT.totalLength] = TOTAL_LENGTH;
   if (node.inputs.length > AT.bias) node.inputs[AT.bias] = '';
