@@ -54,7 +54,7 @@ export function createStatus(): { status: Status; set(this: void, value: StatusV
     set(value) {
       current = value;
       // A copy: a listener that is added meanwhile has been called with this state already.
-      for (const entry of [...listeners]) entry();
+      for (const entry of new Set(listeners)) entry();
     },
   };
 }

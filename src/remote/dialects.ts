@@ -108,9 +108,8 @@ async function convertPart(part: unknown, path: string, dialect: DialectName, in
   }
   if (text !== undefined) return { type: 'text', text };
   if (refusal !== undefined) return { type: 'text', text: refusal };
-  const other = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
-  if (other && !isDocumentedBy(dialect, '', other))
-    throw unsupported('the remote does not document it', `${path}.type`);
+  const row = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
+  if (row && !isDocumentedBy(dialect, '', row)) throw unsupported('the remote does not document it', `${path}.type`);
   return part;
 }
 

@@ -1,3 +1,4 @@
+import { race } from '../../src/async/race.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 
 /** How long to wait, after an unexpected error, for the GPU to report a fault. Firefox reports late. */
@@ -17,24 +18,14 @@ export async function withDeviceGuard<T>(
 ): Promise<T> {
   if (!fault) return work(signal);
   fault.throwIfAborted();
-  let onFault = (): void => {};
-  const faulted = new Promise<never>((_resolve, reject) => {
-    onFault = () => reject(fault.reason);
-    fault.addEventListener('abort', onFault);
-  });
   try {
-    const result = await Promise.race([work(AbortSignal.any([signal, fault])), faulted]);
-    fault.throwIfAborted();
-    return result;
+    return await race(work(AbortSignal.any([signal, fault])), fault);
   } catch (error) {
     // A fault often causes another error first (a failed run, an unmapped buffer, a wrong result of a self-test), and is
     // reported right after. Only errors of the request itself are never caused by a fault.
     const requestError = error instanceof NearsightError && error.status < 500;
-    if (!requestError && !signal.aborted && !fault.aborted) {
-      await Promise.race([faulted, new Promise((resolve) => setTimeout(resolve, FAULT_REPORT_MS))]);
-    }
-    throw fault.aborted ? fault.reason : error;
-  } finally {
-    fault.removeEventListener('abort', onFault);
+    if (requestError || signal.aborted) throw fault.aborted ? fault.reason : error;
+    await race(new Promise((resolve) => setTimeout(resolve, FAULT_REPORT_MS)), fault);
+    throw error;
   }
 }

@@ -47,8 +47,7 @@ export async function openDecoder(
   const { device, workarounds } = gpu;
   const { maxRows = MAX_CHUNK_ROWS } = workarounds;
   const logits = logitsRow(session);
-  if (!logits)
-    throw new NearsightError('internal', 'The decoder cannot use the embedding table that was loaded for it.');
+  if (!logits) throw new NearsightError('internal', 'The decoder cannot use the embedding table loaded for it.');
   const sampler = new GpuSampler(device, logits.vocab, logits.type);
   const latency = await readbackLatency(device);
   const memory = new GpuMemory(ort, device);
