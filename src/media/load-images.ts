@@ -130,11 +130,11 @@ async function openURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): 
   throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the image as a data: URL`);
 }
 
-function decode(url: string, ref: ImageRef, rules: ImageRules): Bytes {
+async function decode(url: string, ref: ImageRef, rules: ImageRules): Promise<Bytes> {
   // A byte takes three characters at most (`%FF`). Checked before decoding, because the URL may be huge.
   checkSize((url.length - url.indexOf(',') - 1) / 3, ref, rules);
   try {
-    const { mediaType, bytes } = readDataURL(url);
+    const { mediaType, bytes } = await readDataURL(url);
     checkType(mediaType, ref);
     checkSize(bytes.length, ref, rules);
     return bytes;

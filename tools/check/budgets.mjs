@@ -17,7 +17,7 @@ export const codeLines = {
   'src/host/': 345,
   'src/protocol/': 299,
   'src/async/': 30,
-  'src/bytes/': 74,
+  'src/bytes/': 90,
   'worker/*': 97,
   'worker/engines/*': 36,
   'worker/engines/onnx/': 642,
@@ -29,20 +29,20 @@ export const codeLines = {
   'worker/families/': 404,
   'worker/vision/': 539,
   'worker/sampling/': 306,
-  'worker/onnx/': 1839,
-  'worker/storage/': 130,
+  'worker/onnx/': 1859,
+  'worker/storage/': 134,
   'models/': 95,
   'proxy/': 268,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 10_278;
+export const codeLinesTogether = 10_318;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 13_500, answer: 10_000, worker: 71_540 };
+export const gzipBytes = { page: 13_500, answer: 10_000, worker: 71_720 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -40,7 +40,7 @@ export const rooms = {
   'src/host/': ['comlink'],
   'src/protocol/': [],
   'src/async/': [],
-  'src/bytes/': [],
+  'src/bytes/': ['src/async/'],
 
   // The entry, the runtime and its queue. The registry in engines/ decides which engine opens a model.
   'worker/*': ['worker/engines/*', 'worker/storage/', 'comlink'],

@@ -28,7 +28,7 @@ async function fetchFile(
   if (url === undefined) throw new NearsightError('internal', `${file.path} has no URL.`);
   // Bundlers turn small files into data: URLs, which `connect-src 'self'` does not let us fetch.
   const inlined = url.startsWith('data:');
-  const bytes = inlined ? readInlined(url, file, onBytes) : await download(url, file, onBytes, signal);
+  const bytes = inlined ? await readInlined(url, file, onBytes) : await download(url, file, onBytes, signal);
   const digest = await sha256(bytes);
   if (digest !== file.sha256) {
     throw new NearsightError(
@@ -39,10 +39,14 @@ async function fetchFile(
   return bytes;
 }
 
-function readInlined(url: string, file: ModelFile, onBytes: (count: number) => void): Uint8Array<ArrayBuffer> {
+async function readInlined(
+  url: string,
+  file: ModelFile,
+  onBytes: (count: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    ({ bytes } = readDataURL(url));
+    ({ bytes } = await readDataURL(url));
   } catch (cause) {
     const message = `${file.path} is inlined as a data: URL that cannot be read: ${asNearsightError(cause).message}.`;
     throw new NearsightError('load_failed', message, { cause });

@@ -41,8 +41,23 @@ describe('data: URLs', () => {
     expect(await images([url])).toEqual([BYTES]);
   });
 
-  it('keep text as UTF-8 and a percent sign that escapes nothing', () => {
-    expect(new TextDecoder().decode(readDataURL('data:image/x,100%é%zz%2').bytes)).toBe('100%é%zz%2');
+  it.each([0, 1, 2])('that are long, with %i bytes after the last whole group', async (rest) => {
+    const bytes = Uint8Array.from({ length: 900_000 + rest }, (_, at) => at * at);
+    const base64 = Buffer.from(bytes).toString('base64');
+    for (const text of [base64, base64.replaceAll('=', ''), base64.replaceAll(/(.{76})/g, '$1\r\n')]) {
+      expect(Buffer.compare((await readDataURL(`data:image/png;base64,${text}`)).bytes, bytes)).toBe(0);
+    }
+  });
+
+  it('that are long, with padding in the middle, are refused', async () => {
+    for (const at of [4, 1 << 19, 1 << 20]) {
+      const text = `${'A'.repeat(at - 2)}==${'A'.repeat(1 << 20)}`;
+      await expect(readDataURL(`data:image/png;base64,${text}`)).rejects.toThrow('not valid base64');
+    }
+  });
+
+  it('keep text as UTF-8 and a percent sign that escapes nothing', async () => {
+    expect(new TextDecoder().decode((await readDataURL('data:image/x,100%é%zz%2')).bytes)).toBe('100%é%zz%2');
   });
 
   it.each([
