@@ -1,16 +1,20 @@
 import type { Size } from '../backend/image-splitter.ts';
+import { crc32 } from './crc32.ts';
+import { type Orientation, readOrientation } from './orientation.ts';
 
 /** Type and size of an image file; the size is that before EXIF orientation. */
 export interface Header extends Size {
   type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif';
+  /** Of a WebP file, because browsers ignore its EXIF data; they apply the orientation of other files themselves. */
+  orientation?: Orientation | undefined;
 }
 
 /**
  * Reads type and size from an image file, and walks its structure to the end of the first frame.
  *
  * The size is checked before decoding, because a file of a few kilobytes can decode to gigabytes. The walk detects
- * truncated files: Firefox decodes truncated PNG, JPEG and GIF files (measured in 153; Chromium refuses them), and half
- * an image leads to a wrong answer.
+ * truncated files, and damaged ones by the checksums of PNG: Firefox decodes both as far as it can (PNG, JPEG and GIF, in
+ * 153; Chromium refuses them), and half an image leads to a wrong answer.
  *
  * @throws Error with the reason in plain words
  */
@@ -33,7 +37,7 @@ interface Format {
   type: Header['type'];
   matches(bytes: Uint8Array): boolean;
   /** Throws a RangeError if the first frame is truncated. */
-  walk(view: DataView): Size | undefined;
+  walk(view: DataView): Omit<Header, 'type'> | undefined;
 }
 
 const FORMATS: readonly Format[] = [
@@ -66,10 +70,19 @@ function requireLength(view: DataView, length: number): void {
   view.getUint8(length - 1);
 }
 
-/** Chunks of length, type, data and checksum, from IHDR to IEND. */
+/** Chunks of length, type, data and checksum, from IHDR to IEND. A capital letter marks those that every decoder reads. */
 function walkPng(view: DataView): Size {
   if (tag(view, 12) !== 'IHDR') throw new Error('its first chunk is not IHDR');
-  for (let at = 8; tag(view, at + 4) !== 'IEND';) at += 12 + view.getUint32(at);
+  for (let at = 8; tag(view, at + 4) !== 'IEND';) {
+    const bytes = view.getUint32(at);
+    const end = at + 8 + bytes;
+    const checksum = view.getUint32(end);
+    const needed = (view.getUint8(at + 4) & 0x20) === 0;
+    if (needed && crc32(new Uint8Array(view.buffer, view.byteOffset + at + 4, bytes + 4)) !== checksum) {
+      throw new Error(`it is damaged: the checksum of its ${tag(view, at + 4)} chunk does not match`);
+    }
+    at = end + 4;
+  }
   return { width: view.getUint32(16), height: view.getUint32(20) };
 }
 
@@ -113,7 +126,7 @@ function walkGif(view: DataView): Size {
 }
 
 /** A RIFF file: lossy (VP8), lossless (VP8L), or extended with the canvas size up front (VP8X). */
-function walkWebp(view: DataView): Size | undefined {
+function walkWebp(view: DataView): Omit<Header, 'type'> | undefined {
   requireLength(view, 8 + view.getUint32(4, true));
   const u24 = (at: number): number => view.getUint16(at, true) + (view.getUint8(at + 2) << 16);
   switch (tag(view, 12)) {
@@ -124,10 +137,21 @@ function walkWebp(view: DataView): Size | undefined {
       return { width: (bits & 0x3fff) + 1, height: ((bits >> 14) & 0x3fff) + 1 };
     }
     case 'VP8X':
-      return { width: u24(24) + 1, height: u24(27) + 1 };
+      return { width: u24(24) + 1, height: u24(27) + 1, orientation: webpOrientation(view) };
     default:
       return undefined;
   }
+}
+
+function webpOrientation(view: DataView): Orientation | undefined {
+  for (let at = 12; at + 8 <= view.byteLength;) {
+    const bytes = view.getUint32(at + 4, true);
+    const start = view.byteOffset + at + 8;
+    if (tag(view, at) === 'EXIF') return readOrientation(new Uint8Array(view.buffer, start, bytes));
+    // Chunks start at even offsets.
+    at += 8 + bytes + (bytes & 1);
+  }
+  return undefined;
 }
 
 /** Nested ISO media boxes; the largest `ispe` property is the size of the image or its grid. */

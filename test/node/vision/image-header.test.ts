@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { readHeader } from '../../../worker/vision/image-header.ts';
-import { FIXTURES, readJson } from './fixtures.ts';
+import { bytesOfImage as bytesOf, readJson } from './fixtures.ts';
 
 interface Golden {
   file: string;
@@ -12,13 +12,21 @@ interface Golden {
 const TYPES = { png: 'image/png', jpg: 'image/jpeg', gif: 'image/gif', webp: 'image/webp', avif: 'image/avif' };
 
 const goldens = readJson<Golden[]>('images.json');
-const bytesOf = (file: string): Uint8Array => readFileSync(new URL(`images/${file}`, FIXTURES));
 
 /** A file in which a few bytes were overwritten. */
 function patched(file: string, at: number, ...bytes: number[]): Uint8Array {
   const copy = Uint8Array.from(bytesOf(file));
   copy.set(bytes, at);
   return copy;
+}
+
+/** A PNG with another size in its IHDR chunk. */
+function resizedPng(width: number, height: number): Uint8Array {
+  const bytes = Buffer.from(bytesOf('rgb.png'));
+  bytes.writeUInt32BE(width, 16);
+  bytes.writeUInt32BE(height, 20);
+  bytes.writeUInt32BE(crc32(bytes.subarray(12, 29)), 29);
+  return bytes;
 }
 
 function indexOf(bytes: Uint8Array, text: string): number {
@@ -31,7 +39,7 @@ describe('type and size of an image file', () => {
     const [, extension = ''] = file.split('.');
     expect(TYPES).toHaveProperty(extension, header.type);
     // Orientations 5 to 8 swap width and height.
-    const swapped = /turned-[5-8]/.test(file);
+    const swapped = /turned-(alpha-)?[5-8]/.test(file);
     expect([header.width, header.height]).toEqual(swapped ? [height, width] : [width, height]);
   });
 
@@ -80,7 +88,7 @@ describe('files that are not images, or declare a wrong size', () => {
     ['a bitmap', text(`BM${'\0'.repeat(60)}`), 'not a PNG, JPEG'],
     ['SVG', text('<svg xmlns="http://www.w3.org/2000/svg"/>'), 'SVG'],
     ['SVG after whitespace and a byte order mark', text('\ufeff \n<?xml version="1.0"?><svg/>'), 'SVG'],
-    ['a PNG of width 0', patched('rgb.png', 16, 0, 0, 0, 0), 'how large'],
+    ['a PNG of width 0', resizedPng(0, 29), 'how large'],
     ['a PNG without its header', patched('rgb.png', 12, 0x49, 0x44, 0x41, 0x54), 'IHDR'],
     ['a JPEG with no frame', Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 2, 0xff, 0xd9), 'how large'],
     ['a GIF with no frame', Uint8Array.of(...text('GIF89a'), 1, 0, 1, 0, 0, 0, 0, 0x3b), 'no frame'],
@@ -89,7 +97,7 @@ describe('files that are not images, or declare a wrong size', () => {
   });
 
   it.for([
-    ['PNG', patched('rgb.png', 16, 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10)],
+    ['PNG', resizedPng(10_000, 10_000)],
     ['JPEG', patched('420.jpg', indexOf(bytesOf('420.jpg'), '\xff\xc0') + 5, 0x27, 0x10, 0x27, 0x10)],
     ['GIF', patched('plain.gif', 6, 0x10, 0x27, 0x10, 0x27)],
     ['lossy WebP', patched('lossy.webp', 26, 0x10, 0x27, 0x10, 0x27)],
@@ -98,6 +106,15 @@ describe('files that are not images, or declare a wrong size', () => {
     ['AVIF', patched('420.avif', indexOf(bytesOf('420.avif'), 'ispe') + 8, 0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10)],
   ] as const)('reads the size of a %s of 100 megapixels', ([, bytes]) => {
     expect(readHeader(bytes)).toMatchObject({ width: 10_000, height: 10_000 });
+  });
+
+  it('a PNG is refused if one bit of a chunk that every decoder reads is wrong, and only then', () => {
+    const file = bytesOf('gamma.png');
+    const [gamma, data] = [indexOf(file, 'gAMA'), indexOf(file, 'IDAT')];
+    for (const at of [16, 29, 32, data + 4, data + 100, file.length - 13]) {
+      expect(() => readHeader(patched('gamma.png', at, file[at]! ^ 1))).toThrow(/its (IHDR|IDAT) chunk does not match/);
+    }
+    for (const at of [gamma + 4, gamma + 8]) readHeader(patched('gamma.png', at, file[at]! ^ 1));
   });
 
   it('a damaged file gives a header or an Error', () => {
