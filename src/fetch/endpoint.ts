@@ -3,6 +3,8 @@ export interface Endpoint {
   name: 'chat' | 'models' | 'ready' | 'live';
   /** The model that the path names: one of the list, or that of NVIDIA's per-model paths. */
   model?: string | undefined;
+  /** One of NVIDIA's per-model paths, whose samples send images as `<img>` tags. */
+  perModel?: boolean;
 }
 
 /** Paths below a server's root, or below any `/v1`. */
@@ -24,11 +26,27 @@ export function interceptedPath(url: URL, intercept: readonly (string | URL)[]):
     if (!URL.canParse(entry, baseURL())) continue;
     const prefix = new URL(entry, baseURL());
     const below = tidy(prefix.pathname);
-    // By the host, because the origin of a `blob:` URL is that of its page.
-    const same = url.protocol === prefix.protocol && url.host === prefix.host;
-    if (same && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
+    if (isSameServer(url, prefix) && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
   }
   return undefined;
+}
+
+/**
+ * Whether two URLs are of the same server, however they are spelt: an image must not leave the device because of an
+ * `http:`, a port, a name or password, or a dot after the host. Where the prefix has a port, that one only: other ports of
+ * `localhost` are other programs.
+ */
+function isSameServer(url: URL, prefix: URL): boolean {
+  const sameScheme = url.protocol === prefix.protocol || (isHttp(url) && isHttp(prefix));
+  return sameScheme && host(url) === host(prefix) && (prefix.port === '' || prefix.port === url.port);
+}
+
+function isHttp({ protocol }: URL): boolean {
+  return protocol === 'http:' || protocol === 'https:';
+}
+
+function host({ hostname }: URL): string {
+  return hostname.replace(/\.$/, '');
 }
 
 /** Whether `fetch`'s first argument is a Request. Not by `instanceof`: `fetch` accepts those of other windows, too. */
@@ -47,7 +65,7 @@ export function targetURL(input: RequestInfo | URL): URL | undefined {
 export function findEndpoint(...paths: readonly string[]): Endpoint | undefined {
   for (const path of paths) {
     const chat = CHAT.exec(path) ?? VLM.exec(path);
-    if (chat) return { name: 'chat', model: decode(chat[1]) };
+    if (chat) return { name: 'chat', model: decode(chat[1]), perModel: chat[1] !== undefined };
     const models = MODELS.exec(path);
     if (models) return { name: 'models', model: decode(models[1]) };
     const health = HEALTH.exec(path);

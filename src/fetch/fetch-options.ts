@@ -23,6 +23,10 @@ export interface FetchOptions {
 export interface ImageOptions {
   /** Origins from which images are fetched even under `local-only`. @defaultValue none but the page's own */
   origins?: readonly string[] | undefined;
-  /** Read `<img src="…">` in a user's string content as an image. @defaultValue false, it stays text */
+  /**
+   * Read `<img src="…">` in a user's string content as an image.
+   * @defaultValue true at NVIDIA's paths with a model in them, whose samples send images so. Elsewhere false: a tag stays
+   * text, and one with the image itself in it (`data:`) is refused
+   */
   tags?: boolean | undefined;
 }

@@ -36,7 +36,7 @@ export async function handleRequest(context: RequestContext): Promise<Response> 
     body,
     policy,
     served,
-    request: readRequest(json, options, served),
+    request: readRequest(json, options.images?.tags ?? endpoint.perModel, served),
     model: typeof model === 'string' ? model : '',
     images: countImages(messages),
   });
@@ -57,11 +57,11 @@ function nameModel(body: unknown, model: string | undefined): unknown {
 /** The request, or why it cannot be answered here. */
 function readRequest(
   body: unknown,
-  { images }: InterceptOptions,
+  imgTags: boolean | undefined,
   served: readonly string[],
 ): ChatRequest | NearsightError {
   try {
-    const request = parseChat(body, { imgTags: images?.tags });
+    const request = parseChat(body, { imgTags });
     return served.includes(request.model) ? request : modelNotFound(request.model, served);
   } catch (error) {
     return asNearsightError(error);

@@ -24,7 +24,11 @@ export interface RequestImage {
  * @param imgTags whether `<img src="…">` in a user's string content is an image
  */
 export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
-  return messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
+  const turns = messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
+  // NVIDIA's samples send an empty system message, which asks for nothing.
+  const asked = turns.filter(({ role, parts }) => role !== 'system' || !isEmpty(parts));
+  if (asked.length === 0) throw mustBe('at least one message that is not empty', messages, 'messages');
+  return asked;
 }
 
 /** The turns of a job: image parts get the bytes of their URLs. */
@@ -66,10 +70,18 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
   if (image && role !== 'user') {
     throw mustBe("text, because images go in a user's message", image, image.param, 'an image');
   }
+  if (role === 'user' && parts.some((part) => part.type === 'text' && INLINE_IMAGE.test(part.text))) {
+    const expected =
+      'text without an image in it: send an image_url part, or set images.tags to read <img> tags in strings';
+    throw mustBe(expected, parts, at, 'text with an <img> tag whose src is a data: URL');
+  }
   // An assistant's earlier answer may be empty; a question may not.
-  const empty = parts.every((part) => part.type === 'text' && part.text === '');
-  if (empty && role !== 'assistant') throw mustBe('at least one character or image', content, at, 'empty');
+  if (role === 'user' && isEmpty(parts)) throw mustBe('at least one character or image', content, at, 'empty');
   return { role, parts };
+}
+
+function isEmpty(parts: readonly RequestPart[]): boolean {
+  return parts.every((part) => part.type === 'text' && part.text === '');
 }
 
 function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['role'] {
@@ -127,6 +139,9 @@ function unknownPart(type: unknown, path: string): Error {
 
 /** `<img src="a" />`, attributes in any order, either kind of quote. Anything escaped stays text. */
 const IMG_TAG = /<img\b[^<>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')[^<>]*>/gi;
+
+/** A tag that contains its image: nobody asks about the text of one. */
+const INLINE_IMAGE = /<img\b[^<>]*?\bsrc\s*=\s*["']?data:image\//i;
 
 const MEDIA_TAG = /<(?:img|video|audio)\b/gi;
 

@@ -55,6 +55,12 @@ describe('URLs', () => {
     `${NIM}/v1/../v1/chat/completions`,
     `${NIM}/chat/completions`,
     `${NIM}/deep/v1/chat/completions`,
+    'http://integrate.api.nvidia.com/v1/chat/completions',
+    'https://integrate.api.nvidia.com:8443/v1/chat/completions',
+    'http://integrate.api.nvidia.com:80/v1/chat/completions',
+    'https://integrate.api.nvidia.com./v1/chat/completions',
+    'https://user:secret@integrate.api.nvidia.com/v1/chat/completions',
+    'https://ｉntegrate.api.nvidia。com/v1/chat/completions',
   ])('answers POST %s', async (url) => {
     const { fetch, passed } = makeFetch();
     const response = await fetch(url, post());
@@ -85,6 +91,16 @@ describe('URLs', () => {
     await fetch('/nimble/v1/chat/completions', post());
     await fetch('v1/chat/completions', post());
     expect([jobs.length, passed.length]).toEqual([3, 2]);
+  });
+
+  it('of an origin with a port, answers that port only, by either scheme', async () => {
+    const { fetch, jobs, passed } = makeFetch({ intercept: ['http://localhost:8000'] });
+    for (const origin of ['http://localhost:8000', 'https://localhost:8000', 'http://LOCALHOST.:8000'])
+      await fetch(`${origin}/v1/chat/completions`, post());
+    expect([jobs.length, passed.length]).toEqual([3, 0]);
+    for (const origin of ['http://localhost', 'http://localhost:8001', 'http://127.0.0.1:8000'])
+      await fetch(`${origin}/v1/chat/completions`, post());
+    expect([jobs.length, passed.length]).toEqual([3, 3]);
   });
 
   it('passes everything on where relative prefixes cannot be resolved', async () => {
@@ -138,8 +154,6 @@ describe('URLs', () => {
 
   it.each([
     'https://api.openai.com/v1/chat/completions',
-    'http://integrate.api.nvidia.com/v1/chat/completions',
-    'https://integrate.api.nvidia.com:8443/v1/chat/completions',
     'https://integrate.api.nvidia.com.evil.example/v1/chat/completions',
     'https://ai.api.nvidia.com/v1/vlmx/a/b',
     'https://ai.api.nvidia.com/v1/genai/a/b',
@@ -266,5 +280,19 @@ describe('bodies', () => {
     const on = makeFetch({ images: { tags: true } });
     await on.fetch(CHAT, post(body));
     expect(on.jobs[0]?.turns[0]?.parts[0]?.type).toBe('image');
+    // NVIDIA's own samples send images so.
+    for (const url of [
+      `${NIM}/v1/gr/nvidia/neva-22b/chat/completions`,
+      'https://ai.api.nvidia.com/v1/vlm/nvidia/neva-22b',
+    ]) {
+      const model = async (): Promise<string> => 'nvidia/neva-22b';
+      const parts = async (images?: InterceptOptions['images']): Promise<string | undefined> => {
+        const { fetch, jobs } = makeFetch({ model, images });
+        await fetch(url, post(body.replace('glimpse', 'nvidia/neva-22b')));
+        return jobs[0]?.turns[0]?.parts[0]?.type;
+      };
+      expect(await parts()).toBe('image');
+      expect(await parts({ tags: false })).toBe('text');
+    }
   });
 });
