@@ -1,5 +1,5 @@
 import { NearsightError } from '../protocol/errors.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
+import type { LoadRequest, LoadState, ModelFacts, Verdict } from '../protocol/calls.ts';
 import { EngineClient } from './engine-client.ts';
 
 /** Milliseconds between heartbeats while a worker loads or probes. */
@@ -24,6 +24,8 @@ export class EngineHost {
   readonly client: EngineClient;
   readonly #worker: Worker;
   readonly #death = new AbortController();
+  /** Aborts when the worker is gone, with the NearsightError that says why. */
+  readonly dead = this.#death.signal;
   /** Resolves when the worker holds its lock: from then on its death is noticed. */
   readonly #ready: Promise<void>;
   #hung = false;
@@ -42,11 +44,6 @@ export class EngineHost {
     void this.#watchLock(lock);
   }
 
-  /** Aborts when the worker is gone, with the NearsightError that says why. */
-  get dead(): AbortSignal {
-    return this.#death.signal;
-  }
-
   /** Whether it is dead because it stopped answering during a load or a probe. */
   get hung(): boolean {
     return this.#hung;
@@ -57,14 +54,14 @@ export class EngineHost {
    *
    * @param signal aborting it stops the worker, because a half-opened model cannot be used
    */
-  async load(request: LoadRequest, onPart: (part: LoadPart) => void, signal: AbortSignal): Promise<ModelFacts> {
+  async load(request: LoadRequest, onState: (state: LoadState) => void, signal: AbortSignal): Promise<ModelFacts> {
     const stop = (reason: unknown): void => this.stop(reason);
     const onAbort = (): void => stop(new NearsightError('aborted', 'The load was aborted.', { cause: signal.reason }));
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
       const maxMissed = request.threads === 1 ? MAX_MISSED_SINGLE_THREAD : MAX_MISSED;
-      return await this.#withHeartbeat(maxMissed, () => this.client.load(request, onPart, stop));
+      return await this.#withHeartbeat(maxMissed, () => this.client.load(request, onState, stop));
     } catch (error) {
       stop(error);
       throw error;
@@ -101,9 +98,7 @@ export class EngineHost {
         return this.stop(crashed('it stopped answering'));
       }
       missed++;
-      const onAnswer = (): void => {
-        missed = 0;
-      };
+      const onAnswer = (): number => (missed = 0);
       this.client.call((runtime) => runtime.debugStats()).then(onAnswer, () => {});
     }, HEARTBEAT_MS);
     try {

@@ -5,7 +5,7 @@ import type { StatusValue } from './status.ts';
 import { asNearsightError, ERRORS, isNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob, Part } from '../protocol/job.ts';
 import type { PartReader } from '../protocol/port.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
+import type { LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
 
 /** What a session needs of an {@link EngineClient}. */
 export type SessionClient = Pick<EngineClient, 'call' | 'generate'>;
@@ -187,19 +187,10 @@ export class Session {
       if (!host.hung) this.#end(load, host.dead.reason);
     });
     // Stops the worker if the load was ended meanwhile.
-    const facts = await host.load(request, (part) => this.#report(load, part), signal);
+    const facts = await host.load(request, (state) => this.#setStatus(load, state), signal);
     load.facts = facts;
-    this.#setStatus(load, { state: 'ready', facts, active: load.active });
+    this.#count(load, 0);
     return { load, host, facts };
-  }
-
-  #report(load: PendingLoad, part: LoadPart): void {
-    if (part.type === 'download') {
-      const { loadedBytes, totalBytes } = part;
-      this.#setStatus(load, { state: 'downloading', loadedBytes, totalBytes });
-    } else if (part.type === 'prepare') {
-      this.#setStatus(load, { state: 'preparing', done: part.done, of: part.of });
-    }
   }
 
   /** Does nothing for a load that has ended, whose last parts may still arrive. */
@@ -218,7 +209,8 @@ export class Session {
     this.#options.setStatus(error.code === 'aborted' ? { state: 'idle' } : { state: 'failed', error });
   }
 
-  #count(load: PendingLoad, change: 1 | -1): void {
+  /** Counts the answers of a load that is done. */
+  #count(load: PendingLoad, change: number): void {
     load.active += change;
     const { facts, active } = load;
     if (facts) this.#setStatus(load, { state: 'ready', facts, active });
