@@ -61,7 +61,7 @@ function readRequest(
   served: readonly string[],
 ): ChatRequest | NearsightError {
   try {
-    const request = parseChat(body, { imgTags: images?.tags });
+    const request = parseChat(body, images?.tags);
     return served.includes(request.model) ? request : modelNotFound(request.model, served);
   } catch (error) {
     return asNearsightError(error);

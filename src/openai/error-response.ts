@@ -1,5 +1,5 @@
 import { asNearsightError, ERRORS, type NearsightError } from '../protocol/errors.ts';
-import { originHeaders, randomId } from './response-headers.ts';
+import { originHeaders } from './response-headers.ts';
 import type { ErrorBody } from './types.ts';
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
@@ -36,7 +36,7 @@ export function errorResponse(thrown: unknown, extra: Readonly<Record<string, st
   const error = asNearsightError(thrown);
   const { status, retry = false } = ERRORS[error.code];
   const headers = new Headers({
-    ...originHeaders({ model: '', reason: error.code, requestId: randomId() }),
+    ...originHeaders(error.code),
     'content-type': 'application/json',
     // SDKs retry every 5xx unless this header forbids it.
     'x-should-retry': String(retry),

@@ -1,46 +1,12 @@
 import { race } from '../async/race.ts';
 import { relayEvents } from './relay.ts';
-import { toDialect, type DialectName } from './dialects.ts';
+import { toDialect } from './dialects.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { headerText, randomId } from '../openai/response-headers.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { normaliseError, readErrorText } from './normalise-error.ts';
 import { NearsightError } from '../protocol/errors.ts';
-
-/** One NIM endpoint, and what may be sent there. */
-export interface RemoteOptions {
-  /** Where it is, up to `/chat/completions`: `/nim` (a proxy of the page's own) or `http://localhost:8000/v1`. */
-  baseURL: string | URL;
-  /**
-   * Its key, or how to get one. It is sent to this address only. A page's visitors can read it: give pages a proxy.
-   * @defaultValue none; a client's own key is sent on only where the client meant to send it, to the same origin
-   */
-  apiKey?: string | (() => string | Promise<string>) | undefined;
-  /**
-   * What it accepts: `nim1` (vision containers 1.x), `nim2` (vLLM), `hosted` (NVIDIA's catalogue), or `legacy`.
-   * @defaultValue 'hosted', or 'legacy' for models that are known to have a path of their own
-   */
-  dialect?: DialectName | undefined;
-  /** The model to ask there when a request names a local one. @defaultValue none, such a request stays here */
-  model?: string | undefined;
-  /**
-   * Asked before an image leaves the device; anything but true answers the request with 403 `consent_refused`.
-   * @defaultValue nobody is asked
-   */
-  consent?: ((request: ConsentRequest) => boolean | Promise<boolean>) | undefined;
-  /** Whether cookies go along, for a proxy with a session. @defaultValue 'omit' */
-  credentials?: RequestCredentials | undefined;
-}
-
-/** What is about to be sent. */
-export interface ConsentRequest {
-  model: string;
-  images: number;
-  /** Why the remote is asked: a policy or an error code. */
-  reason: string;
-  /** The URL that it would be sent to. */
-  url: string;
-}
+import type { ConsentRequest, RemoteOptions } from './remote-options.ts';
 
 /** The client's request. */
 export interface RemoteRequest {
