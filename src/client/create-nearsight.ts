@@ -91,10 +91,9 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
 
 function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOptions>): LoadRequest {
   if (!globalThis.isSecureContext) {
-    throw new NearsightError(
-      'unsupported_device',
-      'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.',
-    );
+    const message =
+      'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.';
+    throw new NearsightError('unsupported_device', message);
   }
   const { ort } = resolveAssets(assets);
   return { spec: resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };

@@ -16,9 +16,8 @@ let imported: Promise<typeof import('./handle-request.ts')> | undefined;
 function importHandler(): Promise<typeof import('./handle-request.ts')> {
   imported ??= import('./handle-request.ts').catch((cause: unknown) => {
     imported = undefined;
-    throw new NearsightError('load_failed', `The code that answers requests could not be fetched: ${String(cause)}`, {
-      cause,
-    });
+    const message = `The code that answers requests could not be fetched: ${String(cause)}`;
+    throw new NearsightError('load_failed', message, { cause });
   });
   return imported;
 }

@@ -35,18 +35,13 @@ export function errorBody(error: NearsightError): ErrorBody {
 export function errorResponse(thrown: unknown, extra: Readonly<Record<string, string>> = {}): Response {
   const error = asNearsightError(thrown);
   const { status, retry = false } = ERRORS[error.code];
-  const headers = new Headers({
+  const headers = {
     ...originHeaders(error.code),
-    'content-type': 'application/json',
     // SDKs retry every 5xx unless this header forbids it.
     'x-should-retry': String(retry),
-    ...extra,
-  });
-  if (error.code === 'queue_full') {
     // LangChain retries a 429 only with this header. An answer takes about two seconds.
-    headers.set('retry-after', '2');
-    headers.set('retry-after-ms', '2000');
-  }
-  const statusText = STATUS_TEXT[status] ?? '';
-  return new Response(JSON.stringify(errorBody(error)), { status, statusText, headers });
+    ...(error.code === 'queue_full' && { 'retry-after': '2', 'retry-after-ms': '2000' }),
+    ...extra,
+  };
+  return Response.json(errorBody(error), { status, statusText: STATUS_TEXT[status] ?? '', headers });
 }
