@@ -1,8 +1,9 @@
 import { race } from '../async/race.ts';
-import { relayEvents } from './relay.ts';
+import { relayEvents, unusable } from './relay.ts';
 import { toDialect } from './dialects.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { headerText, randomId } from '../openai/response-headers.ts';
+import { pageURL } from '../bytes/page-url.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { normaliseError, readErrorText } from './normalise-error.ts';
 import { NearsightError } from '../protocol/errors.ts';
@@ -60,17 +61,22 @@ export async function askRemote(
   { model, reason, inline }: RemoteTarget,
 ): Promise<RemoteAnswer> {
   if (!model) throw unknown(`'${request.model}'. Name a model of its own in remote.model`);
-  const base = new URL(remote.baseURL, globalThis.document?.baseURI ?? globalThis.location?.href);
+  const base = new URL(remote.baseURL, pageURL());
   const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');
   if (dialect === 'legacy' && !IN_PATH.test(model)) throw unknown('a model of that name, which cannot be in a path');
   const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
   await askConsent(remote, { model: request.model, images: request.images, reason, url: url.href });
   const body = await toDialect({ ...request.body, model }, dialect, inline);
-  const key = await authorization(remote, request, base);
-  const stream = body['stream'] === true;
+  // The client's own key goes to its own origin only.
+  const own = request.url.origin === base.origin ? request.headers.get('authorization') : null;
+  const authorization = (await bearer(remote)) ?? own;
   const init: RequestInit = {
     method: 'POST',
-    headers: { accept: stream ? 'text/event-stream' : 'application/json', 'content-type': 'application/json', ...key },
+    headers: {
+      accept: isStreamed(request) ? 'text/event-stream' : 'application/json',
+      'content-type': 'application/json',
+      ...(authorization && { authorization }),
+    },
     body: JSON.stringify(body),
     credentials: remote.credentials ?? 'omit',
     // A redirect could carry the request, and in old browsers the key, to another origin.
@@ -80,13 +86,14 @@ export async function askRemote(
   // Neither the consent nor the key need listen to the signal.
   request.signal?.throwIfAborted();
   const response = await follow(request, url, base, init);
-  const renamed = model === request.model ? undefined : request.model;
   const headers = headersOf(response, model, reason);
-  if (response.ok) {
-    return { response: await passOn(response, headers, stream, request.signal, renamed), unavailable: false };
-  }
+  if (response.ok) return { response: await passOn(request, model, response, headers), unavailable: false };
   const isUnavailable = response.status >= 500 || response.status === 429 || isNotFromApi(response);
-  return { response: await passError(response, headers, url, key.authorization), unavailable: isUnavailable };
+  return { response: await passError(response, headers, url, authorization), unavailable: isUnavailable };
+}
+
+function isStreamed({ body }: RemoteRequest): boolean {
+  return body['stream'] === true;
 }
 
 /**
@@ -104,29 +111,21 @@ async function askConsent({ consent }: RemoteOptions, request: ConsentRequest): 
   try {
     answer = await consent(request);
   } catch (cause) {
-    throw new NearsightError('consent_refused', `remote.consent failed, so nothing was sent: ${String(cause)}`, {
-      cause,
-    });
+    const message = `remote.consent failed, so nothing was sent: ${String(cause)}`;
+    throw new NearsightError('consent_refused', message, { cause });
   }
   if (answer === true) return;
   throw new NearsightError('consent_refused', 'The image was not allowed to leave this device.');
 }
 
-async function authorization(
-  remote: RemoteOptions,
-  { headers, url }: RemoteRequest,
-  base: URL,
-): Promise<{ authorization?: string }> {
-  let key: string | undefined;
+async function bearer({ apiKey }: RemoteOptions): Promise<string | undefined> {
   try {
-    key = typeof remote.apiKey === 'function' ? await remote.apiKey() : remote.apiKey;
+    const key = typeof apiKey === 'function' ? await apiKey() : apiKey;
+    return key ? `Bearer ${key}` : undefined;
   } catch (cause) {
     const message = `remote.apiKey failed, so nothing was sent: ${String(cause)}`;
     throw new NearsightError('remote_unavailable', message, { cause });
   }
-  if (key) return { authorization: `Bearer ${key}` };
-  const own = headers.get('authorization');
-  return own && url.origin === base.origin ? { authorization: own } : {};
 }
 
 /** Sends the request and polls while NVCF answers 202: the request is in its queue. */
@@ -164,30 +163,25 @@ async function send({ fetch, signal }: RemoteRequest, url: URL, init: RequestIni
   }
 }
 
-/** The headers of a remote's response that clients use, and who answered. */
-function headersOf(response: Response, model: string, reason: string): Headers {
-  const headers = new Headers({
+/** The headers of a remote's response that clients use. */
+const PASSED_HEADERS = ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status'];
+
+/** Those, and who answered. */
+function headersOf({ headers }: Response, model: string, reason: string): Headers {
+  return new Headers({
+    ...Object.fromEntries([...headers].filter(([name]) => PASSED_HEADERS.includes(name))),
+    'x-request-id': headers.get('x-request-id') ?? headers.get('nvcf-reqid') ?? randomId(),
     'x-nearsight-origin': 'remote',
     'x-nearsight-reason': reason,
     'x-nearsight-model': headerText(model),
   });
-  for (const name of ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status']) {
-    const value = response.headers.get(name);
-    if (value !== null) headers.set(name, value);
-  }
-  headers.set('x-request-id', response.headers.get('x-request-id') ?? headers.get('nvcf-reqid') ?? randomId());
-  return headers;
 }
 
-async function passOn(
-  response: Response,
-  headers: Headers,
-  stream: boolean,
-  signal: AbortSignal | undefined,
-  model?: string,
-): Promise<Response> {
+async function passOn(request: RemoteRequest, asked: string, response: Response, headers: Headers): Promise<Response> {
+  const { signal } = request;
+  const model = asked === request.model ? undefined : request.model;
   const init = { status: response.status, statusText: response.statusText || 'OK', headers };
-  if (stream) {
+  if (isStreamed(request)) {
     if (!response.body) throw unusable('is empty');
     headers.set('content-type', 'text/event-stream');
     return new Response(relayEvents(response.body, model, signal), init);
@@ -220,7 +214,7 @@ async function readAnswer(response: Response, signal: AbortSignal | undefined): 
 /** Maximum bytes of an answer that is not streamed: some ten thousand tokens with twenty alternatives each. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
-async function passError(response: Response, headers: Headers, url: URL, key: string | undefined): Promise<Response> {
+async function passError(response: Response, headers: Headers, url: URL, key: string | null): Promise<Response> {
   const { status } = response;
   const text = await readErrorText(response);
   // A server may quote the key that it was sent.
@@ -246,10 +240,6 @@ function unknown(what: string): NearsightError {
 
 function unavailable(url: URL, why: string, cause?: unknown): NearsightError {
   return new NearsightError('remote_unavailable', `The remote at ${url.origin} could not be asked: ${why}.`, { cause });
-}
-
-function unusable(what: string, cause?: unknown): NearsightError {
-  return new NearsightError('remote_unavailable', `The remote's answer ${what}.`, { cause });
 }
 
 function below(base: URL, path: string): URL {

@@ -48,7 +48,7 @@ export function relayEvents(body: ReadableStream<Bytes>, model?: string, signal?
         } catch (cause) {
           void reader.cancel(cause).catch(() => {});
           if (signal?.aborted) return controller.error(signal.reason);
-          const error = cause instanceof NearsightError ? cause : unavailable('broke off', cause);
+          const error = cause instanceof NearsightError ? cause : unusable('broke off', cause);
           if (!progress.ended) controller.enqueue(encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`));
           controller.close();
         }
@@ -72,12 +72,12 @@ async function* relay(
       await spend(slice.length);
       for (const event of events.push(slice)) yield* rewrite(event, progress, model);
       if (events.pending.length > MAX_EVENT_BYTES)
-        throw unavailable(`has more than ${MAX_EVENT_BYTES} bytes in one event`);
+        throw unusable(`has more than ${MAX_EVENT_BYTES} bytes in one event`);
     }
   }
   const rest = new TextDecoder().decode(events.pending.subarray(0, SLICE)).trim();
   if (/^data: ?\[DONE\]$/.test(rest)) yield encoder.encode(`data: ${DONE}\n\n`);
-  else if (!progress.ended && (rest || !progress.finished)) throw unavailable('ended before it was complete');
+  else if (!progress.ended && (rest || !progress.finished)) throw unusable('ended before it was complete');
   return undefined;
 }
 
@@ -170,6 +170,7 @@ function turnBudget(signal?: AbortSignal): (bytes: number) => Promise<void> {
   };
 }
 
-function unavailable(what: string, cause?: unknown): NearsightError {
+/** The error for an answer that a client cannot use. */
+export function unusable(what: string, cause?: unknown): NearsightError {
   return new NearsightError('remote_unavailable', `The remote's answer ${what}.`, { cause });
 }
