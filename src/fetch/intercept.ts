@@ -41,7 +41,7 @@ export function createFetch(options: InterceptOptions): typeof globalThis.fetch 
     const headers = new Headers(init?.headers ?? request?.headers);
     const signal = (init?.signal === undefined ? request?.signal : init.signal) ?? undefined;
     signal?.throwIfAborted();
-    const body = openBody(input, init);
+    const body = openBody(request, init, headers);
     const endpoint = findEndpoint(path, url.pathname);
     try {
       const { handleRequest } = await race(importHandler(), signal);

@@ -39,12 +39,8 @@ interface PendingLoad {
   active: number;
 }
 
-/** A worker with its model open. */
-interface Opened {
-  load: PendingLoad;
-  host: SessionHost;
-  facts: ModelFacts;
-}
+/** A load that is done: its worker has the model open. */
+type Opened = PendingLoad & { host: SessionHost; facts: ModelFacts };
 
 /**
  * Keeps one model open across workers: starts an engine host at the first use, shares its load between callers, and
@@ -110,14 +106,14 @@ export class Session {
     });
     // Fails as soon as making the job does; once the model is open, also when its worker ends, however long that takes.
     const ended = opening.then(({ host }) => race(making, host.dead));
-    const [job, { load, host }] = await Promise.all([making, opening, ended]);
+    const [job, load] = await Promise.all([making, opening, ended]);
     this.#count(load, 1);
     const onFinish = (error?: unknown): void => {
       this.#count(load, -1);
       // Before the error is read: the next request must not be sent to a worker whose GPU has failed.
-      if (isNearsightError(error) && ERRORS[error.code].fatal) host.stop(error);
+      if (isNearsightError(error) && ERRORS[error.code].fatal) load.host.stop(error);
     };
-    return host.client.generate(job, { signal, onFinish });
+    return load.host.client.generate(job, { signal, onFinish });
   }
 
   /**
@@ -188,9 +184,9 @@ export class Session {
     });
     // Stops the worker if the load was ended meanwhile.
     const facts = await host.load(request, (state) => this.#setStatus(load, state), signal);
-    load.facts = facts;
-    this.#count(load, 0);
-    return { load, host, facts };
+    const opened = Object.assign(load, { host, facts });
+    this.#count(opened, 0);
+    return opened;
   }
 
   /** Does nothing for a load that has ended, whose last parts may still arrive. */

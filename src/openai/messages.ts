@@ -18,15 +18,6 @@ export interface RequestImage {
   param: string;
 }
 
-/**
- * `messages` as turns, in order.
- *
- * @param imgTags whether `<img src="…">` in a user's string content is an image
- */
-export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
-  return messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
-}
-
 /** The turns of a job: image parts get the bytes of their URLs. */
 export function withImages(turns: readonly RequestTurn[], files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Turn[] {
   const withBytes = (part: RequestPart): TurnPart => {
@@ -57,7 +48,12 @@ function textOf(part: unknown): string | undefined {
   return typeof text === 'string' ? text : undefined;
 }
 
-function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
+/**
+ * A message as a turn.
+ *
+ * @param imgTags whether `<img src="…">` in a user's string content is an image
+ */
+export function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
   const role = readRole(message.role, `${path}.role`);
   const at = `${path}.content`;
   const content = message.content ?? (role === 'assistant' ? message.refusal : undefined);

@@ -32,13 +32,6 @@ export interface RemoteTarget {
   inline: (url: string, param: string) => Promise<string>;
 }
 
-/** The remote's answer. */
-export interface RemoteAnswer {
-  response: Response;
-  /** Whether the remote cannot answer now. False for an answer, and for an error of the request itself. */
-  unavailable: boolean;
-}
-
 /** Vision models that are served at `/vlm/{model}` and know images as `<img>` tags only. */
 const LEGACY =
   /^(adept\/fuyu-8b|community\/llava16-[\w-]+|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision[\w-]*)|nvidia\/(neva-22b|vila))$/;
@@ -52,6 +45,7 @@ const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
 /**
  * Asks the remote. Its answer is passed on as it comes; its errors keep their status and get our envelope.
  *
+ * @returns `unavailable`: whether the remote cannot answer now. False for an answer, and for an error of the request itself
  * @throws NearsightError `remote_unavailable` if it cannot be reached, `consent_refused`, `unsupported_field`,
  *   `model_not_found`; or the signal's reason
  */
@@ -59,7 +53,7 @@ export async function askRemote(
   remote: RemoteOptions,
   request: RemoteRequest,
   { model, reason, inline }: RemoteTarget,
-): Promise<RemoteAnswer> {
+): Promise<{ response: Response; unavailable: boolean }> {
   if (!model) throw unknown(`'${request.model}'. Name a model of its own in remote.model`);
   const base = new URL(remote.baseURL, pageURL());
   const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');

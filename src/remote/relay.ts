@@ -2,7 +2,7 @@ import { yieldToEvents } from '../async/yield-to-events.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { errorBody } from '../openai/error-response.ts';
-import { normaliseError } from './normalise-error.ts';
+import { normaliseError, parseJSON } from './normalise-error.ts';
 import { EventSplitter } from './split-events.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -116,11 +116,9 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
     progress.ended = true;
     return undefined;
   }
-  let event: unknown;
-  try {
-    event = JSON.parse(data);
-  } catch {
-    // It is text, or the beginning of a large event.
+  const event = parseJSON(data);
+  // It is text, or the beginning of a large event.
+  if (event === undefined) {
     isError ||= /^\s*\{\s*"((error|message|detail)"\s*:(?!\s*null)|object"\s*:\s*"error")/.test(data);
   }
   if (isError || isErrorEvent(event)) {
