@@ -77,10 +77,8 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
     fetch: createFetch({ ...options, model: async () => resolveModel(options.model).id, engine: session }),
     ask: (...question) => ask({ session, rules: askRules }, ...question),
     load,
-    probe: (model) =>
-      session.probe(async () =>
-        loadRequest(model === undefined ? options : readOptions({ ...options, model, aliases: {} })),
-      ),
+    probe: (model = options.model) =>
+      session.probe(async () => loadRequest(readOptions({ ...options, model, aliases: {} }))),
     status,
     forget: async () => session.client?.call((runtime) => runtime.forget()),
     unload: async () => session.unload(),

@@ -194,13 +194,10 @@ async function passOn(request: RemoteRequest, asked: string, response: Response,
 
 /** Reads the whole answer: once its status is passed on, a broken connection could not become an error. */
 async function readAnswer(response: Response, signal: AbortSignal | undefined): Promise<string> {
-  let bytes: Uint8Array | undefined;
-  try {
-    bytes = await readWithin(response.body, MAX_ANSWER_BYTES);
-  } catch (cause) {
+  const bytes = await readWithin(response.body, MAX_ANSWER_BYTES).catch((cause: unknown) => {
     signal?.throwIfAborted();
     throw unusable('broke off', cause);
-  }
+  });
   if (!bytes) throw unusable(`has more than ${MAX_ANSWER_BYTES} bytes`);
   return new TextDecoder().decode(bytes);
 }

@@ -117,11 +117,7 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
     return undefined;
   }
   const event = parseJSON(data);
-  // It is text, or the beginning of a large event.
-  if (event === undefined) {
-    isError ||= /^\s*\{\s*"((error|message|detail)"\s*:(?!\s*null)|object"\s*:\s*"error")/.test(data);
-  }
-  if (isError || isErrorEvent(event)) {
+  if (isError || isErrorEvent(event, data)) {
     progress.ended = true;
     return JSON.stringify(normaliseError(500, '', data));
   }
@@ -131,7 +127,9 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
 }
 
 /** Whether an event's JSON is an error, in vLLM's newer format, its older flat one, or as a string. */
-function isErrorEvent(event: unknown): boolean {
+function isErrorEvent(event: unknown, data: string): boolean {
+  // It is text, or the beginning of a large event.
+  if (event === undefined) return /^\s*\{\s*"((error|message|detail)"\s*:(?!\s*null)|object"\s*:\s*"error")/.test(data);
   if (!isObject(event)) return false;
   if (event['error'] || event['object'] === 'error') return true;
   return !('choices' in event) && ('message' in event || 'detail' in event);
