@@ -28,7 +28,16 @@ export const httpStore: ModelStore = {
     const message = `${file.path} has sha256 ${digest}, but the model's spec says ${file.sha256}. It was not used.`;
     throw new NearsightError('integrity', message);
   },
+  stat: async () => 0,
+  list: async () => [],
+  delete: async () => {},
+  import: nothingStored,
+  export: nothingStored,
 };
+
+async function nothingStored(): Promise<never> {
+  throw new NearsightError('storage_unavailable', 'Models are not stored here: they are downloaded at every load.');
+}
 
 async function readInlined({ url, file, onBytes }: Download): Promise<Bytes> {
   const { bytes } = await readDataURL(url).catch((cause: unknown) => {

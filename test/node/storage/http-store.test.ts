@@ -148,3 +148,13 @@ describe('a file that a bundler inlined', () => {
     },
   );
 });
+});
+
+test('nothing is stored', async () => {
+  const refused = { code: 'storage_unavailable', status: 503 };
+  expect(await httpStore.stat(file('https://example.com/'))).toBe(0);
+  expect(await httpStore.list()).toEqual([]);
+  await httpStore.delete('glimpse');
+  await expect(httpStore.import(new ReadableStream(), never)).rejects.toMatchObject(refused);
+  await expect(httpStore.export('glimpse')).rejects.toMatchObject(refused);
+});
