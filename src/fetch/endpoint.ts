@@ -1,3 +1,5 @@
+import { resolveURL } from '../bytes/page-url.ts';
+
 /** What is served at an intercepted path. */
 export interface Endpoint {
   name: 'chat' | 'models' | 'ready' | 'live';
@@ -21,8 +23,8 @@ export function interceptedPath(url: URL, intercept: readonly (string | URL)[]):
   const path = tidy(url.pathname);
   for (const entry of intercept) {
     // A relative path matches nothing on a server, where there is no page to resolve it against.
-    if (!URL.canParse(entry, baseURL())) continue;
-    const prefix = new URL(entry, baseURL());
+    const prefix = resolveURL(entry);
+    if (!prefix) continue;
     const below = tidy(prefix.pathname);
     // By the host, because the origin of a `blob:` URL is that of its page.
     const same = url.protocol === prefix.protocol && url.host === prefix.host;
@@ -38,9 +40,7 @@ export function isRequest(input: RequestInfo | URL): input is Request {
 
 /** The URL that `fetch` would request; undefined where `fetch` would throw. */
 export function targetURL(input: RequestInfo | URL): URL | undefined {
-  const target = isRequest(input) ? input.url : input;
-  const base = baseURL();
-  return URL.canParse(target, base) ? new URL(target, base) : undefined;
+  return resolveURL(isRequest(input) ? input.url : input);
 }
 
 /** @param paths the path below the intercepted prefix, then the whole one */
@@ -63,8 +63,4 @@ function decode(name: string | undefined): string | undefined {
 
 function tidy(path: string): string {
   return path.replace(/\/+/g, '/').replace(/\/$/, '');
-}
-
-function baseURL(): string | undefined {
-  return globalThis.document?.baseURI ?? globalThis.location?.href;
 }

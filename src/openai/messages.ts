@@ -1,5 +1,5 @@
 import type { Detail, Turn, TurnPart } from '../protocol/job.ts';
-import { isObject, mustBe, quoted, readFields, unsupported, type Values } from './field-checks.ts';
+import { isObject, mustBe, quoted, readFields, string, unsupported, type Values } from './field-checks.ts';
 import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
 
 /** A turn whose images are URLs. */
@@ -16,15 +16,6 @@ export interface RequestImage {
   url: string;
   detail: Detail;
   param: string;
-}
-
-/**
- * `messages` as turns, in order.
- *
- * @param imgTags whether `<img src="…">` in a user's string content is an image
- */
-export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
-  return messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
 }
 
 /** The turns of a job: image parts get the bytes of their URLs. */
@@ -57,7 +48,12 @@ function textOf(part: unknown): string | undefined {
   return typeof text === 'string' ? text : undefined;
 }
 
-function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
+/**
+ * A message as a turn.
+ *
+ * @param imgTags whether `<img src="…">` in a user's string content is an image
+ */
+export function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
   const role = readRole(message.role, `${path}.role`);
   const at = `${path}.content`;
   const content = message.content ?? (role === 'assistant' ? message.refusal : undefined);
@@ -90,16 +86,10 @@ function readPart(part: unknown, path: string): RequestPart {
   switch (part['type'] ?? impliedType(part)) {
     case 'text':
     case 'input_text':
-    case 'output_text': {
-      const { text } = readFields(part, TEXT_PART, path);
-      if (text === undefined) throw mustBe('a string', text, `${path}.text`);
-      return { type: 'text', text };
-    }
-    case 'refusal': {
-      const { refusal } = readFields(part, REFUSAL_PART, path);
-      if (refusal === undefined) throw mustBe('a string', refusal, `${path}.refusal`);
-      return { type: 'text', text: refusal };
-    }
+    case 'output_text':
+      return { type: 'text', text: string(readFields(part, TEXT_PART, path).text, `${path}.text`) };
+    case 'refusal':
+      return { type: 'text', text: string(readFields(part, REFUSAL_PART, path).refusal, `${path}.refusal`) };
     case 'image_url':
     case 'input_image':
       return readImage(readFields(part, IMAGE_PART, path), `${path}.image_url`);
