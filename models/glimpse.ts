@@ -18,10 +18,9 @@ const urls: Record<string, URL> = {
   'onnx/vision_encoder_q4f16.onnx': new URL('./glimpse/onnx/vision_encoder_q4f16.onnx', import.meta.url),
 };
 
-const files = listed.flatMap((entry): ModelFile[] => {
-  const url = urls[entry.path];
-  return url ? [{ ...entry, url }] : [];
-});
+const files: ModelFile[] = listed
+  .filter(({ path }) => path in urls)
+  .map((entry) => ({ ...entry, url: urls[entry.path] }));
 
 function graph(name: string): ModelGraph {
   const file = files.find(({ path }) => path === `onnx/${name}.onnx`);

@@ -46,9 +46,7 @@ export function toNodeHandler(
       for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
         closed.signal.throwIfAborted();
         if (response.write(next.value)) continue;
-        await new Promise<void>((resolve) => {
-          resume = resolve;
-        });
+        await new Promise<void>((resolve) => (resume = resolve));
       }
       response.end();
     } catch (error) {

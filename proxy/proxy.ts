@@ -86,7 +86,8 @@ async function answer(request: Request, options: NimProxyOptions, store: RateSto
   if (!(await options.authorize(request))) {
     throw new NearsightError('unauthorized', 'This proxy refused the caller: its authorize() returned false.');
   }
-  const wait = await waitOf(request, options.rateLimit, store);
+  const limit = options.rateLimit;
+  const wait = limit ? await store.take(await limit.client(request), limit.requests, limit.seconds) : 0;
   if (wait > 0) {
     const error = new NearsightError('rate_limited', `Too many requests. Ask again in ${wait} seconds.`);
     return refuse(error, { 'retry-after': String(wait) });
@@ -125,10 +126,6 @@ function corsHeaders(request: Request, origins: readonly string[]): Record<strin
     'access-control-max-age': '86400',
     vary: 'origin',
   };
-}
-
-async function waitOf(request: Request, limit: RateLimit | undefined, store: RateStore): Promise<number> {
-  return limit ? store.take(await limit.client(request), limit.requests, limit.seconds) : 0;
 }
 
 /** The request's text, if its size and its model are allowed. */
@@ -174,7 +171,7 @@ function rewrite(bytes: Uint8Array): { text: string; model: unknown } {
 }
 
 async function ask(target: Target, { headers, signal }: Request, body: string | null, key: string): Promise<Response> {
-  const response = await reach(target.url, {
+  const response = await fetch(target.url, {
     method: target.method,
     headers: {
       accept: headers.get('accept') ?? 'application/json',
@@ -185,35 +182,18 @@ async function ask(target: Target, { headers, signal }: Request, body: string | 
     // A redirect must not carry the key to another server.
     redirect: 'manual',
     signal,
+  }).catch((cause: unknown) => {
+    throw new NearsightError('remote_unavailable', 'NVIDIA could not be reached by the proxy.', { cause });
   });
-  const passed = PASSED_HEADERS.flatMap((name) => {
-    const value = response.headers.get(name);
-    return value === null ? [] : [[name, value] as const];
-  });
-  const init = { status: response.status, statusText: response.statusText, headers: Object.fromEntries(passed) };
+  const passed = [...response.headers].filter(([name]) => PASSED_HEADERS.includes(name));
+  const init = { status: response.status, statusText: response.statusText, headers: passed };
   if (response.status >= 300 && response.status < 400) {
     await response.body?.cancel();
     throw new NearsightError('remote_unavailable', 'NVIDIA answered with a redirect, which is not followed.');
   }
   if (response.ok) return new Response(response.body, init);
-  const text = new TextDecoder().decode(await readError(response.body));
+  // Without its text if that is too large or breaks off: the status is passed on anyway.
+  const text = new TextDecoder().decode(await readWithin(response.body, 256 * 1024).catch(() => undefined));
   // The upstream may quote the key that it was sent.
   return new Response(text.replaceAll(key, '[key]'), init);
-}
-
-/** An error's body; undefined if it is too large or breaks off. The status is passed on anyway. */
-async function readError(body: Response['body']): Promise<Uint8Array | undefined> {
-  try {
-    return await readWithin(body, 256 * 1024);
-  } catch {
-    return undefined;
-  }
-}
-
-async function reach(url: string, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(url, init);
-  } catch (cause) {
-    throw new NearsightError('remote_unavailable', 'NVIDIA could not be reached by the proxy.', { cause });
-  }
 }

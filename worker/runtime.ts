@@ -32,7 +32,7 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
     const engine = await queue.run(() => kind.open(request, { store, emit, signal }), signal);
     const current = { engine, maxWaiting: request.waiting };
     loaded = current;
-    emit({ type: 'ready', facts: engine.facts });
+    emit({ state: 'ready', facts: engine.facts });
     const loss = await race(engine.lost, signal).catch(() => undefined);
     if (loaded === current) loaded = undefined;
     if (loss) throw loss;

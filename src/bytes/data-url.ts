@@ -10,21 +10,15 @@ declare global {
 /** How many characters are decoded per turn of the event loop: in Chromium a task of some 5 ms. A multiple of four. */
 const CHARACTERS_PER_TURN = 1 << 19;
 
-/** A `data:` URL, taken apart. */
-export interface DataURL {
-  /** Lower case, without parameters; empty if the URL names none. */
-  mediaType: string;
-  bytes: Uint8Array<ArrayBuffer>;
-}
-
 /**
  * Decodes a `data:` URL without `fetch`, which `connect-src 'self'` would forbid.
  *
  * Accepts what browsers accept: base64 or url-encoded bytes, either case, blanks, missing padding.
  *
+ * @returns the media type in lower case, without parameters; empty if the URL names none
  * @throws SyntaxError whose message says what is wrong
  */
-export async function readDataURL(url: string): Promise<DataURL> {
+export async function readDataURL(url: string): Promise<{ mediaType: string; bytes: Uint8Array<ArrayBuffer> }> {
   const comma = url.indexOf(',');
   if (comma < 0) throw new SyntaxError('it has no comma between its type and its data');
   const [mediaType = '', ...parameters] = url

@@ -77,10 +77,8 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
     fetch: createFetch({ ...options, model: async () => resolveModel(options.model).id, engine: session }),
     ask: (...question) => ask({ session, rules: askRules }, ...question),
     load,
-    probe: (model) =>
-      session.probe(async () =>
-        loadRequest(model === undefined ? options : readOptions({ ...options, model, aliases: {} })),
-      ),
+    probe: (model = options.model) =>
+      session.probe(async () => loadRequest(readOptions({ ...options, model, aliases: {} }))),
     status,
     forget: async () => session.client?.call((runtime) => runtime.forget()),
     unload: async () => session.unload(),
@@ -91,10 +89,9 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
 
 function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOptions>): LoadRequest {
   if (!globalThis.isSecureContext) {
-    throw new NearsightError(
-      'unsupported_device',
-      'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.',
-    );
+    const message =
+      'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.';
+    throw new NearsightError('unsupported_device', message);
   }
   const { ort } = resolveAssets(assets);
   return { spec: resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };

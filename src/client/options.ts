@@ -1,22 +1,9 @@
-import {
-  anything,
-  array,
-  boolean,
-  integer,
-  isObject,
-  mustBe,
-  number,
-  oneOf,
-  quoted,
-  string,
-  type Check,
-} from '../openai/field-checks.ts';
-import type { FetchOptions, ImageOptions } from '../fetch/fetch-options.ts';
-import type { Policy } from '../fetch/route.ts';
+import { array, boolean, integer, isObject, mustBe, number, oneOf, quoted, string } from '../openai/field-checks.ts';
+import type { Check } from '../openai/field-checks.ts';
+import { POLICIES, type FetchOptions, type ImageOptions } from '../fetch/fetch-options.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
-import type { RemoteOptions } from '../remote/ask-remote.ts';
-import type { DialectName } from '../remote/dialects.ts';
+import { DIALECTS, type RemoteOptions } from '../remote/remote-options.ts';
 import { toPlain } from './plain-data.ts';
 
 const DEVICES = ['auto', 'webgpu', 'wasm'] as const;
@@ -190,11 +177,6 @@ const strings: Check<unknown> = (value, path) => {
   return value;
 };
 
-/** One of the names of a union. A record of all names, so that the compiler reports a missing name. */
-function oneOfAll<T extends string>(names: Record<T, true>): Check<unknown> {
-  return oneOf(...Object.keys(names));
-}
-
 const assetFiles = within<AssetOptions>({ worker: address, ort: address });
 
 const assets: Check<unknown> = (value, path) =>
@@ -203,7 +185,7 @@ const assets: Check<unknown> = (value, path) =>
 const remoteFields = within<RemoteOptions>({
   baseURL: address,
   apiKey: orCall(string),
-  dialect: oneOfAll<DialectName>({ nim1: true, nim2: true, hosted: true, legacy: true }),
+  dialect: oneOf(...DIALECTS),
   model: string,
   consent: call,
   credentials: oneOf('omit', 'same-origin', 'include'),
@@ -229,9 +211,13 @@ const checkOptions = within<NearsightOptions>({
   }),
   fetch: call,
   aliases: strings,
-  policy: orCall(oneOfAll<Policy>({ 'local-only': true, 'local-first': true, 'remote-first': true })),
+  policy: orCall(oneOf(...POLICIES)),
   remote,
   images: within<ImageOptions>({ origins: array(address, 0, Infinity), tags: boolean }),
 });
 
-const checkAskOptions = within<AskOptions>({ maxTokens: integer(1), temperature: number(0, 2), signal: anything });
+const checkAskOptions = within<AskOptions>({
+  maxTokens: integer(1),
+  temperature: number(0, 2),
+  signal: (value) => value,
+});

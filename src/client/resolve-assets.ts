@@ -1,3 +1,4 @@
+import { pageURL } from '../bytes/page-url.ts';
 import type { NearsightOptions } from './options.ts';
 
 /**
@@ -7,8 +8,7 @@ import type { NearsightOptions } from './options.ts';
  * @param assets a folder like the package's `dist`, or the files one by one; relative to the page
  */
 export function resolveAssets(assets: NearsightOptions['assets'] = {}): { worker?: string; ort?: string } {
-  const page = globalThis.document?.baseURI ?? globalThis.location?.href;
-  const fileURL = (url: string | URL, base: string | undefined = page): string => new URL(url, base).href;
+  const fileURL = (url: string | URL, base = pageURL()): string => new URL(url, base).href;
   const folderURL = (url: string | URL): string => fileURL(url).replace(/\/?$/, '/');
   if (typeof assets === 'string' || assets instanceof URL) {
     const folder = folderURL(assets);

@@ -1,4 +1,5 @@
 import { smolvlm256m } from '../../models/smolvlm-256m.ts';
+import { pageURL } from '../bytes/page-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import type { ModelFile, ModelGraph, ModelSpec } from '../protocol/model-spec.ts';
 
@@ -29,26 +30,22 @@ export function resolveModel(model: string | ModelSpec): ModelSpec {
 
 function checkFormat({ id, format }: { id: string; format: number }): void {
   if (format === 1) return;
-  throw new NearsightError(
-    'load_failed',
-    `Model ${id}: its spec has format ${format}, and this version of nearsight reads format 1.`,
-  );
+  const message = `Model ${id}: its spec has format ${format}, and this version of nearsight reads format 1.`;
+  throw new NearsightError('load_failed', message);
 }
 
 function find(id: string): ModelSpec {
   const spec = known.find((one) => one.id === id);
   if (spec) return spec;
-  throw new NearsightError(
-    'model_not_found',
+  const message =
     id === 'glimpse'
       ? "glimpse is imported, so that only pages that use it download it: import { glimpse } from 'nearsight/glimpse'."
-      : `nearsight knows no model '${id}'. Known ids: ${known.map((one) => one.id).join(', ')}; or pass a ModelSpec.`,
-  );
+      : `nearsight knows no model '${id}'. Known ids: ${known.map((one) => one.id).join(', ')}; or pass a ModelSpec.`;
+  throw new NearsightError('model_not_found', message);
 }
 
 function locate(spec: ModelSpec, { path, url }: ModelFile): string {
-  const page = globalThis.location?.href;
-  return new URL(url ?? path, url ? page : new URL(spec.baseURL ?? hubFolder(spec, path), page)).href;
+  return new URL(url ?? path, url ? pageURL() : new URL(spec.baseURL ?? hubFolder(spec, path), pageURL())).href;
 }
 
 /** The hub's folder of a commit. A branch is refused: it moves, and then the hashes do not match. */
@@ -57,10 +54,8 @@ function hubFolder({ id, repository, revision = '' }: ModelSpec, path: string): 
     throw new NearsightError('load_failed', `Model ${id} has no url, baseURL or repository for ${path}.`);
   }
   if (!/^[0-9a-f]{40}$/.test(revision)) {
-    throw new NearsightError(
-      'load_failed',
-      `Model ${id}: its revision '${revision}' is not a commit of 40 lower-case hex digits.`,
-    );
+    const message = `Model ${id}: its revision '${revision}' is not a commit of 40 lower-case hex digits.`;
+    throw new NearsightError('load_failed', message);
   }
   return `https://huggingface.co/${repository}/resolve/${revision}/`;
 }

@@ -4,7 +4,7 @@ import type { ChatRequest } from '../openai/parse-request.ts';
 import { respond } from '../openai/respond.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob } from '../protocol/job.ts';
-import type { RemoteOptions } from '../remote/ask-remote.ts';
+import type { RemoteOptions } from '../remote/remote-options.ts';
 import type { ChatContext } from './request-context.ts';
 import { route, type Reason, type RouteInput } from './route.ts';
 

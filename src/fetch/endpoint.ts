@@ -1,3 +1,5 @@
+import { resolveURL } from '../bytes/page-url.ts';
+
 /** What is served at an intercepted path. */
 export interface Endpoint {
   name: 'chat' | 'models' | 'ready' | 'live';
@@ -23,8 +25,8 @@ export function interceptedPath(url: URL, intercept: readonly (string | URL)[]):
   const path = tidy(url.pathname);
   for (const entry of intercept) {
     // A relative path matches nothing on a server, where there is no page to resolve it against.
-    if (!URL.canParse(entry, baseURL())) continue;
-    const prefix = new URL(entry, baseURL());
+    const prefix = resolveURL(entry);
+    if (!prefix) continue;
     const below = tidy(prefix.pathname);
     if (isSameServer(url, prefix) && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
   }
@@ -56,9 +58,7 @@ export function isRequest(input: RequestInfo | URL): input is Request {
 
 /** The URL that `fetch` would request; undefined where `fetch` would throw. */
 export function targetURL(input: RequestInfo | URL): URL | undefined {
-  const target = isRequest(input) ? input.url : input;
-  const base = baseURL();
-  return URL.canParse(target, base) ? new URL(target, base) : undefined;
+  return resolveURL(isRequest(input) ? input.url : input);
 }
 
 /** @param paths the path below the intercepted prefix, then the whole one */
@@ -81,8 +81,4 @@ function decode(name: string | undefined): string | undefined {
 
 function tidy(path: string): string {
   return path.replace(/\/+/g, '/').replace(/\/$/, '');
-}
-
-function baseURL(): string | undefined {
-  return globalThis.document?.baseURI ?? globalThis.location?.href;
 }

@@ -1,5 +1,26 @@
-import type { RemoteOptions } from '../remote/ask-remote.ts';
-import type { ChoosePolicy, Policy } from './route.ts';
+import type { ErrorCode } from '../protocol/errors.ts';
+import type { RemoteOptions } from '../remote/remote-options.ts';
+
+/** The strictest first. */
+export const POLICIES = ['local-only', 'local-first', 'remote-first'] as const;
+
+/** Who is asked first, and whether the other may be asked at all. */
+export type Policy = (typeof POLICIES)[number];
+
+/** The facts of a request that a page's own policy gets. */
+export interface RouteFacts {
+  /** The model that the request names. */
+  model: string;
+  /** How many images would leave the device. */
+  images: number;
+  /** Why it cannot be answered here; null while no reason is known. */
+  localFault: ErrorCode | null;
+  /** Why the remote has not answered; null if it was not asked. */
+  remoteFault: ErrorCode | null;
+}
+
+/** A page's own policy. It is called again with the fault if its choice fails before the first token. */
+export type ChoosePolicy = (facts: RouteFacts) => 'local' | 'remote' | 'refuse';
 
 /** The options of `createNearsight` that only its `fetch` reads. */
 export interface FetchOptions {

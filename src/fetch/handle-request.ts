@@ -36,7 +36,7 @@ export async function handleRequest(context: RequestContext): Promise<Response> 
     body,
     policy,
     served,
-    request: readRequest(json, options.images?.tags ?? endpoint.perModel, served),
+    request: readRequest(json, served, options.images?.tags ?? endpoint.perModel),
     model: typeof model === 'string' ? model : '',
     images: countImages(messages),
   });
@@ -55,13 +55,9 @@ function nameModel(body: unknown, model: string | undefined): unknown {
 }
 
 /** The request, or why it cannot be answered here. */
-function readRequest(
-  body: unknown,
-  imgTags: boolean | undefined,
-  served: readonly string[],
-): ChatRequest | NearsightError {
+function readRequest(body: unknown, served: readonly string[], imgTags?: boolean): ChatRequest | NearsightError {
   try {
-    const request = parseChat(body, { imgTags });
+    const request = parseChat(body, imgTags);
     return served.includes(request.model) ? request : modelNotFound(request.model, served);
   } catch (error) {
     return asNearsightError(error);

@@ -16,9 +16,8 @@ let imported: Promise<typeof import('./handle-request.ts')> | undefined;
 function importHandler(): Promise<typeof import('./handle-request.ts')> {
   imported ??= import('./handle-request.ts').catch((cause: unknown) => {
     imported = undefined;
-    throw new NearsightError('load_failed', `The code that answers requests could not be fetched: ${String(cause)}`, {
-      cause,
-    });
+    const message = `The code that answers requests could not be fetched: ${String(cause)}`;
+    throw new NearsightError('load_failed', message, { cause });
   });
   return imported;
 }
@@ -42,7 +41,7 @@ export function createFetch(options: InterceptOptions): typeof globalThis.fetch 
     const headers = new Headers(init?.headers ?? request?.headers);
     const signal = (init?.signal === undefined ? request?.signal : init.signal) ?? undefined;
     signal?.throwIfAborted();
-    const body = openBody(input, init);
+    const body = openBody(request, init, headers);
     const endpoint = findEndpoint(path, url.pathname);
     try {
       const { handleRequest } = await race(importHandler(), signal);

@@ -1,6 +1,5 @@
 import { NearsightError } from '../protocol/errors.ts';
 import { readWithin } from '../bytes/read-within.ts';
-import { isRequest } from './endpoint.ts';
 
 /** An unread body of any kind that `fetch` accepts. */
 export interface Body {
@@ -15,14 +14,12 @@ export interface Body {
  *
  * @throws TypeError as `fetch` does, if the body has been read already
  */
-export function openBody(input: RequestInfo | URL, init: RequestInit | undefined): Body {
-  const request = isRequest(input) ? input : undefined;
+export function openBody(request: Request | undefined, init: RequestInit | undefined, headers: Headers): Body {
   // A Response, because Firefox has no streams in the body of a Request.
   const text = typeof init?.body === 'string' ? init.body : undefined;
   const source = text === undefined && init?.body != null ? new Response(init.body) : request;
   if (source?.bodyUsed) throw new TypeError('The body of this Request has already been read.');
-  const headers = init?.headers ? new Headers(init.headers) : request?.headers;
-  return { text, source, contentType: headers?.get('content-type') ?? source?.headers.get('content-type') ?? null };
+  return { text, source, contentType: headers.get('content-type') ?? source?.headers.get('content-type') ?? null };
 }
 
 /**

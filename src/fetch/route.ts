@@ -1,22 +1,5 @@
 import { ERRORS, NearsightError, type ErrorCode } from '../protocol/errors.ts';
-
-/** Who is asked first, and whether the other may be asked at all. */
-export type Policy = 'local-only' | 'local-first' | 'remote-first';
-
-/** The facts of a request that a page's own policy gets. */
-export interface RouteFacts {
-  /** The model that the request names. */
-  model: string;
-  /** How many images would leave the device. */
-  images: number;
-  /** Why it cannot be answered here; null while no reason is known. */
-  localFault: ErrorCode | null;
-  /** Why the remote has not answered; null if it was not asked. */
-  remoteFault: ErrorCode | null;
-}
-
-/** A page's own policy. It is called again with the fault if its choice fails before the first token. */
-export type ChoosePolicy = (facts: RouteFacts) => 'local' | 'remote' | 'refuse';
+import { POLICIES, type ChoosePolicy, type Policy } from './fetch-options.ts';
 
 export interface RouteInput {
   policy: Policy | ChoosePolicy;
@@ -79,9 +62,6 @@ function refused(message: string, cause?: unknown): Route {
 function go(target: 'local' | 'remote', reason: Reason, fault?: NearsightError): Route {
   return fault ? { target: 'refuse', error: fault } : { target, reason };
 }
-
-/** The strictest first. */
-const POLICIES: readonly Policy[] = ['local-only', 'local-first', 'remote-first'];
 
 /**
  * The policy of one request: its `x-nearsight-policy` header can only tighten the page's.

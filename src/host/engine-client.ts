@@ -1,6 +1,6 @@
 import { releaseProxy, transfer, wrap, type Endpoint, type Remote } from 'comlink';
 import { race } from '../async/race.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Runtime } from '../protocol/calls.ts';
+import type { LoadPart, LoadRequest, LoadState, ModelFacts, Runtime } from '../protocol/calls.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob, Part } from '../protocol/job.ts';
 import { readPort, type PartReader, type ReadOptions } from '../protocol/port.ts';
@@ -41,7 +41,7 @@ export class EngineClient {
    */
   async load(
     request: LoadRequest,
-    onPart: (part: LoadPart) => void,
+    onState: (state: LoadState) => void,
     onLost?: (error: unknown) => void,
   ): Promise<ModelFacts> {
     // The port stays open as long as the model can answer.
@@ -50,8 +50,8 @@ export class EngineClient {
     for (;;) {
       const { done, value } = await parts.read();
       if (done) throw new NearsightError('internal', 'The load ended without an answer.');
-      onPart(value);
-      if (value.type === 'ready') return value.facts;
+      if (value.state === 'ready') return value.facts;
+      onState(value);
     }
   }
 

@@ -1,5 +1,6 @@
+import { race } from '../async/race.ts';
 import { NearsightError } from '../protocol/errors.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
+import type { LoadRequest, LoadState, ModelFacts, Verdict } from '../protocol/calls.ts';
 import { EngineClient } from './engine-client.ts';
 
 /** Milliseconds between heartbeats while a worker loads or probes. */
@@ -24,9 +25,12 @@ export class EngineHost {
   readonly client: EngineClient;
   readonly #worker: Worker;
   readonly #death = new AbortController();
+  /** Aborts when the worker is gone, with the NearsightError that says why. */
+  readonly dead = this.#death.signal;
   /** Resolves when the worker holds its lock: from then on its death is noticed. */
   readonly #ready: Promise<void>;
-  #hung = false;
+  /** Whether it is dead because it stopped answering during a load or a probe. */
+  hung = false;
 
   /** @param worker just started; only the host stops it */
   constructor(worker: Worker) {
@@ -42,34 +46,21 @@ export class EngineHost {
     void this.#watchLock(lock);
   }
 
-  /** Aborts when the worker is gone, with the NearsightError that says why. */
-  get dead(): AbortSignal {
-    return this.#death.signal;
-  }
-
-  /** Whether it is dead because it stopped answering during a load or a probe. */
-  get hung(): boolean {
-    return this.#hung;
-  }
-
   /**
    * Opens the model. After that the worker lives until the model is lost. A load that fails stops the worker.
    *
    * @param signal aborting it stops the worker, because a half-opened model cannot be used
    */
-  async load(request: LoadRequest, onPart: (part: LoadPart) => void, signal: AbortSignal): Promise<ModelFacts> {
-    const stop = (reason: unknown): void => this.stop(reason);
-    const onAbort = (): void => stop(new NearsightError('aborted', 'The load was aborted.', { cause: signal.reason }));
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
+  async load(request: LoadRequest, onState: (state: LoadState) => void, signal: AbortSignal): Promise<ModelFacts> {
+    const maxMissed = request.threads === 1 ? MAX_MISSED_SINGLE_THREAD : MAX_MISSED;
+    const load = () => this.client.load(request, onState, (lost) => this.stop(lost));
     try {
-      const maxMissed = request.threads === 1 ? MAX_MISSED_SINGLE_THREAD : MAX_MISSED;
-      return await this.#withHeartbeat(maxMissed, () => this.client.load(request, onPart, stop));
-    } catch (error) {
-      stop(error);
+      return await race(this.#withHeartbeat(maxMissed, load), signal);
+    } catch (thrown) {
+      const { aborted, reason: cause } = signal;
+      const error = aborted ? new NearsightError('aborted', 'The load was aborted.', { cause }) : thrown;
+      this.stop(error);
       throw error;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -97,13 +88,11 @@ export class EngineHost {
     let missed = 0;
     const timer = setInterval(() => {
       if (missed === maxMissed) {
-        this.#hung = true;
+        this.hung = true;
         return this.stop(crashed('it stopped answering'));
       }
       missed++;
-      const onAnswer = (): void => {
-        missed = 0;
-      };
+      const onAnswer = (): number => (missed = 0);
       this.client.call((runtime) => runtime.debugStats()).then(onAnswer, () => {});
     }, HEARTBEAT_MS);
     try {

@@ -5,7 +5,7 @@ import type { StatusValue } from './status.ts';
 import { asNearsightError, ERRORS, isNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob, Part } from '../protocol/job.ts';
 import type { PartReader } from '../protocol/port.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
+import type { LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
 
 /** What a session needs of an {@link EngineClient}. */
 export type SessionClient = Pick<EngineClient, 'call' | 'generate'>;
@@ -39,12 +39,8 @@ interface PendingLoad {
   active: number;
 }
 
-/** A worker with its model open. */
-interface Opened {
-  load: PendingLoad;
-  host: SessionHost;
-  facts: ModelFacts;
-}
+/** A load that is done: its worker has the model open. */
+type Opened = PendingLoad & { host: SessionHost; facts: ModelFacts };
 
 /**
  * Keeps one model open across workers: starts an engine host at the first use, shares its load between callers, and
@@ -110,14 +106,14 @@ export class Session {
     });
     // Fails as soon as making the job does; once the model is open, also when its worker ends, however long that takes.
     const ended = opening.then(({ host }) => race(making, host.dead));
-    const [job, { load, host }] = await Promise.all([making, opening, ended]);
+    const [job, load] = await Promise.all([making, opening, ended]);
     this.#count(load, 1);
     const onFinish = (error?: unknown): void => {
       this.#count(load, -1);
       // Before the error is read: the next request must not be sent to a worker whose GPU has failed.
-      if (isNearsightError(error) && ERRORS[error.code].fatal) host.stop(error);
+      if (isNearsightError(error) && ERRORS[error.code].fatal) load.host.stop(error);
     };
-    return host.client.generate(job, { signal, onFinish });
+    return load.host.client.generate(job, { signal, onFinish });
   }
 
   /**
@@ -187,19 +183,10 @@ export class Session {
       if (!host.hung) this.#end(load, host.dead.reason);
     });
     // Stops the worker if the load was ended meanwhile.
-    const facts = await host.load(request, (part) => this.#report(load, part), signal);
-    load.facts = facts;
-    this.#setStatus(load, { state: 'ready', facts, active: load.active });
-    return { load, host, facts };
-  }
-
-  #report(load: PendingLoad, part: LoadPart): void {
-    if (part.type === 'download') {
-      const { loadedBytes, totalBytes } = part;
-      this.#setStatus(load, { state: 'downloading', loadedBytes, totalBytes });
-    } else if (part.type === 'prepare') {
-      this.#setStatus(load, { state: 'preparing', done: part.done, of: part.of });
-    }
+    const facts = await host.load(request, (state) => this.#setStatus(load, state), signal);
+    const opened = Object.assign(load, { host, facts });
+    this.#count(opened, 0);
+    return opened;
   }
 
   /** Does nothing for a load that has ended, whose last parts may still arrive. */
@@ -218,7 +205,8 @@ export class Session {
     this.#options.setStatus(error.code === 'aborted' ? { state: 'idle' } : { state: 'failed', error });
   }
 
-  #count(load: PendingLoad, change: 1 | -1): void {
+  /** Counts the answers of a load that is done. */
+  #count(load: PendingLoad, change: number): void {
     load.active += change;
     const { facts, active } = load;
     if (facts) this.#setStatus(load, { state: 'ready', facts, active });

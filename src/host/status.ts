@@ -1,14 +1,11 @@
 import type { NearsightError } from '../protocol/errors.ts';
-import type { ModelFacts } from '../protocol/calls.ts';
+import type { LoadState, ModelFacts } from '../protocol/calls.ts';
 
 /** What nearsight is doing, as a discriminated union. */
 export type StatusValue =
   /** Nothing is loaded; nothing has been started. */
   | { state: 'idle' }
-  /** Fetching and checking files: bytes so far, of all that this device needs. */
-  | { state: 'downloading'; loadedBytes: number; totalBytes: number }
-  /** Opening files and compiling shaders, while the next file is downloaded: `done` of `of` steps. */
-  | { state: 'preparing'; done: number; of: number }
+  | LoadState
   /** Ready, with `active` requests running or waiting. */
   | { state: 'ready'; facts: ModelFacts; active: number }
   /** The last load failed, or the model was lost. The next request tries again. */

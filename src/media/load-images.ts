@@ -1,5 +1,6 @@
 import { readWithin } from '../bytes/read-within.ts';
 import { readDataURL } from '../bytes/data-url.ts';
+import { resolveURL } from '../bytes/page-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
 /** An image by its URL. */
@@ -28,10 +29,7 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export function allowedUnder(policy: unknown, listed: readonly string[] = []): ImageRules['allowed'] {
   if (policy !== 'local-only') return undefined;
   // Pages may give an origin with a slash or path.
-  const origins = [
-    globalThis.location?.origin,
-    ...listed.map((origin) => new URL(origin, globalThis.location?.href).origin),
-  ];
+  const origins = [globalThis.location?.origin, ...listed.map((origin) => resolveURL(origin)?.origin)];
   return (url) => origins.includes(url.origin);
 }
 
@@ -52,26 +50,19 @@ export function loadImages(
     const message = `The request has ${refs.length} images; limits.images is ${rules.images}.`;
     throw new NearsightError('invalid_request', message, { param: extra.param });
   }
-  return readAll(refs, rules, signal);
-}
-
-async function readAll(
-  refs: readonly ImageRef[],
-  rules: ImageRules,
-  signal?: AbortSignal,
-): Promise<Map<string, Bytes>> {
   // The first failure ends the other downloads.
   const stop = new AbortController();
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const files = new Map<string, Promise<Bytes>>();
   for (const ref of refs) if (!files.has(ref.url)) files.set(ref.url, readURL(ref, rules, either));
-  try {
-    return new Map(await Promise.all([...files].map(async ([url, file]) => [url, await file] as const)));
-  } catch (error) {
-    stop.abort(error);
-    signal?.throwIfAborted();
-    throw error;
-  }
+  const entries = [...files].map(async ([url, file]) => [url, await file] as const);
+  return Promise.all(entries).then(
+    (read) => new Map(read),
+    (error: unknown) => {
+      stop.abort(error);
+      throw signal?.aborted ? signal.reason : error;
+    },
+  );
 }
 
 /**
@@ -86,9 +77,7 @@ export async function readImage(
   param = 'image',
 ): Promise<Bytes> {
   if (typeof image === 'string' || image instanceof URL) {
-    const base = globalThis.document?.baseURI ?? globalThis.location?.href;
-    const url = URL.canParse(image, base) ? new URL(image, base).href : String(image);
-    return readURL({ url, param }, rules, signal);
+    return readURL({ url: resolveURL(image)?.href ?? String(image), param }, rules, signal);
   }
   checkSize(image instanceof Blob ? image.size : image.byteLength, { url: '', param }, rules);
   return new Uint8Array(await new Response(image).arrayBuffer());
@@ -116,18 +105,15 @@ function mediaTypeOf(binary: string): string {
 }
 
 async function readURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
-  const bytes = await openURL(ref, rules, signal);
-  if (bytes.length === 0) throw unreadable(ref, 'it is empty');
-  return bytes;
-}
-
-async function openURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   const url = ref.url.trim();
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url.slice(0, 80))?.[1]?.toLowerCase();
-  if (scheme === 'data') return decode(url, ref, rules);
-  if (!scheme || !URL.canParse(url)) throw unreadable(ref, 'it is not an absolute URL');
-  if (scheme === 'blob' || scheme === 'http' || scheme === 'https') return download(new URL(url), ref, rules, signal);
-  throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the image as a data: URL`);
+  if (!scheme || (scheme !== 'data' && !URL.canParse(url))) throw unreadable(ref, 'it is not an absolute URL');
+  if (!['data', 'blob', 'http', 'https'].includes(scheme)) {
+    throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the image as a data: URL`);
+  }
+  const bytes = scheme === 'data' ? await decode(url, ref, rules) : await download(new URL(url), ref, rules, signal);
+  if (bytes.length === 0) throw unreadable(ref, 'it is empty');
+  return bytes;
 }
 
 async function decode(url: string, ref: ImageRef, rules: ImageRules): Promise<Bytes> {

@@ -5,11 +5,13 @@ import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletion, ChoiceLogprobs, FinishReason, Usage } from './types.ts';
 
 /** The fields that all events of one answer share. */
-export interface ResponseMeta {
-  id: string;
-  /** Unix time, in seconds. */
-  created: number;
-  model: string;
+export type ResponseMeta = Pick<ChatCompletion, 'id' | 'created' | 'model'>;
+
+/** What has been read of a choice. */
+interface Choice {
+  text: string;
+  logprobs: TokenLogprob[];
+  reason?: FinishReason;
 }
 
 /** Reads parts to their end into one JSON body. Rejects with what the parts error with. */
@@ -18,43 +20,30 @@ export async function readCompletion(
   request: ChatRequest,
   meta: ResponseMeta,
 ): Promise<ChatCompletion> {
-  const choices = Array.from({ length: request.job.choices }, () => new Choice());
+  const choices = Array.from({ length: request.job.choices }, (): Choice => ({ text: '', logprobs: [] }));
   let usage: Usage | undefined;
   for (let next = await parts.read(); !next.done; next = await parts.read()) {
     const part = next.value;
-    if (part.type === 'text') choices[part.choice]?.append(part.text, part.logprobs);
-    if (part.type === 'finish') choices[part.choice]?.finish(part.reason);
+    const choice = 'choice' in part ? choices[part.choice] : undefined;
+    if (choice && part.type === 'text') {
+      choice.text += part.text;
+      choice.logprobs.push(...(part.logprobs ?? []));
+    }
+    if (choice && part.type === 'finish') choice.reason = part.reason;
     if (part.type === 'usage') usage = writeUsage(part);
   }
   if (!usage) throw endedEarly();
   const wantsLogprobs = request.job.topLogprobs !== undefined;
-  const written = choices.map((choice, index) => choice.write(index, wantsLogprobs));
-  return { ...meta, object: 'chat.completion', choices: written, usage };
-}
-
-class Choice {
-  #text = '';
-  readonly #logprobs: TokenLogprob[] = [];
-  #reason: FinishReason | undefined;
-
-  append(text: string, logprobs: readonly TokenLogprob[] = []): void {
-    this.#text += text;
-    this.#logprobs.push(...logprobs);
-  }
-
-  finish(reason: FinishReason): void {
-    this.#reason = reason;
-  }
-
-  write(index: number, wantsLogprobs: boolean): ChatCompletion['choices'][number] {
-    if (!this.#reason) throw endedEarly();
+  const written = choices.map(({ text, logprobs, reason }, index) => {
+    if (!reason) throw endedEarly();
     return {
       index,
-      message: { role: 'assistant', content: this.#text, refusal: null },
-      logprobs: wantsLogprobs ? writeLogprobs(this.#logprobs) : null,
-      finish_reason: this.#reason,
+      message: { role: 'assistant' as const, content: text, refusal: null },
+      logprobs: wantsLogprobs ? writeLogprobs(logprobs) : null,
+      finish_reason: reason,
     };
-  }
+  });
+  return { ...meta, object: 'chat.completion', choices: written, usage };
 }
 
 /** The runtime sends a finish for every choice and a usage; an answer without them is not complete. */

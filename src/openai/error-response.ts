@@ -1,5 +1,5 @@
 import { asNearsightError, ERRORS, type NearsightError } from '../protocol/errors.ts';
-import { originHeaders, randomId } from './response-headers.ts';
+import { originHeaders } from './response-headers.ts';
 import type { ErrorBody } from './types.ts';
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {
@@ -35,18 +35,13 @@ export function errorBody(error: NearsightError): ErrorBody {
 export function errorResponse(thrown: unknown, extra: Readonly<Record<string, string>> = {}): Response {
   const error = asNearsightError(thrown);
   const { status, retry = false } = ERRORS[error.code];
-  const headers = new Headers({
-    ...originHeaders({ model: '', reason: error.code, requestId: randomId() }),
-    'content-type': 'application/json',
+  const headers = {
+    ...originHeaders(error.code),
     // SDKs retry every 5xx unless this header forbids it.
     'x-should-retry': String(retry),
-    ...extra,
-  });
-  if (error.code === 'queue_full') {
     // LangChain retries a 429 only with this header. An answer takes about two seconds.
-    headers.set('retry-after', '2');
-    headers.set('retry-after-ms', '2000');
-  }
-  const statusText = STATUS_TEXT[status] ?? '';
-  return new Response(JSON.stringify(errorBody(error)), { status, statusText, headers });
+    ...(error.code === 'queue_full' && { 'retry-after': '2', 'retry-after-ms': '2000' }),
+    ...extra,
+  };
+  return Response.json(errorBody(error), { status, statusText: STATUS_TEXT[status] ?? '', headers });
 }

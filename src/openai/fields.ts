@@ -11,10 +11,7 @@ import { detail, logitBias, stopTexts, textFormat } from './field-values.ts';
 /** Who documents a field. */
 export const Dialect = { openai: 1, nim1: 2, nim2: 4, hosted: 8 } as const;
 
-const OPENAI = Dialect.openai;
-const NIM1 = Dialect.nim1;
-const NIM2 = Dialect.nim2;
-const HOSTED = Dialect.hosted;
+const { openai: OPENAI, nim1: NIM1, nim2: NIM2, hosted: HOSTED } = Dialect;
 const SELF_HOSTED = NIM1 | NIM2;
 const ALL = OPENAI | NIM1 | NIM2 | HOSTED;
 

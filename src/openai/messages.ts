@@ -1,5 +1,5 @@
 import type { Detail, Turn, TurnPart } from '../protocol/job.ts';
-import { isObject, mustBe, quoted, readFields, unsupported, type Values } from './field-checks.ts';
+import { isObject, mustBe, quoted, readFields, string, unsupported, type Values } from './field-checks.ts';
 import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
 
 /** A turn whose images are URLs. */
@@ -18,14 +18,9 @@ export interface RequestImage {
   param: string;
 }
 
-/**
- * `messages` as turns, in order.
- *
- * @param imgTags whether `<img src="…">` in a user's string content is an image
- */
+/** `messages` as turns, in order, without empty system messages: NVIDIA's samples send one, and it asks for nothing. */
 export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
   const turns = messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
-  // NVIDIA's samples send an empty system message, which asks for nothing.
   const asked = turns.filter(({ role, parts }) => role !== 'system' || !isEmpty(parts));
   if (asked.length === 0) throw mustBe('at least one message that is not empty', messages, 'messages');
   return asked;
@@ -61,6 +56,11 @@ function textOf(part: unknown): string | undefined {
   return typeof text === 'string' ? text : undefined;
 }
 
+/**
+ * A message as a turn.
+ *
+ * @param imgTags whether `<img src="…">` in a user's string content is an image
+ */
 function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
   const role = readRole(message.role, `${path}.role`);
   const at = `${path}.content`;
@@ -102,16 +102,10 @@ function readPart(part: unknown, path: string): RequestPart {
   switch (part['type'] ?? impliedType(part)) {
     case 'text':
     case 'input_text':
-    case 'output_text': {
-      const { text } = readFields(part, TEXT_PART, path);
-      if (text === undefined) throw mustBe('a string', text, `${path}.text`);
-      return { type: 'text', text };
-    }
-    case 'refusal': {
-      const { refusal } = readFields(part, REFUSAL_PART, path);
-      if (refusal === undefined) throw mustBe('a string', refusal, `${path}.refusal`);
-      return { type: 'text', text: refusal };
-    }
+    case 'output_text':
+      return { type: 'text', text: string(readFields(part, TEXT_PART, path).text, `${path}.text`) };
+    case 'refusal':
+      return { type: 'text', text: string(readFields(part, REFUSAL_PART, path).refusal, `${path}.refusal`) };
     case 'image_url':
     case 'input_image':
       return readImage(readFields(part, IMAGE_PART, path), `${path}.image_url`);

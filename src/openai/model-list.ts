@@ -1,12 +1,5 @@
 import { NearsightError } from '../protocol/errors.ts';
-import { originHeaders, randomId } from './response-headers.ts';
-
-interface ModelCard {
-  id: string;
-  object: 'model';
-  created: number;
-  owned_by: string;
-}
+import { originHeaders } from './response-headers.ts';
 
 /** `GET /v1/models`. */
 export function listModels(ids: readonly string[]): Response {
@@ -30,11 +23,11 @@ export function modelNotFound(id: string, ids: readonly string[]): NearsightErro
 }
 
 /** `created` is required, and unknown here: 0. */
-function card(id: string): ModelCard {
+function card(id: string) {
   return { id, object: 'model', created: 0, owned_by: 'nearsight' };
 }
 
 function json(body: unknown): Response {
-  const headers = originHeaders({ model: '', reason: 'catalogue', requestId: randomId() });
+  const headers = originHeaders('catalogue');
   return Response.json(body, { statusText: 'OK', headers });
 }

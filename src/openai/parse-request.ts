@@ -16,17 +16,13 @@ export interface ChatRequest {
   job: Omit<ChatJob, 'turns' | 'limits'>;
 }
 
-export interface ParseOptions {
-  /** Read `<img src="…">` in a user's string content as an image. Default: false, it stays text. */
-  imgTags?: boolean | undefined;
-}
-
 /**
  * Checks the body of a chat completion request against the table in `fields.ts`.
  *
+ * @param imgTags whether `<img src="…">` in a user's string content is an image; else it stays text
  * @throws NearsightError `invalid_request` or `unsupported_field`, with `param`: the first invalid field
  */
-export function parseChat(body: unknown, options: ParseOptions = {}): ChatRequest {
+export function parseChat(body: unknown, imgTags = false): ChatRequest {
   const fields = readFields(body, REQUEST, '');
   if (!fields.model) throw mustBe('the name of a model', fields.model, 'model');
   if (!fields.messages) throw mustBe('an array of messages', fields.messages, 'messages');
@@ -37,7 +33,7 @@ export function parseChat(body: unknown, options: ParseOptions = {}): ChatReques
     model: fields.model,
     stream,
     includeUsage: fields.stream_options?.include_usage ?? false,
-    turns: readTurns(fields.messages, options.imgTags ?? false),
+    turns: readTurns(fields.messages, imgTags),
     job: {
       maxTokens: same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens),
       stop: fields.stop ?? [],

@@ -1,7 +1,7 @@
 import type { Part } from '../protocol/job.ts';
 import type { PartReader } from '../protocol/port.ts';
 import { streamChunks } from './completion-stream.ts';
-import { endedEarly, readCompletion, type ResponseMeta } from './completion.ts';
+import { endedEarly, readCompletion } from './completion.ts';
 import { originHeaders, randomId } from './response-headers.ts';
 import type { ChatRequest } from './parse-request.ts';
 
@@ -24,12 +24,8 @@ export interface Answerer {
  */
 export async function respond(request: ChatRequest, parts: PartReader<Part>, answerer: Answerer): Promise<Response> {
   const requestId = randomId();
-  const meta: ResponseMeta = {
-    id: `chatcmpl-${requestId}`,
-    created: Math.floor(Date.now() / 1000),
-    model: request.model,
-  };
-  const headers = originHeaders({ model: answerer.model, reason: answerer.reason, requestId });
+  const meta = { id: `chatcmpl-${requestId}`, created: Math.floor(Date.now() / 1000), model: request.model };
+  const headers = originHeaders(answerer.reason, answerer.model, requestId);
   if (!request.stream) {
     return Response.json(await readCompletion(parts, request, meta), { statusText: 'OK', headers });
   }

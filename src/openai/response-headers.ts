@@ -1,14 +1,10 @@
-/** Who answered: sent with every response. */
-export interface Origin {
-  /** The model that answered, by its own name; empty if none did. */
-  model: string;
-  /** Why it was answered here, or not at all, as a code. */
-  reason: string;
-  requestId: string;
-}
-
-/** Headers that say who answered, and the request's id for SDKs and bug reports. */
-export function originHeaders({ model, reason, requestId }: Origin): Record<string, string> {
+/**
+ * Headers that say who answered, and the request's id for SDKs and bug reports. Sent with every response.
+ *
+ * @param reason why it was answered here, or not at all, as a code
+ * @param model the model that answered, by its own name; empty if none did
+ */
+export function originHeaders(reason: string, model = '', requestId = randomId()): Record<string, string> {
   return {
     'x-request-id': requestId,
     'x-nearsight-origin': 'local',

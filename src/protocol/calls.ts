@@ -41,15 +41,17 @@ export interface LoadRequest {
   waiting: number;
 }
 
-export type LoadPart =
+export type LoadPart = LoadState | { state: 'ready'; facts: ModelFacts };
+
+/** How far a load has got. */
+export type LoadState =
   /**
-   * Bytes fetched so far, of the files that this device needs. They reach the total only when the model has passed its
-   * self-test: until then, another variant may have to be fetched.
+   * Fetching and checking files: bytes so far, of all that this device needs. They reach the total only when the model
+   * has passed its self-test: until then, another variant may have to be fetched.
    */
-  | { type: 'download'; loadedBytes: number; totalBytes: number }
-  /** A file is being opened and its shaders compiled, while the next is downloaded. `done` of `of` steps. */
-  | { type: 'prepare'; done: number; of: number }
-  | { type: 'ready'; facts: ModelFacts };
+  | { state: 'downloading'; loadedBytes: number; totalBytes: number }
+  /** Opening files and compiling shaders, while the next file is downloaded: `done` of `of` steps. */
+  | { state: 'preparing'; done: number; of: number };
 
 /** What was opened, and on what. */
 export interface ModelFacts {

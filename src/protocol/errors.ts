@@ -122,10 +122,10 @@ export function isNearsightError(thrown: unknown): thrown is NearsightError {
 }
 
 /** A thrown value as a {@link NearsightError}: itself, or `internal` with the value as its cause. */
-export function asNearsightError(thrown: unknown, code: ErrorCode = 'internal'): NearsightError {
+export function asNearsightError(thrown: unknown): NearsightError {
   if (isNearsightError(thrown)) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new NearsightError(code, message, { cause: thrown });
+  return new NearsightError('internal', message, { cause: thrown });
 }
 
 /** Packs an error for `postMessage`. */

@@ -1,46 +1,13 @@
 import { race } from '../async/race.ts';
-import { relayEvents } from './relay.ts';
-import { toDialect, type DialectName } from './dialects.ts';
+import { relayEvents, unusable } from './relay.ts';
+import { toDialect } from './dialects.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { headerText, randomId } from '../openai/response-headers.ts';
+import { pageURL } from '../bytes/page-url.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { normaliseError, readErrorText } from './normalise-error.ts';
 import { NearsightError } from '../protocol/errors.ts';
-
-/** One NIM endpoint, and what may be sent there. */
-export interface RemoteOptions {
-  /** Where it is, up to `/chat/completions`: `/nim` (a proxy of the page's own) or `http://localhost:8000/v1`. */
-  baseURL: string | URL;
-  /**
-   * Its key, or how to get one. It is sent to this address only. A page's visitors can read it: give pages a proxy.
-   * @defaultValue none; a client's own key is sent on only where the client meant to send it, to the same origin
-   */
-  apiKey?: string | (() => string | Promise<string>) | undefined;
-  /**
-   * What it accepts: `nim1` (vision containers 1.x), `nim2` (vLLM), `hosted` (NVIDIA's catalogue), or `legacy`.
-   * @defaultValue 'hosted', or 'legacy' for models that are known to have a path of their own
-   */
-  dialect?: DialectName | undefined;
-  /** The model to ask there when a request names a local one. @defaultValue none, such a request stays here */
-  model?: string | undefined;
-  /**
-   * Asked before an image leaves the device; anything but true answers the request with 403 `consent_refused`.
-   * @defaultValue nobody is asked
-   */
-  consent?: ((request: ConsentRequest) => boolean | Promise<boolean>) | undefined;
-  /** Whether cookies go along, for a proxy with a session. @defaultValue 'omit' */
-  credentials?: RequestCredentials | undefined;
-}
-
-/** What is about to be sent. */
-export interface ConsentRequest {
-  model: string;
-  images: number;
-  /** Why the remote is asked: a policy or an error code. */
-  reason: string;
-  /** The URL that it would be sent to. */
-  url: string;
-}
+import type { ConsentRequest, RemoteOptions } from './remote-options.ts';
 
 /** The client's request. */
 export interface RemoteRequest {
@@ -65,13 +32,6 @@ export interface RemoteTarget {
   inline: (url: string, param: string) => Promise<string>;
 }
 
-/** The remote's answer. */
-export interface RemoteAnswer {
-  response: Response;
-  /** Whether the remote cannot answer now. False for an answer, and for an error of the request itself. */
-  unavailable: boolean;
-}
-
 /** Vision models that are served at `/vlm/{model}` and know images as `<img>` tags only. */
 const LEGACY =
   /^(adept\/fuyu-8b|community\/llava16-[\w-]+|google\/(deplot|paligemma)|microsoft\/(kosmos-2|phi-3-vision[\w-]*)|nvidia\/(neva-22b|vila))$/;
@@ -85,6 +45,7 @@ const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
 /**
  * Asks the remote. Its answer is passed on as it comes; its errors keep their status and get our envelope.
  *
+ * @returns `unavailable`: whether the remote cannot answer now. False for an answer, and for an error of the request itself
  * @throws NearsightError `remote_unavailable` if it cannot be reached, `consent_refused`, `unsupported_field`,
  *   `model_not_found`; or the signal's reason
  */
@@ -92,19 +53,24 @@ export async function askRemote(
   remote: RemoteOptions,
   request: RemoteRequest,
   { model, reason, inline }: RemoteTarget,
-): Promise<RemoteAnswer> {
+): Promise<{ response: Response; unavailable: boolean }> {
   if (!model) throw unknown(`'${request.model}'. Name a model of its own in remote.model`);
-  const base = new URL(remote.baseURL, globalThis.document?.baseURI ?? globalThis.location?.href);
+  const base = new URL(remote.baseURL, pageURL());
   const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');
   if (dialect === 'legacy' && !IN_PATH.test(model)) throw unknown('a model of that name, which cannot be in a path');
   const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
   await askConsent(remote, { model: request.model, images: request.images, reason, url: url.href });
   const body = await toDialect({ ...request.body, model }, dialect, inline);
-  const key = await authorization(remote, request, base);
-  const stream = body['stream'] === true;
+  // The client's own key goes to its own origin only.
+  const own = request.url.origin === base.origin ? request.headers.get('authorization') : null;
+  const authorization = (await bearer(remote)) ?? own;
   const init: RequestInit = {
     method: 'POST',
-    headers: { accept: stream ? 'text/event-stream' : 'application/json', 'content-type': 'application/json', ...key },
+    headers: {
+      accept: isStreamed(request) ? 'text/event-stream' : 'application/json',
+      'content-type': 'application/json',
+      ...(authorization && { authorization }),
+    },
     body: JSON.stringify(body),
     credentials: remote.credentials ?? 'omit',
     // A redirect could carry the request, and in old browsers the key, to another origin.
@@ -114,13 +80,14 @@ export async function askRemote(
   // Neither the consent nor the key need listen to the signal.
   request.signal?.throwIfAborted();
   const response = await follow(request, url, base, init);
-  const renamed = model === request.model ? undefined : request.model;
   const headers = headersOf(response, model, reason);
-  if (response.ok) {
-    return { response: await passOn(response, headers, stream, request.signal, renamed), unavailable: false };
-  }
+  if (response.ok) return { response: await passOn(request, model, response, headers), unavailable: false };
   const isUnavailable = response.status >= 500 || response.status === 429 || isNotFromApi(response);
-  return { response: await passError(response, headers, url, key.authorization), unavailable: isUnavailable };
+  return { response: await passError(response, headers, url, authorization), unavailable: isUnavailable };
+}
+
+function isStreamed({ body }: RemoteRequest): boolean {
+  return body['stream'] === true;
 }
 
 /**
@@ -138,29 +105,21 @@ async function askConsent({ consent }: RemoteOptions, request: ConsentRequest): 
   try {
     answer = await consent(request);
   } catch (cause) {
-    throw new NearsightError('consent_refused', `remote.consent failed, so nothing was sent: ${String(cause)}`, {
-      cause,
-    });
+    const message = `remote.consent failed, so nothing was sent: ${String(cause)}`;
+    throw new NearsightError('consent_refused', message, { cause });
   }
   if (answer === true) return;
   throw new NearsightError('consent_refused', 'The image was not allowed to leave this device.');
 }
 
-async function authorization(
-  remote: RemoteOptions,
-  { headers, url }: RemoteRequest,
-  base: URL,
-): Promise<{ authorization?: string }> {
-  let key: string | undefined;
+async function bearer({ apiKey }: RemoteOptions): Promise<string | undefined> {
   try {
-    key = typeof remote.apiKey === 'function' ? await remote.apiKey() : remote.apiKey;
+    const key = typeof apiKey === 'function' ? await apiKey() : apiKey;
+    return key ? `Bearer ${key}` : undefined;
   } catch (cause) {
     const message = `remote.apiKey failed, so nothing was sent: ${String(cause)}`;
     throw new NearsightError('remote_unavailable', message, { cause });
   }
-  if (key) return { authorization: `Bearer ${key}` };
-  const own = headers.get('authorization');
-  return own && url.origin === base.origin ? { authorization: own } : {};
 }
 
 /** Sends the request and polls while NVCF answers 202: the request is in its queue. */
@@ -198,30 +157,25 @@ async function send({ fetch, signal }: RemoteRequest, url: URL, init: RequestIni
   }
 }
 
-/** The headers of a remote's response that clients use, and who answered. */
-function headersOf(response: Response, model: string, reason: string): Headers {
-  const headers = new Headers({
+/** The headers of a remote's response that clients use. */
+const PASSED_HEADERS = ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status'];
+
+/** Those, and who answered. */
+function headersOf({ headers }: Response, model: string, reason: string): Headers {
+  return new Headers({
+    ...Object.fromEntries([...headers].filter(([name]) => PASSED_HEADERS.includes(name))),
+    'x-request-id': headers.get('x-request-id') ?? headers.get('nvcf-reqid') ?? randomId(),
     'x-nearsight-origin': 'remote',
     'x-nearsight-reason': reason,
     'x-nearsight-model': headerText(model),
   });
-  for (const name of ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status']) {
-    const value = response.headers.get(name);
-    if (value !== null) headers.set(name, value);
-  }
-  headers.set('x-request-id', response.headers.get('x-request-id') ?? headers.get('nvcf-reqid') ?? randomId());
-  return headers;
 }
 
-async function passOn(
-  response: Response,
-  headers: Headers,
-  stream: boolean,
-  signal: AbortSignal | undefined,
-  model?: string,
-): Promise<Response> {
+async function passOn(request: RemoteRequest, asked: string, response: Response, headers: Headers): Promise<Response> {
+  const { signal } = request;
+  const model = asked === request.model ? undefined : request.model;
   const init = { status: response.status, statusText: response.statusText || 'OK', headers };
-  if (stream) {
+  if (isStreamed(request)) {
     if (!response.body) throw unusable('is empty');
     headers.set('content-type', 'text/event-stream');
     return new Response(relayEvents(response.body, model, signal), init);
@@ -240,13 +194,10 @@ async function passOn(
 
 /** Reads the whole answer: once its status is passed on, a broken connection could not become an error. */
 async function readAnswer(response: Response, signal: AbortSignal | undefined): Promise<string> {
-  let bytes: Uint8Array | undefined;
-  try {
-    bytes = await readWithin(response.body, MAX_ANSWER_BYTES);
-  } catch (cause) {
+  const bytes = await readWithin(response.body, MAX_ANSWER_BYTES).catch((cause: unknown) => {
     signal?.throwIfAborted();
     throw unusable('broke off', cause);
-  }
+  });
   if (!bytes) throw unusable(`has more than ${MAX_ANSWER_BYTES} bytes`);
   return new TextDecoder().decode(bytes);
 }
@@ -254,7 +205,7 @@ async function readAnswer(response: Response, signal: AbortSignal | undefined): 
 /** Maximum bytes of an answer that is not streamed: some ten thousand tokens with twenty alternatives each. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 
-async function passError(response: Response, headers: Headers, url: URL, key: string | undefined): Promise<Response> {
+async function passError(response: Response, headers: Headers, url: URL, key: string | null): Promise<Response> {
   const { status } = response;
   const text = await readErrorText(response);
   // A server may quote the key that it was sent.
@@ -280,10 +231,6 @@ function unknown(what: string): NearsightError {
 
 function unavailable(url: URL, why: string, cause?: unknown): NearsightError {
   return new NearsightError('remote_unavailable', `The remote at ${url.origin} could not be asked: ${why}.`, { cause });
-}
-
-function unusable(what: string, cause?: unknown): NearsightError {
-  return new NearsightError('remote_unavailable', `The remote's answer ${what}.`, { cause });
 }
 
 function below(base: URL, path: string): URL {

@@ -1,12 +1,6 @@
 import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
 import { Dialect, MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
-
-/**
- * What a NIM endpoint accepts. `nim1` and `hosted` reject fields that they do not document; `nim2` is vLLM and ignores
- * them; `legacy` are the catalogue's first vision models (neva, kosmos-2, phi-3-vision, …), each at its own path, with
- * images as `<img>` tags.
- */
-export type DialectName = 'nim1' | 'nim2' | 'hosted' | 'legacy';
+import type { DialectName } from './remote-options.ts';
 
 type Json = Record<string, unknown>;
 

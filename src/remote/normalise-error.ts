@@ -18,7 +18,7 @@ const CODES: Readonly<Record<number, string>> = {
  * @param text the body
  */
 export function normaliseError(status: number, statusText: string, text: string): ErrorBody {
-  const body = parse(text.replace(/^\s*data:\s*/, ''));
+  const body = parseJSON(text.replace(/^\s*data:\s*/, ''));
   const { error } = isObject(body) ? body : {};
   const inner = isObject(error) ? error : isObject(body) ? body : {};
   const message = sentence(error) || sentence(inner['detail']) || sentence(inner) || raw(body, text) || statusText;
@@ -61,7 +61,8 @@ export async function readErrorText({ body }: Response): Promise<string> {
   return text;
 }
 
-function parse(text: string): unknown {
+/** A text as JSON; undefined if it is not. */
+export function parseJSON(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -2,7 +2,7 @@ import { yieldToEvents } from '../async/yield-to-events.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { errorBody } from '../openai/error-response.ts';
-import { normaliseError } from './normalise-error.ts';
+import { normaliseError, parseJSON } from './normalise-error.ts';
 import { EventSplitter } from './split-events.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -48,7 +48,7 @@ export function relayEvents(body: ReadableStream<Bytes>, model?: string, signal?
         } catch (cause) {
           void reader.cancel(cause).catch(() => {});
           if (signal?.aborted) return controller.error(signal.reason);
-          const error = cause instanceof NearsightError ? cause : unavailable('broke off', cause);
+          const error = cause instanceof NearsightError ? cause : unusable('broke off', cause);
           if (!progress.ended) controller.enqueue(encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`));
           controller.close();
         }
@@ -72,12 +72,12 @@ async function* relay(
       await spend(slice.length);
       for (const event of events.push(slice)) yield* rewrite(event, progress, model);
       if (events.pending.length > MAX_EVENT_BYTES)
-        throw unavailable(`has more than ${MAX_EVENT_BYTES} bytes in one event`);
+        throw unusable(`has more than ${MAX_EVENT_BYTES} bytes in one event`);
     }
   }
   const rest = new TextDecoder().decode(events.pending.subarray(0, SLICE)).trim();
   if (/^data: ?\[DONE\]$/.test(rest)) yield encoder.encode(`data: ${DONE}\n\n`);
-  else if (!progress.ended && (rest || !progress.finished)) throw unavailable('ended before it was complete');
+  else if (!progress.ended && (rest || !progress.finished)) throw unusable('ended before it was complete');
   return undefined;
 }
 
@@ -116,14 +116,8 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
     progress.ended = true;
     return undefined;
   }
-  let event: unknown;
-  try {
-    event = JSON.parse(data);
-  } catch {
-    // It is text, or the beginning of a large event.
-    isError ||= /^\s*\{\s*"((error|message|detail)"\s*:(?!\s*null)|object"\s*:\s*"error")/.test(data);
-  }
-  if (isError || isErrorEvent(event)) {
+  const event = parseJSON(data);
+  if (isError || isErrorEvent(event, data)) {
     progress.ended = true;
     return JSON.stringify(normaliseError(500, '', data));
   }
@@ -133,7 +127,9 @@ function readData(data: string, isError: boolean, progress: Progress, model: str
 }
 
 /** Whether an event's JSON is an error, in vLLM's newer format, its older flat one, or as a string. */
-function isErrorEvent(event: unknown): boolean {
+function isErrorEvent(event: unknown, data: string): boolean {
+  // It is text, or the beginning of a large event.
+  if (event === undefined) return /^\s*\{\s*"((error|message|detail)"\s*:(?!\s*null)|object"\s*:\s*"error")/.test(data);
   if (!isObject(event)) return false;
   if (event['error'] || event['object'] === 'error') return true;
   return !('choices' in event) && ('message' in event || 'detail' in event);
@@ -170,6 +166,7 @@ function turnBudget(signal?: AbortSignal): (bytes: number) => Promise<void> {
   };
 }
 
-function unavailable(what: string, cause?: unknown): NearsightError {
+/** The error for an answer that a client cannot use. */
+export function unusable(what: string, cause?: unknown): NearsightError {
   return new NearsightError('remote_unavailable', `The remote's answer ${what}.`, { cause });
 }

@@ -1,7 +1,7 @@
 /** An intercepting fetch whose remote is a real HTTP server that answers as NIM does (test/nim). Local answers are written by hand. */
 import OpenAI from 'openai';
 import { afterEach } from 'vitest';
-import type { RemoteOptions } from '../../src/remote/ask-remote.ts';
+import type { RemoteOptions } from '../../src/remote/remote-options.ts';
 import { createFetch } from '../../src/fetch/intercept.ts';
 import type { InterceptOptions } from '../../src/fetch/request-context.ts';
 import { NearsightError, type ErrorCode } from '../../src/protocol/errors.ts';

@@ -21,7 +21,7 @@ export const fakeEngine: EngineKind = {
   supports: ({ modelType }) => modelType === 'fake',
   probe: async () => ({ verdict: 'yes', device: 'wasm', dtype: 'none', bytes: 0, reason: 'nothing is computed' }),
   open: async ({ spec }, { emit }) => {
-    emit({ type: 'prepare', done: 1, of: 1 });
+    emit({ state: 'preparing', done: 1, of: 1 });
     const { id: model, contextLength } = spec;
     return {
       facts: { model, device: 'wasm', dtype: 'none', contextLength, hardware: 'none', reason: 'nothing is computed' },

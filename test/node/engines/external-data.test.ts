@@ -80,8 +80,8 @@ describe('a model with external data', { timeout: 60_000 }, () => {
     expect(external.parts.length).toBeGreaterThan(10);
     const graphs = Object.values(splitSpec.variants[0]!.graphs).flatMap(({ file, data }) => [file, ...data]);
     const total = [...splitSpec.files, ...graphs].reduce((sum, { bytes }) => sum + bytes, 0);
-    const downloads = external.loads.filter(({ type }) => type === 'download');
-    expect(downloads.at(-1)).toEqual({ type: 'download', loadedBytes: total, totalBytes: total });
+    const downloads = external.loads.filter(({ state }) => state === 'downloading');
+    expect(downloads.at(-1)).toEqual({ state: 'downloading', loadedBytes: total, totalBytes: total });
     const { bytes } = await onnxEngine.probe(splitSpec, 'wasm');
     expect(bytes).toBe(total);
   });

@@ -15,7 +15,7 @@ beforeAll(async () => {
   const request = { spec: glimpse, device: 'wasm', assets, waiting: 0 } as const;
   engine = await onnxEngine.open(request, {
     store: diskStore,
-    emit: (part) => part.type === 'prepare' && steps.push(part.done / part.of),
+    emit: (part) => part.state === 'preparing' && steps.push(part.done / part.of),
     signal: new AbortController().signal,
   });
   expect(steps).toEqual([0.25, 0.5, 0.75, 1]);

@@ -11,7 +11,7 @@ import { assets } from './dawn-engine.ts';
 import { fakeAdapter } from '../webgpu/fake-gpu.ts';
 import { bytesOf, storeWith } from './disk-store.ts';
 
-type Download = Extract<LoadPart, { type: 'download' }>;
+type Download = Extract<LoadPart, { state: 'downloading' }>;
 
 /** As bundlers inline small files. */
 const inline = (file: ModelFile): ModelFile => ({
@@ -32,13 +32,13 @@ async function downloads(changes: Partial<LoadRequest>, store = httpStore): Prom
   const emit = (part: LoadPart): void => void parts.push(part);
   const engine = await onnxEngine.open(request(changes), { store, emit, signal });
   await engine.close();
-  const told = parts.filter((part) => part.type === 'download');
+  const told = parts.filter((part) => part.state === 'downloading');
   expect(told.filter(({ loadedBytes, totalBytes }) => loadedBytes >= totalBytes)).toEqual([told.at(-1)]);
   expect(told.at(-1)!.loadedBytes).toBe(told.at(-1)!.totalBytes);
   for (const [at, { loadedBytes }] of told.entries()) {
     expect(loadedBytes).toBeGreaterThan(told[at - 1]?.loadedBytes ?? 0);
   }
-  expect(parts.at(-1)).toEqual({ type: 'prepare', done: 4, of: 4 });
+  expect(parts.at(-1)).toEqual({ state: 'preparing', done: 4, of: 4 });
   return told;
 }
 
@@ -89,10 +89,10 @@ test('a variant that fails after all of its bytes have arrived does not report 1
   progress.add(2);
   progress.end();
   expect(parts).toEqual([
-    { type: 'download', loadedBytes: 4, totalBytes: 10 },
-    { type: 'download', loadedBytes: 13, totalBytes: 15 },
-    { type: 'download', loadedBytes: 15, totalBytes: 15 },
-    { type: 'prepare', done: 1, of: 1 },
+    { state: 'downloading', loadedBytes: 4, totalBytes: 10 },
+    { state: 'downloading', loadedBytes: 13, totalBytes: 15 },
+    { state: 'downloading', loadedBytes: 15, totalBytes: 15 },
+    { state: 'preparing', done: 1, of: 1 },
   ]);
 });
 

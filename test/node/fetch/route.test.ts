@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { route, tighten, type ChoosePolicy, type Policy, type RouteInput } from '../../../src/fetch/route.ts';
+import type { ChoosePolicy, Policy } from '../../../src/fetch/fetch-options.ts';
+import { route, tighten, type RouteInput } from '../../../src/fetch/route.ts';
 import { ERRORS, NearsightError, type ErrorCode } from '../../../src/protocol/errors.ts';
 
 const fault = (code: ErrorCode): NearsightError => new NearsightError(code, code);

@@ -3,7 +3,7 @@ import { vi } from 'vitest';
 import { race } from '../../../src/async/race.ts';
 import { Session, type SessionHost } from '../../../src/host/session.ts';
 import { createStatus, type StatusValue } from '../../../src/host/status.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Runtime } from '../../../src/protocol/calls.ts';
+import type { LoadRequest, LoadState, ModelFacts, Runtime } from '../../../src/protocol/calls.ts';
 import { ANSWER, partsOf } from '../job-parts.ts';
 
 export const FACTS = { model: 'fake' } as ModelFacts;
@@ -22,7 +22,7 @@ class FakeHost implements SessionHost {
   readonly dead = this.#death.signal;
   hung = false;
   request: LoadRequest | undefined;
-  part: ((part: LoadPart) => void) | undefined;
+  part: ((part: LoadState) => void) | undefined;
   /** Ends the newest answer with this error, or without one. */
   finish: ((error?: unknown) => void) | undefined;
   readonly #released: Promise<void>;
@@ -37,7 +37,7 @@ class FakeHost implements SessionHost {
     return race(this.#released.then(answer), this.dead);
   }
 
-  async load(request: LoadRequest, onPart: (part: LoadPart) => void, signal: AbortSignal): Promise<ModelFacts> {
+  async load(request: LoadRequest, onPart: (part: LoadState) => void, signal: AbortSignal): Promise<ModelFacts> {
     if (signal.aborted) this.stop(signal.reason);
     this.request = request;
     this.part = onPart;

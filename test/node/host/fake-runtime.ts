@@ -23,7 +23,7 @@ export function makeRuntime(changes: Partial<Runtime> = {}): Runtime & { lose: (
     handshake: async () => {},
     load: (_request, port) =>
       void servePort<LoadPart>(port, async (emit) => {
-        emit({ type: 'ready', facts: FACTS });
+        emit({ state: 'ready', facts: FACTS });
         await new Promise((_resolve, reject) => (lose = reject));
       }),
     generate: (_job, port) =>

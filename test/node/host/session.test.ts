@@ -134,9 +134,9 @@ test('progress that arrives after the end of a load is ignored', async () => {
   hold();
   session.open().catch(() => {});
   await settle();
-  hosts[0]!.part!({ type: 'download', loadedBytes: 1, totalBytes: 2 });
+  hosts[0]!.part!({ state: 'downloading', loadedBytes: 1, totalBytes: 2 });
   session.unload();
-  hosts[0]!.part!({ type: 'prepare', done: 1, of: 2 });
+  hosts[0]!.part!({ state: 'preparing', done: 1, of: 2 });
   expect(states).toEqual(['idle', 'downloading', 'idle']);
 });
 

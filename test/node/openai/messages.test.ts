@@ -10,7 +10,7 @@ const text = (value: string): object => ({ type: 'text', text: value });
 const image = (url: string, param: string, detail = 'auto'): object => ({ type: 'image', url, detail, param });
 
 function turns(messages: unknown, imgTags = false): readonly RequestTurn[] {
-  return parseChat({ model: 'm', messages }, { imgTags }).turns;
+  return parseChat({ model: 'm', messages }, imgTags).turns;
 }
 
 function refusal(messages: unknown): NearsightError {

@@ -55,8 +55,8 @@ async function load(runtime: Runtime): Promise<PartReader<LoadPart>> {
   runtime.load(REQUEST, port2);
   for (;;) {
     const { value } = await parts.read();
-    if (value?.type === 'ready') return parts;
-    expect(value).toMatchObject({ type: 'prepare' });
+    if (value?.state === 'ready') return parts;
+    expect(value).toMatchObject({ state: 'preparing' });
   }
 }
 
@@ -121,8 +121,8 @@ test('a fake engine loads and answers over message channels, as between page and
     return readPort<P>(reading, { sent: send(transfer(writing, [writing])), dead: never });
   };
   const loading = call<LoadPart>((port) => runtime.load(REQUEST, port));
-  expect((await loading.read()).value).toEqual({ type: 'prepare', done: 1, of: 1 });
-  expect((await loading.read()).value).toMatchObject({ type: 'ready', facts: { model: 'fake' } });
+  expect((await loading.read()).value).toEqual({ state: 'preparing', done: 1, of: 1 });
+  expect((await loading.read()).value).toMatchObject({ state: 'ready', facts: { model: 'fake' } });
   const parts: Part[] = [];
   const answer = call<Part>((port) => runtime.generate(JOB, port));
   for (let next = await answer.read(); !next.done; next = await answer.read()) parts.push(next.value);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it, test } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { httpStore } from '../../../worker/storage/http-store.ts';
 
 const content = Buffer.from('weights for a test.');
@@ -147,6 +147,7 @@ describe('a file that a bundler inlined', () => {
       });
     },
   );
+});
 });
 
 test('nothing is stored', async () => {

@@ -30,7 +30,7 @@ export class LoadProgress {
   }
 
   step(): void {
-    this.#emit({ type: 'prepare', done: ++this.#doneSteps, of: this.#steps });
+    this.#emit({ state: 'preparing', done: ++this.#doneSteps, of: this.#steps });
   }
 
   /** Everything has been read, and the last step is done. */
@@ -40,6 +40,6 @@ export class LoadProgress {
   }
 
   #sendBytes(): void {
-    this.#emit({ type: 'download', loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
+    this.#emit({ state: 'downloading', loadedBytes: this.#loadedBytes, totalBytes: this.#totalBytes });
   }
 }
