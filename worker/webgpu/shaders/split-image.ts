@@ -53,9 +53,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let count = u32(kernels[2u * along + 1u]);
   let weights = 2u * job.samples + along * job.stride;
   var sum = vec3i(HALF);
-  for (var k = 0u; k < count; k++) {
-    sum += levels(first + k * job.step) * kernels[weights + k];
-  }
+  for (var k = 0u; k < count; k++) { sum += levels(first + k * job.step) * kernels[weights + k]; }
   let rgb = vec3u(clamp(sum >> vec3u(PRECISION), vec3i(0), vec3i(255)));
   result[(job.top + id.y) * job.width + id.x] = rgb.r | (rgb.g << 8u) | (rgb.b << 16u);
 }
