@@ -47,7 +47,7 @@ export interface AnswerSampler {
   /**
    * Adds the dispatches that sample the next token to a pass. The kernels count the tokens themselves.
    *
-   * @param logits one row, float32 or float16 as the sampler was created for; always one of two buffers
+   * @param logits a row that {@link TokenSampler.createLogits} created
    * @param mask of a `TokenConstraint`. It is written through the queue at once, so a sampling with a mask (and the first
    *   without one after it) must be submitted before the next is encoded
    */
