@@ -15,22 +15,6 @@ const MAX_BATCH = 32;
 const MARGIN = 1.1;
 const MARGIN_MS = 2;
 
-/** The part of a {@link ReadbackScheduler} that the sampling loop uses. */
-export type BatchScheduler = Pick<
-  ReadbackScheduler,
-  'batchSize' | 'maxInFlight' | 'begin' | 'sent' | 'received' | 'reportIdle'
->;
-
-/** One token in flight, for answers whose next token depends on the last one. It measures nothing. */
-export const ONE_IN_FLIGHT: BatchScheduler = {
-  batchSize: 1,
-  maxInFlight: 1,
-  begin() {},
-  sent() {},
-  received() {},
-  reportIdle() {},
-};
-
 /**
  * Decides how many sampled tokens are read back together, and how many may be in flight: submitted and not read back.
  *

@@ -70,7 +70,7 @@ export class GpuSampler implements TokenSampler {
   }
 
   get buffers(): number {
-    return Object.keys(this.#buffers).length;
+    return Object.keys(this.#buffers).length + this.#bound.size;
   }
 
   createLogits(label: string): GPUBuffer {
@@ -123,11 +123,11 @@ export class GpuSampler implements TokenSampler {
 
   clear(encoder: GPUCommandEncoder): void {
     const { bias, state, scaled, results, ring, mask } = this.#buffers;
-    for (const buffer of [bias, state, scaled, results, ring, mask]) encoder.clearBuffer(buffer);
+    for (const buffer of [bias, state, scaled, results, ring, mask, ...this.#bound.keys()]) encoder.clearBuffer(buffer);
   }
 
   close(): void {
-    for (const buffer of Object.values(this.#buffers)) buffer.destroy();
+    for (const buffer of [...Object.values(this.#buffers), ...this.#bound.keys()]) buffer.destroy();
   }
 
   #writeMask(mask: Uint32Array): void {
