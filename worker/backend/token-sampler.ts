@@ -1,5 +1,4 @@
-import type { Sampling } from '../../src/protocol/job.ts';
-import type { SampledToken } from '../sampling/cpu-sampler.ts';
+import type { AnswerParams, SampledToken } from '../sampling/cpu-sampler.ts';
 
 /** Sampled tokens that the ring holds, so the maximum that may be submitted and not read back. */
 export const RING_SLOTS = 64;
@@ -27,12 +26,7 @@ export interface TokenSampler {
    *
    * @returns undefined if this cannot be sampled on the GPU; the CPU does it then
    */
-  begin(
-    sampling: Sampling & { seed: number },
-    prompt: Int32Array,
-    choice: number,
-    topLogprobs?: number,
-  ): AnswerSampler | undefined;
+  begin(...answer: AnswerParams): AnswerSampler | undefined;
   /** Number of buffers held. */
   readonly buffers: number;
   /** Erases everything about answers from the buffers. */

@@ -64,16 +64,13 @@ export class ReadbackScheduler {
 
   /** A batch of so many tokens was received, at this time in milliseconds. */
   received(tokens: number, now: number): void {
-    if (this.#since === undefined) {
-      this.#since = now;
-      this.#count = 0;
-      return;
+    if (this.#since !== undefined) {
+      this.#count += tokens;
+      const elapsed = now - this.#since;
+      // Firefox delivers several batches at once: over a shorter time, the duration of a step cannot be measured.
+      if (elapsed < Math.max(TEXT_MS, this.#latency)) return;
+      this.#step = (this.#step + Math.max(MIN_STEP_MS, elapsed / this.#count)) / 2;
     }
-    this.#count += tokens;
-    const elapsed = now - this.#since;
-    // Firefox delivers several batches at once: over a shorter time, the duration of a step cannot be measured.
-    if (elapsed < Math.max(TEXT_MS, this.#latency)) return;
-    this.#step = (this.#step + Math.max(MIN_STEP_MS, elapsed / this.#count)) / 2;
     this.#since = now;
     this.#count = 0;
   }

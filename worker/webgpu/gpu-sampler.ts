@@ -1,7 +1,6 @@
-import type { Sampling } from '../../src/protocol/job.ts';
 import { type AnswerSampler, type LogitsRow, type TokenSampler, RING_SLOTS } from '../backend/token-sampler.ts';
 import { elementBytes } from '../onnx/tensor.ts';
-import { type SampledToken, notFinite, type ScoredToken } from '../sampling/cpu-sampler.ts';
+import { type AnswerParams, type SampledToken, notFinite, type ScoredToken } from '../sampling/cpu-sampler.ts';
 import { TABLES } from '../sampling/fixed-point.ts';
 import { answerKey } from '../sampling/gumbel.ts';
 import { type SamplerParams, samplerParams, TOP_P_ALL } from '../sampling/sampler-params.ts';
@@ -38,6 +37,8 @@ type KernelName = (typeof KERNELS)[number];
 
 /** Samples the same tokens as `CpuSampler` for the same parameters, logits and seed. */
 export class GpuSampler implements TokenSampler {
+  readonly sampled: GPUBuffer;
+  readonly ring: GPUBuffer;
   readonly #device: GPUDevice;
   readonly #vocab: number;
   readonly #type: LogitsRow['type'];
@@ -58,15 +59,9 @@ export class GpuSampler implements TokenSampler {
     this.#pipelines = pipelines(device);
     this.#mask = new Uint32Array(Math.ceil(vocab / 32));
     this.#buffers = allocate(device, vocab, this.#groups);
+    this.sampled = this.#buffers.state;
+    this.ring = this.#buffers.ring;
     device.queue.writeBuffer(this.#buffers.tables, 0, TABLES);
-  }
-
-  get sampled(): GPUBuffer {
-    return this.#buffers.state;
-  }
-
-  get ring(): GPUBuffer {
-    return this.#buffers.ring;
   }
 
   get buffers(): number {
@@ -82,12 +77,7 @@ export class GpuSampler implements TokenSampler {
     return logits;
   }
 
-  begin(
-    sampling: Sampling & { seed: number },
-    prompt: Int32Array,
-    choice: number,
-    topLogprobs?: number,
-  ): AnswerSampler | undefined {
+  begin(...[sampling, prompt, choice, topLogprobs]: AnswerParams): AnswerSampler | undefined {
     if (this.#vocab > MAX_VOCAB) return undefined;
     const { queue } = this.#device;
     const params = samplerParams(sampling);
