@@ -17,6 +17,7 @@ const BLOCK = 256;
  */
 export class GpuKvCache implements KvCache {
   length = 0;
+  capacity = 0;
   onOutOfMemory = (): boolean => false;
   readonly #ort: Ort;
   readonly #device: GPUDevice;
@@ -24,7 +25,6 @@ export class GpuKvCache implements KvCache {
   readonly #maxPositions: number;
   /** Bytes of one position of one head. */
   readonly #rowBytes: number;
-  #capacity = 0;
   /** Past inputs, in the order of the layout. */
   #tensors: Tensor[] = [];
 
@@ -36,18 +36,14 @@ export class GpuKvCache implements KvCache {
     this.#rowBytes = layout.headDim * elementBytes(layout.type);
   }
 
-  get capacity(): number {
-    return this.#capacity;
-  }
-
   async reserve(positions: number, kept: number): Promise<void> {
     this.length = kept;
-    if (positions > this.#capacity) await this.#resize(positions);
+    if (positions > this.capacity) await this.#resize(positions);
   }
 
   async grow(): Promise<void> {
-    if (this.#capacity >= this.#maxPositions) throw new RangeError('The context is full.');
-    await this.#resize(Math.min(2 * this.#capacity, this.#maxPositions));
+    if (this.capacity >= this.#maxPositions) throw new RangeError('The context is full.');
+    await this.#resize(Math.min(2 * this.capacity, this.#maxPositions));
   }
 
   rewind(length: number): void {
@@ -77,7 +73,7 @@ export class GpuKvCache implements KvCache {
       const created = this.#device.createBuffer({ label: 'KV snapshot', size, usage: COPY_SRC | COPY_DST });
       this.#copy((encoder, index, head, tensor) => {
         const at = (index * this.#layout.heads + head) * rows;
-        encoder.copyBufferToBuffer(tensor.gpuBuffer, head * this.#capacity * this.#rowBytes, created, at, rows);
+        encoder.copyBufferToBuffer(tensor.gpuBuffer, head * this.capacity * this.#rowBytes, created, at, rows);
       });
       return created;
     });
@@ -89,7 +85,7 @@ export class GpuKvCache implements KvCache {
     const rows = saved.length * this.#rowBytes;
     this.#copy((encoder, index, head, tensor) => {
       const at = (index * this.#layout.heads + head) * rows;
-      const to = head * this.#capacity * this.#rowBytes;
+      const to = head * this.capacity * this.#rowBytes;
       encoder.copyBufferToBuffer(saved.buffer, at, tensor.gpuBuffer, to, length * this.#rowBytes);
     });
     this.length = length;
@@ -98,7 +94,7 @@ export class GpuKvCache implements KvCache {
   clear(): void {
     for (const tensor of this.#tensors) tensor.dispose();
     this.#tensors = [];
-    this.#capacity = 0;
+    this.capacity = 0;
     this.length = 0;
   }
 
@@ -122,13 +118,13 @@ export class GpuKvCache implements KvCache {
       this.clear();
       throw error;
     }
-    this.#capacity = capacity;
+    this.capacity = capacity;
   }
 
   async #replace(index: number, label: string, capacity: number): Promise<void> {
     const old = this.#at(index);
     const tensor = (await this.#allocateEvicting([label], capacity))[0]!;
-    const [from, to] = [this.#capacity * this.#rowBytes, capacity * this.#rowBytes];
+    const [from, to] = [this.capacity * this.#rowBytes, capacity * this.#rowBytes];
     const size = this.length * this.#rowBytes;
     submit(this.#device, (encoder) => {
       for (let head = 0; head < this.#layout.heads; head++) {
