@@ -58,10 +58,12 @@ fn tally_of(bin: u32) -> Tally {
   return plus(Tally(), Tally(atomicLoad(&counts[bin]), atomicLoad(&lows[bin]), atomicLoad(&highs[bin])));
 }
 
-// Each lane has four bins. Afterwards 'load_tally' returns the sum of a lane's bins and all before them.
+const LANE_BINS = BINS / LANES;
+
+// Each lane has its own bins. Afterwards 'load_tally' returns the sum of a lane's bins and all before them.
 fn prefix_sums(lane: u32) {
   var sum = Tally();
-  for (var at = 0u; at < 4u; at++) { sum = plus(sum, tally_of(4u * lane + at)); }
+  for (var at = 0u; at < LANE_BINS; at++) { sum = plus(sum, tally_of(LANE_BINS * lane + at)); }
   for (var step = 1u; step < LANES; step *= 2u) {
     store_tally(lane, sum);
     workgroupBarrier();
@@ -97,13 +99,13 @@ fn find_threshold(lane: u32, base: Tally, goal: Tally, by_count: bool) -> Thresh
   if (lane > 0u) { through = plus(base, load_tally(lane - 1u)); }
   // A goal of zero is reached with the first token.
   var reached = lane > 0u && reaches(through, goal, by_count);
-  for (var at = 0u; at < 4u; at++) {
-    let own = tally_of(4u * lane + at);
+  for (var at = 0u; at < LANE_BINS; at++) {
+    let own = tally_of(LANE_BINS * lane + at);
     let before = through;
     through = plus(through, own);
     if (!reached && own.x > 0u && reaches(through, goal, by_count)) {
       reached = true;
-      threshold = Threshold(4u * lane + at, before, through);
+      threshold = Threshold(LANE_BINS * lane + at, before, through);
     }
   }
   workgroupBarrier();
