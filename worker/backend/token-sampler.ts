@@ -1,5 +1,4 @@
-import type { Sampling } from '../../src/protocol/job.ts';
-import type { SampledToken } from '../sampling/cpu-sampler.ts';
+import type { AnswerParams, SampledToken } from '../sampling/cpu-sampler.ts';
 
 /** Sampled tokens that the ring holds, so the maximum that may be submitted and not read back. */
 export const RING_SLOTS = 64;
@@ -19,7 +18,7 @@ export interface TokenSampler {
   readonly sampled: GPUBuffer;
   /** {@link RING_SLOTS} entries of {@link AnswerSampler.entryBytes}: an answer's n-th token, from 0, is in slot n % slots. */
   readonly ring: GPUBuffer;
-  /** Creates a buffer for one row of logits to sample from. The caller destroys it. */
+  /** Creates a buffer for one row of logits to sample from. */
   createLogits(label: string): GPUBuffer;
   /**
    * Starts an answer with the arguments of the CPU sampler. Earlier samplings may still be in flight, so all writes here
@@ -27,12 +26,7 @@ export interface TokenSampler {
    *
    * @returns undefined if this cannot be sampled on the GPU; the CPU does it then
    */
-  begin(
-    sampling: Sampling & { seed: number },
-    prompt: Int32Array,
-    choice: number,
-    topLogprobs?: number,
-  ): AnswerSampler | undefined;
+  begin(...answer: AnswerParams): AnswerSampler | undefined;
   /** Number of buffers held. */
   readonly buffers: number;
   /** Erases everything about answers from the buffers. */
@@ -47,7 +41,7 @@ export interface AnswerSampler {
   /**
    * Adds the dispatches that sample the next token to a pass. The kernels count the tokens themselves.
    *
-   * @param logits one row, float32 or float16 as the sampler was created for; always one of two buffers
+   * @param logits a row that {@link TokenSampler.createLogits} created
    * @param mask of a `TokenConstraint`. It is written through the queue at once, so a sampling with a mask (and the first
    *   without one after it) must be submitted before the next is encoded
    */

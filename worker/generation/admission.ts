@@ -6,10 +6,11 @@ import type { Prompt } from '../families/processor.ts';
  *
  * @param maxTokens as requested; absent: the rest of the context
  * @returns maximum number of tokens in an answer
- * @throws NearsightError `context_length_exceeded` with the counts
+ * @throws NearsightError `invalid_request` without any tokens, `context_length_exceeded` with the counts
  */
 export function admit(prompt: Prompt, maxTokens: number | undefined, contextLength: number): number {
   const ids = prompt.ids.length;
+  if (ids === 0) throw new NearsightError('invalid_request', 'The prompt is empty.');
   const imageTokens = prompt.images.reduce((sum, { tokens }) => sum + tokens, 0);
   // Without `max_tokens`, there must be space for at least one token.
   const needed = maxTokens ?? 1;

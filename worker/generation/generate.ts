@@ -55,16 +55,13 @@ export async function generateChoice(
     for await (const token of decoder.sample(request, signal)) {
       tokens++;
       context.onToken(token.id);
-      if (stopIds.includes(token.id)) {
-        reason = 'stop';
-        break;
-      }
       const shownBytes = (id: number): Uint8Array => {
         const bytes = tokenizer.bytes(id);
         return tokens === 1 && bytes[0] === SPACE ? bytes.subarray(1) : bytes;
       };
-      send(text.push(shownBytes(token.id), scoresOf(token, shownBytes)));
-      if (text.stopped) {
+      const isEnd = stopIds.includes(token.id);
+      if (!isEnd) send(text.push(shownBytes(token.id), scoresOf(token, shownBytes)));
+      if (isEnd || text.stopped) {
         reason = 'stop';
         break;
       }

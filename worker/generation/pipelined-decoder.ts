@@ -1,4 +1,3 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
 import { race } from '../../src/async/race.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { Embedder } from '../backend/embedder.ts';
@@ -12,9 +11,9 @@ import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/ort-session.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
-import { FeatureMerger } from './merge-features.ts';
-import { type BatchRange, samplePipelined } from './pipelined-sampling.ts';
-import { ONE_IN_FLIGHT, ReadbackScheduler } from './readback-scheduler.ts';
+import { featureMerger } from './merge-features.ts';
+import { type BatchRange, type PipelinedSteps, samplePipelined } from './pipelined-sampling.ts';
+import { ReadbackScheduler } from './readback-scheduler.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
 
 /** Assumed duration of a step before any was timed. */
@@ -50,7 +49,7 @@ export interface PipelinedDecoderOptions {
  * Tensors stay the same from step to step until the KV cache grows. Their buffers are read and written by run after run,
  * in queue order.
  */
-export class PipelinedDecoder implements Decoder {
+export class PipelinedDecoder implements Decoder, PipelinedSteps {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
   readonly #parts: PipelinedDecoderOptions;
@@ -119,25 +118,25 @@ export class PipelinedDecoder implements Decoder {
     features: readonly Tensor[],
     signal: AbortSignal,
   ): Promise<void> {
-    if (ids.length === 0) throw new NearsightError('invalid_request', 'The prompt is empty.');
-    const merger = new FeatureMerger(features);
+    const { device, embedder, maxRows } = this.#parts;
+    const merge = featureMerger(features, imageTokenId);
     let previous: Promise<unknown> = Promise.resolve();
     let last = previous;
-    for (let start = 0; start < ids.length; start += this.#parts.maxRows) {
+    for (let start = 0; start < ids.length; start += maxRows) {
       // Runs return before the GPU has finished, and an abort cannot undo what is queued: at most two are in flight.
       await race(previous, signal);
       await yieldToEvents(signal);
-      const chunk = ids.slice(start, start + this.#parts.maxRows);
-      const encoder = this.#parts.device.createCommandEncoder();
-      this.#parts.embedder.embedTokens(encoder, chunk);
-      merger.merge(chunk, imageTokenId, (...range) => this.#parts.embedder.copyRows(encoder, ...range));
-      this.#parts.device.queue.submit([encoder.finish()]);
-      this.#parts.embedder.setLength(this.length + chunk.length);
+      const chunk = ids.slice(start, start + maxRows);
+      this.#submit((encoder) => {
+        embedder.embedTokens(encoder, chunk);
+        merge(chunk, (...range) => embedder.copyRows(encoder, ...range));
+      });
+      embedder.setLength(this.length + chunk.length);
       const feeds = { ...this.#feeds, [INPUTS_EMBEDS]: this.#embeddings(chunk.length) };
       await this.#run(feeds, this.#promptTargets, chunk.length);
       previous = last;
       // A lost device is reported elsewhere.
-      last = this.#parts.device.queue.onSubmittedWorkDone().catch(() => {});
+      last = device.queue.onSubmittedWorkDone().catch(() => {});
     }
     signal.throwIfAborted();
     this.#logits = this.#promptLogits;
@@ -146,12 +145,12 @@ export class PipelinedDecoder implements Decoder {
 
   async step(id: number): Promise<void> {
     this.#parts.device.queue.writeBuffer(this.#parts.sampler.sampled, 0, Uint32Array.of(id));
-    const encoder = this.#parts.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    this.#parts.embedder.embedSampled(pass);
-    pass.end();
-    this.#parts.device.queue.submit([encoder.finish()]);
-    await this.#runStep();
+    this.#submit((encoder) => {
+      const pass = encoder.beginComputePass();
+      this.#parts.embedder.embedSampled(pass);
+      pass.end();
+    });
+    await this.runStep();
   }
 
   logits(): Promise<Float32Array> {
@@ -166,60 +165,45 @@ export class PipelinedDecoder implements Decoder {
     this.#logits = this.#promptLogits;
     const sampler = this.#parts.sampler.begin(sampling, prompt, choice, topLogprobs);
     if (!sampler) return sampleOnCpu(this, request, signal);
-    const steps = {
-      submitSampling: (...rest: [Uint32Array | undefined, boolean, BatchRange | undefined]) =>
-        this.#submitSampling(sampler, ...rest),
-      runStep: () => this.#runStep(),
-    };
-    const scheduler = constraint ? ONE_IN_FLIGHT : this.#scheduler;
+    const scheduler = constraint ? undefined : this.#scheduler;
     // Positions beyond the last token read back belong to no answer.
     const onEnd = (read: number): void => this.kv.rewind(Math.min(this.length, start + read));
-    return samplePipelined(steps, this.#parts.readback, sampler, scheduler, request, onEnd, signal);
+    return samplePipelined(this, this.#parts.readback, sampler, scheduler, request, onEnd, signal);
   }
 
   clear(): void {
     this.kv.clear();
-    const encoder = this.#parts.device.createCommandEncoder();
-    this.#parts.embedder.clear(encoder);
-    this.#parts.sampler.clear(encoder);
-    for (const { gpuBuffer } of [this.#promptLogits, this.#stepLogits]) encoder.clearBuffer(gpuBuffer);
-    this.#parts.device.queue.submit([encoder.finish()]);
+    this.#submit((encoder) => {
+      this.#parts.embedder.clear(encoder);
+      this.#parts.sampler.clear(encoder);
+    });
   }
 
   get buffers(): number {
-    // Two rows of logits.
-    const own = 2 + this.#parts.sampler.buffers + this.#parts.embedder.buffers + this.#parts.readback.buffers;
-    return own + this.#parts.memory.buffers();
+    const { sampler, embedder, readback, memory } = this.#parts;
+    return sampler.buffers + embedder.buffers + readback.buffers + memory.buffers();
   }
 
   close(): void {
-    this.#parts.sampler.close();
-    this.#parts.embedder.close();
-    this.#parts.readback.close();
-    this.#promptLogits.dispose();
-    this.#stepLogits.dispose();
-    this.#parts.memory.close();
+    const { sampler, embedder, readback, memory } = this.#parts;
+    for (const part of [sampler, embedder, readback, memory]) part.close();
   }
 
   /** One command buffer: samples from the current logits, embeds the token for the next step, copies a batch to read. */
-  #submitSampling(
-    sampler: AnswerSampler,
-    mask: Uint32Array | undefined,
-    stepFollows: boolean,
-    batch: BatchRange | undefined,
-  ): void {
-    const encoder = this.#parts.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    sampler.encode(pass, this.#logits.gpuBuffer, mask);
-    if (stepFollows) this.#parts.embedder.embedSampled(pass);
-    pass.end();
-    if (batch) this.#parts.readback.copy(encoder, this.#parts.sampler.ring, batch.from, batch.to, sampler.entryBytes);
-    this.#parts.device.queue.submit([encoder.finish()]);
-    this.#parts.readback.send();
+  submitSampling(answer: AnswerSampler, mask: Uint32Array | undefined, stepFollows: boolean, batch?: BatchRange): void {
+    const { sampler, embedder, readback } = this.#parts;
+    this.#submit((encoder) => {
+      const pass = encoder.beginComputePass();
+      answer.encode(pass, this.#logits.gpuBuffer, mask);
+      if (stepFollows) embedder.embedSampled(pass);
+      pass.end();
+      if (batch) readback.copy(encoder, sampler.ring, batch.from, batch.to, answer.entryBytes);
+    });
+    readback.send();
   }
 
   /** Reads the embedded token. Grows the KV cache first if it is full; steps in flight are not disturbed. */
-  async #runStep(): Promise<void> {
+  async runStep(): Promise<void> {
     if (this.length === this.kv.capacity) {
       await this.kv.grow();
       this.#bind();
@@ -240,6 +224,12 @@ export class PipelinedDecoder implements Decoder {
   }
 
   #tensor(buffer: GPUBuffer, dataType: 'float32' | 'float16' | 'int32', dims: number[]): Tensor {
-    return this.#parts.ort.Tensor.fromGpuBuffer(buffer, { dataType, dims, dispose: () => buffer.destroy() });
+    return this.#parts.ort.Tensor.fromGpuBuffer(buffer, { dataType, dims });
+  }
+
+  #submit(encode: (encoder: GPUCommandEncoder) => void): void {
+    const encoder = this.#parts.device.createCommandEncoder();
+    encode(encoder);
+    this.#parts.device.queue.submit([encoder.finish()]);
   }
 }

@@ -4,7 +4,7 @@ import type { TokenReadback } from '../backend/token-readback.ts';
 import type { AnswerSampler } from '../backend/token-sampler.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { SamplingRequest } from './decoder.ts';
-import type { BatchScheduler } from './readback-scheduler.ts';
+import type { ReadbackScheduler } from './readback-scheduler.ts';
 
 /** Sampled tokens [from, to) of an answer, read back together. */
 export interface BatchRange {
@@ -15,7 +15,7 @@ export interface BatchRange {
 /** The decoder's side of the loop. */
 export interface PipelinedSteps {
   /** Submits the sampling of a token, its embedding if a step follows, and the readback of a batch if it is complete. */
-  submitSampling(mask: Uint32Array | undefined, stepFollows: boolean, batch: BatchRange | undefined): void;
+  submitSampling(sampler: AnswerSampler, mask: Uint32Array | undefined, stepFollows: boolean, batch?: BatchRange): void;
   /** Submits a step that reads the token sampled last. */
   runStep(): Promise<void>;
 }
@@ -26,13 +26,14 @@ export interface PipelinedSteps {
  * With a constraint, a sampling waits for the token before it. The step that reads that token does not wait, so the mask
  * is computed while the GPU works.
  *
+ * @param scheduler absent: one token is in flight, as a constraint needs it
  * @param onEnd called with the number of tokens read back, whether the answer is complete, left or failed
  */
 export async function* samplePipelined(
   steps: PipelinedSteps,
   readback: TokenReadback,
   sampler: AnswerSampler,
-  scheduler: BatchScheduler,
+  scheduler: ReadbackScheduler | undefined,
   { limit, constraint }: Pick<SamplingRequest, 'limit' | 'constraint'>,
   onEnd: (read: number) => void,
   signal: AbortSignal,
@@ -42,23 +43,20 @@ export async function* samplePipelined(
   let sent = 0;
   let read = 0;
   let waited = false;
-  scheduler.begin();
+  scheduler?.begin();
   try {
     while (read < limit) {
-      const mayInFlight = submitted - read < scheduler.maxInFlight || readback.pending === 0;
-      if (submitted < limit && readback.hasFreeBuffer && mayInFlight) {
+      const { maxInFlight = 1, batchSize = 1 } = scheduler ?? {};
+      const maySubmit = submitted - read < maxInFlight || readback.pending === 0;
+      if (submitted < limit && readback.hasFreeBuffer && maySubmit) {
         await yieldToEvents(signal);
         submitted++;
-        const complete =
-          submitted - sent >= scheduler.batchSize || submitted === limit || submitted - read >= scheduler.maxInFlight;
-        steps.submitSampling(
-          constraint?.mask(),
-          submitted < limit,
-          complete ? { from: sent, to: submitted } : undefined,
-        );
+        const complete = submitted - sent >= batchSize || submitted === limit || submitted - read >= maxInFlight;
+        const batch = complete ? { from: sent, to: submitted } : undefined;
+        steps.submitSampling(sampler, constraint?.mask(), submitted < limit, batch);
         if (complete) {
           sent = submitted;
-          scheduler.sent();
+          scheduler?.sent();
         }
         if (submitted < limit) await steps.runStep();
         waited = false;
@@ -67,7 +65,7 @@ export async function* samplePipelined(
         waited = submitted < limit;
       }
       for (let batch = readback.take(); batch; batch = readback.take()) {
-        scheduler.received(batch.length / words, performance.now());
+        scheduler?.received(batch.length / words, performance.now());
         for (let at = 0; at < batch.length; at += words) {
           signal.throwIfAborted();
           read++;
@@ -76,7 +74,7 @@ export async function* samplePipelined(
           yield token;
         }
       }
-      if (waited && read === submitted) scheduler.reportIdle();
+      if (waited && read === submitted) scheduler?.reportIdle();
     }
   } finally {
     readback.abandon();

@@ -33,7 +33,7 @@ export interface PrefixCacheOptions {
  */
 export class PrefixCache {
   readonly #decoder: CachedDecoder;
-  readonly #entries: PrefixEntries<KvSnapshot>;
+  readonly #entries: PrefixEntries;
   /** The snapshot that is to be restored, while memory is reserved for it. */
   #inUse: KvSnapshot | undefined;
   #prompt = EMPTY;

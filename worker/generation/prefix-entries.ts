@@ -10,10 +10,7 @@ export interface Sequence {
 
 /** Adds the positions of a prompt's images. Text may stand between the rows of an image: the markers of its tiles. */
 export function sequenceOf({ ids, images }: Prompt, imageTokenId: number): Sequence {
-  const positions = ids.reduce<number[]>((found, id, at) => {
-    if (id === imageTokenId) found.push(at);
-    return found;
-  }, []);
+  const positions = [...ids.keys()].filter((at) => ids[at] === imageTokenId);
   let row = 0;
   const located = images.map(({ key, tokens }) => {
     const start = positions[row] ?? ids.length;
@@ -35,48 +32,41 @@ export function commonPrefixLength(a: Sequence, b: Sequence): number {
   return length;
 }
 
-interface PrefixEntry<S> {
-  sequence: Sequence;
-  snapshot: S;
-}
-
 /** Snapshots of sequences, within a budget of bytes. The least recently used are evicted first. */
-export class PrefixEntries<S extends KvSnapshot> {
+export class PrefixEntries {
   readonly #budget: number;
   /** From the least to the most recently used. */
-  #entries: PrefixEntry<S>[] = [];
+  readonly #sequences = new Map<KvSnapshot, Sequence>();
 
   constructor(budget: number) {
     this.#budget = budget;
   }
 
   get bytes(): number {
-    return this.#entries.reduce((sum, { snapshot }) => sum + snapshot.bytes, 0);
+    return [...this.#sequences.keys()].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   get count(): number {
-    return this.#entries.length;
+    return this.#sequences.size;
   }
 
   /** The snapshot that shares the longest prefix with a sequence, and the prefix's length. Marks it as used. */
-  longest(sequence: Sequence): { snapshot: S; length: number } | undefined {
-    let best: { entry: PrefixEntry<S>; length: number } | undefined;
-    for (const entry of this.#entries) {
-      if (entry.snapshot.lost) this.#drop(entry);
-    }
-    for (const entry of this.#entries) {
-      const length = commonPrefixLength(entry.sequence, sequence);
-      if (length > (best?.length ?? 0)) best = { entry, length };
+  longest(sequence: Sequence): { snapshot: KvSnapshot; length: number } | undefined {
+    let best: { snapshot: KvSnapshot; length: number; own: Sequence } | undefined;
+    for (const [snapshot, own] of this.#sequences) {
+      const length = commonPrefixLength(own, sequence);
+      if (snapshot.lost) this.#drop(snapshot);
+      else if (length > (best?.length ?? 0)) best = { snapshot, length, own };
     }
     if (!best) return undefined;
-    const { entry, length } = best;
-    this.#entries = [...this.#entries.filter((other) => other !== entry), entry];
-    return { snapshot: entry.snapshot, length };
+    this.#sequences.delete(best.snapshot);
+    this.#sequences.set(best.snapshot, best.own);
+    return best;
   }
 
   /** Whether a sequence is a prefix of an entry. */
   covers(sequence: Sequence): boolean {
-    return this.#entries.some((entry) => commonPrefixLength(entry.sequence, sequence) === sequence.ids.length);
+    return [...this.#sequences.values()].some((own) => commonPrefixLength(own, sequence) === sequence.ids.length);
   }
 
   /**
@@ -84,21 +74,18 @@ export class PrefixEntries<S extends KvSnapshot> {
    *
    * @returns false if they cannot fit
    */
-  reserve(bytes: number, inUse?: S): boolean {
+  reserve(bytes: number, inUse?: KvSnapshot): boolean {
     if (bytes + (inUse?.bytes ?? 0) > this.#budget) return false;
-    while (this.bytes + bytes > this.#budget) {
-      const oldest = this.#entries.find(({ snapshot }) => snapshot !== inUse);
-      if (oldest) this.#drop(oldest);
-    }
+    while (this.bytes + bytes > this.#budget) this.evict(inUse);
     return true;
   }
 
   /** Adds a sequence and drops its prefixes. Call {@link reserve} before. */
-  add(sequence: Sequence, snapshot: S): void {
-    for (const entry of this.#entries) {
-      if (commonPrefixLength(entry.sequence, sequence) === entry.sequence.ids.length) this.#drop(entry);
+  add(sequence: Sequence, snapshot: KvSnapshot): void {
+    for (const [other, own] of this.#sequences) {
+      if (commonPrefixLength(own, sequence) === own.ids.length) this.#drop(other);
     }
-    this.#entries.push({ sequence, snapshot });
+    this.#sequences.set(snapshot, sequence);
   }
 
   /**
@@ -106,23 +93,24 @@ export class PrefixEntries<S extends KvSnapshot> {
    *
    * @returns false if there is none
    */
-  evict(inUse?: S): boolean {
-    const entry = this.#entries.find(({ snapshot }) => snapshot !== inUse) ?? this.#entries[0];
-    if (entry) this.#drop(entry);
-    return entry !== undefined;
+  evict(inUse?: KvSnapshot): boolean {
+    const snapshots = [...this.#sequences.keys()];
+    const evicted = snapshots.find((snapshot) => snapshot !== inUse) ?? snapshots[0];
+    if (evicted) this.#drop(evicted);
+    return evicted !== undefined;
   }
 
   /** Whether a snapshot was not evicted. */
-  has(snapshot: S): boolean {
-    return this.#entries.some((entry) => entry.snapshot === snapshot);
+  has(snapshot: KvSnapshot): boolean {
+    return this.#sequences.has(snapshot);
   }
 
   clear(): void {
-    for (const entry of this.#entries) this.#drop(entry);
+    for (const snapshot of this.#sequences.keys()) this.#drop(snapshot);
   }
 
-  #drop(entry: PrefixEntry<S>): void {
-    entry.snapshot.release();
-    this.#entries = this.#entries.filter((other) => other !== entry);
+  #drop(snapshot: KvSnapshot): void {
+    snapshot.release();
+    this.#sequences.delete(snapshot);
   }
 }

@@ -15,22 +15,6 @@ const MAX_BATCH = 32;
 const MARGIN = 1.1;
 const MARGIN_MS = 2;
 
-/** The part of a {@link ReadbackScheduler} that the sampling loop uses. */
-export type BatchScheduler = Pick<
-  ReadbackScheduler,
-  'batchSize' | 'maxInFlight' | 'begin' | 'sent' | 'received' | 'reportIdle'
->;
-
-/** One token in flight, for answers whose next token depends on the last one. It measures nothing. */
-export const ONE_IN_FLIGHT: BatchScheduler = {
-  batchSize: 1,
-  maxInFlight: 1,
-  begin() {},
-  sent() {},
-  received() {},
-  reportIdle() {},
-};
-
 /**
  * Decides how many sampled tokens are read back together, and how many may be in flight: submitted and not read back.
  *
@@ -80,16 +64,13 @@ export class ReadbackScheduler {
 
   /** A batch of so many tokens was received, at this time in milliseconds. */
   received(tokens: number, now: number): void {
-    if (this.#since === undefined) {
-      this.#since = now;
-      this.#count = 0;
-      return;
+    if (this.#since !== undefined) {
+      this.#count += tokens;
+      const elapsed = now - this.#since;
+      // Firefox delivers several batches at once: over a shorter time, the duration of a step cannot be measured.
+      if (elapsed < Math.max(TEXT_MS, this.#latency)) return;
+      this.#step = (this.#step + Math.max(MIN_STEP_MS, elapsed / this.#count)) / 2;
     }
-    this.#count += tokens;
-    const elapsed = now - this.#since;
-    // Firefox delivers several batches at once: over a shorter time, the duration of a step cannot be measured.
-    if (elapsed < Math.max(TEXT_MS, this.#latency)) return;
-    this.#step = (this.#step + Math.max(MIN_STEP_MS, elapsed / this.#count)) / 2;
     this.#since = now;
     this.#count = 0;
   }

@@ -10,7 +10,7 @@ import type { Session, Tensors } from '../onnx/ort-session.ts';
 import { elementBytes, int64, release, rowsOf } from '../onnx/tensor.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
-import { FeatureMerger } from './merge-features.ts';
+import { featureMerger } from './merge-features.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
 
 /** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
@@ -67,16 +67,13 @@ export class StepwiseDecoder implements Decoder {
     features: readonly Tensor[],
     signal: AbortSignal,
   ): Promise<void> {
-    if (ids.length === 0) throw new NearsightError('invalid_request', 'The prompt is empty.');
-    const merger = new FeatureMerger(features);
+    const merge = featureMerger(features, imageTokenId);
     for (let start = 0; start < ids.length; start += this.#chunkRows) {
       await yieldToEvents(signal);
       const chunk = ids.subarray(start, start + this.#chunkRows);
       const last = start + chunk.length === ids.length;
       await this.#read(chunk, last, (embeddings) =>
-        merger.merge(chunk, imageTokenId, (tensor, row, count, at) =>
-          this.#parts.memory.copyRows(tensor, row, count, embeddings, at),
-        ),
+        merge(chunk, (tensor, row, count, at) => this.#parts.memory.copyRows(tensor, row, count, embeddings, at)),
       );
     }
     signal.throwIfAborted();
@@ -135,27 +132,20 @@ export class StepwiseDecoder implements Decoder {
   }
 
   #feeds(embeddings: Tensor, count: number): Tensors {
-    const past = this.kv.length;
-    const feeds: Tensors = { ...this.kv.feeds(), [ports.INPUTS_EMBEDS]: embeddings };
-    const { inputs } = this.#parts.session;
-    if (inputs.has(ports.SEQLENS_K)) feeds[ports.SEQLENS_K] = this.#int32(past + count - 1);
-    if (inputs.has(ports.TOTAL_LENGTH)) feeds[ports.TOTAL_LENGTH] = this.#int32(past + count);
-    if (inputs.has(ports.ATTENTION_MASK)) {
-      const length = past + count;
-      if (this.#ones.length < length) this.#ones = new BigInt64Array(2 * length).fill(1n);
-      const mask = this.#ones.subarray(0, length);
-      feeds[ports.ATTENTION_MASK] = new this.#parts.ort.Tensor('int64', mask, [1, length]);
-    }
-    if (inputs.has(ports.POSITION_IDS)) {
-      const positions = Int32Array.from({ length: count }, (_, row) => past + row);
-      feeds[ports.POSITION_IDS] = int64(this.#parts.ort, positions, [1, count]);
-    }
-    if (inputs.has(ports.LOGITS_TO_KEEP)) feeds[ports.LOGITS_TO_KEEP] = int64(this.#parts.ort, Int32Array.of(1), []);
-    return feeds;
-  }
-
-  #int32(value: number): Tensor {
-    return new this.#parts.ort.Tensor('int32', Int32Array.of(value), [1]);
+    const { ort, session } = this.#parts;
+    const total = this.length + count;
+    if (this.#ones.length < total) this.#ones = new BigInt64Array(2 * total).fill(1n);
+    const positions = Int32Array.from({ length: count }, (_, row) => this.length + row);
+    const known: Tensors = {
+      [ports.INPUTS_EMBEDS]: embeddings,
+      [ports.SEQLENS_K]: new ort.Tensor('int32', Int32Array.of(total - 1), [1]),
+      [ports.TOTAL_LENGTH]: new ort.Tensor('int32', Int32Array.of(total), [1]),
+      [ports.ATTENTION_MASK]: new ort.Tensor('int64', this.#ones.subarray(0, total), [1, total]),
+      [ports.POSITION_IDS]: int64(ort, positions, [1, count]),
+      [ports.LOGITS_TO_KEEP]: int64(ort, Int32Array.of(1), []),
+    };
+    const taken = Object.entries(known).filter(([name]) => session.inputs.has(name));
+    return { ...this.kv.feeds(), ...Object.fromEntries(taken) };
   }
 }
 

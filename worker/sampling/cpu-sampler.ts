@@ -26,6 +26,9 @@ export interface SampledToken {
   top?: ScoredToken[] | undefined;
 }
 
+/** What a sampler needs to know about an answer. */
+export type AnswerParams = ConstructorParameters<typeof CpuSampler>;
+
 /**
  * Samples the tokens of one answer from their logits, in float32, in this order:
  *
@@ -108,8 +111,8 @@ export class CpuSampler {
     const largest = argmax(logits);
     if (this.#params.greedy) return largest;
     const key = sampleKey(this.#key, this.#step);
-    const maxBelow = this.#params.filters ? this.#maxBelow(logits) : Infinity;
     const max = at(logits, largest);
+    const maxBelow = this.#params.filters ? this.#maxBelow(logits, max) : Infinity;
     let sampled = largest;
     let best = Math.fround(max + gumbel(key, largest));
     for (let id = 0; id < logits.length; id++) {
@@ -126,24 +129,22 @@ export class CpuSampler {
   }
 
   /** How far below the largest logit tokens may be to pass top-k, top-p and min-p. */
-  #maxBelow(logits: Float32Array): number {
+  #maxBelow(logits: Float32Array, max: number): number {
     const { topK, topP, maxBelow } = this.#params;
     if (topK === 0 && topP === TOP_P_ALL) return maxBelow;
-    const top = new TopTokens(allUnitsBelow(logits));
-    if (topK === 0)
-      return Math.min(
-        maxBelow,
-        nucleus(top.total, topP, (needed) => top.bySum(needed)),
-      );
+    const below = new Uint32Array(logits.length);
+    for (let id = 0; id < logits.length; id++) below[id] = unitsBelow(max, at(logits, id));
+    const top = new TopTokens(below);
+    if (topK === 0) {
+      const needed = share(top.total, topP);
+      return Math.min(maxBelow, nucleus(top.bySum(needed), needed));
+    }
     const likeliest = top.byCount(topK);
     const last = likeliest[topK - 1] ?? NEGLIGIBLE - 1;
-    const kept = likeliest.subarray(0, likeliest.findLastIndex((units) => units <= last) + 1);
+    if (topP === TOP_P_ALL) return Math.min(maxBelow, last);
+    const kept = likeliest.filter((units) => units <= last);
     const total = kept.reduce((sum, units) => sum + exp2Negative(units), 0);
-    return Math.min(
-      maxBelow,
-      last,
-      nucleus(total, topP, () => kept),
-    );
+    return Math.min(maxBelow, last, nucleus(kept, share(total, topP)));
   }
 }
 
@@ -210,25 +211,20 @@ function unitsBelow(largest: number, logit: number): number {
   return bits < 32 ? Math.floor(bits * UNITS_PER_BIT) : NEGLIGIBLE;
 }
 
-function allUnitsBelow(logits: Float32Array): Uint32Array {
-  const largest = at(logits, argmax(logits));
-  const below = new Uint32Array(logits.length);
-  for (let id = 0; id < logits.length; id++) below[id] = unitsBelow(largest, at(logits, id));
-  return below;
+/** The share `topP` / 65536 of a sum, rounded down. */
+function share(total: number, topP: number): number {
+  // The product has up to 62 bits, more than a number can hold.
+  return Number((BigInt(total) * BigInt(topP)) >> 16n);
 }
 
 /**
- * The cutoff of top-p: the distance below the largest logit at which the summed probabilities reach `share` / 65536 of
- * `total`.
+ * The cutoff of top-p: the distance below the largest logit at which the summed probabilities reach `needed`.
  *
- * @param likeliest returns the tokens' units below the largest logit, ascending, for a sum of at least `needed`
+ * @param likeliest the tokens' units below the largest logit, ascending
  */
-function nucleus(total: number, share: number, likeliest: (needed: number) => Uint32Array): number {
-  if (share === TOP_P_ALL) return NEGLIGIBLE;
-  // The product has up to 62 bits, more than a number can hold.
-  const needed = Number((BigInt(total) * BigInt(share)) >> 16n);
+function nucleus(likeliest: Uint32Array, needed: number): number {
   let sum = 0;
-  return likeliest(needed).find((units) => (sum += exp2Negative(units)) >= needed) ?? NEGLIGIBLE;
+  return likeliest.find((units) => (sum += exp2Negative(units)) >= needed) ?? NEGLIGIBLE;
 }
 
 function logprobsOf(logits: Float32Array, id: number, count: number): { logprob: number; top: ScoredToken[] } {

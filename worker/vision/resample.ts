@@ -6,7 +6,7 @@ const LOBES = 3;
 /**
  * Weights are whole multiples of 2^-22: with 8-bit samples a sum of them stays inside 32 bits, overshoot included.
  */
-const PRECISION = 22;
+export const PRECISION = 22;
 const HALF = 1 << (PRECISION - 1);
 
 /** For each output sample: its first input sample, the number of input samples, and their weights. */

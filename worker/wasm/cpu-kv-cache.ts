@@ -1,6 +1,6 @@
 import type { KvCache, KvSnapshot } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
-import type { Ort, Tensor } from '../onnx/ort.ts';
+import type { Ort } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 import { bytesOf, elementBytes } from '../onnx/tensor.ts';
 
@@ -39,7 +39,8 @@ export class CpuKvCache implements KvCache {
           kept.set(bytesOf(past).subarray(start, start + length * row), head * length * row);
         }
       }
-      this.#past[name] = this.#tensor(kept.buffer, [1, heads, length, headDim]);
+      const data = type === 'float16' ? new Uint16Array(kept.buffer) : new Float32Array(kept.buffer);
+      this.#past[name] = new this.#ort.Tensor(type, data, [1, heads, length, headDim]);
     }
     this.length = length;
   }
@@ -61,8 +62,7 @@ export class CpuKvCache implements KvCache {
   }
 
   get snapshotBytes(): number {
-    const { names, heads, headDim, type } = this.#layout;
-    return names.size * heads * this.length * headDim * elementBytes(type);
+    return Object.values(this.#past).reduce((sum, tensor) => sum + bytesOf(tensor).length, 0);
   }
 
   snapshot(): KvSnapshot {
@@ -79,12 +79,6 @@ export class CpuKvCache implements KvCache {
 
   clear(): void {
     this.rewind(0);
-  }
-
-  #tensor(data: ArrayBuffer, dims: number[]): Tensor {
-    return this.#layout.type === 'float16'
-      ? new this.#ort.Tensor('float16', new Uint16Array(data), dims)
-      : new this.#ort.Tensor('float32', new Float32Array(data), dims);
   }
 }
 

@@ -1,4 +1,5 @@
 import { COPY_DST, COPY_SRC, MAP_READ, MODE_READ } from './buffer-usage.ts';
+import { submit } from './kernel.ts';
 
 /**
  * Reads bytes back from the GPU through a staging buffer that is kept between reads. Growing it is the only allocation.
@@ -18,9 +19,7 @@ export class Readback {
     const before = offset % 4;
     const whole = Math.ceil((before + size) / 4) * 4;
     const staging = this.#reserve(whole);
-    const encoder = this.#device.createCommandEncoder();
-    encoder.copyBufferToBuffer(buffer, offset - before, staging, 0, whole);
-    this.#device.queue.submit([encoder.finish()]);
+    submit(this.#device, (encoder) => encoder.copyBufferToBuffer(buffer, offset - before, staging, 0, whole));
     await staging.mapAsync(MODE_READ, 0, whole);
     const bytes = staging.getMappedRange(0, whole).slice(before, before + size);
     staging.unmap();
@@ -40,12 +39,7 @@ export class Readback {
   #reserve(size: number): GPUBuffer {
     if (this.#staging && this.#staging.size >= size) return this.#staging;
     this.#staging?.destroy();
-    this.#staging = this.#device.createBuffer({
-      label: 'readback',
-      size,
-      usage: MAP_READ | COPY_DST,
-    });
-    return this.#staging;
+    return (this.#staging = this.#device.createBuffer({ label: 'readback', size, usage: MAP_READ | COPY_DST }));
   }
 }
 

@@ -4,6 +4,7 @@ import type { Tensor } from '../onnx/ort.ts';
 import type { EmbeddingTable } from '../onnx/embedding-table.ts';
 import { rowsOf } from '../onnx/tensor.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
+import { bind, compile, dispatch, type Kernel } from './kernel.ts';
 
 const LANES = 64;
 
@@ -38,21 +39,15 @@ export class GpuEmbedder implements Embedder {
     this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: maxRows * table.width * 4, usage });
     this.lastPosition = device.createBuffer({ label: 'seqlens_k', size: 16, usage });
     const module = device.createShaderModule({ label: 'embedding', code: shader(table) });
-    this.#embedTokens = kernel(device, module, 'embed_tokens', [this.#table, this.#ids, this.embeddings]);
-    this.#embedSampled = kernel(device, module, 'embed_sampled', [
-      this.#table,
-      sampled,
-      this.embeddings,
-      this.lastPosition,
-    ]);
+    const kernel = (name: string, ...buffers: GPUBuffer[]): Kernel =>
+      bind(device, compile(device, module, name), [this.#table, ...buffers]);
+    this.#embedTokens = kernel('embed_tokens', this.#ids, this.embeddings);
+    this.#embedSampled = kernel('embed_sampled', sampled, this.embeddings, this.lastPosition);
   }
 
   /** Whether a device can hold and bind the table. */
-  static fits(
-    { data, width }: EmbeddingTable,
-    { maxBufferSize, maxStorageBufferBindingSize }: GPUSupportedLimits,
-  ): boolean {
-    return data.length <= Math.min(maxBufferSize, maxStorageBufferBindingSize) && width % 2 === 0;
+  static fits({ data, width }: EmbeddingTable, limits: GPUSupportedLimits): boolean {
+    return data.length <= Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) && width % 2 === 0;
   }
 
   embedTokens(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void {
@@ -90,23 +85,6 @@ export class GpuEmbedder implements Embedder {
   }
 }
 
-interface Kernel {
-  pipeline: GPUComputePipeline;
-  group: GPUBindGroup;
-}
-
-function kernel(device: GPUDevice, module: GPUShaderModule, entryPoint: string, buffers: GPUBuffer[]): Kernel {
-  const pipeline = device.createComputePipeline({ label: entryPoint, layout: 'auto', compute: { module, entryPoint } });
-  const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
-  return { pipeline, group: device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }) };
-}
-
-function dispatch(pass: GPUComputePassEncoder, { pipeline, group }: Kernel, groups: number): void {
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, group);
-  pass.dispatchWorkgroups(groups);
-}
-
 function upload(device: GPUDevice, data: Uint8Array): GPUBuffer {
   const buffer = device.createBuffer({ label: 'embedding', size: data.length, usage: STORAGE | COPY_DST });
   for (let at = 0; at < data.length; at += UPLOAD_BYTES) {
@@ -139,14 +117,13 @@ fn look_up(row: u32, lane: u32) {
   }
 }
 
-@compute @workgroup_size(${LANES}) fn embed_tokens(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+@compute @workgroup_size(${LANES})
+fn embed_tokens(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   look_up(group.x, lane);
 }
 
-@compute @workgroup_size(${LANES}) fn embed_sampled(@builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(${LANES})
+fn embed_sampled(@builtin(local_invocation_index) lane: u32) {
   look_up(0u, lane);
   if (lane == 0u) { last_position[0] += 1; }
 }

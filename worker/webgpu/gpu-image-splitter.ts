@@ -1,14 +1,12 @@
 import type { Crops, ImageSplitter, Rgb, Size, SplitPlan } from '../backend/image-splitter.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM } from './buffer-usage.ts';
+import { bind, compile, dispatch, submit } from './kernel.ts';
 import { levelTables } from '../vision/cpu-image-splitter.ts';
 import { kernelFor, resize, isVerticalFirst } from '../vision/resample.ts';
-import { CROP, RESAMPLE } from './shaders/split-image.ts';
+import { CROP, RESAMPLE, WORKGROUP_SIZE } from './shaders/split-image.ts';
 
 /** Images are uploaded in bands of rows, so that a large one is never whole in GPU memory. */
 const BAND_BYTES = 16 << 20;
-
-/** Edge of a workgroup in both shaders. */
-const WORKGROUP_SIZE = 8;
 
 /** An image on the GPU, one word a pixel. */
 interface Plane extends Size {
@@ -26,27 +24,22 @@ export class GpuImageSplitter implements ImageSplitter {
 
   constructor(device: GPUDevice) {
     this.#device = device;
-    this.#resample = compile(device, 'resample', RESAMPLE);
-    this.#crop = compile(device, 'crop', CROP);
+    this.#resample = compile(device, device.createShaderModule({ label: 'resample', code: RESAMPLE }), 'main');
+    this.#crop = compile(device, device.createShaderModule({ label: 'crop', code: CROP }), 'main');
   }
 
   split(image: Rgb, plan: SplitPlan): Crops {
     const scratch = new Scratch(this.#device, this.#resample);
+    const planes: Plane[] = [];
     try {
-      return this.#split(scratch, image, plan);
+      for (const size of plan.resizes) planes.push(scratch.resize(planes.at(-1) ?? scratch.upload(image, size), size));
     } catch (error) {
       scratch.close();
       throw error;
     }
-  }
-
-  #split(scratch: Scratch, image: Rgb, plan: SplitPlan): Crops {
-    const planes: Plane[] = [];
-    for (const size of plan.resizes) planes.push(scratch.resize(planes.at(-1) ?? scratch.upload(image, size), size));
     const levels = Float32Array.from(levelTables(plan).flatMap((table) => [...table]));
     const table = scratch.fill('levels', STORAGE, levels);
     const { cropSize } = plan;
-    const groups = Math.ceil(cropSize / WORKGROUP_SIZE);
     let result: GPUBuffer | undefined;
     let before: Promise<void> | undefined;
     return {
@@ -57,12 +50,8 @@ export class GpuImageSplitter implements ImageSplitter {
         result ??= scratch.buffer('crops', STORAGE | COPY_SRC | COPY_DST, count * 3 * cropSize ** 2 * 4);
         for (const [index, crop] of plan.crops.slice(first, first + count).entries()) {
           const plane = planes[crop.resize]!;
-          const uniforms = scratch.fill(
-            'crop',
-            UNIFORM,
-            Uint32Array.of(cropSize, plane.width, crop.left, crop.top, index),
-          );
-          dispatch(this.#device, this.#crop, [uniforms, plane.buffer, table, result], [groups, groups]);
+          const uniforms = Uint32Array.of(cropSize, plane.width, crop.left, crop.top, index);
+          scratch.run(this.#crop, uniforms, [plane.buffer, table, result], cropSize, cropSize);
         }
         return result;
       },
@@ -117,6 +106,16 @@ class Scratch {
     return buffer;
   }
 
+  /** Runs a shader for each pixel of a result of this size. */
+  run(pipeline: GPUComputePipeline, uniforms: Uint32Array, buffers: GPUBuffer[], width: number, height: number): void {
+    const kernel = bind(this.#device, pipeline, [this.fill('uniforms', UNIFORM, uniforms), ...buffers]);
+    submit(this.#device, (encoder) => {
+      const pass = encoder.beginComputePass();
+      dispatch(pass, kernel, Math.ceil(width / WORKGROUP_SIZE), Math.ceil(height / WORKGROUP_SIZE));
+      pass.end();
+    });
+  }
+
   /** Destroys all buffers. */
   close(): void {
     for (const buffer of this.#buffers) buffer.destroy();
@@ -134,11 +133,7 @@ class Scratch {
   #pass(source: GPUBuffer, { buffer, samples, stride }: Kernels, to: Plane, axis: Axis): void {
     const { vertical, step, line, top = 0, height = to.height, triples = 0 } = axis;
     const uniforms = Uint32Array.of(to.width, height, top, vertical, step, line, samples, stride, triples);
-    const buffers = [this.fill('pass', UNIFORM, uniforms), source, buffer, to.buffer];
-    dispatch(this.#device, this.#resample, buffers, [
-      Math.ceil(to.width / WORKGROUP_SIZE),
-      Math.ceil(height / WORKGROUP_SIZE),
-    ]);
+    this.run(this.#resample, uniforms, [source, buffer, to.buffer], to.width, height);
   }
 
   #kernels(from: number, samples: number): Kernels {
@@ -185,25 +180,4 @@ function words(data: Uint8Array<ArrayBuffer>, start: number, length: number): Ui
   const padded = new Uint8Array(Math.ceil(length / 4) * 4);
   padded.set(bytes);
   return padded;
-}
-
-function compile(device: GPUDevice, label: string, code: string): GPUComputePipeline {
-  const module = device.createShaderModule({ label, code });
-  return device.createComputePipeline({ label, layout: 'auto', compute: { module } });
-}
-
-function dispatch(
-  device: GPUDevice,
-  pipeline: GPUComputePipeline,
-  buffers: readonly GPUBuffer[],
-  [x, y]: readonly [number, number],
-): void {
-  const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
-  const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
-  pass.dispatchWorkgroups(x, y);
-  pass.end();
-  device.queue.submit([encoder.finish()]);
 }

@@ -5,6 +5,7 @@ import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 import { elementBytes } from '../onnx/tensor.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
+import { submit } from './kernel.ts';
 
 /** Capacity is a multiple of this, so that requests of similar length use the same buffers. */
 const BLOCK = 256;
@@ -16,6 +17,7 @@ const BLOCK = 256;
  */
 export class GpuKvCache implements KvCache {
   length = 0;
+  capacity = 0;
   onOutOfMemory = (): boolean => false;
   readonly #ort: Ort;
   readonly #device: GPUDevice;
@@ -23,7 +25,6 @@ export class GpuKvCache implements KvCache {
   readonly #maxPositions: number;
   /** Bytes of one position of one head. */
   readonly #rowBytes: number;
-  #capacity = 0;
   /** Past inputs, in the order of the layout. */
   #tensors: Tensor[] = [];
 
@@ -35,18 +36,14 @@ export class GpuKvCache implements KvCache {
     this.#rowBytes = layout.headDim * elementBytes(layout.type);
   }
 
-  get capacity(): number {
-    return this.#capacity;
-  }
-
   async reserve(positions: number, kept: number): Promise<void> {
     this.length = kept;
-    if (positions > this.#capacity) await this.#resize(positions);
+    if (positions > this.capacity) await this.#resize(positions);
   }
 
   async grow(): Promise<void> {
-    if (this.#capacity >= this.#maxPositions) throw new RangeError('The context is full.');
-    await this.#resize(Math.min(2 * this.#capacity, this.#maxPositions));
+    if (this.capacity >= this.#maxPositions) throw new RangeError('The context is full.');
+    await this.#resize(Math.min(2 * this.capacity, this.#maxPositions));
   }
 
   rewind(length: number): void {
@@ -71,19 +68,16 @@ export class GpuKvCache implements KvCache {
 
   snapshot(): KvSnapshot {
     const size = this.snapshotBytes;
-    // Running out of memory here must not fail the request.
-    this.#device.pushErrorScope('validation');
-    this.#device.pushErrorScope('out-of-memory');
-    const buffer = this.#device.createBuffer({ label: 'KV snapshot', size, usage: COPY_SRC | COPY_DST });
-    const outOfMemory = this.#device.popErrorScope();
-    const snapshot = new GpuKvSnapshot(buffer, this.length);
     const rows = this.length * this.#rowBytes;
-    this.#copy((encoder, index, head, tensor) => {
-      const at = (index * this.#layout.heads + head) * rows;
-      encoder.copyBufferToBuffer(tensor.gpuBuffer, head * this.#capacity * this.#rowBytes, buffer, at, rows);
+    const [buffer, outOfMemory] = this.#attempt(() => {
+      const created = this.#device.createBuffer({ label: 'KV snapshot', size, usage: COPY_SRC | COPY_DST });
+      this.#copy((encoder, index, head, tensor) => {
+        const at = (index * this.#layout.heads + head) * rows;
+        encoder.copyBufferToBuffer(tensor.gpuBuffer, head * this.capacity * this.#rowBytes, created, at, rows);
+      });
+      return created;
     });
-    snapshot.watch(outOfMemory, this.#device.popErrorScope());
-    return snapshot;
+    return new GpuKvSnapshot(buffer, this.length, outOfMemory);
   }
 
   restore(saved: KvSnapshot, length: number): void {
@@ -91,7 +85,7 @@ export class GpuKvCache implements KvCache {
     const rows = saved.length * this.#rowBytes;
     this.#copy((encoder, index, head, tensor) => {
       const at = (index * this.#layout.heads + head) * rows;
-      const to = head * this.#capacity * this.#rowBytes;
+      const to = head * this.capacity * this.#rowBytes;
       encoder.copyBufferToBuffer(saved.buffer, at, tensor.gpuBuffer, to, length * this.#rowBytes);
     });
     this.length = length;
@@ -100,7 +94,7 @@ export class GpuKvCache implements KvCache {
   clear(): void {
     for (const tensor of this.#tensors) tensor.dispose();
     this.#tensors = [];
-    this.#capacity = 0;
+    this.capacity = 0;
     this.length = 0;
   }
 
@@ -124,18 +118,19 @@ export class GpuKvCache implements KvCache {
       this.clear();
       throw error;
     }
-    this.#capacity = capacity;
+    this.capacity = capacity;
   }
 
   async #replace(index: number, label: string, capacity: number): Promise<void> {
     const old = this.#at(index);
     const tensor = (await this.#allocateEvicting([label], capacity))[0]!;
-    const encoder = this.#device.createCommandEncoder();
-    const [from, to] = [this.#capacity * this.#rowBytes, capacity * this.#rowBytes];
-    for (let head = 0; head < this.#layout.heads; head++) {
-      encoder.copyBufferToBuffer(old.gpuBuffer, head * from, tensor.gpuBuffer, head * to, this.length * this.#rowBytes);
-    }
-    this.#device.queue.submit([encoder.finish()]);
+    const [from, to] = [this.capacity * this.#rowBytes, capacity * this.#rowBytes];
+    const size = this.length * this.#rowBytes;
+    submit(this.#device, (encoder) => {
+      for (let head = 0; head < this.#layout.heads; head++) {
+        encoder.copyBufferToBuffer(old.gpuBuffer, head * from, tensor.gpuBuffer, head * to, size);
+      }
+    });
     this.#tensors[index] = tensor;
     old.dispose();
   }
@@ -151,29 +146,8 @@ export class GpuKvCache implements KvCache {
       tensors = await this.#allocate(labels, capacity);
       if (tensors) return tensors;
     } while (this.onOutOfMemory());
-    throw this.#outOfMemory(capacity);
-  }
-
-  /** Allocates tensors, or returns undefined if there is no memory for all of them. */
-  async #allocate(labels: readonly string[], capacity: number): Promise<Tensor[] | undefined> {
-    const { heads, headDim, type } = this.#layout;
-    const size = heads * capacity * this.#rowBytes;
-    this.#device.pushErrorScope('validation');
-    this.#device.pushErrorScope('out-of-memory');
-    const tensors = labels.map((label) => {
-      const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
-      const dims = [1, heads, capacity, headDim];
-      return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => buffer.destroy() });
-    });
-    const errors = await Promise.all([this.#device.popErrorScope(), this.#device.popErrorScope()]);
-    if (errors.every((error) => error === null)) return tensors;
-    for (const tensor of tensors) tensor.dispose();
-    return undefined;
-  }
-
-  #outOfMemory(capacity: number): NearsightError {
     const bytes = this.#layout.names.size * this.#layout.heads * capacity * this.#rowBytes;
-    return new NearsightError(
+    throw new NearsightError(
       'context_length_exceeded',
       `This device has no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
         'Set or lower max_tokens, or send fewer messages or images.',
@@ -181,13 +155,38 @@ export class GpuKvCache implements KvCache {
     );
   }
 
+  /** Allocates tensors, or returns undefined if there is no memory for all of them. */
+  async #allocate(labels: readonly string[], capacity: number): Promise<Tensor[] | undefined> {
+    const { heads, headDim, type } = this.#layout;
+    const size = heads * capacity * this.#rowBytes;
+    const dims = [1, heads, capacity, headDim];
+    const [tensors, outOfMemory] = this.#attempt(() =>
+      labels.map((label) => {
+        const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
+        return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => buffer.destroy() });
+      }),
+    );
+    if (!(await outOfMemory)) return tensors;
+    for (const tensor of tensors) tensor.dispose();
+    return undefined;
+  }
+
+  /** Creates buffers, and tells whether there was no memory for them, which must not fail the request. */
+  #attempt<T>(create: () => T): [created: T, outOfMemory: Promise<boolean>] {
+    this.#device.pushErrorScope('validation');
+    this.#device.pushErrorScope('out-of-memory');
+    const created = create();
+    const errors = Promise.all([this.#device.popErrorScope(), this.#device.popErrorScope()]);
+    return [created, errors.then((found) => found.some((error) => error !== null))];
+  }
+
   /** Encodes a copy for each head of each tensor, and submits them together. */
   #copy(encode: (encoder: GPUCommandEncoder, index: number, head: number, tensor: Tensor) => void): void {
-    const encoder = this.#device.createCommandEncoder();
-    for (const [index, tensor] of this.#tensors.entries()) {
-      for (let head = 0; head < this.#layout.heads; head++) encode(encoder, index, head, tensor);
-    }
-    this.#device.queue.submit([encoder.finish()]);
+    submit(this.#device, (encoder) => {
+      for (const [index, tensor] of this.#tensors.entries()) {
+        for (let head = 0; head < this.#layout.heads; head++) encode(encoder, index, head, tensor);
+      }
+    });
   }
 
   #at(index: number): Tensor {
@@ -203,22 +202,17 @@ class GpuKvSnapshot implements KvSnapshot {
   readonly buffer: GPUBuffer;
   readonly length: number;
 
-  constructor(buffer: GPUBuffer, length: number) {
+  constructor(buffer: GPUBuffer, length: number, outOfMemory: Promise<boolean>) {
     this.buffer = buffer;
     this.length = length;
+    outOfMemory.then(
+      (lost) => (this.lost = lost),
+      () => (this.lost = true),
+    );
   }
 
   get bytes(): number {
     return this.buffer.size;
-  }
-
-  watch(...errors: Promise<GPUError | null>[]): void {
-    for (const error of errors) {
-      error.then(
-        (found) => (this.lost ||= found !== null),
-        () => (this.lost = true),
-      );
-    }
   }
 
   release(): void {

@@ -5,6 +5,7 @@ import type { Ort, Tensor } from '../onnx/ort.ts';
 import { elementBytes, rowsOf, toFloats } from '../onnx/tensor.ts';
 import { Readback } from './buffer-readback.ts';
 import { GpuKvCache } from './gpu-kv-cache.ts';
+import { submit } from './kernel.ts';
 
 /** Tensors in GPU buffers. Copies are queued behind the runs that were submitted before them. */
 export class GpuMemory implements TensorMemory {
@@ -21,9 +22,9 @@ export class GpuMemory implements TensorMemory {
 
   copyRows(from: Tensor, at: number, count: number, to: Tensor, offset: number): void {
     const rowBytes = rowsOf(from).width * elementBytes(from.type);
-    const encoder = this.#device.createCommandEncoder();
-    encoder.copyBufferToBuffer(from.gpuBuffer, at * rowBytes, to.gpuBuffer, offset * rowBytes, count * rowBytes);
-    this.#device.queue.submit([encoder.finish()]);
+    submit(this.#device, (encoder) =>
+      encoder.copyBufferToBuffer(from.gpuBuffer, at * rowBytes, to.gpuBuffer, offset * rowBytes, count * rowBytes),
+    );
   }
 
   async readRow(tensor: Tensor, row: number): Promise<Float32Array> {

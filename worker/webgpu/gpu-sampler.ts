@@ -1,7 +1,6 @@
-import type { Sampling } from '../../src/protocol/job.ts';
 import { type AnswerSampler, type LogitsRow, type TokenSampler, RING_SLOTS } from '../backend/token-sampler.ts';
 import { elementBytes } from '../onnx/tensor.ts';
-import { type SampledToken, notFinite, type ScoredToken } from '../sampling/cpu-sampler.ts';
+import { type AnswerParams, type SampledToken, notFinite, type ScoredToken } from '../sampling/cpu-sampler.ts';
 import { TABLES } from '../sampling/fixed-point.ts';
 import { answerKey } from '../sampling/gumbel.ts';
 import { type SamplerParams, samplerParams, TOP_P_ALL } from '../sampling/sampler-params.ts';
@@ -21,6 +20,7 @@ import {
 } from './shaders/sampler-common.ts';
 import { LOGPROBS } from './shaders/token-logprobs.ts';
 import { COPY_DST, COPY_SRC, STORAGE, UNIFORM, VISIBLE_COMPUTE } from './buffer-usage.ts';
+import { bind, compile } from './kernel.ts';
 
 /** Maximum of `top_logprobs`. */
 const MAX_TOP = 20;
@@ -31,22 +31,24 @@ const PLAIN_WORDS = 2;
 /** Size of the shader's `Settings`. */
 const SETTINGS_BYTES = 64;
 
-type Kernel = 'adjust' | 'filter_tokens' | 'sample_filtered' | 'choose' | 'partial_logprobs' | 'logprobs';
-
-type Buffers = ReturnType<typeof allocate>;
+/** The shader's entry points. */
+const KERNELS = ['adjust', 'filter_tokens', 'sample_filtered', 'choose', 'partial_logprobs', 'logprobs'] as const;
+type KernelName = (typeof KERNELS)[number];
 
 /** Samples the same tokens as `CpuSampler` for the same parameters, logits and seed. */
 export class GpuSampler implements TokenSampler {
+  readonly sampled: GPUBuffer;
+  readonly ring: GPUBuffer;
   readonly #device: GPUDevice;
   readonly #vocab: number;
   readonly #type: LogitsRow['type'];
   /** Workgroups of the kernels over the vocabulary. */
   readonly #groups: number;
-  readonly #layout: GPUBindGroupLayout;
-  readonly #pipelines: Record<Kernel, GPUComputePipeline>;
-  readonly #buffers: Buffers;
+  readonly #pipelines: ReadonlyMap<KernelName, GPUComputePipeline>;
+  readonly #buffers: ReturnType<typeof allocate>;
   /** A mask, as long as the buffer. */
   readonly #mask: Uint32Array<ArrayBuffer>;
+  /** All buffers, bound with each row of logits. */
   readonly #bound = new Map<GPUBuffer, GPUBindGroup>();
 
   constructor(device: GPUDevice, vocab: number, type: LogitsRow['type']) {
@@ -54,36 +56,28 @@ export class GpuSampler implements TokenSampler {
     this.#vocab = vocab;
     this.#type = type;
     this.#groups = Math.ceil(vocab / GROUP_TOKENS);
-    this.#layout = layoutOf(device);
-    this.#pipelines = pipelines(device, this.#layout);
+    this.#pipelines = pipelines(device);
     this.#mask = new Uint32Array(Math.ceil(vocab / 32));
     this.#buffers = allocate(device, vocab, this.#groups);
+    this.sampled = this.#buffers.state;
+    this.ring = this.#buffers.ring;
     device.queue.writeBuffer(this.#buffers.tables, 0, TABLES);
   }
 
-  get sampled(): GPUBuffer {
-    return this.#buffers.state;
-  }
-
-  get ring(): GPUBuffer {
-    return this.#buffers.ring;
-  }
-
   get buffers(): number {
-    return Object.keys(this.#buffers).length;
+    return Object.keys(this.#buffers).length + this.#bound.size;
   }
 
   createLogits(label: string): GPUBuffer {
     const size = Math.ceil((this.#vocab * elementBytes(this.#type)) / 16) * 16;
-    return this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
+    const logits = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
+    const { settings, ...others } = this.#buffers;
+    const buffers = [settings, logits, ...Object.values(others)];
+    this.#bound.set(logits, bind(this.#device, this.#pipelines.get('adjust')!, buffers).group);
+    return logits;
   }
 
-  begin(
-    sampling: Sampling & { seed: number },
-    prompt: Int32Array,
-    choice: number,
-    topLogprobs?: number,
-  ): AnswerSampler | undefined {
+  begin(...[sampling, prompt, choice, topLogprobs]: AnswerParams): AnswerSampler | undefined {
     if (this.#vocab > MAX_VOCAB) return undefined;
     const { queue } = this.#device;
     const params = samplerParams(sampling);
@@ -119,11 +113,11 @@ export class GpuSampler implements TokenSampler {
 
   clear(encoder: GPUCommandEncoder): void {
     const { bias, state, scaled, results, ring, mask } = this.#buffers;
-    for (const buffer of [bias, state, scaled, results, ring, mask]) encoder.clearBuffer(buffer);
+    for (const buffer of [bias, state, scaled, results, ring, mask, ...this.#bound.keys()]) encoder.clearBuffer(buffer);
   }
 
   close(): void {
-    for (const buffer of Object.values(this.#buffers)) buffer.destroy();
+    for (const buffer of [...Object.values(this.#buffers), ...this.#bound.keys()]) buffer.destroy();
   }
 
   #writeMask(mask: Uint32Array): void {
@@ -133,9 +127,9 @@ export class GpuSampler implements TokenSampler {
   }
 
   #encode(pass: GPUComputePassEncoder, logits: GPUBuffer, filters: boolean, withLogprobs: boolean): void {
-    pass.setBindGroup(0, this.#bind(logits));
-    const dispatch = (kernel: Kernel, groups: number): void => {
-      pass.setPipeline(this.#pipelines[kernel]);
+    pass.setBindGroup(0, this.#bound.get(logits)!);
+    const dispatch = (kernel: KernelName, groups: number): void => {
+      pass.setPipeline(this.#pipelines.get(kernel)!);
       pass.dispatchWorkgroups(groups);
     };
     dispatch('adjust', this.#groups);
@@ -165,19 +159,6 @@ export class GpuSampler implements TokenSampler {
     new Float32Array(bytes).set([scale, repetition, inverseRepetition, frequency, presence], 4);
     words.set([Math.min(topK, this.#vocab), topP, maxBelow, key, RING_SLOTS, entryWords(top)], 9);
     return words;
-  }
-
-  #bind(logits: GPUBuffer): GPUBindGroup {
-    const known = this.#bound.get(logits);
-    if (known) return known;
-    const { settings, ...others } = this.#buffers;
-    const entries = [settings, logits, ...Object.values(others)].map((buffer, binding) => ({
-      binding,
-      resource: { buffer },
-    }));
-    const group = this.#device.createBindGroup({ layout: this.#layout, entries });
-    this.#bound.set(logits, group);
-    return group;
   }
 }
 
@@ -215,26 +196,13 @@ function readEntry(entry: Uint32Array, top: number | undefined): SampledToken {
   return { id, logprob: logprob(chosen), top: Array.from({ length: top }, scored) };
 }
 
-function layoutOf(device: GPUDevice): GPUBindGroupLayout {
+/** All kernels have one layout, so that one bind group fits all. */
+function pipelines(device: GPUDevice): ReadonlyMap<KernelName, GPUComputePipeline> {
+  const module = device.createShaderModule({ label: 'sampler', code: SHARED + SAMPLE + FILTER + LOGPROBS });
   const [read, write] = ['read-only-storage', 'storage'] as const;
   const types = ['uniform', read, read, write, write, write, read, write, read] as const;
-  return device.createBindGroupLayout({
-    label: 'sampler',
-    entries: types.map((type, binding) => ({ binding, visibility: VISIBLE_COMPUTE, buffer: { type } })),
-  });
-}
-
-function pipelines(device: GPUDevice, group: GPUBindGroupLayout): Record<Kernel, GPUComputePipeline> {
-  const module = device.createShaderModule({ label: 'sampler', code: SHARED + SAMPLE + FILTER + LOGPROBS });
+  const entries = types.map((type, binding) => ({ binding, visibility: VISIBLE_COMPUTE, buffer: { type } }));
+  const group = device.createBindGroupLayout({ label: 'sampler', entries });
   const layout = device.createPipelineLayout({ bindGroupLayouts: [group] });
-  const make = (entryPoint: Kernel): GPUComputePipeline =>
-    device.createComputePipeline({ label: `sampler ${entryPoint}`, layout, compute: { module, entryPoint } });
-  return {
-    adjust: make('adjust'),
-    filter_tokens: make('filter_tokens'),
-    sample_filtered: make('sample_filtered'),
-    choose: make('choose'),
-    partial_logprobs: make('partial_logprobs'),
-    logprobs: make('logprobs'),
-  };
+  return new Map(KERNELS.map((name) => [name, compile(device, module, name, layout)]));
 }

@@ -9,8 +9,8 @@ const MAX_PENDING = 8;
 interface Batch {
   buffer: GPUBuffer;
   bytes: number;
-  state: 'pending' | 'received' | 'failed';
-  error?: unknown;
+  /** Absent while the batch is in flight. */
+  result?: 'received' | { error: unknown };
   /** Resolves when the batch is received or has failed. */
   settled?: Promise<void>;
 }
@@ -46,7 +46,7 @@ export class GpuTokenReadback implements TokenReadback {
       bytes += count * entryBytes;
       token += count;
     }
-    this.#copied = { buffer, bytes, state: 'pending' };
+    this.#copied = { buffer, bytes };
   }
 
   send(): void {
@@ -56,13 +56,8 @@ export class GpuTokenReadback implements TokenReadback {
     this.#pending.push(batch);
     // Never rejects: nobody may be waiting for a batch that is abandoned or lost with its device.
     batch.settled = batch.buffer.mapAsync(MODE_READ, 0, batch.bytes).then(
-      () => {
-        batch.state = 'received';
-      },
-      (error: unknown) => {
-        batch.state = 'failed';
-        batch.error = error;
-      },
+      () => void (batch.result = 'received'),
+      (error: unknown) => void (batch.result = { error }),
     );
   }
 
@@ -72,8 +67,8 @@ export class GpuTokenReadback implements TokenReadback {
 
   take(): Uint32Array | undefined {
     const [batch] = this.#pending;
-    if (!batch || batch.state === 'pending') return undefined;
-    if (batch.state === 'failed') throw batch.error;
+    if (!batch?.result) return undefined;
+    if (batch.result !== 'received') throw batch.result.error;
     this.#pending.shift();
     const words = new Uint32Array(batch.buffer.getMappedRange(0, batch.bytes).slice(0));
     batch.buffer.unmap();

@@ -148,7 +148,6 @@ describe('a file that a bundler inlined', () => {
     },
   );
 });
-});
 
 test('nothing is stored', async () => {
   const refused = { code: 'storage_unavailable', status: 503 };

@@ -16,9 +16,7 @@ fn plus(x: Tally, y: Tally) -> Tally {
 
 // Whether a tally has at least the tokens (by count) or the probability of another.
 fn reaches(x: Tally, y: Tally, by_count: bool) -> bool {
-  if (by_count) {
-    return x.x >= y.x;
-  }
+  if (by_count) { return x.x >= y.x; }
   return x.z > y.z || (x.z == y.z && x.y >= y.y);
 }
 
@@ -46,12 +44,8 @@ fn sort_into_bins(lane: u32, largest: f32, within: u32) {
   for (var id = lane; id < settings.vocab; id += LANES) {
     let below = units_below(largest, scaled[id]);
     var bin = below / BINS;
-    if (below == NEGLIGIBLE || (within != COARSE && within != bin)) {
-      continue;
-    }
-    if (within != COARSE) {
-      bin = below % BINS;
-    }
+    if (below == NEGLIGIBLE || (within != COARSE && within != bin)) { continue; }
+    if (within != COARSE) { bin = below % BINS; }
     let weight = exp2_negative(below);
     atomicAdd(&counts[bin], 1u);
     atomicAdd(&lows[bin], weight & 0x3fffu);
@@ -64,18 +58,16 @@ fn tally_of(bin: u32) -> Tally {
   return plus(Tally(), Tally(atomicLoad(&counts[bin]), atomicLoad(&lows[bin]), atomicLoad(&highs[bin])));
 }
 
-// Each lane has four bins. Afterwards 'load_tally' returns the sum of a lane's bins and all before them.
+const LANE_BINS = BINS / LANES;
+
+// Each lane has its own bins. Afterwards 'load_tally' returns the sum of a lane's bins and all before them.
 fn prefix_sums(lane: u32) {
   var sum = Tally();
-  for (var at = 0u; at < 4u; at++) {
-    sum = plus(sum, tally_of(4u * lane + at));
-  }
+  for (var at = 0u; at < LANE_BINS; at++) { sum = plus(sum, tally_of(LANE_BINS * lane + at)); }
   for (var step = 1u; step < LANES; step *= 2u) {
     store_tally(lane, sum);
     workgroupBarrier();
-    if (lane >= step) {
-      sum = plus(sum, load_tally(lane - step));
-    }
+    if (lane >= step) { sum = plus(sum, load_tally(lane - step)); }
     workgroupBarrier();
   }
   store_tally(lane, sum);
@@ -101,23 +93,19 @@ var<workgroup> threshold: Threshold;
 
 // Finds the bin with which 'base' plus the bins reach the goal. One lane finds it and shares it.
 fn find_threshold(lane: u32, base: Tally, goal: Tally, by_count: bool) -> Threshold {
-  if (lane == 0u) {
-    threshold.bin = NOT_REACHED;
-  }
+  if (lane == 0u) { threshold.bin = NOT_REACHED; }
   workgroupBarrier();
   var through = base;
-  if (lane > 0u) {
-    through = plus(base, load_tally(lane - 1u));
-  }
+  if (lane > 0u) { through = plus(base, load_tally(lane - 1u)); }
   // A goal of zero is reached with the first token.
   var reached = lane > 0u && reaches(through, goal, by_count);
-  for (var at = 0u; at < 4u; at++) {
-    let own = tally_of(4u * lane + at);
+  for (var at = 0u; at < LANE_BINS; at++) {
+    let own = tally_of(LANE_BINS * lane + at);
     let before = through;
     through = plus(through, own);
     if (!reached && own.x > 0u && reaches(through, goal, by_count)) {
       reached = true;
-      threshold = Threshold(4u * lane + at, before, through);
+      threshold = Threshold(LANE_BINS * lane + at, before, through);
     }
   }
   workgroupBarrier();
@@ -136,14 +124,10 @@ fn max_below(lane: u32, largest: f32) -> u32 {
   for (var turn = 0u; turn < 4u; turn++) {
     let by_count = turn < 2u;
     let fine = (turn & 1u) == 1u;
-    if (select(settings.topP == TOP_P_ALL, settings.topK == 0u, by_count)) {
-      continue;
-    }
+    if (select(settings.topP == TOP_P_ALL, settings.topK == 0u, by_count)) { continue; }
     sort_into_bins(lane, largest, select(COARSE, around.bin, fine));
     prefix_sums(lane);
-    if (turn == 0u || (turn == 2u && settings.topK == 0u)) {
-      total = load_tally(LANES - 1u);
-    }
+    if (turn == 0u || (turn == 2u && settings.topK == 0u)) { total = load_tally(LANES - 1u); }
     let goal = select(share(total), Tally(settings.topK, 0u, 0u), by_count);
     let found = find_threshold(lane, select(Tally(), around.before, fine), goal, by_count);
     if (!fine) {
@@ -161,9 +145,7 @@ fn max_below(lane: u32, largest: f32) -> u32 {
 fn filter_tokens(@builtin(local_invocation_index) lane: u32) {
   let largest = best_of_groups(lane).value;
   var maxBelow = settings.maxBelow;
-  if (has(TOP_K_P)) {
-    maxBelow = min(maxBelow, max_below(lane, largest));
-  }
+  if (has(TOP_K_P)) { maxBelow = min(maxBelow, max_below(lane, largest)); }
   if (lane == 0u) {
     state[2] = bitcast<u32>(largest);
     state[3] = maxBelow;

@@ -8,23 +8,13 @@
 export const SAMPLE = /* wgsl */ `
 fn adjusted(id: u32) -> f32 {
   var x = logit_of(id);
-  if (has(MASK) && ((mask[id / 32u] >> (id % 32u)) & 1u) == 0u) {
-    return LOWEST;
-  }
-  if (x > -MAX_LOGIT) {
-    flags |= ALLOWED;
-  }
-  if (has(BIAS)) {
-    x += bias[id];
-  }
+  if (has(MASK) && ((mask[id / 32u] >> (id % 32u)) & 1u) == 0u) { return LOWEST; }
+  if (x > -MAX_LOGIT) { flags |= ALLOWED; }
+  if (has(BIAS)) { x += bias[id]; }
   if (has(PENALTIES)) {
     let seen = state[HEADER_WORDS + id];
-    if ((seen & 1u) == 1u) {
-      x *= select(settings.repetition, settings.inverseRepetition, x > 0.0);
-    }
-    if (seen > 1u) {
-      x -= f32(seen >> 1u) * settings.frequency + settings.presence;
-    }
+    if ((seen & 1u) == 1u) { x *= select(settings.repetition, settings.inverseRepetition, x > 0.0); }
+    if (seen > 1u) { x -= f32(seen >> 1u) * settings.frequency + settings.presence; }
   }
   return x * settings.scale;
 }
@@ -39,12 +29,8 @@ fn adjust(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
   for (var at = group.x * GROUP_TOKENS + lane; at < min(settings.vocab, (group.x + 1u) * GROUP_TOKENS); at += LANES) {
     var own = Best(adjusted(at), at);
     scaled[at] = own.value;
-    if (noisy) {
-      own.value += gumbel(key, at);
-    }
-    if (better(own, best)) {
-      best = own;
-    }
+    if (noisy) { own.value += gumbel(key, at); }
+    if (better(own, best)) { best = own; }
   }
   atomicOr(&all_flags, flags);
   best = best_of(lane, best);
@@ -58,9 +44,7 @@ fn adjust(@builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) gro
 
 fn units_below(largest: f32, x: f32) -> u32 {
   let bits = largest - x;
-  if (bits < 32.0) {
-    return u32(bits * UNITS_PER_BIT);
-  }
+  if (bits < 32.0) { return u32(bits * UNITS_PER_BIT); }
   return NEGLIGIBLE;
 }
 
@@ -70,9 +54,7 @@ fn best_of_groups(lane: u32) -> Best {
   for (var group = lane; group < settings.groups; group += LANES) {
     let own = Best(bitcast<f32>(results[group * PARTIAL_WORDS]), results[group * PARTIAL_WORDS + 1u]);
     flags |= results[group * PARTIAL_WORDS + 2u];
-    if (better(own, best)) {
-      best = own;
-    }
+    if (better(own, best)) { best = own; }
   }
   return best_of(lane, best);
 }
@@ -83,13 +65,9 @@ fn sample_filtered(@builtin(local_invocation_index) lane: u32, @builtin(workgrou
   let largest = bitcast<f32>(state[2]);
   var best = Best(LOWEST, NO_TOKEN);
   for (var id = group.x * GROUP_TOKENS + lane; id < min(settings.vocab, (group.x + 1u) * GROUP_TOKENS); id += LANES) {
-    if (units_below(largest, scaled[id]) > state[3]) {
-      continue;
-    }
+    if (units_below(largest, scaled[id]) > state[3]) { continue; }
     let own = Best(scaled[id] + gumbel(key, id), id);
-    if (better(own, best)) {
-      best = own;
-    }
+    if (better(own, best)) { best = own; }
   }
   best = best_of(lane, best);
   if (lane == 0u) {

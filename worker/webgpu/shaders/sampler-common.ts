@@ -172,14 +172,10 @@ fn logit_of(id: u32) -> f32 {
   }
   if ((bits & infinity) == infinity) {
     // Minus infinity excludes a token.
-    if (bits != (sign | infinity)) {
-      flags |= BROKEN;
-    }
+    if (bits != (sign | infinity)) { flags |= BROKEN; }
     return -MAX_LOGIT;
   }
-  if (value > -MAX_LOGIT) {
-    flags |= USABLE;
-  }
+  if (value > -MAX_LOGIT) { flags |= USABLE; }
   return clamp(value, -MAX_LOGIT, MAX_LOGIT);
 }
 `;

@@ -1,3 +1,8 @@
+import { PRECISION } from '../../vision/resample.ts';
+
+/** Edge of a workgroup in both shaders. */
+export const WORKGROUP_SIZE = 8;
+
 /**
  * One pass of a resize along one axis, with the same integer arithmetic as `worker/vision/resample.ts`, and so the same
  * bytes: sums of 8-bit levels and 22-bit weights fit in 32 bits, overshoot included.
@@ -27,7 +32,7 @@ struct Pass {
 @group(0) @binding(2) var<storage, read> kernels: array<i32>;
 @group(0) @binding(3) var<storage, read_write> result: array<u32>;
 
-const PRECISION = 22u;
+const PRECISION = ${PRECISION}u;
 const HALF = 1 << (PRECISION - 1u);
 
 fn levels(pixel: u32) -> vec3i {
@@ -43,7 +48,7 @@ fn levels(pixel: u32) -> vec3i {
   return vec3i(vec3u(rgb, rgb >> 8u, rgb >> 16u) & vec3u(255u));
 }
 
-@compute @workgroup_size(8, 8)
+@compute @workgroup_size(${WORKGROUP_SIZE}, ${WORKGROUP_SIZE})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= job.width || id.y >= job.height) { return; }
   let vertical = job.vertical == 1u;
@@ -53,9 +58,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let count = u32(kernels[2u * along + 1u]);
   let weights = 2u * job.samples + along * job.stride;
   var sum = vec3i(HALF);
-  for (var k = 0u; k < count; k++) {
-    sum += levels(first + k * job.step) * kernels[weights + k];
-  }
+  for (var k = 0u; k < count; k++) { sum += levels(first + k * job.step) * kernels[weights + k]; }
   let rgb = vec3u(clamp(sum >> vec3u(PRECISION), vec3i(0), vec3i(255)));
   result[(job.top + id.y) * job.width + id.x] = rgb.r | (rgb.g << 8u) | (rgb.b << 16u);
 }
@@ -79,7 +82,7 @@ struct Crop {
 @group(0) @binding(2) var<storage, read> values: array<f32>;
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
 
-@compute @workgroup_size(8, 8)
+@compute @workgroup_size(${WORKGROUP_SIZE}, ${WORKGROUP_SIZE})
 fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= crop.size || id.y >= crop.size) { return; }
   let rgb = source[(crop.top + id.y) * crop.width + crop.left + id.x];

@@ -7,9 +7,7 @@
 export const LOGPROBS = /* wgsl */ `
 // The better of 'best' and a candidate after 'last', in order of descending logit and ascending id.
 fn next_of(candidate: Best, last: Best, best: Best) -> Best {
-  if (better(last, candidate) && better(candidate, best)) {
-    return candidate;
-  }
+  if (better(last, candidate) && better(candidate, best)) { return candidate; }
   return best;
 }
 
@@ -20,9 +18,7 @@ fn partial_logprobs(@builtin(local_invocation_index) lane: u32, @builtin(workgro
   for (var at = 0u; at < LANE_TOKENS; at++) {
     let id = group.x * GROUP_TOKENS + at * LANES + lane;
     own[at] = LOWEST;
-    if (id < settings.vocab) {
-      own[at] = logit_of(id);
-    }
+    if (id < settings.vocab) { own[at] = logit_of(id); }
   }
   var last = Best(-LOWEST, 0u);
   var largest = LOWEST;
@@ -32,9 +28,7 @@ fn partial_logprobs(@builtin(local_invocation_index) lane: u32, @builtin(workgro
       best = next_of(Best(own[at], group.x * GROUP_TOKENS + at * LANES + lane), last, best);
     }
     last = best_of(lane, best);
-    if (rank == 0u) {
-      largest = last.value;
-    }
+    if (rank == 0u) { largest = last.value; }
     if (lane == 0u) {
       let at = settings.groups * PARTIAL_WORDS + 2u * (group.x * max(settings.top, 1u) + rank);
       results[at] = bitcast<u32>(last.value);
@@ -42,9 +36,7 @@ fn partial_logprobs(@builtin(local_invocation_index) lane: u32, @builtin(workgro
     }
   }
   var sum = 0.0;
-  for (var at = 0u; at < LANE_TOKENS; at++) {
-    sum += exp(own[at] - largest);
-  }
+  for (var at = 0u; at < LANE_TOKENS; at++) { sum += exp(own[at] - largest); }
   sum = sum_of(lane, sum);
   if (lane == 0u) {
     results[group.x * PARTIAL_WORDS + 3u] = bitcast<u32>(largest);
@@ -56,9 +48,7 @@ fn sum_of(lane: u32, own: f32) -> f32 {
   a[lane] = bitcast<u32>(own);
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
-    if (lane < half) {
-      a[lane] = bitcast<u32>(bitcast<f32>(a[lane]) + bitcast<f32>(a[lane + half]));
-    }
+    if (lane < half) { a[lane] = bitcast<u32>(bitcast<f32>(a[lane]) + bitcast<f32>(a[lane + half])); }
   }
   workgroupBarrier();
   let sum = bitcast<f32>(a[0]);
