@@ -20,8 +20,12 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** Reads the fields of a message in order. @throws NearsightError `load_failed` if the bytes are not a message */
-export function* fields(message: Uint8Array): Generator<Field> {
+/**
+ * Reads the fields of a message in order; an absent message has none.
+ *
+ * @throws NearsightError `load_failed` if the bytes are not a message
+ */
+export function* fields(message: Uint8Array = new Uint8Array()): Generator<Field> {
   let at = 0;
   while (at < message.length) {
     const start = at;
@@ -37,13 +41,25 @@ export function* fields(message: Uint8Array): Generator<Field> {
       at = payload + unsigned(message.subarray(at, payload));
     } else throw malformed(`wire type ${wire}`);
     if (at > message.length) throw malformed('a field that is longer than what is left of its message');
-    yield {
-      number: Math.floor(tag / 8),
-      wire,
-      payload: message.subarray(payload, at),
-      raw: message.subarray(start, at),
-    };
+    const number = Math.floor(tag / 8);
+    yield { number, wire, payload: message.subarray(payload, at), raw: message.subarray(start, at) };
   }
+}
+
+/** What a field of a message holds: the last one of its number, as protocol buffers have it. */
+export function payloadOf(message: Uint8Array | undefined, number: number): Uint8Array | undefined {
+  return [...fields(message)].findLast((field) => field.number === number)?.payload;
+}
+
+/** The integer in a field of a message. */
+export function integerOf(message: Uint8Array | undefined, number: number, absent = 0): number {
+  const payload = payloadOf(message, number);
+  return payload ? integer(payload) : absent;
+}
+
+/** The text in a field of a message; '' if there is none. */
+export function textOf(message: Uint8Array, number: number): string {
+  return text(payloadOf(message, number) ?? new Uint8Array());
 }
 
 /** A field's integer, signed as `int64`. @throws NearsightError `load_failed` beyond 2^53 */

@@ -1,8 +1,7 @@
 import type { Graph, Node } from '../model/graph.ts';
 import type { Wiring } from '../model/graph-edit.ts';
-import { fuseAround, setOperator } from './fuse.ts';
-import { isNear, partner, scaled, soleReader } from './match-nodes.ts';
-import type { PassOutcome } from './pass.ts';
+import { fuseAround, isNear, partner, scaled, setOperator, soleReader } from './fuse.ts';
+import type { Skipped } from './pass.ts';
 
 const FAST_GELU = 'com.microsoft.FastGelu';
 
@@ -12,8 +11,8 @@ const FAST_GELU = 'com.microsoft.FastGelu';
  * This saves eight passes over the widest activations of a vision encoder. ORT fuses only some of the operand orders
  * that exporters write; this matches all of them. Formula: https://arxiv.org/abs/1606.08415, section 2.
  */
-export function fuseGelu(graph: Graph): PassOutcome {
-  return fuseAround(graph, 'fuse-gelu', 'Tanh', 'there is no GELU to fuse', (wiring, tanh) => {
+export function fuseGelu(graph: Graph): Skipped {
+  return fuseAround(graph, 'Tanh', 'there is no GELU to fuse', (wiring, tanh) => {
     const x = argument(wiring, tanh);
     const last = x === undefined ? undefined : result(wiring, tanh, x);
     if (x === undefined || !last) return false;

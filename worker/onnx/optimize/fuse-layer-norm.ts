@@ -1,16 +1,15 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { intAttribute, intsAttribute, setFloat, setInt, type Wiring } from '../model/graph-edit.ts';
-import { fuseAround, setOperator } from './fuse.ts';
-import { partner, scaled, soleReader } from './match-nodes.ts';
-import type { PassOutcome } from './pass.ts';
+import { fuseAround, partner, scaled, setOperator, soleReader } from './fuse.ts';
+import type { Skipped } from './pass.ts';
 
 /**
  * Fuses layer normalisation over the last axis, (x - mean) / √(variance + ε) · weight + bias, into one operator: one
  * dispatch instead of two means, which WebGPU computes between transposes, and seven passes over the activations.
  * Formula: https://arxiv.org/abs/1607.06450.
  */
-export function fuseLayerNorm(graph: Graph): PassOutcome {
-  return fuseAround(graph, 'fuse-layer-norm', 'Sqrt', 'there is no layer normalisation to fuse', fuse);
+export function fuseLayerNorm(graph: Graph): Skipped {
+  return fuseAround(graph, 'Sqrt', 'there is no layer normalisation to fuse', fuse);
 }
 
 function fuse(wiring: Wiring, root: Node): boolean {
