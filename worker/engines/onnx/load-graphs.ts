@@ -15,18 +15,8 @@ import { selfTestVision } from '../../self-test/vision-self-test.ts';
 import type { EncoderInputs } from '../../vision/vision-inputs.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { openDequantized, type OpenedDecoder } from './dequantized-decoder.ts';
-import { canLookUpOnGpu, checkTypes } from './open-decoder.ts';
+import { canLookUpOnGpu, checkTypes, type Graphs } from './open-decoder.ts';
 import { readAhead } from './read-ahead.ts';
-
-/** A model's graphs, ready to run. */
-export interface Graphs {
-  vision: Session;
-  decoder: Session;
-  /** The graph, or the table if looking rows up is all that it does: it is not opened then. */
-  embed: Session | EmbeddingTable;
-  /** On wasm, whether the decoder's weights were dequantized, and why not. */
-  remark?: string | undefined;
-}
 
 export interface GraphOptions {
   ort: Ort;
@@ -60,42 +50,38 @@ export function stepsOf(device: Device): number {
  * @throws NearsightError `load_failed`, `unsupported_device` if one of them is computed wrongly, or there is no memory for
  *   its self-test, or what `read` throws; no session stays open then
  */
-export function openGraphs(options: GraphOptions): Promise<Graphs> {
-  return new GraphLoader(options).load();
+export async function openGraphs(options: GraphOptions): Promise<Graphs> {
+  const { gpu, read, signal } = options;
+  const reading = new AbortController();
+  const until = AbortSignal.any([signal, reading.signal]);
+  const readNext = readAhead(ORDER, (graph) => read(graph, until));
+  const next = async (): Promise<GraphFile> => {
+    const file = await readNext();
+    signal.throwIfAborted();
+    return file;
+  };
+  const loader = new GraphLoader(options);
+  try {
+    const vision = await loader.openVision(await next());
+    const { session: decoder, remark } = await loader.openDecoder(await next());
+    checkTypes(vision, 'image_features', decoder);
+    return { vision, decoder, embed: await loader.openEmbed(await next(), decoder), remark };
+  } catch (error) {
+    reading.abort();
+    await closeSessions(loader.opened, gpu?.fault);
+    throw error;
+  }
 }
 
 class GraphLoader {
+  readonly opened: Session[] = [];
   readonly #options: GraphOptions;
-  readonly #opened: Session[] = [];
-  readonly #reading = new AbortController();
-  readonly #readNext: () => Promise<GraphFile>;
 
   constructor(options: GraphOptions) {
     this.#options = options;
-    const until = AbortSignal.any([options.signal, this.#reading.signal]);
-    this.#readNext = readAhead(ORDER, (graph) => options.read(graph, until));
   }
 
-  async load(): Promise<Graphs> {
-    try {
-      const vision = await this.#openVision(await this.#next());
-      const { session: decoder, remark } = await this.#openDecoder(await this.#next());
-      checkTypes(vision, 'image_features', decoder);
-      return { vision, decoder, embed: await this.#openEmbed(await this.#next(), decoder), remark };
-    } catch (error) {
-      this.#reading.abort();
-      await closeSessions(this.#opened, this.#options.gpu?.fault);
-      throw error;
-    }
-  }
-
-  async #next(): Promise<GraphFile> {
-    const file = await this.#readNext();
-    this.#options.signal.throwIfAborted();
-    return file;
-  }
-
-  async #openVision(file: GraphFile): Promise<Session> {
+  async openVision(file: GraphFile): Promise<Session> {
     const { ort, gpu, encoderInputs: inputs, precision, onStep, signal } = this.#options;
     // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
     if (!gpu) return this.#open('vision', file);
@@ -107,7 +93,7 @@ class GraphLoader {
     return session;
   }
 
-  async #openDecoder(file: GraphFile): Promise<OpenedDecoder> {
+  async openDecoder(file: GraphFile): Promise<OpenedDecoder> {
     const { ort, gpu, positions, precision, onStep, signal } = this.#options;
     const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
       signal.throwIfAborted();
@@ -124,7 +110,7 @@ class GraphLoader {
     return { session };
   }
 
-  async #openEmbed(file: GraphFile, decoder: Session): Promise<Session | EmbeddingTable> {
+  async openEmbed(file: GraphFile, decoder: Session): Promise<Session | EmbeddingTable> {
     const { gpu, onStep } = this.#options;
     const table = embeddingTable(file);
     if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return this.#open('embed', file);
@@ -136,7 +122,7 @@ class GraphLoader {
     const { ort, gpu, onStep } = this.#options;
     try {
       const session = await Session.open(ort, model, gpu?.device);
-      this.#opened.push(session);
+      this.opened.push(session);
       onStep();
       return session;
     } catch (cause) {

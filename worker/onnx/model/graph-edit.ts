@@ -201,7 +201,5 @@ export function extract(graph: Graph, names: readonly string[]): Graph {
 
 /** Size of a graph's constants and weights. */
 export function weightBytes(graph: Graph): number {
-  let bytes = 0;
-  for (const { data } of graph.tensors.values()) bytes += data?.length ?? 0;
-  return bytes;
+  return [...graph.tensors.values()].reduce((bytes, { data }) => bytes + (data?.length ?? 0), 0);
 }

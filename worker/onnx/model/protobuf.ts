@@ -126,8 +126,7 @@ export class Writer {
 
   message(number: number, message: Writer): this {
     this.raw(encoded(number * 8 + BYTES)).raw(encoded(message.#length));
-    for (const piece of message.#pieces) this.#pieces.push(piece);
-    this.#length += message.#length;
+    for (const piece of message.#pieces) this.raw(piece);
     return this;
   }
 
@@ -172,15 +171,10 @@ function unsigned(bytes: Uint8Array): number {
 }
 
 function encoded(value: number): Uint8Array {
+  // Most tags and lengths, for which BigInt would be slow.
+  if (value >= 0 && value < 0x80) return Uint8Array.of(value);
   const bytes: number[] = [];
-  if (value < 0) {
-    for (let rest = BigInt.asUintN(64, BigInt(value)); ; rest >>= 7n) {
-      const low = Number(rest & 0x7fn);
-      if (rest < 0x80n) return Uint8Array.from([...bytes, low]);
-      bytes.push(low | 0x80);
-    }
-  }
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-  return Uint8Array.from([...bytes, rest]);
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest >= 0x80n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  return Uint8Array.from([...bytes, Number(rest)]);
 }

@@ -112,9 +112,8 @@ function split(matrix: Quantized): Quantized[] {
   for (let from = 0; from < columns; from += perPart) {
     const to = Math.min(from + perPart, columns);
     parts.push({
-      rows,
+      ...matrix,
       columns: to - from,
-      block,
       levels: levels.subarray((from * rows) / 2, (to * rows) / 2),
       scales: scales.subarray(((from * rows) / block) * 4, ((to * rows) / block) * 4),
     });

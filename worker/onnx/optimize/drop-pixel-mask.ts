@@ -45,7 +45,11 @@ export async function dropPixelMask(graph: Graph, inputs: ExampleInputs, evaluat
     else if (dependsOnInput(graph, wiring, name, 'Shape')) return `${name} is not one constant for every crop`;
     // Else it is a shape, such as the number of crops: onnxruntime computes it without the GPU.
   }
-  for (const [name, constant] of constants) setConstant(graph, name, constant);
+  for (const [name, constant] of constants) {
+    // A value must have one producer.
+    graph.nodes = graph.nodes.filter(({ outputs }) => !outputs.includes(name));
+    graph.tensors.set(name, makeTensor(name, TYPES[constant.type] ?? 0, constant.dims, bytesOf(constant)));
+  }
   replaceCrops(graph, crops, pixels, source, evaluations);
   prune(graph);
   return undefined;
@@ -145,12 +149,6 @@ const TYPES: Readonly<Record<string, number>> = {
   int64: INT64,
   bool: BOOL,
 };
-
-function setConstant(graph: Graph, name: string, constant: TensorData): void {
-  // A value must have one producer.
-  graph.nodes = graph.nodes.filter(({ outputs }) => !outputs.includes(name));
-  graph.tensors.set(name, makeTensor(name, TYPES[constant.type] ?? 0, constant.dims, bytesOf(constant)));
-}
 
 /**
  * Makes all readers of `old` read the pixels instead, reshaped like it for any number of crops.
