@@ -1,7 +1,7 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Device, GraphName } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../generation/decoder.ts';
-import { type EmbeddingTable, embeddingTable } from '../../onnx/embedding-table.ts';
+import { embeddingTable } from '../../onnx/embedding-table.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
 import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
 import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
@@ -51,7 +51,7 @@ export function stepsOf(device: Device): number {
  *   its self-test, or what `read` throws; no session stays open then
  */
 export async function openGraphs(options: GraphOptions): Promise<Graphs> {
-  const { gpu, read, signal } = options;
+  const { ort, gpu, read, onStep, signal } = options;
   const reading = new AbortController();
   const until = AbortSignal.any([signal, reading.signal]);
   const readNext = readAhead(ORDER, (graph) => read(graph, until));
@@ -60,76 +60,69 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     signal.throwIfAborted();
     return file;
   };
-  const loader = new GraphLoader(options);
+  const opened: Session[] = [];
+  const open = async (name: GraphName, file: GraphFile): Promise<Session> => {
+    const session = await Session.open(ort, file, gpu?.device).catch((cause: unknown) => {
+      if (cause instanceof NearsightError) throw cause;
+      throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
+    });
+    opened.push(session);
+    onStep();
+    return session;
+  };
+  const loading = { ...options, open };
   try {
-    const vision = await loader.openVision(await next());
-    const { session: decoder, remark } = await loader.openDecoder(await next());
+    const vision = await openVision(loading, await next());
+    const { session: decoder, remark } = await openTextDecoder(loading, await next());
     checkTypes(vision, 'image_features', decoder);
-    return { vision, decoder, embed: await loader.openEmbed(await next(), decoder), remark };
+    return { vision, decoder, embed: await openEmbed(loading, await next(), decoder), remark };
   } catch (error) {
     reading.abort();
-    await closeSessions(loader.opened, gpu?.fault);
+    await closeSessions(opened, gpu?.fault);
     throw error;
   }
 }
 
-class GraphLoader {
-  readonly opened: Session[] = [];
-  readonly #options: GraphOptions;
+interface Loading extends GraphOptions {
+  /** Opens a graph, which is closed again if a later step fails. */
+  open: (name: GraphName, file: GraphFile) => Promise<Session>;
+}
 
-  constructor(options: GraphOptions) {
-    this.#options = options;
-  }
+async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
+  const { ort, gpu, encoderInputs: inputs, precision, open, onStep, signal } = loading;
+  // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
+  if (!gpu) return open('vision', file);
+  const attention = !gpu.workarounds.unfusedVisionAttention;
+  const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
+  const session = await open('vision', model);
+  await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
+  onStep();
+  return session;
+}
 
-  async openVision(file: GraphFile): Promise<Session> {
-    const { ort, gpu, encoderInputs: inputs, precision, onStep, signal } = this.#options;
-    // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
-    if (!gpu) return this.#open('vision', file);
-    const attention = !gpu.workarounds.unfusedVisionAttention;
-    const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
-    const session = await this.#open('vision', model);
-    await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
-    onStep();
-    return session;
+async function openTextDecoder(loading: Loading, file: GraphFile): Promise<OpenedDecoder> {
+  const { ort, gpu, positions, precision, open, onStep, signal } = loading;
+  const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
+    signal.throwIfAborted();
+    return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget });
+  };
+  if (!gpu) return openDequantized(optimize, (model) => open('decoder', model));
+  const model = await optimize();
+  const session = await open('decoder', model);
+  // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
+  if (model.layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
+    await selfTestLayer({ ort, gpu, model: model.layer, precision }, signal);
   }
+  onStep();
+  return { session };
+}
 
-  async openDecoder(file: GraphFile): Promise<OpenedDecoder> {
-    const { ort, gpu, positions, precision, onStep, signal } = this.#options;
-    const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
-      signal.throwIfAborted();
-      return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget });
-    };
-    if (!gpu) return openDequantized(optimize, (model) => this.#open('decoder', model));
-    const model = await optimize();
-    const session = await this.#open('decoder', model);
-    // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
-    if (model.layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
-      await selfTestLayer({ ort, gpu, model: model.layer, precision }, signal);
-    }
-    onStep();
-    return { session };
-  }
-
-  async openEmbed(file: GraphFile, decoder: Session): Promise<Session | EmbeddingTable> {
-    const { gpu, onStep } = this.#options;
-    const table = embeddingTable(file);
-    if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return this.#open('embed', file);
-    onStep();
-    return table;
-  }
-
-  async #open(name: GraphName, model: GraphFile): Promise<Session> {
-    const { ort, gpu, onStep } = this.#options;
-    try {
-      const session = await Session.open(ort, model, gpu?.device);
-      this.opened.push(session);
-      onStep();
-      return session;
-    } catch (cause) {
-      if (cause instanceof NearsightError) throw cause;
-      throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
-    }
-  }
+async function openEmbed(loading: Loading, file: GraphFile, decoder: Session): Promise<Graphs['embed']> {
+  const { gpu, open, onStep } = loading;
+  const table = embeddingTable(file);
+  if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return open('embed', file);
+  onStep();
+  return table;
 }
 
 /** Frees the weights, but not after the GPU has failed: runs may never settle then, and closing waits for them. */

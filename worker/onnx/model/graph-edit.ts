@@ -165,10 +165,10 @@ function inOrder({ nodes }: Graph): Node[] {
   for (const node of nodes) {
     const pending = [node];
     for (let next = pending.at(-1); next; next = pending.at(-1)) {
-      const missing = next.inputs.flatMap((name) => producers.get(name) ?? []).filter((other) => !ordered.has(other));
-      const first = begun.has(next) ? undefined : missing;
+      const sources = begun.has(next) ? [] : next.inputs.flatMap((name) => producers.get(name) ?? []);
+      const missing = sources.filter((other) => !ordered.has(other));
       begun.add(next);
-      if (first && first.length > 0) pending.push(...first.toReversed());
+      if (missing.length > 0) pending.push(...missing.toReversed());
       else ordered.add(pending.pop() ?? next);
     }
   }

@@ -32,10 +32,11 @@ export async function dropPixelMask(graph: Graph, inputs: ExampleInputs, evaluat
   // Encoders in half precision round the pixels first.
   const rounded = wiring.consumers(pixels).flatMap(({ type, outputs }) => (type === 'Cast' ? outputs : []));
   const border = findBorder(graph, wiring, conv);
-  const evaluations = await evaluateCrops(graph, [crops, ...rounded, ...border], inputs, evaluate);
+  const batches = CROP_COUNTS.map((count) => ({ count, inputs: inputs.example(count, pseudoRandomInput) }));
+  const evaluations = await evaluateSubgraph(graph, [crops, ...rounded, ...border], batches, feed, evaluate);
   if (typeof evaluations === 'string') return evaluations;
   const source = [...rounded, pixels].find((name) =>
-    evaluations.every(({ input: { inputs: fed }, values }) => isSame(values[crops], values[name] ?? fed[name])),
+    evaluations.every(({ input, values }) => isSame(values[crops], values[name] ?? input.inputs[name])),
   );
   if (source === undefined) return 'crops are changed before the first convolution';
   const constants = new Map<string, TensorData>();
@@ -96,18 +97,9 @@ export function cropSize(inputs: ExampleInputs): number {
   return inputs.example(0, pseudoRandomInput)[pixelsOf(inputs) ?? '']?.dims.at(-1) ?? 0;
 }
 
-function evaluateCrops(
-  graph: Graph,
-  names: readonly string[],
-  { example }: ExampleInputs,
-  evaluate: Evaluate,
-): Promise<Evaluation<Batch>[] | string> {
-  const batches = CROP_COUNTS.map((count) => ({ count, inputs: example(count, pseudoRandomInput) }));
-  const feed = ({ name, type }: Value, { inputs }: Batch): TensorData | undefined => {
-    const tensor = inputs[name];
-    return tensor && TYPES[tensor.type] === type ? tensor : undefined;
-  };
-  return evaluateSubgraph(graph, names, batches, feed, evaluate);
+function feed({ name, type }: Value, { inputs }: Batch): TensorData | undefined {
+  const tensor = inputs[name];
+  return tensor && TYPES[tensor.type] === type ? tensor : undefined;
 }
 
 /** The value for one crop, if it can replace the value of every batch: it is the same, or broadcast to the same. */

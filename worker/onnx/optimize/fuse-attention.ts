@@ -123,12 +123,8 @@ function lastDim(wiring: Wiring, name: string): number | undefined {
 }
 
 function withoutCasts(wiring: Wiring, name: string | undefined): string | undefined {
-  let at = name;
-  for (;;) {
-    const cast = soleReader(wiring, at, 'Cast');
-    if (!cast) return at;
-    [at] = cast.outputs;
-  }
+  const cast = soleReader(wiring, name, 'Cast');
+  return cast ? withoutCasts(wiring, cast.outputs[0]) : name;
 }
 
 function samePerm(transpose: Node, perm: readonly number[]): boolean {

@@ -1,6 +1,6 @@
 import type { Graph, Node } from '../model/graph.ts';
 import type { Wiring } from '../model/graph-edit.ts';
-import { fuseAround, isNear, partner, scaled, setOperator, soleReader } from './fuse.ts';
+import { fuseAround, isNear, isSquare, partner, scaled, setOperator, soleReader } from './fuse.ts';
 import type { Skipped } from './pass.ts';
 
 const FAST_GELU = 'com.microsoft.FastGelu';
@@ -37,10 +37,7 @@ function isCube(wiring: Wiring, name: string, x: string): boolean {
   const power = wiring.producer(name, 'Pow');
   if (power) return power.inputs[0] === x && wiring.scalar(power.inputs[1]) === 3;
   const product = wiring.producer(name, 'Mul');
-  const square = product && wiring.producer(partner(product, x), 'Mul', 'Pow');
-  if (!square) return false;
-  if (square.type === 'Pow') return square.inputs[0] === x && wiring.scalar(square.inputs[1]) === 2;
-  return square.inputs.length === 2 && square.inputs.every((input) => input === x);
+  return isSquare(wiring, product && partner(product, x), x);
 }
 
 /** The node whose output is x/2 · (1 + tanh), whatever the order of the three factors. */

@@ -1,6 +1,6 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { intAttribute, intsAttribute, setFloat, setInt, type Wiring } from '../model/graph-edit.ts';
-import { fuseAround, partner, scaled, setOperator, soleReader } from './fuse.ts';
+import { fuseAround, isSquare, partner, scaled, setOperator, soleReader } from './fuse.ts';
 import type { Skipped } from './pass.ts';
 
 /**
@@ -38,12 +38,6 @@ function meanOf(wiring: Wiring, name: string | undefined): string | undefined {
   // An attribute until opset 17, an input since.
   const axes = mean.inputs[1] === undefined ? intsAttribute(mean, 'axes') : wiring.constants(mean.inputs[1]);
   return axes?.join() === '-1' ? mean.inputs[0] : undefined;
-}
-
-function isSquare(wiring: Wiring, name: string, of: string): boolean {
-  const square = wiring.producer(name, 'Pow', 'Mul');
-  if (!square || square.inputs[0] !== of) return false;
-  return square.type === 'Pow' ? wiring.scalar(square.inputs[1]) === 2 : square.inputs[1] === of;
 }
 
 /** The other operand, if it is a vector along the last axis. */

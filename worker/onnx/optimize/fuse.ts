@@ -65,3 +65,10 @@ export function soleReader(wiring: Wiring, name: string | undefined, type: strin
   const [found, ...others] = wiring.consumers(name);
   return found && others.length === 0 && found.type === type ? found : undefined;
 }
+
+/** True if a value is the square of `of`. */
+export function isSquare(wiring: Wiring, name: string | undefined, of: string): boolean {
+  const square = wiring.producer(name, 'Pow', 'Mul');
+  if (!square || square.inputs[0] !== of) return false;
+  return square.type === 'Pow' ? wiring.scalar(square.inputs[1]) === 2 : square.inputs[1] === of;
+}
