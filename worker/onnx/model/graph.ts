@@ -42,6 +42,15 @@ export const INT64 = 7;
 export const BOOL = 9;
 export const FLOAT16 = 10;
 
+/** The same by onnxruntime's names. */
+export const TYPES: Readonly<Record<string, number>> = {
+  float32: FLOAT,
+  float16: FLOAT16,
+  int32: INT32,
+  int64: INT64,
+  bool: BOOL,
+};
+
 export interface Tensor {
   readonly name: string;
   readonly type: number;
@@ -193,7 +202,7 @@ export function encodeApart(graph: Graph): GraphFile {
   return { graph: encode(graph, externalData), externalData };
 }
 
-/** Writes a model, with references to those large tensors that are in one of `files`. */
+/** Writes a model, with references to those large tensors that are in one of `files`, and to lazy ones. */
 export function encode(graph: Graph, files: readonly ExternalData[] = []): Uint8Array<ArrayBuffer> {
   const body = new Writer();
   for (const node of graph.nodes) body.message(1, encodeNode(node));

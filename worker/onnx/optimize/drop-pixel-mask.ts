@@ -1,5 +1,4 @@
-import { BOOL, FLOAT, FLOAT16, type Graph, INT32, INT64, type Node, type Value } from '../model/graph.ts';
-import { makeInts, makeTensor, makeValue } from '../model/graph.ts';
+import { FLOAT, type Graph, makeInts, makeTensor, makeValue, type Node, TYPES, type Value } from '../model/graph.ts';
 import { makeNode, prune, Wiring } from '../model/graph-edit.ts';
 import { bytesOf } from '../tensor.ts';
 import { pseudoRandomInput } from './test-input.ts';
@@ -106,12 +105,12 @@ function feed({ name, type }: Value, { inputs }: Batch): TensorData | undefined 
 function constantOf(wiring: Wiring, evaluations: readonly Evaluation<Batch>[], name: string): TensorData | undefined {
   const single = evaluations[0]?.values[name];
   if (!single || TYPES[single.type] === undefined) return undefined;
-  const same = evaluations.every(({ values: { [name]: value } }) => {
-    return value?.dims.join() === single.dims.join() && isSame(value, single);
-  });
-  const repeated = evaluations.every(({ input: { count }, values: { [name]: value } }) => {
-    return value?.dims[0] === count && value.data.length === single.data.length * count && isRepeated(value, single);
-  });
+  const batches = evaluations.map(({ input: { count }, values }) => ({ count, value: values[name] }));
+  const size = single.data.length;
+  const same = batches.every(({ value }) => value?.dims.join() === single.dims.join() && isSame(value, single));
+  const repeated = batches.every(
+    ({ count, value }) => value?.dims[0] === count && value.data.length === size * count && isRepeated(value, single),
+  );
   return same || (repeated && isBroadcast(wiring, name)) ? single : undefined;
 }
 
@@ -133,14 +132,6 @@ function isRepeated(value: TensorData | undefined, unit: TensorData | undefined)
   for (let i = 0; i < value.data.length; i++) if (value.data[i] !== unit.data[i % unit.data.length]) return false;
   return true;
 }
-
-const TYPES: Readonly<Record<string, number>> = {
-  float32: FLOAT,
-  float16: FLOAT16,
-  int32: INT32,
-  int64: INT64,
-  bool: BOOL,
-};
 
 /**
  * Makes all readers of `old` read the pixels instead, reshaped like it for any number of crops.
