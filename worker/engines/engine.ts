@@ -59,8 +59,6 @@ export function engineFor(spec: ModelSpec, engines: readonly EngineKind[]): Engi
   const engine = engines.find((kind) => kind.supports(spec));
   if (engine) return engine;
   const names = engines.map(({ name }) => name).join(', ');
-  throw new NearsightError(
-    'unsupported_device',
-    `${spec.id} cannot run here: no engine (${names}) supports models of the type '${spec.modelType}'.`,
-  );
+  const reason = `no engine (${names}) supports models of the type '${spec.modelType}'`;
+  throw new NearsightError('unsupported_device', `${spec.id} cannot run here: ${reason}.`);
 }

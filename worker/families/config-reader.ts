@@ -87,10 +87,8 @@ export class ConfigReader {
 
   error(path: string, expected: string): NearsightError {
     const found = JSON.stringify(this.get(path)) ?? 'nothing';
-    return new NearsightError(
-      'load_failed',
-      `${this.#file}: ${path} should be ${expected}, and is ${found.slice(0, 80)}.`,
-    );
+    const message = `${this.#file}: ${path} should be ${expected}, and is ${found.slice(0, 80)}.`;
+    return new NearsightError('load_failed', message);
   }
 }
 

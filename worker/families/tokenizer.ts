@@ -35,20 +35,16 @@ export function openTokenizer(file: ConfigReader): TemplateTokenizer {
   if (file.get('post_processor')) throw file.error('post_processor', 'absent');
   const special = specialTokens(file);
   const byteOf = byteAlphabet();
-  const bpe = new Bpe(
-    {
-      model: file.get('model'),
-      decoder: file.get('decoder'),
-      normalizer: null,
-      pre_tokenizer: {
-        type: 'Sequence',
-        pretokenizers: [rustPreTokenizer(file.get('pre_tokenizer')), ...dropUnknown(file, byteOf.keys())],
-      },
-      post_processor: null,
-      added_tokens: [],
-    },
-    {},
-  );
+  const pretokenizers = [rustPreTokenizer(file.get('pre_tokenizer')), ...dropUnknown(file, byteOf.keys())];
+  const json = {
+    model: file.get('model'),
+    decoder: file.get('decoder'),
+    normalizer: null,
+    pre_tokenizer: { type: 'Sequence', pretokenizers },
+    post_processor: null,
+    added_tokens: [],
+  };
+  const bpe = new Bpe(json, {});
   // Longest first: of two names that start at the same index, the longer one wins.
   const names = [...special.keys()].sort((a, b) => b.length - a.length);
   const splitter = new RegExp(`(${names.map(escape).join('|')})`);
@@ -100,12 +96,7 @@ const GPT2_WORDS =
  */
 function rustPreTokenizer(step: unknown): unknown {
   if (!isRecord(step)) return step;
-  const split = (pattern: string): object => ({
-    type: 'Split',
-    pattern: { Regex: pattern },
-    behavior: 'Isolated',
-    invert: false,
-  });
+  const split = (Regex: string): object => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
   switch (step['type']) {
     case 'Sequence': {
       const steps: unknown = step['pretokenizers'];

@@ -18,7 +18,7 @@ export interface EmbeddingTable {
  *
  * @returns undefined for any other graph
  */
-export function embeddingTable(model: Uint8Array | GraphFile): EmbeddingTable | undefined {
+export function embeddingTable(model: GraphFile): EmbeddingTable | undefined {
   const graph = decode(model);
   const inputs = graph.inputs.filter(({ name }) => !graph.tensors.has(name));
   if (opaque(graph) !== undefined || inputs.length !== 1) return undefined;

@@ -29,10 +29,8 @@ export function kvLayout(decoder: Session): KvLayout {
   const [, heads, , headDim] = first?.shape ?? [];
   const type = first?.type;
   if (typeof heads !== 'number' || typeof headDim !== 'number' || (type !== 'float32' && type !== 'float16')) {
-    throw new NearsightError(
-      'load_failed',
-      `The decoder's ${PAST}* inputs are not [batch, heads, positions, size] floats.`,
-    );
+    const message = `The decoder's ${PAST}* inputs are not [batch, heads, positions, size] floats.`;
+    throw new NearsightError('load_failed', message);
   }
   return { names, heads, headDim, type };
 }

@@ -49,10 +49,9 @@ export class Session {
    * `validationMode: 'disabled'` saves a wait for the GPU process at each run. GPU errors then arrive as the device's
    * `uncapturederror`, which `worker/webgpu` handles.
    *
-   * @param model a file, or an optimized graph, whose weights stay in the original file
+   * @param file an optimized graph refers to the weights in the original file
    */
-  static async open(ort: Ort, model: Uint8Array | GraphFile, device?: GPUDevice): Promise<Session> {
-    const { graph, externalData } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
+  static async open(ort: Ort, { graph, externalData }: GraphFile, device?: GPUDevice): Promise<Session> {
     // Errors only: otherwise the console shows that a graph's lengths are computed on the CPU, which is expected.
     const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData };
     if (device) {

@@ -36,9 +36,8 @@ export function int64(ort: Ort, values: Int32Array, dims: number[]): Tensor {
 }
 
 /** A CPU tensor's memory. Never shared: onnxruntime-web copies outputs out of the wasm heap. */
-export function bytesOf({ data }: Tensor): Uint8Array<ArrayBuffer> {
-  if (!ArrayBuffer.isView(data) || !(data.buffer instanceof ArrayBuffer))
-    throw new TypeError('Expected a tensor of numbers.');
+export function bytesOf({ data }: Pick<Tensor, 'data'>): Uint8Array<ArrayBuffer> {
+  if (!ArrayBuffer.isView(data) || !(data.buffer instanceof ArrayBuffer)) throw new TypeError('Expected numbers.');
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 

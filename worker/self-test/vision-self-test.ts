@@ -1,11 +1,10 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Gpu } from '../webgpu/gpu-device.ts';
 import { Readback } from '../webgpu/buffer-readback.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import { Session } from '../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import type { OptimizedGraph } from '../onnx/optimize/pass.ts';
-import { elementBytes, release, toFloats } from '../onnx/tensor.ts';
+import { bytesOf, elementBytes, release, toFloats } from '../onnx/tensor.ts';
 import { checkDifference, selfTestFailed } from './kernel-mismatch.ts';
 import { LAYER_TOLERANCE, type Precision } from './tolerances.ts';
 import type { EncoderInputs, NamedTensors } from '../vision/vision-inputs.ts';
@@ -61,10 +60,8 @@ export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSig
 async function encodeOnCpu({ ort, model }: EncoderUnderTest, example: NamedTensors): Promise<Float32Array> {
   const session = await Session.open(ort, model.layer ?? model);
   try {
-    const { data, type, size } = await runEncoder(ort, session, example);
-    if (!ArrayBuffer.isView(data)) throw new NearsightError('internal', 'The vision encoder returned no numbers.');
-    const { buffer } = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
-    return toFloats(buffer, 0, size, type);
+    const features = await runEncoder(ort, session, example);
+    return toFloats(bytesOf(features).slice().buffer, 0, features.size, features.type);
   } finally {
     await session.close();
   }

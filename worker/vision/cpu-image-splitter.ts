@@ -4,7 +4,8 @@ import { resize } from './resample.ts';
 /** 1/255, with the digits that model configs have. */
 export const RESCALE_FACTOR = 0.00392156862745098;
 
-const CHANNELS = 3;
+/** Red, green and blue. */
+export const CHANNELS = 3;
 
 /** Splits images in memory, for wasm. */
 export const cpuImageSplitter: ImageSplitter = {

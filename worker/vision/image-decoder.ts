@@ -31,10 +31,7 @@ export async function decodeImage({ bytes, param }: ImagePart, maxPixels: number
     const reason = error instanceof Error ? error.message : String(error);
     // Most clients show only the message, so it must name the image; `ask` has only one.
     const which = param === 'image' ? 'The image' : `The image at ${param}`;
-    throw new NearsightError('unreadable_image', `${which} cannot be read: ${reason}.`, {
-      param,
-      cause: error,
-    });
+    throw new NearsightError('unreadable_image', `${which} cannot be read: ${reason}.`, { param, cause: error });
   }
 }
 

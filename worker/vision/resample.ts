@@ -90,12 +90,8 @@ export function kernelFor(from: number, to: number): Kernel {
   const stretch = Math.max(scale, 1);
   const support = LOBES * stretch;
   const stride = Math.ceil(support) * 2 + 1;
-  const kernel: Kernel = {
-    first: new Int32Array(to),
-    length: new Int32Array(to),
-    weights: new Int32Array(to * stride),
-    stride,
-  };
+  const weights = new Int32Array(to * stride);
+  const kernel: Kernel = { first: new Int32Array(to), length: new Int32Array(to), weights, stride };
   const taps = new Float64Array(stride);
   for (let i = 0; i < to; i++) {
     const center = (i + 0.5) * scale;
@@ -110,7 +106,7 @@ export function kernelFor(from: number, to: number): Kernel {
     for (let k = 0; k < length; k++) {
       const weight = (taps[k]! / sum) * (1 << PRECISION);
       // Halves are rounded away from zero.
-      kernel.weights[i * stride + k] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+      weights[i * stride + k] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     kernel.first[i] = first;
     kernel.length[i] = length;

@@ -71,10 +71,8 @@ export class VisionEncoder {
       }
       const rows = features.reduce((sum, tensor) => sum + rowsOf(tensor).rows, 0);
       if (rows === image.tokens) return features;
-      throw new NearsightError(
-        'internal',
-        `The vision encoder returned ${rows} rows for ${image.tokens} image tokens.`,
-      );
+      const message = `The vision encoder returned ${rows} rows for ${image.tokens} image tokens.`;
+      throw new NearsightError('internal', message);
     } catch (error) {
       features.forEach(release);
       throw error;

@@ -9,7 +9,7 @@ import {
   estimateMemoryBudget,
   type OpenedDecoder,
 } from '../../../worker/engines/onnx/dequantized-decoder.ts';
-import { glimpse } from '../onnx/optimize-graphs.ts';
+import { glimpse, singleFile } from '../onnx/optimize-graphs.ts';
 
 const desktop = 'Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0';
 const phone = 'Mozilla/5.0 (Android 15; Mobile; rv:153.0) Gecko/153.0 Firefox/153.0';
@@ -43,7 +43,7 @@ describe('glimpse on wasm', () => {
 
   async function open(budget: MemoryBudget): Promise<OpenedDecoder> {
     const ort = await loadOrt('wasm', pathToFileURL('node_modules/onnxruntime-web/dist/').href);
-    const file = glimpse('decoder_model_merged_q4');
+    const file = singleFile(glimpse('decoder_model_merged_q4'));
     return openDequantized(
       (memoryBudget) => optimizeDecoder(file, { positions: 64, evaluate: evaluator(ort), memoryBudget }),
       (model) => Session.open(ort, model),

@@ -5,6 +5,7 @@ import type { Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/ort-session.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
+import { singleFile } from '../onnx/optimize-graphs.ts';
 import { GREEDY } from '../engines/dawn-engine.ts';
 
 /** Maximum length of a sequence in tests of the toy model. */
@@ -26,13 +27,14 @@ export async function openToy(
   kind: 'pipelined' | 'stepwise',
 ): Promise<Toy> {
   const pipelined = kind === 'pipelined';
-  const table = embeddingTable(files.embed);
+  const [decoderFile, embedFile] = [singleFile(files.decoder), singleFile(files.embed)];
+  const table = embeddingTable(embedFile);
   if (!table) throw new Error('no table');
   const model = pipelined
-    ? await optimizeDecoder(files.decoder, { positions: POSITIONS, evaluate: evaluator(ort) })
-    : files.decoder;
+    ? await optimizeDecoder(decoderFile, { positions: POSITIONS, evaluate: evaluator(ort) })
+    : decoderFile;
   const session = await Session.open(ort, model, gpu.device);
-  const embed = pipelined ? table : await Session.open(ort, files.embed, gpu.device);
+  const embed = pipelined ? table : await Session.open(ort, embedFile, gpu.device);
   const decoder = await openDecoder(ort, { decoder: session, embed }, POSITIONS, gpu);
   return {
     decoder,

@@ -4,7 +4,7 @@ import { embedByTable } from '../../../worker/onnx/embed-tokens.ts';
 import { decode, encode } from '../../../worker/onnx/model/graph.ts';
 import { makeNode, setInt } from '../../../worker/onnx/model/graph-edit.ts';
 import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
-import { glimpse } from './optimize-graphs.ts';
+import { glimpse, singleFile } from './optimize-graphs.ts';
 import { toyDecoder, toyEmbed } from './toy-graphs.ts';
 
 const FILES: [string, Uint8Array][] = [
@@ -18,7 +18,7 @@ describe('a table of embeddings', () => {
     // At an odd offset: a table may start anywhere in its file.
     const moved = new Uint8Array(file.length + 1);
     moved.set(file, 1);
-    const table = embeddingTable(moved.subarray(1));
+    const table = embeddingTable(singleFile(moved.subarray(1)));
     if (!table) throw new Error('no table');
     const ids = Int32Array.of(0, table.rows - 1, 7, 7);
     const session = await ort.InferenceSession.create(file);
@@ -30,20 +30,20 @@ describe('a table of embeddings', () => {
   });
 
   test('is not found in a graph that does more, or something else', () => {
-    expect(embeddingTable(toyDecoder())).toBeUndefined();
+    expect(embeddingTable(singleFile(toyDecoder()))).toBeUndefined();
 
-    const scaled = decode(toyEmbed('float32'));
+    const scaled = decode(singleFile(toyEmbed('float32')));
     const [gather] = scaled.nodes;
     gather!.outputs = ['rows'];
     scaled.nodes.push(makeNode('Add', ['rows', 'rows'], ['inputs_embeds']));
-    expect(embeddingTable(encode(scaled))).toBeUndefined();
+    expect(embeddingTable(singleFile(encode(scaled)))).toBeUndefined();
 
-    const across = decode(toyEmbed('float32'));
+    const across = decode(singleFile(toyEmbed('float32')));
     setInt(across.nodes[0]!, 'axis', 1);
-    expect(embeddingTable(encode(across))).toBeUndefined();
+    expect(embeddingTable(singleFile(encode(across)))).toBeUndefined();
 
-    const narrowed = decode(toyEmbed('float16'));
+    const narrowed = decode(singleFile(toyEmbed('float16')));
     setInt(narrowed.nodes[1]!, 'to', 10);
-    expect(embeddingTable(encode(narrowed))).toBeUndefined();
+    expect(embeddingTable(singleFile(encode(narrowed)))).toBeUndefined();
   });
 });

@@ -6,7 +6,7 @@ import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.
 import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
 import type { OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
-import { census, distance, encodeCrops, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
+import { census, distance, encodeCrops, evaluate, glimpse, Native, readAll, singleFile } from './optimize-graphs.ts';
 import { toyDecoder } from './toy-graphs.ts';
 
 const SIZE = 96;
@@ -17,7 +17,7 @@ const LATER = /layers\.[1-9]\d*\..*(o_proj|down_proj|out_proj|fc2)\.(bias|weight
 
 /** The model with zeros in all layers but the first: it must compute the same as the extracted layer. */
 function muted(model: Uint8Array): Uint8Array {
-  const graph = decode(model);
+  const graph = decode(singleFile(model));
   const later = [...graph.tensors.values()].filter(({ name }) => LATER.test(name));
   expect(later.length).toBeGreaterThan(4);
   for (const { name, type, dims, data } of later) {
@@ -26,9 +26,10 @@ function muted(model: Uint8Array): Uint8Array {
   return encode(graph);
 }
 
-function layerOf({ graph, layer }: OptimizedGraph, attention: string): GraphFile {
+function layerOf(optimized: OptimizedGraph, attention: string): GraphFile {
+  const { layer } = optimized;
   if (!layer) throw new Error('no layer was extracted');
-  const [all, one] = [graph, layer.graph].map((bytes) => census(decode(bytes).nodes));
+  const [all, one] = [optimized, layer].map((file) => census(decode(file).nodes));
   expect(one?.[attention]).toBe(1);
   expect(Object.keys(one ?? {})).toEqual(expect.arrayContaining(Object.keys(all ?? {})));
   return layer;
@@ -42,8 +43,8 @@ async function logits(model: Uint8Array | GraphFile): Promise<Float32Array> {
 }
 
 /** The graph up to the final norm. */
-function normalised({ graph, externalData }: OptimizedGraph): GraphFile {
-  const whole = decode(graph);
+function normalised(optimized: OptimizedGraph): GraphFile {
+  const whole = decode(optimized);
   const last = whole.nodes.findLast(({ type }) => type === 'LayerNormalization');
   const outputs = last ? ['image_features'] : [];
   const nodes = whole.nodes.flatMap((node) => {
@@ -52,7 +53,7 @@ function normalised({ graph, externalData }: OptimizedGraph): GraphFile {
   });
   const part = { ...whole, nodes, outputs: [makeValue('image_features')] };
   prune(part);
-  return { graph: encode(part), externalData };
+  return singleFile(encode(part));
 }
 
 async function features(model: GraphFile): Promise<Float32Array> {
@@ -68,7 +69,7 @@ describe.each([
 ] as const)('one layer of glimpse, %s, equals the model with zeros in all others', (dtype, tolerance) => {
   test('the decoder', async () => {
     const model = glimpse(`decoder_model_merged_${dtype}`);
-    const optimized = await optimizeDecoder(model, { positions: 64, evaluate });
+    const optimized = await optimizeDecoder(singleFile(model), { positions: 64, evaluate });
     const layer = layerOf(optimized, 'com.microsoft.GroupQueryAttention');
     expect(layer.graph.length).toBeLessThan(optimized.graph.length);
     expect(distance(await logits(muted(model)), await logits(layer))).toBeLessThan(tolerance);
@@ -81,9 +82,9 @@ describe.each([
   ])('the vision encoder, attention in one operator: %s', async (attention, operator) => {
     const model = glimpse(`vision_encoder_${dtype}`);
     const options = { inputs: encoderInputs(SIZE, 0), evaluate, attention };
-    const optimized = await optimizeVision(model, options);
+    const optimized = await optimizeVision(singleFile(model), options);
     const layer = layerOf(optimized, operator);
-    const mute = await optimizeVision(muted(model), options);
+    const mute = await optimizeVision(singleFile(muted(model)), options);
     // The layer has all 36 patches of this small crop.
     expect(distance(await features(normalised(mute)), await features(layer))).toBeLessThan(tolerance);
     expect(distance(await features(normalised(optimized)), await features(layer))).toBeGreaterThan(0.1);
@@ -91,6 +92,8 @@ describe.each([
 });
 
 test('graphs without norms have no layer to extract', async () => {
-  expect((await optimizeDecoder(toyDecoder(), { positions: 64, evaluate })).layer).toBeUndefined();
-  expect((await optimizeDecoder(glimpse('embed_tokens_q4'), { positions: 64, evaluate })).layer).toBeUndefined();
+  expect((await optimizeDecoder(singleFile(toyDecoder()), { positions: 64, evaluate })).layer).toBeUndefined();
+  expect(
+    (await optimizeDecoder(singleFile(glimpse('embed_tokens_q4')), { positions: 64, evaluate })).layer,
+  ).toBeUndefined();
 });

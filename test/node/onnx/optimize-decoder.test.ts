@@ -4,7 +4,7 @@ import { makeNode } from '../../../worker/onnx/model/graph-edit.ts';
 import { Writer } from '../../../worker/onnx/model/protobuf.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import type { OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
-import { census, distance, evaluate, glimpse, Native, readAll } from './optimize-graphs.ts';
+import { census, distance, evaluate, glimpse, Native, readAll, singleFile } from './optimize-graphs.ts';
 import { type Quirks, toyDecoder } from './toy-graphs.ts';
 
 /** A prompt in chunks, then tokens: all shapes of run that the decode loop has. */
@@ -37,16 +37,18 @@ describe.each([
 ] as const)('exports of early 2025, like glimpse: %s', (name, tolerance) => {
   test('the same logits, from lengths instead of a mask and positions', async () => {
     const model = glimpse(name);
-    const optimized = await optimizeDecoder(model, { positions, evaluate });
+    const optimized = await optimizeDecoder(singleFile(model), { positions, evaluate });
     expect(reasons(optimized)).toMatchObject({
       'feed-lengths': 'done',
       'fold-rotary': 'done',
       'keep-last-row': 'done',
     });
-    expect(optimized.inputs).toEqual(expect.arrayContaining(['seqlens_k', 'total_sequence_length']));
-    expect(optimized.inputs).not.toContain('attention_mask');
-    expect(optimized.inputs).not.toContain('position_ids');
-    expect(census(decode(optimized.graph).nodes)).not.toHaveProperty('com.microsoft.RotaryEmbedding');
+    const { nodes, inputs } = decode(optimized);
+    const names = inputs.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(['seqlens_k', 'total_sequence_length']));
+    expect(names).not.toContain('attention_mask');
+    expect(names).not.toContain('position_ids');
+    expect(census(nodes)).not.toHaveProperty('com.microsoft.RotaryEmbedding');
     expect(await drift(model, optimized)).toBeLessThan(tolerance);
   });
 });
@@ -55,17 +57,25 @@ describe('4-bit weights, dequantized for wasm', () => {
   const model = glimpse('decoder_model_merged_q4');
 
   test('the same logits, from float32 matrices', async () => {
-    const optimized = await optimizeDecoder(model, { positions, evaluate, memoryBudget: { bytes: 64 << 20 } });
+    const optimized = await optimizeDecoder(singleFile(model), {
+      positions,
+      evaluate,
+      memoryBudget: { bytes: 64 << 20 },
+    });
     expect(reasons(optimized)['dequantize-weights']).toBe('done');
-    expect(census(decode(optimized.graph).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
+    expect(census(decode(optimized).nodes)).not.toHaveProperty('com.microsoft.MatMulNBits');
     expect(await drift(model, optimized)).toBeLessThan(1e-5);
   });
 
   test('skipped over the memory budget, and in half precision', async () => {
-    const tight = await optimizeDecoder(model, { positions, evaluate, memoryBudget: { bytes: 1 << 20 } });
+    const tight = await optimizeDecoder(singleFile(model), { positions, evaluate, memoryBudget: { bytes: 1 << 20 } });
     expect(reasons(tight)['dequantize-weights']).toMatch(/bytes, over 1048576/);
     const half = glimpse('decoder_model_merged_q4f16');
-    const optimized = await optimizeDecoder(half, { positions, evaluate, memoryBudget: { bytes: 64 << 20 } });
+    const optimized = await optimizeDecoder(singleFile(half), {
+      positions,
+      evaluate,
+      memoryBudget: { bytes: 64 << 20 },
+    });
     expect(reasons(optimized)['dequantize-weights']).toMatch(/no matrix has 4 bits/);
   });
 });
@@ -73,28 +83,28 @@ describe('4-bit weights, dequantized for wasm', () => {
 describe('exports of late 2025', () => {
   test('the same logits, without the bias and num_logits_to_keep', async () => {
     const model = toyDecoder();
-    const optimized = await optimizeDecoder(model, { positions, evaluate });
+    const optimized = await optimizeDecoder(singleFile(model), { positions, evaluate });
     expect(reasons(optimized)).toEqual({
       'feed-lengths': 'done',
       'fold-rotary': 'attention rotates already',
       'keep-last-row': 'done',
       'trim-rotary-tables': 'done',
     });
-    expect(optimized.inputs.filter((input) => !input.startsWith('past_'))).toEqual([
-      'inputs_embeds',
-      'seqlens_k',
-      'total_sequence_length',
-    ]);
-    const graph = decode(optimized.graph);
+    const graph = decode(optimized);
+    const inputs = graph.inputs.map(({ name }) => name).filter((name) => !name.startsWith('past_'));
+    expect(inputs).toEqual(['inputs_embeds', 'seqlens_k', 'total_sequence_length']);
     expect(graph.tensors.get('cos')?.dims).toEqual([positions, 8]);
     expect(census(graph.nodes)).not.toHaveProperty('Expand');
     expect(await drift(model, optimized)).toBeLessThan(1e-6);
   });
 
   test('optimizing an optimized graph changes nothing', async () => {
-    const once = await optimizeDecoder(toyDecoder({ rotary: 'input', allRows: true }), { positions, evaluate });
-    const whole = encode(decode(once.graph));
-    const twice = await optimizeDecoder(whole, { positions, evaluate });
+    const once = await optimizeDecoder(singleFile(toyDecoder({ rotary: 'input', allRows: true })), {
+      positions,
+      evaluate,
+    });
+    const whole = encode(decode(once));
+    const twice = await optimizeDecoder(singleFile(whole), { positions, evaluate });
     expect(reasons(twice)).toMatchObject({
       'feed-lengths': 'lengths are inputs already',
       'fold-rotary': 'attention rotates already',
@@ -117,7 +127,7 @@ const SKIPPED: readonly [Quirks, string, RegExp][] = [
 describe('a pass that would not be exact is skipped, and the others still run', () => {
   test.each(SKIPPED)('%o: %s', async (quirks, pass, reason) => {
     const model = toyDecoder({ ...quirks, allRows: true });
-    const optimized = await optimizeDecoder(model, { positions, evaluate });
+    const optimized = await optimizeDecoder(singleFile(model), { positions, evaluate });
     expect(reasons(optimized)[pass]).toMatch(reason);
     expect(reasons(optimized)['keep-last-row']).toBe('done');
     // ORT itself refuses to run a last position that is out of range.
@@ -125,37 +135,37 @@ describe('a pass that would not be exact is skipped, and the others still run', 
   });
 
   test('a graph with branches is returned unchanged', async () => {
-    const graph = decode(toyDecoder());
+    const graph = decode(singleFile(toyDecoder()));
     const branch = makeNode('If', ['flag'], ['either']);
     branch.attributes.set('then_branch', new Writer().text(1, 'then_branch').bytes(6, new Uint8Array()).finish());
     graph.nodes.push(branch);
     const model = encode(graph);
-    const optimized = await optimizeDecoder(model, { positions, evaluate });
+    const optimized = await optimizeDecoder(singleFile(model), { positions, evaluate });
     expect(optimized).toMatchObject({ graph: model, externalData: [] });
     expect(reasons(optimized)).toEqual({ 'feed-lengths': 'the graph has branches or loops' });
   });
 
   test('nodes out of order are sorted', async () => {
     const model = toyDecoder({ allRows: true });
-    const graph = decode(model);
+    const graph = decode(singleFile(model));
     graph.nodes.reverse();
-    const optimized = await optimizeDecoder(encode(graph), { positions, evaluate });
+    const optimized = await optimizeDecoder(singleFile(encode(graph)), { positions, evaluate });
     expect(reasons(optimized)).toMatchObject({ 'feed-lengths': 'done', 'keep-last-row': 'done' });
     expect(await drift(model, optimized)).toBeLessThan(1e-6);
   });
 
   test('a graph with a cycle is returned unchanged', async () => {
-    const graph = decode(toyDecoder());
+    const graph = decode(singleFile(toyDecoder()));
     graph.nodes.push(makeNode('Add', ['there', 'cos'], ['here']), makeNode('Neg', ['here'], ['there']));
     const model = encode(graph);
-    const optimized = await optimizeDecoder(model, { positions, evaluate });
+    const optimized = await optimizeDecoder(singleFile(model), { positions, evaluate });
     expect(optimized.graph).toBe(model);
     expect(reasons(optimized)['feed-lengths']).toMatch(/reads what no earlier node gives/);
   });
 
   test('a graph that is not a decoder is returned unchanged', async () => {
     const model = glimpse('embed_tokens_q4');
-    const optimized = await optimizeDecoder(model, { positions, evaluate });
+    const optimized = await optimizeDecoder(singleFile(model), { positions, evaluate });
     expect(optimized.graph).toBe(model);
     expect(optimized.outcomes.every(({ reason }) => reason !== undefined)).toBe(true);
   });

@@ -13,6 +13,11 @@ export function glimpse(name: string): Uint8Array {
   return new Uint8Array(readFileSync(join(import.meta.dirname, '../../../models/glimpse/onnx', `${name}.onnx`)));
 }
 
+/** A graph whose weights are all in its own file. */
+export function singleFile(graph: Uint8Array): GraphFile {
+  return { graph, externalData: [] };
+}
+
 /** A graph in native ORT. */
 export class Native {
   readonly #session: ort.InferenceSession;

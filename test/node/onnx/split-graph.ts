@@ -1,12 +1,13 @@
 import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
-import { decode, encode } from '../../../worker/onnx/model/graph.ts';
+import { decode, encodeApart } from '../../../worker/onnx/model/graph.ts';
+import { singleFile } from './optimize-graphs.ts';
 
 /** Smaller tensors stay in the graph, as exporters do it. */
 const MIN_BYTES = 1024;
 
 /** Moves a model's large weights into files of their own, in turn. */
 export function split(model: Uint8Array, paths: readonly string[]): GraphFile {
-  const graph = decode(model);
+  const graph = decode(singleFile(model));
   const large = [...graph.tensors.values()].filter(({ data }) => (data?.length ?? 0) >= MIN_BYTES);
   const externalData = paths.map((path, index) => {
     const parts = large.filter((_, at) => at % paths.length === index).map(({ data }) => data!);
@@ -22,5 +23,5 @@ export function split(model: Uint8Array, paths: readonly string[]): GraphFile {
     graph.tensors.set(name, { name, type, dims, data: view });
   }
   // The weights that stay are inside `model`, which is not among the files, so they are written into the graph.
-  return { graph: encode({ ...graph, source: { graph: new Uint8Array(), externalData } }, true), externalData };
+  return { graph: encodeApart({ ...graph, source: { graph: new Uint8Array(), externalData } }).graph, externalData };
 }

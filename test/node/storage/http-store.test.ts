@@ -149,7 +149,7 @@ describe('a file that a bundler inlined', () => {
   );
 });
 
-test('nothing is stored', async () => {
+it('nothing is stored', async () => {
   const refused = { code: 'storage_unavailable', status: 503 };
   expect(await httpStore.stat(file('https://example.com/'))).toBe(0);
   expect(await httpStore.list()).toEqual([]);

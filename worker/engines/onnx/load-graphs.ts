@@ -1,7 +1,7 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Device, GraphName } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../generation/decoder.ts';
-import { type EmbeddingTable, embeddingTable } from '../../onnx/embedding-table.ts';
+import { embeddingTable } from '../../onnx/embedding-table.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
 import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
 import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
@@ -15,18 +15,8 @@ import { selfTestVision } from '../../self-test/vision-self-test.ts';
 import type { EncoderInputs } from '../../vision/vision-inputs.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { openDequantized, type OpenedDecoder } from './dequantized-decoder.ts';
-import { canLookUpOnGpu, checkTypes } from './open-decoder.ts';
+import { canLookUpOnGpu, checkTypes, type Graphs } from './open-decoder.ts';
 import { readAhead } from './read-ahead.ts';
-
-/** A model's graphs, ready to run. */
-export interface Graphs {
-  vision: Session;
-  decoder: Session;
-  /** The graph, or the table if looking rows up is all that it does: it is not opened then. */
-  embed: Session | EmbeddingTable;
-  /** On wasm, whether the decoder's weights were dequantized, and why not. */
-  remark?: string | undefined;
-}
 
 export interface GraphOptions {
   ort: Ort;
@@ -60,90 +50,79 @@ export function stepsOf(device: Device): number {
  * @throws NearsightError `load_failed`, `unsupported_device` if one of them is computed wrongly, or there is no memory for
  *   its self-test, or what `read` throws; no session stays open then
  */
-export function openGraphs(options: GraphOptions): Promise<Graphs> {
-  return new GraphLoader(options).load();
-}
-
-class GraphLoader {
-  readonly #options: GraphOptions;
-  readonly #opened: Session[] = [];
-  readonly #reading = new AbortController();
-  readonly #readNext: () => Promise<GraphFile>;
-
-  constructor(options: GraphOptions) {
-    this.#options = options;
-    const until = AbortSignal.any([options.signal, this.#reading.signal]);
-    this.#readNext = readAhead(ORDER, (graph) => options.read(graph, until));
-  }
-
-  async load(): Promise<Graphs> {
-    try {
-      const vision = await this.#openVision(await this.#next());
-      const { session: decoder, remark } = await this.#openDecoder(await this.#next());
-      checkTypes(vision, 'image_features', decoder);
-      return { vision, decoder, embed: await this.#openEmbed(await this.#next(), decoder), remark };
-    } catch (error) {
-      this.#reading.abort();
-      await closeSessions(this.#opened, this.#options.gpu?.fault);
-      throw error;
-    }
-  }
-
-  async #next(): Promise<GraphFile> {
-    const file = await this.#readNext();
-    this.#options.signal.throwIfAborted();
+export async function openGraphs(options: GraphOptions): Promise<Graphs> {
+  const { ort, gpu, read, onStep, signal } = options;
+  const reading = new AbortController();
+  const until = AbortSignal.any([signal, reading.signal]);
+  const readNext = readAhead(ORDER, (graph) => read(graph, until));
+  const next = async (): Promise<GraphFile> => {
+    const file = await readNext();
+    signal.throwIfAborted();
     return file;
-  }
-
-  async #openVision(file: GraphFile): Promise<Session> {
-    const { ort, gpu, encoderInputs: inputs, precision, onStep, signal } = this.#options;
-    // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
-    if (!gpu) return this.#open('vision', file);
-    const attention = !gpu.workarounds.unfusedVisionAttention;
-    const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
-    const session = await this.#open('vision', model);
-    await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
-    onStep();
-    return session;
-  }
-
-  async #openDecoder(file: GraphFile): Promise<OpenedDecoder> {
-    const { ort, gpu, positions, precision, onStep, signal } = this.#options;
-    const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
-      signal.throwIfAborted();
-      return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget });
-    };
-    if (!gpu) return openDequantized(optimize, (model) => this.#open('decoder', model));
-    const model = await optimize();
-    const session = await this.#open('decoder', model);
-    // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
-    if (model.layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
-      await selfTestLayer({ ort, gpu, model: model.layer, precision }, signal);
-    }
-    onStep();
-    return { session };
-  }
-
-  async #openEmbed(file: GraphFile, decoder: Session): Promise<Session | EmbeddingTable> {
-    const { gpu, onStep } = this.#options;
-    const table = embeddingTable(file);
-    if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return this.#open('embed', file);
-    onStep();
-    return table;
-  }
-
-  async #open(name: GraphName, model: GraphFile): Promise<Session> {
-    const { ort, gpu, onStep } = this.#options;
-    try {
-      const session = await Session.open(ort, model, gpu?.device);
-      this.#opened.push(session);
-      onStep();
-      return session;
-    } catch (cause) {
+  };
+  const opened: Session[] = [];
+  const open = async (name: GraphName, file: GraphFile): Promise<Session> => {
+    const session = await Session.open(ort, file, gpu?.device).catch((cause: unknown) => {
       if (cause instanceof NearsightError) throw cause;
       throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
-    }
+    });
+    opened.push(session);
+    onStep();
+    return session;
+  };
+  const loading = { ...options, open };
+  try {
+    const vision = await openVision(loading, await next());
+    const { session: decoder, remark } = await openTextDecoder(loading, await next());
+    checkTypes(vision, 'image_features', decoder);
+    return { vision, decoder, embed: await openEmbed(loading, await next(), decoder), remark };
+  } catch (error) {
+    reading.abort();
+    await closeSessions(opened, gpu?.fault);
+    throw error;
   }
+}
+
+interface Loading extends GraphOptions {
+  /** Opens a graph, which is closed again if a later step fails. */
+  open: (name: GraphName, file: GraphFile) => Promise<Session>;
+}
+
+async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
+  const { ort, gpu, encoderInputs: inputs, precision, open, onStep, signal } = loading;
+  // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
+  if (!gpu) return open('vision', file);
+  const attention = !gpu.workarounds.unfusedVisionAttention;
+  const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
+  const session = await open('vision', model);
+  await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
+  onStep();
+  return session;
+}
+
+async function openTextDecoder(loading: Loading, file: GraphFile): Promise<OpenedDecoder> {
+  const { ort, gpu, positions, precision, open, onStep, signal } = loading;
+  const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
+    signal.throwIfAborted();
+    return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget });
+  };
+  if (!gpu) return openDequantized(optimize, (model) => open('decoder', model));
+  const model = await optimize();
+  const session = await open('decoder', model);
+  // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
+  if (model.layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
+    await selfTestLayer({ ort, gpu, model: model.layer, precision }, signal);
+  }
+  onStep();
+  return { session };
+}
+
+async function openEmbed(loading: Loading, file: GraphFile, decoder: Session): Promise<Graphs['embed']> {
+  const { gpu, open, onStep } = loading;
+  const table = embeddingTable(file);
+  if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return open('embed', file);
+  onStep();
+  return table;
 }
 
 /** Frees the weights, but not after the GPU has failed: runs may never settle then, and closing waits for them. */

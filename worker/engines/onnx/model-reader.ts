@@ -1,47 +1,31 @@
 import type { ModelFile, ModelGraph } from '../../../src/protocol/model-spec.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
-import type { ModelStore } from '../../storage/store.ts';
-import type { LoadProgress } from './progress.ts';
 
-/** Reads the files of a model from the store, those that belong together at the same time, and counts their bytes. */
-export class ModelReader {
-  readonly #store: ModelStore;
-  readonly #progress: LoadProgress;
+/** Reads one of a model's files. */
+export type ReadFile = (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>;
 
-  constructor(store: ModelStore, progress: LoadProgress) {
-    this.#store = store;
-    this.#progress = progress;
-  }
-
-  /** The bytes of files by their paths. */
-  files(files: readonly ModelFile[], signal: AbortSignal): Promise<Map<string, Uint8Array>> {
-    const read = async (file: ModelFile, until: AbortSignal) => [file.path, await this.#read(file, until)] as const;
-    return together(signal, async (until) => new Map(await Promise.all(files.map((file) => read(file, until)))));
-  }
-
-  /** A graph with its external data, under the locations that the graph names. */
-  graph({ file, data }: ModelGraph, signal: AbortSignal): Promise<GraphFile> {
-    const folder = file.path.slice(0, file.path.lastIndexOf('/') + 1);
-    const locate = ({ path }: ModelFile): string => (path.startsWith(folder) ? path.slice(folder.length) : path);
-    return together(signal, async (until) => {
-      const external = data.map(async (each) => ({ path: locate(each), data: await this.#read(each, until) }));
-      const [graph, externalData] = await Promise.all([this.#read(file, until), Promise.all(external)]);
-      return { graph, externalData };
-    });
-  }
-
-  #read(file: ModelFile, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#store.open(file, (count) => this.#progress.add(count), signal);
-  }
-}
-
-/** Does work whose reads are all aborted when one of them fails. */
-async function together<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** The bytes of files by their paths. They are read at the same time; when one read fails, the others are aborted. */
+export async function readFiles(
+  files: readonly ModelFile[],
+  read: ReadFile,
+  signal: AbortSignal,
+): Promise<Map<string, Uint8Array>> {
   const failed = new AbortController();
+  const until = AbortSignal.any([signal, failed.signal]);
   try {
-    return await work(AbortSignal.any([signal, failed.signal]));
+    const entries = files.map(async (file) => [file.path, await read(file, until)] as const);
+    return new Map(await Promise.all(entries));
   } catch (error) {
     failed.abort();
     throw error;
   }
+}
+
+/** A graph with its external data, under the locations that the graph names. */
+export async function readGraph({ file, data }: ModelGraph, read: ReadFile, signal: AbortSignal): Promise<GraphFile> {
+  const bytes = await readFiles([file, ...data], read, signal);
+  const folder = file.path.slice(0, file.path.lastIndexOf('/') + 1);
+  const locate = (path: string): string => (path.startsWith(folder) ? path.slice(folder.length) : path);
+  const externalData = data.map(({ path }) => ({ path: locate(path), data: bytes.get(path)! }));
+  return { graph: bytes.get(file.path)!, externalData };
 }

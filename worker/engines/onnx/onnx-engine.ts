@@ -18,7 +18,8 @@ import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
 import type { Engine } from '../engine.ts';
-import { closeSessions, type Graphs, sessionsOf } from './load-graphs.ts';
+import { closeSessions, sessionsOf } from './load-graphs.ts';
+import type { Graphs } from './open-decoder.ts';
 
 /**
  * How many tokens are reserved at least, before an answer without `max_tokens`: a few sentences. Longer answers reserve
@@ -42,38 +43,36 @@ export interface ModelParts {
 export class OnnxEngine implements Engine {
   readonly facts: ModelFacts;
   readonly lost: Promise<NearsightError>;
-  readonly #processor: Processor;
-  readonly #gpu: Gpu | undefined;
-  readonly #vision: VisionEncoder;
-  readonly #decoder: Decoder;
-  readonly #prefixes: PrefixCache;
+  readonly #parts: Omit<ModelParts, 'graphs'>;
   readonly #sessions: readonly Session[];
+  readonly #vision: VisionEncoder;
+  readonly #prefixes: PrefixCache;
 
-  constructor({ ort, processor, facts, graphs, decoder, gpu }: ModelParts) {
+  constructor({ graphs, ...parts }: ModelParts) {
+    const { ort, processor, facts, decoder, gpu } = parts;
+    this.#parts = parts;
+    // Only the sessions, because an embedding table is a view on its whole file, and a GPU has a copy of it.
+    this.#sessions = sessionsOf(graphs);
     this.facts = facts;
     // Without a GPU there is none to lose.
     this.lost = gpu?.lost ?? new Promise(() => {});
-    this.#processor = processor;
-    this.#gpu = gpu;
     const splitter = gpu && new GpuImageSplitter(gpu.device);
     this.#vision = new VisionEncoder(ort, graphs.vision, processor.encoderInputs, gpu?.device.limits, splitter);
-    this.#decoder = decoder;
-    this.#sessions = sessionsOf(graphs);
     // No features are in use while memory is reserved: they are encoded later, and copied before an answer needs more.
     this.#prefixes = new PrefixCache(decoder, { evict: () => this.#vision.features.trim(0) });
   }
 
   /** Compiles and checks what runs on the GPU. Wasm runs the same code on every device, so there is nothing to check. */
   async selfTest(signal: AbortSignal): Promise<void> {
-    if (!this.#gpu) return;
-    const { vocab } = this.#processor.config;
-    await selfTestDecoder(this.#decoder, vocab, signal);
-    await this.#decoder.calibrate();
+    const { processor, decoder, gpu } = this.#parts;
+    if (!gpu) return;
+    await selfTestDecoder(decoder, processor.config.vocab, signal);
+    await decoder.calibrate();
   }
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     try {
-      await withDeviceGuard(this.#gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
+      await withDeviceGuard(this.#parts.gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
     } finally {
       this.#vision.features.trim();
     }
@@ -82,29 +81,30 @@ export class OnnxEngine implements Engine {
   forget(): void {
     this.#prefixes.forget();
     this.#vision.features.forget();
-    this.#processor.forget();
+    this.#parts.processor.forget();
   }
 
   gpuBuffers(): number {
-    const snapshots = this.#gpu ? this.#prefixes.snapshots.count : 0;
-    return this.#decoder.buffers + snapshots + liveTensors();
+    const { decoder, gpu } = this.#parts;
+    return decoder.buffers + (gpu ? this.#prefixes.snapshots.count : 0) + liveTensors();
   }
 
   async close(): Promise<void> {
-    const fault = this.#gpu?.fault;
+    const { decoder, gpu } = this.#parts;
     try {
       this.forget();
-      this.#decoder.close();
-      await withDeviceGuard(fault, never, () => closeSessions(this.#sessions, fault));
+      decoder.close();
+      await withDeviceGuard(gpu?.fault, never, () => closeSessions(this.#sessions, gpu?.fault));
     } finally {
-      this.#gpu?.close();
+      gpu?.close();
     }
   }
 
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
-    const { tokenizer, config } = this.#processor;
+    const { processor, decoder } = this.#parts;
+    const { tokenizer, config } = processor;
     checkBias(job.sampling, config.vocab);
-    const prompt = await this.#processor.encodeChat(job.turns, job.limits.pixels, job.cache, signal);
+    const prompt = await processor.encodeChat(job.turns, job.limits.pixels, job.cache, signal);
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
     try {
@@ -112,7 +112,7 @@ export class OnnxEngine implements Engine {
       const cachedTokens = await this.#prefill(prompt, positions, job.cache, signal);
       emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device });
       const request = {
-        decoder: this.#decoder,
+        decoder,
         tokenizer,
         stopIds: config.stopIds,
         prompt: prompt.ids,
@@ -123,7 +123,7 @@ export class OnnxEngine implements Engine {
       let completionTokens = 0;
       for (let choice = 0; choice < job.choices; choice++) {
         // The cache is empty if memory ran out in the answer before.
-        if (this.#decoder.length === 0) await this.#prefill(prompt, positions, job.cache, signal);
+        if (decoder.length === 0) await this.#prefill(prompt, positions, job.cache, signal);
         this.#prefixes.beginAnswer();
         completionTokens += await generateChoice(request, job, choice, emit, signal);
       }
@@ -146,13 +146,14 @@ export class OnnxEngine implements Engine {
    * @returns how many positions were in it
    */
   async #prefill(prompt: Prompt, positions: number, cache: boolean, signal: AbortSignal): Promise<number> {
-    const { imageTokenId } = this.#processor;
+    const { decoder, processor } = this.#parts;
+    const { imageTokenId } = processor;
     const sequence = sequenceOf(prompt, imageTokenId);
     const cached = await this.#prefixes.begin(sequence, positions, cache);
     if (!cache) this.#vision.features.forget(prompt.images);
     const unread = prompt.images.filter((_, index) => (sequence.images[index]?.end ?? 0) > cached);
     const features = await this.#vision.encode(unread, signal);
-    await this.#decoder.prefill(prompt.ids.subarray(cached), imageTokenId, features, signal);
+    await decoder.prefill(prompt.ids.subarray(cached), imageTokenId, features, signal);
     return cached;
   }
 }

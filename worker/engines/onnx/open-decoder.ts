@@ -16,11 +16,14 @@ import { GpuMemory } from '../../webgpu/gpu-memory.ts';
 import { GpuSampler } from '../../webgpu/gpu-sampler.ts';
 import { GpuTokenReadback } from '../../webgpu/gpu-token-readback.ts';
 
-/** What a decoder is made of. */
-export interface DecoderParts {
+/** A model's graphs, ready to run. */
+export interface Graphs {
+  vision: Session;
   decoder: Session;
-  /** The graph of the token embeddings, or its table. */
+  /** The graph, or the table if looking rows up is all that it does: it is not opened then. */
   embed: Session | EmbeddingTable;
+  /** On wasm, whether the decoder's weights were dequantized, and why not. */
+  remark?: string | undefined;
 }
 
 /**
@@ -30,19 +33,17 @@ export interface DecoderParts {
  */
 export async function openDecoder(
   ort: Ort,
-  { decoder: session, embed }: DecoderParts,
+  { decoder: session, embed }: Pick<Graphs, 'decoder' | 'embed'>,
   positions: number,
   gpu?: Gpu,
 ): Promise<Decoder> {
-  if (embed instanceof Session) {
-    checkTypes(embed, INPUTS_EMBEDS, session);
+  const isGraph = embed instanceof Session;
+  if (isGraph) checkTypes(embed, INPUTS_EMBEDS, session);
+  if (!gpu || isGraph) {
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
+    const embedTokens = isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed);
     const maxRows = gpu?.workarounds.maxRows;
-    return new StepwiseDecoder({ ort, embed: embedByGraph(ort, embed), session, memory, positions, maxRows });
-  }
-  if (!gpu) {
-    const memory = new CpuMemory(ort);
-    return new StepwiseDecoder({ ort, embed: embedByTable(ort, embed), session, memory, positions });
+    return new StepwiseDecoder({ ort, embed: embedTokens, session, memory, positions, maxRows });
   }
   const { device, workarounds } = gpu;
   const { maxRows = MAX_CHUNK_ROWS } = workarounds;

@@ -8,7 +8,7 @@ import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { Gpu } from '../../webgpu/gpu-device.ts';
 import type { Engine, EngineKind, OpenOptions } from '../engine.ts';
 import { closeSessions, openGraphs, sessionsOf, stepsOf } from './load-graphs.ts';
-import { ModelReader } from './model-reader.ts';
+import { type ReadFile, readFiles, readGraph } from './model-reader.ts';
 import { OnnxEngine } from './onnx-engine.ts';
 import { openDecoder } from './open-decoder.ts';
 import { LoadProgress } from './progress.ts';
@@ -26,7 +26,7 @@ export const onnxEngine: EngineKind = {
 interface Opening {
   request: LoadRequest;
   processor: Processor;
-  reader: ModelReader;
+  read: ReadFile;
   progress: LoadProgress;
 }
 
@@ -57,19 +57,19 @@ async function openFirst(
 ): Promise<Engine> {
   const { spec } = request;
   const progress = new LoadProgress(emit);
-  const reader = new ModelReader(store, progress);
+  const read: ReadFile = (file, until) => store.open(file, (count) => progress.add(count), until);
   const plan = ({ device, variant }: Choice, configs = 0): void =>
     progress.plan(configs + graphBytes(variant), stepsOf(device) + 1);
   plan(choices[0], configBytes(spec));
-  const processor = openProcessor(await reader.files(spec.files, signal));
-  const opening = { request, processor, reader, progress };
+  const processor = openProcessor(await readFiles(spec.files, read, signal));
+  const opening = { request, processor, read, progress };
   const failures: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
-    const { device, variant } = choice;
+    const { device, variant, adapter } = choice;
     try {
       if (failures.length > 0) plan(choice);
-      if (choice.device === 'webgpu') gpu ??= await Gpu.open(choice.adapter);
+      if (adapter) gpu ??= await Gpu.open(adapter);
       else {
         gpu?.close();
         gpu = undefined;
@@ -87,15 +87,12 @@ async function openFirst(
     }
   }
   gpu?.close();
-  throw new NearsightError(
-    'unsupported_device',
-    `This GPU or its driver cannot run ${spec.id}, or computes it wrongly (${failures.join('; ')}). Update the driver or ` +
-      "the browser, or use device 'wasm'.",
-  );
+  const what = `This GPU or its driver cannot run ${spec.id}, or computes it wrongly (${failures.join('; ')})`;
+  throw new NearsightError('unsupported_device', `${what}. Update the driver or the browser, or use device 'wasm'.`);
 }
 
 async function openChoice(
-  { request, processor, reader, progress }: Opening,
+  { request, processor, read, progress }: Opening,
   { variant, device, reason }: Choice,
   gpu: Gpu | undefined,
   signal: AbortSignal,
@@ -117,7 +114,7 @@ async function openChoice(
     positions: facts.contextLength,
     encoderInputs: processor.encoderInputs,
     precision: variant.f16 ? 'float16' : 'float32',
-    read: (graph, until) => reader.graph(variant.graphs[graph], until),
+    read: (graph, until) => readGraph(variant.graphs[graph], read, until),
     onStep: () => progress.step(),
     signal,
   });

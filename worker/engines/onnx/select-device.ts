@@ -5,10 +5,14 @@ import { describe, findAdapter } from '../../webgpu/gpu-device.ts';
 import { isSoftware } from '../../webgpu/software-adapter.ts';
 
 /** A variant, and what it will run on. */
-export type Choice = { variant: ModelVariant; reason: string } & (
-  | { device: 'webgpu'; adapter: GPUAdapter; slow: boolean }
-  | { device: 'wasm'; slow: boolean }
-);
+export interface Choice {
+  variant: ModelVariant;
+  device: Device;
+  /** Absent on wasm. */
+  adapter?: GPUAdapter;
+  slow: boolean;
+  reason: string;
+}
 
 /**
  * Says where the model would be opened, before anything is downloaded.
@@ -47,20 +51,33 @@ function bytesOf({ file, data }: ModelGraph): number {
 export async function choicesFor(spec: ModelSpec, device: Device | 'auto'): Promise<[Choice, ...Choice[]]> {
   if (device === 'wasm') return [onWasm(spec, 'wasm was asked for', true)];
   const adapter = await findAdapter();
-  const obstacle = adapter ? obstacleOn(adapter, spec, device) : 'there is no WebGPU adapter here';
-  if (adapter && obstacle === undefined) return onGpu(spec, adapter, device);
-  if (device === 'webgpu') throw refusal(spec, `${obstacle}`);
-  if (spec.wasm === 'slow') throw refusal(spec, `${obstacle}, and without a GPU this model is too slow`);
-  return [onWasm(spec, `${obstacle}`, false)];
+  const found = adapter ? onGpu(spec, adapter, device) : 'there is no WebGPU adapter here';
+  if (typeof found !== 'string') return found;
+  if (device === 'webgpu') throw refusal(spec, found);
+  if (spec.wasm === 'slow') throw refusal(spec, `${found}, and without a GPU this model is too slow`);
+  return [onWasm(spec, found, false)];
 }
 
-function onGpu(spec: ModelSpec, adapter: GPUAdapter, device: 'webgpu' | 'auto'): [Choice, ...Choice[]] {
+/** The choices on an adapter, or why it cannot run the model. */
+function onGpu(spec: ModelSpec, adapter: GPUAdapter, device: 'webgpu' | 'auto'): [Choice, ...Choice[]] | string {
   const slow = isSoftware(adapter);
-  const reason = `WebGPU on ${slow ? 'a software adapter' : 'a GPU'}: ${describe(adapter.info)}`;
-  const [first, ...others] = runnableOn(adapter, spec)
-    .filter((variant) => fits(adapter, variant))
+  const name = describe(adapter.info);
+  if (slow && device === 'auto') return `the WebGPU adapter is a software adapter (${name})`;
+  const variants = spec.variants.filter(({ devices }) => devices.includes('webgpu'));
+  if (variants.length === 0) return 'the model has no variant for WebGPU';
+  const runnable = variants.filter(({ f16 }) => !f16 || adapter.features.has('shader-f16'));
+  const [preferred] = runnable;
+  if (!preferred) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
+  const { maxBufferSize } = adapter.limits;
+  const reason = `WebGPU on ${slow ? 'a software adapter' : 'a GPU'}: ${name}`;
+  // The embeddings are one table, and one buffer must hold all of it.
+  const [first, ...others] = runnable
+    .filter(({ graphs }) => bytesOf(graphs.embed) <= maxBufferSize)
     .map((variant): Choice => ({ device: 'webgpu', adapter, variant, slow, reason }));
-  if (!first) throw new NearsightError('internal', 'No variant runs on this adapter, but one was found before.');
+  if (!first) {
+    const bytes = bytesOf(preferred.graphs.embed);
+    return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${bytes} bytes`;
+  }
   if (device === 'auto' && spec.wasm === 'ok' && wasmVariant(spec)) {
     others.push(onWasm(spec, 'the GPU cannot run it, or computes it wrongly', false));
   }
@@ -70,40 +87,12 @@ function onGpu(spec: ModelSpec, adapter: GPUAdapter, device: 'webgpu' | 'auto'):
 function onWasm(spec: ModelSpec, why: string, requested: boolean): Choice {
   const variant = wasmVariant(spec);
   if (!variant) throw refusal(spec, 'it has no variant for wasm');
-  return {
-    device: 'wasm',
-    variant,
-    slow: requested && spec.wasm === 'slow',
-    reason: `wasm on the CPU, because ${why}`,
-  };
+  const slow = requested && spec.wasm === 'slow';
+  return { device: 'wasm', variant, slow, reason: `wasm on the CPU, because ${why}` };
 }
 
 function wasmVariant(spec: ModelSpec): ModelVariant | undefined {
   return spec.variants.find(({ devices }) => devices.includes('wasm'));
-}
-
-/** Why an adapter cannot run the model, or undefined if it can. */
-function obstacleOn(adapter: GPUAdapter, spec: ModelSpec, device: 'webgpu' | 'auto'): string | undefined {
-  if (device === 'auto' && isSoftware(adapter)) {
-    return `the WebGPU adapter is a software adapter (${describe(adapter.info)})`;
-  }
-  if (!spec.variants.some(({ devices }) => devices.includes('webgpu'))) return 'the model has no variant for WebGPU';
-  const runnable = runnableOn(adapter, spec);
-  const [first] = runnable;
-  if (!first) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
-  if (runnable.some((variant) => fits(adapter, variant))) return undefined;
-  const { maxBufferSize } = adapter.limits;
-  return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${bytesOf(first.graphs.embed)} bytes`;
-}
-
-function runnableOn({ features }: GPUAdapter, { variants }: ModelSpec): ModelVariant[] {
-  const f16 = features.has('shader-f16');
-  return variants.filter((variant) => variant.devices.includes('webgpu') && (f16 || !variant.f16));
-}
-
-/** The embeddings are one table, and one buffer must hold all of it. */
-function fits({ limits }: GPUAdapter, { graphs }: ModelVariant): boolean {
-  return bytesOf(graphs.embed) <= limits.maxBufferSize;
 }
 
 function refusal(spec: ModelSpec, reason: string): NearsightError {

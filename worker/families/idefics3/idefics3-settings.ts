@@ -1,11 +1,9 @@
-import { RESCALE_FACTOR } from '../../vision/cpu-image-splitter.ts';
+import { CHANNELS, RESCALE_FACTOR } from '../../vision/cpu-image-splitter.ts';
 import type { ConfigReader } from '../config-reader.ts';
 import type { ImageSettings } from './idefics3-tiles.ts';
 
 /** Pillow's number of the Lanczos filter, the only one that is implemented. */
 const LANCZOS = 1;
-
-const CHANNELS = 3;
 
 /** The reference scales longer images down in another step, which is not implemented. */
 const MAX_EDGE = 4096;
@@ -15,9 +13,7 @@ const MAX_TILES = 6;
 
 /** Reads how images are split and scaled. A config that needs a step that is not implemented is refused. */
 export function imageSettings(config: ConfigReader, preprocessor: ConfigReader): ImageSettings {
-  preprocessor.expect('do_resize', true);
-  preprocessor.expect('do_rescale', true);
-  preprocessor.expect('do_normalize', true);
+  for (const step of ['do_resize', 'do_rescale', 'do_normalize']) preprocessor.expect(step, true);
   preprocessor.expect('resample', LANCZOS);
   preprocessor.expect('rescale_factor', RESCALE_FACTOR);
   const cropSize = preprocessor.count('max_image_size.longest_edge');

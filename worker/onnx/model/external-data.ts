@@ -41,15 +41,12 @@ export function resolveReference(
   const offset = Number(entries.get('offset') ?? 0);
   const length = Number(entries.get('length') ?? data.byteLength - offset);
   const end = offset + length;
-  if (![offset, length, end].every(isCount) || end > data.byteLength) {
+  const isValid = [offset, length, end].every((count) => Number.isSafeInteger(count) && count >= 0);
+  if (!isValid || end > data.byteLength) {
     const message = `The weights ${tensor} should be at bytes ${offset} to ${end} of ${location}, which has ${data.byteLength} bytes.`;
     throw new NearsightError('load_failed', message);
   }
   return data.subarray(offset, end);
-}
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
 }
 
 /** Refers to `view` if it lies in one of `files`. */

@@ -1,6 +1,6 @@
 import { decodeTensor, FLOAT, FLOAT16, type Graph, INT32, INT64, type Node, type Tensor, makeValue } from './graph.ts';
 import { halfToNumber } from '../tensor.ts';
-import { fields, integer, integers, Writer } from './protobuf.ts';
+import { fields, integerOf, integers, payloadOf, Writer } from './protobuf.ts';
 
 /** Which nodes compute and read each value of a graph. A snapshot: it does not follow later changes. */
 export class Wiring {
@@ -12,11 +12,7 @@ export class Wiring {
     this.#graph = graph;
     for (const node of graph.nodes) {
       for (const name of node.outputs) this.#producers.set(name, node);
-      for (const name of new Set(node.inputs)) {
-        const readers = this.#consumers.get(name);
-        if (readers) readers.push(node);
-        else this.#consumers.set(name, [node]);
-      }
+      for (const name of new Set(node.inputs)) this.#consumers.set(name, [...this.consumers(name), node]);
     }
   }
 
@@ -63,10 +59,8 @@ export class Wiring {
     if (initializer) return initializer;
     const node = this.producer(name, 'Identity', 'Constant');
     if (node?.type === 'Identity') return this.tensor(node.inputs[0]);
-    const attribute = node?.attributes.get('value');
-    if (!attribute) return undefined;
-    for (const { number, payload } of fields(attribute)) if (number === 5) return decodeTensor(payload);
-    return undefined;
+    const value = payloadOf(node?.attributes.get('value'), 5);
+    return value && decodeTensor(value);
   }
 
   /** The elements of a small constant. */
@@ -106,7 +100,7 @@ function fromBytes(type: number, data: Uint8Array): number[] | undefined {
 /** Small tensors may hold their elements in a field for their type instead of bytes. */
 function fromFields({ type, raw }: Tensor): number[] | undefined {
   const values: number[] = [];
-  for (const field of fields(raw ?? new Uint8Array())) {
+  for (const field of fields(raw)) {
     if (field.number === 4 && type === FLOAT) values.push(...(fromBytes(FLOAT, field.payload) ?? []));
     if (field.number === 5 && type === INT32) values.push(...integers(field));
     if (field.number === 7 && type === INT64) values.push(...integers(field));
@@ -116,41 +110,29 @@ function fromFields({ type, raw }: Tensor): number[] | undefined {
 
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
-const ATTRIBUTE_INTS = 7;
 
 /** A node's integer attribute, or `absent`, the operator's default. */
 export function intAttribute(node: Node, name: string, absent: number): number {
-  for (const { number, payload } of fields(node.attributes.get(name) ?? new Uint8Array())) {
-    if (number === 3) return integer(payload);
-  }
-  return absent;
+  return integerOf(node.attributes.get(name), 3, absent);
 }
 
 export function intsAttribute(node: Node, name: string): number[] {
-  const values: number[] = [];
-  for (const field of fields(node.attributes.get(name) ?? new Uint8Array())) {
-    if (field.number === 8) values.push(...integers(field));
-  }
-  return values;
+  return [...fields(node.attributes.get(name))].flatMap((field) => (field.number === 8 ? integers(field) : []));
 }
 
 export function setInt(node: Node, name: string, value: number): void {
   node.attributes.set(name, new Writer().text(1, name).integer(3, value).integer(20, ATTRIBUTE_INT).finish());
 }
 
-export function setInts(node: Node, name: string, values: readonly number[]): void {
-  const attribute = new Writer().text(1, name);
-  for (const value of values) attribute.integer(8, value);
-  node.attributes.set(name, attribute.integer(20, ATTRIBUTE_INTS).finish());
-}
-
 export function setFloat(node: Node, name: string, value: number): void {
   node.attributes.set(name, new Writer().text(1, name).float(2, value).integer(20, ATTRIBUTE_FLOAT).finish());
 }
 
-/** A node without attributes. */
-export function makeNode(type: string, inputs: string[], outputs: string[]): Node {
-  return { type, name: outputs[0] ?? type, inputs, outputs, attributes: new Map(), rest: [] };
+/** A node with these integer attributes. */
+export function makeNode(type: string, inputs: string[], outputs: string[], ints: Record<string, number> = {}): Node {
+  const node: Node = { type, name: outputs[0] ?? type, inputs, outputs, attributes: new Map(), rest: [] };
+  for (const [name, value] of Object.entries(ints)) setInt(node, name, value);
+  return node;
 }
 
 /**
@@ -183,10 +165,10 @@ function inOrder({ nodes }: Graph): Node[] {
   for (const node of nodes) {
     const pending = [node];
     for (let next = pending.at(-1); next; next = pending.at(-1)) {
-      const missing = next.inputs.flatMap((name) => producers.get(name) ?? []).filter((other) => !ordered.has(other));
-      const first = begun.has(next) ? undefined : missing;
+      const sources = begun.has(next) ? [] : next.inputs.flatMap((name) => producers.get(name) ?? []);
+      const missing = sources.filter((other) => !ordered.has(other));
       begun.add(next);
-      if (first && first.length > 0) pending.push(...first.toReversed());
+      if (missing.length > 0) pending.push(...missing.toReversed());
       else ordered.add(pending.pop() ?? next);
     }
   }
@@ -195,21 +177,18 @@ function inOrder({ nodes }: Graph): Node[] {
 
 /** True if a node has a graph of its own (If, Loop, Scan), which reads values that are not among the node's inputs. */
 function hasGraph({ attributes }: Node): boolean {
-  return [...attributes.values()].some((attribute) => {
-    for (const { number } of fields(attribute)) if (number === 6 || number === 11) return true;
-    return false;
-  });
+  const messages = [...attributes.values()].flatMap((attribute) => [...fields(attribute)]);
+  return messages.some(({ number }) => number === 6 || number === 11);
 }
 
 /** Removes nodes whose values are not read, then weights and inputs that no node reads, and shapes that may be stale. */
 export function prune(graph: Graph): void {
-  const alive = new Wiring(graph).upstream(graph.outputs.map(({ name }) => name));
+  const outputs = graph.outputs.map(({ name }) => name);
+  const alive = new Wiring(graph).upstream(outputs);
   graph.nodes = graph.nodes.filter((node) => alive.has(node));
-  const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
-  const outputs = new Set(graph.outputs.map(({ name }) => name));
-  const used = (name: string): boolean => read.has(name) || outputs.has(name);
-  graph.tensors = new Map([...graph.tensors].filter(([name]) => used(name)));
-  graph.inputs = graph.inputs.filter(({ name }) => used(name));
+  const used = new Set([...outputs, ...graph.nodes.flatMap(({ inputs }) => inputs)]);
+  graph.tensors = new Map([...graph.tensors].filter(([name]) => used.has(name)));
+  graph.inputs = graph.inputs.filter(({ name }) => used.has(name));
   graph.shapes = [];
 }
 
@@ -222,7 +201,5 @@ export function extract(graph: Graph, names: readonly string[]): Graph {
 
 /** Size of a graph's constants and weights. */
 export function weightBytes(graph: Graph): number {
-  let bytes = 0;
-  for (const { data } of graph.tensors.values()) bytes += data?.length ?? 0;
-  return bytes;
+  return [...graph.tensors.values()].reduce((bytes, { data }) => bytes + (data?.length ?? 0), 0);
 }

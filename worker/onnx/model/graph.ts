@@ -1,5 +1,5 @@
 import { type ExternalData, type GraphFile, type Reference, referenceTo, resolveReference } from './external-data.ts';
-import { type Field, fields, integer, integers, malformed, text, Writer } from './protobuf.ts';
+import { fields, integer, integerOf, integers, malformed, payloadOf, text, textOf, Writer } from './protobuf.ts';
 
 /**
  * An ONNX model: its graph, decoded so that nodes can be edited, and the other fields of the file unchanged.
@@ -42,6 +42,15 @@ export const INT64 = 7;
 export const BOOL = 9;
 export const FLOAT16 = 10;
 
+/** The same by onnxruntime's names. */
+export const TYPES: Readonly<Record<string, number>> = {
+  float32: FLOAT,
+  float16: FLOAT16,
+  int32: INT32,
+  int64: INT64,
+  bool: BOOL,
+};
+
 export interface Tensor {
   readonly name: string;
   readonly type: number;
@@ -50,15 +59,8 @@ export interface Tensor {
   readonly data: Uint8Array | undefined;
   /** The whole TensorProto, if the graph's own file holds it. */
   readonly raw?: Uint8Array;
-  /** In place of `data`: elements that are computed whenever they are read, and not kept. */
-  readonly lazy?: LazyData;
-}
-
-export interface LazyData {
-  /** The name under which a graph written with `weightsOutside` refers to them. */
-  readonly location: string;
-  readonly bytes: number;
-  readonly make: () => Uint8Array;
+  /** In place of `data`: a file of its own, whose bytes are computed whenever they are read, and not kept. */
+  readonly lazy?: ExternalData;
 }
 
 /** A graph's input or output. */
@@ -75,12 +77,9 @@ export interface Value {
 /**
  * Reads a model.
  *
- * @param model bytes alone are read for their structure: tensors whose data is in other files have none
  * @throws NearsightError `load_failed` if it is not an ONNX model, or refers to data that is not in its files
  */
-export function decode(model: Uint8Array | GraphFile): Graph {
-  const files = model instanceof Uint8Array ? undefined : model.externalData;
-  const source = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
+export function decode(source: GraphFile): Graph {
   const opsets = new Map<string, number>();
   const modelRest: Uint8Array[] = [];
   let body: Uint8Array | undefined;
@@ -92,43 +91,24 @@ export function decode(model: Uint8Array | GraphFile): Graph {
   }
   if (!body) throw malformed('no graph');
   const rest: Uint8Array[] = [];
-  const graph: Graph = {
-    nodes: [],
-    tensors: new Map(),
-    inputs: [],
-    outputs: [],
-    opsets,
-    shapes: [],
-    rest,
-    modelRest,
-    source,
-  };
-  for (const field of fields(body)) {
-    if (!addPart(graph, field, files)) rest.push(field.raw);
+  const empty = { nodes: [], tensors: new Map<string, Tensor>(), inputs: [], outputs: [], shapes: [] };
+  const graph: Graph = { ...empty, opsets, rest, modelRest, source };
+  for (const { number, payload, raw } of fields(body)) {
+    if (number === 1) graph.nodes.push(decodeNode(payload));
+    else if (number === 5) {
+      const tensor = decodeTensor(payload, source.externalData);
+      graph.tensors.set(tensor.name, tensor);
+    } else if (number === 11) graph.inputs.push(decodeValue(payload));
+    else if (number === 12) graph.outputs.push(decodeValue(payload));
+    else if (number === 13) graph.shapes.push(raw);
+    else rest.push(raw);
   }
   return graph;
 }
 
-function addPart(graph: Graph, { number, payload, raw }: Field, files: readonly ExternalData[] | undefined): boolean {
-  if (number === 1) graph.nodes.push(decodeNode(payload));
-  else if (number === 5) {
-    const tensor = decodeTensor(payload, files);
-    graph.tensors.set(tensor.name, tensor);
-  } else if (number === 11) graph.inputs.push(decodeValue(payload));
-  else if (number === 12) graph.outputs.push(decodeValue(payload));
-  else if (number === 13) graph.shapes.push(raw);
-  else return false;
-  return true;
-}
-
 function addOpset(opsets: Map<string, number>, message: Uint8Array): void {
-  let domain = '';
-  let version = 0;
-  for (const { number, payload } of fields(message)) {
-    if (number === 1) domain = text(payload);
-    if (number === 2) version = integer(payload);
-  }
-  opsets.set(domain === 'ai.onnx' ? '' : domain, version);
+  const domain = textOf(message, 1);
+  opsets.set(domain === 'ai.onnx' ? '' : domain, integerOf(message, 2));
 }
 
 function decodeNode(message: Uint8Array): Node {
@@ -140,7 +120,7 @@ function decodeNode(message: Uint8Array): Node {
     else if (number === 2) node.outputs.push(text(payload));
     else if (number === 3) node.name = text(payload);
     else if (number === 4) node.type = text(payload);
-    else if (number === 5) node.attributes.set(nameOf(payload, 1), payload);
+    else if (number === 5) node.attributes.set(textOf(payload, 1), payload);
     else if (number === 7) domain = text(payload);
     else rest.push(raw);
   }
@@ -161,7 +141,7 @@ export function decodeTensor(raw: Uint8Array, files?: readonly ExternalData[]): 
     else if (field.number === 2) type = integer(field.payload);
     else if (field.number === 8) name = text(field.payload);
     else if (field.number === 9) data = field.payload;
-    else if (field.number === 13) entries.set(nameOf(field.payload, 1), nameOf(field.payload, 2));
+    else if (field.number === 13) entries.set(textOf(field.payload, 1), textOf(field.payload, 2));
     else if (field.number === 14) external = integer(field.payload) === EXTERNAL;
   }
   if (external && files) return { name, type, dims, data: resolveReference(name, entries, files) };
@@ -169,14 +149,9 @@ export function decodeTensor(raw: Uint8Array, files?: readonly ExternalData[]): 
 }
 
 function decodeValue(raw: Uint8Array): Value {
-  let type = 0;
-  const dims: (number | string)[] = [];
-  for (const field of within(raw, 2, 1)) {
-    if (field.number === 1) type = integer(field.payload);
-    if (field.number !== 2) continue;
-    for (const { payload } of fields(field.payload)) dims.push(decodeDim(payload));
-  }
-  return { name: nameOf(raw, 1), type, dims, raw };
+  const tensor = payloadOf(payloadOf(raw, 2), 1);
+  const dims = [...fields(payloadOf(tensor, 2))].map(({ payload }) => decodeDim(payload));
+  return { name: textOf(raw, 1), type: integerOf(tensor, 1), dims, raw };
 }
 
 function decodeDim(message: Uint8Array): number | string {
@@ -184,23 +159,6 @@ function decodeDim(message: Uint8Array): number | string {
     if (number === 1) return integer(payload);
     if (number === 2) return text(payload);
   }
-  return '';
-}
-
-/** The fields of a message inside messages: the last of each number, as protocol buffers have it. */
-function within(message: Uint8Array, ...path: number[]): Iterable<Field> {
-  let inner: Uint8Array | undefined = message;
-  for (const step of path) {
-    let next: Uint8Array | undefined;
-    for (const { number, payload } of fields(inner)) if (number === step) next = payload;
-    if (!next) return [];
-    inner = next;
-  }
-  return fields(inner);
-}
-
-function nameOf(message: Uint8Array, field: number): string {
-  for (const { number, payload } of fields(message)) if (number === field) return text(payload);
   return '';
 }
 
@@ -222,44 +180,36 @@ export function makeTensor(name: string, type: number, dims: readonly number[], 
   return { name, type, dims, data };
 }
 
-/** An initializer whose elements are computed when they are read. */
-export function makeLazyTensor(name: string, type: number, dims: readonly number[], lazy: LazyData): Tensor {
-  return { name, type, dims, data: undefined, lazy };
-}
-
-function head(name: string, type: number, dims: readonly number[]): Writer {
-  const message = new Writer();
-  for (const dim of dims) message.integer(1, dim);
-  return message.integer(2, type).text(8, name);
+/** A new initializer of integers. */
+export function makeInts(name: string, dims: readonly number[], values: readonly number[]): Tensor {
+  return makeTensor(name, INT64, dims, new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
 }
 
 /** TensorProto.DataLocation: the elements are in another file. */
 const EXTERNAL = 1;
 
-/** The path under which a graph written with `weightsOutside` refers to the graph it was read from. */
+/** The path under which a graph written by {@link encodeApart} refers to the graph it was read from. */
 const WEIGHTS = 'nearsight.weights';
-
-/** The files that a graph written with `weightsOutside` refers to, but for what is {@link LazyData}. */
-export function weightFiles({ source }: Graph): ExternalData[] {
-  return [{ path: WEIGHTS, data: source.graph }, ...source.externalData];
-}
 
 /** Smaller tensors stay in the graph: ORT reads their values while it optimizes the graph. */
 const OUTSIDE_BYTES = 1024;
 
-/**
- * Writes a model. With `weightsOutside`, large tensors stay where they are, in {@link weightFiles}, and the graph refers
- * to them as ONNX external data; ORT must be given those files, and what is {@link LazyData} under its own location.
- */
-export function encode(graph: Graph, weightsOutside = false): Uint8Array<ArrayBuffer> {
+/** Writes a model whose large tensors stay where they are: the graph refers to them as ONNX external data. */
+export function encodeApart(graph: Graph): GraphFile {
+  const { source, tensors } = graph;
+  const lazy = [...tensors.values()].flatMap((tensor) => tensor.lazy ?? []);
+  const externalData = [{ path: WEIGHTS, data: source.graph }, ...source.externalData, ...lazy];
+  return { graph: encode(graph, externalData), externalData };
+}
+
+/** Writes a model, with references to those large tensors that are in one of `files`, and to lazy ones. */
+export function encode(graph: Graph, files: readonly ExternalData[] = []): Uint8Array<ArrayBuffer> {
   const body = new Writer();
   for (const node of graph.nodes) body.message(1, encodeNode(node));
-  const files = weightFiles(graph);
   for (const tensor of graph.tensors.values()) {
-    const reference = weightsOutside ? referenceOf(tensor, files) : undefined;
-    if (reference) body.message(5, encodeOutside(tensor, reference));
-    else if (tensor.raw) body.bytes(5, tensor.raw);
-    else body.message(5, encodeInside(tensor));
+    const reference = referenceOf(tensor, files);
+    if (tensor.raw && !reference) body.bytes(5, tensor.raw);
+    else body.message(5, encodeTensor(tensor, reference));
   }
   for (const { raw } of graph.inputs) body.bytes(11, raw);
   for (const { raw } of graph.outputs) body.bytes(12, raw);
@@ -283,16 +233,15 @@ function encodeNode(node: Node): Writer {
 }
 
 function referenceOf({ data, lazy }: Tensor, files: readonly ExternalData[]): Reference | undefined {
-  if (lazy) return { location: lazy.location, offset: 0, length: lazy.bytes };
+  if (lazy) return { location: lazy.path, offset: 0, length: lazy.data.byteLength };
   return data && data.length >= OUTSIDE_BYTES ? referenceTo(data, files) : undefined;
 }
 
-function encodeInside({ name, type, dims, data, lazy }: Tensor): Writer {
-  return head(name, type, dims).bytes(9, data ?? lazy?.make() ?? new Uint8Array());
-}
-
-function encodeOutside({ name, type, dims }: Tensor, reference: Reference): Writer {
-  const message = head(name, type, dims);
+function encodeTensor({ name, type, dims, data }: Tensor, reference: Reference | undefined): Writer {
+  const message = new Writer();
+  for (const dim of dims) message.integer(1, dim);
+  message.integer(2, type).text(8, name);
+  if (!reference) return message.bytes(9, data ?? new Uint8Array());
   for (const [key, value] of Object.entries(reference)) {
     message.message(13, new Writer().text(1, key).text(2, String(value)));
   }

@@ -20,8 +20,12 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** Reads the fields of a message in order. @throws NearsightError `load_failed` if the bytes are not a message */
-export function* fields(message: Uint8Array): Generator<Field> {
+/**
+ * Reads the fields of a message in order; an absent message has none.
+ *
+ * @throws NearsightError `load_failed` if the bytes are not a message
+ */
+export function* fields(message: Uint8Array = new Uint8Array()): Generator<Field> {
   let at = 0;
   while (at < message.length) {
     const start = at;
@@ -37,13 +41,25 @@ export function* fields(message: Uint8Array): Generator<Field> {
       at = payload + unsigned(message.subarray(at, payload));
     } else throw malformed(`wire type ${wire}`);
     if (at > message.length) throw malformed('a field that is longer than what is left of its message');
-    yield {
-      number: Math.floor(tag / 8),
-      wire,
-      payload: message.subarray(payload, at),
-      raw: message.subarray(start, at),
-    };
+    const number = Math.floor(tag / 8);
+    yield { number, wire, payload: message.subarray(payload, at), raw: message.subarray(start, at) };
   }
+}
+
+/** What a field of a message holds: the last one of its number, as protocol buffers have it. */
+export function payloadOf(message: Uint8Array | undefined, number: number): Uint8Array | undefined {
+  return [...fields(message)].findLast((field) => field.number === number)?.payload;
+}
+
+/** The integer in a field of a message. */
+export function integerOf(message: Uint8Array | undefined, number: number, absent = 0): number {
+  const payload = payloadOf(message, number);
+  return payload ? integer(payload) : absent;
+}
+
+/** The text in a field of a message; '' if there is none. */
+export function textOf(message: Uint8Array, number: number): string {
+  return text(payloadOf(message, number) ?? new Uint8Array());
 }
 
 /** A field's integer, signed as `int64`. @throws NearsightError `load_failed` beyond 2^53 */
@@ -110,8 +126,7 @@ export class Writer {
 
   message(number: number, message: Writer): this {
     this.raw(encoded(number * 8 + BYTES)).raw(encoded(message.#length));
-    for (const piece of message.#pieces) this.#pieces.push(piece);
-    this.#length += message.#length;
+    for (const piece of message.#pieces) this.raw(piece);
     return this;
   }
 
@@ -156,15 +171,10 @@ function unsigned(bytes: Uint8Array): number {
 }
 
 function encoded(value: number): Uint8Array {
+  // Most tags and lengths, for which BigInt would be slow.
+  if (value >= 0 && value < 0x80) return Uint8Array.of(value);
   const bytes: number[] = [];
-  if (value < 0) {
-    for (let rest = BigInt.asUintN(64, BigInt(value)); ; rest >>= 7n) {
-      const low = Number(rest & 0x7fn);
-      if (rest < 0x80n) return Uint8Array.from([...bytes, low]);
-      bytes.push(low | 0x80);
-    }
-  }
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-  return Uint8Array.from([...bytes, rest]);
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest >= 0x80n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  return Uint8Array.from([...bytes, Number(rest)]);
 }

@@ -1,8 +1,7 @@
-import { FLOAT, type Graph, makeLazyTensor, type Node } from '../model/graph.ts';
-import { intAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
-import { done, type PassOutcome, skipped } from './pass.ts';
-
-const PRODUCT = 'com.microsoft.MatMulNBits';
+import { FLOAT, type Graph, type Node } from '../model/graph.ts';
+import { intAttribute, makeNode, prune, Wiring } from '../model/graph-edit.ts';
+import { MATMUL_NBITS } from './fuse.ts';
+import type { Skipped } from './pass.ts';
 
 /** The quantized value of zero, without zero points. */
 const ZERO_POINT = 8;
@@ -29,25 +28,25 @@ export interface MemoryBudget {
  * Matrices are dequantized one by one while the graph is opened, and stay transposed: onnxruntime transposes them when
  * it packs them.
  */
-export function dequantizeWeights(graph: Graph, budget: MemoryBudget): PassOutcome {
+export function dequantizeWeights(graph: Graph, budget: MemoryBudget): Skipped {
   const wiring = new Wiring(graph);
   const matrices = new Map<Node, Quantized>();
   for (const node of graph.nodes) {
     const matrix = quantized(wiring, node);
     if (matrix) matrices.set(node, matrix);
   }
-  if (matrices.size === 0) return skipped('dequantize-weights', 'no matrix has 4 bits without zero points');
+  if (matrices.size === 0) return 'no matrix has 4 bits without zero points';
   const bytes = [...matrices.values()].reduce((sum, matrix) => sum + dequantizedBytes(matrix), 0);
   if (bytes > budget.bytes) {
     const why = budget.reason === undefined ? '' : `; ${budget.reason}`;
-    return skipped('dequantize-weights', `the weights would take ${bytes} bytes, over ${budget.bytes}${why}`);
+    return `the weights would take ${bytes} bytes, over ${budget.bytes}${why}`;
   }
   graph.nodes = graph.nodes.flatMap((node) => {
     const matrix = matrices.get(node);
     return matrix ? product(graph, node, matrix) : node;
   });
   prune(graph);
-  return done('dequantize-weights');
+  return undefined;
 }
 
 /** A transposed matrix: `columns` runs of `rows` levels, in blocks with one scale each. */
@@ -66,7 +65,7 @@ function dequantizedBytes({ rows, columns }: Quantized): number {
 
 function quantized(wiring: Wiring, node: Node): Quantized | undefined {
   // A fourth input is zero points, a group index or a bias.
-  if (node.type !== PRODUCT || node.inputs.length !== 3 || intAttribute(node, 'bits', 4) !== 4) return undefined;
+  if (node.type !== MATMUL_NBITS || node.inputs.length !== 3 || intAttribute(node, 'bits', 4) !== 4) return undefined;
   const [rows, columns, block] = ['K', 'N', 'block_size'].map((name) => intAttribute(node, name, 0));
   const levels = wiring.tensor(node.inputs[1])?.data;
   const scales = wiring.tensor(node.inputs[2]);
@@ -86,18 +85,24 @@ function product(graph: Graph, node: Node, matrix: Quantized): Node[] {
     const name = `${weights}/${scales}/float32/${index}`;
     // Two nodes may share their weights.
     if (!graph.tensors.has(name)) {
-      const location = `nearsight.dequantized.${graph.tensors.size}`;
-      const lazy = { location, bytes: dequantizedBytes(part), make: () => new Uint8Array(dequantize(part).buffer) };
-      graph.tensors.set(name, makeLazyTensor(name, FLOAT, [part.columns, part.rows], lazy));
+      const lazy = { path: `nearsight.dequantized.${graph.tensors.size}`, data: lazyBytes(part) };
+      const dims = [part.columns, part.rows];
+      graph.tensors.set(name, { name, type: FLOAT, dims, data: undefined, lazy });
     }
-    const multiply = makeNode('com.microsoft.FusedMatMul', [input, name], [outputs[index] ?? '']);
-    setInt(multiply, 'transB', 1);
-    return multiply;
+    return makeNode('com.microsoft.FusedMatMul', [input, name], [outputs[index] ?? ''], { transB: 1 });
   });
-  if (parts.length === 1) return nodes;
-  const join = makeNode('Concat', outputs, node.outputs);
-  setInt(join, 'axis', -1);
-  return [...nodes, join];
+  return parts.length === 1 ? nodes : [...nodes, makeNode('Concat', outputs, node.outputs, { axis: -1 })];
+}
+
+/**
+ * The part's bytes, which are computed when they are read, so that JavaScript holds one tensor at a time: onnxruntime
+ * reads `byteLength` and one `subarray` for each tensor, which it copies.
+ */
+function lazyBytes(part: Quantized): Uint8Array {
+  return Object.defineProperties(new Uint8Array(), {
+    byteLength: { value: dequantizedBytes(part) },
+    subarray: { value: (from: number, to: number) => new Uint8Array(dequantize(part).buffer).subarray(from, to) },
+  });
 }
 
 function split(matrix: Quantized): Quantized[] {
@@ -107,9 +112,8 @@ function split(matrix: Quantized): Quantized[] {
   for (let from = 0; from < columns; from += perPart) {
     const to = Math.min(from + perPart, columns);
     parts.push({
-      rows,
+      ...matrix,
       columns: to - from,
-      block,
       levels: levels.subarray((from * rows) / 2, (to * rows) / 2),
       scales: scales.subarray(((from * rows) / block) * 4, ((to * rows) / block) * 4),
     });

@@ -1,7 +1,7 @@
 import { ATTENTION_MASK, INPUTS_EMBEDS, PAST, POSITION_IDS } from '../decoder-ports.ts';
-import { FLOAT, FLOAT16, type Graph, INT64, type Value } from '../model/graph.ts';
-import type { Evaluate, TensorData } from './evaluate-model.ts';
-import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
+import { FLOAT, FLOAT16, INT64, type Value } from '../model/graph.ts';
+import type { TensorData } from './evaluate-model.ts';
+import type { Evaluation } from './evaluate-subgraph.ts';
 
 /** One run of a decoder: `past` positions in the cache and `rows` new ones; batch 1, no padding. */
 export interface Step {
@@ -10,7 +10,7 @@ export interface Step {
 }
 
 /** A first prompt of one row and of several; a later chunk; one token, early and late. */
-const STEPS: readonly Step[] = [
+export const STEPS: readonly Step[] = [
   { past: 0, rows: 1 },
   { past: 0, rows: 5 },
   { past: 6, rows: 4 },
@@ -18,16 +18,8 @@ const STEPS: readonly Step[] = [
   { past: 37, rows: 1 },
 ];
 
-/** Evaluates values of a decoder that depend on lengths alone, at several steps. */
-export function evaluateLengths(
-  graph: Graph,
-  names: readonly string[],
-  evaluate: Evaluate,
-): Promise<Evaluation<Step>[] | string> {
-  return evaluateSubgraph(graph, names, STEPS, feed, evaluate);
-}
-
-function feed({ name, type, dims }: Value, { past, rows }: Step): TensorData | undefined {
+/** A decoder's input at a step, for values that depend on lengths alone. */
+export function feedStep({ name, type, dims }: Value, { past, rows }: Step): TensorData | undefined {
   if (name === ATTENTION_MASK && type === INT64) {
     return { type: 'int64', dims: [1, past + rows], data: new BigInt64Array(past + rows).fill(1n) };
   }

@@ -1,4 +1,4 @@
-import type { InferenceSession, Ort, Tensor } from '../ort.ts';
+import type { Ort, Tensor } from '../ort.ts';
 
 /** A tensor in memory. */
 export type TensorData = Pick<Tensor, 'type' | 'dims' | 'data'>;
@@ -30,16 +30,12 @@ export type Evaluate = (
 export function evaluateOn(ort: Pick<Ort, 'InferenceSession' | 'Tensor'>, provider: 'wasm' | 'cpu'): Evaluate {
   return async (model, feeds) => {
     // Each model runs a few times at most: onnxruntime's optimizations would take longer than the runs.
-    const options: InferenceSession.SessionOptions = {
-      executionProviders: [provider],
-      graphOptimizationLevel: 'disabled',
-    };
+    const options = { executionProviders: [provider], graphOptimizationLevel: 'disabled' } as const;
     const session = await ort.InferenceSession.create(model, options);
     try {
-      const inputs = [...feeds].map(
-        ([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)] as const,
-      );
-      return await session.run(Object.fromEntries(inputs));
+      const inputs: Record<string, Tensor> = {};
+      for (const [name, { type, data, dims }] of feeds) inputs[name] = new ort.Tensor(type, data, dims);
+      return await session.run(inputs);
     } finally {
       await session.release();
     }

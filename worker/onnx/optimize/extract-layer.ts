@@ -1,6 +1,6 @@
 import type { GraphFile } from '../model/external-data.ts';
-import { encode, type Graph, INT64, makeTensor, makeValue, type Node, weightFiles } from '../model/graph.ts';
-import { intsAttribute, makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
+import { encodeApart, type Graph, makeInts, makeValue, type Node } from '../model/graph.ts';
+import { intsAttribute, makeNode, prune, Wiring } from '../model/graph-edit.ts';
 import { ATTENTION } from './feed-lengths.ts';
 
 /** Each layer has one of these: attention, or its softmax if it is not fused. */
@@ -43,7 +43,7 @@ export function extractVisionLayer(graph: Graph, output: string, size: number): 
   if (!joined || !edge) return undefined;
   const patches = Math.floor(size / edge) ** 2;
   const count = Math.min(MAX_PATCHES, patches);
-  const indices = BigInt64Array.from({ length: count }, (_, i) => BigInt(Math.floor(((i + 0.5) * patches) / count)));
+  const indices = Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * patches) / count));
   const first = joined.nodes.findIndex(({ type }) => NORMS.has(type));
   const all = joined.nodes[first]?.inputs[0] ?? '';
   const [sampled, index] = [`${all}/sampled`, `${all}/indices`];
@@ -52,16 +52,14 @@ export function extractVisionLayer(graph: Graph, output: string, size: number): 
     if (node === joined.last) return { ...node, inputs, outputs: [output] };
     return node.outputs.includes(output) ? [] : { ...node, inputs };
   });
-  const gather = makeNode('Gather', [all, index], [sampled]);
-  setInt(gather, 'axis', 1);
-  nodes.splice(first, 0, gather);
-  const tensors = new Map(graph.tensors).set(index, makeTensor(index, INT64, [count], new Uint8Array(indices.buffer)));
+  nodes.splice(first, 0, makeNode('Gather', [all, index], [sampled], { axis: 1 }));
+  const tensors = new Map(graph.tensors).set(index, makeInts(index, [count], indices));
   return encodePart({ ...graph, nodes, tensors, outputs: [makeValue(output)] });
 }
 
 function encodePart(part: Graph): GraphFile {
   prune(part);
-  return { graph: encode(part, true), externalData: weightFiles(part) };
+  return encodeApart(part);
 }
 
 /**

@@ -2,14 +2,14 @@ import { SEQLENS_K, TOTAL_LENGTH } from '../decoder-ports.ts';
 import { type Graph, INT32, type Node, makeValue } from '../model/graph.ts';
 import { prune } from '../model/graph-edit.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
-import { done, type PassOutcome, skipped } from './pass.ts';
-import { equals, evaluateLengths, type Step } from './evaluate-lengths.ts';
-import type { Evaluation } from './evaluate-subgraph.ts';
+import type { Skipped } from './pass.ts';
+import { equals, feedStep, type Step, STEPS } from './evaluate-lengths.ts';
+import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
 
 /** Indices of GroupQueryAttention's inputs. */
-const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;
+export const AT = { query: 0, key: 1, seqlensK: 5, totalLength: 6, cos: 7, sin: 8, bias: 10 } as const;
 
 /**
  * Makes the two lengths that attention reads inputs of the graph, instead of values computed from `attention_mask`.
@@ -19,32 +19,32 @@ const AT = { seqlensK: 5, totalLength: 6, bias: 10 } as const;
  * steps that the graph computes these lengths, and that the bias is zero at each row's own position and before it.
  * Causal attention never reads the positions after it.
  */
-export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<PassOutcome> {
-  const skip = (reason: string): PassOutcome => skipped('feed-lengths', reason);
+export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<Skipped> {
   const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
-  const names = (at: number): string[] => [...new Set(nodes.map((node) => node.inputs[at] ?? ''))].filter(Boolean);
-  const lasts = names(AT.seqlensK);
-  const totals = names(AT.totalLength);
-  const biases = names(AT.bias);
-  if (lasts.length === 0) return skip(`there is no ${ATTENTION}`);
+  const namesAt = (at: number): string[] => [...new Set(nodes.map((node) => node.inputs[at] ?? ''))].filter(Boolean);
+  const lasts = namesAt(AT.seqlensK);
+  const totals = namesAt(AT.totalLength);
+  const biases = namesAt(AT.bias);
+  if (lasts.length === 0) return `there is no ${ATTENTION}`;
   const declared = new Set(graph.inputs.map(({ name }) => name));
-  if ([...lasts, ...totals].some((name) => declared.has(name))) return skip('lengths are inputs already');
+  if ([...lasts, ...totals].some((name) => declared.has(name))) return 'lengths are inputs already';
 
-  const evaluations = await evaluateLengths(graph, [...lasts, ...totals, ...biases], evaluate);
-  if (typeof evaluations === 'string') return skip(evaluations);
+  const names = [...lasts, ...totals, ...biases];
+  const evaluations = await evaluateSubgraph(graph, names, STEPS, feedStep, evaluate);
+  if (typeof evaluations === 'string') return evaluations;
   if (!lasts.every((name) => equals(evaluations, name, ({ past, rows }) => past + rows - 1))) {
-    return skip(`${lasts.join(', ')} is not the last position`);
+    return `${lasts.join(', ')} is not the last position`;
   }
   if (!totals.every((name) => equals(evaluations, name, ({ past, rows }) => past + rows))) {
-    return skip(`${totals.join(', ')} is not the number of positions`);
+    return `${totals.join(', ')} is not the number of positions`;
   }
   if (!biases.every((name) => evaluations.every((evaluation) => isCausalZero(evaluation, name)))) {
-    return skip(`${biases.join(', ')} is more than a causal mask`);
+    return `${biases.join(', ')} is more than a causal mask`;
   }
   for (const node of nodes) useLengthInputs(node);
   graph.inputs.push(makeValue(SEQLENS_K, INT32, [1]), makeValue(TOTAL_LENGTH, INT32, [1]));
   prune(graph);
-  return done('feed-lengths');
+  return undefined;
 }
 
 function useLengthInputs(node: Node): void {

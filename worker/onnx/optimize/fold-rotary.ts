@@ -1,13 +1,10 @@
 import { type Graph, type Node, makeTensor } from '../model/graph.ts';
 import { intAttribute, prune, setInt, Wiring } from '../model/graph-edit.ts';
-import { ATTENTION } from './feed-lengths.ts';
+import { AT, ATTENTION } from './feed-lengths.ts';
 import { POSITION_IDS, SEQLENS_K } from '../decoder-ports.ts';
-import { done, type PassOutcome, skipped } from './pass.ts';
+import type { Skipped } from './pass.ts';
 
 const ROTARY = 'com.microsoft.RotaryEmbedding';
-
-/** Indices of GroupQueryAttention's inputs. */
-const AT = { query: 0, key: 1, cos: 7, sin: 8 } as const;
 
 /**
  * Folds the two RotaryEmbedding nodes of each layer into its attention, which saves two dispatches and an input.
@@ -16,16 +13,15 @@ const AT = { query: 0, key: 1, cos: 7, sin: 8 } as const;
  * exact if `position_ids` are past, past + 1, …, as for one sequence without padding. Either all layers are folded or
  * none: the input can only be removed if no node reads it.
  */
-export function foldRotary(graph: Graph): PassOutcome {
-  const skip = (reason: string): PassOutcome => skipped('fold-rotary', reason);
+export function foldRotary(graph: Graph): Skipped {
   const wiring = new Wiring(graph);
   const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
-  if (nodes.every((node) => intAttribute(node, 'do_rotary', 0) === 1)) return skip('attention rotates already');
-  if (!nodes.every(({ inputs }) => inputs[5] === SEQLENS_K)) return skip('lengths are not inputs');
+  if (nodes.every((node) => intAttribute(node, 'do_rotary', 0) === 1)) return 'attention rotates already';
+  if (!nodes.every(({ inputs }) => inputs[AT.seqlensK] === SEQLENS_K)) return 'lengths are not inputs';
   const folds: Fold[] = [];
   for (const node of nodes) {
     const fold = findFold(wiring, node);
-    if (typeof fold === 'string') return skip(`${node.name}: ${fold}`);
+    if (typeof fold === 'string') return `${node.name}: ${fold}`;
     folds.push(fold);
   }
   for (const { node, query, key } of folds) {
@@ -38,7 +34,7 @@ export function foldRotary(graph: Graph): PassOutcome {
     setInt(node, 'rotary_interleaved', intAttribute(query, 'interleaved', 0));
   }
   prune(graph);
-  return done('fold-rotary');
+  return undefined;
 }
 
 interface Fold {
@@ -72,7 +68,7 @@ function findFold(wiring: Wiring, node: Node): Fold | string {
  *
  * @param positions the largest number that a sequence will have
  */
-export function trimRotaryTables(graph: Graph, positions: number): PassOutcome {
+export function trimRotaryTables(graph: Graph, positions: number): Skipped {
   const names = new Set<string>();
   for (const { type, inputs } of graph.nodes) {
     const tables = type === ATTENTION ? [AT.cos, AT.sin] : type === ROTARY ? [2, 3] : [];
@@ -90,6 +86,5 @@ export function trimRotaryTables(graph: Graph, positions: number): PassOutcome {
     graph.tensors.set(name, makeTensor(name, table.type, [positions, width], table.data.subarray(0, bytes)));
     trimmed++;
   }
-  if (trimmed === 0) return skipped('trim-rotary-tables', `no table is longer than ${positions} rows`);
-  return done('trim-rotary-tables');
+  return trimmed > 0 ? undefined : `no table is longer than ${positions} rows`;
 }

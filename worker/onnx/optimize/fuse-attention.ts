@@ -1,8 +1,7 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { intAttribute, intsAttribute, setFloat, setInt, type Wiring } from '../model/graph-edit.ts';
-import { fuseAround, setOperator } from './fuse.ts';
-import { scaled, soleReader } from './match-nodes.ts';
-import type { PassOutcome } from './pass.ts';
+import { fuseAround, MATMUL_NBITS, scaled, setOperator, soleReader } from './fuse.ts';
+import type { Skipped } from './pass.ts';
 
 const ATTENTION = 'com.microsoft.MultiHeadAttention';
 
@@ -12,8 +11,8 @@ const ATTENTION = 'com.microsoft.MultiHeadAttention';
  * Unfused, SmolVLM's encoder keeps 12 heads of 1,024 × 1,024 scores for each crop in memory, 50 MB, and reads or writes
  * them four times; the operator works on blocks of them where the device can. The sums are the same, in another order.
  */
-export function fuseAttention(graph: Graph): PassOutcome {
-  return fuseAround(graph, 'fuse-attention', 'Softmax', 'there is no attention without a mask to fuse', fuse);
+export function fuseAttention(graph: Graph): Skipped {
+  return fuseAround(graph, 'Softmax', 'there is no attention without a mask to fuse', fuse);
 }
 
 function fuse(wiring: Wiring, softmax: Node): boolean {
@@ -101,18 +100,15 @@ function dimOf(wiring: Wiring, name: string, source: string): Entry {
   return (['batch', 'rows'] as const)[wiring.scalar(gather.inputs[1]) ?? -1];
 }
 
-const PRODUCTS: readonly string[] = ['MatMul', 'com.microsoft.MatMulNBits'];
+const PRODUCTS: readonly string[] = ['MatMul', MATMUL_NBITS];
 
 /** A value, and the values that it is a linear projection of: all have the same batch and rows. */
 function projections(wiring: Wiring, source: string): Set<string> {
   const found = new Set([source]);
-  let at = wiring.producer(source, 'Add', ...PRODUCTS);
-  while (at) {
-    const [left = '', right = ''] = at.inputs;
-    const next = wiring.tensor(left) ? right : left;
-    if (!wiring.tensor(next === left ? right : left)) break;
-    found.add(next);
-    at = wiring.producer(next, 'Add', ...PRODUCTS);
+  for (const value of found) {
+    const [left = '', right = ''] = wiring.producer(value, 'Add', ...PRODUCTS)?.inputs ?? [];
+    if (wiring.tensor(left)) found.add(right);
+    else if (wiring.tensor(right)) found.add(left);
   }
   return found;
 }
@@ -121,18 +117,14 @@ function projections(wiring: Wiring, source: string): Set<string> {
 function lastDim(wiring: Wiring, name: string): number | undefined {
   const node = wiring.producer(name, 'Add', ...PRODUCTS);
   if (!node) return undefined;
-  if (node.type === 'com.microsoft.MatMulNBits') return intAttribute(node, 'N', 0) || undefined;
+  if (node.type === MATMUL_NBITS) return intAttribute(node, 'N', 0) || undefined;
   const weights = node.inputs.map((input) => wiring.tensor(input)).find((tensor) => tensor !== undefined);
   return weights?.dims.at(-1);
 }
 
 function withoutCasts(wiring: Wiring, name: string | undefined): string | undefined {
-  let at = name;
-  for (;;) {
-    const cast = soleReader(wiring, at, 'Cast');
-    if (!cast) return at;
-    [at] = cast.outputs;
-  }
+  const cast = soleReader(wiring, name, 'Cast');
+  return cast ? withoutCasts(wiring, cast.outputs[0]) : name;
 }
 
 function samePerm(transpose: Node, perm: readonly number[]): boolean {

@@ -1,8 +1,7 @@
 import type { Graph, Node } from '../model/graph.ts';
 import type { Wiring } from '../model/graph-edit.ts';
-import { fuseAround, setOperator } from './fuse.ts';
-import { isNear, partner, scaled, soleReader } from './match-nodes.ts';
-import type { PassOutcome } from './pass.ts';
+import { fuseAround, isNear, isSquare, partner, scaled, setOperator, soleReader } from './fuse.ts';
+import type { Skipped } from './pass.ts';
 
 const FAST_GELU = 'com.microsoft.FastGelu';
 
@@ -12,8 +11,8 @@ const FAST_GELU = 'com.microsoft.FastGelu';
  * This saves eight passes over the widest activations of a vision encoder. ORT fuses only some of the operand orders
  * that exporters write; this matches all of them. Formula: https://arxiv.org/abs/1606.08415, section 2.
  */
-export function fuseGelu(graph: Graph): PassOutcome {
-  return fuseAround(graph, 'fuse-gelu', 'Tanh', 'there is no GELU to fuse', (wiring, tanh) => {
+export function fuseGelu(graph: Graph): Skipped {
+  return fuseAround(graph, 'Tanh', 'there is no GELU to fuse', (wiring, tanh) => {
     const x = argument(wiring, tanh);
     const last = x === undefined ? undefined : result(wiring, tanh, x);
     if (x === undefined || !last) return false;
@@ -38,10 +37,7 @@ function isCube(wiring: Wiring, name: string, x: string): boolean {
   const power = wiring.producer(name, 'Pow');
   if (power) return power.inputs[0] === x && wiring.scalar(power.inputs[1]) === 3;
   const product = wiring.producer(name, 'Mul');
-  const square = product && wiring.producer(partner(product, x), 'Mul', 'Pow');
-  if (!square) return false;
-  if (square.type === 'Pow') return square.inputs[0] === x && wiring.scalar(square.inputs[1]) === 2;
-  return square.inputs.length === 2 && square.inputs.every((input) => input === x);
+  return isSquare(wiring, product && partner(product, x), x);
 }
 
 /** The node whose output is x/2 · (1 + tanh), whatever the order of the three factors. */

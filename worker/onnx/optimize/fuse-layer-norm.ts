@@ -1,16 +1,15 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { intAttribute, intsAttribute, setFloat, setInt, type Wiring } from '../model/graph-edit.ts';
-import { fuseAround, setOperator } from './fuse.ts';
-import { partner, scaled, soleReader } from './match-nodes.ts';
-import type { PassOutcome } from './pass.ts';
+import { fuseAround, isSquare, partner, scaled, setOperator, soleReader } from './fuse.ts';
+import type { Skipped } from './pass.ts';
 
 /**
  * Fuses layer normalisation over the last axis, (x - mean) / √(variance + ε) · weight + bias, into one operator: one
  * dispatch instead of two means, which WebGPU computes between transposes, and seven passes over the activations.
  * Formula: https://arxiv.org/abs/1607.06450.
  */
-export function fuseLayerNorm(graph: Graph): PassOutcome {
-  return fuseAround(graph, 'fuse-layer-norm', 'Sqrt', 'there is no layer normalisation to fuse', fuse);
+export function fuseLayerNorm(graph: Graph): Skipped {
+  return fuseAround(graph, 'Sqrt', 'there is no layer normalisation to fuse', fuse);
 }
 
 function fuse(wiring: Wiring, root: Node): boolean {
@@ -39,12 +38,6 @@ function meanOf(wiring: Wiring, name: string | undefined): string | undefined {
   // An attribute until opset 17, an input since.
   const axes = mean.inputs[1] === undefined ? intsAttribute(mean, 'axes') : wiring.constants(mean.inputs[1]);
   return axes?.join() === '-1' ? mean.inputs[0] : undefined;
-}
-
-function isSquare(wiring: Wiring, name: string, of: string): boolean {
-  const square = wiring.producer(name, 'Pow', 'Mul');
-  if (!square || square.inputs[0] !== of) return false;
-  return square.type === 'Pow' ? wiring.scalar(square.inputs[1]) === 2 : square.inputs[1] === of;
 }
 
 /** The other operand, if it is a vector along the last axis. */

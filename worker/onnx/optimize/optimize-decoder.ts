@@ -6,7 +6,7 @@ import type { Evaluate } from './evaluate-model.ts';
 import { keepLastRow } from './keep-last-row.ts';
 import { feedLengths } from './feed-lengths.ts';
 import { extractLayer } from './extract-layer.ts';
-import { encodeOptimized, type OptimizedGraph, type PassOutcome, skipped } from './pass.ts';
+import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
 import { foldRotary, trimRotaryTables } from './fold-rotary.ts';
 import { type MemoryBudget, dequantizeWeights } from './dequantize-weights.ts';
 
@@ -28,14 +28,18 @@ export interface DecoderOptions {
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
-export async function optimizeDecoder(model: Uint8Array | GraphFile, options: DecoderOptions): Promise<OptimizedGraph> {
+export async function optimizeDecoder(model: GraphFile, options: DecoderOptions): Promise<OptimizedGraph> {
   const { positions, evaluate, memoryBudget } = options;
   const graph = decode(model);
   const reason = opaque(graph);
-  if (reason !== undefined) return encodeOptimized(graph, [skipped('feed-lengths', reason)]);
-  const outcomes: PassOutcome[] = [await feedLengths(graph, evaluate)];
-  outcomes.push(foldRotary(graph), keepLastRow(graph), trimRotaryTables(graph, positions));
-  if (memoryBudget) outcomes.push(dequantizeWeights(graph, memoryBudget));
+  if (reason !== undefined) return encodeOptimized(graph, [{ pass: 'feed-lengths', reason }]);
+  const outcomes: PassOutcome[] = [
+    { pass: 'feed-lengths', reason: await feedLengths(graph, evaluate) },
+    { pass: 'fold-rotary', reason: foldRotary(graph) },
+    { pass: 'keep-last-row', reason: keepLastRow(graph) },
+    { pass: 'trim-rotary-tables', reason: trimRotaryTables(graph, positions) },
+  ];
+  if (memoryBudget) outcomes.push({ pass: 'dequantize-weights', reason: dequantizeWeights(graph, memoryBudget) });
   const optimized = encodeOptimized(graph, outcomes);
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
   return memoryBudget ? optimized : { ...optimized, layer: extractLayer(graph, LOGITS) };

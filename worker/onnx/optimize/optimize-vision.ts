@@ -7,7 +7,7 @@ import { fuseBias } from './fuse-bias.ts';
 import { fuseGelu } from './fuse-gelu.ts';
 import { fuseLayerNorm } from './fuse-layer-norm.ts';
 import { extractVisionLayer } from './extract-layer.ts';
-import { encodeOptimized, type OptimizedGraph, skipped } from './pass.ts';
+import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
 import { cropSize, dropPixelMask } from './drop-pixel-mask.ts';
 
 export interface VisionOptions {
@@ -26,15 +26,19 @@ export interface VisionOptions {
  *
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
-export async function optimizeVision(model: Uint8Array | GraphFile, options: VisionOptions): Promise<OptimizedGraph> {
+export async function optimizeVision(model: GraphFile, options: VisionOptions): Promise<OptimizedGraph> {
   const { inputs, evaluate, attention } = options;
   const graph = decode(model);
   const reason = opaque(graph);
-  if (reason !== undefined) return encodeOptimized(graph, [skipped('drop-pixel-mask', reason)]);
-  const outcomes = [await dropPixelMask(graph, inputs, evaluate), fuseLayerNorm(graph), fuseGelu(graph)];
+  if (reason !== undefined) return encodeOptimized(graph, [{ pass: 'drop-pixel-mask', reason }]);
+  const outcomes: PassOutcome[] = [
+    { pass: 'drop-pixel-mask', reason: await dropPixelMask(graph, inputs, evaluate) },
+    { pass: 'fuse-layer-norm', reason: fuseLayerNorm(graph) },
+    { pass: 'fuse-gelu', reason: fuseGelu(graph) },
+  ];
   // Before biases, from which it reads the width of a projection.
-  if (attention) outcomes.push(fuseAttention(graph));
-  outcomes.push(fuseBias(graph));
+  if (attention) outcomes.push({ pass: 'fuse-attention', reason: fuseAttention(graph) });
+  outcomes.push({ pass: 'fuse-bias', reason: fuseBias(graph) });
   const layer = extractVisionLayer(graph, 'image_features', cropSize(inputs));
   return { ...encodeOptimized(graph, outcomes), layer };
 }

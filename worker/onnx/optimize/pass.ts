@@ -1,5 +1,5 @@
 import type { GraphFile } from '../model/external-data.ts';
-import { encode, type Graph, type LazyData, weightFiles } from '../model/graph.ts';
+import { encodeApart, type Graph } from '../model/graph.ts';
 
 /** The optimizer's passes, each named after its function. */
 export type PassName =
@@ -24,11 +24,13 @@ export type PassName =
   /** The tanh approximation of GELU is one operator. */
   | 'fuse-gelu';
 
+/** Why a pass was skipped; undefined if it changed the graph. */
+export type Skipped = string | undefined;
+
 /** Whether a pass changed the graph, or was skipped. */
 export interface PassOutcome {
   pass: PassName;
-  /** Why the pass was skipped; absent if it changed the graph. */
-  reason?: string;
+  reason: Skipped;
 }
 
 /** A graph after all passes. */
@@ -37,33 +39,10 @@ export interface OptimizedGraph extends GraphFile {
   layer?: GraphFile | undefined;
   /** One for each pass that ran. If all were skipped, the graph is unchanged. */
   outcomes: readonly PassOutcome[];
-  /** Names of the inputs that the optimized graph takes. */
-  inputs: readonly string[];
 }
-
-export const done = (pass: PassName): PassOutcome => ({ pass });
-
-export const skipped = (pass: PassName, reason: string): PassOutcome => ({ pass, reason });
 
 /** Encodes the graph, or returns the original file if all passes were skipped. */
 export function encodeOptimized(graph: Graph, outcomes: readonly PassOutcome[]): OptimizedGraph {
   const changed = outcomes.some(({ reason }) => reason === undefined);
-  const inputs = graph.inputs.map(({ name }) => name).filter((name) => !graph.tensors.has(name));
-  if (!changed) return { ...graph.source, outcomes, inputs };
-  const externalData = weightFiles(graph);
-  for (const { lazy } of graph.tensors.values()) {
-    if (lazy) externalData.push({ path: lazy.location, data: lazyBytes(lazy) });
-  }
-  return { graph: encode(graph, true), externalData, outcomes, inputs };
-}
-
-/**
- * Bytes that are computed when they are read, so that JavaScript holds one tensor at a time: onnxruntime reads
- * `byteLength` and one `subarray` for each tensor, which it copies.
- */
-function lazyBytes({ bytes, make }: LazyData): Uint8Array {
-  return Object.defineProperties(new Uint8Array(), {
-    byteLength: { value: bytes },
-    subarray: { value: (from: number, to: number) => make().subarray(from, to) },
-  });
+  return { ...(changed ? encodeApart(graph) : graph.source), outcomes };
 }
