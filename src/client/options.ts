@@ -1,6 +1,7 @@
 import { array, boolean, integer, isObject, mustBe, number, oneOf, quoted, string } from '../openai/field-checks.ts';
 import type { Check } from '../openai/field-checks.ts';
 import { POLICIES, type FetchOptions, type ImageOptions } from '../fetch/fetch-options.ts';
+import { className } from '../bytes/class-name.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
 import { DIALECTS, type RemoteOptions } from '../remote/remote-options.ts';
@@ -116,9 +117,10 @@ export function checkAsk(image: unknown, question: unknown, options: unknown, ma
   checkAskOptions(options, '');
 }
 
+const IMAGE_CLASSES = ['Blob', 'File', 'ArrayBuffer', 'SharedArrayBuffer', 'URL'];
+
 function checkImage(image: unknown, path: string): void {
-  const isBytes = ArrayBuffer.isView(image) || Object.prototype.toString.call(image) === '[object ArrayBuffer]';
-  if (isBytes || image instanceof Blob || image instanceof URL) return;
+  if (ArrayBuffer.isView(image) || IMAGE_CLASSES.includes(className(image))) return;
   if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
 }
 

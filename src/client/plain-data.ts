@@ -1,3 +1,4 @@
+import { className } from '../bytes/class-name.ts';
 import { mustBe } from '../openai/field-checks.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
@@ -22,7 +23,7 @@ export function toPlain(options: unknown, functions: readonly string[]): unknown
       if (typeof value === 'function' && functions.includes(path)) return value;
       if (/function|symbol|bigint/.test(typeof value)) throw mustBe('plain data', value, path);
       if (typeof value !== 'object' || value === null) return value;
-      const kind = Object.prototype.toString.call(value).slice(8, -1);
+      const kind = className(value);
       if (kind === 'URL') return Reflect.get(value, 'href');
       if (above.includes(value) || above.length > MAX_DEPTH) throw mustBe('plain data', value, path, 'part of itself');
       const chain = [...above, value];

@@ -1,3 +1,4 @@
+import { className } from '../bytes/class-name.ts';
 import { resolveURL } from '../bytes/page-url.ts';
 
 /** What is served at an intercepted path. */
@@ -51,9 +52,9 @@ function host({ hostname }: URL): string {
   return hostname.replace(/\.$/, '');
 }
 
-/** Whether `fetch`'s first argument is a Request. Not by `instanceof`: `fetch` accepts those of other windows, too. */
+/** Whether `fetch`'s first argument is a Request, of this window or another. */
 export function isRequest(input: RequestInfo | URL): input is Request {
-  return Object.prototype.toString.call(input) === '[object Request]';
+  return className(input) === 'Request';
 }
 
 /** The URL that `fetch` would request; undefined where `fetch` would throw. */

@@ -1,6 +1,7 @@
 /** Images by data: URLs, blob: URLs, and URLs of a real server on loopback. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readDataURL } from '../../../src/bytes/data-url.ts';
 import { loadImages, readImage, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
@@ -65,6 +66,8 @@ describe('data: URLs', () => {
     ['characters that base64 does not have', 'data:image/png;base64,iVB*', /not valid base64/],
     ['one base64 character too many', 'data:image/png;base64,iVBOR', /not valid base64/],
     ['a broken escape in base64', 'data:image/png;base64,iVB%zz', /not valid base64/],
+    ['url-safe base64', 'data:image/png;base64,iVBORw0KGgr_-_A=', /url-safe base64. Write \+ for - and \/ for _/],
+    ['a doubled prefix', `data:image/png;base64,data:image/png;base64,${BASE64}`, /it has its prefix twice/],
     ['no bytes', 'data:image/png;base64,', /it is empty/],
     ['an asset of NVCF', 'data:image/png;asset_id,0b9e0b1e-3f4c', /assets live on a server/],
     ['an SVG', `data:image/svg+xml,<svg/>`, /SVG/],
@@ -83,6 +86,26 @@ describe('data: URLs', () => {
     const [part] = await images([url], { ...RULES, imageBytes: 999 });
     expect(part).toHaveLength(999);
     await expect(images([url], { ...RULES, imageBytes: 998 })).rejects.toMatchObject(refuses(/more than 998 bytes/));
+  });
+
+  it('with a type that is none of an image are read if their bytes are one', async () => {
+    expect(await images([`data:text/plain;base64,${BASE64}`, `data:application/json;base64,${BASE64}`])).toEqual([
+      BYTES,
+      BYTES,
+    ]);
+  });
+
+  it('are named in the message where several images are sent', async () => {
+    const good = `data:image/png;base64,${BASE64}`;
+    await expect(images([good, 'data:image/png;base64,*', good])).rejects.toThrow(
+      'The image at part 1 cannot be read: its data: URL is',
+    );
+  });
+
+  it('without a prefix are refused with what is missing', async () => {
+    const message =
+      /^The image at part 0 cannot be read: it is base64 without a prefix. Put data:image\/png;base64, before it/;
+    await expect(images([BASE64.repeat(8)])).rejects.toMatchObject(refuses(message));
   });
 
   it('are decoded without fetch', async () => {
@@ -120,6 +143,7 @@ describe('https: URLs', () => {
     '/ok': (_request, response) => response.end(BYTES),
     '/typed': (_request, response) => response.setHeader('content-type', 'IMAGE/PNG; a=b').end(BYTES),
     '/octets': (_request, response) => response.setHeader('content-type', 'application/octet-stream').end(BYTES),
+    '/as-text': (_request, response) => response.setHeader('content-type', 'text/plain').end(BYTES),
     '/html': (_request, response) => response.setHeader('content-type', 'text/html; charset=utf-8').end('<p>Log in'),
     '/svg': (_request, response) => response.setHeader('content-type', 'image/svg+xml').end('<svg/>'),
     '/moved': (_request, response) => response.writeHead(302, { location: '/ok' }).end(),
@@ -154,7 +178,7 @@ describe('https: URLs', () => {
     server.close();
   });
 
-  it.each(['/ok', '/typed', '/octets', '/moved'])('%s is read', async (path) => {
+  it.each(['/ok', '/typed', '/octets', '/as-text', '/moved'])('%s is read', async (path) => {
     expect(await images([origin + path])).toEqual([BYTES]);
   });
 
@@ -245,6 +269,25 @@ describe('an image passed by the page', () => {
   it('is copied, so that the page may reuse its buffer', async () => {
     const own = BYTES.slice();
     expect((await readImage(own, RULES)).buffer).not.toBe(own.buffer);
+  });
+
+  it('may be of another window, in shared memory, or a view of either', async () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(BYTES.length + 4), 2, BYTES.length);
+    shared.set(BYTES);
+    const other: { view: Uint8Array; url: URL } = runInNewContext(
+      '({ view: Uint8Array.from(bytes), url: Object.assign(Object.create(null), { toString: () => url }) })',
+      { bytes: [...BYTES], url: `data:image/png;base64,${BASE64}` },
+    );
+    for (const image of [shared, other.view, other.view.buffer, other.url]) {
+      const bytes = await readImage(image as Parameters<typeof readImage>[0], RULES);
+      expect([bytes, bytes.buffer.constructor]).toEqual([BYTES, ArrayBuffer]);
+    }
+  });
+
+  it('that changed since it was chosen is refused with that cause', async () => {
+    const file = new File([BYTES], 'cat.png');
+    file.arrayBuffer = () => Promise.reject(new DOMException('could not be read', 'NotReadableError'));
+    await expect(readImage(file, RULES)).rejects.toMatchObject(refuses(/changed, moved or deleted/, 'image'));
   });
 
   it('has the same limits', async () => {
