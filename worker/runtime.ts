@@ -78,13 +78,16 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
 /**
  * Takes a lock for as long as this thread lives. The page waits for the same lock, so it notices even a death without any
  * event (out of memory, terminate).
+ *
+ * @returns whether there is one: browsers deny locks where the visitor blocks site data
  */
-function holdLock(name: string): Promise<void> {
-  return new Promise((resolve, reject) => {
+function holdLock(name: string): Promise<boolean> {
+  return new Promise((resolve) => {
     const hold = (): Promise<never> => {
-      resolve();
+      resolve(true);
       return new Promise(() => {});
     };
-    navigator.locks.request(name, hold).catch(reject);
+    const request = async (): Promise<unknown> => navigator.locks.request(name, hold);
+    request().catch(() => resolve(false));
   });
 }

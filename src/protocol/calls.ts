@@ -9,8 +9,8 @@ import type { Device, ModelSpec } from './model-spec.ts';
  * return plain data.
  */
 export interface Runtime {
-  /** Settles when the worker runs and holds the Web Lock of that name until it dies. */
-  handshake(lock: string): Promise<void>;
+  /** Resolves when the worker runs: whether it holds the Web Lock of that name until it dies. */
+  handshake(lock: string): Promise<boolean>;
   /**
    * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
    * model can answer, and ends with the error by which it was lost (`device_lost`, `gpu_error`). Cancelling closes it.

@@ -23,11 +23,25 @@ const RAISED = [
   'maxComputeWorkgroupsPerDimension',
 ] as const satisfies (keyof GPUSupportedLimits)[];
 
-/** The adapter of this machine, or null without WebGPU. */
+/** Most take milliseconds; drivers are known that never answer. */
+const MAX_ADAPTER_MS = 10_000;
+
+/** The adapter of this machine, or null without one that can be used. */
 export async function findAdapter(): Promise<GPUAdapter | null> {
   // `gpu` is typed as always present; outside secure contexts and in older browsers it is missing.
   const { gpu } = navigator as { gpu?: GPU };
-  return (await gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
+  if (!gpu) return null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<null>((resolve) => (timer = setTimeout(() => resolve(null), MAX_ADAPTER_MS)));
+  try {
+    const adapter = await Promise.race([gpu.requestAdapter({ powerPreference: 'high-performance' }), late]);
+    // Early implementations lack `info`, without which software and broken kernels cannot be told.
+    return adapter && 'info' in adapter ? adapter : null;
+  } catch {
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The adapter's name: vendor, architecture, description. */

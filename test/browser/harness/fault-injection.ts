@@ -92,6 +92,10 @@ if (plan.has('lateLock')) {
     return request.apply(this, args);
   };
 }
+// As where the visitor blocks site data.
+if (plan.has('deniedLocks')) {
+  LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));
+}
 // Device memory in GB.
 if (plan.has('deviceMemory')) {
   Object.defineProperty(WorkerNavigator.prototype, 'deviceMemory', { get: () => Number(plan.get('deviceMemory')) });
@@ -174,6 +178,8 @@ export interface FaultPlan {
   hardwareAdapter?: boolean;
   /** Locks are taken half a second after they are requested. */
   lateLock?: boolean;
+  /** The browser denies locks to the worker. */
+  deniedLocks?: boolean;
   /** `navigator.deviceMemory`, in GB. */
   deviceMemory?: number;
   /** The maximum size of a wasm heap, in bytes. */

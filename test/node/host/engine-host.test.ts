@@ -85,6 +85,31 @@ test.each(['load', 'probe'] as const)('a worker that stops answering during a %s
   expect(host.hung).toBe(true);
 });
 
+test('where locks are denied, a worker that answers nothing for five minutes is dead', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  vi.stubGlobal('navigator', {});
+  let alive = true;
+  const { debugStats } = makeRuntime();
+  const { host } = start({
+    handshake: async () => false,
+    debugStats: () => (alive ? debugStats() : new Promise(() => {})),
+  });
+  expect(await host.load(REQUEST, () => {}, never)).toEqual(FACTS);
+  const minutes = async (count: number): Promise<void> => {
+    for (let beat = 0; beat < count * 12; beat++) {
+      await vi.advanceTimersByTimeAsync(5000);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  };
+  await minutes(6);
+  expect(host.dead.aborted).toBe(false);
+  alive = false;
+  await minutes(6);
+  expect(host.dead.reason).toMatchObject({ code: 'worker_crashed' });
+  // The session does not take it for a load that another worker may do.
+  expect(host.hung).toBe(false);
+});
+
 test('a slow probe is waited for while the worker answers the heartbeat', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   let answer = (): void => {};

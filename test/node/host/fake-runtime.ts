@@ -20,7 +20,7 @@ export const NOT_CLONEABLE = { notPlain: () => {} };
 export function makeRuntime(changes: Partial<Runtime> = {}): Runtime & { lose: (error: Error) => void } {
   let lose = (_error: Error): void => {};
   return {
-    handshake: async () => {},
+    handshake: async () => true,
     load: (_request, port) =>
       void servePort<LoadPart>(port, async (emit) => {
         emit({ state: 'ready', facts: FACTS });
