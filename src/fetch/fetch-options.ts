@@ -1,5 +1,7 @@
 import type { ErrorCode } from '../protocol/errors.ts';
-import type { RemoteOptions } from '../remote/remote-options.ts';
+import { array, boolean, oneOf, type Check } from '../openai/field-checks.ts';
+import { address, call, orCall, strings, within } from '../openai/option-checks.ts';
+import { checkRemote, type RemoteOptions } from '../remote/remote-options.ts';
 
 /** The strictest first. */
 export const POLICIES = ['local-only', 'local-first', 'remote-first'] as const;
@@ -47,3 +49,11 @@ export interface ImageOptions {
   /** Read `<img src="…">` in a user's string content as an image. @defaultValue false, it stays text */
   tags?: boolean | undefined;
 }
+
+export const fetchOptionChecks: Record<keyof FetchOptions, Check<unknown>> = {
+  fetch: call,
+  aliases: strings,
+  policy: orCall(oneOf(...POLICIES)),
+  remote: checkRemote,
+  images: within<ImageOptions>({ origins: array(address, 0, Infinity), tags: boolean }),
+};
