@@ -44,7 +44,10 @@ export interface FetchOptions {
 
 /** Where images may come from. */
 export interface ImageOptions {
-  /** Origins from which images are fetched even under `local-only`. @defaultValue none but the page's own */
+  /**
+   * Origins from which images are fetched even under `local-only`. A path is one of the document's base URL.
+   * @defaultValue none but the page's own
+   */
   origins?: readonly string[] | undefined;
   /** Read `<img src="…">` in a user's string content as an image. @defaultValue false, it stays text */
   tags?: boolean | undefined;

@@ -50,7 +50,7 @@ fn levels(pixel: u32) -> vec3i {
 }
 
 @compute @workgroup_size(${WORKGROUP_SIZE}, ${WORKGROUP_SIZE})
-fn main(@builtin(global_invocation_id) id: vec3u) {
+fn resample(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= job.width || id.y >= job.height) { return; }
   let vertical = job.vertical == 1u;
   let along = select(id.x, id.y, vertical);
@@ -84,7 +84,7 @@ struct Crop {
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
 
 @compute @workgroup_size(${WORKGROUP_SIZE}, ${WORKGROUP_SIZE})
-fn main(@builtin(global_invocation_id) id: vec3u) {
+fn cut_out(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= crop.size || id.y >= crop.size) { return; }
   let rgb = source[(crop.top + id.y) * crop.width + crop.left + id.x];
   let plane = crop.size * crop.size;
