@@ -53,6 +53,7 @@ export interface ImageOptions {
   tags?: boolean | undefined;
 }
 
+/** A check for each of {@link FetchOptions}; `createNearsight` adds those of its own options. */
 export const fetchOptionChecks: Record<keyof FetchOptions, Check<unknown>> = {
   fetch: call,
   aliases: strings,

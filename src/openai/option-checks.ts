@@ -31,6 +31,7 @@ export const address: Check<string> = (value, path) => {
   return url;
 };
 
+/** A function. */
 export const call: Check<unknown> = (value, path) => {
   if (typeof value !== 'function') throw mustBe('a function', value, path);
   return value;
@@ -41,6 +42,7 @@ export function orCall<T>(check: Check<T>): Check<unknown> {
   return (value, path) => (typeof value === 'function' ? value : check(value, path));
 }
 
+/** An object of strings. */
 export const strings: Check<unknown> = (value, path) => {
   if (!isObject(value)) throw mustBe('an object', value, path);
   for (const [name, item] of Object.entries(value)) string(item, `${path}.${name}`);

@@ -54,6 +54,7 @@ const remoteFields = within<RemoteOptions>({
   credentials: oneOf('omit', 'same-origin', 'include'),
 });
 
+/** Checks the whole of {@link RemoteOptions}; only the address is required. */
 export const checkRemote: Check<RemoteOptions> = (value, path) => {
   const fields = remoteFields(value, path);
   if (!fields.baseURL) throw mustBe('the address of a NIM endpoint', fields.baseURL, `${path}.baseURL`);
