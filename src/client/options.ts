@@ -1,10 +1,8 @@
-import { array, boolean, integer, isObject, mustBe, number, oneOf, quoted, string } from '../openai/field-checks.ts';
-import type { Check } from '../openai/field-checks.ts';
-import { POLICIES, type FetchOptions, type ImageOptions } from '../fetch/fetch-options.ts';
 import { className } from '../bytes/class-name.ts';
-import { NearsightError } from '../protocol/errors.ts';
+import { array, integer, isObject, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
+import { address, within } from '../openai/option-checks.ts';
+import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
-import { DIALECTS, type RemoteOptions } from '../remote/remote-options.ts';
 import { toPlain } from './plain-data.ts';
 
 const DEVICES = ['auto', 'webgpu', 'wasm'] as const;
@@ -124,27 +122,6 @@ function checkImage(image: unknown, path: string): void {
   if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
 }
 
-/** An object with a check for each name of `T`. Another name is refused, and the known ones are listed. */
-function within<T extends object>(checks: Record<keyof T, Check<unknown>>): Check<T> {
-  const known = new Map(Object.entries<Check<unknown>>(checks));
-  return (value, path) => {
-    if (!isObject(value)) throw mustBe('an object', value, path || 'options');
-    const read: Record<string, unknown> = {};
-    for (const [name, item] of Object.entries(value)) {
-      const param = path ? `${path}.${name}` : name;
-      const check = known.get(name);
-      if (!check) {
-        const message = `There is no option ${param}. Known${path && ` in ${path}`}: ${[...known.keys()].join(', ')}.`;
-        throw new NearsightError('invalid_request', message, { param });
-      }
-      if (item !== null && item !== undefined) read[name] = check(item, param);
-    }
-    // Each value was read by the check of its own name.
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-    return read as T;
-  };
-}
-
 const model: Check<unknown> = (value, path) => {
   if (typeof value === 'string') return value;
   if (!isObject(value) || !Array.isArray(value['files']) || !Array.isArray(value['variants'])) {
@@ -154,50 +131,10 @@ const model: Check<unknown> = (value, path) => {
   return value;
 };
 
-/** Without a scheme, `api.example.com` would be a path of the page's own origin, and that server would be asked. */
-const address: Check<string> = (value, path) => {
-  const url = string(value, path);
-  if (!/^(https?:\/\/|\.{0,2}\/)/i.test(url) || !URL.canParse(url, 'https://page')) {
-    throw mustBe("an address with its scheme, such as 'https://api.example.com', or a path from '/' on", value, path);
-  }
-  return url;
-};
-
-const call: Check<unknown> = (value, path) => {
-  if (typeof value !== 'function') throw mustBe('a function', value, path);
-  return value;
-};
-
-/** A function, or else what `check` takes. */
-function orCall<T>(check: Check<T>): Check<unknown> {
-  return (value, path) => (typeof value === 'function' ? value : check(value, path));
-}
-
-const strings: Check<unknown> = (value, path) => {
-  if (!isObject(value)) throw mustBe('an object', value, path);
-  for (const [name, item] of Object.entries(value)) string(item, `${path}.${name}`);
-  return value;
-};
-
 const assetFiles = within<AssetOptions>({ worker: address, ort: address });
 
 const assets: Check<unknown> = (value, path) =>
   typeof value === 'string' ? address(value, path) : assetFiles(value, path);
-
-const remoteFields = within<RemoteOptions>({
-  baseURL: address,
-  apiKey: orCall(string),
-  dialect: oneOf(...DIALECTS),
-  model: string,
-  consent: call,
-  credentials: oneOf('omit', 'same-origin', 'include'),
-});
-
-const remote: Check<RemoteOptions> = (value, path) => {
-  const fields = remoteFields(value, path);
-  if (!fields.baseURL) throw mustBe('the address of a NIM endpoint', fields.baseURL, `${path}.baseURL`);
-  return fields;
-};
 
 const checkOptions = within<NearsightOptions>({
   model,
@@ -211,11 +148,7 @@ const checkOptions = within<NearsightOptions>({
     pixels: integer(1),
     images: integer(0),
   }),
-  fetch: call,
-  aliases: strings,
-  policy: orCall(oneOf(...POLICIES)),
-  remote,
-  images: within<ImageOptions>({ origins: array(address, 0, Infinity), tags: boolean }),
+  ...fetchOptionChecks,
 });
 
 const checkAskOptions = within<AskOptions>({

@@ -1,5 +1,7 @@
 import type { ErrorCode } from '../protocol/errors.ts';
-import type { RemoteOptions } from '../remote/remote-options.ts';
+import { array, boolean, oneOf, type Check } from '../openai/field-checks.ts';
+import { address, call, orCall, strings, within } from '../openai/option-checks.ts';
+import { checkRemote, type RemoteOptions } from '../remote/remote-options.ts';
 
 /** The strictest first. */
 export const POLICIES = ['local-only', 'local-first', 'remote-first'] as const;
@@ -42,7 +44,10 @@ export interface FetchOptions {
 
 /** Where images may come from. */
 export interface ImageOptions {
-  /** Origins from which images are fetched even under `local-only`. @defaultValue none but the page's own */
+  /**
+   * Origins from which images are fetched even under `local-only`. A path is one of the document's base URL.
+   * @defaultValue none but the page's own
+   */
   origins?: readonly string[] | undefined;
   /**
    * Read `<img src="…">` in a user's string content as an image.
@@ -51,3 +56,12 @@ export interface ImageOptions {
    */
   tags?: boolean | undefined;
 }
+
+/** A check for each of {@link FetchOptions}; `createNearsight` adds those of its own options. */
+export const fetchOptionChecks: Record<keyof FetchOptions, Check<unknown>> = {
+  fetch: call,
+  aliases: strings,
+  policy: orCall(oneOf(...POLICIES)),
+  remote: checkRemote,
+  images: within<ImageOptions>({ origins: array(address, 0, Infinity), tags: boolean }),
+};

@@ -61,7 +61,8 @@ export class EngineHost {
       return await race(this.#withHeartbeat(maxMissed, load), signal);
     } catch (thrown) {
       const { aborted, reason: cause } = signal;
-      const error = aborted ? new NearsightError('aborted', 'The load was aborted.', { cause }) : thrown;
+      const error =
+        aborted && !this.dead.aborted ? new NearsightError('aborted', 'The load was aborted.', { cause }) : thrown;
       this.stop(error);
       throw error;
     }

@@ -17,7 +17,7 @@ export interface ModelSpec {
   repository?: string | undefined;
   /** The commit there, as 40 lower-case hexadecimal digits: a branch moves, and then the hashes no longer match. */
   revision?: string | undefined;
-  /** Where the files are, unless a file says otherwise. Must end in `/`. */
+  /** Where the files are, unless a file says otherwise; relative to the document's base URL. Must end in `/`. */
   baseURL?: string | URL | undefined;
   /** Configs and tokenizer, which every variant needs. Names as on the hub. */
   files: readonly ModelFile[];

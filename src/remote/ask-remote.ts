@@ -160,7 +160,7 @@ async function send({ fetch, signal }: RemoteRequest, url: URL, init: RequestIni
 /** The headers of a remote's response that clients use. */
 const PASSED_HEADERS = ['content-type', 'cache-control', 'retry-after', 'retry-after-ms', 'nvcf-reqid', 'nvcf-status'];
 
-/** Those, and who answered. */
+/** The passed headers, and who answered. */
 function headersOf({ headers }: Response, model: string, reason: string): Headers {
   return new Headers({
     ...Object.fromEntries([...headers].filter(([name]) => PASSED_HEADERS.includes(name))),

@@ -16,6 +16,9 @@ const SLICE = 64 * 1024;
 /** The fixed cost of a chunk or an event, counted as bytes. */
 const OVERHEAD = 256;
 
+/** Milliseconds after which it yields before that, on a slow or busy machine. */
+const TURN_MS = 8;
+
 const DONE = '[DONE]';
 const encoder = new TextEncoder();
 
@@ -155,14 +158,16 @@ class Progress {
   }
 }
 
-/** Counts bytes, and yields to the page's events after {@link SLICE} of them. */
+/** Counts bytes and time, and yields to the page's events after {@link SLICE} of them or {@link TURN_MS}. */
 function turnBudget(signal?: AbortSignal): (bytes: number) => Promise<void> {
   let handled = 0;
+  let began = performance.now();
   return async (bytes) => {
     handled += OVERHEAD + bytes;
-    if (handled < SLICE) return;
+    if (handled < SLICE && performance.now() - began < TURN_MS) return;
     handled = 0;
     await yieldToEvents(signal);
+    began = performance.now();
   };
 }
 

@@ -1,3 +1,6 @@
+import { mustBe, oneOf, string, type Check } from '../openai/field-checks.ts';
+import { address, call, orCall, within } from '../openai/option-checks.ts';
+
 export const DIALECTS = ['nim1', 'nim2', 'hosted', 'legacy'] as const;
 
 /**
@@ -41,3 +44,19 @@ export interface ConsentRequest {
   /** The URL that it would be sent to. */
   url: string;
 }
+
+const remoteFields = within<RemoteOptions>({
+  baseURL: address,
+  apiKey: orCall(string),
+  dialect: oneOf(...DIALECTS),
+  model: string,
+  consent: call,
+  credentials: oneOf('omit', 'same-origin', 'include'),
+});
+
+/** Checks the whole of {@link RemoteOptions}; only the address is required. */
+export const checkRemote: Check<RemoteOptions> = (value, path) => {
+  const fields = remoteFields(value, path);
+  if (!fields.baseURL) throw mustBe('the address of a NIM endpoint', fields.baseURL, `${path}.baseURL`);
+  return fields;
+};

@@ -8,7 +8,10 @@ import { fillStandin, standinAvailable, standinFolder } from '../../tools/standi
 import { growth, openCounted, perToken } from './counted-page.ts';
 import { browserName } from './harness/harness.ts';
 
-test('500 decoded tokens do not add GPU memory', { timeout: 1_200_000 }, async () => {
+// It takes three minutes on Chromium's software adapter.
+const slow = browserName === 'chromium' ? ['nightly'] : [];
+
+test('500 decoded tokens do not add GPU memory', { timeout: 1_200_000, tags: slow }, async () => {
   await using page = await openCounted();
   await page.evaluate(async () => {
     Object.assign(globalThis, { near: nearsight.createNearsight({ model: glimpse, device: 'webgpu' }) });

@@ -1,6 +1,6 @@
 /** GPU failures. All tests share one nearsight, because on a software GPU each new worker takes seconds to load. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { browserName, type TestPage } from './harness/harness.ts';
+import { browserName, slowInChromium, type TestPage } from './harness/harness.ts';
 import { loseDeviceAt, MOMENTS } from './device-loss.ts';
 import { openTestPage } from './harness/test-page.ts';
 
@@ -17,29 +17,33 @@ beforeAll(async () => {
 
 afterAll(() => page[Symbol.asyncDispose]());
 
-test.each(['destroy', 'invalid'] as const)('%s mid-stream: an error event, then a new worker', async (fault) => {
-  const result = await page.evaluate(async (name) => {
-    await near.load();
-    const before = faults.workers.length;
-    const response = await testPage.ask(near, testPage.long);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    await reader.read();
-    const injected = faults.command(name);
-    let text = '';
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      text += value;
-    }
-    await injected;
-    const works = await testPage.works(near);
-    return { text, works, started: faults.workers.length - before };
-  }, fault);
-  expect(result.text).toContain(fault === 'destroy' ? '"code":"device_lost"' : '"code":"gpu_error"');
-  expect(result).toMatchObject({ works: true, started: 1 });
-});
+test.each(['destroy', 'invalid'] as const)(
+  '%s mid-stream: an error event, then a new worker',
+  slowInChromium,
+  async (fault) => {
+    const result = await page.evaluate(async (name) => {
+      await near.load();
+      const before = faults.workers.length;
+      const response = await testPage.ask(near, testPage.long);
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+      await reader.read();
+      const injected = faults.command(name);
+      let text = '';
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        text += value;
+      }
+      await injected;
+      const works = await testPage.works(near);
+      return { text, works, started: faults.workers.length - before };
+    }, fault);
+    expect(result.text).toContain(fault === 'destroy' ? '"code":"device_lost"' : '"code":"gpu_error"');
+    expect(result).toMatchObject({ works: true, started: 1 });
+  },
+);
 
-test('a device that is lost while nothing runs is noticed, and the next request works', async () => {
+test('a device that is lost while nothing runs is noticed, and the next request works', slowInChromium, async () => {
   const result = await page.evaluate(async () => {
     await near.load();
     const before = faults.workers.length;

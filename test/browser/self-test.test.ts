@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { browserName } from './harness/harness.ts';
+import { browserName, slowInChromium } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 import type { FaultPlan } from './harness/fault-injection.ts';
 
-test('a GPU with wrong image features is refused, and the error gives the difference', async () => {
+test('a GPU with wrong image features is refused, and the error gives the difference', slowInChromium, async () => {
   await using page = await openTestPage({ plan: { wrongReadbacks: 1000 } });
   const result = await page.evaluate(async () => {
     const near = testPage.make('webgpu');
@@ -34,6 +34,7 @@ const KERNEL_FAULTS: [NonNullable<FaultPlan['kernel']>, string][] = [
 // Mesa's renderer compiles for a minute before the decoder runs, and uses another attention kernel.
 test.each(browserName === 'firefox' ? KERNEL_FAULTS.slice(0, 1) : KERNEL_FAULTS)(
   'a wrong kernel is found: %o',
+  slowInChromium,
   async (kernel, what) => {
     await using page = await openTestPage({ plan: { kernel } });
     const refused = await page.evaluate(async () => {
@@ -46,7 +47,7 @@ test.each(browserName === 'firefox' ? KERNEL_FAULTS.slice(0, 1) : KERNEL_FAULTS)
   },
 );
 
-test('after a mismatch the next variant is used, and the reason says so', async () => {
+test('after a mismatch the next variant is used, and the reason says so', slowInChromium, async () => {
   // The second variant has the same files, because not both browsers support float16.
   await using page = await openTestPage({ plan: { wrongReadbacks: 1 } });
   const facts = await page.evaluate(async () => {
@@ -63,19 +64,23 @@ test('after a mismatch the next variant is used, and the reason says so', async 
 });
 
 // Skipped in Firefox: Mesa's renderer would take 15 minutes to compile the kernels for hardware adapters.
-test.skipIf(browserName === 'firefox')('when no variant works on WebGPU, `auto` uses wasm', async () => {
-  await using page = await openTestPage({ plan: { wrongReadbacks: 1000, hardwareAdapter: true } });
-  const facts = await page.evaluate(async () => {
-    const near = nearsight.createNearsight({ model: glimpse, device: 'auto' });
-    const progress: boolean[] = [];
-    near.status.subscribe((value) => {
-      if (value.state === 'downloading') progress.push(value.loadedBytes <= value.totalBytes);
+test.skipIf(browserName === 'firefox')(
+  'when no variant works on WebGPU, `auto` uses wasm',
+  slowInChromium,
+  async () => {
+    await using page = await openTestPage({ plan: { wrongReadbacks: 1000, hardwareAdapter: true } });
+    const facts = await page.evaluate(async () => {
+      const near = nearsight.createNearsight({ model: glimpse, device: 'auto' });
+      const progress: boolean[] = [];
+      near.status.subscribe((value) => {
+        if (value.state === 'downloading') progress.push(value.loadedBytes <= value.totalBytes);
+      });
+      const opened = await near.load();
+      const works = await testPage.works(near);
+      near.dispose();
+      return { ...opened, works, progress: progress.every(Boolean) };
     });
-    const opened = await near.load();
-    const works = await testPage.works(near);
-    near.dispose();
-    return { ...opened, works, progress: progress.every(Boolean) };
-  });
-  expect(facts).toMatchObject({ device: 'wasm', dtype: 'q4', works: true, progress: true });
-  expect(facts.reason).toContain('failed there: webgpu q4');
-});
+    expect(facts).toMatchObject({ device: 'wasm', dtype: 'q4', works: true, progress: true });
+    expect(facts.reason).toContain('failed there: webgpu q4');
+  },
+);

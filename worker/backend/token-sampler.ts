@@ -18,7 +18,7 @@ export interface TokenSampler {
   readonly sampled: GPUBuffer;
   /** {@link RING_SLOTS} entries of {@link AnswerSampler.entryBytes}: an answer's n-th token, from 0, is in slot n % slots. */
   readonly ring: GPUBuffer;
-  /** Creates a buffer for one row of logits to sample from. */
+  /** Creates a buffer for one row of logits to sample from. `clear` erases it, `close` destroys it. */
   createLogits(label: string): GPUBuffer;
   /**
    * Starts an answer with the arguments of the CPU sampler. Earlier samplings may still be in flight, so all writes here

@@ -37,6 +37,7 @@ export interface Decoder {
   /**
    * Reads a prompt, or the rest of one, in chunks.
    *
+   * @param ids at least one
    * @param features of the images in order, [tiles, rows, hidden] each; their rows replace the embeddings of
    *   `imageTokenId` one by one
    */

@@ -136,16 +136,16 @@ export class StepwiseDecoder implements Decoder {
     const total = this.length + count;
     if (this.#ones.length < total) this.#ones = new BigInt64Array(2 * total).fill(1n);
     const positions = Int32Array.from({ length: count }, (_, row) => this.length + row);
-    const known: Tensors = {
-      [ports.INPUTS_EMBEDS]: embeddings,
-      [ports.SEQLENS_K]: new ort.Tensor('int32', Int32Array.of(total - 1), [1]),
-      [ports.TOTAL_LENGTH]: new ort.Tensor('int32', Int32Array.of(total), [1]),
-      [ports.ATTENTION_MASK]: new ort.Tensor('int64', this.#ones.subarray(0, total), [1, total]),
-      [ports.POSITION_IDS]: int64(ort, positions, [1, count]),
-      [ports.LOGITS_TO_KEEP]: int64(ort, Int32Array.of(1), []),
+    const makers: Record<string, () => Tensor> = {
+      [ports.SEQLENS_K]: () => new ort.Tensor('int32', Int32Array.of(total - 1), [1]),
+      [ports.TOTAL_LENGTH]: () => new ort.Tensor('int32', Int32Array.of(total), [1]),
+      [ports.ATTENTION_MASK]: () => new ort.Tensor('int64', this.#ones.subarray(0, total), [1, total]),
+      [ports.POSITION_IDS]: () => int64(ort, positions, [1, count]),
+      [ports.LOGITS_TO_KEEP]: () => int64(ort, Int32Array.of(1), []),
     };
-    const taken = Object.entries(known).filter(([name]) => session.inputs.has(name));
-    return { ...this.kv.feeds(), ...Object.fromEntries(taken) };
+    const feeds: Tensors = { ...this.kv.feeds(), [ports.INPUTS_EMBEDS]: embeddings };
+    for (const [name, make] of Object.entries(makers)) if (session.inputs.has(name)) feeds[name] = make();
+    return feeds;
   }
 }
 

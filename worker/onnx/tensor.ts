@@ -37,7 +37,8 @@ export function int64(ort: Ort, values: Int32Array, dims: number[]): Tensor {
 
 /** A CPU tensor's memory. Never shared: onnxruntime-web copies outputs out of the wasm heap. */
 export function bytesOf({ data }: Pick<Tensor, 'data'>): Uint8Array<ArrayBuffer> {
-  if (!ArrayBuffer.isView(data) || !(data.buffer instanceof ArrayBuffer)) throw new TypeError('Expected numbers.');
+  if (!ArrayBuffer.isView(data) || !(data.buffer instanceof ArrayBuffer))
+    throw new TypeError('Expected a tensor of numbers.');
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 

@@ -10,7 +10,7 @@ const IGNORED = { target: 'setimmediate' };
  * Makes every worker that this worker starts from now on get a message now and then, until its first answer.
  *
  * In Firefox 153, while this worker downloads, a thread of onnxruntime often sleeps with the message that should start it:
- * `InferenceSession.create` never settled in 9 of 17 loads of SmolVLM-256M, and in none of 6 when further messages came.
+ * `InferenceSession.create` never settled in 13 of 22 loads of SmolVLM-256M, and in none of 18 with further messages.
  *
  * A thread that never answers is an error of this worker, which ends it and with it the load.
  */

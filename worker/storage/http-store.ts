@@ -6,7 +6,7 @@ import type { ModelStore } from './store.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** A file on its way. */
+/** A download in progress. */
 interface Download {
   url: string;
   file: ModelFile;

@@ -34,11 +34,14 @@ export const cpuImageSplitter: ImageSplitter = {
   },
 };
 
-/** The value of each of the 256 levels in each channel; every step is rounded to float32, as NumPy does. */
+/** Of a channel. */
+export const LEVELS = 256;
+
+/** The value of each level in each channel; every step is rounded to float32, as NumPy does. */
 export function levelTables({ mean, std }: Pick<SplitPlan, 'mean' | 'std'>): Float32Array<ArrayBuffer>[] {
   const { fround } = Math;
   return Array.from({ length: CHANNELS }, (_, channel) =>
-    Float32Array.from({ length: 256 }, (_level, level) =>
+    Float32Array.from({ length: LEVELS }, (_level, level) =>
       fround(fround(fround(level * RESCALE_FACTOR) - fround(mean[channel]!)) / fround(std[channel]!)),
     ),
   );

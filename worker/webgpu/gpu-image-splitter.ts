@@ -24,21 +24,22 @@ export class GpuImageSplitter implements ImageSplitter {
 
   constructor(device: GPUDevice) {
     this.#device = device;
-    this.#resample = compile(device, device.createShaderModule({ label: 'resample', code: RESAMPLE }), 'main');
-    this.#crop = compile(device, device.createShaderModule({ label: 'crop', code: CROP }), 'main');
+    this.#resample = compile(device, device.createShaderModule({ label: 'resample', code: RESAMPLE }), 'resample');
+    this.#crop = compile(device, device.createShaderModule({ label: 'crop', code: CROP }), 'cut_out');
   }
 
   split(image: Rgb, plan: SplitPlan): Crops {
     const scratch = new Scratch(this.#device, this.#resample);
     const planes: Plane[] = [];
+    let table: GPUBuffer;
     try {
       for (const size of plan.resizes) planes.push(scratch.resize(planes.at(-1) ?? scratch.upload(image, size), size));
+      const levels = Float32Array.from(levelTables(plan).flatMap((values) => [...values]));
+      table = scratch.fill('levels', STORAGE, levels);
     } catch (error) {
       scratch.close();
       throw error;
     }
-    const levels = Float32Array.from(levelTables(plan).flatMap((table) => [...table]));
-    const table = scratch.fill('levels', STORAGE, levels);
     const { cropSize } = plan;
     let result: GPUBuffer | undefined;
     let before: Promise<void> | undefined;
@@ -108,10 +109,10 @@ class Scratch {
 
   /** Runs a shader for each pixel of a result of this size. */
   run(pipeline: GPUComputePipeline, uniforms: Uint32Array, buffers: GPUBuffer[], width: number, height: number): void {
-    const kernel = bind(this.#device, pipeline, [this.fill('uniforms', UNIFORM, uniforms), ...buffers]);
+    const bound = bind(this.#device, pipeline, [this.fill('uniforms', UNIFORM, uniforms), ...buffers]);
     submit(this.#device, (encoder) => {
       const pass = encoder.beginComputePass();
-      dispatch(pass, kernel, Math.ceil(width / WORKGROUP_SIZE), Math.ceil(height / WORKGROUP_SIZE));
+      dispatch(pass, bound, Math.ceil(width / WORKGROUP_SIZE), Math.ceil(height / WORKGROUP_SIZE));
       pass.end();
     });
   }

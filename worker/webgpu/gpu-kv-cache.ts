@@ -171,7 +171,7 @@ export class GpuKvCache implements KvCache {
     return undefined;
   }
 
-  /** Creates buffers, and tells whether there was no memory for them, which must not fail the request. */
+  /** Creates buffers or copies into them, and tells whether there was no memory, which must not fail the request. */
   #attempt<T>(create: () => T): [created: T, outOfMemory: Promise<boolean>] {
     this.#device.pushErrorScope('validation');
     this.#device.pushErrorScope('out-of-memory');

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
+import { acceptSharedMemory } from '../../../tools/dawn.mjs';
 import { GREEDY as UNSEEDED } from '../../../src/protocol/job.ts';
 import type { Device } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../../worker/generation/decoder.ts';
@@ -30,20 +31,7 @@ export async function openGpu(): Promise<Gpu> {
 function useDawn(): void {
   if ('GPUQueue' in globalThis) return;
   Object.assign(globalThis, globals);
-  // Dawn's bindings refuse views on shared memory, which is what the wasm heap is; browsers take them.
-  const { writeBuffer } = GPUQueue.prototype;
-  GPUQueue.prototype.writeBuffer = function write(...range: Parameters<GPUQueue['writeBuffer']>) {
-    const [buffer, offset, data, start = 0, size] = range;
-    if (!ArrayBuffer.isView(data) || !(data.buffer instanceof SharedArrayBuffer)) return writeBuffer.apply(this, range);
-    const unit = 'BYTES_PER_ELEMENT' in data ? Number(data.BYTES_PER_ELEMENT) : 1;
-    const from = start * unit;
-    const bytes = new Uint8Array(
-      data.buffer,
-      data.byteOffset + from,
-      size === undefined ? data.byteLength - from : size * unit,
-    );
-    return writeBuffer.call(this, buffer, offset, bytes.slice());
-  };
+  acceptSharedMemory();
   const gpu = create([]);
   Object.defineProperty(globalThis, 'navigator', { value: { gpu, hardwareConcurrency: 1 }, configurable: true });
 }

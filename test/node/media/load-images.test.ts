@@ -50,6 +50,14 @@ describe('data: URLs', () => {
     }
   });
 
+  it('that are long are decoded in parts, and before each the thread yields', async () => {
+    // Not by what runs between: Node handles many messages of a port in one turn.
+    const yields = vi.spyOn(MessagePort.prototype, 'postMessage');
+    await readDataURL(`data:image/png;base64,${'A'.repeat(1 << 21)}`);
+    expect(yields).toHaveBeenCalledTimes(4);
+    yields.mockRestore();
+  });
+
   it('that are long, with padding in the middle, are refused', async () => {
     for (const at of [4, 1 << 19, 1 << 20]) {
       const text = `${'A'.repeat(at - 2)}==${'A'.repeat(1 << 20)}`;

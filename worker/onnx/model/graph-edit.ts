@@ -12,7 +12,11 @@ export class Wiring {
     this.#graph = graph;
     for (const node of graph.nodes) {
       for (const name of node.outputs) this.#producers.set(name, node);
-      for (const name of new Set(node.inputs)) this.#consumers.set(name, [...this.consumers(name), node]);
+      for (const name of new Set(node.inputs)) {
+        const readers = this.#consumers.get(name);
+        if (readers) readers.push(node);
+        else this.#consumers.set(name, [node]);
+      }
     }
   }
 

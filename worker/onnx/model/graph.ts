@@ -202,7 +202,10 @@ export function encodeApart(graph: Graph): GraphFile {
   return { graph: encode(graph, externalData), externalData };
 }
 
-/** Writes a model, with references to those large tensors that are in one of `files`, and to lazy ones. */
+/**
+ * Writes a model, with references to those large tensors that are in one of `files`, and to lazy ones, whose files the caller
+ * must hand on too: {@link encodeApart} does.
+ */
 export function encode(graph: Graph, files: readonly ExternalData[] = []): Uint8Array<ArrayBuffer> {
   const body = new Writer();
   for (const node of graph.nodes) body.message(1, encodeNode(node));

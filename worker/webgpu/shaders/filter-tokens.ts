@@ -6,12 +6,12 @@
  * the order in which lanes add does not matter.
  */
 export const FILTER = /* wgsl */ `
-// Number of tokens, and the sum of their probabilities: low (14 bits) and high.
+// Number of tokens, and the sum of their probabilities: low (LOW_BITS) and high.
 alias Tally = vec3<u32>;
 
 fn plus(x: Tally, y: Tally) -> Tally {
   let low = x.y + y.y;
-  return Tally(x.x + y.x, low & 0x3fffu, x.z + y.z + (low >> 14u));
+  return Tally(x.x + y.x, low & LOW_MASK, x.z + y.z + (low >> LOW_BITS));
 }
 
 // Whether a tally has at least the tokens (by count) or the probability of another.
@@ -23,7 +23,7 @@ fn reaches(x: Tally, y: Tally, by_count: bool) -> bool {
 // The share topP / 2^16 of a sum, rounded down.
 fn share(x: Tally) -> Tally {
   let lower = (x.z & 0xffffu) * settings.topP;
-  let rest = ((lower & 0xffffu) << 14u) + x.y * settings.topP;
+  let rest = ((lower & 0xffffu) << LOW_BITS) + x.y * settings.topP;
   return plus(Tally(0u, 0u, (x.z >> 16u) * settings.topP + (lower >> 16u)), Tally(0u, rest >> 16u, 0u));
 }
 
@@ -48,8 +48,8 @@ fn sort_into_bins(lane: u32, largest: f32, within: u32) {
     if (within != COARSE) { bin = below % BINS; }
     let weight = exp2_negative(below);
     atomicAdd(&counts[bin], 1u);
-    atomicAdd(&lows[bin], weight & 0x3fffu);
-    atomicAdd(&highs[bin], weight >> 14u);
+    atomicAdd(&lows[bin], weight & LOW_MASK);
+    atomicAdd(&highs[bin], weight >> LOW_BITS);
   }
   workgroupBarrier();
 }

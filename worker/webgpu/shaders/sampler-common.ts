@@ -26,8 +26,11 @@ export const PARTIAL_WORDS = 5;
 /** Words of `state` before the words of the tokens. */
 export const HEADER_WORDS = 4;
 
-/** Largest vocabulary: the sum of a 14-bit number per token must fit in 32 bits. */
-export const MAX_VOCAB = 2 ** 18;
+/** A sum of probabilities is kept in two words: the low one adds numbers of so many bits. */
+export const LOW_BITS = 14;
+
+/** Largest vocabulary: the sum of a low part per token must fit in 32 bits. */
+export const MAX_VOCAB = 2 ** (32 - LOW_BITS);
 
 /**
  * Shared by the kernels: bindings, the best token of a workgroup, and fixed-point functions and noise of worker/sampling.
@@ -78,6 +81,9 @@ const NEGLIGIBLE = ${NEGLIGIBLE}u;
 // Coarse bins by units below the largest logit. Each has as many fine bins.
 const BINS = ${Math.sqrt(NEGLIGIBLE)}u;
 const TOP_P_ALL = ${TOP_P_ALL}u;
+
+const LOW_BITS = ${LOW_BITS}u;
+const LOW_MASK = (1u << LOW_BITS) - 1u;
 
 const BROKEN = ${FLAG.broken}u;
 const USABLE = ${FLAG.usable}u;

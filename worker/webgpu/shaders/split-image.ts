@@ -1,3 +1,4 @@
+import { LEVELS } from '../../vision/cpu-image-splitter.ts';
 import { PRECISION } from '../../vision/resample.ts';
 
 /** Edge of a workgroup in both shaders. */
@@ -49,7 +50,7 @@ fn levels(pixel: u32) -> vec3i {
 }
 
 @compute @workgroup_size(${WORKGROUP_SIZE}, ${WORKGROUP_SIZE})
-fn main(@builtin(global_invocation_id) id: vec3u) {
+fn resample(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= job.width || id.y >= job.height) { return; }
   let vertical = job.vertical == 1u;
   let along = select(id.x, id.y, vertical);
@@ -78,18 +79,18 @@ struct Crop {
 
 @group(0) @binding(0) var<uniform> crop: Crop;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
-/** 256 for each channel. */
+/** ${LEVELS} for each channel. */
 @group(0) @binding(2) var<storage, read> values: array<f32>;
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
 
 @compute @workgroup_size(${WORKGROUP_SIZE}, ${WORKGROUP_SIZE})
-fn main(@builtin(global_invocation_id) id: vec3u) {
+fn cut_out(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= crop.size || id.y >= crop.size) { return; }
   let rgb = source[(crop.top + id.y) * crop.width + crop.left + id.x];
   let plane = crop.size * crop.size;
   let at = crop.index * 3u * plane + id.y * crop.size + id.x;
-  result[at] = values[rgb & 255u];
-  result[at + plane] = values[256u + ((rgb >> 8u) & 255u)];
-  result[at + 2u * plane] = values[512u + ((rgb >> 16u) & 255u)];
+  result[at] = values[rgb & ${LEVELS - 1}u];
+  result[at + plane] = values[${LEVELS}u + ((rgb >> 8u) & ${LEVELS - 1}u)];
+  result[at + 2u * plane] = values[${2 * LEVELS}u + ((rgb >> 16u) & ${LEVELS - 1}u)];
 }
 `;
