@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { browserName, openPage, type TestPage } from './harness/harness.ts';
+import { browserName, openPage, slowInChromium, type TestPage } from './harness/harness.ts';
 
 interface Message {
   role: string;
@@ -103,7 +103,7 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
     expect(page.foreign).toEqual([]);
   };
 
-  test.each(chosen[way])('$name', { timeout: 240_000 }, answersAsGolden);
+  test.each(chosen[way])('$name', { timeout: 240_000, ...(way === 'halves' ? slowInChromium : {}) }, answersAsGolden);
 
   const rest = way === 'webgpu' ? cases.filter((golden) => !chosen.webgpu.includes(golden)) : [];
   test.each(rest)('$name', { timeout: 240_000, tags: ['long'] }, answersAsGolden);
