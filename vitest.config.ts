@@ -4,45 +4,38 @@ import { lavapipeEnvironment } from './tools/setup/lavapipe.mjs';
 // So that Dawn in the node tests finds the software adapter. Set here, before Vitest's workers start and inherit it.
 Object.assign(process.env, lavapipeEnvironment());
 
+const long = process.env['NEARSIGHT_LONG'] === '1';
+const nightly = process.env['NEARSIGHT_NIGHTLY'] === '1';
+
+/** `skip: false` is never written: of a test with two tags, it would undo what the other tag says. */
+const skipUnless = (asked: boolean) => (asked ? {} : { skip: true });
+
 /**
  * Tests that a run leaves out are reported as skipped. `// @module-tag long` tags a whole file, as in all `*.long.test.ts`;
  * the option `tags: ['long']` tags a test. A test with two tags is skipped if either tag skips it.
+ *
+ * @param project whose tests have the tags
  */
-const tags = [
-  {
-    name: 'long',
-    description: 'not in `npm test`, which takes 8 minutes',
-    skip: process.env['NEARSIGHT_LONG'] !== '1',
-    priority: 2,
-  },
-  {
-    name: 'nightly',
-    description: 'not in `npm run test:all`, which takes 40 minutes',
-    skip: process.env['NEARSIGHT_NIGHTLY'] !== '1',
-    priority: 1,
-  },
+const tagsIn = (project: string) => [
+  { name: 'long', description: 'not in `npm test`, which takes 8 minutes', ...skipUnless(long) },
+  ...['chromium', 'firefox'].map((browser) => ({
+    name: `long-in-${browser}`,
+    description: `like long, in ${browser} only: there the test is slow`,
+    ...skipUnless(long || project !== browser),
+  })),
+  { name: 'nightly', description: 'not in `npm run test:all`, which takes 40 minutes', ...skipUnless(nightly) },
 ];
 
 /** Vitest's default of one second is too short on a busy machine. */
 const expect = { poll: { timeout: 30_000 } };
 
-/**
- * Files that `npm test` runs in the other browser only: each of them takes 30 seconds or more in this one. On WebGPU,
- * Chromium's software adapter needs half a minute for a load. `npm run test:all` runs every file in both.
- */
-const NOT_IN_SHORT_RUN: Record<'chromium' | 'firefox', string[]> = {
-  chromium: ['clients', 'http-format', 'prefix'],
-  firefox: ['ask', 'demo', 'sampler/sampler'],
-};
-
 /** The browser tests in one browser: they run in Node and drive a page. One browser and one file at a time. */
 function inBrowser(name: 'chromium' | 'firefox', order: number) {
-  const short = process.env['NEARSIGHT_SHORT'] === '1';
   return {
     test: {
       name,
+      tags: tagsIn(name),
       include: ['test/browser/**/*.test.ts'],
-      exclude: short ? NOT_IN_SHORT_RUN[name].map((file) => `test/browser/${file}.test.ts`) : [],
       globalSetup: 'test/browser/harness/setup.ts',
       fileParallelism: false,
       sequence: { groupOrder: order },
@@ -55,9 +48,10 @@ function inBrowser(name: 'chromium' | 'firefox', order: number) {
 
 export default defineConfig({
   test: {
-    tags,
     projects: [
-      { test: { name: 'node', include: ['test/node/**/*.test.ts'], expect, testTimeout: 60_000 } },
+      {
+        test: { name: 'node', tags: tagsIn('node'), include: ['test/node/**/*.test.ts'], expect, testTimeout: 60_000 },
+      },
       inBrowser('chromium', 1),
       inBrowser('firefox', 2),
     ],

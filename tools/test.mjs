@@ -3,10 +3,9 @@
  *
  *   node tools/test.mjs [--all | --nightly] [--no-setup]
  *
- * On two cores it is meant to take 8 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts).
- * `--nightly` also adds those tagged `nightly`. Without either, some files run in one of the two browsers only. Every
- * stage runs even if an earlier one failed, but browser tests need the build. The last line counts the tests, and each
- * stage as one.
+ * On two cores it takes 8 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
+ * also adds those tagged `nightly`. Every stage runs even if an earlier one failed, but browser tests need the build. The
+ * last line counts the tests, and each stage as one.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { argv, execPath, exit } from 'node:process';
@@ -36,7 +35,7 @@ function vitest(projects) {
   const passed = succeeds(
     execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...projects.map((name) => `--project=${name}`)],
-    { NEARSIGHT_SHORT: long ? '' : '1', NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly ? '1' : '' },
+    { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly ? '1' : '' },
   );
   /** @type {Results} */
   const results = existsSync(report)
