@@ -50,7 +50,15 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: 'node', tags: tagsIn('node'), include: ['test/node/**/*.test.ts'], expect, testTimeout: 60_000 },
+        test: {
+          name: 'node',
+          tags: tagsIn('node'),
+          include: ['test/node/**/*.test.ts'],
+          // Vitest's default leaves one core idle: of two, that is half the machine.
+          maxWorkers: '100%',
+          expect,
+          testTimeout: 60_000,
+        },
       },
       inBrowser('chromium', 1),
       inBrowser('firefox', 2),
