@@ -17,10 +17,10 @@ const skipUnless = (asked: boolean) => (asked ? {} : { skip: true });
  * @param project whose tests have the tags
  */
 const tagsIn = (project: string) => [
-  { name: 'long', description: 'not in `npm test`, which takes 8 minutes', ...skipUnless(long) },
+  { name: 'long', description: 'not in `npm test`, which should stay short', ...skipUnless(long) },
   ...['chromium', 'firefox'].map((browser) => ({
     name: `long-in-${browser}`,
-    description: `like long, in ${browser} only: there the test is slow`,
+    description: `like long, in ${browser} only: slow there, or tested in the other browser`,
     ...skipUnless(long || project !== browser),
   })),
   { name: 'nightly', description: 'not in `npm run test:all`, which takes 40 minutes', ...skipUnless(nightly) },
