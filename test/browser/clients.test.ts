@@ -1,3 +1,4 @@
+// @module-tag long-in-chromium
 /**
  * How client libraries handle an answer, each failure, an abort and a timeout. They run unmodified in a real page, and are
  * answered by glimpse, by a NIM stand-in on another origin (test/nim), and by the stand-in after a local failure.
@@ -5,7 +6,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startNim, type Nim } from '../nim/server.ts';
 import type { Client, Outcome, Question } from './page/clients.ts';
-import { browserName, type TestPage } from './harness/harness.ts';
+import type { TestPage } from './harness/harness.ts';
 import { openUnrestrictedPage, openRemotePage } from './harness/remote-page.ts';
 
 /** An outcome, and how often the client called `fetch`. */
@@ -221,9 +222,8 @@ const testClient = (client: Client): void => {
   });
 };
 
-// Concurrent, because most of the time is spent in the clients' pauses before retries. In Firefox, the short run tests one
-// client.
-const options = { concurrent: true, tags: browserName === 'firefox' ? ['long'] : [] };
+// Concurrent, because most of the time is spent in the clients' pauses before retries. `npm test` runs one client.
+const options = { concurrent: true, tags: ['long-in-firefox'] };
 describe.each(CLIENTS.slice(0, 1))('%s', { concurrent: true }, testClient);
 describe.each(CLIENTS.slice(1))('%s', options, testClient);
 

@@ -1,3 +1,4 @@
+// @module-tag long-in-firefox
 /**
  * Every field, with the real model. Each test sends one field of docs/api.md, which is generated from the table that
  * validates requests. An honoured field must change the answer, a harmless one must change nothing, a refused one must

@@ -1,3 +1,4 @@
+// @module-tag long-in-firefox
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, preview, type Plugin } from 'vite';

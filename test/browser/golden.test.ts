@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { browserName, openPage, type TestPage } from './harness/harness.ts';
+import { browserName, openPage, slowInChromium, type TestPage } from './harness/harness.ts';
 
 interface Message {
   role: string;
@@ -52,6 +52,8 @@ function request({ messages, split, answer }: Case): string {
 
 describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the tokens of the reference', (way) => {
   let page: TestPage;
+  // On every test of this form, so that the model is not loaded for nothing.
+  const tags = way === 'halves' ? slowInChromium.tags : [];
 
   beforeAll(async () => {
     page = await openPage();
@@ -72,7 +74,7 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
   });
 
   // The page has loaded nothing else.
-  test('with one build of ONNX Runtime, from its own origin', async () => {
+  test('with one build of ONNX Runtime, from its own origin', { tags }, async () => {
     const gpu = browserName === 'chromium' ? /\.jspi[\w-]*\.wasm$/ : /\.asyncify[\w-]*\.wasm$/;
     const expected = way === 'wasm' ? /^ort-wasm-simd-threaded[\w-]*\.wasm$/ : gpu;
     const builds = (): string[] => {
@@ -103,7 +105,7 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
     expect(page.foreign).toEqual([]);
   };
 
-  test.each(chosen[way])('$name', { timeout: 240_000 }, answersAsGolden);
+  test.each(chosen[way])('$name', { timeout: 240_000, tags }, answersAsGolden);
 
   const rest = way === 'webgpu' ? cases.filter((golden) => !chosen.webgpu.includes(golden)) : [];
   test.each(rest)('$name', { timeout: 240_000, tags: ['long'] }, answersAsGolden);

@@ -1,6 +1,6 @@
 /** The KV cache of answers without `max_tokens`: it grows in steps, and may run out of memory. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { browserName, type TestPage } from './harness/harness.ts';
+import type { TestPage } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 
 declare global {
@@ -52,7 +52,7 @@ beforeAll(async () => {
 afterAll(() => page[Symbol.asyncDispose]());
 
 // SwiftShader takes most of a minute for 100 tokens, and each of these tests needs more.
-const tags = browserName === 'chromium' ? ['long'] : [];
+const tags = ['long-in-chromium'];
 
 test.each<[string, object]>([
   ['greedy', {}],

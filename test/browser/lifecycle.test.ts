@@ -1,3 +1,4 @@
+// @module-tag long-in-chromium
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { browserName, type TestPage } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';

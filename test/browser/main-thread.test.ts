@@ -1,3 +1,4 @@
+// @module-tag long-in-firefox
 /** Answers and relayed streams leave the page responsive: no task of ours on its thread takes longer than 50 ms. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { browserName, openPage, type TestPage } from './harness/harness.ts';

@@ -9,7 +9,7 @@ import { serve, type Server } from '../../../tools/serve.mjs';
 export const browserName = inject('browserName');
 
 /** Options of a test that loads on WebGPU several times: on Chromium's software adapter, a load takes half a minute. */
-export const slowInChromium = browserName === 'chromium' ? { tags: ['long'] } : {};
+export const slowInChromium = { tags: ['long-in-chromium'] };
 
 /** The content security policy under which the library must run. Images come as `data:` only. */
 export const strictPolicy =
