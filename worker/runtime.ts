@@ -1,6 +1,7 @@
 import { isNearsightError, NearsightError } from '../src/protocol/errors.ts';
 import { openPorts, servePort } from '../src/protocol/port.ts';
-import type { LoadPart, LoadRequest, Runtime, Verdict } from '../src/protocol/calls.ts';
+import type { LoadPart, LoadRequest, Verdict } from '../src/protocol/calls.ts';
+import type { Runtime } from '../src/protocol/runtime-calls.ts';
 import type { ChatJob, Part } from '../src/protocol/job.ts';
 import { race } from '../src/async/race.ts';
 import { type Engine, type EngineKind, engineFor } from './engines/engine.ts';
