@@ -195,6 +195,50 @@ describe('URLs', () => {
   });
 });
 
+describe('Responses are like those of the native fetch', () => {
+  const streaming = JSON.stringify({ ...BODY, stream: true });
+
+  it.each([
+    ['JSON', CHAT, JSON_BODY],
+    ['a stream', CHAT, streaming],
+    ['an error', `${NIM}/v1/nothing`, JSON_BODY],
+  ])('%s: url, type and redirected, also of clones', async (_kind, url, body) => {
+    const response = await makeFetch().fetch(url, post(body));
+    const clone = response.clone();
+    const ofClone = clone.clone();
+    for (const one of [response, clone, ofClone]) {
+      expect(one).toBeInstanceOf(Response);
+      expect(one).toMatchObject({ url, type: 'cors', redirected: false, bodyUsed: false });
+    }
+    expect(await clone.text()).toBe(await response.text());
+    expect([response.bodyUsed, clone.bodyUsed, ofClone.bodyUsed]).toEqual([true, true, false]);
+  });
+
+  it("those of the page's own origin are basic", async () => {
+    vi.stubGlobal('location', { href: `${NIM}/app`, origin: NIM });
+    expect(await makeFetch().fetch(CHAT, post())).toHaveProperty('type', 'basic');
+  });
+
+  it.each([
+    ['JSON', JSON_BODY],
+    ['a stream', streaming],
+  ])('%s can be read by a BYOB reader', async (_kind, body) => {
+    const { fetch } = makeFetch();
+    const reader = (await fetch(CHAT, post(body))).body?.getReader({ mode: 'byob' });
+    const decoder = new TextDecoder();
+    let text = '';
+    for (;;) {
+      const { done, value } = (await reader?.read(new Uint8Array(7))) ?? { done: true };
+      text += decoder.decode(value, { stream: !done });
+      if (done) break;
+    }
+    await reader?.closed;
+    const whole = await (await fetch(CHAT, post(body))).text();
+    const changing = /"(id|created)":("[^"]*"|\d+)/g;
+    expect(text.replaceAll(changing, '')).toBe(whole.replaceAll(changing, ''));
+  });
+});
+
 describe('bodies', () => {
   const bytes = new TextEncoder().encode(JSON_BODY);
   const padded = new Uint8Array([0, 0, ...bytes, 0]);
@@ -249,7 +293,8 @@ describe('bodies', () => {
   ])('of a stream that %s are a 400', async (_what, pull) => {
     const response = await makeFetch().fetch(CHAT, post(new ReadableStream({ pull })));
     expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { message: 'The body could not be read.' } });
+    const message = expect.stringMatching(/^The body could not be read: (Error: gone|TypeError: The stream)/);
+    expect(await response.json()).toMatchObject({ error: { message } });
   });
 
   it('of exactly the limit pass', async () => {
@@ -260,10 +305,45 @@ describe('bodies', () => {
     expect((await fetch(CHAT, post(`${JSON_BODY} `))).status).toBe(413);
   });
 
-  it('that were read before reject, as in the native fetch', async () => {
-    const request = new Request(CHAT, post());
-    await request.text();
-    await expect(makeFetch().fetch(request)).rejects.toBeInstanceOf(TypeError);
+  it('that were read before, or are being read, reject, as in the native fetch', async () => {
+    const { fetch } = makeFetch();
+    const read = new Request(CHAT, post());
+    await read.text();
+    await expect(fetch(read)).rejects.toThrow(TypeError);
+    await expect(fetch(read, { body: JSON_BODY })).resolves.toHaveProperty('status', 200);
+    const locked = new Request(CHAT, post());
+    locked.body?.getReader();
+    await expect(fetch(locked)).rejects.toThrow(TypeError);
+  });
+
+  it.each([CHAT, `${NIM}/v1/embeddings`])('of a Request to %s are used at once, and once', async (url) => {
+    const { fetch, passed } = makeFetch();
+    const request = new Request(url, post());
+    const first = fetch(request);
+    expect(request.bodyUsed).toBe(true);
+    await expect(fetch(request)).rejects.toThrow('Make a new Request, or pass a clone()');
+    await first;
+    expect(passed).toEqual([]);
+  });
+
+  it('of a Request stay unread if init has another', async () => {
+    const request = new Request(CHAT, post('not json'));
+    await makeFetch().fetch(request, { body: JSON_BODY });
+    expect(await request.text()).toBe('not json');
+  });
+
+  it.each([
+    ['gzip', 415],
+    ['BR, gzip', 415],
+    ['identity', 200],
+    [' Identity ', 200],
+  ])('with content-encoding %s are answered %i', async (encoding, status) => {
+    const headers = { 'content-encoding': encoding };
+    const response = await makeFetch().fetch(CHAT, post(JSON_BODY, { headers }));
+    expect(response.status).toBe(status);
+    if (status === 200) return;
+    const message = `The body must not be compressed, but its content-encoding is ${encoding}.`;
+    expect(await response.json()).toMatchObject({ error: { message, param: 'content-encoding' } });
   });
 
   it('name an unknown model in a 404', async () => {
