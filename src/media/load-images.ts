@@ -179,8 +179,8 @@ async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: Abo
   }
 }
 
-/** PNG, JPEG, GIF, WebP, and AVIF with its relatives. */
-const IMAGE_START = /^(?:\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|....ftyp)/s;
+/** PNG, JPEG, GIF, WebP, BMP, and AVIF with its relatives. */
+const IMAGE_START = /^(?:\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|BM....\0{4}|....ftyp)/s;
 
 /** Refuses a type that cannot be an image, unless the bytes are one: servers often send a wrong type. */
 function checkType(mediaType: string, bytes: Bytes, ref: ImageRef): void {
