@@ -43,7 +43,8 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
 
   async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     const current = loaded;
-    if (!current) throw new NearsightError('device_lost', 'The model is no longer loaded in this worker.');
+    if (!current)
+      throw new NearsightError('device_lost', 'The model is no longer loaded. The next request loads it again.');
     await queue.run(() => current.engine.answer(job, emit, signal), signal, current.maxWaiting);
   }
 

@@ -24,11 +24,12 @@ export function readHeader(bytes: Uint8Array): Header {
   if (!format) throw new Error(unknownType(bytes));
   try {
     const size = format.walk(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-    if (!size || size.width === 0 || size.height === 0) throw new Error('it does not say how large it is');
+    if (!size || size.width === 0 || size.height === 0)
+      throw new Error('it is damaged: it does not say how large it is');
     return { type: format.type, ...size };
   } catch (error) {
     // A read past the end of a DataView.
-    if (error instanceof RangeError) throw new Error('it is cut short', { cause: error });
+    if (error instanceof RangeError) throw new Error('it is cut short. Send the whole file', { cause: error });
     throw error;
   }
 }
@@ -88,7 +89,7 @@ function requireLength(view: DataView, length: number): void {
 
 /** Chunks of length, type, data and checksum, from IHDR to IEND. A capital letter marks those that every decoder reads. */
 function walkPng(view: DataView): Size {
-  if (tag(view, 12) !== 'IHDR') throw new Error('its first chunk is not IHDR');
+  if (tag(view, 12) !== 'IHDR') throw new Error('it is damaged: its first chunk is not IHDR');
   for (let at = 8; tag(view, at + 4) !== 'IEND';) {
     const bytes = view.getUint32(at);
     const end = at + 8 + bytes;
@@ -146,7 +147,7 @@ function walkGif(view: DataView): Size {
   const tableBytes = (flags: number): number => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
   let at = 13 + tableBytes(view.getUint8(10));
   while (view.getUint8(at) === 0x21) at = skipBlocks(at + 2);
-  if (view.getUint8(at) !== 0x2c) throw new Error('it has no frame');
+  if (view.getUint8(at) !== 0x2c) throw new Error('it is damaged: it has no frame');
   skipBlocks(at + 11 + tableBytes(view.getUint8(at + 9)));
   // Some decoders enlarge the screen to hold the frame.
   const right = view.getUint16(at + 1, true) + view.getUint16(at + 5, true);
@@ -192,7 +193,7 @@ function walkAvif(view: DataView): Size | undefined {
       const bytes = view.getUint32(at);
       // 0: to the end of the file; 1: a 64-bit size follows.
       const end = bytes === 0 ? to : at + (bytes === 1 ? Number(view.getBigUint64(at + 8)) : bytes);
-      if (end < at + 8) throw new Error('one of its boxes is smaller than its header');
+      if (end < at + 8) throw new Error('it is damaged: one of its boxes is smaller than its header');
       if (end > to) throw new RangeError('a box reaches past the one around it');
       const name = tag(view, at + 4);
       if (name === 'meta') visit(at + 12, end);

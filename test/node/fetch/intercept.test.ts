@@ -147,6 +147,12 @@ describe('URLs', () => {
     if (status >= 400) expect(await response.json()).toHaveProperty('error.message');
   });
 
+  it('an unknown path is named, and one that would work', async () => {
+    const response = await makeFetch().fetch(`${NIM}/v1/embeddings`, post());
+    const message = 'There is nothing at /v1/embeddings. Try POST /v1/chat/completions.';
+    expect(await response.json()).toMatchObject({ error: { message, code: 'unknown_url' } });
+  });
+
   it('answers the health probe as NIM does', async () => {
     const response = await makeFetch().fetch(`${NIM}/v1/health/ready`);
     expect(await response.json()).toEqual({ object: 'health.response', message: 'Service is ready.' });

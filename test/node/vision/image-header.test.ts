@@ -83,7 +83,9 @@ describe('truncated files', () => {
     const bytes = bytesOf(file);
     const complete = bytes.length - spare(file);
     const cut = Array.from({ length: complete - 64 }, (_, i) => bytes.subarray(0, complete - 1 - i));
-    expect(cut.filter((part) => refusal(part) !== 'it is cut short').map((part) => part.length)).toEqual([]);
+    expect(
+      cut.filter((part) => refusal(part) !== 'it is cut short. Send the whole file').map((part) => part.length),
+    ).toEqual([]);
   });
 
   it('an animation is complete if its first frame is', () => {
