@@ -1,6 +1,7 @@
 import { isNearsightError, NearsightError } from '../src/protocol/errors.ts';
 import { openPorts, servePort } from '../src/protocol/port.ts';
-import type { LoadPart, LoadRequest, Runtime, Verdict } from '../src/protocol/calls.ts';
+import type { LoadPart, LoadRequest, Verdict } from '../src/protocol/calls.ts';
+import type { Runtime } from '../src/protocol/runtime-calls.ts';
 import type { ChatJob, Part } from '../src/protocol/job.ts';
 import { race } from '../src/async/race.ts';
 import { type Engine, type EngineKind, engineFor } from './engines/engine.ts';
@@ -42,7 +43,8 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
 
   async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     const current = loaded;
-    if (!current) throw new NearsightError('device_lost', 'The model is no longer loaded in this worker.');
+    if (!current)
+      throw new NearsightError('device_lost', 'The model is no longer loaded. The next request loads it again.');
     await queue.run(() => current.engine.answer(job, emit, signal), signal, current.maxWaiting);
   }
 

@@ -119,7 +119,8 @@ const IMAGE_CLASSES = ['Blob', 'File', 'ArrayBuffer', 'SharedArrayBuffer', 'URL'
 
 function checkImage(image: unknown, path: string): void {
   if (ArrayBuffer.isView(image) || IMAGE_CLASSES.includes(className(image))) return;
-  if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
+  const actual = isObject(image) ? `a ${className(image)}` : image === '' ? 'empty' : undefined;
+  if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path, actual);
 }
 
 const model: Check<unknown> = (value, path) => {

@@ -36,7 +36,7 @@ export function interceptedPath(url: URL, intercept: readonly (string | URL)[]):
 
 /**
  * Whether two URLs are of the same server, however they are spelt: an image must not leave the device because of an
- * `http:`, a port, a name or password, or a dot after the host. Where the prefix has a port, that one only: other ports of
+ * `http:`, a port, a name or password, or dots after the host. Where the prefix has a port, that one only: other ports of
  * `localhost` are other programs.
  */
 function isSameServer(url: URL, prefix: URL): boolean {
@@ -49,12 +49,15 @@ function isHttp({ protocol }: URL): boolean {
 }
 
 function host({ hostname }: URL): string {
-  return hostname.replace(/\.$/, '');
+  // An IPv4 address in the form of IPv6. As one number, a URL writes it with dots again.
+  const [, high, low] = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(hostname) ?? [];
+  if (high && low) return new URL(`http://${parseInt(high, 16) * 65_536 + parseInt(low, 16)}`).hostname;
+  return hostname.replace(/\.+$/, '');
 }
 
-/** Whether `fetch`'s first argument is a Request, of this window or another. */
+/** Whether `fetch`'s first argument is a Request, of this window or another, or of a subclass with its own name. */
 export function isRequest(input: RequestInfo | URL): input is Request {
-  return className(input) === 'Request';
+  return input instanceof Request || className(input) === 'Request';
 }
 
 /** The URL that `fetch` would request; undefined where `fetch` would throw. */

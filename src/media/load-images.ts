@@ -48,7 +48,7 @@ export function loadImages(
 ): Promise<Map<string, Bytes>> {
   const extra = refs[rules.images];
   if (extra) {
-    const message = `The request has ${refs.length} images; limits.images is ${rules.images}.`;
+    const message = `The request has ${refs.length} images; limits.images is ${rules.images}. Send fewer.`;
     throw new NearsightError('invalid_request', message, { param: extra.param });
   }
   // The first failure ends the other downloads.
@@ -133,7 +133,8 @@ async function readURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): 
   if (!scheme && BASE64.test(url.slice(0, 200))) {
     throw unreadable(ref, 'it is base64 without a prefix. Put data:image/png;base64, before it (or image/jpeg, …)');
   }
-  if (!scheme || (scheme !== 'data' && !URL.canParse(url))) throw unreadable(ref, 'it is not an absolute URL');
+  if (!scheme || (scheme !== 'data' && !URL.canParse(url)))
+    throw unreadable(ref, 'it is not an absolute URL. Start it with https:// or data:');
   if (!['data', 'blob', 'http', 'https'].includes(scheme)) {
     throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the image as a data: URL`);
   }
@@ -157,7 +158,7 @@ async function decode(url: string, ref: ImageRef, rules: ImageRules): Promise<By
 
 async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   if (url.protocol !== 'blob:' && rules.allowed?.(url) === false) {
-    throw unreadable(ref, `images from ${url.origin} may not be fetched under this page's policy`);
+    throw unreadable(ref, `the policy local-only allows images of ${url.origin} only if images.origins lists it`);
   }
   try {
     const redirect = rules.allowed ? 'error' : 'follow';
@@ -179,8 +180,8 @@ async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: Abo
   }
 }
 
-/** PNG, JPEG, GIF, WebP, and AVIF with its relatives. */
-const IMAGE_START = /^(?:\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|....ftyp)/s;
+/** PNG, JPEG, GIF, WebP, BMP, and AVIF with its relatives. */
+const IMAGE_START = /^(?:\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|BM....\0{4}|....ftyp)/s;
 
 /** Refuses a type that cannot be an image, unless the bytes are one: servers often send a wrong type. */
 function checkType(mediaType: string, bytes: Bytes, ref: ImageRef): void {
@@ -188,7 +189,7 @@ function checkType(mediaType: string, bytes: Bytes, ref: ImageRef): void {
   if (type === 'image/svg+xml') throw unreadable(ref, 'SVG is not supported. Send a raster image, such as PNG or JPEG');
   const start = String.fromCharCode(...bytes.subarray(0, 12));
   if (/^(text|video|audio|multipart)\/|^application\/(json|pdf|xml)/.test(type) && !IMAGE_START.test(start)) {
-    throw unreadable(ref, `its type is ${type.slice(0, 40)}, not an image`);
+    throw unreadable(ref, `its type is ${type.slice(0, 40)}, not an image. Check what its URL gives`);
   }
 }
 

@@ -38,7 +38,7 @@ const TABLE = {
   method_not_allowed: { status: 405 },
   /** The body is larger than `limits.requestBytes`. */
   request_too_large: { status: 413, reroute: false },
-  /** The body's content type is not JSON. */
+  /** The body is not JSON by its content type, or it is compressed. */
   unsupported_media_type: { status: 415, reroute: false },
   /** A proxy's rate limit for this client. */
   rate_limited: { status: 429, retry: true },

@@ -98,7 +98,11 @@ function allocate({ path, bytes }: ModelFile): Bytes {
   try {
     return new Uint8Array(bytes);
   } catch (cause) {
-    throw new NearsightError('load_failed', `${path} has ${bytes} bytes, and there is no memory for them.`, { cause });
+    throw new NearsightError(
+      'load_failed',
+      `${path} has ${bytes} bytes, and there is no memory for them. Close other pages, or use a smaller model.`,
+      { cause },
+    );
   }
 }
 

@@ -39,7 +39,8 @@ function checkSize({ width, height }: Header, maxPixels: number): void {
   const size = `it is ${width} x ${height} pixels`;
   if (width * height > maxPixels)
     throw new Error(`${size}, and at most ${maxPixels} are allowed (limits.pixels). Scale it down`);
-  if (Math.max(width, height) > MAX_EDGE) throw new Error(`${size}, and an edge may have at most ${MAX_EDGE}`);
+  if (Math.max(width, height) > MAX_EDGE)
+    throw new Error(`${size}, and an edge may have at most ${MAX_EDGE}. Scale it down`);
 }
 
 /**
@@ -52,6 +53,8 @@ async function openBitmap(bytes: Uint8Array<ArrayBuffer>, { type, orientation }:
     const options = { colorSpaceConversion: 'none', premultiplyAlpha: 'none', imageOrientation } as const;
     return await createImageBitmap(new Blob([bytes], { type }), options);
   } catch (error) {
-    throw new Error(`the browser cannot decode this ${type}`, { cause: error });
+    throw new Error(`the browser cannot decode this ${type}: it may be damaged. Save it anew, as PNG or JPEG`, {
+      cause: error,
+    });
   }
 }

@@ -4,7 +4,7 @@ import { type Orientation, readOrientation } from './orientation.ts';
 
 /** Type and size of an image file; the size is that before EXIF orientation. */
 export interface Header extends Size {
-  type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif';
+  type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif' | 'image/bmp';
   /** Of a WebP file, because browsers ignore its EXIF data; they apply the orientation of other files themselves. */
   orientation?: Orientation | undefined;
 }
@@ -24,11 +24,12 @@ export function readHeader(bytes: Uint8Array): Header {
   if (!format) throw new Error(unknownType(bytes));
   try {
     const size = format.walk(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-    if (!size || size.width === 0 || size.height === 0) throw new Error('it does not say how large it is');
+    if (!size || size.width === 0 || size.height === 0)
+      throw new Error('it is damaged: it does not say how large it is');
     return { type: format.type, ...size };
   } catch (error) {
     // A read past the end of a DataView.
-    if (error instanceof RangeError) throw new Error('it is cut short', { cause: error });
+    if (error instanceof RangeError) throw new Error('it is cut short. Send the whole file', { cause: error });
     throw error;
   }
 }
@@ -46,13 +47,29 @@ const FORMATS: readonly Format[] = [
   { type: 'image/gif', matches: (bytes) => /^GIF8[79]a/.test(ascii(bytes, 6)), walk: walkGif },
   { type: 'image/webp', matches: (bytes) => /^RIFF....WEBP/s.test(ascii(bytes, 12)), walk: walkWebp },
   { type: 'image/avif', matches: (bytes) => /^....ftyp.*avi[fs]/s.test(ascii(bytes, 64)), walk: walkAvif },
+  { type: 'image/bmp', matches: (bytes) => /^BM....\0{4}/s.test(ascii(bytes, 10)), walk: walkBmp },
+];
+
+/** Formats that people send and not both browsers decode. Each is looked for in the first 64 bytes, as Latin-1. */
+const UNREADABLE: readonly (readonly [start: RegExp, name: string])[] = [
+  [/^....ftyp.*(hei|hev|mif1|msf1)/s, 'HEIC'],
+  [/^....ftyp/s, 'video'],
+  [/^\xff\n|^\0\0\0\fJXL /, 'JPEG XL'],
+  [/^\0\0\0\fjP /, 'JPEG 2000'],
+  [/^II[*+]\0|^MM\0[*+]/, 'TIFF'],
+  // oxlint-disable-next-line no-control-regex -- 2 instead of 1 is a cursor, or a TGA file
+  [/^\0\0\x01\0/, 'ICO'],
+  [/^%PDF/, 'PDF'],
 ];
 
 function unknownType(bytes: Uint8Array): string {
+  const start = ascii(bytes, 64);
+  const known = UNREADABLE.find(([pattern]) => pattern.test(start));
+  if (known) return `it is ${known[1]}, which is not supported. Convert it to JPEG or PNG`;
   const text = new TextDecoder().decode(bytes.subarray(0, 256)).trimStart();
   return text.startsWith('<')
     ? 'it looks like SVG or HTML, which have no pixels of their own: draw it to a canvas first'
-    : 'it is not a PNG, JPEG, WebP, GIF or AVIF file';
+    : 'it is not a PNG, JPEG, WebP, GIF, AVIF or BMP file';
 }
 
 /** Up to `length` bytes as Latin-1; shorter at the end of the file. */
@@ -72,7 +89,7 @@ function requireLength(view: DataView, length: number): void {
 
 /** Chunks of length, type, data and checksum, from IHDR to IEND. A capital letter marks those that every decoder reads. */
 function walkPng(view: DataView): Size {
-  if (tag(view, 12) !== 'IHDR') throw new Error('its first chunk is not IHDR');
+  if (tag(view, 12) !== 'IHDR') throw new Error('it is damaged: its first chunk is not IHDR');
   for (let at = 8; tag(view, at + 4) !== 'IEND';) {
     const bytes = view.getUint32(at);
     const end = at + 8 + bytes;
@@ -84,6 +101,19 @@ function walkPng(view: DataView): Size {
     at = end + 4;
   }
   return { width: view.getUint32(16), height: view.getUint32(20) };
+}
+
+/** A file header, an info header and rows from the offset on, each padded to four bytes. Negative heights are top-down. */
+function walkBmp(view: DataView): Size {
+  const infoBytes = view.getUint32(14, true);
+  if (infoBytes < 40) throw new Error('it is a BMP of OS/2, which is not supported. Convert it to PNG');
+  const size = { width: Math.max(view.getInt32(18, true), 0), height: Math.abs(view.getInt32(22, true)) };
+  const compression = view.getUint32(30, true);
+  // 0: none. 3 and 6: none, with masks for the channels.
+  if (![0, 3, 6].includes(compression)) throw new Error('it is a compressed BMP. Convert it to PNG');
+  const rowBytes = Math.ceil((size.width * view.getUint16(28, true)) / 32) * 4;
+  requireLength(view, view.getUint32(10, true) + rowBytes * size.height);
+  return size;
 }
 
 /** Segments that start with FF and a marker, coded data after each scan header, and EOI at the end. */
@@ -117,7 +147,7 @@ function walkGif(view: DataView): Size {
   const tableBytes = (flags: number): number => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
   let at = 13 + tableBytes(view.getUint8(10));
   while (view.getUint8(at) === 0x21) at = skipBlocks(at + 2);
-  if (view.getUint8(at) !== 0x2c) throw new Error('it has no frame');
+  if (view.getUint8(at) !== 0x2c) throw new Error('it is damaged: it has no frame');
   skipBlocks(at + 11 + tableBytes(view.getUint8(at + 9)));
   // Some decoders enlarge the screen to hold the frame.
   const right = view.getUint16(at + 1, true) + view.getUint16(at + 5, true);
@@ -163,7 +193,7 @@ function walkAvif(view: DataView): Size | undefined {
       const bytes = view.getUint32(at);
       // 0: to the end of the file; 1: a 64-bit size follows.
       const end = bytes === 0 ? to : at + (bytes === 1 ? Number(view.getBigUint64(at + 8)) : bytes);
-      if (end < at + 8) throw new Error('one of its boxes is smaller than its header');
+      if (end < at + 8) throw new Error('it is damaged: one of its boxes is smaller than its header');
       if (end > to) throw new RangeError('a box reaches past the one around it');
       const name = tag(view, at + 4);
       if (name === 'meta') visit(at + 12, end);

@@ -170,6 +170,13 @@ describe('unreadable images are refused, with the part and the cause', () => {
     ['half a WebP', half('lossy.webp'), 'it is cut short'],
     ['half a GIF', half('still.gif'), 'it is cut short'],
     ['half an AVIF', half('420.avif'), 'it is cut short'],
+    ['half a BMP', half('rgb.bmp'), 'it is cut short'],
+    ['a BMP without its rows', bytesOf('rgb.bmp').subarray(0, 54), 'it is cut short'],
+    [
+      'HEIC',
+      text('\0\0\0\x18ftypheic\0\0\0\0mif1heic'),
+      'it is HEIC, which is not supported. Convert it to JPEG or PNG',
+    ],
     ['100 megapixels', huge, 'it is 10000 x 10000 pixels, and at most 4000000 are allowed'],
     ['a strip longer than a canvas', png(20_000, 2, () => 0), 'an edge may have at most 16384'],
     ['a PNG with a wrong checksum', broken('rgb.png', 100), 'the checksum of its IDAT chunk does not match'],

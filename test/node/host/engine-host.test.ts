@@ -3,7 +3,7 @@ import { expose } from 'comlink';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EngineHost } from '../../../src/host/engine-host.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
-import type { Runtime } from '../../../src/protocol/calls.ts';
+import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import { FACTS, makeRuntime, NOT_CLONEABLE, REQUEST } from './fake-runtime.ts';
 
 const never = new AbortController().signal;

@@ -1,6 +1,7 @@
 import { servePort } from '../../../src/protocol/port.ts';
 import type { ChatJob, Part } from '../../../src/protocol/job.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Runtime } from '../../../src/protocol/calls.ts';
+import type { LoadPart, LoadRequest, ModelFacts } from '../../../src/protocol/calls.ts';
+import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import { ANSWER } from '../job-parts.ts';
 
 export const FACTS: ModelFacts = {

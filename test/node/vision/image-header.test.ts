@@ -9,7 +9,14 @@ interface Golden {
   height: number;
 }
 
-const TYPES = { png: 'image/png', jpg: 'image/jpeg', gif: 'image/gif', webp: 'image/webp', avif: 'image/avif' };
+const TYPES = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  gif: 'image/gif',
+  webp: 'image/webp',
+  avif: 'image/avif',
+  bmp: 'image/bmp',
+};
 
 const goldens = readJson<Golden[]>('images.json');
 
@@ -18,6 +25,14 @@ function patched(file: string, at: number, ...bytes: number[]): Uint8Array {
   const copy = Uint8Array.from(bytesOf(file));
   copy.set(bytes, at);
   return copy;
+}
+
+/** A BMP with another size in its header. */
+function resizedBmp(width: number, height: number): Uint8Array {
+  const bytes = Buffer.from(bytesOf('rgb.bmp'));
+  bytes.writeInt32LE(width, 18);
+  bytes.writeInt32LE(height, 22);
+  return bytes;
 }
 
 /** A PNG with another size in its IHDR chunk. */
@@ -68,7 +83,9 @@ describe('truncated files', () => {
     const bytes = bytesOf(file);
     const complete = bytes.length - spare(file);
     const cut = Array.from({ length: complete - 64 }, (_, i) => bytes.subarray(0, complete - 1 - i));
-    expect(cut.filter((part) => refusal(part) !== 'it is cut short').map((part) => part.length)).toEqual([]);
+    expect(
+      cut.filter((part) => refusal(part) !== 'it is cut short. Send the whole file').map((part) => part.length),
+    ).toEqual([]);
   });
 
   it('an animation is complete if its first frame is', () => {
@@ -85,7 +102,16 @@ describe('files that are not images, or declare a wrong size', () => {
     ['no bytes', new Uint8Array(), 'no bytes'],
     ['one byte', Uint8Array.of(0x89), 'not a PNG, JPEG'],
     ['text', text('hello'), 'not a PNG, JPEG'],
-    ['a bitmap', text(`BM${'\0'.repeat(60)}`), 'not a PNG, JPEG'],
+    ['a text that starts like a BMP', text('BMW or Audi? '), 'not a PNG, JPEG'],
+    ['a BMP of zeros', text(`BM${'\0'.repeat(60)}`), 'a BMP of OS/2, which is not supported. Convert it to PNG'],
+    ['a BMP of width 0', resizedBmp(0, 29), 'how large'],
+    ['a BMP of height 0', resizedBmp(37, 0), 'how large'],
+    ['a BMP of negative width', resizedBmp(-37, 29), 'how large'],
+    ['a BMP with more rows than bytes', resizedBmp(37, 30), 'cut short'],
+    ['a BMP of 100 megapixels in 3 kB', resizedBmp(10_000, 10_000), 'cut short'],
+    ['a BMP of 2 gigapixels in 3 kB', resizedBmp(0x7fffffff, -0x80000000), 'cut short'],
+    ['a BMP with RLE', patched('palette.bmp', 30, 1), 'a compressed BMP. Convert it to PNG'],
+    ['a BMP with a PNG in it', patched('rgb.bmp', 30, 5), 'a compressed BMP. Convert it to PNG'],
     ['SVG', text('<svg xmlns="http://www.w3.org/2000/svg"/>'), 'SVG'],
     ['SVG after whitespace and a byte order mark', text('\ufeff \n<?xml version="1.0"?><svg/>'), 'SVG'],
     ['a PNG of width 0', resizedPng(0, 29), 'how large'],
@@ -94,6 +120,23 @@ describe('files that are not images, or declare a wrong size', () => {
     ['a GIF with no frame', Uint8Array.of(...text('GIF89a'), 1, 0, 1, 0, 0, 0, 0, 0x3b), 'no frame'],
   ] as const)('%s', ([, bytes, message]) => {
     expect(() => readHeader(bytes)).toThrow(message);
+  });
+
+  const box = (...brands: string[]): Uint8Array => Uint8Array.of(0, 0, 0, 24, ...text(`ftyp${brands.join('')}`));
+  it.for([
+    ['HEIC', box('heic', '\0\0\0\0', 'mif1heic')],
+    ['HEIC', box('mif1', '\0\0\0\0', 'mif1heic')],
+    ['HEIC', box('msf1', '\0\0\0\0', 'hevc')],
+    ['video', box('mp42', '\0\0\0\0', 'isom')],
+    ['JPEG XL', Uint8Array.of(0xff, 0x0a, 0xfa, 0x1f)],
+    ['JPEG XL', text('\0\0\0\fJXL \r\n')],
+    ['JPEG 2000', text('\0\0\0\fjP  \r\n')],
+    ['TIFF', text('II*\0\b\0\0\0')],
+    ['TIFF', text('MM\0*\0\0\0\b')],
+    ['ICO', Uint8Array.of(0, 0, 1, 0, 1, 0, 16, 16)],
+    ['PDF', text('%PDF-1.7')],
+  ] as const)('%s is named, and what to do', ([name, bytes]) => {
+    expect(() => readHeader(bytes)).toThrow(`it is ${name}, which is not supported. Convert it to JPEG or PNG`);
   });
 
   it.for([
