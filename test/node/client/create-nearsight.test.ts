@@ -77,12 +77,8 @@ test.each<[string, object, RegExp]>([
     const refused = { code: 'unsupported_device', message: expect.stringMatching(reason) };
     expect(await near.probe()).toEqual({ verdict: 'no', reason: refused.message });
     await expect(near.load()).rejects.toMatchObject(refused);
-    await expect(
-      near
-        .ask(new Blob(['']), 'What?')
-        [Symbol.asyncIterator]()
-        .next(),
-    ).rejects.toMatchObject(refused);
+    const answer = near.ask(new Blob(['']), 'What?')[Symbol.asyncIterator]();
+    await expect(answer.next()).rejects.toMatchObject(refused);
     const body = JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content: 'Who?' }] });
     const response = await near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body });
     expect(response.status).toBe(503);
