@@ -22,13 +22,19 @@ const never = new AbortController().signal;
  *
  * @param engines in order of preference: the first that supports a model opens it
  * @param store where the files of models come from
+ * @param check throws where no model can run; called before each probe and load
  */
-export function createRuntime(engines: readonly EngineKind[], store: ModelStore = httpStore): Runtime {
+export function createRuntime(
+  engines: readonly EngineKind[],
+  store: ModelStore = httpStore,
+  check: () => void = () => {},
+): Runtime {
   const queue = new Queue();
   let loaded: Loaded | undefined;
 
   /** Ends when the GPU is lost, or when the page cancels it. */
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
+    check();
     const kind = engineFor(request.spec, engines);
     const engine = await queue.run(() => kind.open(request, { store, emit, signal }), signal);
     const current = { engine, maxWaiting: request.waiting };
@@ -50,6 +56,7 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
 
   async function probe({ spec, device }: LoadRequest): Promise<Verdict> {
     try {
+      check();
       return await engineFor(spec, engines).probe(spec, device);
     } catch (error) {
       if (isNearsightError(error)) return { verdict: 'no', reason: error.message };

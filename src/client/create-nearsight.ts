@@ -1,10 +1,10 @@
 import { allowedUnder } from '../media/load-images.ts';
 import { createFetch } from '../fetch/intercept.ts';
+import { checkContext } from '../host/check-context.ts';
 import { Session } from '../host/session.ts';
 import { startEngine } from '../host/start-engine.ts';
 import { createStatus, type Status, type StatusValue } from '../host/status.ts';
 import type { DebugStats, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
-import { NearsightError } from '../protocol/errors.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
 import { ask } from './ask.ts';
 import { readOptions, type AskOptions, type ImageInput, type NearsightOptions } from './options.ts';
@@ -28,7 +28,7 @@ export interface Nearsight {
   /** Downloads, checks and opens the model now rather than at the first request. Safe to call again. */
   load(options?: { onProgress?: (status: StatusValue) => void; signal?: AbortSignal }): Promise<ModelFacts>;
   /**
-   * Says whether this device can run a model, without downloading it.
+   * Says whether a model can run here, in this page and on this device, without downloading it.
    *
    * @param model another model than this nearsight's own
    * @throws NearsightError, such as `load_failed` if the worker that probes cannot be started
@@ -74,7 +74,12 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   }
 
   return {
-    fetch: createFetch({ ...options, model: async () => resolveModel(options.model).id, engine: session }),
+    fetch: createFetch({
+      ...options,
+      model: async () => resolveModel(options.model).id,
+      engine: session,
+      checkContext,
+    }),
     ask: (...question) => ask({ session, rules: askRules }, ...question),
     load,
     probe: (model = options.model) =>
@@ -88,11 +93,6 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
 }
 
 function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOptions>): LoadRequest {
-  if (!globalThis.isSecureContext) {
-    const message =
-      'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.';
-    throw new NearsightError('unsupported_device', message);
-  }
   const { ort } = resolveAssets(assets);
   return { spec: resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };
 }

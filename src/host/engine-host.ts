@@ -35,12 +35,17 @@ export class EngineHost {
   /** Whether it is dead because it stopped answering during a load or a probe. */
   hung = false;
 
-  /** @param worker just started; only the host stops it */
-  constructor(worker: Worker) {
+  /**
+   * @param worker just started; only the host stops it
+   * @param notStarted the error for a worker whose script does not run
+   */
+  constructor(worker: Worker, notStarted: (cause: unknown) => Promise<NearsightError>) {
     this.#worker = worker;
     worker.onerror = (event) => {
       event.preventDefault();
-      this.stop(crashed(event.message || 'it could not be started: its script is missing, or worker-src forbids it'));
+      if (event.message) this.stop(crashed(event.message));
+      // Without a message, its script did not run.
+      else void notStarted(new Error('its script is missing, or not JavaScript')).then((error) => this.stop(error));
     };
     worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.client = new EngineClient(worker, this.dead);

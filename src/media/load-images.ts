@@ -1,7 +1,7 @@
 import { className } from '../bytes/class-name.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { readDataURL } from '../bytes/data-url.ts';
-import { resolveURL } from '../bytes/page-url.ts';
+import { isPageScheme, resolveURL } from '../bytes/page-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
 /** An image by its URL. */
@@ -104,12 +104,14 @@ function isBuffer(value: unknown): value is ArrayBuffer {
 }
 
 /**
- * A URL that a server can read: a `blob:` URL is valid in this page only, so it becomes a `data:` URL.
+ * A URL that a server can read: a `blob:` URL is valid in this page only, and one of the page's own scheme on this device
+ * only, so they become `data:` URLs.
  *
  * @throws NearsightError `unreadable_image`; or `signal`'s reason
  */
 export async function inlineImage(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<string> {
-  if (!/^\s*blob:/i.test(ref.url)) return ref.url;
+  const scheme = schemeOf(ref.url.trim());
+  if (scheme !== 'blob' && !isOwnScheme(scheme)) return ref.url;
   const bytes = await readURL(ref, rules, signal);
   let binary = '';
   // In slices, because the arguments of a call go on the stack.
@@ -129,18 +131,29 @@ const BASE64 = /^[a-z0-9+/=_\s-]{64,}$/i;
 
 async function readURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   const url = ref.url.trim();
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url.slice(0, 80))?.[1]?.toLowerCase();
+  const scheme = schemeOf(url);
   if (!scheme && BASE64.test(url.slice(0, 200))) {
     throw unreadable(ref, 'it is base64 without a prefix. Put data:image/png;base64, before it (or image/jpeg, …)');
   }
   if (!scheme || (scheme !== 'data' && !URL.canParse(url)))
     throw unreadable(ref, 'it is not an absolute URL. Start it with https:// or data:');
-  if (!['data', 'blob', 'http', 'https'].includes(scheme)) {
+  if (!['data', 'blob', ...NETWORK].includes(scheme) && !isOwnScheme(scheme)) {
     throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the image as a data: URL`);
   }
   const bytes = scheme === 'data' ? await decode(url, ref, rules) : await download(new URL(url), ref, rules, signal);
   if (bytes.length === 0) throw unreadable(ref, 'it is empty');
   return bytes;
+}
+
+function schemeOf(url: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):/i.exec(url.slice(0, 80))?.[1]?.toLowerCase();
+}
+
+const NETWORK = ['http', 'https'];
+
+/** Whether it is the page's own, and not the network's: the files of an extension or of an application. */
+function isOwnScheme(scheme: string | undefined): boolean {
+  return scheme !== undefined && !NETWORK.includes(scheme) && isPageScheme(scheme);
 }
 
 async function decode(url: string, ref: ImageRef, rules: ImageRules): Promise<Bytes> {
@@ -157,13 +170,18 @@ async function decode(url: string, ref: ImageRef, rules: ImageRules): Promise<By
 }
 
 async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
-  if (url.protocol !== 'blob:' && rules.allowed?.(url) === false) {
+  // Most browsers give the URLs of application schemes no origin.
+  const from = url.origin === 'null' ? url.href.slice(0, 80) : url.origin;
+  if (/^https?:/.test(url.protocol) && rules.allowed?.(url) === false) {
     throw unreadable(ref, `the policy local-only allows images of ${url.origin} only if images.origins lists it`);
   }
   try {
     const redirect = rules.allowed ? 'error' : 'follow';
     const response = await fetch(url, { credentials: 'omit', redirect, signal: signal ?? null });
-    if (!response.ok) throw unreadable(ref, `${url.origin} answered HTTP ${response.status} ${response.statusText}`);
+    // Application schemes may have no statuses.
+    if (!response.ok && response.status !== 0) {
+      throw unreadable(ref, `${from} answered HTTP ${response.status} ${response.statusText}`);
+    }
     checkSize(Number(response.headers.get('content-length')), ref, rules);
     const bytes = await readWithin(response.body, rules.imageBytes);
     if (!bytes) throw tooLarge(ref, rules);
@@ -175,7 +193,7 @@ async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: Abo
     const causes =
       url.protocol === 'blob:'
         ? 'the blob: URL was revoked, belongs to another page, its file has changed, or connect-src forbids blob:'
-        : `${url.origin} could not be read: it is unreachable, does not allow this page to read it (CORS), or connect-src forbids it`;
+        : `${from} could not be read: it is unreachable, does not allow this page to read it (CORS), or connect-src forbids it`;
     throw unreadable(ref, causes, error);
   }
 }

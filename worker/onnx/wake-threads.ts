@@ -1,3 +1,5 @@
+import { trustedURL } from '../../src/bytes/trusted-url.ts';
+
 const INTERVAL_MS = 200;
 
 /** How many intervals a thread may take to start: half a minute. Most take one second. */
@@ -7,7 +9,8 @@ const MAX_INTERVALS = 150;
 const IGNORED = { target: 'setimmediate' };
 
 /**
- * Makes every worker that this worker starts from now on get a message now and then, until its first answer.
+ * Makes every worker that this worker starts from now on get a message now and then, until its first answer. Their URLs
+ * are made by our Trusted Types policy, because onnxruntime has none.
  *
  * In Firefox 153, while this worker downloads, a thread of onnxruntime often sleeps with the message that should start it:
  * `InferenceSession.create` never settled in 13 of 22 loads of SmolVLM-256M, and in none of 18 with further messages.
@@ -17,8 +20,8 @@ const IGNORED = { target: 'setimmediate' };
 export function wakeThreads(global: { Worker: typeof Worker } = globalThis): void {
   const RealWorker = global.Worker;
   global.Worker = class extends RealWorker {
-    constructor(...args: ConstructorParameters<typeof Worker>) {
-      super(...args);
+    constructor(...[url, options]: ConstructorParameters<typeof Worker>) {
+      super(trustedURL(String(url)), options);
       let left = MAX_INTERVALS;
       const timer = setInterval(() => {
         if (left-- > 0) return this.postMessage(IGNORED);

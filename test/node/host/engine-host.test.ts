@@ -7,6 +7,7 @@ import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import { FACTS, makeRuntime, NOT_CLONEABLE, REQUEST } from './fake-runtime.ts';
 
 const never = new AbortController().signal;
+const notStarted = async (): Promise<NearsightError> => new NearsightError('load_failed', 'It did not start.');
 const unhandled = vi.fn();
 const hosts: EngineHost[] = [];
 
@@ -15,9 +16,10 @@ function start(changes?: Partial<Runtime>) {
   const runtime = makeRuntime(changes);
   expose(runtime, port2);
   const terminate = vi.fn(() => port2.close());
-  const host = new EngineHost(Object.assign(port1, { terminate }) as unknown as Worker);
+  const worker = Object.assign(port1, { terminate }) as unknown as Worker;
+  const host = new EngineHost(worker, notStarted);
   hosts.push(host);
-  return { host, runtime, terminate };
+  return { host, runtime, worker, terminate };
 }
 
 beforeEach(() => {
@@ -108,6 +110,17 @@ test('where locks are denied, a worker that answers nothing for five minutes is 
   expect(host.dead.reason).toMatchObject({ code: 'worker_crashed' });
   // The session does not take it for a load that another worker may do.
   expect(host.hung).toBe(false);
+});
+
+test('a worker whose script does not run is not a crash; one whose script throws is', async () => {
+  for (const [event, code] of [
+    [new Event('error'), 'load_failed'],
+    [Object.assign(new Event('error'), { message: 'Uncaught Error: broken' }), 'worker_crashed'],
+  ] as const) {
+    const { host, worker } = start({ handshake: () => new Promise(() => {}) });
+    worker.onerror?.(event as ErrorEvent);
+    await vi.waitFor(() => expect(host.dead.reason).toMatchObject({ code }));
+  }
 });
 
 test('a slow probe is waited for while the worker answers the heartbeat', async () => {

@@ -2,9 +2,9 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { runInNewContext } from 'node:vm';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readDataURL } from '../../../src/bytes/data-url.ts';
-import { loadImages, readImage, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
+import { inlineImage, loadImages, readImage, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
 
 const BYTES = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0xff, 0xfb, 0xf0]);
 const BASE64 = 'iVBORw0KGgr/+/A=';
@@ -125,6 +125,8 @@ describe('data: URLs', () => {
 });
 
 describe('other schemes', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
   it.each([
     ['file:///etc/passwd', /file: URLs/],
     ['ftp://a.example/a.png', /ftp: URLs/],
@@ -135,6 +137,21 @@ describe('other schemes', () => {
     ['https://', /not an absolute URL/],
   ])('%s is refused', async (url, cause) => {
     await expect(images([url])).rejects.toMatchObject(refuses(cause));
+  });
+
+  it.each([
+    ['chrome-extension://abc/page.html', 'chrome-extension://abc/cat.png'],
+    ['capacitor://localhost/', 'Capacitor://localhost/cat.png'],
+    ['file:///home/app/index.html', 'file:///home/app/cat.png'],
+    ['blob:moz-extension://abc/5f0c', 'moz-extension://abc/cat.png'],
+  ])("in %s, %s is read, under every policy, because it is the page's own scheme", async (href, url) => {
+    vi.stubGlobal('location', { href });
+    const fetch = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(BYTES));
+    expect(await images([url], { ...RULES, allowed: () => false })).toEqual([BYTES]);
+    expect(await inlineImage({ url, param: 'part 0' }, RULES)).toMatch(/^data:image\/png;base64,/);
+    fetch.mockRestore();
+    await expect(images(['s3://bucket/cat.png'])).rejects.toMatchObject(refuses(/s3: URLs/));
+    await expect(images(['https://a.example/cat.png'], { ...RULES, allowed: () => false })).rejects.toThrow(/policy/);
   });
 
   it('blob: is read, and refused once it is revoked', async () => {

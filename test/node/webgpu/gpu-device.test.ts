@@ -34,6 +34,19 @@ test('there is no adapter where the browser rejects, gives one without info, or 
   vi.unstubAllGlobals();
 });
 
+test('an adapter that never creates its device is unsupported within a bounded time', async () => {
+  vi.useFakeTimers();
+  const { adapter } = fakeAdapter();
+  adapter.requestDevice = () => new Promise(() => {});
+  const refused = expect(Gpu.open(adapter)).rejects.toMatchObject({
+    code: 'unsupported_device',
+    message: expect.stringContaining('did not answer'),
+  });
+  await vi.advanceTimersByTimeAsync(10_000);
+  await refused;
+  vi.useRealTimers();
+});
+
 test('an adapter that creates no device is unsupported, and the error has its message', async () => {
   const adapter = (await findAdapter())!;
   // An adapter creates one device only.
