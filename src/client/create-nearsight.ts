@@ -74,7 +74,11 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   }
 
   return {
-    fetch: createFetch({ ...options, model: async () => resolveModel(options.model).id, engine: session }),
+    fetch: createFetch({
+      ...options,
+      model: async () => resolveModel(options.model, resolveAssets(assets)).id,
+      engine: session,
+    }),
     ask: (...question) => ask({ session, rules: askRules }, ...question),
     load,
     probe: (model = options.model) =>
@@ -93,6 +97,7 @@ function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOp
       'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.';
     throw new NearsightError('unsupported_device', message);
   }
-  const { ort } = resolveAssets(assets);
-  return { spec: resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };
+  const urls = resolveAssets(assets);
+  const spec = resolveModel(model, urls);
+  return { spec, device: device ?? 'auto', assets: { ort: urls.ort }, waiting: limits.waiting };
 }

@@ -1,5 +1,6 @@
 import { race } from '../async/race.ts';
 import { NearsightError } from '../protocol/errors.ts';
+import { missingAsset } from '../protocol/missing-asset.ts';
 import type { LoadRequest, LoadState, ModelFacts, Verdict } from '../protocol/calls.ts';
 import { EngineClient } from './engine-client.ts';
 
@@ -35,12 +36,17 @@ export class EngineHost {
   /** Whether it is dead because it stopped answering during a load or a probe. */
   hung = false;
 
-  /** @param worker just started; only the host stops it */
-  constructor(worker: Worker) {
+  /**
+   * @param worker just started; only the host stops it
+   * @param url of its script, if the page chose it
+   */
+  constructor(worker: Worker, url?: string) {
     this.#worker = worker;
     worker.onerror = (event) => {
       event.preventDefault();
-      this.stop(crashed(event.message || 'it could not be started: its script is missing, or worker-src forbids it'));
+      // Only a script that could not be loaded gives an error without a message.
+      const why = 'there is no script, or the content security policy forbids it (worker-src)';
+      this.stop(event.message ? crashed(event.message) : missingAsset('worker.js', url ?? newestWorkerURL(), why));
     };
     worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.client = new EngineClient(worker, this.dead);
@@ -121,6 +127,11 @@ export class EngineHost {
       this.stop(error);
     }
   }
+}
+
+/** Where the bundler's expression led: a worker does not say it, but the browser lists what the page fetched. */
+function newestWorkerURL(): string | undefined {
+  return performance.getEntriesByType('resource').findLast(({ name }) => /worker/i.test(name))?.name;
 }
 
 function crashed(how: string): NearsightError {

@@ -1,4 +1,4 @@
-import { NearsightError } from '../protocol/errors.ts';
+import { missingAsset } from '../protocol/missing-asset.ts';
 import type { EngineHost } from './engine-host.ts';
 
 /**
@@ -11,13 +11,11 @@ import type { EngineHost } from './engine-host.ts';
 export async function startEngine(url?: string): Promise<EngineHost> {
   try {
     const { EngineHost } = await import('./engine-host.ts');
-    return new EngineHost(
-      url
-        ? new Worker(url, { type: 'module' })
-        : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' }),
-    );
+    const worker = url
+      ? new Worker(url, { type: 'module' })
+      : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' });
+    return new EngineHost(worker, url);
   } catch (cause) {
-    const message = `The worker could not be started: ${String(cause)}. Is it on the page's origin, where assets says?`;
-    throw new NearsightError('load_failed', message, { cause });
+    throw missingAsset('worker.js', url, `${String(cause)} (it must be on the page's own origin)`, cause);
   }
 }
