@@ -15,9 +15,10 @@ function start(changes?: Partial<Runtime>) {
   const runtime = makeRuntime(changes);
   expose(runtime, port2);
   const terminate = vi.fn(() => port2.close());
-  const host = new EngineHost(Object.assign(port1, { terminate }) as unknown as Worker);
+  const worker = Object.assign(port1, { terminate }) as unknown as Worker;
+  const host = new EngineHost(worker, 'https://page.example/near/worker.js');
   hosts.push(host);
-  return { host, runtime, terminate };
+  return { host, runtime, terminate, worker };
 }
 
 beforeEach(() => {
@@ -68,6 +69,19 @@ test('a worker that is stopped is terminated once and rejects every call with th
   await expect(loading).rejects.toBe(reason);
   await expect(probing).rejects.toBe(reason);
   expect(terminate).toHaveBeenCalledOnce();
+});
+
+test('a script that cannot be loaded is load_failed with its address and both ways; an error in it is a crash', async () => {
+  const missing = start();
+  const call = missing.host.client.call((runtime) => runtime.debugStats());
+  missing.worker.onerror?.(new Event('error') as ErrorEvent);
+  const message = expect.stringMatching(
+    /https:\/\/page\.example\/near\/worker\.js: .*npx nearsight assets.*optimizeDeps/,
+  );
+  await expect(call).rejects.toMatchObject({ code: 'load_failed', message });
+  const { host, worker } = start();
+  worker.onerror?.(Object.assign(new Event('error'), { message: 'oops' }) as ErrorEvent);
+  expect(host.dead.reason).toMatchObject({ code: 'worker_crashed', message: expect.stringContaining('oops') });
 });
 
 test.each(['load', 'probe'] as const)('a worker that stops answering during a %s is stopped', async (what) => {
