@@ -25,7 +25,7 @@ export interface NearsightOptions extends FetchOptions {
   /**
    * Where the package's own files are: the address of the folder that `npx nearsight assets FOLDER` wrote, or single
    * addresses. With it, no bundler needs to find them.
-   * @defaultValue where the bundler, or the package itself, has what `new URL('…', import.meta.url)` names
+   * @defaultValue where the bundler, or the package itself, has what `new URL()` with `import.meta.url` names
    */
   assets?: string | URL | AssetOptions;
   /** Those left out keep their defaults. */

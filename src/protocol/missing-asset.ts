@@ -11,7 +11,7 @@ export function missingAsset(file: string, address: string | undefined, why: str
   const message =
     `${file} could not be loaded from ${address ?? 'the place that the bundler gave it'}: ${why}. ` +
     `Either run \`npx nearsight assets public/nearsight\` (with --glimpse for that model) and pass assets: '/nearsight/' ` +
-    `to createNearsight; or, without assets, use a bundler that copies what new URL('…', import.meta.url) names. ` +
+    `to createNearsight; or, without assets, use a bundler that copies files named by new URL() with import.meta.url. ` +
     `In the development server of Vite before 8, that takes optimizeDeps: { exclude: ['nearsight'] }.`;
   return new NearsightError('load_failed', message, { cause });
 }

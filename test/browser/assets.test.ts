@@ -1,6 +1,7 @@
 /** Places where the package's files are not: each is one error, with the address and both ways to provide them. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { AssetOptions } from 'nearsight';
 import { expect, test } from 'vitest';
 import { openPage } from './harness/harness.ts';
 
@@ -11,7 +12,7 @@ const application = (): Response => new Response('<!doctype html>', { headers: {
 const half = (path: string): Response =>
   new Response(readFileSync(`dist/ort/${basename(path)}`), { headers: { 'content-type': 'text/javascript' } });
 
-test.each([
+test.each<[string, string | AssetOptions, RegExp]>([
   ['a folder that is not there', '/lost/', /worker\.js could not be loaded from \S+\/lost\/worker\.js/],
   ['a folder for which the server sends its page', '/spa/', /from \S+\/spa\/worker\.js/],
   [

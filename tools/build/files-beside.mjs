@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 
 /** `new URL('…', import.meta.url)`, as bundlers recognise it. */
-const expression = /new URL\(\s*'([^']+)',\s*import\.meta\.url,?\s*\)/g;
+const expression = /new URL\(\s*'(\.[^']+)',\s*import\.meta\.url,?\s*\)/g;
 
 /** Stands in for `import.meta.url` until the chunk is written, at the same length, so that source maps stay true. */
 const placeholder = '__IMPORT_META__';
