@@ -3,7 +3,6 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { argv } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const usage = `Usage: npx nearsight assets FOLDER [--glimpse]
@@ -11,7 +10,7 @@ const usage = `Usage: npx nearsight assets FOLDER [--glimpse]
 Copies the worker and ONNX Runtime into FOLDER, which your site must serve from its own origin, such as public/nearsight.
 With --glimpse, also the toy model. Run it again after each update of the package.`;
 
-const dist = fileURLToPath(new URL('../dist', import.meta.url));
+const dist = join(import.meta.dirname, '../dist');
 
 /** Folders whose content common frameworks serve from the site's root. */
 const served = ['public', 'static', 'wwwroot', 'src/static'];
