@@ -76,7 +76,7 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   return {
     fetch: createFetch({
       ...options,
-      model: async () => resolveModel(options.model).id,
+      model: async () => resolveModel(options.model, resolveAssets(assets)).id,
       engine: session,
       checkContext,
     }),
@@ -93,6 +93,7 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
 }
 
 function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOptions>): LoadRequest {
-  const { ort } = resolveAssets(assets);
-  return { spec: resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };
+  const urls = resolveAssets(assets);
+  const spec = resolveModel(model, urls);
+  return { spec, device: device ?? 'auto', assets: { ort: urls.ort }, waiting: limits.waiting };
 }

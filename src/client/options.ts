@@ -23,9 +23,9 @@ export interface NearsightOptions extends FetchOptions {
    */
   intercept?: readonly (string | URL)[];
   /**
-   * Where the package's own files are: the address of a folder that holds `worker.js` and `ort/`, as the package's
-   * `dist` does, or single addresses.
-   * @defaultValue where the bundler puts what `new Worker(new URL(…, import.meta.url))` names
+   * Where the package's own files are: the address of the folder that `npx nearsight assets FOLDER` wrote, or single
+   * addresses. With it, no bundler needs to find them.
+   * @defaultValue where the bundler, or the package itself, has what `new URL()` with `import.meta.url` names
    */
   assets?: string | URL | AssetOptions;
   /** Those left out keep their defaults. */
@@ -38,6 +38,8 @@ export interface AssetOptions {
   worker?: string | URL;
   /** The folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`. @defaultValue `ort/` beside the worker */
   ort?: string | URL;
+  /** The folder that holds the files of `glimpse`. @defaultValue where the bundler put them */
+  glimpse?: string | URL;
 }
 
 /** Limits above which requests are refused. */
@@ -132,7 +134,7 @@ const model: Check<unknown> = (value, path) => {
   return value;
 };
 
-const assetFiles = within<AssetOptions>({ worker: address, ort: address });
+const assetFiles = within<AssetOptions>({ worker: address, ort: address, glimpse: address });
 
 const assets: Check<unknown> = (value, path) =>
   typeof value === 'string' ? address(value, path) : assetFiles(value, path);

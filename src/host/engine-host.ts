@@ -39,13 +39,13 @@ export class EngineHost {
    * @param worker just started; only the host stops it
    * @param notStarted the error for a worker whose script does not run
    */
-  constructor(worker: Worker, notStarted: (cause: unknown) => Promise<NearsightError>) {
+  constructor(worker: Worker, notStarted: () => Promise<NearsightError>) {
     this.#worker = worker;
     worker.onerror = (event) => {
       event.preventDefault();
       if (event.message) this.stop(crashed(event.message));
       // Without a message, its script did not run.
-      else void notStarted(new Error('its script is missing, or not JavaScript')).then((error) => this.stop(error));
+      else void notStarted().then((error) => this.stop(error));
     };
     worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.client = new EngineClient(worker, this.dead);

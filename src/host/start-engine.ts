@@ -1,5 +1,5 @@
 import { trustedURL } from '../bytes/trusted-url.ts';
-import { NearsightError } from '../protocol/errors.ts';
+import { missingAsset } from '../protocol/missing-asset.ts';
 import { checkContext, policyRefusal, watchPolicy } from './check-context.ts';
 import type { EngineHost } from './engine-host.ts';
 
@@ -19,15 +19,17 @@ export async function startEngine(url?: string): Promise<EngineHost> {
     const worker = url
       ? new Worker(trustedURL(url), { type: 'module' })
       : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' });
-    return new EngineHost(worker, notStarted);
+    return new EngineHost(worker, () => notStarted(url ?? newestWorkerURL(), 'it is missing, or not JavaScript'));
   } catch (cause) {
-    throw await notStarted(cause);
+    throw await notStarted(url, `${String(cause)} (it must be on the page's own origin)`, cause);
   }
 }
 
-async function notStarted(cause: unknown): Promise<NearsightError> {
-  const refusal = await policyRefusal();
-  if (refusal) return refusal;
-  const message = `The worker could not be started: ${String(cause)}. Is it on the page's origin, where assets says?`;
-  return new NearsightError('load_failed', message, { cause });
+async function notStarted(url: string | undefined, why: string, cause?: unknown): Promise<NearsightError> {
+  return (await policyRefusal()) ?? missingAsset('worker.js', url, why, cause);
+}
+
+/** Where the bundler's expression led: a worker does not say it, but the browser lists what the page fetched. */
+function newestWorkerURL(): string | undefined {
+  return performance.getEntriesByType('resource').findLast(({ name }) => /worker/i.test(name))?.name;
 }

@@ -35,7 +35,7 @@ test.each([
   [{ aliases: { 'gpt-4o': 'nope' } }, 'aliases.gpt-4o', "must be 'glimpse', the model, but it is 'nope'."],
   [{ worker: '/w.js' }, 'worker', 'There is no option worker.'],
   [{ assets: 'nearsight' }, 'assets', 'an address with its scheme'],
-  [{ assets: { wasm: '/' } }, 'assets.wasm', 'There is no option assets.wasm. Known in assets: worker, ort.'],
+  [{ assets: { wasm: '/' } }, 'assets.wasm', 'There is no option assets.wasm. Known in assets: worker, ort, glimpse.'],
   [{ fetch: 1 }, 'fetch', 'a function, but it is 1.'],
   [{ remote: {} }, 'remote.baseURL', 'the address of a NIM endpoint, but it is missing.'],
   [{ remote: { baseURL: '' } }, 'remote.baseURL', 'an address with its scheme'],

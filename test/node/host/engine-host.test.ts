@@ -72,6 +72,19 @@ test('a worker that is stopped is terminated once and rejects every call with th
   expect(terminate).toHaveBeenCalledOnce();
 });
 
+test('a script that cannot be loaded is load_failed with its address and both ways; an error in it is a crash', async () => {
+  const missing = start();
+  const call = missing.host.client.call((runtime) => runtime.debugStats());
+  missing.worker.onerror?.(new Event('error') as ErrorEvent);
+  const message = expect.stringMatching(
+    /https:\/\/page\.example\/near\/worker\.js: .*npx nearsight assets.*optimizeDeps/,
+  );
+  await expect(call).rejects.toMatchObject({ code: 'load_failed', message });
+  const { host, worker } = start();
+  worker.onerror?.(Object.assign(new Event('error'), { message: 'oops' }) as ErrorEvent);
+  expect(host.dead.reason).toMatchObject({ code: 'worker_crashed', message: expect.stringContaining('oops') });
+});
+
 test.each(['load', 'probe'] as const)('a worker that stops answering during a %s is stopped', async (what) => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const silent = (): Promise<never> => new Promise(() => {});

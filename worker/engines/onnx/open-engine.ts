@@ -1,4 +1,5 @@
-import { asNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
+import { asNearsightError, isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
+import { missingAsset } from '../../../src/protocol/missing-asset.ts';
 import type { LoadRequest, ModelFacts } from '../../../src/protocol/calls.ts';
 import { hasProcessor, openProcessor } from '../../families/registry.ts';
 import type { Processor } from '../../families/processor.ts';
@@ -44,7 +45,12 @@ async function openEngine(request: LoadRequest, options: OpenOptions): Promise<E
     return await openFirst(request, options, await choicesFor(spec, device));
   } catch (error) {
     if (error instanceof NearsightError || options.signal.aborted) throw error;
-    const message = `${spec.id} could not be opened: ${asNearsightError(error).message}`;
+    const { message: why } = asNearsightError(error);
+    // onnxruntime fetches its wasm at the first session, and calls it a missing backend if that fails.
+    if (why.startsWith('no available backend')) {
+      throw missingAsset('The wasm of onnxruntime-web', request.assets.ort, why, error);
+    }
+    const message = `${spec.id} could not be opened: ${why}`;
     throw new NearsightError('load_failed', message, { cause: error });
   }
 }
@@ -57,7 +63,14 @@ async function openFirst(
 ): Promise<Engine> {
   const { spec } = request;
   const progress = new LoadProgress(emit);
-  const read: ReadFile = (file, until) => store.open(file, (count) => progress.add(count), until);
+  const read: ReadFile = async (file, until) => {
+    try {
+      return await store.open(file, (count) => progress.add(count), until);
+    } catch (error) {
+      if (!spec.assets || !isNearsightError(error) || error.code !== 'load_failed') throw error;
+      throw missingAsset(`${file.path} of ${spec.id}`, String(file.url), error.message, error);
+    }
+  };
   const plan = ({ device, variant }: Choice, configs = 0): void =>
     progress.plan(configs + graphBytes(variant), stepsOf(device) + 1);
   plan(choices[0], configBytes(spec));
