@@ -1,7 +1,7 @@
 import type { Session } from '../host/session.ts';
 import { readImage, type ImageRules } from '../media/load-images.ts';
 import { GREEDY } from '../protocol/job.ts';
-import { checkAsk, type AskOptions, type ImageInput } from './options.ts';
+import { readAsk, type AskOptions, type ImageInput } from './options.ts';
 
 /** What `ask` needs of its nearsight. */
 export interface AskContext {
@@ -16,8 +16,7 @@ export async function* ask(
   question: string,
   options: AskOptions = {},
 ): AsyncGenerator<string, void> {
-  checkAsk(image, question, options, rules.images);
-  const { maxTokens, temperature = GREEDY.temperature, signal } = options;
+  const { maxTokens, temperature = GREEDY.temperature, signal } = readAsk(image, question, options, rules.images);
   const readAsPart = async (one: ImageInput, index: number) => {
     const param = Array.isArray(image) ? `image[${index}]` : 'image';
     const bytes = await readImage(one, rules, signal, param);

@@ -1,8 +1,10 @@
 import { className } from '../bytes/class-name.ts';
-import { array, integer, isObject, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
-import { address, within } from '../openai/option-checks.ts';
+import { array, integer, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
+import { address, call, within } from '../openai/option-checks.ts';
 import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts';
+import type { StatusValue } from '../host/status.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
+import { checkModel } from './check-spec.ts';
 import { toPlain } from './plain-data.ts';
 
 const DEVICES = ['auto', 'webgpu', 'wasm'] as const;
@@ -67,6 +69,14 @@ export interface AskOptions {
   signal?: AbortSignal;
 }
 
+/** How `load` reports, and how it is stopped. */
+export interface LoadOptions {
+  /** Called with the state now, and at each change until the load has ended. */
+  onProgress?: (status: StatusValue) => void;
+  /** Aborting it ends the load if nobody else waits for it. */
+  signal?: AbortSignal;
+}
+
 const DEFAULT_LIMITS: Limits = {
   waiting: 16,
   requestBytes: 25 * 1024 * 1024,
@@ -98,12 +108,12 @@ export function readOptions(options: unknown) {
 }
 
 /**
- * Checks the arguments of `ask`.
+ * Checks the arguments of `ask`, and reads its options into plain data.
  *
  * @param maxImages `limits.images`
  * @throws NearsightError `invalid_request` naming the argument or option
  */
-export function checkAsk(image: unknown, question: unknown, options: unknown, maxImages: number): void {
+export function readAsk(image: unknown, question: unknown, options: unknown, maxImages: number): AskOptions {
   if (!Array.isArray(image) || image.length === 0) checkImage(image, 'image');
   else for (const [index, one] of image.entries()) checkImage(one, `image[${index}]`);
   if (Array.isArray(image) && image.length > maxImages) {
@@ -112,7 +122,16 @@ export function checkAsk(image: unknown, question: unknown, options: unknown, ma
   if (string(question, 'question') === '') {
     throw mustBe('a text of at least one character', question, 'question', 'empty');
   }
-  checkAskOptions(options, '');
+  return checkAskOptions(toPlain(options, ['signal']), '');
+}
+
+/**
+ * The options of `load`, as plain data.
+ *
+ * @throws NearsightError `invalid_request` naming the option
+ */
+export function readLoad(options: unknown): LoadOptions {
+  return checkLoadOptions(toPlain(options, ['onProgress', 'signal']), '');
 }
 
 const IMAGE_CLASSES = ['Blob', 'File', 'ArrayBuffer', 'SharedArrayBuffer', 'URL'];
@@ -122,22 +141,13 @@ function checkImage(image: unknown, path: string): void {
   if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
 }
 
-const model: Check<unknown> = (value, path) => {
-  if (typeof value === 'string') return value;
-  if (!isObject(value) || !Array.isArray(value['files']) || !Array.isArray(value['variants'])) {
-    throw mustBe('an id or a ModelSpec', value, path);
-  }
-  string(value['id'], `${path}.id`);
-  return value;
-};
-
 const assetFiles = within<AssetOptions>({ worker: address, ort: address });
 
 const assets: Check<unknown> = (value, path) =>
   typeof value === 'string' ? address(value, path) : assetFiles(value, path);
 
 const checkOptions = within<NearsightOptions>({
-  model,
+  model: checkModel,
   device: oneOf(...DEVICES),
   intercept: array(address, 0, Infinity),
   assets,
@@ -151,8 +161,15 @@ const checkOptions = within<NearsightOptions>({
   ...fetchOptionChecks,
 });
 
+const signal: Check<unknown> = (value, path) => {
+  if (className(value) !== 'AbortSignal') throw mustBe('an AbortSignal', value, path);
+  return value;
+};
+
 const checkAskOptions = within<AskOptions>({
   maxTokens: integer(1),
   temperature: number(0, 2),
-  signal: (value) => value,
+  signal,
 });
+
+const checkLoadOptions = within<LoadOptions>({ onProgress: call, signal });
