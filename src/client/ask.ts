@@ -16,14 +16,18 @@ export async function* ask(
   question: string,
   options: AskOptions = {},
 ): AsyncGenerator<string, void> {
-  const { maxTokens, temperature = GREEDY.temperature, signal } = readAsk(image, question, options, rules.images);
-  const readAsPart = async (one: ImageInput, index: number) => {
-    const param = Array.isArray(image) ? `image[${index}]` : 'image';
-    const bytes = await readImage(one, rules, signal, param);
-    return { type: 'image', bytes, detail: 'auto', param } as const;
+  const {
+    images,
+    maxTokens,
+    temperature = GREEDY.temperature,
+    signal,
+  } = readAsk(image, question, options, rules.images);
+  const readAsPart = async (one: (typeof images)[number]) => {
+    const bytes = await readImage(one.image, rules, signal, one.param);
+    return { type: 'image', bytes, detail: 'auto', param: one.param } as const;
   };
-  const job = Promise.all([image].flat().map(readAsPart)).then((images) => ({
-    turns: [{ role: 'user' as const, parts: [...images, { type: 'text' as const, text: question }] }],
+  const job = Promise.all(images.map(readAsPart)).then((parts) => ({
+    turns: [{ role: 'user' as const, parts: [...parts, { type: 'text' as const, text: question }] }],
     maxTokens,
     stop: [],
     sampling: { ...GREEDY, temperature },

@@ -9,11 +9,13 @@ function having(checks: Readonly<Record<string, Check<unknown>>>): Check<Record<
   };
 }
 
-const url: Check<unknown> = (value, path) => {
-  if (value === undefined || value === null) return value;
+function optional(check: Check<unknown>): Check<unknown> {
+  return (value, path) => (value === undefined || value === null ? undefined : check(value, path));
+}
+
+const url: Check<unknown> = optional((value, path) => {
   if (!URL.canParse(string(value, path), 'https://page')) throw mustBe('a URL', value, path);
-  return value;
-};
+});
 
 const file = having({ path: string, bytes: integer(0), sha256: string, url });
 const graph = having({ file, data: array(file, 0, Infinity) });
@@ -25,6 +27,8 @@ const variant = having({
 const spec = having({
   id: string,
   modelType: string,
+  repository: optional(string),
+  revision: optional(string),
   baseURL: url,
   files: array(file, 0, Infinity),
   variants: array(variant, 1, Infinity),
@@ -38,5 +42,5 @@ export const checkModel: Check<unknown> = (value, path) => {
     throw mustBe('an id or a ModelSpec', value, path);
   }
   string(value['id'], `${path}.id`);
-  return value['format'] === 1 ? spec(value, path) : value;
+  return integer(1)(value['format'], `${path}.format`) === 1 ? spec(value, path) : value;
 };

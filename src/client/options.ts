@@ -5,7 +5,7 @@ import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts'
 import type { StatusValue } from '../host/status.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
 import { checkModel } from './check-spec.ts';
-import { toPlain } from './plain-data.ts';
+import { reading, toPlain } from './plain-data.ts';
 
 const DEVICES = ['auto', 'webgpu', 'wasm'] as const;
 
@@ -107,22 +107,30 @@ export function readOptions(options: unknown) {
   return { ...read, intercept, limits: { ...DEFAULT_LIMITS, ...read.limits } };
 }
 
+/** The arguments of `ask`, each read once. */
+interface Question extends AskOptions {
+  images: readonly { image: ImageInput; param: string }[];
+}
+
 /**
- * Checks the arguments of `ask`, and reads its options into plain data.
+ * Reads and checks the arguments of `ask`.
  *
  * @param maxImages `limits.images`
  * @throws NearsightError `invalid_request` naming the argument or option
  */
-export function readAsk(image: unknown, question: unknown, options: unknown, maxImages: number): AskOptions {
-  if (!Array.isArray(image) || image.length === 0) checkImage(image, 'image');
-  else for (const [index, one] of image.entries()) checkImage(one, `image[${index}]`);
-  if (Array.isArray(image) && image.length > maxImages) {
-    throw mustBe(`at most ${maxImages} images (limits.images)`, image, 'image');
-  }
-  if (string(question, 'question') === '') {
+export function readAsk(image: unknown, question: unknown, options: unknown, maxImages: number): Question {
+  const images = reading('image', () => {
+    if (!Array.isArray(image) || image.length === 0) return [{ image: checkImage(image, 'image'), param: 'image' }];
+    if (image.length > maxImages) throw mustBe(`at most ${maxImages} images (limits.images)`, image, 'image');
+    return Array.from({ length: image.length }, (_, index) => {
+      const param = `image[${index}]`;
+      return { image: reading(param, () => checkImage(image[index], param)), param };
+    });
+  });
+  if (reading('question', () => string(question, 'question')) === '') {
     throw mustBe('a text of at least one character', question, 'question', 'empty');
   }
-  return checkAskOptions(toPlain(options, ['signal']), '');
+  return { images, ...checkAskOptions(toPlain(options, ['signal']), '') };
 }
 
 /**
@@ -136,9 +144,12 @@ export function readLoad(options: unknown): LoadOptions {
 
 const IMAGE_CLASSES = ['Blob', 'File', 'ArrayBuffer', 'SharedArrayBuffer', 'URL'];
 
-function checkImage(image: unknown, path: string): void {
-  if (ArrayBuffer.isView(image) || IMAGE_CLASSES.includes(className(image))) return;
-  if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
+function checkImage(image: unknown, path: string): ImageInput {
+  const known = ArrayBuffer.isView(image) || IMAGE_CLASSES.includes(className(image));
+  if (!known && (typeof image !== 'string' || image === '')) throw mustBe('a Blob, bytes or a URL', image, path);
+  // One of the classes, by its name.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return image as ImageInput;
 }
 
 const assetFiles = within<AssetOptions>({ worker: address, ort: address });
@@ -161,9 +172,16 @@ const checkOptions = within<NearsightOptions>({
   ...fetchOptionChecks,
 });
 
-const signal: Check<unknown> = (value, path) => {
-  if (className(value) !== 'AbortSignal') throw mustBe('an AbortSignal', value, path);
-  return value;
+const signal: Check<AbortSignal> = (value, path) => {
+  try {
+    // Takes real ones only, of any window. The result does not keep them alive.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    AbortSignal.any([value as AbortSignal]);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    return value as AbortSignal;
+  } catch {
+    throw mustBe('an AbortSignal', value, path);
+  }
 };
 
 const checkAskOptions = within<AskOptions>({

@@ -1,9 +1,15 @@
 /** Values that a page may pass by mistake, or that libraries make of options: seeded. */
+import { types } from 'node:util';
 import { runInNewContext } from 'node:vm';
 import { integer, pick, type Random } from '../../random.ts';
 
 /** Values that no option takes, and some that one takes. */
 export function oddValue(random: Random): unknown {
+  return pick(random, random() < 0.1 ? HUGE : ODD)();
+}
+
+/** Without those that take the platform itself for ever: `String(new Array(2 ** 32 - 1))`. */
+export function oddArgument(random: Random): unknown {
   return pick(random, ODD)();
 }
 
@@ -19,12 +25,10 @@ const ODD: readonly (() => unknown)[] = [
   () => 1n,
   () => Symbol('s'),
   () => () => {},
-  () => class {},
+  () => Map,
   () => [],
   () => ({}),
   () => [null],
-  () => new Array(2 ** 32 - 1),
-  () => new Proxy([], { get: (target, key) => (key === 'length' ? 1e9 : Reflect.get(target, key)) }),
   () => Object.create(null),
   () => new Map([['a', 1]]),
   () => new Date(NaN),
@@ -75,6 +79,11 @@ const ODD: readonly (() => unknown)[] = [
     const itself: Record<string, unknown> = {};
     return Object.assign(itself, { itself: [itself] });
   },
+];
+
+const HUGE: readonly (() => unknown)[] = [
+  () => Object.assign([], { length: 2 ** 32 - 1 }),
+  () => new Proxy([], { get: (target, key) => (key === 'length' ? 1e9 : Reflect.get(target, key)) }),
   () => {
     let value: object = {};
     for (let depth = 0; depth < 20_000; depth++) value = depth % 2 ? [value] : { a: value };
@@ -121,7 +130,7 @@ const OBJECTS: readonly ((from: Record<string, unknown>) => unknown)[] = [
   (from) => Object.assign(Object.create(null), from),
   (from) => new Proxy(from, {}),
   (from) => runInNewContext('({ ...from })', { from }),
-  (from) => Object.assign(new (class Options {})(), from),
+  (from) => Object.assign(Object.create({ inherited: 1 }), from),
   (from) => Object.assign(from, { [Symbol('s')]: () => {} }),
   // A getter that gives another value when it is read again.
   (from) => {
@@ -148,8 +157,7 @@ export function spoiled(random: Random, root: object): object {
 function placesOf(root: object): Record<string, unknown>[] {
   const found: Record<string, unknown>[] = [];
   const visit = (value: unknown, depth: number): void => {
-    const proto: unknown = typeof value === 'object' && value !== null ? safePrototype(value) : undefined;
-    if ((proto !== Object.prototype && proto !== Array.prototype) || depth > 8) return;
+    if (typeof value !== 'object' || value === null || types.isProxy(value) || depth > 8) return;
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     const place = value as Record<string, unknown>;
     found.push(place);
@@ -158,12 +166,4 @@ function placesOf(root: object): Record<string, unknown>[] {
   };
   visit(root, 0);
   return found;
-}
-
-function safePrototype(value: object): unknown {
-  try {
-    return Object.getPrototypeOf(value);
-  } catch {
-    return undefined;
-  }
 }
