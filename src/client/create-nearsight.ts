@@ -3,11 +3,18 @@ import { createFetch } from '../fetch/intercept.ts';
 import { checkContext } from '../host/check-context.ts';
 import { Session } from '../host/session.ts';
 import { startEngine } from '../host/start-engine.ts';
-import { createStatus, type Status, type StatusValue } from '../host/status.ts';
+import { createStatus, type Status } from '../host/status.ts';
 import type { DebugStats, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
 import { ask } from './ask.ts';
-import { readOptions, type AskOptions, type ImageInput, type NearsightOptions } from './options.ts';
+import {
+  readLoad,
+  readOptions,
+  type AskOptions,
+  type ImageInput,
+  type LoadOptions,
+  type NearsightOptions,
+} from './options.ts';
 import { resolveAssets } from './resolve-assets.ts';
 import { resolveModel } from './resolve-model.ts';
 
@@ -26,7 +33,7 @@ export interface Nearsight {
    */
   ask(image: ImageInput | readonly ImageInput[], question: string, options?: AskOptions): AsyncIterable<string>;
   /** Downloads, checks and opens the model now rather than at the first request. Safe to call again. */
-  load(options?: { onProgress?: (status: StatusValue) => void; signal?: AbortSignal }): Promise<ModelFacts>;
+  load(options?: LoadOptions): Promise<ModelFacts>;
   /**
    * Says whether a model can run here, in this page and on this device, without downloading it.
    *
@@ -64,7 +71,8 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   });
   const askRules = { ...limits, allowed: allowedUnder(options.policy, options.images?.origins) };
 
-  async function load(...[{ onProgress, signal } = {}]: Parameters<Nearsight['load']>): Promise<ModelFacts> {
+  async function load(loadOptions: LoadOptions = {}): Promise<ModelFacts> {
+    const { onProgress, signal } = readLoad(loadOptions);
     const stop = onProgress && status.subscribe(onProgress);
     try {
       return (await session.open(signal)).facts;

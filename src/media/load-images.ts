@@ -78,21 +78,32 @@ export async function readImage(
   param = 'image',
 ): Promise<Bytes> {
   const ref = { url: '', param };
-  if (isBlob(image)) {
-    checkSize(image.size, ref, rules);
-    return new Uint8Array(
-      await image.arrayBuffer().catch((cause: unknown) => {
-        throw unreadable(ref, 'the file was changed, moved or deleted since it was chosen. Choose it again', cause);
-      }),
+  try {
+    if (isBlob(image)) {
+      checkSize(image.size, ref, rules);
+      return new Uint8Array(
+        await image.arrayBuffer().catch((cause: unknown) => {
+          throw unreadable(ref, 'the file was changed, moved or deleted since it was chosen. Choose it again', cause);
+        }),
+      );
+    }
+    if (ArrayBuffer.isView(image) || isBuffer(image)) {
+      checkSize(image.byteLength, ref, rules);
+      const { buffer, byteOffset } = ArrayBuffer.isView(image) ? image : { buffer: image, byteOffset: 0 };
+      // A copy, because shared memory cannot be transferred to the worker.
+      return new Uint8Array(new Uint8Array(buffer, byteOffset, image.byteLength));
+    }
+    ref.url = resolveURL(image)?.href ?? String(image);
+  } catch (cause) {
+    if (cause instanceof NearsightError) throw cause;
+    // A proxy around one, or an object that only says it is one.
+    throw unreadable(
+      ref,
+      `it is not a real ${className(image)}, but a proxy or an imitation. Pass the original`,
+      cause,
     );
   }
-  if (ArrayBuffer.isView(image) || isBuffer(image)) {
-    checkSize(image.byteLength, ref, rules);
-    const { buffer, byteOffset } = ArrayBuffer.isView(image) ? image : { buffer: image, byteOffset: 0 };
-    // A copy, because shared memory cannot be transferred to the worker.
-    return new Uint8Array(new Uint8Array(buffer, byteOffset, image.byteLength));
-  }
-  return readURL({ url: resolveURL(image)?.href ?? String(image), param }, rules, signal);
+  return readURL(ref, rules, signal);
 }
 
 function isBlob(value: unknown): value is Blob {

@@ -124,8 +124,17 @@ export function isNearsightError(thrown: unknown): thrown is NearsightError {
 /** A thrown value as a {@link NearsightError}: itself, or `internal` with the value as its cause. */
 export function asNearsightError(thrown: unknown): NearsightError {
   if (isNearsightError(thrown)) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = thrown instanceof Error ? thrown.message : textOf(thrown);
   return new NearsightError('internal', message, { cause: thrown });
+}
+
+/** A thrown value as text. Anything can be thrown, also what has no text: `Object.create(null)`. */
+export function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return 'something without a text was thrown';
+  }
 }
 
 /** Packs an error for `postMessage`. */

@@ -110,6 +110,7 @@ export const rooms = {
     'node:',
     'test/browser/',
     'test/fixtures/',
+    'test/random.ts',
     'worker/vision/',
     'worker/families/',
     'worker/webgpu/',
