@@ -41,7 +41,7 @@ test('--json prints one object and nothing else', { tags: ['long'] }, async () =
   });
 });
 
-test("a file that is not an image is refused with the library's message", async () => {
+test("a file that is not an image is refused with the library's message", { tags: ['long'] }, async () => {
   const { code, out, err } = await run('LICENSE', 'What is this?', '--browser', browser, '--json');
   expect(code).toBe(1);
   expect(out).toBe('');

@@ -53,7 +53,7 @@ function request({ messages, split, answer }: Case): string {
 describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the tokens of the reference', (way) => {
   let page: TestPage;
   // On every test of this form, so that the model is not loaded for nothing.
-  const tags = { wasm: [], webgpu: slowInChromium.tags, halves: ['long'] }[way];
+  const tags = { wasm: ['long-in-firefox'], webgpu: slowInChromium.tags, halves: ['long'] }[way];
 
   beforeAll(async () => {
     page = await openPage();
