@@ -38,6 +38,7 @@ function inBrowser(name: 'chromium' | 'firefox', order: number) {
       include: ['test/browser/**/*.test.ts'],
       globalSetup: 'test/browser/harness/setup.ts',
       fileParallelism: false,
+      isolate: false,
       sequence: { groupOrder: order },
       expect,
       testTimeout: 120_000,

@@ -3,7 +3,7 @@
  *
  *   node tools/test.mjs [--all | --nightly] [--no-setup]
  *
- * On two cores it takes 12 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
+ * On two cores it takes 8 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
  * also adds those tagged `nightly`. Every stage runs even if an earlier one failed, but browser tests need the build. The
  * last line counts the tests, and each stage as one.
  */

@@ -28,7 +28,7 @@ test('streams the answer, then prints where it came from', async () => {
   expect(code).toBe(0);
 });
 
-test('--json prints one object and nothing else', async () => {
+test('--json prints one object and nothing else', { tags: ['long'] }, async () => {
   const { code, out } = await run(...question, '--json', '--device', 'wasm');
   expect(code).toBe(0);
   expect(JSON.parse(out)).toEqual({
@@ -41,14 +41,14 @@ test('--json prints one object and nothing else', async () => {
   });
 });
 
-test("a file that is not an image is refused with the library's message", async () => {
+test("a file that is not an image is refused with the library's message", { tags: ['long'] }, async () => {
   const { code, out, err } = await run('LICENSE', 'What is this?', '--browser', browser, '--json');
   expect(code).toBe(1);
   expect(out).toBe('');
   expect(err).toMatch(/^ask: The image at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
 });
 
-test('when only npm is stopped, the command and its browser end as well', async () => {
+test('when only npm is stopped, the command and its browser end as well', { tags: ['long'] }, async () => {
   const child = spawn('npm', ['run', 'ask', '--', ...question], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 110_000,

@@ -18,7 +18,7 @@ interface Case {
 const folder = new URL('../fixtures/glimpse/', import.meta.url);
 const { cases } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8')) as { cases: Case[] };
 
-/** One case of each form. On a software GPU a token takes a second, so the other cases run there only with the long tests. */
+/** One case of each form. On a software GPU a token takes a second, so the other cases are long tests. */
 const forms = ['dog', 'split-square', 'two-pictures', 'follow-up', 'no-picture'];
 const chosen = {
   wasm: cases,
@@ -53,7 +53,7 @@ function request({ messages, split, answer }: Case): string {
 describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the tokens of the reference', (way) => {
   let page: TestPage;
   // On every test of this form, so that the model is not loaded for nothing.
-  const tags = way === 'halves' ? slowInChromium.tags : [];
+  const tags = { wasm: ['long-in-firefox'], webgpu: slowInChromium.tags, halves: ['long'] }[way];
 
   beforeAll(async () => {
     page = await openPage();

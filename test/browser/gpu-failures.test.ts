@@ -61,8 +61,12 @@ test('a device that is lost while nothing runs is noticed, and the next request 
 const moments = [MOMENTS[0]!, MOMENTS[7]!, MOMENTS[19]!];
 // A load takes half a minute on Chromium's software adapter.
 const [lossMoments, lossOptions] =
-  browserName === 'chromium' ? [moments.slice(1, 2), { timeout: 200_000, ...slowInChromium }] : [moments, {}];
+  browserName === 'chromium' ? [moments.slice(1, 2), { timeout: 200_000 }] : [moments, {}];
 
-test('a device that is lost during a load gives an error, and the next load works', lossOptions, async () => {
-  await loseDeviceAt(page, lossMoments);
-});
+test(
+  'a device that is lost during a load gives an error, and the next load works',
+  { ...lossOptions, tags: ['long'] },
+  async () => {
+    await loseDeviceAt(page, lossMoments);
+  },
+);

@@ -1,6 +1,6 @@
 /** The KV cache of answers without `max_tokens`: it grows in steps, and may run out of memory. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TestPage } from './harness/harness.ts';
+import { slowInChromium, type TestPage } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 
 declare global {
@@ -51,15 +51,12 @@ beforeAll(async () => {
 
 afterAll(() => page[Symbol.asyncDispose]());
 
-// SwiftShader takes most of a minute for 100 tokens, and each of these tests needs more.
-const tags = ['long-in-chromium'];
-
 test.each<[string, object]>([
   ['greedy', {}],
   ['sampled', { temperature: 1, seed: 7, top_p: 0.9 }],
 ])(
   'an answer without max_tokens outgrows its first KV cache and stays the same: %s',
-  { timeout: 600_000, tags },
+  { timeout: 600_000, tags: ['long'] },
   async (_, sampling) => {
     const { whole, open, longest } = await page.evaluate(async (sampling) => {
       const whole = await kvTest.read({ ...sampling, max_tokens: 80 }, Infinity);
@@ -79,7 +76,7 @@ test.each<[string, object]>([
 
 test(
   'a request that needs more memory than there is is refused, and a smaller one is answered',
-  { timeout: 300_000, tags },
+  { timeout: 300_000, ...slowInChromium },
   async () => {
     const result = await page.evaluate(async () => {
       const before = faults.workers.length;

@@ -1,3 +1,4 @@
+// @module-tag long-in-chromium
 /** The public API beyond `fetch`: which device is chosen and why, what the status says, what can be freed. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ModelSpec } from 'nearsight';

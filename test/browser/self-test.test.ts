@@ -3,7 +3,7 @@ import { browserName, slowInChromium } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 import type { FaultPlan } from './harness/fault-injection.ts';
 
-test('a GPU with wrong image features is refused, and the error gives the difference', slowInChromium, async () => {
+test('a GPU with wrong image features is refused, and the error gives the difference', { tags: ['long'] }, async () => {
   await using page = await openTestPage({ plan: { wrongReadbacks: 1000 } });
   const result = await page.evaluate(async () => {
     const near = testPage.make('webgpu');
@@ -34,7 +34,7 @@ const KERNEL_FAULTS: [NonNullable<FaultPlan['kernel']>, string][] = [
 // Mesa's renderer compiles for a minute before the decoder runs, and uses another attention kernel.
 test.each(browserName === 'firefox' ? KERNEL_FAULTS.slice(0, 1) : KERNEL_FAULTS)(
   'a wrong kernel is found: %o',
-  slowInChromium,
+  { tags: ['long'] },
   async (kernel, what) => {
     await using page = await openTestPage({ plan: { kernel } });
     const refused = await page.evaluate(async () => {

@@ -1,3 +1,4 @@
+// @module-tag long-in-chromium
 /** How applications load, watch and end a model: with frameworks, and in any order. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Nearsight } from 'nearsight';

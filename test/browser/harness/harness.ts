@@ -2,8 +2,8 @@
  * The base of all browser tests: after `await using page = await openPage()`, `page.evaluate(…)` runs code in the page,
  * where `nearsight` and `OpenAI` are globals.
  */
-import puppeteer, { type Browser, type Page } from 'puppeteer-core';
-import { afterAll, beforeAll, inject } from 'vitest';
+import puppeteer, { type Page } from 'puppeteer-core';
+import { inject } from 'vitest';
 import { serve, type Server } from '../../../tools/serve.mjs';
 
 export const browserName = inject('browserName');
@@ -29,21 +29,13 @@ export interface PageOptions {
   answer?: (request: Request) => Response | undefined | Promise<Response | undefined>;
 }
 
-let browser: Browser;
-
-beforeAll(async () => {
-  const protocol = browserName === 'firefox' ? 'webDriverBiDi' : 'cdp';
-  browser = await puppeteer.connect({
-    browserWSEndpoint: inject('endpoint'),
-    protocol,
-    defaultViewport: null,
-    // Each test has its own time limit.
-    protocolTimeout: 0,
-  });
-});
-
-afterAll(async () => {
-  await browser.disconnect();
+/** One connection for all files: Firefox allows one session at a time, and the worker runs one file after the other. */
+const browser = await puppeteer.connect({
+  browserWSEndpoint: inject('endpoint'),
+  protocol: browserName === 'firefox' ? 'webDriverBiDi' : 'cdp',
+  defaultViewport: null,
+  // Each test has its own time limit.
+  protocolTimeout: 0,
 });
 
 /** An empty tab, for tests that serve their own page. */

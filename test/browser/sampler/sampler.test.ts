@@ -1,4 +1,4 @@
-// @module-tag long-in-firefox
+// @module-tag long
 import { expect, test } from 'vitest';
 import { digitIds } from '../../node/sampling/toy-constraint.ts';
 import { glimpseTokenizer } from '../../node/families/glimpse-tokenizer.ts';

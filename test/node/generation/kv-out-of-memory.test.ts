@@ -71,6 +71,7 @@ describe.each(['pipelined', 'stepwise'] as const)('on the GPU, %s', { timeout: 1
     ['sampled', SAMPLED],
   ])(
     'an answer that outgrows its reservation is the same as one with enough memory reserved: %s',
+    { tags: ['long'] },
     async (_, sampling) => {
       const expected = await answer(PROMPT.length + limit, { sampling, limit });
       const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');

@@ -33,11 +33,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Two generations of exports, and both types of embedding table. */
-describe.each([
-  ['early 2025', { rotary: 'input', allRows: true }, 'float32'],
-  ['late 2025', {}, 'float16'],
-] as const)('the pipelined decoder, with a toy model as exported in %s', { timeout: 180_000 }, (_, quirks, type) => {
+const pipelined = (quirks: Parameters<typeof toyDecoder>[0], type: Parameters<typeof toyEmbed>[0]) => () => {
   const decoderFile = toyDecoder(quirks);
   const embedFile = toyEmbed(type);
   let native: NativeDecoder;
@@ -232,4 +228,10 @@ describe.each([
     decoder.clear();
     expect(decoder.length).toBe(0);
   });
-});
+};
+
+// Two generations of exports, and both types of embedding table. `npm test` takes the one that new models have.
+const title = 'the pipelined decoder, with a toy model as exported in';
+const early = pipelined({ rotary: 'input', allRows: true }, 'float32');
+describe(`${title} early 2025`, { timeout: 180_000, tags: ['long'] }, early);
+describe(`${title} late 2025`, { timeout: 180_000 }, pipelined({}, 'float16'));
