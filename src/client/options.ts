@@ -149,7 +149,8 @@ const IMAGE_CLASSES = ['Blob', 'File', 'ArrayBuffer', 'SharedArrayBuffer', 'URL'
 function checkImage(image: unknown, path: string): ImageInput {
   const known = ArrayBuffer.isView(image) || IMAGE_CLASSES.includes(className(image));
   const actual = isObject(image) ? `a ${className(image)}` : image === '' ? 'empty' : undefined;
-  if (!known && (typeof image !== 'string' || image === '')) throw mustBe('a Blob, bytes or a URL', image, path, actual);
+  if (!known && (typeof image !== 'string' || image === ''))
+    throw mustBe('a Blob, bytes or a URL', image, path, actual);
   // One of the classes, by its name.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return image as ImageInput;

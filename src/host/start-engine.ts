@@ -1,4 +1,5 @@
 import { trustedURL } from '../bytes/trusted-url.ts';
+import type { NearsightError } from '../protocol/errors.ts';
 import { missingAsset } from '../protocol/missing-asset.ts';
 import { checkContext, policyRefusal, watchPolicy } from './check-context.ts';
 import type { EngineHost } from './engine-host.ts';

@@ -149,7 +149,8 @@ export function spoiled(random: Random, root: object): object {
     const place: Record<string, unknown> = pick(random, placesOf(root));
     const key = pick(random, [...Object.keys(place), ...Object.keys(place), 'extra', '__proto__', '0']);
     const value = oddValue(random);
-    Object.defineProperty(place, key, { value, enumerable: true, configurable: true, writable: true });
+    // Without effect on what cannot be changed: the characters of a String.
+    Reflect.defineProperty(place, key, { value, enumerable: true, configurable: true, writable: true });
   }
   return root;
 }

@@ -1,10 +1,9 @@
 /** Images by data: URLs, blob: URLs, and URLs of a real server on loopback. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readDataURL } from '../../../src/bytes/data-url.ts';
-import { inlineImage, loadImages, readImage, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
+import { inlineImage, loadImages, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
 
 const BYTES = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0xff, 0xfb, 0xf0]);
 const BASE64 = 'iVBORw0KGgr/+/A=';
@@ -276,49 +275,5 @@ describe('a request', () => {
     const message = expect.stringContaining('limits.images');
     const refused = expect.objectContaining({ code: 'invalid_request', param: 'part 3', message });
     expect(() => loadImages(refs([url, url, url, url]), RULES)).toThrow(refused);
-  });
-});
-
-describe('an image passed by the page', () => {
-  it.each([
-    ['a Blob', new Blob([BYTES])],
-    ['bytes', BYTES],
-    ['a view', new DataView(new Uint8Array([0, ...BYTES]).buffer, 1)],
-    ['a buffer', BYTES.slice().buffer],
-    ['a data: URL', `data:image/png;base64,${BASE64}`],
-    ['a URL', new URL(`data:image/png;base64,${BASE64}`)],
-  ])('may be %s', async (_kind, image) => {
-    expect(await readImage(image, RULES)).toEqual(BYTES);
-  });
-
-  it('is copied, so that the page may reuse its buffer', async () => {
-    const own = BYTES.slice();
-    expect((await readImage(own, RULES)).buffer).not.toBe(own.buffer);
-  });
-
-  it('may be of another window, in shared memory, or a view of either', async () => {
-    const shared = new Uint8Array(new SharedArrayBuffer(BYTES.length + 4), 2, BYTES.length);
-    shared.set(BYTES);
-    const other: { view: Uint8Array; url: URL } = runInNewContext(
-      '({ view: Uint8Array.from(bytes), url: Object.assign(Object.create(null), { toString: () => url }) })',
-      { bytes: [...BYTES], url: `data:image/png;base64,${BASE64}` },
-    );
-    for (const image of [shared, other.view, other.view.buffer, other.url]) {
-      const bytes = await readImage(image as Parameters<typeof readImage>[0], RULES);
-      expect([bytes, bytes.buffer.constructor]).toEqual([BYTES, ArrayBuffer]);
-    }
-  });
-
-  it('that changed since it was chosen is refused with that cause', async () => {
-    const file = new File([BYTES], 'cat.png');
-    file.arrayBuffer = () => Promise.reject(new DOMException('could not be read', 'NotReadableError'));
-    await expect(readImage(file, RULES)).rejects.toMatchObject(refuses(/changed, moved or deleted/, 'image'));
-  });
-
-  it('has the same limits', async () => {
-    await expect(readImage(new Blob([new Uint8Array(1001)]), RULES)).rejects.toMatchObject(
-      refuses(/more than 1000 bytes/, 'image'),
-    );
-    await expect(readImage('cat.png', RULES)).rejects.toMatchObject(refuses(/not an absolute URL/, 'image'));
   });
 });
