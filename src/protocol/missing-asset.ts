@@ -9,7 +9,7 @@ import { NearsightError } from './errors.ts';
  */
 export function missingAsset(file: string, address: string | undefined, why: string, cause?: unknown): NearsightError {
   const message =
-    `${file} could not be loaded from ${address ?? 'the place that the bundler gave it'}: ${why}. ` +
+    `${file} could not be loaded from ${address ?? 'the place that the bundler gave it'}: ${why.replace(/\.$/, '')}. ` +
     `Either run \`npx nearsight assets public/nearsight\` (with --glimpse for that model) and pass assets: '/nearsight/' ` +
     `to createNearsight; or, without assets, use a bundler that copies files named by new URL() with import.meta.url. ` +
     `In the development server of Vite before 8, that takes optimizeDeps: { exclude: ['nearsight'] }.`;

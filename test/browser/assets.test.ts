@@ -27,7 +27,11 @@ test.each<[string, string | AssetOptions, RegExp]>([
     /onnxruntime-web could not be loaded from \S+\/spa\/ort\.wasm/,
   ],
   ["onnxruntime-web's wasm only", { ort: '/half/' }, /wasm of onnxruntime-web could not be loaded from \S+\/half\//],
-  ['glimpse', { glimpse: '/lost' }, /config\.json of glimpse could not be loaded from \S+\/lost\/\S+: .*HTTP 404/],
+  [
+    'glimpse',
+    { glimpse: '/lost' },
+    /\S+\.json of glimpse could not be loaded from \S+\/lost\/\S+: .*HTTP 404 Not Found\. Either/,
+  ],
   ['glimpse, the page instead', { glimpse: '/spa' }, /of glimpse could not be loaded from \S+\/spa\/\S+: .*web page/],
 ])('%s', async (_what, assets, where) => {
   await using page = await openPage({

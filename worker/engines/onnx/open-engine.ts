@@ -45,12 +45,7 @@ async function openEngine(request: LoadRequest, options: OpenOptions): Promise<E
     return await openFirst(request, options, await choicesFor(spec, device));
   } catch (error) {
     if (error instanceof NearsightError || options.signal.aborted) throw error;
-    const { message: why } = asNearsightError(error);
-    // onnxruntime fetches its wasm at the first session, and calls it a missing backend if that fails.
-    if (why.startsWith('no available backend')) {
-      throw missingAsset('The wasm of onnxruntime-web', request.assets.ort, why, error);
-    }
-    const message = `${spec.id} could not be opened: ${why}`;
+    const message = `${spec.id} could not be opened: ${asNearsightError(error).message}`;
     throw new NearsightError('load_failed', message, { cause: error });
   }
 }
