@@ -20,7 +20,7 @@ export async function startEngine(url?: string): Promise<EngineHost> {
     const worker = url
       ? new Worker(trustedURL(url), { type: 'module' })
       : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' });
-    return new EngineHost(worker, () => notStarted(url ?? newestWorkerURL(), 'it is missing, or not JavaScript'));
+    return new EngineHost(worker, () => notStarted(url, 'it is missing, or not JavaScript'));
   } catch (cause) {
     throw await notStarted(url, `${String(cause)} (it must be on the page's own origin)`, cause);
   }
@@ -28,9 +28,4 @@ export async function startEngine(url?: string): Promise<EngineHost> {
 
 async function notStarted(url: string | undefined, why: string, cause?: unknown): Promise<NearsightError> {
   return (await policyRefusal()) ?? missingAsset('worker.js', url, why, cause);
-}
-
-/** Where the bundler's expression led: a worker does not say it, but the browser lists what the page fetched. */
-function newestWorkerURL(): string | undefined {
-  return performance.getEntriesByType('resource').findLast(({ name }) => /worker/i.test(name))?.name;
 }

@@ -45,7 +45,6 @@ test.each(['esm', 'iife'])('an esbuild application as %s, with assets', async (f
   const lost = await askIn(built);
   expect(lost).toMatch(/^load_failed: /);
   expect(lost).toMatch(/npx nearsight assets .*optimizeDeps/);
-  if (format === 'esm') expect(lost).toMatch(/127\.0\.0\.1:\d+\/worker\.js/);
 });
 
 test('an esbuild application, with the files beside its bundle', async () => {
