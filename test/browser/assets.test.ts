@@ -1,3 +1,4 @@
+// @module-tag long-in-firefox
 /** Places where the package's files are not: each is one error, with the address and both ways to provide them. */
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';

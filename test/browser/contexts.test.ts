@@ -21,6 +21,7 @@ afterAll(async () => {
 
 test.each<Place>(['page', 'dedicated worker', 'worker from a blob: URL', 'frame', 'cross-site frame'])(
   'in a %s it works',
+  { tags: ['long'] },
   async (place) => {
     expect(await tryIn(place, page, server.origin, { assets: '/' })).toEqual(works);
   },
@@ -43,37 +44,28 @@ describe('under a content security policy', () => {
   const trusted = "require-trusted-types-for 'script'; trusted-types nearsight";
   const isolation = { 'cross-origin-opener-policy': 'same-origin', 'cross-origin-embedder-policy': 'require-corp' };
 
-  test.each<[string, object, object, object]>([
-    ['Trusted Types, with assets', { assets: '/' }, { 'content-security-policy': trusted }, works],
-    ['Trusted Types, with threads', { assets: '/' }, { 'content-security-policy': trusted, ...isolation }, works],
-    [
-      'Trusted Types, without assets',
-      {},
-      { 'content-security-policy': trusted },
-      refused(expect.stringMatching(/require-trusted-types-for.*Set assets/)),
-    ],
+  test.each<[string, Record<string, string>]>([
+    ['Trusted Types, with assets', {}],
+    ['Trusted Types, with assets and threads', isolation],
+  ])('with %s it works', { tags: ['long'] }, async (_, headers) => {
+    await using strict = await ContextServer.start({ 'content-security-policy': trusted, ...headers });
+    expect(await tryIn('page', page, strict.origin, { assets: '/' })).toEqual(works);
+  });
+
+  test.each<[string, object, string, RegExp]>([
+    ['Trusted Types, without assets', {}, trusted, /require-trusted-types-for.*Set assets/],
     [
       'Trusted Types of other policies',
       { assets: '/' },
-      { 'content-security-policy': "require-trusted-types-for 'script'; trusted-types other" },
-      refused(expect.stringMatching(/trusted-types nearsight/)),
+      "require-trusted-types-for 'script'; trusted-types other",
+      /trusted-types nearsight/,
     ],
-    [
-      'no workers',
-      {},
-      { 'content-security-policy': "worker-src 'none'" },
-      refused(expect.stringMatching(/worker-src 'self'/)),
-    ],
-    [
-      'no WebAssembly',
-      {},
-      { 'content-security-policy': "script-src 'self'" },
-      refused(expect.stringContaining('wasm-unsafe-eval')),
-    ],
-  ])('with %s', async (_, options, headers, expected) => {
-    await using strict = await ContextServer.start(headers as Record<string, string>);
-    expect(await tryIn('page', page, strict.origin, options)).toEqual(expected);
-    if (expected !== works) expect(strict.downloads).toEqual([]);
+    ['no workers', {}, "worker-src 'none'", /worker-src 'self'/],
+    ['no WebAssembly', {}, "script-src 'self'", /wasm-unsafe-eval/],
+  ])('with %s it is refused', async (_, options, policy, reason) => {
+    await using strict = await ContextServer.start({ 'content-security-policy': policy });
+    expect(await tryIn('page', page, strict.origin, options)).toEqual(refused(expect.stringMatching(reason)));
+    expect(strict.downloads).toEqual([]);
   });
 });
 
@@ -133,9 +125,13 @@ describe('in a browser', () => {
     answer: true,
   };
 
-  test.each(['rejects', 'has no info'] as const)('whose adapter %s, wasm answers', async (adapter) => {
-    expect(await tryFaults({ adapter })).toMatchObject(onWasm);
-  });
+  test.each(['rejects', 'has no info'] as const)(
+    'whose adapter %s, wasm answers',
+    { tags: ['long'] },
+    async (adapter) => {
+      expect(await tryFaults({ adapter })).toMatchObject(onWasm);
+    },
+  );
 
   // It is waited for twice, ten seconds each.
   test('whose adapter never answers, wasm answers', { tags: ['long'] }, async () => {
