@@ -47,11 +47,12 @@ function checkSize({ width, height }: Header, maxPixels: number): void {
  * Colour profiles are ignored, as in the reference implementation: applied, the model would see other values than it was
  * trained on. The browser applies an orientation, except in formats for which the header gives it.
  */
-async function openBitmap(bytes: Uint8Array<ArrayBuffer>, { type, orientation }: Header): Promise<ImageBitmap> {
+async function openBitmap(bytes: Uint8Array<ArrayBuffer>, { type, exif = [] }: Header): Promise<ImageBitmap> {
+  const starts = [0, ...exif.map(([, to]) => to)];
+  const parts = starts.map((from, i) => bytes.subarray(from, exif[i]?.[0]));
   try {
-    const imageOrientation = orientation === undefined ? 'from-image' : 'none';
-    const options = { colorSpaceConversion: 'none', premultiplyAlpha: 'none', imageOrientation } as const;
-    return await createImageBitmap(new Blob([bytes], { type }), options);
+    const options = { colorSpaceConversion: 'none', premultiplyAlpha: 'none', imageOrientation: 'from-image' } as const;
+    return await createImageBitmap(new Blob(parts, { type }), options);
   } catch (error) {
     throw new Error(`the browser cannot decode this ${type}: it may be damaged. Save it anew, as PNG or JPEG`, {
       cause: error,

@@ -5,8 +5,13 @@ import { type Orientation, readOrientation } from './orientation.ts';
 /** Type and size of an image file; the size is that before EXIF orientation. */
 export interface Header extends Size {
   type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif' | 'image/bmp';
-  /** Of a WebP file, because browsers ignore its EXIF data; they apply the orientation of other files themselves. */
+  /**
+   * Of PNG and WebP, where browsers cannot be left to apply it: both ignore the EXIF data of WebP, and Firefox 153 gives
+   * wrong pixels for an interlaced PNG. They apply the orientation of other files themselves.
+   */
   orientation?: Orientation | undefined;
+  /** Where a PNG says its orientation, from and to: the browser must not see it, as no option keeps it from turning. */
+  exif?: readonly (readonly [from: number, to: number])[];
 }
 
 /**
@@ -87,20 +92,30 @@ function requireLength(view: DataView, length: number): void {
   view.getUint8(length - 1);
 }
 
-/** Chunks of length, type, data and checksum, from IHDR to IEND. A capital letter marks those that every decoder reads. */
-function walkPng(view: DataView): Size {
+/** Chunks of PNG that change no pixel. All others are checked: damage can also give a chunk another name. */
+const WITHOUT_EFFECT = /^(tEXt|zTXt|iTXt|tIME|pHYs|gAMA|cHRM|iCCP|sRGB|sBIT|bKGD|hIST|sPLT)$/;
+
+/** Chunks of length, type, data and checksum, from IHDR to IEND. */
+function walkPng(view: DataView): Omit<Header, 'type'> {
   if (tag(view, 12) !== 'IHDR') throw new Error('it is damaged: its first chunk is not IHDR');
+  let orientation: Orientation | undefined;
+  const exif: [number, number][] = [];
   for (let at = 8; tag(view, at + 4) !== 'IEND';) {
+    const name = tag(view, at + 4);
     const bytes = view.getUint32(at);
     const end = at + 8 + bytes;
     const checksum = view.getUint32(end);
-    const needed = (view.getUint8(at + 4) & 0x20) === 0;
-    if (needed && crc32(new Uint8Array(view.buffer, view.byteOffset + at + 4, bytes + 4)) !== checksum) {
-      throw new Error(`it is damaged: the checksum of its ${tag(view, at + 4)} chunk does not match`);
+    const typeAndData = new Uint8Array(view.buffer, view.byteOffset + at + 4, bytes + 4);
+    if (!WITHOUT_EFFECT.test(name) && crc32(typeAndData) !== checksum) {
+      throw new Error(`it is damaged: the checksum of its ${name} chunk does not match`);
+    }
+    if (name === 'eXIf') {
+      orientation ??= readOrientation(typeAndData.subarray(4));
+      exif.push([at, end + 4]);
     }
     at = end + 4;
   }
-  return { width: view.getUint32(16), height: view.getUint32(20) };
+  return { width: view.getUint32(16), height: view.getUint32(20), orientation, exif };
 }
 
 /** A file header, an info header and rows from the offset on, each padded to four bytes. Negative heights are top-down. */
@@ -148,7 +163,12 @@ function walkGif(view: DataView): Size {
   let at = 13 + tableBytes(view.getUint8(10));
   while (view.getUint8(at) === 0x21) at = skipBlocks(at + 2);
   if (view.getUint8(at) !== 0x2c) throw new Error('it is damaged: it has no frame');
-  skipBlocks(at + 11 + tableBytes(view.getUint8(at + 9)));
+  const end = skipBlocks(at + 11 + tableBytes(view.getUint8(at + 9)));
+  // To a decoder, the zeros of an interrupted download end the frame early.
+  const rest = new Uint8Array(view.buffer, view.byteOffset + end, view.byteLength - end);
+  if (rest.length > 0 && rest.every((byte) => byte === 0)) {
+    throw new Error('it is damaged: it ends in zeros. Send the whole file');
+  }
   // Some decoders enlarge the screen to hold the frame.
   const right = view.getUint16(at + 1, true) + view.getUint16(at + 5, true);
   const bottom = view.getUint16(at + 3, true) + view.getUint16(at + 7, true);

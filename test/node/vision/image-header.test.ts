@@ -151,13 +151,32 @@ describe('files that are not images, or declare a wrong size', () => {
     expect(readHeader(bytes)).toMatchObject({ width: 10_000, height: 10_000 });
   });
 
-  it('a PNG is refused if one bit of a chunk that every decoder reads is wrong, and only then', () => {
+  it('a PNG is refused if one bit of a chunk that changes pixels is wrong, and only then', () => {
     const file = bytesOf('gamma.png');
     const [gamma, data] = [indexOf(file, 'gAMA'), indexOf(file, 'IDAT')];
     for (const at of [16, 29, 32, data + 4, data + 100, file.length - 13]) {
       expect(() => readHeader(patched('gamma.png', at, file[at]! ^ 1))).toThrow(/its (IHDR|IDAT) chunk does not match/);
     }
     for (const at of [gamma + 4, gamma + 8]) readHeader(patched('gamma.png', at, file[at]! ^ 1));
+  });
+
+  it('a PNG gives its orientation, and is refused if a bit of that, or of its name, is wrong', () => {
+    const file = bytesOf('turned-6.png');
+    const exif = indexOf(file, 'eXIf');
+    const bytes = Buffer.from(file).readUInt32BE(exif - 4);
+    expect(readHeader(file)).toMatchObject({ orientation: 6, exif: [[exif - 4, exif + 8 + bytes]] });
+    for (const at of [exif, exif + 4, exif + 3 + bytes]) {
+      expect(() => readHeader(patched('turned-6.png', at, file[at]! ^ 1))).toThrow(/its \w{4} chunk does not match/);
+    }
+  });
+
+  it('a GIF that ends in zeros, as an interrupted download does, is refused', () => {
+    const file = bytesOf('plain.gif');
+    for (const at of [file.length - 20, file.length - 10, file.length - 1]) {
+      expect(() => readHeader(Uint8Array.from(file).fill(0, at))).toThrow(/ends in zeros|cut short/);
+    }
+    // Some encoders write more zeros than needed.
+    expect(readHeader(Buffer.concat([file.subarray(0, -1), Buffer.of(0, 0x3b)]))).toMatchObject({ type: 'image/gif' });
   });
 
   it('a damaged file gives a header or an Error', () => {
