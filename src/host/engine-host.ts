@@ -1,5 +1,6 @@
 import { race } from '../async/race.ts';
 import { NearsightError } from '../protocol/errors.ts';
+import { THREADS_HANG } from '../protocol/runtime-calls.ts';
 import type { LoadRequest, LoadState, ModelFacts, Verdict } from '../protocol/calls.ts';
 import { EngineClient } from './engine-client.ts';
 
@@ -32,7 +33,7 @@ export class EngineHost {
   readonly dead = this.#death.signal;
   /** Resolves when the worker holds its lock: from then on its death is noticed. False where locks are denied. */
   readonly #ready: Promise<boolean>;
-  /** Whether it is dead because it stopped answering during a load or a probe. */
+  /** Whether it is dead because it stopped answering during a load or a probe, or its threads did. */
   hung = false;
 
   /**
@@ -43,6 +44,7 @@ export class EngineHost {
     this.#worker = worker;
     worker.onerror = (event) => {
       event.preventDefault();
+      this.hung = Boolean(event.message?.includes(THREADS_HANG));
       if (event.message) this.stop(crashed(event.message));
       // Without a message, its script did not run.
       else void notStarted().then((error) => this.stop(error));

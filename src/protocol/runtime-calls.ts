@@ -1,6 +1,9 @@
 import type { DebugStats, LoadRequest, Verdict } from './calls.ts';
 import type { ChatJob } from './job.ts';
 
+/** The message of a worker's uncaught error after which the model should be opened in another one, without threads. */
+export const THREADS_HANG = "a thread of onnxruntime's did not start";
+
 /**
  * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented
  * by `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which adds the same error handling to all.

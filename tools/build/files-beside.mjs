@@ -11,6 +11,26 @@ const placeholder = '__IMPORT_META__';
 const lostMap = /\n\/\/# sourceMappingURL=\S+\s*$/;
 
 /**
+ * A timer keeps the event loop of a thread awake until it computes. Without one, in Firefox 153, the thread's answer to its
+ * first message stays unsent while the worker that started it downloads (docs/browsers.md).
+ */
+const startOfThread = 'isPthread&&ortWasmThreaded();';
+const startAwake = 'isPthread&&(setInterval(()=>{},100),ortWasmThreaded());';
+
+/**
+ * A script of ONNX Runtime as the package has it.
+ *
+ * @param {string} name
+ * @param {string} script
+ */
+function mended(name, script) {
+  const mapless = script.replace(lostMap, '\n');
+  if (name !== 'ort-wasm-simd-threaded.mjs') return mapless;
+  if (!mapless.includes(startOfThread)) throw new Error(`${name} no longer starts a thread by ${startOfThread}`);
+  return mapless.replace(startOfThread, startAwake);
+}
+
+/**
  * Where a file that the source names is in the package. ONNX Runtime's have a folder of their own, which the option
  * `assets` copies and names; a model's are as on the hub.
  *
@@ -37,7 +57,7 @@ export function filesBeside() {
         const place = placeOf(relative('.', file));
         if (place !== 'worker.js') {
           const content = readFileSync(file);
-          const source = file.endsWith('.mjs') ? content.toString().replace(lostMap, '\n') : content;
+          const source = file.endsWith('.mjs') ? mended(basename(file), content.toString()) : content;
           this.emitFile({ type: 'asset', fileName: place, source });
         }
         return `new URL('./${place}', ${placeholder})`.padEnd(found.length);

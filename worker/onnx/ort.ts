@@ -1,7 +1,7 @@
 import type { NearsightError } from '../../src/protocol/errors.ts';
 import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { Device } from '../../src/protocol/model-spec.ts';
-import { wakeThreads } from './wake-threads.ts';
+import { watchThreads } from './watch-threads.ts';
 
 /** The API of onnxruntime-web. Each build has its own classes, so they are passed as values, never imported. */
 export type Ort = typeof import('onnxruntime-web');
@@ -103,7 +103,7 @@ export function threadsFor(device: Device, max = Infinity): number {
 }
 
 async function configure(script: string, files: { mjs: string; wasm: string }, threads: number): Promise<Ort> {
-  if (threads > 1) wakeThreads();
+  if (threads > 1) watchThreads();
   // Hidden from bundlers: most cannot split a worker into chunks, and all can copy files.
   const ort: Ort = await import(/* @vite-ignore */ /* webpackIgnore: true */ script);
   ort.env.logLevel = 'error';

@@ -144,7 +144,8 @@ export async function withServer<T>(
       .toBe(200);
     return await work(origin);
   } finally {
-    if (server.pid !== undefined) process.kill(-server.pid);
+    // Servers that are asked to end, such as `next dev`, go on writing for a while.
+    if (server.pid !== undefined) process.kill(-server.pid, 'SIGKILL');
   }
 }
 

@@ -15,8 +15,7 @@ test('Next.js 15', { timeout: 1_200_000 }, async () => {
   copyAssets(folder);
   for (const bundler of ['webpack', 'Turbopack']) {
     const flags = bundler === 'Turbopack' ? ['--turbopack'] : [];
-    // The servers before may still write.
-    rmSync(join(folder, '.next'), { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+    rmSync(join(folder, '.next'), { recursive: true, force: true });
     let start = Date.now();
     run(folder, 'next', 'build', ...flags);
     await withServer(
