@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'puppeteer-core';
 import { ContextServer, refused, tryIn, works, type Place } from './harness/contexts.ts';
 import type { FaultPlan } from './harness/fault-injection.ts';
-import { browserName, newTab } from './harness/harness.ts';
+import { browserName, newTab, nightlyInChromium } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 
 let server: ContextServer;
@@ -134,7 +134,7 @@ describe('in a browser', () => {
   );
 
   // It is waited for twice, ten seconds each.
-  test('whose adapter never answers, wasm answers', { tags: ['long'] }, async () => {
+  test('whose adapter never answers, wasm answers', nightlyInChromium, async () => {
     expect(await tryFaults({ adapter: 'never answers' })).toMatchObject(onWasm);
   });
 });

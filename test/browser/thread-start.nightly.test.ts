@@ -19,6 +19,9 @@ test(`${PAGES * LOADS} loads start their threads`, { timeout: 7_200_000 }, async
       }
       return { hardware: [...hardware], workers: faults.workers.length };
     }, LOADS);
-    expect(result, `page ${number}`).toEqual({ hardware: ['2 wasm threads'], workers: LOADS });
+    expect(result, `page ${number}`).toEqual({
+      hardware: [expect.stringMatching(/^\d+ wasm threads$/)],
+      workers: LOADS,
+    });
   }
 });

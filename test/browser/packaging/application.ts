@@ -31,13 +31,15 @@ const [question, right] = ['Where is the star?', 'top right'];
 let workFolder: string;
 let tarball: string;
 
-beforeAll(() => {
-  workFolder = mkdtempSync(join(tmpdir(), 'nearsight-'));
-  execFileSync('npm', ['pack', '--pack-destination', workFolder], { stdio: 'pipe' });
-  tarball = join(workFolder, readdirSync(workFolder).find((name) => name.endsWith('.tgz')) ?? '');
-});
-
-afterAll(() => rmSync(workFolder, { recursive: true }));
+/** For the top of each test file: packs the package, and removes all applications afterwards. */
+export function packFirst(): void {
+  beforeAll(() => {
+    workFolder = mkdtempSync(join(tmpdir(), 'nearsight-'));
+    execFileSync('npm', ['pack', '--pack-destination', workFolder], { stdio: 'pipe' });
+    tarball = join(workFolder, readdirSync(workFolder).find((name) => name.endsWith('.tgz')) ?? '');
+  });
+  afterAll(() => rmSync(workFolder, { recursive: true }));
+}
 
 /** The page of an application. */
 export const pageOf = (script: string): string =>

@@ -6,7 +6,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'vitest';
-import { ASSETS, copyAssets, expectAnswerAt, newApplication, note, run, withServer } from './application.ts';
+import { ASSETS, copyAssets, expectAnswerAt, newApplication, note, packFirst, run, withServer } from './application.ts';
+
+packFirst();
 
 const at = (port: string): string[] => ['--port', port, '--hostname', '127.0.0.1'];
 

@@ -11,10 +11,13 @@ import {
   expectAnswerAt,
   newApplication,
   note,
+  packFirst,
   pageOf,
   run,
   withServer,
 } from './application.ts';
+
+packFirst();
 
 const MINUTES = 60_000;
 

@@ -6,7 +6,19 @@ import { join } from 'node:path';
 import { createServer } from 'vite';
 import { expect, test } from 'vitest';
 import { strictPolicy } from '../harness/harness.ts';
-import { ASSETS, askIn, copyAssets, expectAnswer, expectAnswerAt, newApplication, pageOf, run } from './application.ts';
+import {
+  ASSETS,
+  askIn,
+  copyAssets,
+  expectAnswer,
+  expectAnswerAt,
+  newApplication,
+  packFirst,
+  pageOf,
+  run,
+} from './application.ts';
+
+packFirst();
 
 test('a new Vite application, with no configuration, and with assets', async () => {
   const folder = newApplication('vite');

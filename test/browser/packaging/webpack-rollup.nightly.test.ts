@@ -3,7 +3,9 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ASSETS, copyAssets, expectAnswer, newApplication, note, pageOf, run } from './application.ts';
+import { ASSETS, copyAssets, expectAnswer, newApplication, note, packFirst, pageOf, run } from './application.ts';
+
+packFirst();
 
 const limit = { timeout: 600_000 };
 
