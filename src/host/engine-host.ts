@@ -44,10 +44,10 @@ export class EngineHost {
     this.#worker = worker;
     worker.onerror = (event) => {
       event.preventDefault();
-      this.hung = Boolean(event.message?.includes(THREADS_HANG));
-      if (event.message) this.stop(crashed(event.message));
       // Without a message, its script did not run.
-      else void notStarted().then((error) => this.stop(error));
+      if (!event.message) return void notStarted().then((error) => this.stop(error));
+      this.hung = event.message.includes(THREADS_HANG);
+      this.stop(crashed(event.message));
     };
     worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.client = new EngineClient(worker, this.dead);
