@@ -1,4 +1,3 @@
-import type { NearsightError } from '../../src/protocol/errors.ts';
 import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { Device } from '../../src/protocol/model-spec.ts';
 import { watchThreads } from './watch-threads.ts';
@@ -80,15 +79,6 @@ export function loadOrt(device: Device, folder?: string, threads = 1): Promise<O
   });
   loaded = { name, ort };
   return ort;
-}
-
-/** The error for a session that was not created because onnxruntime found no wasm, which it fetches at the first one. */
-export function missingWasm({ env }: Ort, cause: unknown): NearsightError | undefined {
-  const why = String(cause);
-  if (!/no available backend.*(CompileError|fetch|import)/s.test(why)) return undefined;
-  const { wasmPaths } = env.wasm;
-  const url = typeof wasmPaths === 'object' ? String(wasmPaths.wasm) : undefined;
-  return missingAsset('The wasm of onnxruntime-web', url, why, cause);
 }
 
 /**

@@ -9,7 +9,7 @@ import { optimizeVision } from '../../onnx/optimize/optimize-vision.ts';
 import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
 import { INPUTS_EMBEDS } from '../../onnx/decoder-ports.ts';
 import { evaluator, Session } from '../../onnx/ort-session.ts';
-import { missingWasm, type Ort } from '../../onnx/ort.ts';
+import type { Ort } from '../../onnx/ort.ts';
 import { selfTestLayer } from '../../self-test/layer-self-test.ts';
 import { selfTestVision } from '../../self-test/vision-self-test.ts';
 import type { EncoderInputs } from '../../vision/vision-inputs.ts';
@@ -64,8 +64,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   const open = async (name: GraphName, file: GraphFile): Promise<Session> => {
     const session = await Session.open(ort, file, gpu?.device).catch((cause: unknown) => {
       if (cause instanceof NearsightError) throw cause;
-      const message = `The ${name} graph could not be opened: ${String(cause)}`;
-      throw missingWasm(ort, cause) ?? new NearsightError('load_failed', message, { cause });
+      throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
     opened.push(session);
     onStep();
