@@ -51,7 +51,7 @@ async function isReadable(url: string): Promise<boolean> {
 }
 
 function showUnreadable(name: string): void {
-  elements.notice.textContent = `${name} is not an image that this browser can show. PNG, JPEG, WebP, GIF and AVIF work.`;
+  elements.notice.textContent = `${name} is not an image that this browser can show. PNG, JPEG, WebP, GIF, AVIF and BMP work.`;
   elements.notice.hidden = false;
   announce(elements.notice.textContent);
 }

@@ -61,7 +61,10 @@ export function createNimProxy(options: NimProxyOptions): NimProxy {
   return async (request) => {
     const cors = corsHeaders(request, options.origins ?? []);
     try {
-      if (!cors) throw new NearsightError('origin_refused', 'Pages of this origin may not use this proxy.');
+      if (!cors) {
+        const message = 'Pages of this origin may not use this proxy: its option origins does not list it.';
+        throw new NearsightError('origin_refused', message);
+      }
       if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: cors });
       const response = await answer(request, options, store);
       for (const [name, value] of Object.entries(cors)) response.headers.set(name, value);
@@ -132,13 +135,15 @@ function corsHeaders(request: Request, origins: readonly string[]): Record<strin
 async function readBody(request: Request, target: Target, options: NimProxyOptions): Promise<string> {
   const type = request.headers.get('content-type') ?? '';
   if (!type.toLowerCase().startsWith('application/json')) {
-    throw new NearsightError('unsupported_media_type', 'The body must be application/json.');
+    const message = `The body must be application/json, but its content-type is '${type.slice(0, 80)}'.`;
+    throw new NearsightError('unsupported_media_type', message, { param: 'content-type' });
   }
   const limit = options.maxBytes ?? 25 * 1024 * 1024;
   const declared = Number(request.headers.get('content-length'));
   const bytes = declared > limit ? undefined : await readWithin(request.body, limit);
   if (!bytes) {
-    throw new NearsightError('request_too_large', `The request has more than ${limit} bytes. Send smaller images.`);
+    const message = `The body has more than ${limit} bytes (the proxy's maxBytes). Send fewer or smaller images.`;
+    throw new NearsightError('request_too_large', message);
   }
   const body = rewrite(bytes);
   const named = [target.model, body.model].filter((model) => model !== undefined);
@@ -162,7 +167,7 @@ function rewrite(bytes: Uint8Array): { text: string; model: unknown } {
   } catch (cause) {
     throw new NearsightError('invalid_request', 'The body is not valid JSON.', { cause });
   }
-  if (!isObject(body)) throw new NearsightError('invalid_request', 'The body must be a JSON object.');
+  if (!isObject(body)) throw mustBe('a JSON object', body, '');
   const variant = Object.keys(body).find((name) => name !== 'model' && name.toLowerCase() === 'model');
   if (variant) {
     throw new NearsightError('invalid_request', `Unknown field: ${variant}. Remove it.`, { param: variant });
@@ -183,13 +188,16 @@ async function ask(target: Target, { headers, signal }: Request, body: string | 
     redirect: 'manual',
     signal,
   }).catch((cause: unknown) => {
-    throw new NearsightError('remote_unavailable', 'NVIDIA could not be reached by the proxy.', { cause });
+    throw new NearsightError('remote_unavailable', `The proxy could not reach ${new URL(target.url).origin}.`, {
+      cause,
+    });
   });
   const passed = [...response.headers].filter(([name]) => PASSED_HEADERS.includes(name));
   const init = { status: response.status, statusText: response.statusText, headers: passed };
   if (response.status >= 300 && response.status < 400) {
     await response.body?.cancel();
-    throw new NearsightError('remote_unavailable', 'NVIDIA answered with a redirect, which is not followed.');
+    const message = `${new URL(target.url).origin} answered with a redirect (${response.status}), which is not followed.`;
+    throw new NearsightError('remote_unavailable', message);
   }
   if (response.ok) return new Response(response.body, init);
   // Without its text if that is too large or breaks off: the status is passed on anyway.

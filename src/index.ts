@@ -1,7 +1,7 @@
 export { smolvlm256m } from '../models/smolvlm-256m.ts';
 export { createNearsight } from './client/create-nearsight.ts';
 export type { Nearsight } from './client/create-nearsight.ts';
-export type { AskOptions, AssetOptions, ImageInput, Limits, NearsightOptions } from './client/options.ts';
+export type { AskOptions, AssetOptions, ImageInput, Limits, LoadOptions, NearsightOptions } from './client/options.ts';
 export type * from './openai/types.ts';
 export type { ConsentRequest, DialectName, RemoteOptions } from './remote/remote-options.ts';
 export type { ChoosePolicy, FetchOptions, ImageOptions, Policy, RouteFacts } from './fetch/fetch-options.ts';

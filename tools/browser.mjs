@@ -9,6 +9,9 @@ import { lavapipeEnvironment } from './setup/lavapipe.mjs';
  * @property {boolean} [headless] default true
  * @property {'software' | 'hardware'} [gpu] the adapter of WebGPU. Default 'software', with the same results on
  *   every machine. (On macOS and Windows, Firefox always uses the platform's adapter.)
+ * @property {readonly string[]} [flags] of Chromium, besides those that it needs
+ * @property {Record<string, unknown>} [preferences] of Firefox, besides those that it needs
+ * @property {boolean} [extensions] whether `installExtension` works in Chromium. Default false
  * @property {number} [protocolTimeout] the time limit of one call into a page, in milliseconds; 0: none. Default 180,000
  */
 
@@ -36,18 +39,22 @@ const firefoxPreferences = {
  * @param {LaunchOptions} [options]
  * @returns {Promise<import('puppeteer-core').Browser>} the caller closes it
  */
-export async function launchBrowser(name, { headless = true, gpu = 'software', protocolTimeout = 180_000 } = {}) {
+export async function launchBrowser(name, options = {}) {
+  const { headless = true, gpu = 'software', flags = [], preferences = {}, protocolTimeout = 180_000 } = options;
   const executablePath = findBrowser(name);
   if (!executablePath) throw new Error(`No ${name} on this machine: run \`npm run setup\`.`);
   if (name === 'firefox') {
     const driver = gpu === 'software' ? lavapipeEnvironment() : {};
     const env = { ...process.env, ...driver };
-    const extraPrefsFirefox = firefoxPreferences;
+    const extraPrefsFirefox = { ...firefoxPreferences, ...preferences };
     return puppeteer.launch({ browser: name, executablePath, headless, env, extraPrefsFirefox, protocolTimeout });
   }
   const adapter = gpu === 'software' ? '--use-webgpu-adapter=swiftshader' : '--enable-features=Vulkan';
   // Chromium's sandbox does not start as root, which is the user in most containers.
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
-  const args = [...chromiumFlags, adapter, ...sandbox];
-  return puppeteer.launch({ executablePath, headless, args, protocolTimeout });
+  const args = [...chromiumFlags, adapter, ...sandbox, ...flags];
+  const { extensions = false } = options;
+  // Extensions can be installed over a pipe only.
+  const transport = { pipe: extensions, enableExtensions: extensions };
+  return puppeteer.launch({ executablePath, headless, args, protocolTimeout, ...transport });
 }

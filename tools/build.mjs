@@ -1,7 +1,37 @@
-/** Builds the package into dist: modules and the worker with Vite, declarations with the compiler. */
-import { build } from 'vite';
+/** Builds the package into dist: modules and the worker with Rolldown, declarations with the compiler. */
+import { rmSync } from 'node:fs';
 import { exit } from 'node:process';
+import { build } from 'rolldown';
+import { filesBeside } from './build/files-beside.mjs';
 import { tool } from './setup/command.mjs';
 
-for (const mode of ['page', 'worker']) await build({ mode, logLevel: 'warn' });
+/**
+ * The page side and the worker are built apart, so that the worker is one file: applications bundle it again, and most
+ * bundlers cannot split a worker.
+ *
+ * Rolldown itself, because Vite's builds add a helper that needs a `window`, drop the comments that other bundlers read
+ * (`webpackIgnore`), and rewrite `new URL(…, import.meta.url)` into expressions that only browsers understand.
+ *
+ * @param {Record<string, string>} input
+ */
+async function bundle(input) {
+  await build({
+    input,
+    transform: { target: 'es2023' },
+    preserveEntrySignatures: 'strict',
+    plugins: [filesBeside()],
+    output: {
+      dir: 'dist',
+      minify: true,
+      sourcemap: true,
+      comments: { legal: true, annotation: true, jsdoc: false },
+      entryFileNames: '[name].js',
+      chunkFileNames: 'chunks/[name]-[hash].js',
+    },
+  });
+}
+
+rmSync('dist', { recursive: true, force: true });
+await bundle({ index: 'src/index.ts', glimpse: 'models/glimpse.ts', proxy: 'proxy/index.ts' });
+await bundle({ worker: 'worker/index.ts' });
 if (!tool('tsc', '-p', 'tsconfig.types.json')) exit(1);

@@ -19,7 +19,7 @@ import { badWorkflows } from './check/workflows.mjs';
 import { tool } from './setup/command.mjs';
 
 /** Every room has its own compiler settings: the page knows no worker globals, the worker no DOM. */
-const rooms = ['src', 'worker', 'models', 'proxy', 'demo', 'bench', 'tools', 'test', 'test/types'];
+const rooms = ['src', 'worker', 'models', 'proxy', 'bin', 'demo', 'bench', 'tools', 'test', 'test/types'];
 
 /** @param {readonly string[]} findings */
 function none(findings) {
@@ -27,7 +27,7 @@ function none(findings) {
   return findings.length === 0;
 }
 
-const sources = ['src', 'worker', 'models', 'proxy', 'demo', 'examples', 'bench', 'tools', 'test']
+const sources = ['src', 'worker', 'models', 'proxy', 'bin', 'demo', 'examples', 'bench', 'tools', 'test']
   .filter((folder) => existsSync(folder))
   .flatMap((folder) => sourcesIn(folder));
 

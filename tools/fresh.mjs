@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { execPath, stderr } from 'node:process';
 
 /** The sources of the built package. */
-const sources = ['src', 'worker', 'models', 'proxy', 'vite.config.ts', 'tsconfig.types.json', 'package-lock.json'];
+const sources = [
+  'src',
+  'worker',
+  'models',
+  'proxy',
+  'tools/build',
+  'tools/build.mjs',
+  'tsconfig.types.json',
+  'package-lock.json',
+];
 
 /**
  * @param {string} path of a file or a folder

@@ -1,6 +1,7 @@
 import { isNearsightError, NearsightError } from '../src/protocol/errors.ts';
 import { openPorts, servePort } from '../src/protocol/port.ts';
-import type { LoadPart, LoadRequest, Runtime, Verdict } from '../src/protocol/calls.ts';
+import type { LoadPart, LoadRequest, Verdict } from '../src/protocol/calls.ts';
+import type { Runtime } from '../src/protocol/runtime-calls.ts';
 import type { ChatJob, Part } from '../src/protocol/job.ts';
 import { race } from '../src/async/race.ts';
 import { type Engine, type EngineKind, engineFor } from './engines/engine.ts';
@@ -21,13 +22,19 @@ const never = new AbortController().signal;
  *
  * @param engines in order of preference: the first that supports a model opens it
  * @param store where the files of models come from
+ * @param check throws where no model can run; called before each probe and load
  */
-export function createRuntime(engines: readonly EngineKind[], store: ModelStore = httpStore): Runtime {
+export function createRuntime(
+  engines: readonly EngineKind[],
+  store: ModelStore = httpStore,
+  check: () => void = () => {},
+): Runtime {
   const queue = new Queue();
   let loaded: Loaded | undefined;
 
   /** Ends when the GPU is lost, or when the page cancels it. */
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
+    check();
     const kind = engineFor(request.spec, engines);
     const engine = await queue.run(() => kind.open(request, { store, emit, signal }), signal);
     const current = { engine, maxWaiting: request.waiting };
@@ -42,12 +49,14 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
 
   async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     const current = loaded;
-    if (!current) throw new NearsightError('device_lost', 'The model is no longer loaded in this worker.');
+    if (!current)
+      throw new NearsightError('device_lost', 'The model is no longer loaded. The next request loads it again.');
     await queue.run(() => current.engine.answer(job, emit, signal), signal, current.maxWaiting);
   }
 
   async function probe({ spec, device }: LoadRequest): Promise<Verdict> {
     try {
+      check();
       return await engineFor(spec, engines).probe(spec, device);
     } catch (error) {
       if (isNearsightError(error)) return { verdict: 'no', reason: error.message };
@@ -78,13 +87,16 @@ export function createRuntime(engines: readonly EngineKind[], store: ModelStore 
 /**
  * Takes a lock for as long as this thread lives. The page waits for the same lock, so it notices even a death without any
  * event (out of memory, terminate).
+ *
+ * @returns whether there is one: browsers deny locks where the visitor blocks site data
  */
-function holdLock(name: string): Promise<void> {
-  return new Promise((resolve, reject) => {
+function holdLock(name: string): Promise<boolean> {
+  return new Promise((resolve) => {
     const hold = (): Promise<never> => {
-      resolve();
+      resolve(true);
       return new Promise(() => {});
     };
-    navigator.locks.request(name, hold).catch(reject);
+    const request = async (): Promise<unknown> => navigator.locks.request(name, hold);
+    request().catch(() => resolve(false));
   });
 }

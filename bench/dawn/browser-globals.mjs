@@ -78,6 +78,13 @@ class InlineCanvas {
     let top = 0;
     return {
       clearRect() {},
+      /** @param {number} w @param {number} h */
+      createImageData: (w, h) => ({ width: w, height: h, data: new Uint8ClampedArray(w * h * 4) }),
+      /** @param {{ width: number, data: Uint8ClampedArray }} image */
+      putImageData(image) {
+        ({ data, width } = image);
+        top = 0;
+      },
       /** @param {{ width: number, data: Uint8ClampedArray }} bitmap @param {number} _x @param {number} y */
       drawImage(bitmap, _x, y) {
         ({ data, width } = bitmap);

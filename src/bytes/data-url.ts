@@ -30,6 +30,7 @@ export async function readDataURL(url: string): Promise<{ mediaType: string; byt
     throw new SyntaxError('NVCF assets live on a server; send the image itself, in base64');
   }
   const data = url.slice(comma + 1);
+  if (/^\s*data:/i.test(data)) throw new SyntaxError('it has its prefix twice');
   return { mediaType, bytes: parameters.at(-1) === 'base64' ? await fromBase64(data) : fromPercent(data) };
 }
 
@@ -50,7 +51,8 @@ async function fromBase64(data: string): Promise<Uint8Array<ArrayBuffer>> {
     }
     return bytes;
   } catch {
-    throw new SyntaxError('it is not valid base64');
+    const urlSafe = /^[\w\s-]*[-_][\w\s-]*=*$/.test(data);
+    throw new SyntaxError(urlSafe ? 'it is url-safe base64. Write + for - and / for _' : 'it is not valid base64');
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Session } from '../host/session.ts';
 import { readImage, type ImageRules } from '../media/load-images.ts';
 import { GREEDY } from '../protocol/job.ts';
-import { checkAsk, type AskOptions, type ImageInput } from './options.ts';
+import { readAsk, type AskOptions, type ImageInput } from './options.ts';
 
 /** What `ask` needs of its nearsight. */
 export interface AskContext {
@@ -16,15 +16,18 @@ export async function* ask(
   question: string,
   options: AskOptions = {},
 ): AsyncGenerator<string, void> {
-  checkAsk(image, question, options, rules.images);
-  const { maxTokens, temperature = GREEDY.temperature, signal } = options;
-  const readAsPart = async (one: ImageInput, index: number) => {
-    const param = Array.isArray(image) ? `image[${index}]` : 'image';
-    const bytes = await readImage(one, rules, signal, param);
-    return { type: 'image', bytes, detail: 'auto', param } as const;
+  const {
+    images,
+    maxTokens,
+    temperature = GREEDY.temperature,
+    signal,
+  } = readAsk(image, question, options, rules.images);
+  const readAsPart = async (one: (typeof images)[number]) => {
+    const bytes = await readImage(one.image, rules, signal, one.param);
+    return { type: 'image', bytes, detail: 'auto', param: one.param } as const;
   };
-  const job = Promise.all([image].flat().map(readAsPart)).then((images) => ({
-    turns: [{ role: 'user' as const, parts: [...images, { type: 'text' as const, text: question }] }],
+  const job = Promise.all(images.map(readAsPart)).then((parts) => ({
+    turns: [{ role: 'user' as const, parts: [...parts, { type: 'text' as const, text: question }] }],
     maxTokens,
     stop: [],
     sampling: { ...GREEDY, temperature },

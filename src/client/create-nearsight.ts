@@ -1,13 +1,20 @@
 import { allowedUnder } from '../media/load-images.ts';
 import { createFetch } from '../fetch/intercept.ts';
+import { checkContext } from '../host/check-context.ts';
 import { Session } from '../host/session.ts';
 import { startEngine } from '../host/start-engine.ts';
-import { createStatus, type Status, type StatusValue } from '../host/status.ts';
+import { createStatus, type Status } from '../host/status.ts';
 import type { DebugStats, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
-import { NearsightError } from '../protocol/errors.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
 import { ask } from './ask.ts';
-import { readOptions, type AskOptions, type ImageInput, type NearsightOptions } from './options.ts';
+import {
+  readLoad,
+  readOptions,
+  type AskOptions,
+  type ImageInput,
+  type LoadOptions,
+  type NearsightOptions,
+} from './options.ts';
 import { resolveAssets } from './resolve-assets.ts';
 import { resolveModel } from './resolve-model.ts';
 
@@ -26,9 +33,9 @@ export interface Nearsight {
    */
   ask(image: ImageInput | readonly ImageInput[], question: string, options?: AskOptions): AsyncIterable<string>;
   /** Downloads, checks and opens the model now rather than at the first request. Safe to call again. */
-  load(options?: { onProgress?: (status: StatusValue) => void; signal?: AbortSignal }): Promise<ModelFacts>;
+  load(options?: LoadOptions): Promise<ModelFacts>;
   /**
-   * Says whether this device can run a model, without downloading it.
+   * Says whether a model can run here, in this page and on this device, without downloading it.
    *
    * @param model another model than this nearsight's own
    * @throws NearsightError, such as `load_failed` if the worker that probes cannot be started
@@ -64,7 +71,8 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   });
   const askRules = { ...limits, allowed: allowedUnder(options.policy, options.images?.origins) };
 
-  async function load(...[{ onProgress, signal } = {}]: Parameters<Nearsight['load']>): Promise<ModelFacts> {
+  async function load(loadOptions: LoadOptions = {}): Promise<ModelFacts> {
+    const { onProgress, signal } = readLoad(loadOptions);
     const stop = onProgress && status.subscribe(onProgress);
     try {
       return (await session.open(signal)).facts;
@@ -74,7 +82,12 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   }
 
   return {
-    fetch: createFetch({ ...options, model: async () => resolveModel(options.model).id, engine: session }),
+    fetch: createFetch({
+      ...options,
+      model: async () => resolveModel(options.model, resolveAssets(assets)).id,
+      engine: session,
+      checkContext,
+    }),
     ask: (...question) => ask({ session, rules: askRules }, ...question),
     load,
     probe: (model = options.model) =>
@@ -88,11 +101,7 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
 }
 
 function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOptions>): LoadRequest {
-  if (!globalThis.isSecureContext) {
-    const message =
-      'nearsight needs a browser page in a secure context (https: or localhost): WebGPU, hashing and locks exist only there.';
-    throw new NearsightError('unsupported_device', message);
-  }
-  const { ort } = resolveAssets(assets);
-  return { spec: resolveModel(model), device: device ?? 'auto', assets: { ort }, waiting: limits.waiting };
+  const urls = resolveAssets(assets);
+  const spec = resolveModel(model, urls);
+  return { spec, device: device ?? 'auto', assets: { ort: urls.ort }, waiting: limits.waiting };
 }

@@ -1,8 +1,11 @@
+import { className } from '../bytes/class-name.ts';
 import { array, integer, isObject, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
-import { address, within } from '../openai/option-checks.ts';
+import { address, call, within } from '../openai/option-checks.ts';
 import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts';
+import type { StatusValue } from '../host/status.ts';
 import type { ModelSpec } from '../protocol/model-spec.ts';
-import { toPlain } from './plain-data.ts';
+import { checkModel } from './check-spec.ts';
+import { reading, toPlain } from './plain-data.ts';
 
 const DEVICES = ['auto', 'webgpu', 'wasm'] as const;
 
@@ -22,9 +25,9 @@ export interface NearsightOptions extends FetchOptions {
    */
   intercept?: readonly (string | URL)[];
   /**
-   * Where the package's own files are: the address of a folder that holds `worker.js` and `ort/`, as the package's
-   * `dist` does, or single addresses.
-   * @defaultValue where the bundler puts what `new Worker(new URL(…, import.meta.url))` names
+   * Where the package's own files are: the address of the folder that `npx nearsight assets FOLDER` wrote, or single
+   * addresses. With it, no bundler needs to find them.
+   * @defaultValue where the bundler, or the package itself, has what `new URL()` with `import.meta.url` names
    */
   assets?: string | URL | AssetOptions;
   /** Those left out keep their defaults. */
@@ -37,6 +40,8 @@ export interface AssetOptions {
   worker?: string | URL;
   /** The folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`. @defaultValue `ort/` beside the worker */
   ort?: string | URL;
+  /** The folder that holds the files of `glimpse`. @defaultValue where the bundler put them */
+  glimpse?: string | URL;
 }
 
 /** Limits above which requests are refused. */
@@ -63,6 +68,14 @@ export interface AskOptions {
   /** 0 (the default) always takes the likeliest token. */
   temperature?: number;
   /** Aborting it ends the answer with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** How `load` reports, and how it is stopped. */
+export interface LoadOptions {
+  /** Called with the state now, and at each change until the load has ended. */
+  onProgress?: (status: StatusValue) => void;
+  /** Aborting it ends the load if nobody else waits for it. */
   signal?: AbortSignal;
 }
 
@@ -96,46 +109,60 @@ export function readOptions(options: unknown) {
   return { ...read, intercept, limits: { ...DEFAULT_LIMITS, ...read.limits } };
 }
 
+/** The arguments of `ask`, each read once. */
+interface Question extends AskOptions {
+  images: readonly { image: ImageInput; param: string }[];
+}
+
 /**
- * Checks the arguments of `ask`.
+ * Reads and checks the arguments of `ask`.
  *
  * @param maxImages `limits.images`
  * @throws NearsightError `invalid_request` naming the argument or option
  */
-export function checkAsk(image: unknown, question: unknown, options: unknown, maxImages: number): void {
-  if (!Array.isArray(image) || image.length === 0) checkImage(image, 'image');
-  else for (const [index, one] of image.entries()) checkImage(one, `image[${index}]`);
-  if (Array.isArray(image) && image.length > maxImages) {
-    throw mustBe(`at most ${maxImages} images (limits.images)`, image, 'image');
-  }
-  if (string(question, 'question') === '') {
+export function readAsk(image: unknown, question: unknown, options: unknown, maxImages: number): Question {
+  const images = reading('image', () => {
+    if (!Array.isArray(image) || image.length === 0) return [{ image: checkImage(image, 'image'), param: 'image' }];
+    if (image.length > maxImages) throw mustBe(`at most ${maxImages} images (limits.images)`, image, 'image');
+    return Array.from({ length: image.length }, (_, index) => {
+      const param = `image[${index}]`;
+      return { image: reading(param, () => checkImage(image[index], param)), param };
+    });
+  });
+  if (reading('question', () => string(question, 'question')) === '') {
     throw mustBe('a text of at least one character', question, 'question', 'empty');
   }
-  checkAskOptions(options, '');
+  return { images, ...checkAskOptions(toPlain(options, ['signal']), '') };
 }
 
-function checkImage(image: unknown, path: string): void {
-  const isBytes = ArrayBuffer.isView(image) || Object.prototype.toString.call(image) === '[object ArrayBuffer]';
-  if (isBytes || image instanceof Blob || image instanceof URL) return;
-  if (typeof image !== 'string' || image === '') throw mustBe('a Blob, bytes or a URL', image, path);
+/**
+ * The options of `load`, as plain data.
+ *
+ * @throws NearsightError `invalid_request` naming the option
+ */
+export function readLoad(options: unknown): LoadOptions {
+  return checkLoadOptions(toPlain(options, ['onProgress', 'signal']), '');
 }
 
-const model: Check<unknown> = (value, path) => {
-  if (typeof value === 'string') return value;
-  if (!isObject(value) || !Array.isArray(value['files']) || !Array.isArray(value['variants'])) {
-    throw mustBe('an id or a ModelSpec', value, path);
-  }
-  string(value['id'], `${path}.id`);
-  return value;
-};
+const IMAGE_CLASSES = ['Blob', 'File', 'ArrayBuffer', 'SharedArrayBuffer', 'URL'];
 
-const assetFiles = within<AssetOptions>({ worker: address, ort: address });
+function checkImage(image: unknown, path: string): ImageInput {
+  const known = ArrayBuffer.isView(image) || IMAGE_CLASSES.includes(className(image));
+  const actual = isObject(image) ? `a ${className(image)}` : image === '' ? 'empty' : undefined;
+  if (!known && (typeof image !== 'string' || image === ''))
+    throw mustBe('a Blob, bytes or a URL', image, path, actual);
+  // One of the classes, by its name.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return image as ImageInput;
+}
+
+const assetFiles = within<AssetOptions>({ worker: address, ort: address, glimpse: address });
 
 const assets: Check<unknown> = (value, path) =>
   typeof value === 'string' ? address(value, path) : assetFiles(value, path);
 
 const checkOptions = within<NearsightOptions>({
-  model,
+  model: checkModel,
   device: oneOf(...DEVICES),
   intercept: array(address, 0, Infinity),
   assets,
@@ -149,8 +176,22 @@ const checkOptions = within<NearsightOptions>({
   ...fetchOptionChecks,
 });
 
+const signal: Check<AbortSignal> = (value, path) => {
+  try {
+    // Takes real ones only, of any window. The result does not keep them alive.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    AbortSignal.any([value as AbortSignal]);
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+    return value as AbortSignal;
+  } catch {
+    throw mustBe('an AbortSignal', value, path);
+  }
+};
+
 const checkAskOptions = within<AskOptions>({
   maxTokens: integer(1),
   temperature: number(0, 2),
-  signal: (value) => value,
+  signal,
 });
+
+const checkLoadOptions = within<LoadOptions>({ onProgress: call, signal });

@@ -1,19 +1,26 @@
 import { pageURL } from '../bytes/page-url.ts';
 import type { NearsightOptions } from './options.ts';
 
+/** Absolute URLs of the worker's script and of folders of the package, which end in `/`. */
+export type AssetURLs = Partial<Record<'worker' | 'ort' | 'glimpse', string>>;
+
 /**
- * Absolute URLs of files of the package. Those that are undefined are where the bundler, or the package itself, has
- * them.
+ * Those that are undefined are where the bundler, or the package itself, has them.
  *
- * @param assets a folder like the package's `dist`, or the files one by one; relative to the page
+ * @param assets a folder like the package's `dist`, or its parts one by one; relative to the page
  */
-export function resolveAssets(assets: NearsightOptions['assets'] = {}): { worker?: string; ort?: string } {
+export function resolveAssets(assets: NearsightOptions['assets'] = {}): AssetURLs {
   const fileURL = (url: string | URL, base = pageURL()): string => new URL(url, base).href;
   const folderURL = (url: string | URL): string => fileURL(url).replace(/\/?$/, '/');
   if (typeof assets === 'string' || assets instanceof URL) {
     const folder = folderURL(assets);
-    return { worker: fileURL('worker.js', folder), ort: fileURL('ort/', folder) };
+    const [worker, ort, glimpse] = [fileURL('worker.js', folder), fileURL('ort/', folder), fileURL('glimpse/', folder)];
+    return { worker, ort, glimpse };
   }
-  const { worker, ort } = assets;
-  return { ...(worker && { worker: fileURL(worker) }), ...(ort && { ort: folderURL(ort) }) };
+  const { worker, ort, glimpse } = assets;
+  return {
+    ...(worker && { worker: fileURL(worker) }),
+    ...(ort && { ort: folderURL(ort) }),
+    ...(glimpse && { glimpse: folderURL(glimpse) }),
+  };
 }

@@ -1,21 +1,24 @@
 import { smolvlm256m } from '../../models/smolvlm-256m.ts';
 import { pageURL } from '../bytes/page-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
+import { missingAsset } from '../protocol/missing-asset.ts';
 import type { ModelFile, ModelGraph, ModelSpec } from '../protocol/model-spec.ts';
+import type { AssetURLs } from './resolve-assets.ts';
 
 /** The models that a page can ask for by id. */
 const known: readonly ModelSpec[] = [smolvlm256m];
 
 /**
- * The spec of an id, or a given spec, with absolute file URLs, because the worker has another base URL.
+ * The spec of an id, or a given spec, with absolute file URLs, because the worker has another base URL. Where a file is:
+ * in the page's `assets` if the spec's files come with the package, else at its `url`, in the spec's `baseURL`, on the hub.
  *
  * @throws NearsightError `model_not_found`, or `load_failed` for another format, a file without an address, or a revision that
  *   is no commit
  */
-export function resolveModel(model: string | ModelSpec): ModelSpec {
+export function resolveModel(model: string | ModelSpec, assets: AssetURLs = {}): ModelSpec {
   const spec = typeof model === 'string' ? find(model) : model;
   checkFormat(spec);
-  const address = (file: ModelFile): ModelFile => ({ ...file, url: locate(spec, file) });
+  const address = (file: ModelFile): ModelFile => ({ ...file, url: locate(spec, file, assets) });
   const graph = ({ file, data }: ModelGraph): ModelGraph => ({ file: address(file), data: data.map(address) });
   return {
     ...spec,
@@ -44,12 +47,15 @@ function find(id: string): ModelSpec {
   throw new NearsightError('model_not_found', message);
 }
 
-function locate(spec: ModelSpec, { path, url }: ModelFile): string {
+function locate(spec: ModelSpec, { path, url }: ModelFile, assets: AssetURLs): string {
+  const copied = spec.assets && assets[spec.assets];
+  if (copied) return new URL(path, copied).href;
   return new URL(url ?? path, url ? pageURL() : new URL(spec.baseURL ?? hubFolder(spec, path), pageURL())).href;
 }
 
 /** The hub's folder of a commit. A branch is refused: it moves, and then the hashes do not match. */
-function hubFolder({ id, repository, revision = '' }: ModelSpec, path: string): string {
+function hubFolder({ id, assets, repository, revision = '' }: ModelSpec, path: string): string {
+  if (!repository && assets) throw missingAsset(`${path} of ${id}`, undefined, 'the bundler did not say where it is');
   if (!repository) {
     throw new NearsightError('load_failed', `Model ${id} has no url, baseURL or repository for ${path}.`);
   }

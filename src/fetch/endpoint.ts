@@ -1,3 +1,4 @@
+import { className } from '../bytes/class-name.ts';
 import { resolveURL } from '../bytes/page-url.ts';
 
 /** What is served at an intercepted path. */
@@ -5,6 +6,8 @@ export interface Endpoint {
   name: 'chat' | 'models' | 'ready' | 'live';
   /** The model that the path names: one of the list, or that of NVIDIA's per-model paths. */
   model?: string | undefined;
+  /** One of NVIDIA's per-model paths, whose samples send images as `<img>` tags. */
+  perModel?: boolean;
 }
 
 /** Paths below a server's root, or below any `/v1`. */
@@ -26,16 +29,35 @@ export function interceptedPath(url: URL, intercept: readonly (string | URL)[]):
     const prefix = resolveURL(entry);
     if (!prefix) continue;
     const below = tidy(prefix.pathname);
-    // By the host, because the origin of a `blob:` URL is that of its page.
-    const same = url.protocol === prefix.protocol && url.host === prefix.host;
-    if (same && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
+    if (isSameServer(url, prefix) && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
   }
   return undefined;
 }
 
-/** Whether `fetch`'s first argument is a Request. Not by `instanceof`: `fetch` accepts those of other windows, too. */
+/**
+ * Whether two URLs are of the same server, however they are spelt: an image must not leave the device because of an
+ * `http:`, a port, a name or password, or dots after the host. Where the prefix has a port, that one only: other ports of
+ * `localhost` are other programs.
+ */
+function isSameServer(url: URL, prefix: URL): boolean {
+  const sameScheme = url.protocol === prefix.protocol || (isHttp(url) && isHttp(prefix));
+  return sameScheme && host(url) === host(prefix) && (prefix.port === '' || prefix.port === url.port);
+}
+
+function isHttp({ protocol }: URL): boolean {
+  return protocol === 'http:' || protocol === 'https:';
+}
+
+function host({ hostname }: URL): string {
+  // An IPv4 address in the form of IPv6. As one number, a URL writes it with dots again.
+  const [, high, low] = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(hostname) ?? [];
+  if (high && low) return new URL(`http://${parseInt(high, 16) * 65_536 + parseInt(low, 16)}`).hostname;
+  return hostname.replace(/\.+$/, '');
+}
+
+/** Whether `fetch`'s first argument is a Request, of this window or another, or of a subclass with its own name. */
 export function isRequest(input: RequestInfo | URL): input is Request {
-  return Object.prototype.toString.call(input) === '[object Request]';
+  return input instanceof Request || className(input) === 'Request';
 }
 
 /** The URL that `fetch` would request; undefined where `fetch` would throw. */
@@ -47,7 +69,7 @@ export function targetURL(input: RequestInfo | URL): URL | undefined {
 export function findEndpoint(...paths: readonly string[]): Endpoint | undefined {
   for (const path of paths) {
     const chat = CHAT.exec(path) ?? VLM.exec(path);
-    if (chat) return { name: 'chat', model: decode(chat[1]) };
+    if (chat) return { name: 'chat', model: decode(chat[1]), perModel: chat[1] !== undefined };
     const models = MODELS.exec(path);
     if (models) return { name: 'models', model: decode(models[1]) };
     const health = HEALTH.exec(path);

@@ -49,7 +49,11 @@ export interface ImageOptions {
    * @defaultValue none but the page's own
    */
   origins?: readonly string[] | undefined;
-  /** Read `<img src="…">` in a user's string content as an image. @defaultValue false, it stays text */
+  /**
+   * Read `<img src="…">` in a user's string content as an image.
+   * @defaultValue true at NVIDIA's paths with a model in them, whose samples send images so. Elsewhere false: a tag stays
+   * text, and one with the image itself in it (`data:`) is refused
+   */
   tags?: boolean | undefined;
 }
 

@@ -17,7 +17,8 @@ import { tighten } from './route.ts';
 export async function handleRequest(context: RequestContext): Promise<Response> {
   const { endpoint, method, headers, options } = context;
   if (!endpoint) {
-    throw new NearsightError('unknown_url', 'There is nothing at this path. Try POST /v1/chat/completions.');
+    const path = context.url.pathname.slice(0, 80);
+    throw new NearsightError('unknown_url', `There is nothing at ${path}. Try POST /v1/chat/completions.`);
   }
   const expected = endpoint.name === 'chat' ? 'POST' : 'GET';
   if (method !== expected) {
@@ -36,7 +37,7 @@ export async function handleRequest(context: RequestContext): Promise<Response> 
     body,
     policy,
     served,
-    request: readRequest(json, served, options.images?.tags),
+    request: readRequest(json, served, options.images?.tags ?? endpoint.perModel),
     model: typeof model === 'string' ? model : '',
     images: countImages(messages),
   });

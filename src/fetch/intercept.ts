@@ -12,10 +12,13 @@ let imported: Promise<typeof import('./handle-request.ts')> | undefined;
  *
  * All calls share one import: Chromium resolves several imports of one file in any order, and requests that are sent at
  * once must be answered in order. A failed import is not remembered.
+ *
+ * @param checkContext throws where no import can succeed, as in a service worker
  */
-function importHandler(): Promise<typeof import('./handle-request.ts')> {
+function importHandler({ checkContext }: InterceptOptions): Promise<typeof import('./handle-request.ts')> {
   imported ??= import('./handle-request.ts').catch((cause: unknown) => {
     imported = undefined;
+    checkContext?.();
     const message = `The code that answers requests could not be fetched: ${String(cause)}`;
     throw new NearsightError('load_failed', message, { cause });
   });
@@ -41,16 +44,27 @@ export function createFetch(options: InterceptOptions): typeof globalThis.fetch 
     const headers = new Headers(init?.headers ?? request?.headers);
     const signal = (init?.signal === undefined ? request?.signal : init.signal) ?? undefined;
     signal?.throwIfAborted();
-    const body = openBody(request, init, headers);
+    const body = openBody(request, init, headers, options.limits.requestBytes);
     const endpoint = findEndpoint(path, url.pathname);
     try {
-      const { handleRequest } = await race(importHandler(), signal);
+      const { handleRequest } = await race(importHandler(options), signal);
       const context = { url, endpoint, method, headers, body, signal, fetch: passOn, options };
       const response = await race(handleRequest(context), signal);
-      return Object.defineProperty(response, 'url', { value: url.href });
+      return fromServer(response, url);
     } catch (error) {
       signal?.throwIfAborted();
-      return errorResponse(error);
+      return fromServer(errorResponse(error), url);
     }
   };
+}
+
+/** A Response, and its clones, with what `fetch` tells about where one came from: a constructed one has no URL. */
+function fromServer(response: Response, url: URL): Response {
+  const type = url.origin === globalThis.location?.origin ? 'basic' : 'cors';
+  const clone = (): Response => fromServer(Response.prototype.clone.call(response), url);
+  return Object.defineProperties(response, {
+    url: { value: url.href },
+    type: { value: type },
+    clone: { value: clone },
+  });
 }

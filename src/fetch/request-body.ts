@@ -1,25 +1,39 @@
 import { NearsightError } from '../protocol/errors.ts';
 import { readWithin } from '../bytes/read-within.ts';
 
-/** An unread body of any kind that `fetch` accepts. */
+/** A body of any kind that `fetch` accepts. */
 export interface Body {
   /** A string body. Not read through a Response: Firefox reads those in any order, and requests must be answered in order. */
   text: string | undefined;
-  source: Request | Response | undefined;
+  /** Any other body; undefined if it has more bytes than the limit, and rejected if it cannot be read. */
+  bytes: Promise<Uint8Array | undefined> | undefined;
   contentType: string | null;
+  contentEncoding: string | null;
 }
 
 /**
- * The body of a call to `fetch`, by its rules: `init` overrides the Request.
+ * The body of a call to `fetch`, by its rules: `init` overrides the Request, whose body is used from now on.
  *
- * @throws TypeError as `fetch` does, if the body has been read already
+ * @param limit maximum bytes
+ * @throws TypeError as `fetch` does, if the body has been read or is being read already
  */
-export function openBody(request: Request | undefined, init: RequestInit | undefined, headers: Headers): Body {
+export function openBody(
+  request: Request | undefined,
+  init: RequestInit | undefined,
+  headers: Headers,
+  limit: number,
+): Body {
   // A Response, because Firefox has no streams in the body of a Request.
   const text = typeof init?.body === 'string' ? init.body : undefined;
-  const source = text === undefined && init?.body != null ? new Response(init.body) : request;
-  if (source?.bodyUsed) throw new TypeError('The body of this Request has already been read.');
-  return { text, source, contentType: headers.get('content-type') ?? source?.headers.get('content-type') ?? null };
+  const source = init?.body == null ? request : text === undefined ? new Response(init.body) : undefined;
+  if (source?.bodyUsed || source?.body?.locked) {
+    throw new TypeError('The body of this Request has been used already. Make a new Request, or pass a clone().');
+  }
+  const bytes = text === undefined ? readBytes(source, limit) : undefined;
+  // Nobody waits for it if there is nothing at the path.
+  bytes?.catch(() => {});
+  const contentType = headers.get('content-type') ?? source?.headers.get('content-type') ?? null;
+  return { text, bytes, contentType, contentEncoding: headers.get('content-encoding') };
 }
 
 /**
@@ -28,17 +42,23 @@ export function openBody(request: Request | undefined, init: RequestInit | undef
  * @param limit maximum bytes
  * @throws NearsightError `unsupported_media_type`, `request_too_large`, or `invalid_request` for anything but JSON
  */
-export async function readJson({ text, source, contentType }: Body, limit: number): Promise<unknown> {
+export async function readJson(body: Body, limit: number): Promise<unknown> {
+  const { text, contentType } = body;
+  const encoding = body.contentEncoding?.trim() || 'identity';
+  if (encoding.toLowerCase() !== 'identity') {
+    const message = `The body must not be compressed, but its content-encoding is ${encoding.slice(0, 80)}.`;
+    throw new NearsightError('unsupported_media_type', message, { param: 'content-encoding' });
+  }
   // Browsers send a string without a content type as text/plain, so that is accepted.
   const type = contentType?.split(';')[0]?.trim().toLowerCase() ?? '';
   if (type !== '' && type !== 'text/plain' && type !== 'application/json' && !type.endsWith('+json')) {
-    const message = `The body must be application/json, but its content type is ${type.slice(0, 80)}.`;
-    throw new NearsightError('unsupported_media_type', message);
+    const message = `The body must be application/json, but its content-type is ${type.slice(0, 80)}.`;
+    throw new NearsightError('unsupported_media_type', message, { param: 'content-type' });
   }
-  const bytes = text === undefined ? await readBytes(source, limit) : undefined;
+  const bytes = await body.bytes;
   const size = text === undefined ? (bytes?.byteLength ?? Infinity) : utf8Bytes(text, limit);
   if (size > limit) {
-    const message = `The body has more than ${limit} bytes (limits.requestBytes). Send smaller images.`;
+    const message = `The body has more than ${limit} bytes (limits.requestBytes). Send fewer or smaller images.`;
     throw new NearsightError('request_too_large', message);
   }
   try {
@@ -56,13 +76,13 @@ function utf8Bytes(text: string, limit: number): number {
 }
 
 /** @returns undefined if there are more than the limit */
-async function readBytes(source: Body['source'], limit: number): Promise<Uint8Array | undefined> {
+async function readBytes(source: Request | Response | undefined, limit: number): Promise<Uint8Array | undefined> {
   try {
     // Firefox has no stream in the body of a Request.
     return source && !source.body
       ? new Uint8Array(await source.arrayBuffer())
       : await readWithin(source?.body ?? null, limit);
   } catch (cause) {
-    throw new NearsightError('invalid_request', 'The body could not be read.', { cause });
+    throw new NearsightError('invalid_request', `The body could not be read: ${String(cause)}`, { cause });
   }
 }

@@ -17,6 +17,8 @@ export interface InterceptOptions extends FetchOptions {
   limits: { requestBytes: number } & ImageLimits & Pick<ImageRules, 'imageBytes' | 'images'>;
   /** Answers jobs. */
   engine: Pick<Session, 'generate'>;
+  /** Throws where no model can run; it is asked if code cannot be fetched. */
+  checkContext?: () => void;
 }
 
 /** A call to an intercepted URL. */

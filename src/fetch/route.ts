@@ -1,3 +1,4 @@
+import { mustBe, quoted } from '../openai/field-checks.ts';
 import { ERRORS, NearsightError, type ErrorCode } from '../protocol/errors.ts';
 import { POLICIES, type ChoosePolicy, type Policy } from './fetch-options.ts';
 
@@ -72,8 +73,7 @@ export function tighten(policy: Policy | ChoosePolicy, header: string | null): P
   if (header === null) return policy;
   const requested = POLICIES.find((name) => name === header.trim());
   if (!requested) {
-    const message = `x-nearsight-policy must be one of ${POLICIES.join(', ')}.`;
-    throw new NearsightError('invalid_request', message, { param: 'x-nearsight-policy' });
+    throw mustBe(`one of ${POLICIES.join(', ')}`, header, 'x-nearsight-policy', quoted(header));
   }
   if (requested === 'local-only') return requested;
   if (typeof policy === 'function') return requested === 'local-first' ? localFirst(policy) : policy;

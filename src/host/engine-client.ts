@@ -1,6 +1,7 @@
 import { releaseProxy, transfer, wrap, type Endpoint, type Remote } from 'comlink';
 import { race } from '../async/race.ts';
-import type { LoadPart, LoadRequest, LoadState, ModelFacts, Runtime } from '../protocol/calls.ts';
+import type { LoadPart, LoadRequest, LoadState, ModelFacts } from '../protocol/calls.ts';
+import type { Runtime } from '../protocol/runtime-calls.ts';
 import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ChatJob, Part } from '../protocol/job.ts';
 import { readPort, type PartReader, type ReadOptions } from '../protocol/port.ts';

@@ -1,5 +1,6 @@
 import { race } from '../async/race.ts';
 import { NearsightError } from '../protocol/errors.ts';
+import { THREADS_HANG } from '../protocol/runtime-calls.ts';
 import type { LoadRequest, LoadState, ModelFacts, Verdict } from '../protocol/calls.ts';
 import { EngineClient } from './engine-client.ts';
 
@@ -12,7 +13,10 @@ const HEARTBEAT_MS = 5000;
  */
 const MAX_MISSED = 5;
 
-/** The same without threads: no such worker has been seen to hang, so the machine is probably slow. */
+/**
+ * The same without threads: no such worker has been seen to hang, so the machine is probably slow. Also while requests are
+ * answered, where there is no lock.
+ */
 const MAX_MISSED_SINGLE_THREAD = 60;
 
 /**
@@ -27,17 +31,23 @@ export class EngineHost {
   readonly #death = new AbortController();
   /** Aborts when the worker is gone, with the NearsightError that says why. */
   readonly dead = this.#death.signal;
-  /** Resolves when the worker holds its lock: from then on its death is noticed. */
-  readonly #ready: Promise<void>;
-  /** Whether it is dead because it stopped answering during a load or a probe. */
+  /** Resolves when the worker holds its lock: from then on its death is noticed. False where locks are denied. */
+  readonly #ready: Promise<boolean>;
+  /** Whether it is dead because it stopped answering during a load or a probe, or its threads did. */
   hung = false;
 
-  /** @param worker just started; only the host stops it */
-  constructor(worker: Worker) {
+  /**
+   * @param worker just started; only the host stops it
+   * @param notStarted the error for a worker whose script does not run
+   */
+  constructor(worker: Worker, notStarted: () => Promise<NearsightError>) {
     this.#worker = worker;
     worker.onerror = (event) => {
       event.preventDefault();
-      this.stop(crashed(event.message || 'it could not be started: its script is missing, or worker-src forbids it'));
+      // Without a message, its script did not run.
+      if (!event.message) return void notStarted().then((error) => this.stop(error));
+      this.hung = event.message.includes(THREADS_HANG);
+      this.stop(crashed(event.message));
     };
     worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.client = new EngineClient(worker, this.dead);
@@ -82,14 +92,15 @@ export class EngineHost {
    * page sends none. Not for a worker that answers requests: on wasm a run blocks its thread for as long as it takes.
    *
    * @param maxMissed heartbeats that may be unanswered
+   * @param opens whether `work` can be done again by another worker
    */
-  async #withHeartbeat<T>(maxMissed: number, work: () => Promise<T>): Promise<T> {
+  async #withHeartbeat<T>(maxMissed: number, work: () => Promise<T>, opens = true): Promise<T> {
     // Until then its script may still be downloading.
     await this.#ready;
     let missed = 0;
     const timer = setInterval(() => {
       if (missed === maxMissed) {
-        this.hung = true;
+        this.hung = opens;
         return this.stop(crashed('it stopped answering'));
       }
       missed++;
@@ -103,10 +114,13 @@ export class EngineHost {
     }
   }
 
-  /** A worker can die without an event; then the lock that it held becomes free. */
+  /** A worker can die without an event; then the lock that it held becomes free. Without one, it answers no more. */
   async #watchLock(name: string): Promise<void> {
     try {
-      await this.#ready;
+      if (!(await this.#ready)) {
+        const forever = (): Promise<never> => race(new Promise(() => {}), this.dead);
+        return await this.#withHeartbeat(MAX_MISSED_SINGLE_THREAD, forever, false);
+      }
       await navigator.locks.request(name, { signal: this.dead }, () => {
         this.stop(crashed('it ended without a message, most likely out of memory'));
       });

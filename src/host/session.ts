@@ -126,11 +126,15 @@ export class Session {
     signal.throwIfAborted();
     const request = await makeRequest();
     if (this.client) return this.client.call((runtime) => runtime.probe(request));
-    const host = await this.#options.startEngine();
+    let host: SessionHost | undefined;
     try {
+      host = await this.#options.startEngine();
       return await race(host.probe(request), signal);
+    } catch (error) {
+      if (!isNearsightError(error) || error.code !== 'unsupported_device') throw error;
+      return { verdict: 'no', reason: error.message };
     } finally {
-      host.stop(new NearsightError('aborted', 'The probe has ended.'));
+      host?.stop(new NearsightError('aborted', 'The probe has ended.'));
     }
   }
 

@@ -1,4 +1,7 @@
-import { NearsightError } from '../protocol/errors.ts';
+import { trustedURL } from '../bytes/trusted-url.ts';
+import type { NearsightError } from '../protocol/errors.ts';
+import { missingAsset } from '../protocol/missing-asset.ts';
+import { checkContext, policyRefusal, watchPolicy } from './check-context.ts';
 import type { EngineHost } from './engine-host.ts';
 
 /**
@@ -6,18 +9,23 @@ import type { EngineHost } from './engine-host.ts';
  * holds it. The host is a chunk of its own: pages that only ask a remote never fetch it.
  *
  * @param url the worker's script; default: the file beside this module, which bundlers find by this expression
- * @throws NearsightError `load_failed` if the browser does not start it
+ * @throws NearsightError `unsupported_device` if no worker can run in this context; `load_failed` if the browser does not
+ *   start it
  */
 export async function startEngine(url?: string): Promise<EngineHost> {
+  checkContext();
+  watchPolicy();
   try {
     const { EngineHost } = await import('./engine-host.ts');
-    return new EngineHost(
-      url
-        ? new Worker(url, { type: 'module' })
-        : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' }),
-    );
+    const worker = url
+      ? new Worker(trustedURL(url), { type: 'module' })
+      : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' });
+    return new EngineHost(worker, () => notStarted(url, 'it is missing, or not JavaScript'));
   } catch (cause) {
-    const message = `The worker could not be started: ${String(cause)}. Is it on the page's origin, where assets says?`;
-    throw new NearsightError('load_failed', message, { cause });
+    throw await notStarted(url, `${String(cause)} (it must be on the page's own origin)`, cause);
   }
+}
+
+async function notStarted(url: string | undefined, why: string, cause?: unknown): Promise<NearsightError> {
+  return (await policyRefusal()) ?? missingAsset('worker.js', url, why, cause);
 }

@@ -1,6 +1,7 @@
+import { className } from '../bytes/class-name.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { readDataURL } from '../bytes/data-url.ts';
-import { resolveURL } from '../bytes/page-url.ts';
+import { isPageScheme, resolveURL } from '../bytes/page-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
 /** An image by its URL. */
@@ -47,7 +48,7 @@ export function loadImages(
 ): Promise<Map<string, Bytes>> {
   const extra = refs[rules.images];
   if (extra) {
-    const message = `The request has ${refs.length} images; limits.images is ${rules.images}.`;
+    const message = `The request has ${refs.length} images; limits.images is ${rules.images}. Send fewer.`;
     throw new NearsightError('invalid_request', message, { param: extra.param });
   }
   // The first failure ends the other downloads.
@@ -76,20 +77,52 @@ export async function readImage(
   signal?: AbortSignal,
   param = 'image',
 ): Promise<Bytes> {
-  if (typeof image === 'string' || image instanceof URL) {
-    return readURL({ url: resolveURL(image)?.href ?? String(image), param }, rules, signal);
+  const ref = { url: '', param };
+  try {
+    if (isBlob(image)) {
+      checkSize(image.size, ref, rules);
+      return new Uint8Array(
+        await image.arrayBuffer().catch((cause: unknown) => {
+          throw unreadable(ref, 'the file was changed, moved or deleted since it was chosen. Choose it again', cause);
+        }),
+      );
+    }
+    if (ArrayBuffer.isView(image) || isBuffer(image)) {
+      checkSize(image.byteLength, ref, rules);
+      const { buffer, byteOffset } = ArrayBuffer.isView(image) ? image : { buffer: image, byteOffset: 0 };
+      // A copy, because shared memory cannot be transferred to the worker.
+      return new Uint8Array(new Uint8Array(buffer, byteOffset, image.byteLength));
+    }
+    ref.url = resolveURL(image)?.href ?? String(image);
+  } catch (cause) {
+    if (cause instanceof NearsightError) throw cause;
+    // A proxy around one, or an object that only says it is one.
+    throw unreadable(
+      ref,
+      `it is not a real ${className(image)}, but a proxy or an imitation. Pass the original`,
+      cause,
+    );
   }
-  checkSize(image instanceof Blob ? image.size : image.byteLength, { url: '', param }, rules);
-  return new Uint8Array(await new Response(image).arrayBuffer());
+  return readURL(ref, rules, signal);
+}
+
+function isBlob(value: unknown): value is Blob {
+  return ['Blob', 'File'].includes(className(value));
+}
+
+function isBuffer(value: unknown): value is ArrayBuffer {
+  return ['ArrayBuffer', 'SharedArrayBuffer'].includes(className(value));
 }
 
 /**
- * A URL that a server can read: a `blob:` URL is valid in this page only, so it becomes a `data:` URL.
+ * A URL that a server can read: a `blob:` URL is valid in this page only, and one of the page's own scheme on this device
+ * only, so they become `data:` URLs.
  *
  * @throws NearsightError `unreadable_image`; or `signal`'s reason
  */
 export async function inlineImage(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<string> {
-  if (!/^\s*blob:/i.test(ref.url)) return ref.url;
+  const scheme = schemeOf(ref.url.trim());
+  if (scheme !== 'blob' && !isOwnScheme(scheme)) return ref.url;
   const bytes = await readURL(ref, rules, signal);
   let binary = '';
   // In slices, because the arguments of a call go on the stack.
@@ -104,11 +137,18 @@ function mediaTypeOf(binary: string): string {
   return binary.startsWith('RIFF') && binary.startsWith('WEBP', 8) ? 'image/webp' : 'image/png';
 }
 
+/** The start of a file's base64: too long and without the dots of a path. */
+const BASE64 = /^[a-z0-9+/=_\s-]{64,}$/i;
+
 async function readURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
   const url = ref.url.trim();
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url.slice(0, 80))?.[1]?.toLowerCase();
-  if (!scheme || (scheme !== 'data' && !URL.canParse(url))) throw unreadable(ref, 'it is not an absolute URL');
-  if (!['data', 'blob', 'http', 'https'].includes(scheme)) {
+  const scheme = schemeOf(url);
+  if (!scheme && BASE64.test(url.slice(0, 200))) {
+    throw unreadable(ref, 'it is base64 without a prefix. Put data:image/png;base64, before it (or image/jpeg, …)');
+  }
+  if (!scheme || (scheme !== 'data' && !URL.canParse(url)))
+    throw unreadable(ref, 'it is not an absolute URL. Start it with https:// or data:');
+  if (!['data', 'blob', ...NETWORK].includes(scheme) && !isOwnScheme(scheme)) {
     throw unreadable(ref, `a page cannot read ${scheme}: URLs. Send the image as a data: URL`);
   }
   const bytes = scheme === 'data' ? await decode(url, ref, rules) : await download(new URL(url), ref, rules, signal);
@@ -116,13 +156,24 @@ async function readURL(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): 
   return bytes;
 }
 
+function schemeOf(url: string): string | undefined {
+  return /^([a-z][a-z0-9+.-]*):/i.exec(url.slice(0, 80))?.[1]?.toLowerCase();
+}
+
+const NETWORK = ['http', 'https'];
+
+/** Whether it is the page's own, and not the network's: the files of an extension or of an application. */
+function isOwnScheme(scheme: string | undefined): boolean {
+  return scheme !== undefined && !NETWORK.includes(scheme) && isPageScheme(scheme);
+}
+
 async function decode(url: string, ref: ImageRef, rules: ImageRules): Promise<Bytes> {
   // A byte takes three characters at most (`%FF`). Checked before decoding, because the URL may be huge.
   checkSize((url.length - url.indexOf(',') - 1) / 3, ref, rules);
   try {
     const { mediaType, bytes } = await readDataURL(url);
-    checkType(mediaType, ref);
     checkSize(bytes.length, ref, rules);
+    checkType(mediaType, bytes, ref);
     return bytes;
   } catch (error) {
     throw error instanceof SyntaxError ? unreadable(ref, `its data: URL is broken: ${error.message}`) : error;
@@ -130,35 +181,44 @@ async function decode(url: string, ref: ImageRef, rules: ImageRules): Promise<By
 }
 
 async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<Bytes> {
-  if (url.protocol !== 'blob:' && rules.allowed?.(url) === false) {
-    throw unreadable(ref, `images from ${url.origin} may not be fetched under this page's policy`);
+  // Most browsers give the URLs of application schemes no origin.
+  const from = url.origin === 'null' ? url.href.slice(0, 80) : url.origin;
+  if (/^https?:/.test(url.protocol) && rules.allowed?.(url) === false) {
+    throw unreadable(ref, `the policy local-only allows images of ${url.origin} only if images.origins lists it`);
   }
   try {
     const redirect = rules.allowed ? 'error' : 'follow';
     const response = await fetch(url, { credentials: 'omit', redirect, signal: signal ?? null });
-    if (!response.ok) throw unreadable(ref, `${url.origin} answered HTTP ${response.status} ${response.statusText}`);
-    checkType(response.headers.get('content-type')?.split(';')[0] ?? '', ref);
+    // Application schemes may have no statuses.
+    if (!response.ok && response.status !== 0) {
+      throw unreadable(ref, `${from} answered HTTP ${response.status} ${response.statusText}`);
+    }
     checkSize(Number(response.headers.get('content-length')), ref, rules);
     const bytes = await readWithin(response.body, rules.imageBytes);
     if (!bytes) throw tooLarge(ref, rules);
+    checkType(response.headers.get('content-type')?.split(';')[0] ?? '', bytes, ref);
     return bytes;
   } catch (error) {
     if (error instanceof NearsightError) throw error;
     signal?.throwIfAborted();
     const causes =
       url.protocol === 'blob:'
-        ? 'the blob: URL was revoked, belongs to another page, or connect-src forbids blob:'
-        : `${url.origin} could not be read: it is unreachable, does not allow this page to read it (CORS), or connect-src forbids it`;
+        ? 'the blob: URL was revoked, belongs to another page, its file has changed, or connect-src forbids blob:'
+        : `${from} could not be read: it is unreachable, does not allow this page to read it (CORS), or connect-src forbids it`;
     throw unreadable(ref, causes, error);
   }
 }
 
-/** Refuses a type that cannot be an image. Servers often send a wrong type, so anything unclear passes. */
-function checkType(mediaType: string, ref: ImageRef): void {
+/** PNG, JPEG, GIF, WebP, BMP, and AVIF with its relatives. */
+const IMAGE_START = /^(?:\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|BM....\0{4}|....ftyp)/s;
+
+/** Refuses a type that cannot be an image, unless the bytes are one: servers often send a wrong type. */
+function checkType(mediaType: string, bytes: Bytes, ref: ImageRef): void {
   const type = mediaType.trim().toLowerCase();
   if (type === 'image/svg+xml') throw unreadable(ref, 'SVG is not supported. Send a raster image, such as PNG or JPEG');
-  if (/^(text|video|audio|multipart)\/|^application\/(json|pdf|xml)/.test(type)) {
-    throw unreadable(ref, `its type is ${type.slice(0, 40)}, not an image`);
+  const start = String.fromCharCode(...bytes.subarray(0, 12));
+  if (/^(text|video|audio|multipart)\/|^application\/(json|pdf|xml)/.test(type) && !IMAGE_START.test(start)) {
+    throw unreadable(ref, `its type is ${type.slice(0, 40)}, not an image. Check what its URL gives`);
   }
 }
 
@@ -171,5 +231,7 @@ function tooLarge(ref: ImageRef, { imageBytes }: ImageRules): NearsightError {
 }
 
 function unreadable(ref: ImageRef, why: string, cause?: unknown): NearsightError {
-  return new NearsightError('unreadable_image', `The image cannot be read: ${why}.`, { param: ref.param, cause });
+  // Most clients show only the message, so it must name the image; `ask` has only one.
+  const which = ref.param === 'image' ? 'The image' : `The image at ${ref.param}`;
+  return new NearsightError('unreadable_image', `${which} cannot be read: ${why}.`, { param: ref.param, cause });
 }

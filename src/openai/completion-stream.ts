@@ -1,3 +1,4 @@
+import { byteStream } from '../bytes/byte-stream.ts';
 import { asNearsightError } from '../protocol/errors.ts';
 import type { Part } from '../protocol/job.ts';
 import type { PartReader } from '../protocol/port.ts';
@@ -24,28 +25,33 @@ export function streamChunks(
   meta: ResponseMeta,
   signal?: AbortSignal,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
-  const encoder = new TextEncoder();
-  const write = chunkWriter(request, meta);
-  const events = head.flatMap(write);
-  return new ReadableStream<Uint8Array<ArrayBuffer>>(
-    {
-      async pull(controller) {
-        const send = (data: string): void => controller.enqueue(encoder.encode(`data: ${data}\n\n`));
-        try {
-          while (events.length === 0) events.push(...write((await parts.read()).value));
-          const [event = DONE] = events.splice(0, 1);
-          send(event);
-          if (event === DONE) controller.close();
-        } catch (error) {
-          if (signal?.aborted) return controller.error(signal.reason);
-          send(JSON.stringify(errorBody(asNearsightError(error))));
-          controller.close();
-        }
-      },
-      cancel: (reason) => parts.cancel(reason),
-    },
-    { highWaterMark: 0 },
+  const events = encodeEvents(head, parts, chunkWriter(request, meta), signal);
+  return byteStream(
+    async () => (await events.next()).value,
+    (reason) => parts.cancel(reason),
   );
+}
+
+async function* encodeEvents(
+  head: readonly Part[],
+  parts: PartReader<Part>,
+  write: (part: Part | undefined) => string[],
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
+  const encoder = new TextEncoder();
+  const encode = (data: string): Uint8Array<ArrayBuffer> => encoder.encode(`data: ${data}\n\n`);
+  const events = head.flatMap(write);
+  try {
+    for (;;) {
+      while (events.length === 0) events.push(...write((await parts.read()).value));
+      const [event = DONE] = events.splice(0, 1);
+      yield encode(event);
+      if (event === DONE) return;
+    }
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    yield encode(JSON.stringify(errorBody(asNearsightError(error))));
+  }
 }
 
 /** Writes the data of the events for a part, or for the end of the parts. Throws at the end if a choice has not finished. */

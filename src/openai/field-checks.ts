@@ -141,7 +141,9 @@ export function isNoop(values: Refused['noopValues'], value: unknown): boolean {
     if (Array.isArray(noop)) {
       return Array.isArray(value) && value.length === noop.length && noop.every((item, i) => item === value[i]);
     }
-    return isObject(noop) ? isObject(value) && Object.keys(value).length === 0 : noop === value;
+    if (!isObject(noop) || !isObject(value)) return noop === value;
+    const keys = Object.keys(value);
+    return keys.length === Object.keys(noop).length && keys.every((key) => noop[key] === value[key]);
   });
 }
 

@@ -74,8 +74,8 @@ export const MESSAGE = {
   /** `system` (or its newer name `developer`), `user` or `assistant`, in any order. Required. */
   role: honoured(ALL, oneOf('system', 'developer', 'user', 'assistant', 'tool', 'function')),
   /**
-   * A string, or an array of parts. `<img src="…">` in a user's string is an image only if the page set `images.tags`;
-   * otherwise it is text.
+   * A string, or an array of parts. `<img src="…">` in a user's string is an image at NVIDIA's paths with a model in them,
+   * or if the page set `images.tags`; otherwise it is text, and refused if its image is a `data:` URL.
    */
   content: honoured(ALL, anything),
   /** An assistant's earlier refusal; used as the content if that is missing. */
@@ -262,7 +262,7 @@ export const REQUEST = {
   add_special_tokens: refused(SELF_HOSTED, NO_TEMPLATE, false),
   documents: refused(SELF_HOSTED, NO_TEMPLATE, []),
   chat_template: refused(SELF_HOSTED, NO_TEMPLATE),
-  chat_template_kwargs: refused(SELF_HOSTED | HOSTED, NO_TEMPLATE, {}),
+  chat_template_kwargs: refused(SELF_HOSTED | HOSTED, NO_TEMPLATE, {}, { enable_thinking: false }, { thinking: false }),
   truncate_prompt_tokens: refused(NIM2, NO_TEMPLATE),
   truncation_side: refused(NIM2, NO_TEMPLATE),
   media_io_kwargs: refused(NIM2, 'images are read as the model was trained', {}),

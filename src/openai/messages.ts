@@ -18,6 +18,14 @@ export interface RequestImage {
   param: string;
 }
 
+/** `messages` as turns, in order, without empty system messages: NVIDIA's samples send one, and it asks for nothing. */
+export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
+  const turns = messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
+  const asked = turns.filter(({ role, parts }) => role !== 'system' || !isEmpty(parts));
+  if (asked.length === 0) throw mustBe('at least one message that is not empty', messages, 'messages');
+  return asked;
+}
+
 /** The turns of a job: image parts get the bytes of their URLs. */
 export function withImages(turns: readonly RequestTurn[], files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Turn[] {
   const withBytes = (part: RequestPart): TurnPart => {
@@ -53,7 +61,7 @@ function textOf(part: unknown): string | undefined {
  *
  * @param imgTags whether `<img src="…">` in a user's string content is an image
  */
-export function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
+function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
   const role = readRole(message.role, `${path}.role`);
   const at = `${path}.content`;
   const content = message.content ?? (role === 'assistant' ? message.refusal : undefined);
@@ -62,10 +70,18 @@ export function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags:
   if (image && role !== 'user') {
     throw mustBe("text, because images go in a user's message", image, image.param, 'an image');
   }
+  if (role === 'user' && parts.some((part) => part.type === 'text' && INLINE_IMAGE.test(part.text))) {
+    const expected =
+      'text without an image in it: send an image_url part, or set images.tags to read <img> tags in strings';
+    throw mustBe(expected, parts, at, 'text with an <img> tag whose src is a data: URL');
+  }
   // An assistant's earlier answer may be empty; a question may not.
-  const empty = parts.every((part) => part.type === 'text' && part.text === '');
-  if (empty && role !== 'assistant') throw mustBe('at least one character or image', content, at, 'empty');
+  if (role === 'user' && isEmpty(parts)) throw mustBe('at least one character or image', content, at, 'empty');
   return { role, parts };
+}
+
+function isEmpty(parts: readonly RequestPart[]): boolean {
+  return parts.every((part) => part.type === 'text' && part.text === '');
 }
 
 function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['role'] {
@@ -117,6 +133,9 @@ function unknownPart(type: unknown, path: string): Error {
 
 /** `<img src="a" />`, attributes in any order, either kind of quote. Anything escaped stays text. */
 const IMG_TAG = /<img\b[^<>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')[^<>]*>/gi;
+
+/** A tag that contains its image: nobody asks about the text of one. */
+const INLINE_IMAGE = /<img\b[^<>]*?\bsrc\s*=\s*["']?data:image\//i;
 
 const MEDIA_TAG = /<(?:img|video|audio)\b/gi;
 

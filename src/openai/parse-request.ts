@@ -2,7 +2,7 @@ import { NearsightError } from '../protocol/errors.ts';
 import { GREEDY, type ChatJob, type Sampling } from '../protocol/job.ts';
 import { mustBe, readFields, type Values } from './field-checks.ts';
 import { REQUEST } from './fields.ts';
-import { readTurn, type RequestTurn } from './messages.ts';
+import { readTurns, type RequestTurn } from './messages.ts';
 
 /** A chat request that passed the checks, with defaults filled in. */
 export interface ChatRequest {
@@ -33,7 +33,7 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
     model: fields.model,
     stream,
     includeUsage: fields.stream_options?.include_usage ?? false,
-    turns: fields.messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags)),
+    turns: readTurns(fields.messages, imgTags),
     job: {
       maxTokens: same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens),
       stop: fields.stop ?? [],

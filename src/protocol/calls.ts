@@ -1,29 +1,5 @@
-import type { ChatJob } from './job.ts';
+// What calls of the worker take and give. Public declarations reach this file, so it needs no newer TypeScript than 5.2.
 import type { Device, ModelSpec } from './model-spec.ts';
-
-/**
- * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented
- * by `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which adds the same error handling to all.
- *
- * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari. The others
- * return plain data.
- */
-export interface Runtime {
-  /** Settles when the worker runs and holds the Web Lock of that name until it dies. */
-  handshake(lock: string): Promise<void>;
-  /**
-   * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
-   * model can answer, and ends with the error by which it was lost (`device_lost`, `gpu_error`). Cancelling closes it.
-   */
-  load(request: LoadRequest, port: MessagePort): void;
-  /** Answers a job with the loaded model, in turn. Sends {@link Part}s. */
-  generate(job: ChatJob, port: MessagePort): void;
-  probe(request: LoadRequest): Promise<Verdict>;
-  /** Drops what is kept of earlier requests: image features, keys and values. */
-  forget(): Promise<void>;
-  /** What is alive in the worker, for leak tests and bug reports. */
-  debugStats(): Promise<DebugStats>;
-}
 
 export interface LoadRequest {
   spec: ModelSpec;

@@ -38,7 +38,7 @@ const TABLE = {
   method_not_allowed: { status: 405 },
   /** The body is larger than `limits.requestBytes`. */
   request_too_large: { status: 413, reroute: false },
-  /** The body's content type is not JSON. */
+  /** The body is not JSON by its content type, or it is compressed. */
   unsupported_media_type: { status: 415, reroute: false },
   /** A proxy's rate limit for this client. */
   rate_limited: { status: 429, retry: true },
@@ -124,8 +124,17 @@ export function isNearsightError(thrown: unknown): thrown is NearsightError {
 /** A thrown value as a {@link NearsightError}: itself, or `internal` with the value as its cause. */
 export function asNearsightError(thrown: unknown): NearsightError {
   if (isNearsightError(thrown)) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = thrown instanceof Error ? thrown.message : textOf(thrown);
   return new NearsightError('internal', message, { cause: thrown });
+}
+
+/** A thrown value as text. Anything can be thrown, also what has no text: `Object.create(null)`. */
+export function textOf(thrown: unknown): string {
+  try {
+    return String(thrown);
+  } catch {
+    return 'something without a text was thrown';
+  }
 }
 
 /** Packs an error for `postMessage`. */

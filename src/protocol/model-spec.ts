@@ -19,6 +19,11 @@ export interface ModelSpec {
   revision?: string | undefined;
   /** Where the files are, unless a file says otherwise; relative to the document's base URL. Must end in `/`. */
   baseURL?: string | URL | undefined;
+  /**
+   * For a model whose files come with the package: its folder there, and its name among the `assets` of
+   * `createNearsight`. Once the page sets these, they decide where all files are, before any `url` or `baseURL`.
+   */
+  assets?: 'glimpse' | undefined;
   /** Configs and tokenizer, which every variant needs. Names as on the hub. */
   files: readonly ModelFile[];
   /** Sets of graphs, in order of preference: the first that the device can run is loaded. */

@@ -109,7 +109,7 @@ async function askConsent({ consent }: RemoteOptions, request: ConsentRequest): 
     throw new NearsightError('consent_refused', message, { cause });
   }
   if (answer === true) return;
-  throw new NearsightError('consent_refused', 'The image was not allowed to leave this device.');
+  throw new NearsightError('consent_refused', 'remote.consent did not return true, so nothing was sent.');
 }
 
 async function bearer({ apiKey }: RemoteOptions): Promise<string | undefined> {

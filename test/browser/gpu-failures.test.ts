@@ -1,6 +1,6 @@
 /** GPU failures. All tests share one nearsight, because on a software GPU each new worker takes seconds to load. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { browserName, slowInChromium, type TestPage } from './harness/harness.ts';
+import { browserName, nightlyInChromium, slowInChromium, type TestPage } from './harness/harness.ts';
 import { loseDeviceAt, MOMENTS } from './device-loss.ts';
 import { openTestPage } from './harness/test-page.ts';
 
@@ -65,7 +65,7 @@ const [lossMoments, lossOptions] =
 
 test(
   'a device that is lost during a load gives an error, and the next load works',
-  { ...lossOptions, tags: ['long'] },
+  { ...lossOptions, ...nightlyInChromium },
   async () => {
     await loseDeviceAt(page, lossMoments);
   },

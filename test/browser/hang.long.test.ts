@@ -22,3 +22,26 @@ test('a worker that hangs while it opens the model is replaced by one with a sin
   });
   expect(result).toEqual({ hardware: '1 wasm thread', works: true, started: 2, failed: false });
 });
+
+test('threads that do not start are noticed in less than 3 s, and the model is opened without them', async () => {
+  const silent = new Response('export default 0', { headers: { 'content-type': 'text/javascript' } });
+  await using page = await openTestPage({
+    answer: ({ url, headers }) =>
+      /ort-wasm-simd-threaded[\w-]*\.mjs$/.test(url) && headers.get('sec-fetch-dest') === 'worker'
+        ? silent.clone()
+        : undefined,
+  });
+  const result = await page.evaluate(async () => {
+    const near = testPage.make('wasm');
+    const before = faults.workers.length;
+    const start = performance.now();
+    const { hardware } = await near.load();
+    const seconds = (performance.now() - start) / 1000;
+    const works = await testPage.works(near);
+    near.dispose();
+    return { hardware, works, started: faults.workers.length - before, seconds };
+  });
+  expect(result).toEqual({ hardware: '1 wasm thread', works: true, started: 2, seconds: expect.any(Number) });
+  // Two loads, and what it takes to notice.
+  expect(result.seconds).toBeLessThan(15);
+});

@@ -179,6 +179,45 @@ test('a Request of another window is intercepted as well', async () => {
   expect(watched.foreign).toEqual([]);
 });
 
+test('Requests and Responses behave as those of the native fetch', async () => {
+  const [native, ours] = await page.evaluate(async () => {
+    const near = remotePage.make();
+    /** What a caller sees, of an answer or an error: neither needs the same text. */
+    const look = async (fetch: typeof globalThis.fetch, url: string, body: string): Promise<object> => {
+      const request = new Request(url, { method: 'POST', body });
+      const first = fetch(request);
+      const { bodyUsed } = request;
+      const again = await fetch(request).catch((error: unknown) => error instanceof TypeError);
+      const response = await first;
+      const clone = response.clone();
+      const kinds = [response, clone, clone.clone()].map((one) => [one.url === url, one.type, one.redirected]);
+      const reader = response.body?.getReader({ mode: 'byob' });
+      const text: string[] = [];
+      for (let ended = false; !ended;) {
+        const { done, value } = (await reader?.read(new Uint8Array(5))) ?? { done: true };
+        text.push(String.fromCharCode(...(value ?? [])));
+        ended = done;
+      }
+      return { bodyUsed, again, kinds, whole: text.join('') === (await clone.text()), used: clone.bodyUsed };
+    };
+    const { body, url } = remotePage;
+    const seen = [
+      await look(fetch, `${location.origin}/nowhere`, body()),
+      await Promise.all([
+        look(near.fetch, url, body({ max_tokens: 2 })),
+        look(near.fetch, url, body({ max_tokens: 2, stream: true })),
+        look(near.fetch, 'https://integrate.api.nvidia.com/v1/nowhere', body()),
+      ]),
+    ] as const;
+    near.dispose();
+    return seen;
+  });
+  const kinds = (type: string): unknown => Array(3).fill([true, type, false]);
+  const expected = { bodyUsed: true, again: true, whole: true, used: true };
+  expect(native).toEqual({ ...expected, kinds: kinds('basic') });
+  expect(ours).toEqual(Array(3).fill({ ...expected, kinds: kinds('cors') }));
+});
+
 test('an image that is missing, or that CORS forbids to read, gives a 400 that names it and the reason', async () => {
   const hidden = await startNim();
   const answers = await page.evaluate(async (elsewhere) => {

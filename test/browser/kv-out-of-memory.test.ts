@@ -1,6 +1,6 @@
 /** The KV cache of answers without `max_tokens`: it grows in steps, and may run out of memory. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { slowInChromium, type TestPage } from './harness/harness.ts';
+import { nightlyInChromium, slowInChromium, type TestPage } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 
 declare global {
@@ -56,7 +56,7 @@ test.each<[string, object]>([
   ['sampled', { temperature: 1, seed: 7, top_p: 0.9 }],
 ])(
   'an answer without max_tokens outgrows its first KV cache and stays the same: %s',
-  { timeout: 600_000, tags: ['long'] },
+  { timeout: 600_000, ...nightlyInChromium },
   async (_, sampling) => {
     const { whole, open, longest } = await page.evaluate(async (sampling) => {
       const whole = await kvTest.read({ ...sampling, max_tokens: 80 }, Infinity);

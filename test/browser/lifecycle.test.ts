@@ -48,6 +48,22 @@ describe('a worker that dies', () => {
     expect(result).toMatchObject({ works: true, started: 1 });
   });
 
+  test('where locks are denied, requests are answered', async () => {
+    const result = await page.evaluate(async () => {
+      const { request } = LockManager.prototype;
+      LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));
+      faults.plan.deniedLocks = true;
+      const near = testPage.make('wasm');
+      const works = await testPage.works(near);
+      const { verdict } = await near.probe();
+      near.dispose();
+      faults.plan.deniedLocks = false;
+      LockManager.prototype.request = request;
+      return { works, verdict };
+    });
+    expect(result).toEqual({ works: true, verdict: 'yes' });
+  });
+
   test('mid-load and mid-prefill: the request is answered 500, and the next one works', async () => {
     const result = await page.evaluate(async () => {
       const near = testPage.make('wasm');

@@ -9,40 +9,41 @@
  */
 export const codeLines = {
   'src/index.ts': 11,
-  'src/client/': 285,
-  'src/fetch/': 384,
-  'src/openai/': 858,
-  'src/remote/': 559,
-  'src/media/': 127,
-  'src/host/': 324,
-  'src/protocol/': 299,
+  'src/client/': 379,
+  'src/fetch/': 426,
+  'src/openai/': 879,
+  'src/remote/': 556,
+  'src/media/': 173,
+  'src/host/': 380,
+  'src/protocol/': 318,
   'src/async/': 30,
-  'src/bytes/': 92,
-  'worker/*': 97,
+  'src/bytes/': 138,
+  'worker/*': 129,
   'worker/engines/*': 34,
-  'worker/engines/onnx/': 604,
+  'worker/engines/onnx/': 613,
   'worker/generation/': 842,
   'worker/backend/': 100,
-  'worker/webgpu/': 1386,
+  'worker/webgpu/': 1404,
   'worker/wasm/': 108,
   'worker/self-test/': 235,
   'worker/families/': 390,
-  'worker/vision/': 531,
+  'worker/vision/': 739,
   'worker/sampling/': 300,
-  'worker/onnx/': 1715,
-  'worker/storage/': 107,
-  'models/': 94,
-  'proxy/': 249,
+  'worker/onnx/': 1743,
+  'worker/storage/': 113,
+  'models/': 105,
+  'bin/': 54,
+  'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 9761;
+export const codeLinesTogether = 10456;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 13_500, answer: 10_000, worker: 71_000 };
+export const gzipBytes = { page: 14_500, answer: 10_200, worker: 74_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

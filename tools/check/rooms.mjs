@@ -1,5 +1,5 @@
 /** Folders that go into the package. Each of their files is in a room, and each of their rooms has a budget: budgets.mjs. */
-const shipped = ['src/', 'worker/', 'models/', 'proxy/'];
+const shipped = ['src/', 'worker/', 'models/', 'proxy/', 'bin/'];
 
 /** Rooms that every shipped room may import, and that import none but each other: the contract, and helpers without any. */
 export const leaves = ['src/protocol/', 'src/async/', 'src/bytes/'];
@@ -86,11 +86,14 @@ export const rooms = {
   'worker/families/': ['worker/vision/', 'types of worker/backend/', '@huggingface/jinja', '@huggingface/tokenizers'],
   'worker/vision/': ['worker/backend/', 'worker/onnx/'],
   'worker/sampling/': [],
-  'worker/onnx/': ['onnxruntime-web'],
+  // Its files by their URLs as well, because they are copied as they are.
+  'worker/onnx/': ['onnxruntime-web', 'node_modules/onnxruntime-web/'],
   'worker/storage/': [],
 
   'models/': [],
   'proxy/': ['src/openai/'],
+  // The command that copies the package's files.
+  'bin/': ['node:'],
 
   // From here on the built package is imported, by its name.
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
@@ -107,6 +110,7 @@ export const rooms = {
     'node:',
     'test/browser/',
     'test/fixtures/',
+    'test/random.ts',
     'worker/vision/',
     'worker/families/',
     'worker/webgpu/',

@@ -24,7 +24,7 @@ export function readConfig(files: ModelFiles, name: string): ConfigReader {
     const root: unknown = JSON.parse(new TextDecoder().decode(bytes));
     return new ConfigReader(root, name);
   } catch (cause) {
-    throw new NearsightError('load_failed', `${name} is not JSON.`, { cause });
+    throw new NearsightError('load_failed', `The model's ${name} is not JSON.`, { cause });
   }
 }
 

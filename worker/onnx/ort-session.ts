@@ -1,3 +1,5 @@
+import type { NearsightError } from '../../src/protocol/errors.ts';
+import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { GraphFile } from './model/external-data.ts';
@@ -58,7 +60,10 @@ export class Session {
       options.executionProviders = [{ name: 'webgpu', device, validationMode: 'disabled' }];
       options.preferredOutputLocation = 'gpu-buffer';
     } else options.executionProviders = ['wasm'];
-    return new Session(await serialize(() => ort.InferenceSession.create(graph, options)));
+    const session = await serialize(() => ort.InferenceSession.create(graph, options)).catch((cause: unknown) => {
+      throw missingWasm(ort, cause) ?? cause;
+    });
+    return new Session(session);
   }
 
   /**
@@ -89,4 +94,13 @@ export class Session {
 function ports(metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap<string, Port> {
   const tensors = metadata.filter((value) => value.isTensor);
   return new Map(tensors.map(({ name, type, shape }) => [name, { type, shape }]));
+}
+
+/** The error for a session that was not created because onnxruntime found no wasm, which it fetches at the first one. */
+function missingWasm({ env }: Ort, cause: unknown): NearsightError | undefined {
+  const why = String(cause);
+  if (!/no available backend.*(CompileError|fetch|import)/s.test(why)) return undefined;
+  const { wasmPaths } = env.wasm;
+  const url = typeof wasmPaths === 'object' ? String(wasmPaths.wasm) : undefined;
+  return missingAsset('The wasm of onnxruntime-web', url, why, cause);
 }

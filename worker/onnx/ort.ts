@@ -1,41 +1,60 @@
-import asyncifyGlue from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.mjs?url';
-import asyncifyWasm from 'onnxruntime-web/ort-wasm-simd-threaded.asyncify.wasm?url';
-import jspiGlue from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
-import jspiWasm from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
-import plainGlue from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
-import plainWasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
-import jspiScript from 'onnxruntime-web/jspi?url';
-import plainScript from 'onnxruntime-web/wasm?url';
-import asyncifyScript from 'onnxruntime-web/webgpu?url';
-import { NearsightError } from '../../src/protocol/errors.ts';
+import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { Device } from '../../src/protocol/model-spec.ts';
-import { wakeThreads } from './wake-threads.ts';
+import { watchThreads } from './watch-threads.ts';
 
 /** The API of onnxruntime-web. Each build has its own classes, so they are passed as values, never imported. */
 export type Ort = typeof import('onnxruntime-web');
 export type { InferenceSession, Tensor } from 'onnxruntime-web';
 
-/** A file of onnxruntime-web: its published name, and its URL in the package. */
-type Asset = readonly [name: string, url: string];
+/** A file of onnxruntime-web: its published name, and where it is if `assets` does not say. */
+type Asset = readonly [name: string, url: () => URL];
 
 /** How wasm waits for JavaScript: `jspi` by the browser's engine, `asyncify` by instrumented code; `plain` cannot. */
 type BuildName = 'jspi' | 'asyncify' | 'plain';
 
+// One literal URL per file, because that is what bundlers find and copy.
 const BUILDS: Record<BuildName, Record<'script' | 'glue' | 'wasm', Asset>> = {
   jspi: {
-    script: ['ort.jspi.min.mjs', jspiScript],
-    glue: ['ort-wasm-simd-threaded.jspi.mjs', jspiGlue],
-    wasm: ['ort-wasm-simd-threaded.jspi.wasm', jspiWasm],
+    script: [
+      'ort.jspi.min.mjs',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort.jspi.min.mjs', import.meta.url),
+    ],
+    glue: [
+      'ort-wasm-simd-threaded.jspi.mjs',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.jspi.mjs', import.meta.url),
+    ],
+    wasm: [
+      'ort-wasm-simd-threaded.jspi.wasm',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.jspi.wasm', import.meta.url),
+    ],
   },
   asyncify: {
-    script: ['ort.webgpu.min.mjs', asyncifyScript],
-    glue: ['ort-wasm-simd-threaded.asyncify.mjs', asyncifyGlue],
-    wasm: ['ort-wasm-simd-threaded.asyncify.wasm', asyncifyWasm],
+    script: [
+      'ort.webgpu.min.mjs',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort.webgpu.min.mjs', import.meta.url),
+    ],
+    glue: [
+      'ort-wasm-simd-threaded.asyncify.mjs',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.mjs', import.meta.url),
+    ],
+    wasm: [
+      'ort-wasm-simd-threaded.asyncify.wasm',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.asyncify.wasm', import.meta.url),
+    ],
   },
   plain: {
-    script: ['ort.wasm.min.mjs', plainScript],
-    glue: ['ort-wasm-simd-threaded.mjs', plainGlue],
-    wasm: ['ort-wasm-simd-threaded.wasm', plainWasm],
+    script: [
+      'ort.wasm.min.mjs',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort.wasm.min.mjs', import.meta.url),
+    ],
+    glue: [
+      'ort-wasm-simd-threaded.mjs',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs', import.meta.url),
+    ],
+    wasm: [
+      'ort-wasm-simd-threaded.wasm',
+      () => new URL('../../node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm', import.meta.url),
+    ],
   },
 };
 
@@ -52,12 +71,11 @@ export function loadOrt(device: Device, folder?: string, threads = 1): Promise<O
   const name = device === 'wasm' ? 'plain' : suspendsNatively() ? 'jspi' : 'asyncify';
   if (loaded?.name === name) return loaded.ort;
   const { script, glue, wasm } = BUILDS[name];
-  const locate = ([file, url]: Asset): string => new URL(folder ? folder + file : url, import.meta.url).href;
+  const locate = ([file, url]: Asset): string => (folder ? folder + file : url().href);
   const files = { mjs: locate(glue), wasm: locate(wasm) };
   const ort = configure(locate(script), files, threads).catch((cause: unknown) => {
     loaded = undefined;
-    const message = `onnxruntime-web could not be fetched from ${locate(script)}: put its files there, or say where they are in assets.ort.`;
-    throw new NearsightError('load_failed', message, { cause });
+    throw missingAsset('onnxruntime-web', locate(script), String(cause), cause);
   });
   loaded = { name, ort };
   return ort;
@@ -75,7 +93,7 @@ export function threadsFor(device: Device, max = Infinity): number {
 }
 
 async function configure(script: string, files: { mjs: string; wasm: string }, threads: number): Promise<Ort> {
-  if (threads > 1) wakeThreads();
+  if (threads > 1) watchThreads();
   // Hidden from bundlers: most cannot split a worker into chunks, and all can copy files.
   const ort: Ort = await import(/* @vite-ignore */ /* webpackIgnore: true */ script);
   ort.env.logLevel = 'error';

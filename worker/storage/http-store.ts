@@ -60,9 +60,12 @@ async function fetchFile(download: Download): Promise<Bytes> {
       `Content-Security-Policy does not allow the server (connect-src).`;
     throw new NearsightError('load_failed', message, { cause });
   });
-  if (!response.ok || !response.body) {
+  // Many servers answer with the application's page, and 200, for a file that they do not have.
+  const isPage = /^text\/html\b/i.test(response.headers.get('content-type') ?? '');
+  if (!response.ok || !response.body || isPage) {
     void response.body?.cancel();
-    throw new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${response.status} ${response.statusText}.`);
+    const got = response.ok && isPage ? 'a web page' : response.statusText;
+    throw new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${response.status} ${got}.`);
   }
   return collect(response.body, download);
 }
@@ -98,7 +101,11 @@ function allocate({ path, bytes }: ModelFile): Bytes {
   try {
     return new Uint8Array(bytes);
   } catch (cause) {
-    throw new NearsightError('load_failed', `${path} has ${bytes} bytes, and there is no memory for them.`, { cause });
+    throw new NearsightError(
+      'load_failed',
+      `${path} has ${bytes} bytes, and there is no memory for them. Close other pages, or use a smaller model.`,
+      { cause },
+    );
   }
 }
 

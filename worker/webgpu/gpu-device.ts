@@ -23,11 +23,32 @@ const RAISED = [
   'maxComputeWorkgroupsPerDimension',
 ] as const satisfies (keyof GPUSupportedLimits)[];
 
-/** The adapter of this machine, or null without WebGPU. */
+/** Most adapters and devices take milliseconds; drivers are known that never answer. */
+const MAX_ANSWER_MS = 10_000;
+
+/** What the driver answers, or undefined if it does not. */
+async function answered<T>(answer: Promise<T>): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, MAX_ANSWER_MS, undefined)));
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The adapter of this machine, or null without one that can be used. */
 export async function findAdapter(): Promise<GPUAdapter | null> {
   // `gpu` is typed as always present; outside secure contexts and in older browsers it is missing.
   const { gpu } = navigator as { gpu?: GPU };
-  return (await gpu?.requestAdapter({ powerPreference: 'high-performance' })) ?? null;
+  if (!gpu) return null;
+  try {
+    const adapter = await answered(gpu.requestAdapter({ powerPreference: 'high-performance' }));
+    // Early implementations lack `info`, without which software and broken kernels cannot be told.
+    return adapter && 'info' in adapter ? adapter : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The adapter's name: vendor, architecture, description. */
@@ -83,11 +104,13 @@ export class Gpu {
       requiredFeatures: features(adapter),
       requiredLimits: Object.fromEntries(RAISED.map((limit) => [limit, adapter.limits[limit]])),
     };
-    const device = await adapter.requestDevice(descriptor).catch((cause: unknown) => {
-      const text = `The GPU device could not be created: ${asNearsightError(cause).message}`;
-      throw new NearsightError('unsupported_device', text, { cause });
-    });
-    return new Gpu(device, adapter);
+    const refuse = (why: string, cause?: unknown): never => {
+      throw new NearsightError('unsupported_device', `The GPU device could not be created: ${why}`, { cause });
+    };
+    const device = await answered(adapter.requestDevice(descriptor)).catch((cause: unknown) =>
+      refuse(asNearsightError(cause).message, cause),
+    );
+    return device ? new Gpu(device, adapter) : refuse('the driver did not answer in time');
   }
 
   close(): void {

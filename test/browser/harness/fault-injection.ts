@@ -92,6 +92,19 @@ if (plan.has('lateLock')) {
     return request.apply(this, args);
   };
 }
+// As where the visitor blocks site data.
+if (plan.has('deniedLocks')) {
+  LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));
+}
+// Features that a browser lacks, or that a setting turned off.
+for (const name of JSON.parse(plan.get('without') ?? '[]')) delete globalThis[name];
+// The GPU process has crashed; an early implementation; a driver that hangs.
+const requestAdapter = {
+  rejects: () => Promise.reject(new DOMException('crashed', 'OperationError')),
+  'has no info': async () => ({ features: new Set(), limits: {} }),
+  'never answers': () => new Promise(() => {}),
+}[plan.get('adapter')];
+if (requestAdapter) GPU.prototype.requestAdapter = requestAdapter;
 // Device memory in GB.
 if (plan.has('deviceMemory')) {
   Object.defineProperty(WorkerNavigator.prototype, 'deviceMemory', { get: () => Number(plan.get('deviceMemory')) });
@@ -174,6 +187,12 @@ export interface FaultPlan {
   hardwareAdapter?: boolean;
   /** Locks are taken half a second after they are requested. */
   lateLock?: boolean;
+  /** The browser denies locks to the worker. */
+  deniedLocks?: boolean;
+  /** Globals that the worker has not. */
+  without?: string[];
+  /** How `requestAdapter` fails. */
+  adapter?: 'rejects' | 'has no info' | 'never answers';
   /** `navigator.deviceMemory`, in GB. */
   deviceMemory?: number;
   /** The maximum size of a wasm heap, in bytes. */

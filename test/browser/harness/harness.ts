@@ -11,6 +11,9 @@ export const browserName = inject('browserName');
 /** Options of a test that loads on WebGPU several times: on Chromium's software adapter, a load takes half a minute. */
 export const slowInChromium = { tags: ['long-in-chromium'] };
 
+/** Options of a long test that takes minutes on that adapter: only the nightly run has it there. */
+export const nightlyInChromium = { tags: [browserName === 'chromium' ? 'nightly' : 'long'] };
+
 /** The content security policy under which the library must run. Images come as `data:` only. */
 export const strictPolicy =
   "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'";

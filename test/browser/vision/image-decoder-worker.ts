@@ -3,11 +3,11 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { decodeImage } from '../../../worker/vision/image-decoder.ts';
 
-interface Order {
+export interface Order {
   bytes: Uint8Array<ArrayBuffer>;
   maxPixels: number;
-  /** False: like a browser without WebCodecs. */
-  videoFrame: boolean;
+  /** Like a browser without WebCodecs; or one that gives noise for the pixels of a canvas, and has WebGPU or not. */
+  browser: 'usual' | 'no WebCodecs' | 'noise' | 'noise, no WebGPU';
 }
 
 /** `rgb` is base64. */
@@ -15,8 +15,20 @@ export type Outcome =
   | { width: number; height: number; rgb: string }
   | { code: string; message: string; param: string | undefined };
 
-async function decode({ bytes, maxPixels, videoFrame }: Order): Promise<Outcome> {
-  if (!videoFrame) Reflect.deleteProperty(globalThis, 'VideoFrame');
+/** Firefox with `privacy.resistFingerprinting`, as it was seen in 153. */
+function addNoise(): void {
+  const { getImageData } = OffscreenCanvasRenderingContext2D.prototype;
+  OffscreenCanvasRenderingContext2D.prototype.getImageData = function (...args) {
+    const image = getImageData.apply(this, args);
+    for (let at = 0; at < image.data.length; at++) image.data[at] = Math.random() * 256;
+    return image;
+  };
+}
+
+async function decode({ bytes, maxPixels, browser }: Order): Promise<Outcome> {
+  if (browser !== 'usual') Reflect.deleteProperty(globalThis, 'VideoFrame');
+  if (browser.startsWith('noise')) addNoise();
+  if (browser === 'noise, no WebGPU') Object.defineProperty(navigator, 'gpu', { value: undefined });
   const part = { type: 'image', detail: 'low', bytes, param: 'messages[0].content[1].image_url' } as const;
   try {
     const { width, height, data } = await decodeImage(part, maxPixels);

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { crc32, deflateSync, gunzipSync } from 'node:zlib';
+import { crc32, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { NO_TILES, splitPlan, tileGrid } from '../../../worker/families/idefics3/idefics3-tiles.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import type { TestPage } from '../harness/harness.ts';
 import { openWorkerPage, order } from '../harness/worker-page.ts';
-import type { Outcome } from './image-decoder-worker.ts';
+import { writePng } from './fuzz/png-writer.ts';
+import type { Order, Outcome } from './image-decoder-worker.ts';
 
 interface Golden {
   file: string;
@@ -31,35 +32,14 @@ beforeAll(async () => {
 
 afterAll(() => page[Symbol.asyncDispose]());
 
-function decode(bytes: Uint8Array, videoFrame = true): Promise<Outcome> {
-  return order(page, { bytes, maxPixels: MAX_PIXELS, videoFrame });
+function decode(bytes: Uint8Array, browser: Order['browser'] = 'usual'): Promise<Outcome> {
+  return order(page, { bytes, maxPixels: MAX_PIXELS, browser });
 }
 
 /** A grey PNG with computed levels. */
 function png(width: number, height: number, level: (x: number, y: number) => number): Uint8Array {
-  const chunk = (type: string, data: Uint8Array): Buffer => {
-    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-    const bytes = Buffer.alloc(body.length + 8);
-    bytes.writeUInt32BE(data.length, 0);
-    body.copy(bytes, 4);
-    bytes.writeUInt32BE(crc32(body), body.length + 4);
-    return bytes;
-  };
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header[8] = 8;
-  const rows = Buffer.alloc((width + 1) * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) rows[y * (width + 1) + 1 + x] = level(x, y);
-  }
-  const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
-  return Buffer.concat([
-    signature,
-    chunk('IHDR', header),
-    chunk('IDAT', deflateSync(rows)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
+  const pixel = (x: number, y: number): number[] => [level(x, y)];
+  return writePng({ width, height, colour: 'grey', depth: 8, interlaced: false, pixel, chunks: [] });
 }
 
 describe('images decode to the same pixels as in Pillow', () => {
@@ -74,10 +54,27 @@ describe('images decode to the same pixels as in Pillow', () => {
   it.for(goldens.filter(({ file }) => /alpha.*(png|webp)/.test(file)))(
     '$file, to one level, without VideoFrame',
     async ({ file, rgb }) => {
-      const differences = differencesOf(await decode(bytesOf(file), false), Buffer.from(rgb, 'base64'));
+      const differences = differencesOf(await decode(bytesOf(file), 'no WebCodecs'), Buffer.from(rgb, 'base64'));
       expect(Math.max(...differences)).toBeLessThanOrEqual(1);
     },
   );
+
+  it.for(goldens.filter(({ file }) => /^(rgb|alpha|turned-alpha-6)\.(png|webp)|^turned-5/.test(file)))(
+    '$file, where a canvas gives noise',
+    async ({ file, width, height, rgb }) => {
+      const actual = await decode(bytesOf(file), 'noise');
+      expect(actual).toMatchObject({ width, height });
+      const differences = differencesOf(actual, Buffer.from(rgb, 'base64'));
+      expect(Math.max(...differences)).toBeLessThanOrEqual(file.includes('alpha') ? 1 : 0);
+    },
+  );
+
+  it('several bands, where a canvas gives noise', async () => {
+    const level = (x: number, y: number): number => (x * 31 + y * 7) % 251;
+    const expected = Array.from({ length: 65 * 700 * 3 }, (_, i) => level(Math.floor(i / 3) % 65, Math.floor(i / 195)));
+    const differences = differencesOf(await decode(png(65, 700, level), 'noise'), expected);
+    expect(Math.max(...new Set(differences))).toBe(0);
+  });
 
   it('an image of several bands, and one as wide as a canvas', async () => {
     const level = (x: number, y: number): number => (x * 31 + y * 7) % 251;
@@ -140,6 +137,7 @@ describe('unreadable images are refused, with the part and the cause', () => {
   const text = (value: string): Uint8Array => new TextEncoder().encode(value);
   const huge = Uint8Array.from(bytesOf('rgb.png'));
   huge.set([0, 0, 0x27, 0x10, 0, 0, 0x27, 0x10], 16);
+  Buffer.from(huge.buffer).writeUInt32BE(crc32(huge.subarray(12, 29)), 29);
   const broken = (file: string, from: number): Uint8Array => Uint8Array.from(bytesOf(file)).fill(0x55, from, from + 60);
 
   it.for([
@@ -152,9 +150,16 @@ describe('unreadable images are refused, with the part and the cause', () => {
     ['half a WebP', half('lossy.webp'), 'it is cut short'],
     ['half a GIF', half('still.gif'), 'it is cut short'],
     ['half an AVIF', half('420.avif'), 'it is cut short'],
+    ['half a BMP', half('rgb.bmp'), 'it is cut short'],
+    ['a BMP without its rows', bytesOf('rgb.bmp').subarray(0, 54), 'it is cut short'],
+    [
+      'HEIC',
+      text('\0\0\0\x18ftypheic\0\0\0\0mif1heic'),
+      'it is HEIC, which is not supported. Convert it to JPEG or PNG',
+    ],
     ['100 megapixels', huge, 'it is 10000 x 10000 pixels, and at most 4000000 are allowed'],
     ['a strip longer than a canvas', png(20_000, 2, () => 0), 'an edge may have at most 16384'],
-    ['a broken PNG', broken('rgb.png', 100), 'the browser cannot decode this image/png'],
+    ['a PNG with a wrong checksum', broken('rgb.png', 100), 'the checksum of its IDAT chunk does not match'],
     ['a broken WebP', broken('lossless.webp', 30), 'the browser cannot decode this image/webp'],
     ['a broken AVIF', broken('420.avif', 277), 'the browser cannot decode this image/avif'],
     ['a broken GIF', broken('still.gif', 800), 'the browser cannot decode this image/gif'],
@@ -164,5 +169,10 @@ describe('unreadable images are refused, with the part and the cause', () => {
     expect(outcome).toMatchObject({ code: 'unreadable_image', param: 'messages[0].content[1].image_url' });
     expect(outcome).toHaveProperty('message', expect.stringContaining(`messages[0].content[1].image_url`));
     expect(outcome).toHaveProperty('message', expect.stringContaining(cause));
+  });
+
+  it('an image where a canvas gives noise and there is no WebGPU', async () => {
+    const outcome = await decode(bytesOf('rgb.png'), 'noise, no WebGPU');
+    expect(outcome).toHaveProperty('message', expect.stringContaining('Allow this site to read canvases'));
   });
 });

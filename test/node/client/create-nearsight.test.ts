@@ -64,6 +64,61 @@ test('a worker that the browser does not construct rejects load() and probe() wi
   expect(near.status.value).toMatchObject({ state: 'failed', error: refused });
 });
 
+test.each<[string, object, RegExp]>([
+  ['without Worker', { Worker: undefined }, /\(\w+\) no Worker can be started/],
+  ['that is not secure', { isSecureContext: false }, /not a secure context.*https:/],
+  ['with an opaque origin', { origin: 'null' }, /origin here is opaque.*allow-same-origin/],
+])(
+  'in a context %s probe() says no, every other call is refused, and nothing is started',
+  async (_, globals, reason) => {
+    for (const [name, value] of Object.entries(globals)) vi.stubGlobal(name, value);
+    const request = vi.spyOn(globalThis, 'fetch');
+    const near = createNearsight({ model: glimpse });
+    const refused = { code: 'unsupported_device', message: expect.stringMatching(reason) };
+    expect(await near.probe()).toEqual({ verdict: 'no', reason: refused.message });
+    await expect(near.load()).rejects.toMatchObject(refused);
+    const answer = near.ask(new Blob(['']), 'What?')[Symbol.asyncIterator]();
+    await expect(answer.next()).rejects.toMatchObject(refused);
+    const body = JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content: 'Who?' }] });
+    const response = await near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body });
+    expect(response.status).toBe(503);
+    expect(await response.json()).toMatchObject({ error: refused });
+    expect([workers, request.mock.calls]).toEqual([[], []]);
+    request.mockRestore();
+  },
+);
+
+test('under Trusted Types the URL that assets names is made by a policy called nearsight, created once', async () => {
+  const createPolicy = vi.fn((_name: string, rules: { createScriptURL(url: string): string }) => ({
+    createScriptURL: (url: string) => `trusted ${rules.createScriptURL(url)}`,
+  }));
+  vi.stubGlobal('trustedTypes', { createPolicy });
+  // Another copy of the modules: a thread keeps its policy.
+  vi.resetModules();
+  const fresh = await import('../../../src/index.ts');
+  await fresh.createNearsight({ model: glimpse, assets: '/near/' }).probe();
+  await fresh.createNearsight({ model: glimpse, assets: '/other/' }).probe();
+  expect(workers).toEqual(['/near/', '/other/'].map((folder) => `trusted https://page.example${folder}worker.js`));
+  expect(createPolicy.mock.calls.map(([name]) => name)).toEqual(['nearsight']);
+});
+
+test('a worker that the content security policy forbids is a verdict, in whichever order error and event come', async () => {
+  for (const late of [false, true]) {
+    const events = new EventTarget();
+    vi.stubGlobal('addEventListener', events.addEventListener.bind(events));
+    vi.stubGlobal('Worker', function () {
+      const violation = Object.assign(new Event('securitypolicyviolation'), { effectiveDirective: 'worker-src' });
+      if (late) setTimeout(() => events.dispatchEvent(violation), 10);
+      else events.dispatchEvent(violation);
+      throw new DOMException('No.', 'SecurityError');
+    });
+    const near = createNearsight({ model: glimpse });
+    const message = expect.stringContaining("Allow it: worker-src 'self'");
+    expect(await near.probe()).toEqual({ verdict: 'no', reason: message });
+    await expect(near.load()).rejects.toMatchObject({ code: 'unsupported_device', message });
+  }
+});
+
 test('forget() and debugStats() reach the loaded worker, and do nothing without one', async () => {
   const near = createNearsight({ model: glimpse });
   expect(await near.debugStats()).toMatchObject({ loaded: null });

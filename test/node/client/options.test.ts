@@ -35,7 +35,7 @@ test.each([
   [{ aliases: { 'gpt-4o': 'nope' } }, 'aliases.gpt-4o', "must be 'glimpse', the model, but it is 'nope'."],
   [{ worker: '/w.js' }, 'worker', 'There is no option worker.'],
   [{ assets: 'nearsight' }, 'assets', 'an address with its scheme'],
-  [{ assets: { wasm: '/' } }, 'assets.wasm', 'There is no option assets.wasm. Known in assets: worker, ort.'],
+  [{ assets: { wasm: '/' } }, 'assets.wasm', 'There is no option assets.wasm. Known in assets: worker, ort, glimpse.'],
   [{ fetch: 1 }, 'fetch', 'a function, but it is 1.'],
   [{ remote: {} }, 'remote.baseURL', 'the address of a NIM endpoint, but it is missing.'],
   [{ remote: { baseURL: '' } }, 'remote.baseURL', 'an address with its scheme'],
@@ -54,7 +54,8 @@ const image = new Blob(['x']);
 
 test.each<[unknown[], string, string]>([
   [[null, 'What?'], 'image', 'a Blob, bytes or a URL, but it is null.'],
-  [['', 'What?'], 'image', 'a Blob, bytes or a URL, but it is a string.'],
+  [['', 'What?'], 'image', 'a Blob, bytes or a URL, but it is empty.'],
+  [[new Date(), 'What?'], 'image', 'a Blob, bytes or a URL, but it is a Date.'],
   [[[], 'What?'], 'image', 'a Blob, bytes or a URL, but it is an array of 0.'],
   [[[image, 7], 'What?'], 'image[1]', 'a Blob, bytes or a URL, but it is 7.'],
   [[[image, [image]], 'What?'], 'image[1]', 'a Blob, bytes or a URL, but it is an array of 1.'],
@@ -111,7 +112,9 @@ test.each([undefined, null])('a limit or a remote that is %s leaves the default'
   const body = JSON.stringify({ model: 'glimpse', messages: [{ role: 'user', content }] });
   const ask = async ({ fetch }: typeof local): Promise<unknown> =>
     (await fetch('https://integrate.api.nvidia.com/v1/chat/completions', { method: 'POST', body })).json();
-  expect(await ask(local)).toMatchObject({ error: { message: expect.stringContaining('limits.images is 16.') } });
+  expect(await ask(local)).toMatchObject({
+    error: { message: expect.stringContaining('limits.images is 16. Send fewer.') },
+  });
   expect(await ask(remote)).toMatchObject({ error: { code: 'policy_refused' } });
 });
 

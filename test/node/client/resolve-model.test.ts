@@ -58,3 +58,20 @@ test('files elsewhere need no revision', () => {
   expect(urlOf({ ...own, files: [{ ...file, url }], repository: undefined })).toBe('https://example.com/c.json');
   expect(() => urlOf({ ...own, repository: undefined })).toThrow('has no url, baseURL or repository for config.json');
 });
+
+test("the page's assets decide where a model of the package is, before any url; otherwise url comes before baseURL", () => {
+  const listed = [file, { ...file, path: 'onnx/a.onnx', url: 'https://example.com/hashed.onnx' }];
+  const packaged: ModelSpec = { ...own, assets: 'glimpse', files: listed, baseURL: 'https://example.com/m/' };
+  const urls = (spec: ModelSpec, assets = {}): unknown[] => resolveModel(spec, assets).files.map(({ url }) => url);
+  const glimpse = 'https://page.example/near/glimpse/';
+  expect(urls(packaged, { glimpse })).toEqual([`${glimpse}config.json`, `${glimpse}onnx/a.onnx`]);
+  const elsewhere = ['https://example.com/m/config.json', 'https://example.com/hashed.onnx'];
+  expect(urls(packaged, { worker: 'https://page.example/w.js' })).toEqual(elsewhere);
+  expect(urls({ ...packaged, assets: undefined }, { glimpse })).toEqual(elsewhere);
+});
+
+test('without assets and without a URL from the bundler, the error shows both ways', () => {
+  const lost: ModelSpec = { ...own, assets: 'glimpse', repository: undefined };
+  const message = expect.stringMatching(/config\.json of own .*npx nearsight assets.*optimizeDeps/);
+  expect(() => resolveModel(lost)).toThrow(expect.objectContaining({ code: 'load_failed', message }));
+});

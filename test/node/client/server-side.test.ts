@@ -1,7 +1,7 @@
 /** The built package without a page, as in server-side rendering. Needs `node tools/build.mjs`. */
 import { expect, test } from 'vitest';
 
-test('importing and creating start nothing, and every call says that it needs a browser page', async () => {
+test('importing and creating start nothing; probe() says no, and every other call that it needs a browser page', async () => {
   const { createNearsight } = (await import(new URL('../../../dist/index.js', import.meta.url).href)) as {
     createNearsight: typeof import('../../../src/index.ts').createNearsight;
   };
@@ -16,7 +16,7 @@ test('importing and creating start nothing, and every call says that it needs a 
   const refusal = { code: 'unsupported_device', message: expect.stringContaining('needs a browser page') };
   expect(await response.json()).toMatchObject({ error: refusal });
   await expect(near.load()).rejects.toMatchObject(refusal);
-  await expect(near.probe()).rejects.toMatchObject(refusal);
+  expect(await near.probe()).toEqual({ verdict: 'no', reason: refusal.message });
   expect((await near.fetch('https://integrate.api.nvidia.com/v1/models')).status).toBe(200);
   near.dispose();
 });

@@ -42,7 +42,7 @@ function headingsOf(path: string): string[] {
 }
 
 test.each([
-  ['README.md', 199],
+  ['README.md', 215],
   ['CONTRIBUTING.md', 120],
   ['docs/roadmap.md', 40],
 ])('%s has at most %i lines', (page, lines) => {

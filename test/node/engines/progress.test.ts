@@ -109,7 +109,9 @@ test('configs are read at the same time, and all reads are aborted when one of t
   };
   const { signal } = new AbortController();
   const opening = onnxEngine.open(request(), { store: storeWith(open), emit: () => {}, signal });
-  await expect(opening).rejects.toBe(failure);
+  // For a model of the package, the error says how to provide its files.
+  const message = expect.stringContaining('npx nearsight assets');
+  await expect(opening).rejects.toMatchObject({ code: 'load_failed', message, cause: failure });
   expect(opened).toEqual(glimpse.files.map(({ path }) => path));
   expect(aborted).toEqual(opened);
 });

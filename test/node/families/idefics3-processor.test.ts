@@ -67,7 +67,7 @@ describe('opening a model', () => {
 
   it('reports a file that is not JSON', () => {
     const broken = new Map(files).set('config.json', new TextEncoder().encode('<html>'));
-    expect(() => openProcessor(broken)).toThrow('config.json is not JSON.');
+    expect(() => openProcessor(broken)).toThrow("The model's config.json is not JSON.");
   });
 
   it('reports a missing file', () => {

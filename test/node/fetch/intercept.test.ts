@@ -1,47 +1,6 @@
-/** Which requests are intercepted, and how their bodies are read. Parts are written by hand (see job-parts.ts). */
+/** Which requests are intercepted. Parts are written by hand (see job-parts.ts). */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createFetch } from '../../../src/fetch/intercept.ts';
-import type { InterceptOptions } from '../../../src/fetch/request-context.ts';
-import type { ChatJob } from '../../../src/protocol/job.ts';
-import { ANSWER, engineOf, partsOf } from '../job-parts.ts';
-
-const NIM = 'https://integrate.api.nvidia.com';
-const CHAT = `${NIM}/v1/chat/completions`;
-const BODY = { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }] };
-const JSON_BODY = JSON.stringify(BODY);
-
-/** The calls of the wrapped fetch, which stands in for the network. */
-type Passed = Parameters<typeof fetch>[];
-
-function makeFetch(options: Partial<InterceptOptions> = {}): {
-  fetch: typeof fetch;
-  passed: Passed;
-  jobs: ChatJob[];
-} {
-  const passed: Passed = [];
-  const jobs: ChatJob[] = [];
-  const fetch = createFetch({
-    intercept: [NIM, 'https://ai.api.nvidia.com/v1/vlm/'],
-    model: async () => 'glimpse',
-    limits: { requestBytes: 1000, imageBytes: 1000, images: 3, pixels: 1e6 },
-    fetch: async (...call) => {
-      passed.push(call);
-      return new Response('from the network');
-    },
-    engine: engineOf((job) => {
-      jobs.push(job);
-      return partsOf(...ANSWER);
-    }),
-    ...options,
-  });
-  return { fetch, passed, jobs };
-}
-
-const post = (body: RequestInit['body'] | null = JSON_BODY, init: RequestInit = {}): RequestInit => ({
-  method: 'POST',
-  body,
-  ...init,
-});
+import { BODY, CHAT, JSON_BODY, makeFetch, NIM, post } from './make-fetch.ts';
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -55,6 +14,12 @@ describe('URLs', () => {
     `${NIM}/v1/../v1/chat/completions`,
     `${NIM}/chat/completions`,
     `${NIM}/deep/v1/chat/completions`,
+    'http://integrate.api.nvidia.com/v1/chat/completions',
+    'https://integrate.api.nvidia.com:8443/v1/chat/completions',
+    'http://integrate.api.nvidia.com:80/v1/chat/completions',
+    'https://integrate.api.nvidia.com./v1/chat/completions',
+    'https://user:secret@integrate.api.nvidia.com/v1/chat/completions',
+    'https://ｉntegrate.api.nvidia。com/v1/chat/completions',
   ])('answers POST %s', async (url) => {
     const { fetch, passed } = makeFetch();
     const response = await fetch(url, post());
@@ -85,6 +50,16 @@ describe('URLs', () => {
     await fetch('/nimble/v1/chat/completions', post());
     await fetch('v1/chat/completions', post());
     expect([jobs.length, passed.length]).toEqual([3, 2]);
+  });
+
+  it('of an origin with a port, answers that port only, by either scheme', async () => {
+    const { fetch, jobs, passed } = makeFetch({ intercept: ['http://localhost:8000'] });
+    for (const origin of ['http://localhost:8000', 'https://localhost:8000', 'http://LOCALHOST.:8000'])
+      await fetch(`${origin}/v1/chat/completions`, post());
+    expect([jobs.length, passed.length]).toEqual([3, 0]);
+    for (const origin of ['http://localhost', 'http://localhost:8001', 'http://127.0.0.1:8000'])
+      await fetch(`${origin}/v1/chat/completions`, post());
+    expect([jobs.length, passed.length]).toEqual([3, 3]);
   });
 
   it('passes everything on where relative prefixes cannot be resolved', async () => {
@@ -131,6 +106,12 @@ describe('URLs', () => {
     if (status >= 400) expect(await response.json()).toHaveProperty('error.message');
   });
 
+  it('an unknown path is named, and one that would work', async () => {
+    const response = await makeFetch().fetch(`${NIM}/v1/embeddings`, post());
+    const message = 'There is nothing at /v1/embeddings. Try POST /v1/chat/completions.';
+    expect(await response.json()).toMatchObject({ error: { message, code: 'unknown_url' } });
+  });
+
   it('answers the health probe as NIM does', async () => {
     const response = await makeFetch().fetch(`${NIM}/v1/health/ready`);
     expect(await response.json()).toEqual({ object: 'health.response', message: 'Service is ready.' });
@@ -138,8 +119,6 @@ describe('URLs', () => {
 
   it.each([
     'https://api.openai.com/v1/chat/completions',
-    'http://integrate.api.nvidia.com/v1/chat/completions',
-    'https://integrate.api.nvidia.com:8443/v1/chat/completions',
     'https://integrate.api.nvidia.com.evil.example/v1/chat/completions',
     'https://ai.api.nvidia.com/v1/vlmx/a/b',
     'https://ai.api.nvidia.com/v1/genai/a/b',
@@ -178,93 +157,5 @@ describe('URLs', () => {
     const { fetch } = makeFetch();
     expect((await fetch.call(undefined, CHAT, post())).status).toBe(200);
     expect((await fetch.call({}, CHAT, post())).status).toBe(200);
-  });
-});
-
-describe('bodies', () => {
-  const bytes = new TextEncoder().encode(JSON_BODY);
-  const padded = new Uint8Array([0, 0, ...bytes, 0]);
-
-  it.each<[string, RequestInit['body']]>([
-    ['a string', JSON_BODY],
-    ['bytes', bytes],
-    ['a view into a larger buffer', padded.subarray(2, -1)],
-    ['an ArrayBuffer', bytes.slice().buffer],
-    ['a Blob', new Blob([JSON_BODY])],
-    ['a typed Blob', new Blob([JSON_BODY], { type: 'application/json' })],
-    ['a stream', new Blob([JSON_BODY.slice(0, 9), JSON_BODY.slice(9)]).stream()],
-  ])('may be %s', async (_kind, body) => {
-    const { fetch, jobs } = makeFetch();
-    expect((await fetch(CHAT, post(body))).status).toBe(200);
-    expect(jobs[0]?.turns).toEqual([{ role: 'user', parts: [{ type: 'text', text: 'hi' }] }]);
-  });
-
-  it.each([
-    ['none', null, {}, 400],
-    ['an empty string', '', {}, 400],
-    ['not JSON', '{"model":', {}, 400],
-    ['a string of JSON', '"hi"', {}, 400],
-    ['an array', '[]', {}, 400],
-    ['JSON with a byte-order mark', `\uFEFF${JSON_BODY}`, {}, 400],
-    ['invalid UTF-8', new Uint8Array([0x22, 0xff, 0x22]), {}, 400],
-    ['a form', new URLSearchParams(BODY.model), {}, 415],
-    ['a multipart form', new FormData(), {}, 415],
-    ['a Blob of another type', new Blob([JSON_BODY], { type: 'image/png' }), {}, 415],
-    ['another content type', JSON_BODY, { 'content-type': 'application/xml' }, 415],
-    ['JSON with a charset', JSON_BODY, { 'Content-Type': 'Application/JSON; charset=utf-8' }, 200],
-    ['a subtype of JSON', JSON_BODY, { 'content-type': 'application/vnd.api+json' }, 200],
-    ['a long one', JSON_BODY + ' '.repeat(1000), {}, 413],
-    ['nested without end', `{"model":"m","tools":${'['.repeat(400)}${']'.repeat(400)}}`, {}, 400],
-  ])('%s', async (_kind, body, headers: HeadersInit, status) => {
-    const response = await makeFetch().fetch(CHAT, post(body, { headers }));
-    expect(response.status).toBe(status);
-    if (status !== 200) expect(await response.json()).toHaveProperty('error.message');
-  });
-
-  it('of streams are read no further than the limit', async () => {
-    const cancelled = vi.fn();
-    const endless = new ReadableStream({ pull: (it) => it.enqueue(new Uint8Array(100)), cancel: cancelled });
-    const response = await makeFetch().fetch(CHAT, post(endless));
-    expect(response.status).toBe(413);
-    expect(cancelled).toHaveBeenCalledOnce();
-  });
-
-  it.each([
-    ['breaks off', (controller: ReadableStreamDefaultController) => controller.error(new Error('gone'))],
-    ['yields no bytes', (controller: ReadableStreamDefaultController) => controller.enqueue(7)],
-  ])('of a stream that %s are a 400', async (_what, pull) => {
-    const response = await makeFetch().fetch(CHAT, post(new ReadableStream({ pull })));
-    expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ error: { message: 'The body could not be read.' } });
-  });
-
-  it('of exactly the limit pass', async () => {
-    const { fetch } = makeFetch({
-      limits: { requestBytes: JSON_BODY.length, imageBytes: 1000, images: 3, pixels: 1e6 },
-    });
-    expect((await fetch(CHAT, post())).status).toBe(200);
-    expect((await fetch(CHAT, post(`${JSON_BODY} `))).status).toBe(413);
-  });
-
-  it('that were read before reject, as in the native fetch', async () => {
-    const request = new Request(CHAT, post());
-    await request.text();
-    await expect(makeFetch().fetch(request)).rejects.toBeInstanceOf(TypeError);
-  });
-
-  it('name an unknown model in a 404', async () => {
-    const response = await makeFetch().fetch(CHAT, post(JSON.stringify({ ...BODY, model: 'gpt-9' })));
-    expect(response.status).toBe(404);
-    expect(await response.json()).toMatchObject({ error: { code: 'model_not_found', param: 'model' } });
-  });
-
-  it('turn <img> tags into images only if images.tags is set', async () => {
-    const body = JSON.stringify({ ...BODY, messages: [{ role: 'user', content: '<img src="data:,x"> this?' }] });
-    const off = makeFetch();
-    await off.fetch(CHAT, post(body));
-    expect(off.jobs[0]?.turns[0]?.parts[0]?.type).toBe('text');
-    const on = makeFetch({ images: { tags: true } });
-    await on.fetch(CHAT, post(body));
-    expect(on.jobs[0]?.turns[0]?.parts[0]?.type).toBe('image');
   });
 });

@@ -108,6 +108,11 @@ describe('route', () => {
 });
 
 describe('the header x-nearsight-policy', () => {
+  it('must be a policy', () => {
+    const message = "x-nearsight-policy must be one of local-only, local-first, remote-first, but it is 'local'.";
+    expect(() => tighten('local-first', 'local')).toThrow(message);
+  });
+
   const own = (): 'local' => 'local';
 
   it.each([

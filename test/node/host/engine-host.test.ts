@@ -3,10 +3,11 @@ import { expose } from 'comlink';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EngineHost } from '../../../src/host/engine-host.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
-import type { Runtime } from '../../../src/protocol/calls.ts';
+import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import { FACTS, makeRuntime, NOT_CLONEABLE, REQUEST } from './fake-runtime.ts';
 
 const never = new AbortController().signal;
+const notStarted = async (): Promise<NearsightError> => new NearsightError('load_failed', 'It did not start.');
 const unhandled = vi.fn();
 const hosts: EngineHost[] = [];
 
@@ -15,9 +16,10 @@ function start(changes?: Partial<Runtime>) {
   const runtime = makeRuntime(changes);
   expose(runtime, port2);
   const terminate = vi.fn(() => port2.close());
-  const host = new EngineHost(Object.assign(port1, { terminate }) as unknown as Worker);
+  const worker = Object.assign(port1, { terminate }) as unknown as Worker;
+  const host = new EngineHost(worker, notStarted);
   hosts.push(host);
-  return { host, runtime, terminate };
+  return { host, runtime, worker, terminate };
 }
 
 beforeEach(() => {
@@ -70,6 +72,16 @@ test('a worker that is stopped is terminated once and rejects every call with th
   expect(terminate).toHaveBeenCalledOnce();
 });
 
+test('a script that does not run ends with the error for that; an error in it is a crash', async () => {
+  const missing = start();
+  const call = missing.host.client.call((runtime) => runtime.debugStats());
+  missing.worker.onerror?.(new Event('error') as ErrorEvent);
+  await expect(call).rejects.toMatchObject({ code: 'load_failed', message: 'It did not start.' });
+  const { host, worker } = start();
+  worker.onerror?.(Object.assign(new Event('error'), { message: 'oops' }) as ErrorEvent);
+  expect(host.dead.reason).toMatchObject({ code: 'worker_crashed', message: expect.stringContaining('oops') });
+});
+
 test.each(['load', 'probe'] as const)('a worker that stops answering during a %s is stopped', async (what) => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const silent = (): Promise<never> => new Promise(() => {});
@@ -83,6 +95,42 @@ test.each(['load', 'probe'] as const)('a worker that stops answering during a %s
   await vi.advanceTimersByTimeAsync(5000);
   await rejected;
   expect(host.hung).toBe(true);
+});
+
+test('where locks are denied, a worker that answers nothing for five minutes is dead', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  vi.stubGlobal('navigator', {});
+  let alive = true;
+  const { debugStats } = makeRuntime();
+  const { host } = start({
+    handshake: async () => false,
+    debugStats: () => (alive ? debugStats() : new Promise(() => {})),
+  });
+  expect(await host.load(REQUEST, () => {}, never)).toEqual(FACTS);
+  const minutes = async (count: number): Promise<void> => {
+    for (let beat = 0; beat < count * 12; beat++) {
+      await vi.advanceTimersByTimeAsync(5000);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  };
+  await minutes(6);
+  expect(host.dead.aborted).toBe(false);
+  alive = false;
+  await minutes(6);
+  expect(host.dead.reason).toMatchObject({ code: 'worker_crashed' });
+  // The session does not take it for a load that another worker may do.
+  expect(host.hung).toBe(false);
+});
+
+test('a worker whose script does not run is not a crash; one whose script throws is', async () => {
+  for (const [event, code] of [
+    [new Event('error'), 'load_failed'],
+    [Object.assign(new Event('error'), { message: 'Uncaught Error: broken' }), 'worker_crashed'],
+  ] as const) {
+    const { host, worker } = start({ handshake: () => new Promise(() => {}) });
+    worker.onerror?.(event as ErrorEvent);
+    await vi.waitFor(() => expect(host.dead.reason).toMatchObject({ code }));
+  }
 });
 
 test('a slow probe is waited for while the worker answers the heartbeat', async () => {

@@ -3,7 +3,8 @@ import { vi } from 'vitest';
 import { race } from '../../../src/async/race.ts';
 import { Session, type SessionHost } from '../../../src/host/session.ts';
 import { createStatus, type StatusValue } from '../../../src/host/status.ts';
-import type { LoadRequest, LoadState, ModelFacts, Runtime } from '../../../src/protocol/calls.ts';
+import type { LoadRequest, LoadState, ModelFacts } from '../../../src/protocol/calls.ts';
+import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import { ANSWER, partsOf } from '../job-parts.ts';
 
 export const FACTS = { model: 'fake' } as ModelFacts;

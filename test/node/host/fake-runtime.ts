@@ -1,6 +1,7 @@
 import { servePort } from '../../../src/protocol/port.ts';
 import type { ChatJob, Part } from '../../../src/protocol/job.ts';
-import type { LoadPart, LoadRequest, ModelFacts, Runtime } from '../../../src/protocol/calls.ts';
+import type { LoadPart, LoadRequest, ModelFacts } from '../../../src/protocol/calls.ts';
+import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import { ANSWER } from '../job-parts.ts';
 
 export const FACTS: ModelFacts = {
@@ -20,7 +21,7 @@ export const NOT_CLONEABLE = { notPlain: () => {} };
 export function makeRuntime(changes: Partial<Runtime> = {}): Runtime & { lose: (error: Error) => void } {
   let lose = (_error: Error): void => {};
   return {
-    handshake: async () => {},
+    handshake: async () => true,
     load: (_request, port) =>
       void servePort<LoadPart>(port, async (emit) => {
         emit({ state: 'ready', facts: FACTS });

@@ -270,6 +270,14 @@ test('a probe sends the request that its caller makes', async () => {
   expect(other).toHaveBeenCalledOnce();
 });
 
+test('a context that cannot run any worker is a verdict; other errors of a probe are thrown', async () => {
+  const { session, startEngine } = makeSession();
+  startEngine.mockRejectedValueOnce(new NearsightError('unsupported_device', 'No worker here.'));
+  expect(await session.probe()).toEqual({ verdict: 'no', reason: 'No worker here.' });
+  startEngine.mockRejectedValueOnce(new NearsightError('load_failed', 'No script.'));
+  await expect(session.probe()).rejects.toMatchObject({ code: 'load_failed' });
+});
+
 test('dispose ends a probe', async () => {
   const { session, hosts, hold } = makeSession();
   hold();

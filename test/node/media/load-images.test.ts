@@ -1,9 +1,9 @@
 /** Images by data: URLs, blob: URLs, and URLs of a real server on loopback. */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readDataURL } from '../../../src/bytes/data-url.ts';
-import { loadImages, readImage, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
+import { inlineImage, loadImages, type ImageRef, type ImageRules } from '../../../src/media/load-images.ts';
 
 const BYTES = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0xff, 0xfb, 0xf0]);
 const BASE64 = 'iVBORw0KGgr/+/A=';
@@ -73,6 +73,8 @@ describe('data: URLs', () => {
     ['characters that base64 does not have', 'data:image/png;base64,iVB*', /not valid base64/],
     ['one base64 character too many', 'data:image/png;base64,iVBOR', /not valid base64/],
     ['a broken escape in base64', 'data:image/png;base64,iVB%zz', /not valid base64/],
+    ['url-safe base64', 'data:image/png;base64,iVBORw0KGgr_-_A=', /url-safe base64. Write \+ for - and \/ for _/],
+    ['a doubled prefix', `data:image/png;base64,data:image/png;base64,${BASE64}`, /it has its prefix twice/],
     ['no bytes', 'data:image/png;base64,', /it is empty/],
     ['an asset of NVCF', 'data:image/png;asset_id,0b9e0b1e-3f4c', /assets live on a server/],
     ['an SVG', `data:image/svg+xml,<svg/>`, /SVG/],
@@ -93,6 +95,26 @@ describe('data: URLs', () => {
     await expect(images([url], { ...RULES, imageBytes: 998 })).rejects.toMatchObject(refuses(/more than 998 bytes/));
   });
 
+  it('with a type that is none of an image are read if their bytes are one', async () => {
+    expect(await images([`data:text/plain;base64,${BASE64}`, `data:application/json;base64,${BASE64}`])).toEqual([
+      BYTES,
+      BYTES,
+    ]);
+  });
+
+  it('are named in the message where several images are sent', async () => {
+    const good = `data:image/png;base64,${BASE64}`;
+    await expect(images([good, 'data:image/png;base64,*', good])).rejects.toThrow(
+      'The image at part 1 cannot be read: its data: URL is',
+    );
+  });
+
+  it('without a prefix are refused with what is missing', async () => {
+    const message =
+      /^The image at part 0 cannot be read: it is base64 without a prefix. Put data:image\/png;base64, before it/;
+    await expect(images([BASE64.repeat(8)])).rejects.toMatchObject(refuses(message));
+  });
+
   it('are decoded without fetch', async () => {
     const fetch = vi.spyOn(globalThis, 'fetch');
     await images([`data:image/png;base64,${BASE64}`]);
@@ -102,6 +124,8 @@ describe('data: URLs', () => {
 });
 
 describe('other schemes', () => {
+  afterEach(() => vi.unstubAllGlobals());
+
   it.each([
     ['file:///etc/passwd', /file: URLs/],
     ['ftp://a.example/a.png', /ftp: URLs/],
@@ -112,6 +136,21 @@ describe('other schemes', () => {
     ['https://', /not an absolute URL/],
   ])('%s is refused', async (url, cause) => {
     await expect(images([url])).rejects.toMatchObject(refuses(cause));
+  });
+
+  it.each([
+    ['chrome-extension://abc/page.html', 'chrome-extension://abc/cat.png'],
+    ['capacitor://localhost/', 'Capacitor://localhost/cat.png'],
+    ['file:///home/app/index.html', 'file:///home/app/cat.png'],
+    ['blob:moz-extension://abc/5f0c', 'moz-extension://abc/cat.png'],
+  ])("in %s, %s is read, under every policy, because it is the page's own scheme", async (href, url) => {
+    vi.stubGlobal('location', { href });
+    const fetch = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(BYTES));
+    expect(await images([url], { ...RULES, allowed: () => false })).toEqual([BYTES]);
+    expect(await inlineImage({ url, param: 'part 0' }, RULES)).toMatch(/^data:image\/png;base64,/);
+    fetch.mockRestore();
+    await expect(images(['s3://bucket/cat.png'])).rejects.toMatchObject(refuses(/s3: URLs/));
+    await expect(images(['https://a.example/cat.png'], { ...RULES, allowed: () => false })).rejects.toThrow(/policy/);
   });
 
   it('blob: is read, and refused once it is revoked', async () => {
@@ -128,6 +167,7 @@ describe('https: URLs', () => {
     '/ok': (_request, response) => response.end(BYTES),
     '/typed': (_request, response) => response.setHeader('content-type', 'IMAGE/PNG; a=b').end(BYTES),
     '/octets': (_request, response) => response.setHeader('content-type', 'application/octet-stream').end(BYTES),
+    '/as-text': (_request, response) => response.setHeader('content-type', 'text/plain').end(BYTES),
     '/html': (_request, response) => response.setHeader('content-type', 'text/html; charset=utf-8').end('<p>Log in'),
     '/svg': (_request, response) => response.setHeader('content-type', 'image/svg+xml').end('<svg/>'),
     '/moved': (_request, response) => response.writeHead(302, { location: '/ok' }).end(),
@@ -162,7 +202,7 @@ describe('https: URLs', () => {
     server.close();
   });
 
-  it.each(['/ok', '/typed', '/octets', '/moved'])('%s is read', async (path) => {
+  it.each(['/ok', '/typed', '/octets', '/as-text', '/moved'])('%s is read', async (path) => {
     expect(await images([origin + path])).toEqual([BYTES]);
   });
 
@@ -235,30 +275,5 @@ describe('a request', () => {
     const message = expect.stringContaining('limits.images');
     const refused = expect.objectContaining({ code: 'invalid_request', param: 'part 3', message });
     expect(() => loadImages(refs([url, url, url, url]), RULES)).toThrow(refused);
-  });
-});
-
-describe('an image passed by the page', () => {
-  it.each([
-    ['a Blob', new Blob([BYTES])],
-    ['bytes', BYTES],
-    ['a view', new DataView(new Uint8Array([0, ...BYTES]).buffer, 1)],
-    ['a buffer', BYTES.slice().buffer],
-    ['a data: URL', `data:image/png;base64,${BASE64}`],
-    ['a URL', new URL(`data:image/png;base64,${BASE64}`)],
-  ])('may be %s', async (_kind, image) => {
-    expect(await readImage(image, RULES)).toEqual(BYTES);
-  });
-
-  it('is copied, so that the page may reuse its buffer', async () => {
-    const own = BYTES.slice();
-    expect((await readImage(own, RULES)).buffer).not.toBe(own.buffer);
-  });
-
-  it('has the same limits', async () => {
-    await expect(readImage(new Blob([new Uint8Array(1001)]), RULES)).rejects.toMatchObject(
-      refuses(/more than 1000 bytes/, 'image'),
-    );
-    await expect(readImage('cat.png', RULES)).rejects.toMatchObject(refuses(/not an absolute URL/, 'image'));
   });
 });

@@ -2,9 +2,8 @@
 import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
+import { integer, pick, type Random, xorshift } from '../../random.ts';
 import { ANSWER, engineOf, finish, partsOf } from '../job-parts.ts';
-
-type Random = () => number;
 
 const PNG = 'data:image/png;base64,iVBORw0KGgr/+/A=';
 const SEEDS: readonly object[] = [
@@ -130,7 +129,7 @@ function mutateValue(random: Random, root: object): void {
   const places = everyObject(root);
   const place = pick(random, places) as Record<string, unknown>;
   const key = pick(random, [...Object.keys(place), pick(random, NAMES), `x${random()}`]);
-  const change = Math.floor(random() * 5);
+  const change = integer(random, 5);
   if (change === 0) delete place[key];
   else if (change === 1) place[key] = nested(Math.floor(random() ** 4 * 300));
   else if (change === 2) place[key] = copy(pick(random, places));
@@ -139,15 +138,15 @@ function mutateValue(random: Random, root: object): void {
 }
 
 function mutateBytes(random: Random, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const at = Math.floor(random() * bytes.length);
-  const change = Math.floor(random() * 4);
+  const at = integer(random, bytes.length);
+  const change = integer(random, 4);
   if (change === 0) return bytes.slice(0, at);
-  if (change === 1) return bytes.with(at, Math.floor(random() * 256));
+  if (change === 1) return bytes.with(at, integer(random, 256));
   if (change === 2) {
-    const depth = Math.floor(random() * 30_000);
+    const depth = integer(random, 30_000);
     return new TextEncoder().encode(`{"model":"glimpse","tools":${'['.repeat(depth)}${']'.repeat(depth)}}`);
   }
-  return new Uint8Array([...bytes.slice(0, at), ...bytes.slice(Math.floor(random() * bytes.length))]);
+  return new Uint8Array([...bytes.slice(0, at), ...bytes.slice(integer(random, bytes.length))]);
 }
 
 function everyObject(root: object): object[] {
@@ -169,21 +168,4 @@ function nested(depth: number): unknown {
   let value: unknown = 1;
   for (let i = 0; i < depth; i++) value = i % 2 ? [value] : { a: value };
   return value;
-}
-
-function pick<T>(random: Random, from: readonly T[]): T {
-  const item = from[Math.floor(random() * from.length)];
-  if (item === undefined) throw new Error('nothing to pick from');
-  return item;
-}
-
-/** Marsaglia's xorshift32. */
-function xorshift(seed: number): Random {
-  let state = seed || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
 }

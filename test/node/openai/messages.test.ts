@@ -91,6 +91,12 @@ describe('content', () => {
     expect(turns([{ role: 'assistant', content: parts }])[0]?.parts).toEqual([text('Never.')]);
   });
 
+  it('leaves an empty system message out, as in the samples of NIM', () => {
+    for (const content of ['', [], [{ type: 'text', text: '' }]]) {
+      expect(turns([{ role: 'system', content }, ...user('hi')])).toEqual([{ role: 'user', parts: [text('hi')] }]);
+    }
+  });
+
   it.each([
     ['a role that nobody has', [{ role: 'robot', content: 'hi' }], 'messages[0].role'],
     ['no role', [{ content: 'hi' }], 'messages[0].role'],
@@ -98,7 +104,7 @@ describe('content', () => {
     ['null as content', [{ role: 'assistant', content: null }], 'messages[0].content'],
     ['an empty question', [{ role: 'user', content: '' }], 'messages[0].content'],
     ['a question without parts', user(), 'messages[0].content'],
-    ['an empty system message', [{ role: 'system', content: [''] }], 'messages[0].content'],
+    ['nothing but an empty system message', [{ role: 'system', content: [''] }], 'messages'],
     [
       "an image in the assistant's turn",
       [{ role: 'assistant', content: [{ image_url: URL_A }] }],
@@ -152,6 +158,7 @@ describe('content', () => {
 });
 
 describe('<img> tags', () => {
+  const PIXEL = 'data:image/png;base64,iVBORw0KGgo=';
   const at = 'messages[0].content';
   const ask = (content: unknown, role = 'user'): RequestTurn['parts'] | undefined =>
     turns([{ role, content }], true)[0]?.parts;
@@ -175,6 +182,17 @@ describe('<img> tags', () => {
     '<img src=x>',
     '<img src="',
   ])('stay text if they are malformed: %s', (content) => expect(ask(content)).toEqual([text(content)]));
+
+  it.each([
+    `<img src="${PIXEL}" /> What is this?`,
+    [text(`What is this? <IMG alt='x' SRC='${PIXEL}'>`)],
+    `<img src=${PIXEL}>`,
+    `What is <img src="${PIXEL}`,
+  ])('with the image in them are refused by name where they are not read: %j', (content) => {
+    const error = refusal([{ role: 'user', content }]);
+    expect(error).toMatchObject({ code: 'invalid_request', param: 'messages[0].content' });
+    expect(error).toHaveProperty('message', expect.stringContaining('set images.tags'));
+  });
 
   it('stay text in parts, in other roles, and by default', () => {
     const tag = `<img src="${URL_A}">`;

@@ -99,6 +99,14 @@ describe('opening a file of a model', () => {
     expect(counted).toBe(6);
   });
 
+  it("refuses the application's page, which many servers send for files that they lack", async () => {
+    const url = await serve((_request, response) =>
+      response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<!doctype html>'),
+    );
+    const message = expect.stringContaining('HTTP 200 a web page') as string;
+    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed', message });
+  });
+
   it('refuses a response without a body, with its status', async () => {
     const url = await serve((_request, response) => response.writeHead(204).end());
     await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({

@@ -16,6 +16,11 @@ export function readJson<T>(name: string): T {
   return value;
 }
 
+/** A file of `images/`. */
+export function bytesOfImage(file: string): Uint8Array {
+  return readFileSync(new URL(`images/${file}`, FIXTURES));
+}
+
 /** How the reference splits an image, from `crops.json`. */
 export interface GoldenCrops {
   image: [number, number];

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
 import { COPY_DST, COPY_SRC } from '../../../worker/webgpu/buffer-usage.ts';
@@ -13,6 +13,39 @@ beforeAll(async () => {
 });
 
 afterAll(() => gpu.close());
+
+test('there is no adapter where the browser rejects, gives one without info, or never answers', async () => {
+  vi.useFakeTimers();
+  const { adapter } = fakeAdapter();
+  for (const [requestAdapter, found] of [
+    [() => Promise.reject(new Error('the GPU process crashed')), null],
+    [async () => ({ features: new Set(), limits: {} }), null],
+    [() => new Promise(() => {}), null],
+    [async () => null, null],
+    [async () => adapter, adapter],
+  ] as const) {
+    vi.stubGlobal('navigator', { gpu: { requestAdapter } });
+    const finding = findAdapter();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await finding).toBe(found);
+  }
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+test('an adapter that never creates its device is unsupported within a bounded time', async () => {
+  vi.useFakeTimers();
+  const { adapter } = fakeAdapter();
+  adapter.requestDevice = () => new Promise(() => {});
+  const refused = expect(Gpu.open(adapter)).rejects.toMatchObject({
+    code: 'unsupported_device',
+    message: expect.stringContaining('did not answer'),
+  });
+  await vi.advanceTimersByTimeAsync(10_000);
+  await refused;
+  vi.useRealTimers();
+});
 
 test('an adapter that creates no device is unsupported, and the error has its message', async () => {
   const adapter = (await findAdapter())!;

@@ -1,4 +1,5 @@
-import { asNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
+import { asNearsightError, isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
+import { missingAsset } from '../../../src/protocol/missing-asset.ts';
 import type { LoadRequest, ModelFacts } from '../../../src/protocol/calls.ts';
 import { hasProcessor, openProcessor } from '../../families/registry.ts';
 import type { Processor } from '../../families/processor.ts';
@@ -57,7 +58,14 @@ async function openFirst(
 ): Promise<Engine> {
   const { spec } = request;
   const progress = new LoadProgress(emit);
-  const read: ReadFile = (file, until) => store.open(file, (count) => progress.add(count), until);
+  const read: ReadFile = async (file, until) => {
+    try {
+      return await store.open(file, (count) => progress.add(count), until);
+    } catch (error) {
+      if (!spec.assets || !isNearsightError(error) || error.code !== 'load_failed') throw error;
+      throw missingAsset(`${file.path} of ${spec.id}`, String(file.url), error.message, error);
+    }
+  };
   const plan = ({ device, variant }: Choice, configs = 0): void =>
     progress.plan(configs + graphBytes(variant), stepsOf(device) + 1);
   plan(choices[0], configBytes(spec));

@@ -1,0 +1,46 @@
+import { array, integer, isObject, mustBe, oneOf, string, type Check } from '../openai/field-checks.ts';
+
+/** An object with these names, each with its check. Further ones are left to later versions. */
+function having(checks: Readonly<Record<string, Check<unknown>>>): Check<Record<string, unknown>> {
+  return (value, path) => {
+    if (!isObject(value)) throw mustBe('an object', value, path);
+    for (const [name, check] of Object.entries(checks)) check(value[name], `${path}.${name}`);
+    return value;
+  };
+}
+
+function optional(check: Check<unknown>): Check<unknown> {
+  return (value, path) => (value === undefined || value === null ? undefined : check(value, path));
+}
+
+const url: Check<unknown> = optional((value, path) => {
+  if (!URL.canParse(string(value, path), 'https://page')) throw mustBe('a URL', value, path);
+});
+
+const file = having({ path: string, bytes: integer(0), sha256: string, url });
+const graph = having({ file, data: array(file, 0, Infinity) });
+const variant = having({
+  dtype: string,
+  devices: array(oneOf('webgpu', 'wasm'), 0, Infinity),
+  graphs: having({ vision: graph, embed: graph, decoder: graph }),
+});
+const spec = having({
+  id: string,
+  modelType: string,
+  repository: optional(string),
+  revision: optional(string),
+  baseURL: url,
+  files: array(file, 0, Infinity),
+  variants: array(variant, 1, Infinity),
+  contextLength: integer(1),
+});
+
+/** A model's id or its ModelSpec. A spec of another format is refused when it is loaded. */
+export const checkModel: Check<unknown> = (value, path) => {
+  if (typeof value === 'string') return value;
+  if (!isObject(value) || !Array.isArray(value['files']) || !Array.isArray(value['variants'])) {
+    throw mustBe('an id or a ModelSpec', value, path);
+  }
+  string(value['id'], `${path}.id`);
+  return integer(1)(value['format'], `${path}.format`) === 1 ? spec(value, path) : value;
+};

@@ -1,0 +1,29 @@
+import type { DebugStats, LoadRequest, Verdict } from './calls.ts';
+import type { ChatJob } from './job.ts';
+
+/** The message of a worker's uncaught error after which the model should be opened in another one, without threads. */
+export const THREADS_HANG = "a thread of onnxruntime's did not start";
+
+/**
+ * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented
+ * by `worker/runtime.ts`, and made through `src/host/engine-client.ts`, which adds the same error handling to all.
+ *
+ * Calls with a `MessagePort` answer over it (see `port.ts`), because streams do not transfer in Safari. The others
+ * return plain data.
+ */
+export interface Runtime {
+  /** Resolves when the worker runs: whether it holds the Web Lock of that name until it dies. */
+  handshake(lock: string): Promise<boolean>;
+  /**
+   * Opens the one model of this worker. Sends {@link LoadPart}s up to `ready`, then stays silent for as long as the
+   * model can answer, and ends with the error by which it was lost (`device_lost`, `gpu_error`). Cancelling closes it.
+   */
+  load(request: LoadRequest, port: MessagePort): void;
+  /** Answers a job with the loaded model, in turn. Sends {@link Part}s. */
+  generate(job: ChatJob, port: MessagePort): void;
+  probe(request: LoadRequest): Promise<Verdict>;
+  /** Drops what is kept of earlier requests: image features, keys and values. */
+  forget(): Promise<void>;
+  /** What is alive in the worker, for leak tests and bug reports. */
+  debugStats(): Promise<DebugStats>;
+}

@@ -1,0 +1,73 @@
+/** What foreign bundlers and minifiers need of the built package. Needs `node tools/build.mjs`. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseSync, Visitor, type ESTree } from 'vite';
+import { expect, test } from 'vitest';
+
+const scripts = ['dist', 'dist/chunks'].flatMap((folder) =>
+  readdirSync(folder).flatMap((name) => (name.endsWith('.js') ? [join(folder, name)] : [])),
+);
+
+interface Found {
+  /** The arguments of `new URL(…, import.meta.url)`; null for one that is not written out. */
+  urls: (string | null)[];
+  metas: number;
+  /** The source of each `import(…)` of an expression. */
+  dynamic: string[];
+  globals: string[];
+}
+
+function literal(node: ESTree.Argument | undefined): string | null {
+  if (node?.type === 'Literal') return String(node.value);
+  return node?.type === 'TemplateLiteral' && node.quasis.length === 1 ? (node.quasis[0]?.value.cooked ?? null) : null;
+}
+
+function read(script: string): Found {
+  const text = readFileSync(script, 'utf8');
+  const { program } = parseSync(script, text);
+  const found: Found = { urls: [], metas: 0, dynamic: [], globals: [] };
+  const names = new Set<object>();
+  const identifiers: { name: string }[] = [];
+  new Visitor({
+    MetaProperty: ({ meta }) => void (meta.name === 'import' && found.metas++),
+    MemberExpression: ({ property, computed }) => void (computed || names.add(property)),
+    Property: ({ key, computed }) => void (computed || names.add(key)),
+    Identifier: (node) => void identifiers.push(node),
+    ImportExpression({ start, end, source }) {
+      if (literal(source) === null) found.dynamic.push(text.slice(start, end));
+    },
+    NewExpression({ callee, arguments: [url, base] }) {
+      if (callee.type !== 'Identifier' || callee.name !== 'URL' || base?.type !== 'MemberExpression') return;
+      if (base.object.type === 'MetaProperty') found.urls.push(literal(url));
+    },
+  }).visit(program);
+  const used = identifiers.filter((node) => !names.has(node) && /^(window|document)$/.test(node.name));
+  found.globals = used.map(({ name }) => name);
+  return found;
+}
+
+test.each(scripts)('%s survives other bundlers', (script) => {
+  const { urls, metas, dynamic, globals } = read(script);
+  // Webpack makes a context of an expression, and puts file: URLs in place of a bare import.meta.url.
+  expect(urls).not.toContain(null);
+  expect(metas).toBe(urls.length);
+  for (const url of urls) {
+    expect(url).toMatch(/^\.\//);
+    expect(existsSync(join(dirname(script), url ?? ''))).toBe(true);
+  }
+  // Without these, webpack replaces the import by an error, and Vite's development server warns.
+  for (const source of dynamic) {
+    expect(source).toContain('/* @vite-ignore */');
+    expect(source).toContain('/* webpackIgnore: true */');
+  }
+  // A worker has neither; the page side also runs in workers and on servers.
+  expect(globals).toEqual([]);
+});
+
+test('the worker, the files of ONNX Runtime and those of glimpse are named', () => {
+  const named = (script: string) => read(script).urls;
+  expect(named('dist/index.js')).toEqual(['./worker.js']);
+  expect(named('dist/worker.js')).toHaveLength(9);
+  expect(named('dist/glimpse.js')).toHaveLength(13);
+  expect(read('dist/worker.js').dynamic).toHaveLength(1);
+});

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+
+/** `new URL('…', import.meta.url)`, as bundlers recognise it. */
+const expression = /new URL\(\s*'(\.[^']+)',\s*import\.meta\.url,?\s*\)/g;
+
+/** Stands in for `import.meta.url` until the chunk is written, at the same length, so that source maps stay true. */
+const placeholder = '__IMPORT_META__';
+
+/** ONNX Runtime's scripts name source maps that do not come along, which development servers complain about. */
+const lostMap = /\n\/\/# sourceMappingURL=\S+\s*$/;
+
+/**
+ * A timer keeps the event loop of a thread awake until it computes. Without one, in Firefox 153, the thread's answer to its
+ * first message stays unsent while the worker that started it downloads (docs/browsers.md).
+ */
+const startOfThread = 'isPthread&&ortWasmThreaded();';
+const startAwake = 'isPthread&&(setInterval(()=>{},100),ortWasmThreaded());';
+
+/**
+ * A script of ONNX Runtime as the package has it.
+ *
+ * @param {string} name
+ * @param {string} script
+ */
+function mended(name, script) {
+  const mapless = script.replace(lostMap, '\n');
+  if (name !== 'ort-wasm-simd-threaded.mjs') return mapless;
+  if (!mapless.includes(startOfThread)) throw new Error(`${name} no longer starts a thread by ${startOfThread}`);
+  return mapless.replace(startOfThread, startAwake);
+}
+
+/**
+ * Where a file that the source names is in the package. ONNX Runtime's have a folder of their own, which the option
+ * `assets` copies and names; a model's are as on the hub.
+ *
+ * @param {string} path from the repository's root
+ */
+function placeOf(path) {
+  if (path === 'worker/index.ts') return 'worker.js';
+  return /^models\/(.+)$/.exec(path)?.[1] ?? `ort/${basename(path)}`;
+}
+
+/**
+ * Copies the files that modules name by `new URL('…', import.meta.url)` into the package, and leaves each expression as
+ * it was, with a literal path: every bundler that can find files knows this form and no other.
+ *
+ * @returns {import('rolldown').Plugin}
+ */
+export function filesBeside() {
+  return {
+    name: 'files-beside',
+    transform(code, id) {
+      if (!code.includes('import.meta.url')) return null;
+      const replaced = code.replace(expression, (found, /** @type {string} */ url) => {
+        const file = join(dirname(id), url);
+        const place = placeOf(relative('.', file));
+        if (place !== 'worker.js') {
+          const content = readFileSync(file);
+          const source = file.endsWith('.mjs') ? mended(basename(file), content.toString()) : content;
+          this.emitFile({ type: 'asset', fileName: place, source });
+        }
+        return `new URL('./${place}', ${placeholder})`.padEnd(found.length);
+      });
+      return { code: replaced, map: null };
+    },
+    renderChunk: (code) => ({ code: code.replaceAll(placeholder, 'import.meta.url'), map: null }),
+  };
+}
