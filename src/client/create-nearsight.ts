@@ -1,3 +1,4 @@
+import { pageURL } from '../bytes/page-url.ts';
 import { allowedUnder } from '../media/load-images.ts';
 import { createFetch } from '../fetch/intercept.ts';
 import { checkContext } from '../host/check-context.ts';
@@ -84,7 +85,8 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   return {
     fetch: createFetch({
       ...options,
-      model: async () => resolveModel(options.model, resolveAssets(assets)).id,
+      // On a server there is no page to resolve addresses against, and a remote may answer.
+      model: async () => resolveModel(options.model, pageURL() ? resolveAssets(assets) : {}).id,
       engine: session,
       checkContext,
     }),
@@ -101,6 +103,8 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
 }
 
 function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOptions>): LoadRequest {
+  // Elsewhere, there may be no address to resolve those of files against.
+  checkContext();
   const urls = resolveAssets(assets);
   const spec = resolveModel(model, urls);
   return { spec, device: device ?? 'auto', assets: { ort: urls.ort }, waiting: limits.waiting };

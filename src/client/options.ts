@@ -1,4 +1,5 @@
 import { className } from '../bytes/class-name.ts';
+import { isPageScheme } from '../bytes/page-url.ts';
 import { array, integer, isObject, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
 import { address, call, within } from '../openai/option-checks.ts';
 import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts';
@@ -141,6 +142,8 @@ export function readAsk(image: unknown, question: unknown, options: unknown, max
  * @throws NearsightError `invalid_request` naming the option
  */
 export function readLoad(options: unknown): LoadOptions {
+  // As a listener: addEventListener('click', nearsight.load).
+  if (reading('options', () => className(options)).endsWith('Event')) return {};
   return checkLoadOptions(toPlain(options, ['onProgress', 'signal']), '');
 }
 
@@ -148,7 +151,8 @@ const IMAGE_CLASSES = ['Blob', 'File', 'ArrayBuffer', 'SharedArrayBuffer', 'URL'
 
 function checkImage(image: unknown, path: string): ImageInput {
   const known = ArrayBuffer.isView(image) || IMAGE_CLASSES.includes(className(image));
-  const actual = isObject(image) ? `a ${className(image)}` : image === '' ? 'empty' : undefined;
+  const actual =
+    isObject(image) && className(image) !== 'Object' ? `a ${className(image)}` : image === '' ? 'empty' : undefined;
   if (!known && (typeof image !== 'string' || image === ''))
     throw mustBe('a Blob, bytes or a URL', image, path, actual);
   // One of the classes, by its name.
@@ -156,10 +160,16 @@ function checkImage(image: unknown, path: string): ImageInput {
   return image as ImageInput;
 }
 
-const assetFiles = within<AssetOptions>({ worker: address, ort: address, glimpse: address });
+/** Also of an extension's or an application's own scheme. */
+const place: Check<string> = (value, path) => {
+  const [scheme = ''] = string(value, path).split(':', 1);
+  return isPageScheme(scheme.toLowerCase()) ? string(value, path) : address(value, path);
+};
+
+const assetFiles = within<AssetOptions>({ worker: place, ort: place, glimpse: place });
 
 const assets: Check<unknown> = (value, path) =>
-  typeof value === 'string' ? address(value, path) : assetFiles(value, path);
+  typeof value === 'string' ? place(value, path) : assetFiles(value, path);
 
 const checkOptions = within<NearsightOptions>({
   model: checkModel,

@@ -29,19 +29,25 @@ export function interceptedPath(url: URL, intercept: readonly (string | URL)[]):
     const prefix = resolveURL(entry);
     if (!prefix) continue;
     const below = tidy(prefix.pathname);
-    if (isSameServer(url, prefix) && `${path}/`.startsWith(`${below}/`)) return path.slice(below.length);
+    const anyPort = URL.canParse(String(entry)) && !isLoopback(prefix) && prefix.port === '';
+    if (isSameServer(url, prefix) && (anyPort || url.port === prefix.port) && `${path}/`.startsWith(`${below}/`))
+      return path.slice(below.length);
   }
   return undefined;
 }
 
 /**
- * Whether two URLs are of the same server, however they are spelt: an image must not leave the device because of an
- * `http:`, a port, a name or password, or dots after the host. Where the prefix has a port, that one only: other ports of
- * `localhost` are other programs.
+ * Whether two URLs are of the same host, however they are spelt: an image must not leave the device because of an
+ * `http:`, a name or password, or dots after the host. Nor because of a port, except of the page's own host and of this
+ * machine, whose ports are other programs.
  */
 function isSameServer(url: URL, prefix: URL): boolean {
   const sameScheme = url.protocol === prefix.protocol || (isHttp(url) && isHttp(prefix));
-  return sameScheme && host(url) === host(prefix) && (prefix.port === '' || prefix.port === url.port);
+  return sameScheme && host(url) === host(prefix);
+}
+
+function isLoopback(url: URL): boolean {
+  return /^(localhost|.*\.localhost|127(\.\d+){3}|\[::1\])$/.test(host(url));
 }
 
 function isHttp({ protocol }: URL): boolean {
@@ -83,6 +89,11 @@ function decode(name: string | undefined): string | undefined {
   return name?.replace(/%2f/gi, '/');
 }
 
+/** Without doubled slashes, one at the end, and escapes that mean the same as the character. */
 function tidy(path: string): string {
-  return path.replace(/\/+/g, '/').replace(/\/$/, '');
+  const unescaped = path.replace(/%[2-7][0-9a-f]/gi, (escape) => {
+    const character = decodeURIComponent(escape);
+    return /[\w.~-]/.test(character) ? character : escape;
+  });
+  return unescaped.replace(/\/+/g, '/').replace(/\/$/, '');
 }

@@ -89,18 +89,19 @@ export class EngineHost {
 
   /**
    * Stops a worker that is alive and answers nothing while `work` runs. Counts heartbeats, not time, because a suspended
-   * page sends none. Not for a worker that answers requests: on wasm a run blocks its thread for as long as it takes.
+   * page sends none. Of a worker that answers requests, only where it has no lock: on wasm a run blocks its thread for as
+   * long as it takes.
    *
    * @param maxMissed heartbeats that may be unanswered
-   * @param opens whether `work` can be done again by another worker
+   * @param replaceable whether another worker can do the work again
    */
-  async #withHeartbeat<T>(maxMissed: number, work: () => Promise<T>, opens = true): Promise<T> {
+  async #withHeartbeat<T>(maxMissed: number, work: () => Promise<T>, replaceable = true): Promise<T> {
     // Until then its script may still be downloading.
     await this.#ready;
     let missed = 0;
     const timer = setInterval(() => {
       if (missed === maxMissed) {
-        this.hung = opens;
+        this.hung = replaceable;
         return this.stop(crashed('it stopped answering'));
       }
       missed++;

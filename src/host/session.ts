@@ -124,10 +124,10 @@ export class Session {
   async probe(makeRequest = this.#options.request): Promise<Verdict> {
     const { signal } = this.#disposal;
     signal.throwIfAborted();
-    const request = await makeRequest();
-    if (this.client) return this.client.call((runtime) => runtime.probe(request));
     let host: SessionHost | undefined;
     try {
+      const request = await makeRequest();
+      if (this.client) return await this.client.call((runtime) => runtime.probe(request));
       host = await this.#options.startEngine();
       return await race(host.probe(request), signal);
     } catch (error) {

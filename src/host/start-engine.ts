@@ -1,5 +1,5 @@
 import { trustedURL } from '../bytes/trusted-url.ts';
-import type { NearsightError } from '../protocol/errors.ts';
+import { NearsightError } from '../protocol/errors.ts';
 import { missingAsset } from '../protocol/missing-asset.ts';
 import { checkContext, policyRefusal, watchPolicy } from './check-context.ts';
 import type { EngineHost } from './engine-host.ts';
@@ -15,8 +15,11 @@ import type { EngineHost } from './engine-host.ts';
 export async function startEngine(url?: string): Promise<EngineHost> {
   checkContext();
   watchPolicy();
+  const { EngineHost } = await import('./engine-host.ts').catch((cause: unknown) => {
+    const message = `The code that starts the worker could not be fetched: ${String(cause)}`;
+    throw new NearsightError('load_failed', message, { cause });
+  });
   try {
-    const { EngineHost } = await import('./engine-host.ts');
     const worker = url
       ? new Worker(trustedURL(url), { type: 'module' })
       : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' });

@@ -96,12 +96,10 @@ export async function readImage(
     ref.url = resolveURL(image)?.href ?? String(image);
   } catch (cause) {
     if (cause instanceof NearsightError) throw cause;
-    // A proxy around one, or an object that only says it is one.
-    throw unreadable(
-      ref,
-      `it is not a real ${className(image)}, but a proxy or an imitation. Pass the original`,
-      cause,
-    );
+    const why = ArrayBuffer.isView(image)
+      ? 'its bytes were transferred to another thread. Pass a copy'
+      : `it is not a real ${className(image)}, but a proxy or an imitation. Pass the original`;
+    throw unreadable(ref, why, cause);
   }
   return readURL(ref, rules, signal);
 }

@@ -71,8 +71,10 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
     throw mustBe("text, because images go in a user's message", image, image.param, 'an image');
   }
   if (role === 'user' && parts.some((part) => part.type === 'text' && INLINE_IMAGE.test(part.text))) {
-    const expected =
-      'text without an image in it: send an image_url part, or set images.tags to read <img> tags in strings';
+    const other = imgTags
+      ? 'quote the src, and send the content as one string'
+      : 'set images.tags to read <img> tags in strings';
+    const expected = `text without an image in it: send an image_url part, or ${other}`;
     throw mustBe(expected, parts, at, 'text with an <img> tag whose src is a data: URL');
   }
   // An assistant's earlier answer may be empty; a question may not.

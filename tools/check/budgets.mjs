@@ -9,41 +9,41 @@
  */
 export const codeLines = {
   'src/index.ts': 11,
-  'src/client/': 379,
-  'src/fetch/': 426,
-  'src/openai/': 879,
+  'src/client/': 388,
+  'src/fetch/': 435,
+  'src/openai/': 881,
   'src/remote/': 556,
-  'src/media/': 173,
-  'src/host/': 380,
+  'src/media/': 172,
+  'src/host/': 388,
   'src/protocol/': 318,
-  'src/async/': 30,
+  'src/async/': 39,
   'src/bytes/': 138,
   'worker/*': 129,
   'worker/engines/*': 34,
-  'worker/engines/onnx/': 613,
+  'worker/engines/onnx/': 612,
   'worker/generation/': 842,
   'worker/backend/': 100,
-  'worker/webgpu/': 1404,
+  'worker/webgpu/': 1396,
   'worker/wasm/': 108,
   'worker/self-test/': 235,
   'worker/families/': 390,
-  'worker/vision/': 739,
+  'worker/vision/': 741,
   'worker/sampling/': 300,
   'worker/onnx/': 1747,
-  'worker/storage/': 113,
+  'worker/storage/': 115,
   'models/': 105,
   'bin/': 54,
   'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 10459;
+export const codeLinesTogether = 10491;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 14_500, answer: 10_200, worker: 74_000 };
+export const gzipBytes = { page: 14_800, answer: 10_200, worker: 74_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -63,7 +63,7 @@ let loaded: { name: BuildName; ort: Promise<Ort> } | undefined;
 /**
  * Loads the build of onnxruntime-web for the device, once for this worker.
  *
- * @param folder URL of the folder with the `.mjs` and `.wasm` files, with a trailing `/`; default: beside the worker
+ * @param folder URL of the folder with the `.mjs` and `.wasm` files, with a trailing `/`; default: where the bundler put them
  * @param threads for operators that run on the CPU
  * @throws NearsightError `load_failed` if the script cannot be fetched
  */

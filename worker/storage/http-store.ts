@@ -60,8 +60,10 @@ async function fetchFile(download: Download): Promise<Bytes> {
       `Content-Security-Policy does not allow the server (connect-src).`;
     throw new NearsightError('load_failed', message, { cause });
   });
-  // Many servers answer with the application's page, and 200, for a file that they do not have.
-  const isPage = /^text\/html\b/i.test(response.headers.get('content-type') ?? '');
+  // Many servers answer with the application's page, and 200, for a file that they do not have. Others give all files that type.
+  const isPage =
+    /^text\/html\b/i.test(response.headers.get('content-type') ?? '') &&
+    Number(response.headers.get('content-length')) !== download.file.bytes;
   if (!response.ok || !response.body || isPage) {
     void response.body?.cancel();
     const got = response.ok && isPage ? 'a web page' : response.statusText;

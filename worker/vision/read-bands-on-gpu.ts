@@ -1,3 +1,5 @@
+import { settledWithin } from '../../src/async/settled-within.ts';
+
 /** What a copy of an image needs of its texture: COPY_SRC, COPY_DST and RENDER_ATTACHMENT. */
 const TEXTURE_USAGE = 0x01 | 0x02 | 0x10;
 
@@ -6,6 +8,9 @@ const BUFFER_USAGE = 0x1 | 0x8;
 
 /** `GPUMapMode.READ`. */
 const MODE_READ = 0x1;
+
+/** Drivers are known that never answer. */
+const MAX_ANSWER_MS = 10_000;
 
 /** Copies between textures and buffers need rows of a multiple of this. */
 const ROW_BYTES = 256;
@@ -22,9 +27,9 @@ export async function readBandsOnGpu(
   bandRows: number,
   onBand: (pixels: Uint8Array, top: number) => void,
 ): Promise<void> {
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  if (!adapter) throw new Error(`${DISTURBED}, and there is no WebGPU to read it with instead. ${ADVICE}`);
-  const device = await adapter.requestDevice();
+  const opening = navigator.gpu?.requestAdapter().then((adapter) => adapter?.requestDevice());
+  const device = await settledWithin(MAX_ANSWER_MS, Promise.resolve(opening)).catch(() => undefined);
+  if (!device) throw new Error(`${DISTURBED}, and there is no WebGPU to read it with instead. ${ADVICE}`);
   try {
     const { width, height } = bitmap;
     const maxEdge = device.limits.maxTextureDimension2D;

@@ -5,7 +5,10 @@ import { readBandsOnGpu } from './read-bands-on-gpu.ts';
 /** Rows read at a time, so that a large image is never in memory as RGBA twice. */
 const BAND_ROWS = 256;
 
-/** Two ways to the same pixels differ by at most this: a canvas multiplies colours by alpha, and rounds. */
+/**
+ * Two ways to the same pixels differ by at most this: a canvas multiplies colours by alpha, and rounds. Browsers that flip
+ * the lowest bit of some pixels stay within it.
+ */
 const MAX_ROUNDING = 2;
 
 /** Byte offsets in a pixel of four bytes; alpha is last. */
@@ -45,7 +48,7 @@ let exact: boolean | undefined;
 
 /**
  * Whether a canvas gives the pixels that were put on it, in this worker. Against fingerprinting, browsers give noise
- * (Firefox with `privacy.resistFingerprinting`, Tor) or change single pixels (Brave).
+ * (Firefox with `privacy.resistFingerprinting`, Tor).
  */
 function canvasIsExact(): boolean {
   if (exact !== undefined) return exact;
@@ -54,7 +57,7 @@ function canvasIsExact(): boolean {
   for (let at = 0; at < pattern.data.length; at++) pattern.data[at] = at % 4 === 3 ? 255 : (at * 89) % 251;
   context.putImageData(pattern, 0, 0);
   const { data } = context.getImageData(0, 0, 64, 64);
-  exact = data.every((level, at) => level === pattern.data[at]);
+  exact = data.every((level, at) => Math.abs(level - pattern.data[at]!) <= MAX_ROUNDING);
   return exact;
 }
 

@@ -1,3 +1,4 @@
+import { settledWithin } from '../../src/async/settled-within.ts';
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import { softwareWorkarounds, type SoftwareWorkarounds } from './software-adapter.ts';
 
@@ -26,24 +27,13 @@ const RAISED = [
 /** Most adapters and devices take milliseconds; drivers are known that never answer. */
 const MAX_ANSWER_MS = 10_000;
 
-/** What the driver answers, or undefined if it does not. */
-async function answered<T>(answer: Promise<T>): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, MAX_ANSWER_MS, undefined)));
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** The adapter of this machine, or null without one that can be used. */
 export async function findAdapter(): Promise<GPUAdapter | null> {
   // `gpu` is typed as always present; outside secure contexts and in older browsers it is missing.
   const { gpu } = navigator as { gpu?: GPU };
   if (!gpu) return null;
   try {
-    const adapter = await answered(gpu.requestAdapter({ powerPreference: 'high-performance' }));
+    const adapter = await settledWithin(MAX_ANSWER_MS, gpu.requestAdapter({ powerPreference: 'high-performance' }));
     // Early implementations lack `info`, without which software and broken kernels cannot be told.
     return adapter && 'info' in adapter ? adapter : null;
   } catch {
@@ -107,7 +97,7 @@ export class Gpu {
     const refuse = (why: string, cause?: unknown): never => {
       throw new NearsightError('unsupported_device', `The GPU device could not be created: ${why}`, { cause });
     };
-    const device = await answered(adapter.requestDevice(descriptor)).catch((cause: unknown) =>
+    const device = await settledWithin(MAX_ANSWER_MS, adapter.requestDevice(descriptor)).catch((cause: unknown) =>
       refuse(asNearsightError(cause).message, cause),
     );
     return device ? new Gpu(device, adapter) : refuse('the driver did not answer in time');

@@ -32,6 +32,10 @@ beforeEach(() => {
 
 afterEach(() => vi.unstubAllGlobals());
 
+function policyViolation(fields: object): Event {
+  return Object.assign(new Event('securitypolicyviolation'), { disposition: 'enforce', sample: '', ...fields });
+}
+
 test('the worker and its files are taken from the folder that assets names', async () => {
   await createNearsight({ model: glimpse, assets: '/near/' }).probe();
   expect(workers).toEqual(['https://page.example/near/worker.js']);
@@ -107,7 +111,7 @@ test('a worker that the content security policy forbids is a verdict, in whichev
     const events = new EventTarget();
     vi.stubGlobal('addEventListener', events.addEventListener.bind(events));
     vi.stubGlobal('Worker', function () {
-      const violation = Object.assign(new Event('securitypolicyviolation'), { effectiveDirective: 'worker-src' });
+      const violation = policyViolation({ effectiveDirective: 'worker-src' });
       if (late) setTimeout(() => events.dispatchEvent(violation), 10);
       else events.dispatchEvent(violation);
       throw new DOMException('No.', 'SecurityError');
@@ -117,6 +121,25 @@ test('a worker that the content security policy forbids is a verdict, in whichev
     expect(await near.probe()).toEqual({ verdict: 'no', reason: message });
     await expect(near.load()).rejects.toMatchObject({ code: 'unsupported_device', message });
   }
+});
+
+test.each([
+  { disposition: 'report', effectiveDirective: 'worker-src' },
+  { effectiveDirective: 'require-trusted-types-for', sample: 'Element innerHTML|<b>' },
+  { effectiveDirective: 'trusted-types', sample: 'other' },
+  { effectiveDirective: 'img-src' },
+])('a violation that does not concern the worker is not blamed: %o', async (fields) => {
+  const events = new EventTarget();
+  vi.stubGlobal('addEventListener', events.addEventListener.bind(events));
+  vi.stubGlobal('Worker', function () {
+    events.dispatchEvent(policyViolation(fields));
+    throw new DOMException('No.', 'SecurityError');
+  });
+  await expect(createNearsight({ model: glimpse }).load()).rejects.toMatchObject({ code: 'load_failed' });
+});
+
+test('load() may be a listener: the event is no options', async () => {
+  expect(await createNearsight({ model: glimpse }).load(new Event('click') as never)).toMatchObject({ model: 'fake' });
 });
 
 test('forget() and debugStats() reach the loaded worker, and do nothing without one', async () => {

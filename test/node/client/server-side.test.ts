@@ -20,3 +20,14 @@ test('importing and creating start nothing; probe() says no, and every other cal
   expect((await near.fetch('https://integrate.api.nvidia.com/v1/models')).status).toBe(200);
   near.dispose();
 });
+
+test('with addresses that are relative to a page as well', async () => {
+  const { createNearsight } = (await import(new URL('../../../dist/index.js', import.meta.url).href)) as {
+    createNearsight: typeof import('../../../src/index.ts').createNearsight;
+  };
+  const near = createNearsight({ model: 'smolvlm-256m', assets: '/nearsight/' });
+  const refusal = { code: 'unsupported_device', message: expect.stringContaining('needs a browser page') };
+  await expect(near.load()).rejects.toMatchObject(refusal);
+  expect(await near.probe()).toEqual({ verdict: 'no', reason: refusal.message });
+  expect((await near.fetch('https://integrate.api.nvidia.com/v1/models')).status).toBe(200);
+});

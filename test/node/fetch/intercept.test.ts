@@ -62,6 +62,17 @@ describe('URLs', () => {
     expect([jobs.length, passed.length]).toEqual([3, 3]);
   });
 
+  it("of a path, answers that path of the page's own port only, with any escapes", async () => {
+    vi.stubGlobal('location', { href: 'https://page.example/app/' });
+    const { fetch, jobs, passed } = makeFetch({ intercept: ['/nim', 'https://gateway.example/nim'] });
+    for (const url of ['/%6eim/v1/chat/completions', 'https://gateway.example:8443/n%69%6D/v1/%63hat/completions'])
+      await fetch(url, post());
+    expect([jobs.length, passed.length]).toEqual([2, 0]);
+    for (const url of ['https://page.example:8000/nim/v1/chat/completions', '/nim%2Fv1/chat/completions'])
+      await fetch(url, post());
+    expect([jobs.length, passed.length]).toEqual([2, 2]);
+  });
+
   it('passes everything on where relative prefixes cannot be resolved', async () => {
     const { fetch, jobs, passed } = makeFetch({ intercept: ['/nim'] });
     await fetch('https://page.example/nim/v1/chat/completions', post());
@@ -96,7 +107,6 @@ describe('URLs', () => {
     ['OPTIONS', '/v1/chat/completions', 405],
     ['DELETE', '/v1/chat/completions', 405],
     ['POST', '/v1/chat/completions/render', 404],
-    ['POST', '/v1/%63hat/completions', 404],
   ])('on an intercepted origin, %s %s is answered with %i', async (method, path, status) => {
     const { fetch, passed } = makeFetch();
     const response = await fetch(NIM + path, { method });

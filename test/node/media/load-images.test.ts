@@ -123,6 +123,15 @@ describe('data: URLs', () => {
   });
 });
 
+it('refuses a megabyte of broken url-safe base64 at once', async () => {
+  const start = performance.now();
+  const rules = { ...RULES, imageBytes: 1e7 };
+  const broken = images([`data:image/png;base64,${'-_'.repeat(5e5)}"`], rules);
+  await expect(broken).rejects.toMatchObject(refuses(/not valid base64/));
+  await expect(images([`data:image/png;base64,${'-_'.repeat(40)}%3D`])).rejects.toMatchObject(refuses(/url-safe/));
+  expect(performance.now() - start).toBeLessThan(5000);
+});
+
 describe('other schemes', () => {
   afterEach(() => vi.unstubAllGlobals());
 

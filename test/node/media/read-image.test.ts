@@ -49,6 +49,12 @@ describe('an image passed by the page', () => {
     await expect(readImage(file, RULES)).rejects.toMatchObject(refuses(/changed, moved or deleted/));
   });
 
+  it('whose bytes were transferred is refused with that cause', async () => {
+    const own = BYTES.slice();
+    structuredClone(own, { transfer: [own.buffer] });
+    await expect(readImage(own, RULES)).rejects.toMatchObject(refuses(/transferred/));
+  });
+
   it('has the same limits', async () => {
     await expect(readImage(new Blob([new Uint8Array(1001)]), RULES)).rejects.toMatchObject(
       refuses(/more than 1000 bytes/),
