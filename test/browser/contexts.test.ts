@@ -1,3 +1,4 @@
+// @module-tag long-in-firefox
 /** Every context gives a verdict: docs/browsers.md has the table. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Page } from 'puppeteer-core';

@@ -4,7 +4,6 @@
  */
 import { expect, test } from 'vitest';
 import { openCounted, perToken } from './counted-page.ts';
-import { slowInChromium } from './harness/harness.ts';
 
 /** 1279 is <end_of_utterance>. */
 const END = 1279;
@@ -52,7 +51,7 @@ test.each([
   expect(counts).toMatchObject({ waits, maps: 20, submits: 20, readBytes: 320, copies: 20 });
 });
 
-test('a decoded token never waits for the GPU, and reads back one token id', slowInChromium, async () => {
+test('a decoded token never waits for the GPU, and reads back one token id', { tags: ['long'] }, async () => {
   await using page = await openCounted();
   await page.evaluate(async () => {
     Object.assign(globalThis, { near: nearsight.createNearsight({ model: glimpse, device: 'webgpu' }) });

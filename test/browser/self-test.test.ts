@@ -47,7 +47,7 @@ test.each(browserName === 'firefox' ? KERNEL_FAULTS.slice(0, 1) : KERNEL_FAULTS)
   },
 );
 
-test('after a mismatch the next variant is used, and the reason says so', slowInChromium, async () => {
+test('after a mismatch the next variant is used, and the reason says so', { tags: ['long'] }, async () => {
   // The second variant has the same files, because not both browsers support float16.
   await using page = await openTestPage({ plan: { wrongReadbacks: 1 } });
   const facts = await page.evaluate(async () => {

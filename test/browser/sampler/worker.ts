@@ -1,4 +1,4 @@
-// A worker that runs the sampler only. `sampler.test.ts` builds and serves it.
+// A worker that runs the sampler only. `sampler.long.test.ts` builds and serves it.
 import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { compare } from '../../node/webgpu/gpu-sampler-cases.ts';
 

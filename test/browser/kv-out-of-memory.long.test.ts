@@ -1,6 +1,7 @@
+// @module-tag long
 /** The KV cache of answers without `max_tokens`: it grows in steps, and may run out of memory. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { nightlyInChromium, slowInChromium, type TestPage } from './harness/harness.ts';
+import { nightlyInChromium, type TestPage } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 
 declare global {
@@ -76,7 +77,7 @@ test.each<[string, object]>([
 
 test(
   'a request that needs more memory than there is is refused, and a smaller one is answered',
-  { timeout: 300_000, ...slowInChromium },
+  { timeout: 300_000 },
   async () => {
     const result = await page.evaluate(async () => {
       const before = faults.workers.length;

@@ -1,4 +1,4 @@
-// @module-tag long-in-chromium
+// @module-tag long
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installCounters, serveCounters } from '../../tools/counters.mjs';
 import { openPage, type TestPage } from './harness/harness.ts';

@@ -1,3 +1,4 @@
+// @module-tag long
 /** Options and arguments of any shape: each works, or is refused by a NearsightError that names its path. */
 import { expose } from 'comlink';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
