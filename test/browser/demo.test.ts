@@ -193,17 +193,18 @@ test('a file that cannot be read gives a notice, and the current image stays', a
 });
 
 test('an error about the image does not mention its place in the request', async () => {
-  // One white pixel as BMP: browsers show it, but the library does not read it.
+  // One white pixel as a BMP with run lengths: browsers show it, but the library does not read it.
   const file = `${outDir}.bmp`;
-  const hex =
-    '424d3a000000000000003600000028000000010000000100000001001800000000000400000000000000000000000000000000000000';
-  await writeFile(file, Buffer.from(`${hex}ffffff00`, 'hex'));
+  const header =
+    '424d42000000000000003e00000028000000010000000100000001000800010000000400000000000000000000000200000000000000';
+  const [palette, pixels] = ['00000000ffffff00', '01010001'];
+  await writeFile(file, Buffer.from(`${header}${palette}${pixels}`, 'hex'));
   await using demo = await openDemo();
   await choose(demo, file);
   await demo.page.waitForSelector('#image[alt$=".bmp"]');
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.answer.failed')).toMatch(/^This image could not be read/);
-  expect(await lastText(demo, '.note')).toMatch(/^The image cannot be read: it is not a PNG/);
+  expect(await lastText(demo, '.note')).toMatch(/^The image cannot be read: it is a compressed BMP/);
 });
 
 test('an image can come from the camera, a drop or a paste', async () => {
