@@ -31,7 +31,7 @@ const spec = having({
   revision: optional(string),
   baseURL: url,
   files: array(file, 0, Infinity),
-  variants: array(variant, 1, Infinity),
+  variants: array(variant, 0, Infinity),
   contextLength: integer(1),
 });
 
