@@ -1,4 +1,3 @@
-import { byteStream } from '../bytes/byte-stream.ts';
 import { yieldToEvents } from '../async/yield-to-events.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { isObject } from '../openai/field-checks.ts';
@@ -40,22 +39,27 @@ export function relayEvents(body: ReadableStream<Bytes>, model?: string, signal?
   const progress = new Progress();
   const spend = turnBudget(signal);
   const parts = relay(reader, progress, spend, model);
-  return byteStream(
-    async () => {
-      try {
-        const { value } = await parts.next();
-        await spend(value?.length ?? 0);
-        signal?.throwIfAborted();
-        return value;
-      } catch (cause) {
-        void reader.cancel(cause).catch(() => {});
-        if (signal?.aborted) throw signal.reason;
-        if (progress.ended) return undefined;
-        const error = cause instanceof NearsightError ? cause : unusable('broke off', cause);
-        return encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`);
-      }
+  // Not a stream of bytes, for BYOB readers: each event would be a buffer to transfer, which takes tasks of over 50 ms.
+  return new ReadableStream<Bytes>(
+    {
+      async pull(controller) {
+        try {
+          const { value } = await parts.next();
+          await spend(value?.length ?? 0);
+          signal?.throwIfAborted();
+          if (value) controller.enqueue(value);
+          else controller.close();
+        } catch (cause) {
+          void reader.cancel(cause).catch(() => {});
+          if (signal?.aborted) return controller.error(signal.reason);
+          const error = cause instanceof NearsightError ? cause : unusable('broke off', cause);
+          if (!progress.ended) controller.enqueue(encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`));
+          controller.close();
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
     },
-    (reason) => reader.cancel(reason),
+    { highWaterMark: 0 },
   );
 }
 
