@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { browserName, slowInChromium } from './harness/harness.ts';
+import { browserName, nightlyInChromium, slowInChromium } from './harness/harness.ts';
 import { openTestPage } from './harness/test-page.ts';
 import type { FaultPlan } from './harness/fault-injection.ts';
 
@@ -34,7 +34,7 @@ const KERNEL_FAULTS: [NonNullable<FaultPlan['kernel']>, string][] = [
 // Mesa's renderer compiles for a minute before the decoder runs, and uses another attention kernel.
 test.each(browserName === 'firefox' ? KERNEL_FAULTS.slice(0, 1) : KERNEL_FAULTS)(
   'a wrong kernel is found: %o',
-  { tags: ['long'] },
+  nightlyInChromium,
   async (kernel, what) => {
     await using page = await openTestPage({ plan: { kernel } });
     const refused = await page.evaluate(async () => {
