@@ -31,15 +31,16 @@ const CURES: Readonly<Record<string, string>> = {
   'require-trusted-types-for': "Set assets, and allow the policy that makes the worker's URL: trusted-types nearsight",
 };
 
+/** How the sample of a violation by the worker starts: other code of the page may violate the same directives. */
+const SAMPLES: Readonly<Record<string, string>> = {
+  'trusted-types': 'nearsight',
+  'require-trusted-types-for': 'Worker',
+};
+
 let violated: string | undefined;
 
 function onViolation({ disposition, effectiveDirective, sample }: SecurityPolicyViolationEvent): void {
-  // Other code of the page may violate the same directives.
-  const others = {
-    'trusted-types': !sample.startsWith('nearsight'),
-    'require-trusted-types-for': !sample.startsWith('Worker'),
-  };
-  if (disposition !== 'enforce' || Reflect.get(others, effectiveDirective) === true) return;
+  if (disposition !== 'enforce' || !sample.startsWith(SAMPLES[effectiveDirective] ?? '')) return;
   if (effectiveDirective in CURES) violated ??= effectiveDirective;
 }
 

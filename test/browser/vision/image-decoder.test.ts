@@ -69,6 +69,12 @@ describe('images decode to the same pixels as in Pillow', () => {
     },
   );
 
+  it('within one level, where a canvas flips the lowest bits', async () => {
+    const { rgb } = goldens.find(({ file }) => file === 'rgb.png')!;
+    const actual = await decode(bytesOf('rgb.png'), 'flipped bits, no WebGPU');
+    expect(Math.max(...differencesOf(actual, Buffer.from(rgb, 'base64')))).toBe(1);
+  });
+
   it('several bands, where a canvas gives noise', async () => {
     const level = (x: number, y: number): number => (x * 31 + y * 7) % 251;
     const expected = Array.from({ length: 65 * 700 * 3 }, (_, i) => level(Math.floor(i / 3) % 65, Math.floor(i / 195)));

@@ -1,5 +1,5 @@
 import { isProxy, reactive } from '@vue/reactivity';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
 import { createNearsight, type NearsightOptions } from '../../../src/index.ts';
 import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
@@ -145,6 +145,15 @@ test.each([
   expect(isProxy((options.model as ModelSpec).variants[0]?.devices)).toBe(false);
   const { remote: _, ...plain } = options;
   expect(structuredClone(plain)).toEqual(plain);
+});
+
+test('assets may be in an extension or an application of its own scheme, and in no other', () => {
+  const assets = 'chrome-extension://abc/nearsight/';
+  expect(() => readOptions({ model: glimpse, assets })).toThrow('an address with its scheme');
+  vi.stubGlobal('location', { href: 'chrome-extension://abc/page.html' });
+  expect(readOptions({ model: glimpse, assets, intercept: ['/'] })).toMatchObject({ assets });
+  expect(() => readOptions({ model: glimpse, assets: 'file:///nearsight/' })).toThrow('an address with its scheme');
+  vi.unstubAllGlobals();
 });
 
 test('the options are copied, and URLs become strings', () => {

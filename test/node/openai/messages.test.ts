@@ -194,6 +194,13 @@ describe('<img> tags', () => {
     expect(error).toHaveProperty('message', expect.stringContaining('set images.tags'));
   });
 
+  it.each([`<img src=${PIXEL}>`, [text(`<img src="${PIXEL}">`)]])(
+    'with the image in them and out of place say where they are read: %j',
+    (content) => {
+      expect(() => ask(content)).toThrow('quote the src, and send the content as one string');
+    },
+  );
+
   it('stay text in parts, in other roles, and by default', () => {
     const tag = `<img src="${URL_A}">`;
     expect(ask([text(tag)])).toEqual([text(tag)]);

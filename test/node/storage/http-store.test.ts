@@ -107,6 +107,13 @@ describe('opening a file of a model', () => {
     await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed', message });
   });
 
+  it('takes a file of the right size from a server that calls every file a page', async () => {
+    const url = await serve((_request, response) =>
+      response.writeHead(200, { 'content-type': 'text/html', 'content-length': content.length }).end(content),
+    );
+    expect(await httpStore.open(file(url), () => {}, never)).toEqual(new Uint8Array(content));
+  });
+
   it('refuses a response without a body, with its status', async () => {
     const url = await serve((_request, response) => response.writeHead(204).end());
     await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({
