@@ -62,6 +62,8 @@ const TABLE = {
   load_failed: { status: 503, retry: true },
   /** A file's bytes do not match the spec's size or sha256. */
   integrity: { status: 503 },
+  /** The browser gives this origin too little space for the model's files. */
+  quota_exceeded: { status: 507 },
   /** This browser, or this page, cannot store models. */
   storage_unavailable: { status: 503 },
   /** `dispose()` was called. */

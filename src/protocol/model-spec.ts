@@ -33,6 +33,21 @@ export interface ModelSpec {
   /** Whether answers on the CPU come at least as fast as one reads. `device: 'auto'` uses wasm only if `ok`. */
   wasm: 'ok' | 'slow';
   licence: ModelLicence;
+  /** What the model is good at, in one line. */
+  description?: string | undefined;
+}
+
+/**
+ * A repository on Hugging Face's hub, whose spec is made at load: from its file list and its `config.json`, at one commit,
+ * and recorded with the stored files. Its id is `hub`.
+ */
+export interface HubModel {
+  /** `org/name`. */
+  hub: string;
+  /** A branch, a tag or a commit. @defaultValue 'main' */
+  revision?: string | undefined;
+  /** The hub's suffix of the graphs to use: `q4`, `q4f16`, … @defaultValue the first that this device can run */
+  dtype?: string | undefined;
 }
 
 /** The terms under which a model is published. */
