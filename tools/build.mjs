@@ -32,6 +32,11 @@ async function bundle(input) {
 }
 
 rmSync('dist', { recursive: true, force: true });
-await bundle({ index: 'src/index.ts', glimpse: 'models/glimpse.ts', proxy: 'proxy/index.ts' });
+await bundle({
+  index: 'src/index.ts',
+  glimpse: 'models/glimpse.ts',
+  models: 'models/index.ts',
+  proxy: 'proxy/index.ts',
+});
 await bundle({ worker: 'worker/index.ts' });
 if (!tool('tsc', '-p', 'tsconfig.types.json')) exit(1);

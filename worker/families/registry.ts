@@ -4,7 +4,11 @@ import { openIdefics3 } from './idefics3/idefics3-processor.ts';
 import type { Processor } from './processor.ts';
 
 /** By the `model_type` in `config.json`. */
-const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([['idefics3', openIdefics3]]);
+const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([
+  ['idefics3', openIdefics3],
+  // SmolVLM2: for still images, the same but for the names of its classes.
+  ['smolvlm', openIdefics3],
+]);
 
 /** Whether there is a processor for models of this `model_type`. */
 export function hasProcessor(modelType: string): boolean {

@@ -37,7 +37,11 @@ describe('opening a model', () => {
   }
 
   it.for([
-    ['config.json', { model_type: 'llava' }, 'config.json: model_type should be one of idefics3, and is "llava"'],
+    [
+      'config.json',
+      { model_type: 'llava' },
+      'config.json: model_type should be one of idefics3, smolvlm, and is "llava"',
+    ],
     ['config.json', { image_token_id: 5 }, 'image_token_id should be the id of <image>, and is 5'],
     ['config.json', { vision_config: { image_size: 32, patch_size: 8 } }, 'num_attention_heads should be a positive'],
     ['config.json', { scale_factor: 0 }, 'scale_factor should be a positive whole number, and is 0'],
