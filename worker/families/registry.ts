@@ -10,6 +10,9 @@ const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([
   ['smolvlm', openIdefics3],
 ]);
 
+/** The `model_type`s for which there is a processor. */
+export const modelTypes: readonly string[] = [...FAMILIES.keys()];
+
 /** Whether there is a processor for models of this `model_type`. */
 export function hasProcessor(modelType: string): boolean {
   return FAMILIES.has(modelType);
