@@ -1,14 +1,5 @@
-import type { ModelFile, ModelGraph, ModelSpec } from '../src/protocol/model-spec.ts';
-
-const file = (path: string, bytes: number, sha256: string): ModelFile => ({ path, bytes, sha256 });
-const graph = (...listed: Parameters<typeof file>): ModelGraph => ({ file: file(...listed), data: [] });
-
-/** In half precision for both variants, as in SmolVLM. */
-const embed = graph(
-  'onnx/embed_tokens_q4f16.onnx',
-  56_770_965,
-  'f70ed24f9f21e0d9999151282aef893861bf08f96b5ad1658fb71ffd51e26784',
-);
+import type { ModelSpec } from '../src/protocol/model-spec.ts';
+import { file, variants } from './hub-files.ts';
 
 /**
  * SmolVLM2-256M-Video-Instruct by Hugging Face (Apache-2.0), as published on their hub, for still images: about 190 MB with
@@ -35,42 +26,14 @@ export const smolvlm2Video256m: ModelSpec = {
     file('tokenizer.json', 3_548_256, '5ece781dc8d2b2f3e2f289ca0ae50b17cfc27dd27bfe7971bb8241e0b964331a'),
     file('tokenizer_config.json', 28_626, 'dd9ce2ab89a3dd881bd9378f1a79b943a064b9275a7e1706d5b7b47b68977913'),
   ],
-  variants: [
-    {
-      dtype: 'q4f16',
-      devices: ['webgpu'],
-      f16: true,
-      graphs: {
-        vision: graph(
-          'onnx/vision_encoder_q4f16.onnx',
-          55_037_541,
-          'e0b4747edcc23de250266264ce8e5cb3e010cf80755933efca7052da53871818',
-        ),
-        embed,
-        decoder: graph(
-          'onnx/decoder_model_merged_q4f16.onnx',
-          77_366_473,
-          '6c9032242ea8d440e6d53f31e7a1216cf94a98b5b909b1a718d68dc2983c0398',
-        ),
-      },
+  variants: variants([56_770_965, 'f70ed24f9f21e0d9999151282aef893861bf08f96b5ad1658fb71ffd51e26784'], {
+    q4f16: {
+      vision: [55_037_541, 'e0b4747edcc23de250266264ce8e5cb3e010cf80755933efca7052da53871818'],
+      decoder: [77_366_473, '6c9032242ea8d440e6d53f31e7a1216cf94a98b5b909b1a718d68dc2983c0398'],
     },
-    {
-      dtype: 'q4',
-      devices: ['webgpu', 'wasm'],
-      f16: false,
-      graphs: {
-        vision: graph(
-          'onnx/vision_encoder_q4.onnx',
-          63_784_944,
-          '253d225bf96b6203118d16e57bb2890c2dc542dd989d484cb9541dc4d4ae719b',
-        ),
-        embed,
-        decoder: graph(
-          'onnx/decoder_model_merged_q4.onnx',
-          86_894_835,
-          'ce4021b8e2242cbd4caac06b259e1b15e085c6a4b900af40f1e0abec7a6c6df2',
-        ),
-      },
+    q4: {
+      vision: [63_784_944, '253d225bf96b6203118d16e57bb2890c2dc542dd989d484cb9541dc4d4ae719b'],
+      decoder: [86_894_835, 'ce4021b8e2242cbd4caac06b259e1b15e085c6a4b900af40f1e0abec7a6c6df2'],
     },
-  ],
+  }),
 };
