@@ -140,10 +140,10 @@ test('two tabs download a model once, and both see its progress; one may stop', 
   const counts = [await first, await second];
   endDrip();
   for (const list of counts) expect(list.length).toBeGreaterThan(3);
-  // All bytes once, and what one connection had of a segment when the first tab stopped.
   const [model] = await page.evaluate(() => stored.storage.list());
   const total = session.fetched().reduce((sum, { bytes }) => sum + bytes, 0);
-  expect(total - model!.totalBytes).toBeLessThan(4 * 2 ** 18);
+  // All bytes once, and at most again the file that the first tab had not written when it stopped.
+  expect(total).toBeLessThanOrEqual(model!.totalBytes + 1_024_144);
   expect(model).toMatchObject({ complete: true });
   await tab.close();
 });
