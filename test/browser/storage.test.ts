@@ -89,7 +89,7 @@ test.each(['abort', 'reload', 'crash'] as const)(
     else await session.reload();
     if (how === 'abort') expect(await loading).toBe('AbortError');
     if (how === 'crash') expect(await loading).toBe('worker_crashed');
-  const stored1 = await partial();
+    const stored1 = await partial();
     endStall();
     session.fetched();
     await page.evaluate(() => stored.works());

@@ -1,4 +1,4 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
+import { isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 
 /** Keys and values of the positions read so far. */
@@ -56,5 +56,5 @@ export interface KvSnapshot {
  * reservation: admission throws the same code.
  */
 export function isOutOfMemory(error: unknown): boolean {
-  return error instanceof NearsightError && error.code === 'context_length_exceeded';
+  return isNearsightError(error) && error.code === 'context_length_exceeded';
 }

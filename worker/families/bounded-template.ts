@@ -1,5 +1,5 @@
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
-import { NearsightError } from '../../src/protocol/errors.ts';
+import { isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 
 type Statement = Parameters<Interpreter['evaluate']>[0];
 type Value = ReturnType<Interpreter['evaluate']>;
@@ -185,7 +185,7 @@ function attempt<Result>(step: () => Result): Result {
   try {
     return step();
   } catch (cause) {
-    if (cause instanceof NearsightError) throw cause;
+    if (isNearsightError(cause)) throw cause;
     throw failed(`fails: ${cause instanceof Error ? cause.message.slice(0, 200) : 'unknown'}`, cause);
   }
 }

@@ -1,4 +1,4 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
+import { isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import { GREEDY } from '../../src/protocol/job.ts';
 import type { Decoder, SamplingRequest } from '../generation/decoder.ts';
 import { isOutOfMemory } from '../backend/kv-cache.ts';
@@ -110,7 +110,7 @@ async function* sample(
   try {
     yield* decoder.sample(request, signal);
   } catch (error) {
-    throw error instanceof NearsightError && error.code === 'internal' ? selfTestFailed(error.message) : error;
+    throw isNearsightError(error) && error.code === 'internal' ? selfTestFailed(error.message) : error;
   }
 }
 

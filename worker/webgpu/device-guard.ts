@@ -1,5 +1,5 @@
 import { race } from '../../src/async/race.ts';
-import { NearsightError } from '../../src/protocol/errors.ts';
+import { isNearsightError } from '../../src/protocol/errors.ts';
 
 /** How long to wait, after an unexpected error, for the GPU to report a fault. Firefox reports late. */
 const FAULT_REPORT_MS = 1000;
@@ -23,7 +23,7 @@ export async function withDeviceGuard<T>(
   } catch (error) {
     // A fault often causes another error first (a failed run, an unmapped buffer, a wrong result of a self-test), and is
     // reported right after. Only errors of the request itself are never caused by a fault.
-    const requestError = error instanceof NearsightError && error.status < 500;
+    const requestError = isNearsightError(error) && error.status < 500;
     if (requestError || signal.aborted) throw fault.aborted ? fault.reason : error;
     await race(new Promise((resolve) => setTimeout(resolve, FAULT_REPORT_MS)), fault);
     throw error;

@@ -96,6 +96,29 @@ if (plan.has('lateLock')) {
 if (plan.has('deniedLocks')) {
   LockManager.prototype.request = () => Promise.reject(new DOMException('denied', 'SecurityError'));
 }
+// As in some private windows.
+if (plan.has('noFiles')) {
+  StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('denied', 'SecurityError'));
+}
+// What the browser says is free.
+if (plan.has('freeBytes')) {
+  StorageManager.prototype.estimate = async () => ({ usage: 0, quota: Number(plan.get('freeBytes')) });
+}
+// Kills the worker in the middle of the planned write to the disk, or finds the disk full from then on.
+let writes = 0;
+const [killAtWrite, fullAtWrite] = ['killAtWrite', 'fullAtWrite'].map((name) => Number(plan.get(name) ?? Infinity));
+if (globalThis.FileSystemSyncAccessHandle) {
+  const { write } = FileSystemSyncAccessHandle.prototype;
+  FileSystemSyncAccessHandle.prototype.write = function (bytes, options) {
+    if (++writes >= fullAtWrite) throw new DOMException('full', 'QuotaExceededError');
+    if (writes === killAtWrite) {
+      write.call(this, bytes.subarray(0, bytes.length / 2), options);
+      new BroadcastChannel('faults').postMessage({ event: 'kill' });
+      for (;;);
+    }
+    return write.call(this, bytes, options);
+  };
+}
 // Features that a browser lacks, or that a setting turned off.
 for (const name of JSON.parse(plan.get('without') ?? '[]')) delete globalThis[name];
 // The GPU process has crashed; an early implementation; a driver that hangs.
@@ -189,6 +212,14 @@ export interface FaultPlan {
   lateLock?: boolean;
   /** The browser denies locks to the worker. */
   deniedLocks?: boolean;
+  /** The browser denies the private file system. */
+  noFiles?: boolean;
+  /** Bytes that the browser says are free. */
+  freeBytes?: number;
+  /** The number of the write to the disk, counted from 1, in the middle of which the worker is killed. */
+  killAtWrite?: number;
+  /** The number of the write from which on the disk is full. */
+  fullAtWrite?: number;
   /** Globals that the worker has not. */
   without?: string[];
   /** How `requestAdapter` fails. */
@@ -249,6 +280,9 @@ export function installFaults(plan: FaultPlan): void {
       };
       channel.addEventListener('message', onMessage);
     });
+  channel.addEventListener('message', ({ data }: MessageEvent) => {
+    if (data.event === 'kill') workers.at(-1)?.terminate();
+  });
   const command = (name: string): Promise<unknown> => {
     const done = nextMessage((data) => data.done === name);
     channel.postMessage(name);

@@ -1,4 +1,4 @@
-import { NearsightError } from '../../../src/protocol/errors.ts';
+import { isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import type { Device, GraphName } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { embeddingTable } from '../../onnx/embedding-table.ts';
@@ -63,7 +63,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   const opened: Session[] = [];
   const open = async (name: GraphName, file: GraphFile): Promise<Session> => {
     const session = await Session.open(ort, file, gpu?.device).catch((cause: unknown) => {
-      if (cause instanceof NearsightError) throw cause;
+      if (isNearsightError(cause)) throw cause;
       throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
     opened.push(session);

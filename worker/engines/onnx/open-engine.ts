@@ -46,7 +46,7 @@ async function openEngine(request: OpenRequest, options: OpenOptions): Promise<E
   try {
     return await openFirst(request, options, await choicesFor(spec, device));
   } catch (error) {
-    if (error instanceof NearsightError || options.signal.aborted) throw error;
+    if (isNearsightError(error) || options.signal.aborted) throw error;
     const message = `${spec.id} could not be opened: ${asNearsightError(error).message}`;
     throw new NearsightError('load_failed', message, { cause: error });
   }
@@ -91,7 +91,7 @@ async function openFirst(
         openChoice(opening, { ...choice, reason }, gpu, guarded),
       );
     } catch (error) {
-      if (!(error instanceof NearsightError && error.code === 'unsupported_device')) {
+      if (!(isNearsightError(error) && error.code === 'unsupported_device')) {
         gpu?.close();
         throw error;
       }
