@@ -1,4 +1,4 @@
-import { isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
+import { isNearsightError } from '../../src/protocol/errors.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 
 /** Keys and values of the positions read so far. */

@@ -1,4 +1,4 @@
-import { isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
+import { isNearsightError } from '../../src/protocol/errors.ts';
 import { GREEDY } from '../../src/protocol/job.ts';
 import type { Decoder, SamplingRequest } from '../generation/decoder.ts';
 import { isOutOfMemory } from '../backend/kv-cache.ts';
