@@ -9,7 +9,7 @@ import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { Gpu } from '../../webgpu/gpu-device.ts';
 import type { Engine, EngineKind, OpenOptions } from '../engine.ts';
 import { closeSessions, openGraphs, sessionsOf, stepsOf } from './load-graphs.ts';
-import { type ReadFile, readFiles, readGraph } from './model-reader.ts';
+import { readConfigs, type ReadFile, readGraph } from './model-reader.ts';
 import { OnnxEngine } from './onnx-engine.ts';
 import { openDecoder } from './open-decoder.ts';
 import { LoadProgress } from './progress.ts';
@@ -69,7 +69,7 @@ async function openFirst(
   const plan = ({ device, variant }: Choice, configs = 0): void =>
     progress.plan(configs + graphBytes(variant), stepsOf(device) + 1);
   plan(choices[0], configBytes(spec));
-  const processor = openProcessor(await readFiles(spec.files, read, signal));
+  const processor = openProcessor(await readConfigs(spec.files, read, signal));
   const opening = { request, processor, read, progress };
   const failures: string[] = [];
   let gpu: Gpu | undefined;

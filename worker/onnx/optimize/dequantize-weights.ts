@@ -1,3 +1,4 @@
+import { bytesIn, type ByteSource, partOf } from '../../../src/bytes/file-bytes.ts';
 import { FLOAT, type Graph, type Node } from '../model/graph.ts';
 import { intAttribute, makeNode, prune, Wiring } from '../model/graph-edit.ts';
 import { MATMUL_NBITS } from './fuse.ts';
@@ -54,9 +55,9 @@ interface Quantized {
   rows: number;
   columns: number;
   block: number;
-  levels: Uint8Array;
+  levels: ByteSource;
   /** Float32, at any byte offset. */
-  scales: Uint8Array;
+  scales: ByteSource;
 }
 
 function dequantizedBytes({ rows, columns }: Quantized): number {
@@ -71,8 +72,8 @@ function quantized(wiring: Wiring, node: Node): Quantized | undefined {
   const scales = wiring.tensor(node.inputs[2]);
   if (!rows || !columns || !block || block % 2 !== 0 || rows % block !== 0 || !levels || !scales?.data)
     return undefined;
-  if (scales.type !== FLOAT || scales.data.length !== (rows / block) * columns * 4) return undefined;
-  if (levels.length !== (rows * columns) / 2) return undefined;
+  if (scales.type !== FLOAT || scales.data.byteLength !== (rows / block) * columns * 4) return undefined;
+  if (levels.byteLength !== (rows * columns) / 2) return undefined;
   return { rows, columns, block, levels, scales: scales.data };
 }
 
@@ -95,7 +96,7 @@ function product(graph: Graph, node: Node, matrix: Quantized): Node[] {
 }
 
 /**
- * The part's bytes, which are computed when they are read, so that JavaScript holds one tensor at a time: onnxruntime
+ * The part's bytes, which are read from the model's file and computed when they are asked for, so that JavaScript holds one tensor at a time: onnxruntime
  * reads `byteLength` and one `subarray` for each tensor, which it copies.
  */
 function lazyBytes(part: Quantized): Uint8Array {
@@ -114,8 +115,8 @@ function split(matrix: Quantized): Quantized[] {
     parts.push({
       ...matrix,
       columns: to - from,
-      levels: levels.subarray((from * rows) / 2, (to * rows) / 2),
-      scales: scales.subarray(((from * rows) / block) * 4, ((to * rows) / block) * 4),
+      levels: partOf(levels, (from * rows) / 2, (to * rows) / 2),
+      scales: partOf(scales, ((from * rows) / block) * 4, ((to * rows) / block) * 4),
     });
   }
   return parts;
@@ -123,11 +124,13 @@ function split(matrix: Quantized): Quantized[] {
 
 function dequantize({ rows, columns, block, levels, scales }: Quantized): Float32Array<ArrayBuffer> {
   const matrix = new Float32Array(rows * columns);
+  // Those of a file are read only now.
+  const pairs = bytesIn(levels);
   let at = 0;
   // Copied to align the floats.
-  for (const scale of new Float32Array(new Uint8Array(scales).buffer)) {
+  for (const scale of new Float32Array(new Uint8Array(bytesIn(scales)).buffer)) {
     for (const end = at + block; at < end; at += 2) {
-      const pair = levels[at >> 1] ?? 0;
+      const pair = pairs[at >> 1] ?? 0;
       matrix[at] = ((pair & 15) - ZERO_POINT) * scale;
       matrix[at + 1] = ((pair >> 4) - ZERO_POINT) * scale;
     }
