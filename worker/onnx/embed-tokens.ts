@@ -24,7 +24,8 @@ export function embedByTable(ort: Ort, { width, type, data }: EmbeddingTable): E
   return async (ids) => {
     // As bytes, because the table may start at any byte offset of its file.
     const bytes = new Uint8Array(ids.length * rowBytes);
-    for (const [row, id] of ids.entries()) bytes.set(table.subarray(id * rowBytes, (id + 1) * rowBytes), row * rowBytes);
+    for (const [row, id] of ids.entries())
+      bytes.set(table.subarray(id * rowBytes, (id + 1) * rowBytes), row * rowBytes);
     const floats = type === 'float16' ? halfToFloat(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
     return new ort.Tensor('float32', floats, [1, ids.length, width]);
   };

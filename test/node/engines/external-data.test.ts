@@ -34,7 +34,10 @@ function splitGraph({ file: { path, ...rest } }: ModelGraph): ModelGraph {
   const paths = path.includes('embed') ? [name] : [name, `more/${name}`];
   const { graph, externalData } = split(new Uint8Array(bytesOf({ path, ...rest })), paths);
   expect(graph.byteLength).toBeLessThan(rest.bytes / 4);
-  return { file: file(path, bytesIn(graph)), data: externalData.map((each) => file(`onnx/${each.path}`, bytesIn(each.data))) };
+  return {
+    file: file(path, bytesIn(graph)),
+    data: externalData.map((each) => file(`onnx/${each.path}`, bytesIn(each.data))),
+  };
 }
 
 const inline = (path: ModelFile): ModelFile => file(path.path, bytesOf(path));

@@ -77,7 +77,9 @@ describe('a model whose weights are in other files', () => {
   test('is read as views on those files, and written as references to them', () => {
     const graph = decode(apart);
     const files = apart.externalData.map(({ data }) => bytesIn(data).buffer);
-    const large = [...graph.tensors.values()].flatMap(({ data }) => (data && data.byteLength >= 1024 ? [bytesIn(data)] : []));
+    const large = [...graph.tensors.values()].flatMap(({ data }) =>
+      data && data.byteLength >= 1024 ? [bytesIn(data)] : [],
+    );
     expect(new Set(large.map(({ buffer }) => files.indexOf(buffer as ArrayBuffer)))).toEqual(new Set([0, 1]));
     expect(encodeApart(graph).graph.byteLength).toBeLessThan(model.length / 10);
     expect(decode(singleFile(encode(graph))).tensors.size).toBe(graph.tensors.size);

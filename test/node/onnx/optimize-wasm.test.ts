@@ -43,7 +43,10 @@ describe('the optimizer gives the same graph with onnxruntime-web as with native
     const model = glimpse('decoder_model_merged_q4');
     const optimized = await optimizeDecoder(singleFile(model), { positions: 64, evaluate: evaluateOnWasm });
     const externalData = optimized.externalData.map(({ path, data }) => ({ path, data: bytesIn(data) }));
-    const session = await ort.InferenceSession.create(bytesIn(optimized.graph), { executionProviders: ['wasm'], externalData });
+    const session = await ort.InferenceSession.create(bytesIn(optimized.graph), {
+      executionProviders: ['wasm'],
+      externalData,
+    });
     expect(session.inputNames).toEqual(decode(optimized).inputs.map(({ name }) => name));
     await session.release();
   });
