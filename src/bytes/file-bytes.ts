@@ -1,7 +1,8 @@
 import { NearsightError } from '../protocol/errors.ts';
+import { clampIndex, LazyBytes } from './lazy-bytes.ts';
 
 /**
- * Bytes in memory or in a file. Every `Uint8Array` is one, and so is a {@link FileBytes}, whose elements can be read
+ * Bytes in memory or in a file. Every `Uint8Array` is one, and so is a {@link LazyBytes}, whose elements can be read
  * through `subarray` only: code that may be given either takes this type, so that the compiler refuses an index.
  */
 export type ByteSource = Pick<Uint8Array, 'byteLength' | 'subarray'>;
@@ -69,21 +70,10 @@ export class BlobReader {
   }
 }
 
-/**
- * The bytes of a file, or a part of them, which are read when `subarray` asks for them and not kept. It is a `Uint8Array`
- * because onnxruntime takes nothing else that can be read in parts: it asks for `byteLength`, and for one `subarray` per
- * tensor. Its own buffer is empty, so indexing, `set`, TextDecoder and the like find no bytes: use `subarray` or
- * {@link bytesIn} first.
- */
-export class FileBytes extends Uint8Array {
+/** The bytes of a file, or a part of them, which are read when `subarray` asks for them and not kept. */
+export class FileBytes extends LazyBytes {
   readonly #reader: BlobReader;
   readonly #from: number;
-  readonly #to: number;
-
-  /** What inherited methods make, such as `map`. */
-  static get [Symbol.species](): Uint8ArrayConstructor {
-    return Uint8Array;
-  }
 
   /**
    * @param source the blob, such as the File of an OPFS handle; it is not read yet
@@ -91,18 +81,10 @@ export class FileBytes extends Uint8Array {
    * @param to the byte after the last; default: the blob's size
    */
   constructor(source: Blob | BlobReader, from = 0, to = source.size) {
-    super();
-    this.#reader = source instanceof BlobReader ? source : new BlobReader(source);
+    const reader = source instanceof BlobReader ? source : new BlobReader(source);
+    super(to - from, (start, end) => reader.read(from + start, from + end));
+    this.#reader = reader;
     this.#from = from;
-    this.#to = to;
-  }
-
-  override get byteLength(): number {
-    return this.#to - this.#from;
-  }
-
-  override get length(): number {
-    return this.byteLength;
   }
 
   /** Why a read failed, if one did: of this view or of another one on the file. */
@@ -110,36 +92,17 @@ export class FileBytes extends Uint8Array {
     return this.#reader.failure;
   }
 
-  /**
-   * Reads bytes. Unlike other arrays', they are a copy.
-   *
-   * @throws NearsightError `load_failed` if the file is gone or was changed, or there is no memory
-   */
-  override subarray(from = 0, to = this.byteLength): Uint8Array<ArrayBuffer> {
-    const start = this.#at(from);
-    return this.#reader.read(start, Math.max(start, this.#at(to)));
-  }
-
-  /** The same as {@link subarray}: nobody else holds those bytes either. */
-  override slice(from?: number, to?: number): Uint8Array<ArrayBuffer> {
-    return this.subarray(from, to);
-  }
-
   /** A part, which is not read yet. */
   view(from: number, to: number): FileBytes {
-    const start = this.#at(from);
-    return new FileBytes(this.#reader, start, Math.max(start, this.#at(to)));
+    const start = this.#from + clampIndex(from, this.byteLength);
+    return new FileBytes(this.#reader, start, Math.max(start, this.#from + clampIndex(to, this.byteLength)));
   }
 
   /** Where this part begins in another one of the same file; undefined if it is not in it. */
   offsetIn(other: FileBytes): number | undefined {
-    const isInside = this.#reader === other.#reader && this.#from >= other.#from && this.#to <= other.#to;
-    return isInside ? this.#from - other.#from : undefined;
-  }
-
-  #at(index: number): number {
-    const { byteLength } = this;
-    return this.#from + (index < 0 ? Math.max(0, byteLength + index) : Math.min(index, byteLength));
+    const offset = this.#from - other.#from;
+    const isInside = this.#reader === other.#reader && offset >= 0 && offset + this.byteLength <= other.byteLength;
+    return isInside ? offset : undefined;
   }
 }
 

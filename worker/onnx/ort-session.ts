@@ -1,4 +1,5 @@
 import { type ByteSource, bytesIn, FileBytes } from '../../src/bytes/file-bytes.ts';
+import { LazyBytes } from '../../src/bytes/lazy-bytes.ts';
 import type { NearsightError } from '../../src/protocol/errors.ts';
 import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
@@ -61,7 +62,8 @@ export class Session {
   static async open(ort: Ort, file: GraphFile, device?: GPUDevice): Promise<Session> {
     // A graph that was not optimized would be read whole, with its weights.
     const { graph, externalData } = file.graph instanceof FileBytes ? encodeApart(decode(file)) : file;
-    const data = externalData.map(({ path, data: bytes }) => ({ path, data: asArray(bytes) }));
+    const reads = new CopiedReads();
+    const data = externalData.map(({ path, data: bytes }) => ({ path, data: reads.of(bytes) }));
     // Errors only: otherwise the console shows that a graph's lengths are computed on the CPU, which is expected.
     const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData: data };
     if (device) {
@@ -69,9 +71,11 @@ export class Session {
       options.preferredOutputLocation = 'gpu-buffer';
     } else options.executionProviders = ['wasm'];
     const create = () => ort.InferenceSession.create(bytesIn(graph), options);
-    const session = await serialize(create).catch((cause: unknown) => {
-      throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
-    });
+    const session = await serialize(create)
+      .catch((cause: unknown) => {
+        throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
+      })
+      .finally(() => reads.free());
     return new Session(session);
   }
 
@@ -105,10 +109,31 @@ function ports(metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap
   return new Map(tensors.map(({ name, type, shape }) => [name, { type, shape }]));
 }
 
-/** Bytes as onnxruntime takes them, which a file's are too. */
-function asArray(bytes: ByteSource): Uint8Array {
-  if (bytes instanceof Uint8Array) return bytes;
-  throw new TypeError('Expected a Uint8Array.');
+/**
+ * What onnxruntime reads from lazy bytes. It copies each read before it asks for the next one, so that the memory can be
+ * freed then: left to the garbage collector, the whole file would be in memory again.
+ */
+class CopiedReads {
+  #last: Uint8Array<ArrayBuffer> | undefined;
+
+  /** The bytes as onnxruntime takes them. */
+  of(bytes: ByteSource): Uint8Array {
+    if (bytes instanceof LazyBytes) {
+      return new LazyBytes(bytes.byteLength, (from, to) => {
+        this.free();
+        return (this.#last = bytes.subarray(from, to));
+      });
+    }
+    if (bytes instanceof Uint8Array) return bytes;
+    throw new TypeError('Expected a Uint8Array.');
+  }
+
+  free(): void {
+    // In all browsers since 2024; others collect the memory when they see fit. TypeScript's library does not have it yet.
+    const buffer = this.#last?.buffer as { transfer?(length: number): ArrayBuffer } | undefined;
+    this.#last = undefined;
+    buffer?.transfer?.(0);
+  }
 }
 
 /** Why a file could not be read: onnxruntime only says that it could not load external data. */

@@ -1,4 +1,5 @@
 import { bytesIn, type ByteSource, partOf } from '../../../src/bytes/file-bytes.ts';
+import { LazyBytes } from '../../../src/bytes/lazy-bytes.ts';
 import { FLOAT, type Graph, type Node } from '../model/graph.ts';
 import { intAttribute, makeNode, prune, Wiring } from '../model/graph-edit.ts';
 import { MATMUL_NBITS } from './fuse.ts';
@@ -95,15 +96,9 @@ function product(graph: Graph, node: Node, matrix: Quantized): Node[] {
   return parts.length === 1 ? nodes : [...nodes, makeNode('Concat', outputs, node.outputs, { axis: -1 })];
 }
 
-/**
- * The part's bytes, which are read from the model's file and computed when they are asked for, so that JavaScript holds one tensor at a time: onnxruntime
- * reads `byteLength` and one `subarray` for each tensor, which it copies.
- */
-function lazyBytes(part: Quantized): Uint8Array {
-  return Object.defineProperties(new Uint8Array(), {
-    byteLength: { value: dequantizedBytes(part) },
-    subarray: { value: (from: number, to: number) => new Uint8Array(dequantize(part).buffer).subarray(from, to) },
-  });
+/** The part's bytes, which are computed when onnxruntime asks for them, so that JavaScript holds one tensor at a time. */
+function lazyBytes(part: Quantized): LazyBytes {
+  return new LazyBytes(dequantizedBytes(part), (from, to) => new Uint8Array(dequantize(part).buffer).subarray(from, to));
 }
 
 function split(matrix: Quantized): Quantized[] {
