@@ -20,6 +20,7 @@ const transformersRequire = createRequire(createRequire(import.meta.url).resolve
 const folders = {
   '/models/glimpse/': 'models/glimpse',
   '/models/standin/': standinFolder,
+  '/ort/': dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm')),
   '/transformers-ort/': dirname(transformersRequire.resolve('onnxruntime-web/webgpu')),
 };
 

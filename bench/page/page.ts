@@ -2,6 +2,7 @@
 import type { Counters, CounterReport } from '../../tools/counters.mjs';
 import { openOurs } from '../ours.mjs';
 import { image } from './images.ts';
+import type { OrtFiles } from './ort-worker.ts';
 import type { Answer, Facts, Opening, Question, Side } from './side.ts';
 import { openTheirs } from './theirs.ts';
 
@@ -31,6 +32,16 @@ const page = {
     const opened = await (kind === 'ours' ? openOurs(opening, image, counters.newest) : openTheirs(opening));
     sides.set(name, opened);
     return opened.facts;
+  },
+  /** Loads onnxruntime alone in a worker, which stays. */
+  async loadOrt(files: OrtFiles, device: 'webgpu' | 'wasm'): Promise<void> {
+    const worker = new Worker(new URL('./ort-worker.ts', import.meta.url), { type: 'module' });
+    const failure = await new Promise<string>((resolve) => {
+      worker.onmessage = ({ data }: MessageEvent<string>) => resolve(data);
+      worker.onerror = ({ message }) => resolve(message);
+      worker.postMessage({ files, device });
+    });
+    if (failure !== '') throw new Error(failure);
   },
   async ask(name: string, question: Question): Promise<Measured> {
     const { worker, ask } = side(name);

@@ -55,6 +55,8 @@ export interface Opening {
   dtype: string;
   /** transformers.js only: `executionProviders` as an object that turns validation off. */
   unvalidated?: boolean;
+  /** transformers.js only: its files come from its cache once they were loaded; default: from the server. */
+  cached?: boolean;
   /** transformers.js only: wasm threads; absent: its own choice. */
   threads?: number;
 }

@@ -17,7 +17,10 @@ import type { Facts, Opening, Question } from './side.ts';
 export type TheirFacts = Pick<Facts, 'device' | 'dtype' | 'threads'>;
 
 export type WorkerCall =
-  | ({ type: 'open'; site: string; folder: string } & Pick<Opening, 'device' | 'dtype' | 'unvalidated' | 'threads'>)
+  | ({ type: 'open'; site: string; folder: string } & Pick<
+      Opening,
+      'device' | 'dtype' | 'unvalidated' | 'cached' | 'threads'
+    >)
   | { type: 'ask'; question: Question; images: Blob[] };
 
 export type Reply =
@@ -36,12 +39,20 @@ let opened: Opened | undefined;
 
 const post = (reply: Reply): void => postMessage(reply);
 
-async function open({ site, folder, device, dtype, unvalidated, threads }: Extract<WorkerCall, { type: 'open' }>) {
+async function open(call: Extract<WorkerCall, { type: 'open' }>) {
+  const { site, folder, device, dtype, unvalidated, cached = false, threads } = call;
   env.allowLocalModels = true;
   env.allowRemoteModels = false;
   // A path, because it takes a full URL for a missing file.
   env.localModelPath = '/models/';
-  env.useBrowserCache = false;
+  env.useBrowserCache = cached;
+  if (cached) {
+    // Only what comes from the hub is cached.
+    env.allowLocalModels = false;
+    env.allowRemoteModels = true;
+    env.remoteHost = site;
+    env.remotePathTemplate = 'models/{model}/';
+  }
   env.useWasmCache = false;
   const { wasm } = env.backends.onnx;
   if (!wasm) throw new Error('no onnxruntime');

@@ -1,3 +1,4 @@
+import { bytesIn } from '../../src/bytes/file-bytes.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Ort, Tensor } from './ort.ts';
 import type { Session } from './ort-session.ts';
@@ -16,13 +17,15 @@ export function embedByGraph(ort: Ort, session: Session): Embed {
   };
 }
 
-/** Embeds tokens from a table in memory. */
+/** Embeds tokens from a table, which is kept in memory: reading a file at every token would take longer than the rest. */
 export function embedByTable(ort: Ort, { width, type, data }: EmbeddingTable): Embed {
   const rowBytes = width * (type === 'float16' ? 2 : 4);
+  const table = bytesIn(data);
   return async (ids) => {
     // As bytes, because the table may start at any byte offset of its file.
     const bytes = new Uint8Array(ids.length * rowBytes);
-    for (const [row, id] of ids.entries()) bytes.set(data.subarray(id * rowBytes, (id + 1) * rowBytes), row * rowBytes);
+    for (const [row, id] of ids.entries())
+      bytes.set(table.subarray(id * rowBytes, (id + 1) * rowBytes), row * rowBytes);
     const floats = type === 'float16' ? halfToFloat(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
     return new ort.Tensor('float32', floats, [1, ids.length, width]);
   };

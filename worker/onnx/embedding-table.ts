@@ -1,3 +1,4 @@
+import type { ByteSource } from '../../src/bytes/file-bytes.ts';
 import { INPUTS_EMBEDS } from './decoder-ports.ts';
 import type { GraphFile } from './model/external-data.ts';
 import { decode, FLOAT, FLOAT16 } from './model/graph.ts';
@@ -9,7 +10,7 @@ export interface EmbeddingTable {
   width: number;
   type: 'float32' | 'float16';
   /** A view into the file, at any byte offset. */
-  data: Uint8Array;
+  data: ByteSource;
 }
 
 /**
@@ -33,6 +34,6 @@ export function embeddingTable(model: GraphFile): EmbeddingTable | undefined {
   const type = table.type === FLOAT ? 'float32' : table.type === FLOAT16 ? 'float16' : undefined;
   // No known decoder takes float16 embeddings, so this could not be tested.
   if (!type || (type === 'float16' && !cast)) return undefined;
-  if (table.data.length !== rows * width * (type === 'float16' ? 2 : 4)) return undefined;
+  if (table.data.byteLength !== rows * width * (type === 'float16' ? 2 : 4)) return undefined;
   return { rows, width, type, data: table.data };
 }

@@ -1,8 +1,11 @@
+import { type ByteSource, bytesIn, FileBytes } from '../../src/bytes/file-bytes.ts';
+import { LazyBytes } from '../../src/bytes/lazy-bytes.ts';
 import type { NearsightError } from '../../src/protocol/errors.ts';
 import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
-import type { GraphFile } from './model/external-data.ts';
+import type { ExternalData, GraphFile } from './model/external-data.ts';
+import { decode, encodeApart } from './model/graph.ts';
 import { track } from './tensor.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */
@@ -51,18 +54,28 @@ export class Session {
    * `validationMode: 'disabled'` saves a wait for the GPU process at each run. GPU errors then arrive as the device's
    * `uncapturederror`, which `worker/webgpu` handles.
    *
-   * @param file an optimized graph refers to the weights in the original file
+   * @param file an optimized graph refers to the weights in the original file, which are read one by one if it is on disk;
+   *   onnxruntime drops all files once it has opened the session
+   * @throws NearsightError `load_failed` if a file cannot be read, or a file of onnxruntime is missing; what onnxruntime
+   *   throws
    */
-  static async open(ort: Ort, { graph, externalData }: GraphFile, device?: GPUDevice): Promise<Session> {
+  static async open(ort: Ort, file: GraphFile, device?: GPUDevice): Promise<Session> {
+    // A graph that was not optimized would be read whole, with its weights.
+    const { graph, externalData } = file.graph instanceof FileBytes ? encodeApart(decode(file)) : file;
+    const reads = new CopiedReads();
+    const data = externalData.map(({ path, data: bytes }) => ({ path, data: reads.of(bytes) }));
     // Errors only: otherwise the console shows that a graph's lengths are computed on the CPU, which is expected.
-    const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData };
+    const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData: data };
     if (device) {
       options.executionProviders = [{ name: 'webgpu', device, validationMode: 'disabled' }];
       options.preferredOutputLocation = 'gpu-buffer';
     } else options.executionProviders = ['wasm'];
-    const session = await serialize(() => ort.InferenceSession.create(graph, options)).catch((cause: unknown) => {
-      throw missingWasm(ort, cause) ?? cause;
-    });
+    const create = () => ort.InferenceSession.create(bytesIn(graph), options);
+    const session = await serialize(create)
+      .catch((cause: unknown) => {
+        throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
+      })
+      .finally(() => reads.free());
     return new Session(session);
   }
 
@@ -94,6 +107,39 @@ export class Session {
 function ports(metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap<string, Port> {
   const tensors = metadata.filter((value) => value.isTensor);
   return new Map(tensors.map(({ name, type, shape }) => [name, { type, shape }]));
+}
+
+/**
+ * What onnxruntime reads from lazy bytes. It copies each read before it asks for the next one, so that the memory can be
+ * freed then: left to the garbage collector, the whole file would be in memory again.
+ */
+class CopiedReads {
+  #last: Uint8Array<ArrayBuffer> | undefined;
+
+  /** The bytes as onnxruntime takes them. */
+  of(bytes: ByteSource): Uint8Array {
+    if (bytes instanceof LazyBytes) {
+      return new LazyBytes(bytes.byteLength, (from, to) => {
+        this.free();
+        return (this.#last = bytes.subarray(from, to));
+      });
+    }
+    if (bytes instanceof Uint8Array) return bytes;
+    throw new TypeError('Expected a Uint8Array.');
+  }
+
+  free(): void {
+    // In all browsers since 2024; others collect the memory when they see fit. TypeScript's library does not have it yet.
+    const buffer = this.#last?.buffer as { transfer?(length: number): ArrayBuffer } | undefined;
+    this.#last = undefined;
+    buffer?.transfer?.(0);
+  }
+}
+
+/** Why a file could not be read: onnxruntime only says that it could not load external data. */
+function failedRead(files: readonly ExternalData[]): NearsightError | undefined {
+  for (const { data } of files) if (data instanceof FileBytes && data.failure) return data.failure;
+  return undefined;
 }
 
 /** The error for a session that was not created because onnxruntime found no wasm, which it fetches at the first one. */

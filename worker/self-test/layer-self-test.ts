@@ -23,7 +23,9 @@ const EMBEDDING_SCALE = 1 / 16;
 export interface LayerUnderTest {
   ort: Ort;
   gpu: Pick<Gpu, 'device' | 'workarounds'>;
-  model: GraphFile;
+  layer: GraphFile;
+  /** The same, for the CPU. */
+  cpuLayer: GraphFile;
   precision: Precision;
 }
 
@@ -34,12 +36,12 @@ export interface LayerUnderTest {
  * @throws NearsightError `unsupported_device` if the logits are wrong
  */
 export async function selfTestLayer(
-  { ort, gpu, model, precision }: LayerUnderTest,
+  { ort, gpu, layer, cpuLayer, precision }: LayerUnderTest,
   signal: AbortSignal,
 ): Promise<void> {
   const sessions: Session[] = [];
   const decoders: StepwiseDecoder[] = [];
-  const open = async (device?: GPUDevice): Promise<StepwiseDecoder> => {
+  const open = async (model: GraphFile, device?: GPUDevice): Promise<StepwiseDecoder> => {
     const session = await Session.open(ort, model, device);
     sessions.push(session);
     const memory = device ? new GpuMemory(ort, device) : new CpuMemory(ort);
@@ -52,7 +54,7 @@ export async function selfTestLayer(
     return decoder;
   };
   try {
-    const [onGpu, onCpu] = [await open(gpu.device), await open()];
+    const [onGpu, onCpu] = [await open(layer, gpu.device), await open(cpuLayer)];
     const expected = await prefill(onCpu, [ROWS], signal);
     for (const chunks of [[ROWS], CHUNKS]) {
       const actual = await prefill(onGpu, chunks, signal);

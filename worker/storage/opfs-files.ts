@@ -70,10 +70,10 @@ export class OpfsFiles implements ModelFiles {
     return bytes;
   }
 
-  async open(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array> {
+  async open(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Blob> {
     const { blob, isVerified } = await this.#find(file, onBytes, signal);
     if (!isVerified) this.#check(file, blob);
-    return new Uint8Array(await blob.arrayBuffer());
+    return blob;
   }
 
   async verify(): Promise<void> {

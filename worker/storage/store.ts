@@ -41,8 +41,8 @@ export interface ModelFiles {
    *   (size or hash differ), `quota_exceeded`, or the signal's reason
    */
   read(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array>;
-  /** As `read`, but where the file is on the disk, its bytes are read from there when they are used. */
-  open(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array>;
+  /** As `read`, but a file that is on the disk stays there: the blob's bytes are read when they are used. */
+  open(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array | Blob>;
   /**
    * Waits until all files that were opened are verified. Call it also when the load failed: a damaged file may be why.
    *

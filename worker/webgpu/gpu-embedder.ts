@@ -1,3 +1,4 @@
+import type { ByteSource } from '../../src/bytes/file-bytes.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Embedder } from '../backend/embedder.ts';
 import type { Tensor } from '../onnx/ort.ts';
@@ -47,7 +48,7 @@ export class GpuEmbedder implements Embedder {
 
   /** Whether a device can hold and bind the table. */
   static fits({ data, width }: EmbeddingTable, limits: GPUSupportedLimits): boolean {
-    return data.length <= Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) && width % 2 === 0;
+    return data.byteLength <= Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) && width % 2 === 0;
   }
 
   embedTokens(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void {
@@ -85,11 +86,13 @@ export class GpuEmbedder implements Embedder {
   }
 }
 
-function upload(device: GPUDevice, data: Uint8Array): GPUBuffer {
-  const buffer = device.createBuffer({ label: 'embedding', size: data.length, usage: STORAGE | COPY_DST });
-  for (let at = 0; at < data.length; at += UPLOAD_BYTES) {
-    const { buffer: file, byteOffset, length } = data.subarray(at, at + UPLOAD_BYTES);
-    device.queue.writeBuffer(buffer, at, file, byteOffset, length);
+function upload(device: GPUDevice, data: ByteSource): GPUBuffer {
+  const size = data.byteLength;
+  const buffer = device.createBuffer({ label: 'embedding', size, usage: STORAGE | COPY_DST });
+  for (let at = 0; at < size; at += UPLOAD_BYTES) {
+    // A table in a file is read in the same pieces.
+    const { buffer: memory, byteOffset, length } = data.subarray(at, Math.min(at + UPLOAD_BYTES, size));
+    device.queue.writeBuffer(buffer, at, memory, byteOffset, length);
   }
   return buffer;
 }

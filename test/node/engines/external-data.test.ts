@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
+import { bytesIn } from '../../../src/bytes/file-bytes.ts';
 import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
 import type { LoadPart } from '../../../src/protocol/calls.ts';
 import type { ModelFile, ModelGraph, ModelSpec } from '../../../src/protocol/model-spec.ts';
@@ -32,8 +33,11 @@ function splitGraph({ file: { path, ...rest } }: ModelGraph): ModelGraph {
   const name = `${path.slice('onnx/'.length)}_data`;
   const paths = path.includes('embed') ? [name] : [name, `more/${name}`];
   const { graph, externalData } = split(new Uint8Array(bytesOf({ path, ...rest })), paths);
-  expect(graph.length).toBeLessThan(rest.bytes / 4);
-  return { file: file(path, graph), data: externalData.map((each) => file(`onnx/${each.path}`, each.data)) };
+  expect(graph.byteLength).toBeLessThan(rest.bytes / 4);
+  return {
+    file: file(path, bytesIn(graph)),
+    data: externalData.map((each) => file(`onnx/${each.path}`, bytesIn(each.data))),
+  };
 }
 
 const inline = (path: ModelFile): ModelFile => file(path.path, bytesOf(path));

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
+import { bytesIn } from '../../../src/bytes/file-bytes.ts';
 import { halfToFloat } from '../../../worker/onnx/tensor.ts';
 import { type Evaluate, evaluateOn, type TensorData } from '../../../worker/onnx/optimize/evaluate-model.ts';
 import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
@@ -31,7 +32,7 @@ export class Native {
     // Native ORT reads the buffer itself, and cannot read lazy bytes.
     const externalData = files.map(({ path, data }) => ({ path, data: data.subarray(0, data.byteLength) }));
     const options = { intraOpNumThreads: 1, externalData, logSeverityLevel: 3 as const };
-    return new Native(await ort.InferenceSession.create(graph, options));
+    return new Native(await ort.InferenceSession.create(bytesIn(graph), options));
   }
 
   get inputs(): readonly ort.InferenceSession.ValueMetadata[] {

@@ -110,8 +110,9 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
   const model = await optimize();
   const session = await open('decoder', model);
   // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
-  if (model.layer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
-    await selfTestLayer({ ort, gpu, model: model.layer, precision }, signal);
+  const { layer, cpuLayer = layer } = model;
+  if (layer && cpuLayer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
+    await selfTestLayer({ ort, gpu, layer, cpuLayer, precision }, signal);
   }
   onStep();
   return { session };

@@ -1,15 +1,26 @@
+import { bytesIn, type ByteSource } from '../../../src/bytes/file-bytes.ts';
 import type { ModelFile, ModelGraph } from '../../../src/protocol/model-spec.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
 
-/** Reads one of a model's files. */
-export type ReadFile = (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>;
+/** Opens one of a model's files: downloads it if it is not stored. */
+export type ReadFile = (file: ModelFile, signal: AbortSignal) => Promise<ByteSource>;
 
-/** The bytes of files by their paths. They are read at the same time; when one read fails, the others are aborted. */
-export async function readFiles(
+/** The bytes of small files by their paths, all in memory. */
+export async function readConfigs(
   files: readonly ModelFile[],
   read: ReadFile,
   signal: AbortSignal,
 ): Promise<Map<string, Uint8Array>> {
+  const opened = await readFiles(files, read, signal);
+  return new Map([...opened].map(([path, bytes]) => [path, bytesIn(bytes)]));
+}
+
+/** The bytes of files by their paths. They are opened at the same time; when one fails, the others are aborted. */
+async function readFiles(
+  files: readonly ModelFile[],
+  read: ReadFile,
+  signal: AbortSignal,
+): Promise<Map<string, ByteSource>> {
   const failed = new AbortController();
   const until = AbortSignal.any([signal, failed.signal]);
   try {

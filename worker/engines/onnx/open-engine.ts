@@ -1,3 +1,4 @@
+import { FileBytes } from '../../../src/bytes/file-bytes.ts';
 import { asNearsightError, isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import { missingAsset } from '../../../src/protocol/missing-asset.ts';
 import type { ModelFacts } from '../../../src/protocol/calls.ts';
@@ -10,7 +11,7 @@ import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { Gpu } from '../../webgpu/gpu-device.ts';
 import type { Engine, EngineKind, OpenOptions, OpenRequest } from '../engine.ts';
 import { closeSessions, openGraphs, sessionsOf, stepsOf } from './load-graphs.ts';
-import { type ReadFile, readFiles, readGraph } from './model-reader.ts';
+import { readConfigs, type ReadFile, readGraph } from './model-reader.ts';
 import { OnnxEngine } from './onnx-engine.ts';
 import { openDecoder } from './open-decoder.ts';
 import { LoadProgress } from './progress.ts';
@@ -62,7 +63,8 @@ async function openFirst(
   const progress = new LoadProgress(emit);
   const counted = (method: 'read' | 'open'): ReadFile => async (file, until) => {
     try {
-      return await files[method](file, (count) => progress.add(count), until);
+      const bytes = await files[method](file, (count) => progress.add(count), until);
+      return bytes instanceof Uint8Array ? bytes : new FileBytes(bytes);
     } catch (error) {
       if (!spec.assets || !isNearsightError(error) || error.code !== 'load_failed') throw error;
       throw missingAsset(`${file.path} of ${spec.id}`, String(file.url), error.message, error);
@@ -73,7 +75,7 @@ async function openFirst(
     await files.plan(filesFor(spec, variant));
   };
   await plan(choices[0], configBytes(spec));
-  const processor = openProcessor(await readFiles(spec.files, counted('read'), signal));
+  const processor = openProcessor(await readConfigs(spec.files, counted('read'), signal));
   const opening = { request, processor, files, open: counted('open'), progress };
   const failures: string[] = [];
   let gpu: Gpu | undefined;

@@ -1,16 +1,17 @@
+import { type ByteSource, offsetIn, partOf } from '../../../src/bytes/file-bytes.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { malformed } from './protobuf.ts';
 
 /** A graph and the files that hold weights of it, as `InferenceSession.create(graph, { externalData })` takes them. */
 export interface GraphFile {
-  graph: Uint8Array;
+  graph: ByteSource;
   /** Each under the path by which the graph refers to it, which is relative to the graph's folder. */
   externalData: readonly ExternalData[];
 }
 
 export interface ExternalData {
   path: string;
-  data: Uint8Array;
+  data: ByteSource;
 }
 
 /** Where the elements of a tensor are outside the graph: the values of ONNX's keys. */
@@ -30,7 +31,7 @@ export function resolveReference(
   tensor: string,
   entries: ReadonlyMap<string, string>,
   files: readonly ExternalData[],
-): Uint8Array {
+): ByteSource {
   const location = entries.get('location')?.replace(/^\.\//, '');
   if (location === undefined) throw malformed(`no location for the external data of ${tensor}`);
   const data = files.find(({ path }) => path === location)?.data;
@@ -46,15 +47,14 @@ export function resolveReference(
     const message = `The weights ${tensor} should be at bytes ${offset} to ${end} of ${location}, which has ${data.byteLength} bytes.`;
     throw new NearsightError('load_failed', message);
   }
-  return data.subarray(offset, end);
+  return partOf(data, offset, end);
 }
 
-/** Refers to `view` if it lies in one of `files`. */
-export function referenceTo(view: Uint8Array, files: readonly ExternalData[]): Reference | undefined {
+/** Refers to `part` if it lies in one of `files`. */
+export function referenceTo(part: ByteSource, files: readonly ExternalData[]): Reference | undefined {
   for (const { path, data } of files) {
-    const offset = view.byteOffset - data.byteOffset;
-    if (view.buffer !== data.buffer || offset < 0 || offset + view.length > data.length) continue;
-    return { location: path, offset, length: view.length };
+    const offset = offsetIn(part, data);
+    if (offset !== undefined) return { location: path, offset, length: part.byteLength };
   }
   return undefined;
 }

@@ -1,3 +1,4 @@
+import { bytesIn, type ByteSource } from '../../../src/bytes/file-bytes.ts';
 import { decodeTensor, FLOAT, FLOAT16, type Graph, INT32, INT64, type Node, type Tensor, makeValue } from './graph.ts';
 import { halfToNumber } from '../tensor.ts';
 import { fields, integerOf, integers, payloadOf, Writer } from './protobuf.ts';
@@ -90,7 +91,8 @@ function elements(tensor: Tensor): number[] | undefined {
   return values?.length === count ? values : undefined;
 }
 
-function fromBytes(type: number, data: Uint8Array): number[] | undefined {
+function fromBytes(type: number, source: ByteSource): number[] | undefined {
+  const data = bytesIn(source);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const read = (size: number, at: (offset: number) => number): number[] =>
     Array.from({ length: Math.floor(data.length / size) }, (_, i) => at(i * size));
@@ -205,5 +207,5 @@ export function extract(graph: Graph, names: readonly string[]): Graph {
 
 /** Size of a graph's constants and weights. */
 export function weightBytes(graph: Graph): number {
-  return [...graph.tensors.values()].reduce((bytes, { data }) => bytes + (data?.length ?? 0), 0);
+  return [...graph.tensors.values()].reduce((bytes, { data }) => bytes + (data?.byteLength ?? 0), 0);
 }

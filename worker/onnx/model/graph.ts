@@ -1,3 +1,4 @@
+import { bytesIn, type ByteSource } from '../../../src/bytes/file-bytes.ts';
 import { type ExternalData, type GraphFile, type Reference, referenceTo, resolveReference } from './external-data.ts';
 import { fields, integer, integerOf, integers, malformed, payloadOf, text, textOf, Writer } from './protobuf.ts';
 
@@ -15,11 +16,11 @@ export interface Graph {
   /** Operator sets in use: version by domain, '' for ONNX's own. */
   readonly opsets: Map<string, number>;
   /** Shapes of intermediate values as the exporter wrote them. Clear them when you change a node: ORT infers its own. */
-  shapes: Uint8Array[];
+  shapes: ByteSource[];
   /** Other fields of the graph, and of the model around it. */
-  readonly rest: readonly Uint8Array[];
-  readonly modelRest: readonly Uint8Array[];
-  /** What it was read from; tensors are views on it. */
+  readonly rest: readonly ByteSource[];
+  readonly modelRest: readonly ByteSource[];
+  /** What it was read from; tensors are views on it, read or not. */
   readonly source: GraphFile;
 }
 
@@ -56,9 +57,9 @@ export interface Tensor {
   readonly type: number;
   readonly dims: readonly number[];
   /** Its elements, little-endian, if they are stored as bytes (exporters do so for all but the smallest). */
-  readonly data: Uint8Array | undefined;
+  readonly data: ByteSource | undefined;
   /** The whole TensorProto, if the graph's own file holds it. */
-  readonly raw?: Uint8Array;
+  readonly raw?: ByteSource;
   /** In place of `data`: a file of its own, whose bytes are computed whenever they are read, and not kept. */
   readonly lazy?: ExternalData;
 }
@@ -75,31 +76,31 @@ export interface Value {
 }
 
 /**
- * Reads a model.
+ * Reads a model. Of a model in a file, everything but large weights is read.
  *
  * @throws NearsightError `load_failed` if it is not an ONNX model, or refers to data that is not in its files
  */
 export function decode(source: GraphFile): Graph {
   const opsets = new Map<string, number>();
-  const modelRest: Uint8Array[] = [];
-  let body: Uint8Array | undefined;
+  const modelRest: ByteSource[] = [];
+  let body: ByteSource | undefined;
   for (const field of fields(source.graph)) {
     if (field.number === 7 && body) throw malformed('two graphs');
     if (field.number === 7) body = field.payload;
-    else if (field.number === 8) addOpset(opsets, field.payload);
+    else if (field.number === 8) addOpset(opsets, bytesIn(field.payload));
     else modelRest.push(field.raw);
   }
   if (!body) throw malformed('no graph');
-  const rest: Uint8Array[] = [];
+  const rest: ByteSource[] = [];
   const empty = { nodes: [], tensors: new Map<string, Tensor>(), inputs: [], outputs: [], shapes: [] };
   const graph: Graph = { ...empty, opsets, rest, modelRest, source };
   for (const { number, payload, raw } of fields(body)) {
-    if (number === 1) graph.nodes.push(decodeNode(payload));
+    if (number === 1) graph.nodes.push(decodeNode(bytesIn(payload)));
     else if (number === 5) {
       const tensor = decodeTensor(payload, source.externalData);
       graph.tensors.set(tensor.name, tensor);
-    } else if (number === 11) graph.inputs.push(decodeValue(payload));
-    else if (number === 12) graph.outputs.push(decodeValue(payload));
+    } else if (number === 11) graph.inputs.push(decodeValue(bytesIn(payload)));
+    else if (number === 12) graph.outputs.push(decodeValue(bytesIn(payload)));
     else if (number === 13) graph.shapes.push(raw);
     else rest.push(raw);
   }
@@ -129,23 +130,27 @@ function decodeNode(message: Uint8Array): Node {
 }
 
 /** Reads a TensorProto. Data in another file is looked up in `files`, if they are given. */
-export function decodeTensor(raw: Uint8Array, files?: readonly ExternalData[]): Tensor {
+export function decodeTensor(raw: ByteSource, files?: readonly ExternalData[]): Tensor {
   const dims: number[] = [];
   let name = '';
   let type = 0;
-  let data: Uint8Array | undefined;
+  let data: ByteSource | undefined;
   let external = false;
   const entries = new Map<string, string>();
   for (const field of fields(raw)) {
     if (field.number === 1) dims.push(...integers(field));
-    else if (field.number === 2) type = integer(field.payload);
-    else if (field.number === 8) name = text(field.payload);
+    else if (field.number === 2) type = integer(bytesIn(field.payload));
+    else if (field.number === 8) name = text(bytesIn(field.payload));
     else if (field.number === 9) data = field.payload;
-    else if (field.number === 13) entries.set(textOf(field.payload, 1), textOf(field.payload, 2));
-    else if (field.number === 14) external = integer(field.payload) === EXTERNAL;
+    else if (field.number === 13) addEntry(entries, bytesIn(field.payload));
+    else if (field.number === 14) external = integer(bytesIn(field.payload)) === EXTERNAL;
   }
   if (external && files) return { name, type, dims, data: resolveReference(name, entries, files) };
   return { name, type, dims, data, raw };
+}
+
+function addEntry(entries: Map<string, string>, message: Uint8Array): void {
+  entries.set(textOf(message, 1), textOf(message, 2));
 }
 
 function decodeValue(raw: Uint8Array): Value {
@@ -176,7 +181,7 @@ export function makeValue(name: string, type = 0, dims: readonly (number | strin
 }
 
 /** A new initializer. */
-export function makeTensor(name: string, type: number, dims: readonly number[], data: Uint8Array): Tensor {
+export function makeTensor(name: string, type: number, dims: readonly number[], data: ByteSource): Tensor {
   return { name, type, dims, data };
 }
 
@@ -237,7 +242,7 @@ function encodeNode(node: Node): Writer {
 
 function referenceOf({ data, lazy }: Tensor, files: readonly ExternalData[]): Reference | undefined {
   if (lazy) return { location: lazy.path, offset: 0, length: lazy.data.byteLength };
-  return data && data.length >= OUTSIDE_BYTES ? referenceTo(data, files) : undefined;
+  return data && data.byteLength >= OUTSIDE_BYTES ? referenceTo(data, files) : undefined;
 }
 
 function encodeTensor({ name, type, dims, data }: Tensor, reference: Reference | undefined): Writer {

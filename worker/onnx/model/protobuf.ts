@@ -1,18 +1,20 @@
+import { bytesIn, type ByteSource, partOf } from '../../../src/bytes/file-bytes.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 
 /**
  * Reads and writes the format of protocol buffers without a schema: messages are sequences of numbered fields. Payloads
- * are views on the message they were read from and are written by reference, so weights are never copied.
+ * are views on the message they were read from and are written by reference, so weights are never copied. Of a message
+ * in a file, only small fields are read; large ones stay there.
  *
  * Format: https://protobuf.dev/programming-guides/encoding/
  */
-export interface Field {
+export interface Field<Bytes extends ByteSource = Uint8Array> {
   readonly number: number;
   readonly wire: number;
   /** The bytes of a varint or of a fixed number, or what follows a length. */
-  readonly payload: Uint8Array;
+  readonly payload: Bytes;
   /** The whole field, with its tag. */
-  readonly raw: Uint8Array;
+  readonly raw: Bytes;
 }
 
 const VARINT = 0;
@@ -20,34 +22,46 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
+/** Most bytes of a tag and what follows it: a length, or an integer. */
+const MAX_HEAD = 20;
+
+/** Fields of a message in a file that have less are read at once. */
+const SMALL_BYTES = 1024;
+
 /**
- * Reads the fields of a message in order; an absent message has none.
+ * Reads the fields of a message in order; an absent message has none. A message in memory gives views on it.
  *
- * @throws NearsightError `load_failed` if the bytes are not a message
+ * @throws NearsightError `load_failed` if the bytes are not a message, or the file cannot be read
  */
-export function* fields(message: Uint8Array = new Uint8Array()): Generator<Field> {
-  let at = 0;
-  while (at < message.length) {
-    const start = at;
-    at = endOfVarint(message, at);
-    const tag = unsigned(message.subarray(start, at));
+export function fields(message?: Uint8Array): Generator<Field>;
+export function fields(message: ByteSource | undefined): Generator<Field<ByteSource>>;
+export function* fields(message: ByteSource = new Uint8Array()): Generator<Field<ByteSource>> {
+  const size = message.byteLength;
+  for (let at = 0; at < size;) {
+    const head = message.subarray(at, Math.min(at + MAX_HEAD, size));
+    const afterTag = endOfVarint(head, 0);
+    const tag = unsigned(head, 0, afterTag);
     const wire = tag % 8;
-    let payload = at;
-    if (wire === VARINT) at = endOfVarint(message, at);
-    else if (wire === FIXED64) at += 8;
-    else if (wire === FIXED32) at += 4;
+    let payload = afterTag;
+    let end = afterTag;
+    if (wire === VARINT) end = endOfVarint(head, afterTag);
+    else if (wire === FIXED64) end += 8;
+    else if (wire === FIXED32) end += 4;
     else if (wire === BYTES) {
-      payload = endOfVarint(message, at);
-      at = payload + unsigned(message.subarray(at, payload));
+      payload = endOfVarint(head, afterTag);
+      end = payload + unsigned(head, afterTag, payload);
     } else throw malformed(`wire type ${wire}`);
-    if (at > message.length) throw malformed('a field that is longer than what is left of its message');
-    const number = Math.floor(tag / 8);
-    yield { number, wire, payload: message.subarray(payload, at), raw: message.subarray(start, at) };
+    if (at + end > size) throw malformed('a field that is longer than what is left of its message');
+    const raw = end < SMALL_BYTES ? message.subarray(at, at + end) : partOf(message, at, at + end);
+    yield { number: Math.floor(tag / 8), wire, payload: partOf(raw, payload, end), raw };
+    at += end;
   }
 }
 
 /** What a field of a message holds: the last one of its number, as protocol buffers have it. */
-export function payloadOf(message: Uint8Array | undefined, number: number): Uint8Array | undefined {
+export function payloadOf(message: Uint8Array | undefined, number: number): Uint8Array | undefined;
+export function payloadOf(message: ByteSource | undefined, number: number): ByteSource | undefined;
+export function payloadOf(message: ByteSource | undefined, number: number): ByteSource | undefined {
   return [...fields(message)].findLast((field) => field.number === number)?.payload;
 }
 
@@ -70,12 +84,13 @@ export function integer(payload: Uint8Array): number {
 }
 
 /** The integers of a repeated field, packed or not. */
-export function integers(field: Field): number[] {
-  if (field.wire !== BYTES) return [integer(field.payload)];
+export function integers({ wire, payload }: Field<ByteSource>): number[] {
+  const bytes = bytesIn(payload);
+  if (wire !== BYTES) return [integer(bytes)];
   const values: number[] = [];
-  for (let at = 0; at < field.payload.length;) {
-    const end = endOfVarint(field.payload, at);
-    values.push(integer(field.payload.subarray(at, end)));
+  for (let at = 0; at < bytes.length;) {
+    const end = endOfVarint(bytes, at);
+    values.push(integer(bytes.subarray(at, end)));
     at = end;
   }
   return values;
@@ -94,13 +109,13 @@ export function text(payload: Uint8Array): string {
 
 /** Writes a message: its pieces are joined once, at the end. */
 export class Writer {
-  readonly #pieces: Uint8Array[] = [];
+  readonly #pieces: ByteSource[] = [];
   #length = 0;
 
   /** Adds bytes that hold whole fields, such as `Field.raw`. */
-  raw(piece: Uint8Array): this {
+  raw(piece: ByteSource): this {
     this.#pieces.push(piece);
-    this.#length += piece.length;
+    this.#length += piece.byteLength;
     return this;
   }
 
@@ -114,9 +129,9 @@ export class Writer {
     return this.raw(encoded(number * 8 + FIXED32)).raw(bytes);
   }
 
-  bytes(number: number, payload: Uint8Array): this {
+  bytes(number: number, payload: ByteSource): this {
     return this.raw(encoded(number * 8 + BYTES))
-      .raw(encoded(payload.length))
+      .raw(encoded(payload.byteLength))
       .raw(payload);
   }
 
@@ -130,13 +145,13 @@ export class Writer {
     return this;
   }
 
-  /** The whole message. Only here are weights copied, if it holds any. */
+  /** The whole message. Only here are weights copied, or read from a file, if it holds any. */
   finish(): Uint8Array<ArrayBuffer> {
     const whole = new Uint8Array(this.#length);
     let at = 0;
     for (const piece of this.#pieces) {
-      whole.set(piece, at);
-      at += piece.length;
+      whole.set(bytesIn(piece), at);
+      at += piece.byteLength;
     }
     return whole;
   }
@@ -160,12 +175,12 @@ function varint(bytes: Uint8Array): bigint {
   return value;
 }
 
-/** Tags and lengths. Most have one or two bytes, for which BigInt would be slow. */
-function unsigned(bytes: Uint8Array): number {
-  const [low = 0, high = 0] = bytes;
-  if (bytes.length === 1) return low;
-  if (bytes.length === 2) return (low & 0x7f) + high * 128;
-  const value = Number(varint(bytes));
+/** A tag or a length. Most have one or two bytes, for which BigInt would be slow. */
+function unsigned(bytes: Uint8Array, from: number, to: number): number {
+  const low = bytes[from] ?? 0;
+  if (to - from === 1) return low;
+  if (to - from === 2) return (low & 0x7f) + (bytes[from + 1] ?? 0) * 128;
+  const value = Number(varint(bytes.subarray(from, to)));
   if (!Number.isSafeInteger(value)) throw malformed(`the length ${value}`);
   return value;
 }

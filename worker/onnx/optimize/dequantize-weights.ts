@@ -1,7 +1,9 @@
+import { bytesIn } from '../../../src/bytes/file-bytes.ts';
+import { LazyBytes } from '../../../src/bytes/lazy-bytes.ts';
 import { FLOAT, type Graph, type Node } from '../model/graph.ts';
-import { intAttribute, makeNode, prune, Wiring } from '../model/graph-edit.ts';
-import { MATMUL_NBITS } from './fuse.ts';
+import { makeNode, prune, Wiring } from '../model/graph-edit.ts';
 import type { Skipped } from './pass.ts';
+import { dequantizedBytes, type QuantizedMatrix, quantizedMatrix, splitMatrix } from './quantized-matrix.ts';
 
 /** The quantized value of zero, without zero points. */
 const ZERO_POINT = 8;
@@ -30,10 +32,10 @@ export interface MemoryBudget {
  */
 export function dequantizeWeights(graph: Graph, budget: MemoryBudget): Skipped {
   const wiring = new Wiring(graph);
-  const matrices = new Map<Node, Quantized>();
+  const matrices = new Map<Node, QuantizedMatrix>();
   for (const node of graph.nodes) {
-    const matrix = quantized(wiring, node);
-    if (matrix) matrices.set(node, matrix);
+    const matrix = quantizedMatrix(wiring, node);
+    if (matrix?.scaleType === FLOAT) matrices.set(node, matrix);
   }
   if (matrices.size === 0) return 'no matrix has 4 bits without zero points';
   const bytes = [...matrices.values()].reduce((sum, matrix) => sum + dequantizedBytes(matrix), 0);
@@ -49,37 +51,10 @@ export function dequantizeWeights(graph: Graph, budget: MemoryBudget): Skipped {
   return undefined;
 }
 
-/** A transposed matrix: `columns` runs of `rows` levels, in blocks with one scale each. */
-interface Quantized {
-  rows: number;
-  columns: number;
-  block: number;
-  levels: Uint8Array;
-  /** Float32, at any byte offset. */
-  scales: Uint8Array;
-}
-
-function dequantizedBytes({ rows, columns }: Quantized): number {
-  return rows * columns * 4;
-}
-
-function quantized(wiring: Wiring, node: Node): Quantized | undefined {
-  // A fourth input is zero points, a group index or a bias.
-  if (node.type !== MATMUL_NBITS || node.inputs.length !== 3 || intAttribute(node, 'bits', 4) !== 4) return undefined;
-  const [rows, columns, block] = ['K', 'N', 'block_size'].map((name) => intAttribute(node, name, 0));
-  const levels = wiring.tensor(node.inputs[1])?.data;
-  const scales = wiring.tensor(node.inputs[2]);
-  if (!rows || !columns || !block || block % 2 !== 0 || rows % block !== 0 || !levels || !scales?.data)
-    return undefined;
-  if (scales.type !== FLOAT || scales.data.length !== (rows / block) * columns * 4) return undefined;
-  if (levels.length !== (rows * columns) / 2) return undefined;
-  return { rows, columns, block, levels, scales: scales.data };
-}
-
 /** The nodes that replace a quantized product: a product with each part of the matrix, concatenated. */
-function product(graph: Graph, node: Node, matrix: Quantized): Node[] {
+function product(graph: Graph, node: Node, matrix: QuantizedMatrix): Node[] {
   const [input = '', weights = '', scales = ''] = node.inputs;
-  const parts = split(matrix);
+  const parts = splitMatrix(matrix, MAX_PART_BYTES);
   const outputs = parts.length === 1 ? node.outputs : parts.map((_, index) => `${node.outputs[0]}/${index}`);
   const nodes = parts.map((part, index) => {
     const name = `${weights}/${scales}/float32/${index}`;
@@ -94,40 +69,20 @@ function product(graph: Graph, node: Node, matrix: Quantized): Node[] {
   return parts.length === 1 ? nodes : [...nodes, makeNode('Concat', outputs, node.outputs, { axis: -1 })];
 }
 
-/**
- * The part's bytes, which are computed when they are read, so that JavaScript holds one tensor at a time: onnxruntime
- * reads `byteLength` and one `subarray` for each tensor, which it copies.
- */
-function lazyBytes(part: Quantized): Uint8Array {
-  return Object.defineProperties(new Uint8Array(), {
-    byteLength: { value: dequantizedBytes(part) },
-    subarray: { value: (from: number, to: number) => new Uint8Array(dequantize(part).buffer).subarray(from, to) },
-  });
+/** The part's bytes, which are computed when onnxruntime asks for them, so that JavaScript holds one tensor at a time. */
+function lazyBytes(part: QuantizedMatrix): LazyBytes {
+  return new LazyBytes(dequantizedBytes(part), (from, to) => new Uint8Array(dequantize(part).buffer).subarray(from, to));
 }
 
-function split(matrix: Quantized): Quantized[] {
-  const { rows, columns, block, levels, scales } = matrix;
-  const perPart = Math.ceil(columns / Math.ceil(dequantizedBytes(matrix) / MAX_PART_BYTES));
-  const parts: Quantized[] = [];
-  for (let from = 0; from < columns; from += perPart) {
-    const to = Math.min(from + perPart, columns);
-    parts.push({
-      ...matrix,
-      columns: to - from,
-      levels: levels.subarray((from * rows) / 2, (to * rows) / 2),
-      scales: scales.subarray(((from * rows) / block) * 4, ((to * rows) / block) * 4),
-    });
-  }
-  return parts;
-}
-
-function dequantize({ rows, columns, block, levels, scales }: Quantized): Float32Array<ArrayBuffer> {
+function dequantize({ rows, columns, block, levels, scales }: QuantizedMatrix): Float32Array<ArrayBuffer> {
   const matrix = new Float32Array(rows * columns);
+  // Those of a file are read only now.
+  const pairs = bytesIn(levels);
   let at = 0;
   // Copied to align the floats.
-  for (const scale of new Float32Array(new Uint8Array(scales).buffer)) {
+  for (const scale of new Float32Array(new Uint8Array(bytesIn(scales)).buffer)) {
     for (const end = at + block; at < end; at += 2) {
-      const pair = levels[at >> 1] ?? 0;
+      const pair = pairs[at >> 1] ?? 0;
       matrix[at] = ((pair & 15) - ZERO_POINT) * scale;
       matrix[at + 1] = ((pair >> 4) - ZERO_POINT) * scale;
     }

@@ -71,7 +71,7 @@ function findBorder(graph: Graph, wiring: Wiring, conv: Node): string[] {
 }
 
 function readsWeights(wiring: Wiring, { inputs }: Node): boolean {
-  return inputs.some((name) => (wiring.tensor(name)?.data?.length ?? 0) > MAX_WEIGHT_BYTES);
+  return inputs.some((name) => (wiring.tensor(name)?.data?.byteLength ?? 0) > MAX_WEIGHT_BYTES);
 }
 
 function dependsOnInput(graph: Graph, wiring: Wiring, name: string, stop?: string): boolean {

@@ -1,5 +1,4 @@
-import type { GraphFile } from '../model/external-data.ts';
-import { encodeApart, type Graph, makeInts, makeValue, type Node } from '../model/graph.ts';
+import { type Graph, makeInts, makeValue, type Node } from '../model/graph.ts';
 import { intsAttribute, makeNode, prune, Wiring } from '../model/graph-edit.ts';
 import { ATTENTION } from './feed-lengths.ts';
 
@@ -20,11 +19,14 @@ const NORMS: ReadonlyMap<string, number> = new Map([
  *
  * @returns undefined for a graph of one layer, or one whose layers are not recognised
  */
-export function extractLayer(graph: Graph, output: string): GraphFile | undefined {
+export function extractLayer(graph: Graph, output: string): Graph | undefined {
   const joined = join(graph, output);
   if (!joined) return undefined;
   const kept = new Set([output, ...joined.mixer.outputs]);
-  return encodePart({ ...graph, nodes: joined.nodes, outputs: graph.outputs.filter(({ name }) => kept.has(name)) });
+  const outputs = graph.outputs.filter(({ name }) => kept.has(name));
+  const part: Graph = { ...graph, nodes: joined.nodes, outputs };
+  prune(part);
+  return part;
 }
 
 /** Enough patches to run the kernels that a whole crop runs; all of SmolVLM's 1,024 take the CPU ten times as long. */
@@ -36,7 +38,7 @@ const MAX_PATCHES = 64;
  *
  * @param size edge of a crop, in pixels
  */
-export function extractVisionLayer(graph: Graph, output: string, size: number): GraphFile | undefined {
+export function extractVisionLayer(graph: Graph, output: string, size: number): Graph | undefined {
   const joined = join(graph, output);
   const conv = graph.nodes.find(({ type }) => type === 'Conv');
   const [edge] = conv ? intsAttribute(conv, 'strides') : [];
@@ -54,12 +56,9 @@ export function extractVisionLayer(graph: Graph, output: string, size: number): 
   });
   nodes.splice(first, 0, makeNode('Gather', [all, index], [sampled], { axis: 1 }));
   const tensors = new Map(graph.tensors).set(index, makeInts(index, [count], indices));
-  return encodePart({ ...graph, nodes, tensors, outputs: [makeValue(output)] });
-}
-
-function encodePart(part: Graph): GraphFile {
+  const part: Graph = { ...graph, nodes, tensors, outputs: [makeValue(output)] };
   prune(part);
-  return encodeApart(part);
+  return part;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { partOf } from '../../../src/bytes/file-bytes.ts';
 import { type Graph, type Node, makeTensor } from '../model/graph.ts';
 import { intAttribute, prune, setInt, Wiring } from '../model/graph-edit.ts';
 import { AT, ATTENTION } from './feed-lengths.ts';
@@ -81,9 +82,9 @@ export function trimRotaryTables(graph: Graph, positions: number): Skipped {
     const [rows = 0, width = 0] = table?.dims ?? [];
     if (!table?.data || table.dims.length !== 2 || rows <= positions) continue;
     if (!wiring.consumers(name).every(({ type }) => type === ATTENTION || type === ROTARY)) continue;
-    const bytes = (table.data.length / rows) * positions;
+    const bytes = (table.data.byteLength / rows) * positions;
     if (!Number.isInteger(bytes)) continue;
-    graph.tensors.set(name, makeTensor(name, table.type, [positions, width], table.data.subarray(0, bytes)));
+    graph.tensors.set(name, makeTensor(name, table.type, [positions, width], partOf(table.data, 0, bytes)));
     trimmed++;
   }
   return trimmed > 0 ? undefined : `no table is longer than ${positions} rows`;

@@ -40,7 +40,6 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
     { pass: 'trim-rotary-tables', reason: trimRotaryTables(graph, positions) },
   ];
   if (memoryBudget) outcomes.push({ pass: 'dequantize-weights', reason: dequantizeWeights(graph, memoryBudget) });
-  const optimized = encodeOptimized(graph, outcomes);
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
-  return memoryBudget ? optimized : { ...optimized, layer: extractLayer(graph, LOGITS) };
+  return encodeOptimized(graph, outcomes, memoryBudget ? undefined : extractLayer(graph, LOGITS));
 }

@@ -40,5 +40,5 @@ export async function optimizeVision(model: GraphFile, options: VisionOptions): 
   if (attention) outcomes.push({ pass: 'fuse-attention', reason: fuseAttention(graph) });
   outcomes.push({ pass: 'fuse-bias', reason: fuseBias(graph) });
   const layer = extractVisionLayer(graph, 'image_features', cropSize(inputs));
-  return { ...encodeOptimized(graph, outcomes), layer };
+  return encodeOptimized(graph, outcomes, layer);
 }

@@ -1,5 +1,6 @@
 import type { GraphFile } from '../model/external-data.ts';
 import { encodeApart, type Graph } from '../model/graph.ts';
+import { splitProducts } from './split-products.ts';
 
 /** The optimizer's passes, each named after its function. */
 export type PassName =
@@ -37,12 +38,21 @@ export interface PassOutcome {
 export interface OptimizedGraph extends GraphFile {
   /** The graph reduced to one of its layers, for the self-test; absent where layers are not recognised. */
   layer?: GraphFile | undefined;
+  /** The same for the CPU, where large products are computed in parts: see {@link splitProducts}. */
+  cpuLayer?: GraphFile | undefined;
   /** One for each pass that ran. If all were skipped, the graph is unchanged. */
   outcomes: readonly PassOutcome[];
 }
 
-/** Encodes the graph, or returns the original file if all passes were skipped. */
-export function encodeOptimized(graph: Graph, outcomes: readonly PassOutcome[]): OptimizedGraph {
+/** Of the copy of a matrix that the CPU makes for a product of the layer. */
+const MAX_COPY_BYTES = 16 << 20;
+
+/** Encodes the graph, or returns the original file if all passes were skipped; and its layer, if one was extracted. */
+export function encodeOptimized(graph: Graph, outcomes: readonly PassOutcome[], layer?: Graph): OptimizedGraph {
   const changed = outcomes.some(({ reason }) => reason === undefined);
-  return { ...(changed ? encodeApart(graph) : graph.source), outcomes };
+  const optimized = { ...(changed ? encodeApart(graph) : graph.source), outcomes };
+  if (!layer) return optimized;
+  const onGpu = encodeApart(layer);
+  splitProducts(layer, MAX_COPY_BYTES);
+  return { ...optimized, layer: onGpu, cpuLayer: encodeApart(layer) };
 }
