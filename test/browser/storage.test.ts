@@ -1,39 +1,13 @@
 import { expect, test } from 'vitest';
 import type { Hub } from '../hub/hub-server.ts';
-import { COMMIT, openStoredPage, type StoredPage } from './harness/stored-page.ts';
+import { spoilFile } from './harness/spoil-file.ts';
+import { COMMIT, openStoredPage } from './harness/stored-page.ts';
 
 const DECODER = 'onnx/decoder_model_merged_q4.onnx';
 
 /** Bytes that the hub has sent of a file. */
 function sent(hub: Hub, file: string): number {
   return hub.requests.filter((request) => request.file === file).reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-/** Changes a stored file from the page. @returns its name */
-function spoil(session: StoredPage, path: string, how: 'flip' | 'truncate' | 'append' | 'delete'): Promise<void> {
-  return session.page.evaluate(
-    async (path, how) => {
-      const all = [
-        ...stored.spec.files,
-        ...stored.spec.variants.flatMap(({ graphs }) => Object.values(graphs).map(({ file }) => file)),
-      ];
-      const { sha256 } = all.find((file) => file.path === path)!;
-      const root = await navigator.storage.getDirectory();
-      const blobs = await (
-        await (await root.getDirectoryHandle('nearsight')).getDirectoryHandle('1')
-      ).getDirectoryHandle('blobs');
-      if (how === 'delete') return blobs.removeEntry(sha256);
-      const handle = await blobs.getFileHandle(sha256);
-      const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
-      if (how === 'flip') bytes[bytes.length - 1000]! ^= 1;
-      const writable = await handle.createWritable();
-      await writable.write(how === 'truncate' ? bytes.subarray(0, bytes.length - 5) : bytes);
-      if (how === 'append') await writable.write(new Uint8Array(5));
-      await writable.close();
-    },
-    path,
-    how,
-  );
 }
 
 test('a model is downloaded once, then opened from the disk, with the network gone and the page loaded again', async () => {
@@ -106,7 +80,7 @@ test.each(['flip', 'truncate', 'append', 'delete'] as const)(
     await using session = await openStoredPage();
     await session.page.evaluate(() => stored.works());
     for (const path of [DECODER, 'tokenizer.json']) {
-      await spoil(session, path, how);
+      await spoilFile(session.page, path, how);
       session.fetched();
       await session.page.evaluate(() => stored.works());
       expect(new Set(session.fetched().map(({ file }) => file))).toEqual(new Set([path]));
@@ -163,12 +137,7 @@ test('nothing of images, questions and answers is stored', async () => {
   await using session = await openStoredPage();
   const found = await session.page.evaluate(async () => {
     await stored.works();
-    const names = new Set(
-      [
-        ...stored.spec.files,
-        ...stored.spec.variants.flatMap(({ graphs }) => Object.values(graphs).map(({ file }) => file)),
-      ].map(({ sha256 }) => `nearsight/1/blobs/${sha256}`),
-    );
+    const names = new Set(stored.specFiles().map(({ sha256 }) => `nearsight/1/blobs/${sha256}`));
     const others = Object.keys(await stored.files()).filter((path) => !names.has(path));
     return {
       others,

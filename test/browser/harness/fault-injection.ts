@@ -100,6 +100,11 @@ if (plan.has('deniedLocks')) {
 if (plan.has('noFiles')) {
   StorageManager.prototype.getDirectory = () => Promise.reject(new DOMException('denied', 'SecurityError'));
 }
+// The clock goes backwards, an hour at each look.
+if (plan.has('clockBackwards')) {
+  let now = Date.now();
+  Date.now = () => (now -= 3_600_000);
+}
 // What the browser says is free.
 if (plan.has('freeBytes')) {
   StorageManager.prototype.estimate = async () => ({ usage: 0, quota: Number(plan.get('freeBytes')) });
@@ -214,6 +219,8 @@ export interface FaultPlan {
   deniedLocks?: boolean;
   /** The browser denies the private file system. */
   noFiles?: boolean;
+  /** The clock goes backwards, an hour at each look. */
+  clockBackwards?: boolean;
   /** Bytes that the browser says are free. */
   freeBytes?: number;
   /** The number of the write to the disk, counted from 1, in the middle of which the worker is killed. */

@@ -25,8 +25,16 @@ export interface StoredTools {
   make(device?: 'webgpu' | 'wasm', spec?: object): import('nearsight').Nearsight;
   /** Loads, answers, disposes: the facts of the load. */
   works(spec?: object): Promise<import('nearsight').ModelFacts>;
+  /** Loads and asks twice: `right`, or the code of the error. */
+  attempt(): Promise<string>;
   /** What the private file system holds: sizes by path. */
   files(): Promise<Record<string, number>>;
+  /** The files of the spec, of all variants. */
+  specFiles(): readonly { path: string; sha256: string }[];
+  /** Stored files whose bytes are not what their name says. */
+  wrongBlobs(): Promise<string[]>;
+  /** Deletes everything, once the workers that held it are gone. */
+  clear(): Promise<void>;
 }
 
 export interface StoredPage extends AsyncDisposable {
@@ -108,6 +116,23 @@ function installStored(baseURL: string): void {
       near.dispose();
     }
   };
+  const attempt: StoredTools['attempt'] = async () => {
+    const near = make();
+    try {
+      const { image, question, answer } = goldens.imageFirst;
+      for (let count = 0; count < 2; count++) {
+        let text = '';
+        for await (const piece of near.ask(image, question, { maxTokens: 12 })) text += piece;
+        if (text !== answer) return `wrong: ${text}`;
+      }
+      return 'right';
+    } catch (error) {
+      const { name, code, message } = error as Error & { code?: string };
+      return name === 'NearsightError' ? String(code) : `${name}: ${message}`;
+    } finally {
+      near.dispose();
+    }
+  };
   const files: StoredTools['files'] = async () => {
     const found: Record<string, number> = {};
     const walk = async (folder: FileSystemDirectoryHandle, path: string): Promise<void> => {
@@ -119,5 +144,30 @@ function installStored(baseURL: string): void {
     await walk(await navigator.storage.getDirectory(), '');
     return found;
   };
-  Object.assign(globalThis, { stored: { spec, storage, make, works, files } satisfies StoredTools });
+  const specFiles: StoredTools['specFiles'] = () => [
+    ...spec.files,
+    ...spec.variants.flatMap(({ graphs }) => Object.values(graphs).map(({ file }) => file)),
+  ];
+  const wrongBlobs: StoredTools['wrongBlobs'] = async () => {
+    const wrong: string[] = [];
+    const root = await navigator.storage.getDirectory();
+    const format = await (await root.getDirectoryHandle('nearsight')).getDirectoryHandle('1');
+    for await (const [name, handle] of (await format.getDirectoryHandle('blobs')).entries()) {
+      const bytes = await (await (handle as FileSystemFileHandle).getFile()).arrayBuffer();
+      const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+      if (Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') !== name) wrong.push(name);
+    }
+    return wrong;
+  };
+  const clear: StoredTools['clear'] = async () => {
+    for (let tries = 0; tries < 50; tries++) {
+      await storage.clear();
+      if (Object.keys(await files()).length === 0) return;
+      // A worker that was just ended may hold its locks for a moment.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`left: ${Object.keys(await files()).join(', ')}`);
+  };
+  const tools = { spec, storage, make, works, attempt, files, specFiles, wrongBlobs, clear } satisfies StoredTools;
+  Object.assign(globalThis, { stored: tools });
 }
