@@ -15,7 +15,7 @@ export const smolvlm256m: ModelSpec = {
   // Measured on two cores: 3.5 s to the first token with a whole image, then 50 tokens a second; 9 where memory is short.
   wasm: 'ok',
   licence: { spdx: 'Apache-2.0', restricted: false },
-  description: 'Describes photos, reads large text in them, and answers short questions about them, in English',
+  description: 'Describes photos, reads large text, answers short questions',
   files: [
     file('config.json', 7_353, 'b70fb4bfde88df9eeebc9d8ff523733b8bf70d6c9b06c610325960e06ae9db52'),
     file('generation_config.json', 136, '067a2a54e5f87162ecac6e0e911cc4665fc8f7f3324794ecbac0f76badb56636'),

@@ -91,7 +91,8 @@ async function fileSource(file: string): Promise<ByteSource> {
   return {
     size,
     async *read(start, end) {
-      if (start < end) yield* createReadStream(file, { start, end: end - 1 }) as AsyncIterable<Uint8Array>;
+      if (start < end)
+        yield* createReadStream(file, { start, end: end - 1, highWaterMark: 2 ** 20 }) as AsyncIterable<Uint8Array>;
     },
   };
 }

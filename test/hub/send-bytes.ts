@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FaultKind, find, type HubRequest } from './faults.ts';
 import { type ByteSource, flipped, resized } from './repository.ts';
@@ -91,7 +90,7 @@ async function write(source: ByteSource, span: Span, reply: ServerResponse, { fa
       if (reply.destroyed) return;
       request.bytes += piece.length;
       // The reader's pace: 190 MB are never held here.
-      if (!reply.write(piece)) await Promise.race([once(reply, 'drain'), once(reply, 'close')]).catch(() => {});
+      if (!reply.write(piece)) await drained(reply);
     }
   }
   if (stop === Infinity || span.end - span.start <= stop) return void reply.end();
@@ -100,4 +99,16 @@ async function write(source: ByteSource, span: Span, reply: ServerResponse, { fa
   await new Promise<void>((resolve) => reply.write('', () => resolve()));
   await delay(20);
   reply.destroy();
+}
+
+/** Resolves when more can be written, or never will. */
+function drained(reply: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      reply.off('drain', done).off('close', done);
+      resolve();
+    };
+    reply.on('drain', done).on('close', done);
+    if (reply.destroyed) done();
+  });
 }

@@ -21,7 +21,7 @@ export const codeLines = {
   'worker/*': 129,
   'worker/engines/*': 34,
   'worker/engines/onnx/': 612,
-  'worker/generation/': 842,
+  'worker/generation/': 852,
   'worker/backend/': 100,
   'worker/webgpu/': 1396,
   'worker/wasm/': 108,
@@ -39,7 +39,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 12400;
+export const codeLinesTogether = 12600;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

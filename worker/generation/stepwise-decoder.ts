@@ -16,6 +16,9 @@ import { sampleOnCpu } from './sample-on-cpu.ts';
 /** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
 export const MAX_CHUNK_ROWS = 512;
 
+/** A whole split image and its question, where what comes behind has to be read row by row. */
+const MAX_FIRST_ROWS = 1280;
+
 /** Graphs that compute logits for every row get chunks whose logits stay below this size. */
 const CHUNK_LOGIT_BYTES = 64 << 20;
 
@@ -35,7 +38,8 @@ export class StepwiseDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
   readonly #parts: StepwiseDecoderOptions;
-  readonly #chunkRows: number;
+  /** Rows of a chunk at the start of a sequence, and of one behind others. */
+  readonly #chunkRows: { first: number; behind: number };
   /** The attention mask: 1 for each position. Longer than needed, so that it is rarely reallocated. */
   #ones = new BigInt64Array(0);
   #logits: Float32Array | undefined;
@@ -50,7 +54,9 @@ export class StepwiseDecoder implements Decoder {
     const layout = kvLayout(session);
     this.precision = layout.type;
     this.kv = memory.cache(layout, positions);
-    this.#chunkRows = Math.min(maxRows, chunkRows(session));
+    const rows = Math.min(maxRows, chunkRows(session));
+    const first = options.maxRows ?? (rows < MAX_CHUNK_ROWS ? rows : MAX_FIRST_ROWS);
+    this.#chunkRows = readsRowsBehindOthers(session) ? { first: rows, behind: rows } : { first, behind: 1 };
   }
 
   get length(): number {
@@ -68,10 +74,13 @@ export class StepwiseDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     const merge = featureMerger(features, imageTokenId);
-    for (let start = 0; start < ids.length; start += this.#chunkRows) {
+    let start = 0;
+    while (start < ids.length) {
       await yieldToEvents(signal);
-      const chunk = ids.subarray(start, start + this.#chunkRows);
-      const last = start + chunk.length === ids.length;
+      const { first, behind } = this.#chunkRows;
+      const chunk = ids.subarray(start, start + (this.length === 0 ? first : behind));
+      start += chunk.length;
+      const last = start === ids.length;
       await this.#read(chunk, last, (embeddings) =>
         merge(chunk, (tensor, row, count, at) => this.#parts.memory.copyRows(tensor, row, count, embeddings, at)),
       );
@@ -155,6 +164,14 @@ function chunkRows({ inputs, outputs }: Session): number {
   if (logitRows === 1 || inputs.has(ports.LOGITS_TO_KEEP) || typeof vocab !== 'number') return MAX_CHUNK_ROWS;
   const rows = Math.floor(CHUNK_LOGIT_BYTES / (vocab * elementBytes(logits?.type ?? 'float32')));
   return Math.max(32, Math.min(MAX_CHUNK_ROWS, rows));
+}
+
+/**
+ * Whether the graph can read several rows behind a past. Those that were exported with MultiHeadAttention cannot: the bias
+ * that they compute from the mask has another shape then ("invalid expand shape"). They are the ones without lengths.
+ */
+function readsRowsBehindOthers({ inputs }: Session): boolean {
+  return inputs.has(ports.SEQLENS_K) || !inputs.has(ports.ATTENTION_MASK);
 }
 
 function checkInputs({ inputs }: Session): void {

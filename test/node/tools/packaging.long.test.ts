@@ -18,6 +18,7 @@ test('the types resolve under every resolution', () => {
   // The package has ES modules only, which a CommonJS file of `node16` loads by `import()`; so this one finding stays.
   const report = run('attw', '--pack', '.', '--ignore-rules', 'cjs-resolves-to-esm', '--format', 'ascii', '--no-emoji');
   expect(report).toContain('"nearsight/glimpse"');
+  expect(report).toContain('"nearsight/models"');
 });
 
 /** The compilers, and by which `module` and `moduleResolution` each looks the package up. TypeScript 7 has no `Node`. */
@@ -35,8 +36,10 @@ test.each(compilers)("%s, %s: the types compile, and need the web's only", (comp
     const source = `
       import { createNearsight } from 'nearsight';
       import { glimpse } from 'nearsight/glimpse';
+      import { catalogue, smolvlm2Video256m } from 'nearsight/models';
       import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
       createNearsight({ model: glimpse }).fetch satisfies typeof fetch;
+      createNearsight({ model: catalogue[0] ?? smolvlm2Video256m });
       const proxy = createNimProxy({ apiKey: 'nvapi-…', authorize: () => true, models: ['meta/llama'] });
       proxy(new Request('')) satisfies Promise<Response>;
       toNodeHandler(proxy);
@@ -72,7 +75,13 @@ test('the package has all files that it needs, and no others', () => {
     (path) => !/^(dist\/|bin\/nearsight\.mjs$|package\.json$|README\.md$|CHANGELOG\.md$|LICENSE$)/.test(path),
   );
   expect(unexpected).toEqual([]);
-  for (const needed of ['dist/index.js', 'dist/glimpse.js', 'dist/worker.js', 'dist/src/index.d.ts']) {
+  for (const needed of [
+    'dist/index.js',
+    'dist/glimpse.js',
+    'dist/models.js',
+    'dist/worker.js',
+    'dist/src/index.d.ts',
+  ]) {
     expect(paths).toContain(needed);
   }
 });
