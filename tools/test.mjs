@@ -1,10 +1,10 @@
 /**
  * Everything, also from a fresh clone: setup, build, house check, node tests, tests in both browsers.
  *
- *   node tools/test.mjs [--all | --nightly] [--no-setup]
+ *   node tools/test.mjs [--all | --nightly | --faults] [--no-setup]
  *
  * On two cores it takes 8 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
- * also adds those tagged `nightly`. Every stage runs even if an earlier one failed, but browser tests need the build. The
+ * also adds those tagged `nightly`. `--faults` runs only the tests of what can go wrong with stored models and GPUs. Every stage runs even if an earlier one failed, but browser tests need the build. The
  * last line counts the tests, and each stage as one.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { argv, execPath, exit } from 'node:process';
 import { succeeds } from './setup/command.mjs';
 
 const report = '.cache/vitest.json';
+const faultTests = ['test/browser/faults.long.test.ts', 'test/browser/gpu-loss.long.test.ts'];
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 /**
@@ -27,14 +28,15 @@ function stage(title, args) {
 
 /** @param {readonly string[]} projects of vitest.config.ts */
 function vitest(projects) {
+  const files = argv.includes('--faults') ? faultTests : [];
   const nightly = argv.includes('--nightly');
-  const long = nightly || argv.includes('--all');
+  const long = nightly || files.length > 0 || argv.includes('--all');
   console.log(`\n== tests in ${projects.join(', ')}${nightly ? ', all' : long ? ', including long ones' : ''}`);
   rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const passed = succeeds(
     execPath,
-    ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...projects.map((name) => `--project=${name}`)],
+    ['node_modules/vitest/vitest.mjs', 'run', ...files, ...reporters, ...projects.map((name) => `--project=${name}`)],
     { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly ? '1' : '' },
   );
   /** @type {Results} */
@@ -65,7 +67,7 @@ const start = Date.now();
 const noSetup = argv.includes('--no-setup') ? ['--no-setup'] : [];
 if (stage('setup', ['tools/setup.mjs', ...noSetup])) {
   const built = stage('build', ['tools/build.mjs']);
-  stage('house check', ['tools/check.mjs']);
+  if (!argv.includes('--faults')) stage('house check', ['tools/check.mjs']);
   listSlowest(vitest(built ? ['node', 'chromium', 'firefox'] : ['node']).testResults);
 }
 const minutes = ((Date.now() - start) / 60_000).toFixed(1);

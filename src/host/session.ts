@@ -1,4 +1,5 @@
 import { race } from '../async/race.ts';
+import { askToPersist } from './ask-to-persist.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineHost } from './engine-host.ts';
 import type { StatusValue } from './status.ts';
@@ -192,6 +193,7 @@ export class Session {
     });
     // Stops the worker if the load was ended meanwhile.
     const facts = await host.load(request, (state) => this.#setStatus(load, state), signal);
+    if (facts.storage.kind === 'disk') askToPersist();
     const opened = Object.assign(load, { host, facts });
     this.#count(opened, 0);
     return opened;

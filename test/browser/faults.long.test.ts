@@ -100,6 +100,7 @@ test.each<[string, Fault, string[]]>([
   ['a server that is down', { kind: 'status', status: 500, path: GRAPHS[1]! }, ['load_failed']],
   ['a file that is gone', { kind: 'status', status: 404, path: GRAPHS[0]! }, ['load_failed']],
   ['a drip', { kind: 'drip', bytes: 60_000, every: 20, path: GRAPHS[2]! }, ['right']],
+  ['a connection that stalls', { kind: 'stall', after: 200_000, path: GRAPHS[1]!, times: 1 }, ['right']],
   ['ignored ranges', { kind: 'ignore-range' }, ['right']],
   ['refused ranges', { kind: 'refuse-range' }, ['right']],
   ['a wrong Content-Range', { kind: 'wrong-content-range', by: 7, path: GRAPHS[0]! }, ['right']],

@@ -21,7 +21,7 @@ const CONNECTIONS = 3;
 const MAX_RUN = 64;
 
 /** A connection from which nothing comes for so long is replaced. */
-const STALL_MS = 30_000;
+const STALL_MS = 15_000;
 
 /** Failures in a row, without a segment between them, after which the download ends. */
 const MAX_FAILURES = 6;
