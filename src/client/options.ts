@@ -1,6 +1,17 @@
 import { className } from '../bytes/class-name.ts';
 import { isPageScheme } from '../bytes/page-url.ts';
-import { array, boolean, integer, isObject, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
+import {
+  array,
+  boolean,
+  integer,
+  isObject,
+  mustBe,
+  number,
+  oneOf,
+  quoted,
+  string,
+  type Check,
+} from '../openai/field-checks.ts';
 import { address, call, within } from '../openai/option-checks.ts';
 import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts';
 import type { StatusValue } from '../host/status.ts';

@@ -29,7 +29,7 @@ export const LOCKS = {
 /** Runs `work` with a lock. */
 export function locked<T>(name: string, work: () => Promise<T>, options: LockOptions = {}): Promise<T> {
   // Its declared type has no overload that passes the callback's type on together with options.
-  return navigator.locks.request(name, options, work) as Promise<T>;
+  return navigator.locks.request(name, options, work);
 }
 
 /**
@@ -43,10 +43,12 @@ export async function openFolders(): Promise<Folders> {
     await locked(LOCKS.records, async () => {});
     const root = await navigator.storage.getDirectory();
     const format = await openFolder(await openFolder(root, 'nearsight'), '1');
-    const [blobs, parts, models] = await Promise.all(
-      ['blobs', 'parts', 'models'].map((name) => openFolder(format, name)),
-    );
-    return { blobs, parts, models } as Folders;
+    const [blobs, parts, models] = await Promise.all([
+      openFolder(format, 'blobs'),
+      openFolder(format, 'parts'),
+      openFolder(format, 'models'),
+    ]);
+    return { blobs, parts, models };
   } catch (cause) {
     const message = `This browser, or this page, cannot store models: ${String(cause)}. A private window or a setting that blocks site data may be the reason.`;
     throw new NearsightError('storage_unavailable', message, { cause });
@@ -77,6 +79,7 @@ export async function removeFile(folder: FileSystemDirectoryHandle, name: string
 /** Gives a closed file its final place, where it replaces another. */
 export function moveFile(file: FileSystemFileHandle, folder: FileSystemDirectoryHandle, name: string): Promise<void> {
   // Not in the compiler's declarations yet.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const movable = file as FileSystemFileHandle & { move(to: FileSystemDirectoryHandle, as: string): Promise<void> };
   return movable.move(folder, name);
 }

@@ -8,8 +8,6 @@ import { describe } from './list.ts';
 import { MAX_SPEC_BYTES, readSpec } from './read-spec.ts';
 import { filesOf, readRecord, recordName, sameHashes, writeRecord } from './records.ts';
 
-export type { ImportSource } from './import-source.ts';
-
 /** How {@link Storage.import} checks and reports. */
 export interface ImportOptions {
   /** What the files must be; default: the `spec.json` among them, which proves nothing. */
@@ -143,11 +141,11 @@ async function copy(
     );
   }
   const hasher = await createSHA256();
-  const hashing = new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>({
+  const hashing = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       hasher.update(chunk);
       onBytes(chunk.length);
-      controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+      controller.enqueue(chunk);
     },
   });
   const writable = await handle.createWritable();

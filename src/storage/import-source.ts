@@ -19,13 +19,17 @@ export interface ImportEntry {
  */
 export async function* entriesOf(source: ImportSource): AsyncGenerator<ImportEntry> {
   if (source instanceof ReadableStream) return yield* entriesOfTar(source);
-  const files = Array.isArray(source) ? source.map(pathOf) : await filesIn(source as FileSystemDirectoryHandle, '');
+  const files = isFolder(source) ? await filesIn(source, '') : source.map(pathOf);
   for (const { path, file } of files.toSorted((a, b) => Number(b.path === SPEC) - Number(a.path === SPEC))) {
     yield { path: checkPath(path), bytes: file.size, stream: () => file.stream() };
   }
 }
 
 const SPEC = 'spec.json';
+
+function isFolder(source: readonly File[] | FileSystemDirectoryHandle): source is FileSystemDirectoryHandle {
+  return 'kind' in source;
+}
 
 /** Files chosen as a folder have a path that begins with the folder's name. */
 function pathOf(file: File): { path: string; file: File } {

@@ -29,12 +29,13 @@ export function emptyJournal(bytes: number): Journal {
 export function parseJournal(bytes: number, size: number, text: string): Journal {
   if (size === bytes) return { etag: null, done: '1'.repeat(segmentsOf(bytes)) };
   try {
-    const journal = JSON.parse(text) as Journal;
-    if (journal.done.length === segmentsOf(bytes)) return journal;
+    const { etag, done }: Record<string, unknown> = Object(JSON.parse(text));
+    if (typeof done !== 'string' || done.length !== segmentsOf(bytes)) return emptyJournal(bytes);
+    return { etag: typeof etag === 'string' ? etag : null, done };
   } catch {
     // Torn, or not there yet.
+    return emptyJournal(bytes);
   }
-  return emptyJournal(bytes);
 }
 
 /** The first and the last byte of a segment. */

@@ -14,8 +14,11 @@ export const MAX_SPEC_BYTES = 1 << 20;
  */
 export function readSpec(text: string): ModelSpec {
   try {
+    // Whatever is not as declared is refused here, or found missing below.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     const spec = JSON.parse(text) as ModelSpec;
-    if (spec.format !== 1) throw new Error(`its format is ${spec.format}, not 1`);
+    const format: number = spec.format;
+    if (format !== 1) throw new Error('its format is not 1');
     for (const name of ['id', 'modelType', 'wasm'] as const) {
       if (typeof spec[name] !== 'string' || spec[name].length > 200) throw new Error(`its ${name} is not a short text`);
     }

@@ -71,8 +71,8 @@ export async function readRecord(models: FileSystemDirectoryHandle, name: string
 }
 
 function isRecord(value: unknown): value is ModelRecord {
-  const record = value as Partial<ModelRecord> | null;
-  return record?.format === 1 && record.spec?.format === 1 && Array.isArray(record.wanted);
+  const { format, spec, wanted }: Record<string, unknown> = Object(value);
+  return format === 1 && Object(spec).format === 1 && Array.isArray(wanted);
 }
 
 /** Writes a model's record. The caller holds the lock `records`. */

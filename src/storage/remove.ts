@@ -24,11 +24,12 @@ function unlessUsed(name: string, work: () => Promise<boolean>): Promise<boolean
   return navigator.locks.request(LOCKS.model(name), { ifAvailable: true }, run);
 }
 
-/** Deletes the other records of this model, now that this one is whole: older revisions. */
+/** Deletes older revisions of a model, now that this one is whole, and files that no model has. */
 export async function supersede(folders: Folders, id: string, name: string): Promise<void> {
   const { readable } = await readRecords(folders);
   const older = readable.filter(({ name: other, record }) => record.spec.id === id && other !== name);
   for (const record of older) await removeModel(folders, record);
+  await collectOrphans(folders);
 }
 
 /**
@@ -41,7 +42,10 @@ export async function collectOrphans(folders: Folders): Promise<void> {
     if (others.length > 0) return;
     const kept = hashesOf(readable);
     for (const folder of [folders.blobs, folders.parts]) {
-      for await (const name of folder.keys()) if (!kept.has(name)) await removeFile(folder, name);
+      // An import's file is named after the one that it will be.
+      for await (const name of folder.keys()) {
+        if (!kept.has(name.replace('.import', ''))) await removeFile(folder, name);
+      }
     }
   });
 }

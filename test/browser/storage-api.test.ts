@@ -144,7 +144,7 @@ test.each(['../evil', '/etc/passwd', 'onnx//x', 'C:\\x', 'a:b'])(
       put(124, '00000000005\0');
       put(148, '        ');
       put(156, '0');
-      put(257, 'ustar\0' + '00');
+      put(257, 'ustar\0\x3000');
       const sum = header.reduce((total, byte) => total + byte, 0);
       put(148, `${sum.toString(8).padStart(6, '0')}\0 `);
       const archive = new Blob([header, new Uint8Array(512), new Uint8Array(1024)]).stream();

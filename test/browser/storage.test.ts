@@ -108,7 +108,7 @@ test('two tabs download a model once, and both see its progress; one may stop', 
   };
   const first = page.evaluate(load);
   await expect.poll(() => sent(hub, DECODER), { timeout: 20_000 }).toBeGreaterThan(100_000);
-  const second = tab.evaluate(load) as Promise<number[]>;
+  const second = tab.evaluate(load);
   await new Promise((resolve) => setTimeout(resolve, 3000));
   await page.evaluate(() => (globalThis as unknown as { stop: AbortController }).stop.abort());
   const counts = [await first, await second];

@@ -44,8 +44,7 @@ export const scripts = { 'worker/index.ts': 'worker.js', 'worker/storage/store-c
  * @param {string} path from the repository's root
  */
 function placeOf(path) {
-  if (path in scripts) return scripts[path];
-  return /^models\/(.+)$/.exec(path)?.[1] ?? `ort/${basename(path)}`;
+  return scripts[path] ?? /^models\/(.+)$/.exec(path)?.[1] ?? `ort/${basename(path)}`;
 }
 
 /**

@@ -9,29 +9,29 @@
  */
 export const codeLines = {
   'src/index.ts': 11,
-  'src/client/': 388,
+  'src/client/': 421,
   'src/fetch/': 435,
   'src/openai/': 881,
   'src/remote/': 559,
   'src/media/': 172,
-  'src/host/': 405,
-  'src/protocol/': 349,
+  'src/host/': 414,
+  'src/protocol/': 367,
   'src/async/': 39,
-  'src/bytes/': 142,
-  'worker/*': 129,
-  'worker/engines/*': 34,
-  'worker/engines/onnx/': 612,
+  'src/bytes/': 255,
+  'worker/*': 170,
+  'worker/engines/*': 41,
+  'worker/engines/onnx/': 651,
   'worker/generation/': 852,
   'worker/backend/': 100,
-  'worker/webgpu/': 1396,
+  'worker/webgpu/': 1398,
   'worker/wasm/': 108,
-  'worker/self-test/': 235,
+  'worker/self-test/': 236,
   'worker/families/': 600,
   'worker/vision/': 741,
   'worker/sampling/': 300,
-  'worker/onnx/': 1747,
-  'worker/storage/': 515,
-  'src/storage/': 500,
+  'worker/onnx/': 1838,
+  'worker/storage/': 824,
+  'src/storage/': 590,
   'worker/hub/': 460,
   'models/': 146,
   'bin/': 54,
@@ -39,13 +39,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 12600;
+export const codeLinesTogether = 12912;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 14_800, answer: 10_300, worker: 74_000 };
+export const gzipBytes = { page: 15_300, answer: 10_300, worker: 76_500 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -102,7 +102,17 @@ export const rooms = {
   // From here on the built package is imported, by its name.
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
   // The other sides: transformers.js, and a loop by hand on the same onnxruntime and Dawn. The root is where they run.
-  'bench/': ['./', 'nearsight', 'tools/', '@huggingface/transformers', 'onnxruntime-web', 'webgpu', 'vite', 'node:'],
+  'bench/': [
+    './',
+    'nearsight',
+    'tools/',
+    '@huggingface/transformers',
+    'onnxruntime-web',
+    'webgpu',
+    'puppeteer-core',
+    'vite',
+    'node:',
+  ],
   'test/browser/': [
     'packages',
     'node:',
@@ -111,11 +121,21 @@ export const rooms = {
     'test/hub/',
     'test/fixtures/',
     'test/browser/fake-engine/',
+    'test/random.ts',
+    // Served by the tests' hub as a repository.
+    'models/glimpse/',
   ],
   // Sampling is compared with the CPU's over more kinds of logits than a model gives.
   'test/browser/sampler/': ['packages', 'node:', 'test/browser/', 'test/node/', 'worker/webgpu/'],
   // An engine of a few lines, in a worker of its own, answers through the whole stack.
-  'test/browser/fake-engine/': ['worker/*', 'types of worker/engines/*', 'src/protocol/', 'src/async/', 'comlink'],
+  'test/browser/fake-engine/': [
+    'worker/*',
+    'types of worker/engines/*',
+    'worker/storage/',
+    'src/protocol/',
+    'src/async/',
+    'comlink',
+  ],
   // How each browser decodes and scales images is compared pixel by pixel, which the public API does not show.
   'test/browser/vision/': [
     'packages',

@@ -62,6 +62,11 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/** The values of `model_type` that some engine supports. */
+export function modelTypesOf(engines: readonly EngineKind[]): readonly string[] {
+  return engines.flatMap(({ modelTypes }) => modelTypes);
+}
+
 /**
  * The first engine that supports a model.
  *

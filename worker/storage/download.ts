@@ -2,15 +2,7 @@ import { race } from '../../src/async/race.ts';
 import { settledWithin } from '../../src/async/settled-within.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { NearsightError } from '../../src/protocol/errors.ts';
-import {
-  cutError,
-  fetchFile,
-  type FileResponse,
-  hashError,
-  NO_RANGES,
-  RetryableFailure,
-  sizeError,
-} from './fetch-file.ts';
+import { cutError, fetchFile, hashError, NoRanges, RetryableFailure, sizeError } from './fetch-file.ts';
 import { rangeOf as segmentRange, SEGMENT_BYTES } from '../../src/storage/journal.ts';
 import type { PartFile } from './part-file.ts';
 
@@ -60,7 +52,7 @@ export async function download(part: PartFile, options: DownloadOptions): Promis
       await downloadRanges(part, progress, options.signal);
       if ((await hashAll(part)) === file.sha256) return;
     } catch (error) {
-      if (error !== NO_RANGES) throw error;
+      if (!(error instanceof NoRanges)) throw error;
     }
   } else if (part.isDone(0) && (await hashAll(part)) === file.sha256) return;
   await downloadWhole(part, progress, options.signal);
@@ -144,21 +136,26 @@ async function fetchRun(part: PartFile, run: Run, receipt: Omit<Receipt, 'first'
   // Ends the connection whatever happens, also where this thread stops reading in the middle.
   const ended = new AbortController();
   try {
-    const response = await rangeOf(part, first, last, AbortSignal.any([receipt.signal, ended.signal]));
-    await receive(part, response, { ...receipt, first, last });
+    const body = await rangeOf(part, first, last, AbortSignal.any([receipt.signal, ended.signal]));
+    await receive(part, body, { ...receipt, first, last });
   } finally {
     ended.abort();
   }
 }
 
-async function rangeOf(part: PartFile, first: number, last: number, signal: AbortSignal): Promise<FileResponse> {
+async function rangeOf(
+  part: PartFile,
+  first: number,
+  last: number,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
   const { file } = part;
-  const response = await fetchFile(file, signal, { cache, headers: { range: `bytes=${first}-${last}` } });
+  const { response, body } = await fetchFile(file, signal, { cache, headers: { range: `bytes=${first}-${last}` } });
   const etag = response.headers.get('etag');
   part.etag ??= etag;
   const isSame = etag === part.etag && response.headers.get('content-range') === `bytes ${first}-${last}/${file.bytes}`;
-  if (response.status !== 206 || !isSame) throw NO_RANGES;
-  return response;
+  if (response.status !== 206 || !isSame) throw new NoRanges();
+  return body;
 }
 
 interface Receipt {
@@ -171,7 +168,7 @@ interface Receipt {
 }
 
 /** Writes a body to its place, from the first byte of a segment on. */
-async function receive(part: PartFile, { body }: FileResponse, receipt: Receipt): Promise<void> {
+async function receive(part: PartFile, body: ReadableStream<Uint8Array>, receipt: Receipt): Promise<void> {
   const { first, last, progress, signal, onSegment } = receipt;
   const reader = body.getReader();
   let at = first;
@@ -235,13 +232,13 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
     part.reset();
     const ended = new AbortController();
     try {
-      const response = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]), { cache });
+      const { response, body } = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]), { cache });
       const length = response.headers.get('content-length');
       // Of a compressed file it is the compressed length.
       const isLength = length !== null && response.headers.get('content-encoding') === null;
       if (isLength && Number(length) !== part.file.bytes) throw sizeError(part.file, length);
       part.etag = response.headers.get('etag');
-      await receive(part, response, { first: 0, last: part.file.bytes - 1, progress, signal });
+      await receive(part, body, { first: 0, last: part.file.bytes - 1, progress, signal });
     } finally {
       ended.abort();
     }

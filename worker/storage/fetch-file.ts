@@ -7,25 +7,28 @@ export class RetryableFailure extends Error {
   /** Milliseconds that the server asks to wait. */
   readonly retryAfter: number | undefined;
 
-  constructor(error: NearsightError, retryAfter?: number) {
+  constructor(error: NearsightError, wait?: number) {
     super(error.message);
     this.error = error;
-    this.retryAfter = retryAfter;
+    this.retryAfter = wait;
   }
 }
 
-/** Thrown where the server cannot serve ranges of one and the same file. */
-export const NO_RANGES = Symbol('no ranges');
+/** The server cannot serve ranges of one and the same file. */
+export class NoRanges extends Error {}
 
-/** An answer that has a body. */
-export type FileResponse = Response & { body: ReadableStream<Uint8Array> };
+/** An answer, and its body. */
+export interface FileResponse {
+  response: Response;
+  body: ReadableStream<Uint8Array>;
+}
 
 /**
  * Requests a file, or some bytes of it.
  *
  * @param change such as a range
  * @throws RetryableFailure if the network fails, or the server is busy; NearsightError `load_failed` for another status or a
- *   web page; {@link NO_RANGES} if the range is refused; the signal's reason
+ *   web page; {@link NoRanges} if the range is refused; the signal's reason
  */
 export async function fetchFile(file: ModelFile, signal: AbortSignal, change: RequestInit = {}): Promise<FileResponse> {
   const url = String(file.url);
@@ -38,11 +41,11 @@ export async function fetchFile(file: ModelFile, signal: AbortSignal, change: Re
       `Content-Security-Policy does not allow the server (connect-src).`;
     throw new RetryableFailure(new NearsightError('load_failed', message, { cause }));
   });
-  const { status, headers } = response;
+  const { body, status, headers } = response;
   const page = isPage(response, file);
-  if (response.ok && response.body && !page) return response as FileResponse;
-  void response.body?.cancel();
-  if (status === 416) throw NO_RANGES;
+  if (response.ok && body && !page) return { response, body };
+  void body?.cancel();
+  if (status === 416) throw new NoRanges();
   const got = response.ok && page ? "a web page (a network's login page?)" : response.statusText;
   const error = new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status} ${got}.`);
   if (status === 408 || status === 429 || status >= 500) throw new RetryableFailure(error, retryAfter(headers));

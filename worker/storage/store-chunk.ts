@@ -19,8 +19,7 @@ export async function openStore(): Promise<ModelStore> {
 
 function onDisk(folders: Folders): ModelStore {
   return {
-    specOf: async (model, known, signal) =>
-      'hub' in model ? storedHubSpec(folders, model, known, signal) : model,
+    specOf: async (model, known, signal) => ('hub' in model ? storedHubSpec(folders, model, known, signal) : model),
     async stat(_spec, files) {
       const stored = await Promise.all(files.map((file) => statFile(folders, file)));
       return { storage: { kind: 'disk' }, storedBytes: stored.reduce((sum, bytes) => sum + bytes, 0) };

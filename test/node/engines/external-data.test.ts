@@ -70,7 +70,11 @@ const { signal } = new AbortController();
 describe('a model with external data', { timeout: 60_000 }, () => {
   async function answer(spec: ModelSpec): Promise<{ loads: LoadPart[]; parts: Part[] }> {
     const loads: LoadPart[] = [];
-    const engine = await onnxEngine.open(request(spec), { files: new DownloadedFiles('a test'), emit: (part) => loads.push(part), signal });
+    const engine = await onnxEngine.open(request(spec), {
+      files: new DownloadedFiles('a test'),
+      emit: (part) => loads.push(part),
+      signal,
+    });
     const parts: Part[] = [];
     await engine.answer(JOB, (part) => parts.push(part), signal);
     await engine.close();
@@ -96,7 +100,11 @@ describe('a spec that does not fit the graph is refused when it is opened', { ti
   const open = (name: 'vision' | 'embed' | 'decoder', change: (graph: ModelGraph) => ModelGraph): Promise<unknown> => {
     const graphs = splitSpec.variants[0]!.graphs;
     const variants = [{ ...variant, graphs: { ...graphs, [name]: change(graphs[name]) } }];
-    return onnxEngine.open(request({ ...splitSpec, variants }), { files: new DownloadedFiles('a test'), emit: () => {}, signal });
+    return onnxEngine.open(request({ ...splitSpec, variants }), {
+      files: new DownloadedFiles('a test'),
+      emit: () => {},
+      signal,
+    });
   };
 
   test.each(['vision', 'embed', 'decoder'] as const)('%s: a file that the spec does not list', async (name) => {

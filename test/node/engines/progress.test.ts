@@ -27,7 +27,10 @@ function request(changes: Partial<OpenRequest> = {}): OpenRequest {
 }
 
 /** Opens and closes a model. Returns the reported downloads, after checking what every load has in common. */
-async function downloads(changes: Partial<OpenRequest>, files: ModelFiles = new DownloadedFiles('a test')): Promise<Download[]> {
+async function downloads(
+  changes: Partial<OpenRequest>,
+  files: ModelFiles = new DownloadedFiles('a test'),
+): Promise<Download[]> {
   const parts: LoadPart[] = [];
   const { signal } = new AbortController();
   const emit = (part: LoadPart): void => void parts.push(part);

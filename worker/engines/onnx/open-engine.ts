@@ -61,15 +61,17 @@ async function openFirst(
 ): Promise<Engine> {
   const { spec } = request;
   const progress = new LoadProgress(emit);
-  const counted = (method: 'read' | 'open'): ReadFile => async (file, until) => {
-    try {
-      const bytes = await files[method](file, (count) => progress.add(count), until);
-      return bytes instanceof Uint8Array ? bytes : new FileBytes(bytes);
-    } catch (error) {
-      if (!spec.assets || !isNearsightError(error) || error.code !== 'load_failed') throw error;
-      throw missingAsset(`${file.path} of ${spec.id}`, String(file.url), error.message, error);
-    }
-  };
+  const counted =
+    (method: 'read' | 'open'): ReadFile =>
+    async (file, until) => {
+      try {
+        const bytes = await files[method](file, (count) => progress.add(count), until);
+        return bytes instanceof Uint8Array ? bytes : new FileBytes(bytes);
+      } catch (error) {
+        if (!spec.assets || !isNearsightError(error) || error.code !== 'load_failed') throw error;
+        throw missingAsset(`${file.path} of ${spec.id}`, String(file.url), error.message, error);
+      }
+    };
   const plan = async ({ device, variant }: Choice, configs = 0): Promise<void> => {
     progress.plan(configs + graphBytes(variant), stepsOf(device) + 1);
     await files.plan(filesFor(spec, variant));

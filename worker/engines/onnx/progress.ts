@@ -52,7 +52,10 @@ export class LoadProgress {
   }
 
   #sendBytes(now: number): void {
-    this.#window = [...this.#window.filter(({ time }) => now - time < WINDOW_MS), { time: now, bytes: this.#loadedBytes }];
+    this.#window = [
+      ...this.#window.filter(({ time }) => now - time < WINDOW_MS),
+      { time: now, bytes: this.#loadedBytes },
+    ];
     const [first = { time: now, bytes: 0 }] = this.#window;
     const elapsed = now - first.time;
     const bytesPerSecond = elapsed < REPORT_MS ? undefined : ((this.#loadedBytes - first.bytes) * 1000) / elapsed;

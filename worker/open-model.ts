@@ -1,0 +1,59 @@
+import { ERRORS, isNearsightError } from '../src/protocol/errors.ts';
+import type { LoadRequest } from '../src/protocol/calls.ts';
+import {
+  type Engine,
+  type EngineKind,
+  engineFor,
+  modelTypesOf,
+  type OpenOptions,
+  type OpenRequest,
+} from './engines/engine.ts';
+import type { ModelFiles, ModelStore } from './storage/store.ts';
+
+/** A model that is open, and its files, which are to be closed with it. */
+export interface OpenedModel {
+  engine: Engine;
+  files: ModelFiles;
+}
+
+/** Opens a model with the first engine that supports it; twice if a stored file was damaged, which is then fetched again. */
+export async function openModel(
+  store: ModelStore,
+  engines: readonly EngineKind[],
+  request: LoadRequest,
+  options: Omit<OpenOptions, 'files'>,
+): Promise<OpenedModel> {
+  const { signal } = options;
+  const spec = await store.specOf(request.model, modelTypesOf(engines), signal);
+  const kind = engineFor(spec, engines);
+  for (let isFirst = true; ; isFirst = false) {
+    const files = await store.use(spec, { allowUnverified: request.allowUnverified, signal });
+    try {
+      return { engine: await openVerified(kind, { ...request, spec }, { ...options, files }), files };
+    } catch (error) {
+      files.close();
+      if (!isFirst || !files.damaged || signal.aborted || isFatal(error)) throw error;
+    }
+  }
+}
+
+/** Opens a model; when it is open, its files are verified. */
+async function openVerified(kind: EngineKind, request: OpenRequest, options: OpenOptions): Promise<Engine> {
+  const { files, signal } = options;
+  const engine = await kind.open(request, options).catch(async (error: unknown) => {
+    // A damaged file may be the reason. After a failure of the GPU nothing more is known about it.
+    if (!signal.aborted && !isFatal(error)) await files.verify(signal);
+    throw error;
+  });
+  try {
+    await files.verify(signal);
+    return engine;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function isFatal(error: unknown): boolean {
+  return isNearsightError(error) && ERRORS[error.code].fatal === true;
+}
