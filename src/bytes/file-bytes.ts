@@ -27,7 +27,7 @@ export class BlobReader {
   readonly size: number;
   /** Why the last read failed, for callers that get no error: onnxruntime drops what a read throws. */
   failure: NearsightError | undefined;
-  readonly #blob: Blob;
+  readonly blob: Blob;
   readonly #readBlob: ReadBlob;
   /** The last bytes that were read for a short read: the next one is likely to be close by. */
   #window: Uint8Array<ArrayBuffer> = new Uint8Array();
@@ -36,7 +36,7 @@ export class BlobReader {
   /** @param readBlob default: FileReaderSync, which only workers have */
   constructor(blob: Blob, readBlob: ReadBlob = readSync) {
     this.size = blob.size;
-    this.#blob = blob;
+    this.blob = blob;
     this.#readBlob = readBlob;
   }
 
@@ -57,7 +57,7 @@ export class BlobReader {
 
   #fetch(from: number, to: number): Uint8Array<ArrayBuffer> {
     try {
-      const bytes = new Uint8Array(this.#readBlob(this.#blob.slice(from, to)));
+      const bytes = new Uint8Array(this.#readBlob(this.blob.slice(from, to)));
       if (bytes.length === to - from) return bytes;
       throw new RangeError(`${bytes.length} bytes instead of ${to - from}`);
     } catch (cause) {
@@ -85,6 +85,11 @@ export class FileBytes extends LazyBytes {
     super(to - from, (start, end) => reader.read(from + start, from + end));
     this.#reader = reader;
     this.#from = from;
+  }
+
+  /** The same bytes as a blob, for what reads blobs itself. */
+  get blob(): Blob {
+    return this.#reader.blob.slice(this.#from, this.#from + this.byteLength);
   }
 
   /** Why a read failed, if one did: of this view or of another one on the file. */
