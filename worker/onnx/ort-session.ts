@@ -2,7 +2,7 @@ import { type ByteSource, bytesIn, FileBytes } from '../../src/bytes/file-bytes.
 import { LazyBytes } from '../../src/bytes/lazy-bytes.ts';
 import type { NearsightError } from '../../src/protocol/errors.ts';
 import { missingAsset } from '../../src/protocol/missing-asset.ts';
-import { type InferenceSession, type Ort, readsBlobs, type Tensor } from './ort.ts';
+import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { ExternalData, GraphFile } from './model/external-data.ts';
 import { decode, encodeApart } from './model/graph.ts';
@@ -113,8 +113,8 @@ function ports(metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap
 class MountedFiles {
   #last: Uint8Array<ArrayBuffer> | undefined;
 
-  of(bytes: ByteSource): Uint8Array | Blob {
-    if (bytes instanceof FileBytes) return readsBlobs() ? bytes.blob : bytes;
+  of(bytes: ByteSource): Uint8Array {
+    if (bytes instanceof FileBytes && bytes.isBlob) return bytes;
     if (bytes instanceof LazyBytes) return this.#freed(bytes);
     if (bytes instanceof Uint8Array) return bytes;
     throw new TypeError('Expected a Uint8Array.');
@@ -130,7 +130,7 @@ class MountedFiles {
 
   free(): void {
     // In all browsers since 2024; others collect the memory when they see fit. TypeScript's library does not have it yet.
-    const buffer = this.#last?.buffer as { transfer?(length: number): ArrayBuffer } | undefined;
+    const buffer: { transfer?(length: number): ArrayBuffer } | undefined = this.#last?.buffer;
     this.#last = undefined;
     buffer?.transfer?.(0);
   }

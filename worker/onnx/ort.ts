@@ -82,14 +82,6 @@ export function loadOrt(device: Device, folder?: string, threads = 1): Promise<O
 }
 
 /**
- * Whether the build that is loaded reads external data from Blobs in parts. Others read a Blob whole. That takes less memory
- * than FileReaderSync, whose results Chromium frees only when garbage is collected, up to 64 MB later.
- */
-export function readsBlobs(): boolean {
-  return loaded?.name === 'jspi';
-}
-
-/**
  * How many threads a model on this device should use, `max` at most. On wasm, threads need a cross-origin isolated page
  * to share memory; on WebGPU there is no work for them.
  */

@@ -10,7 +10,7 @@ import { bind, compile, dispatch, type Kernel } from './kernel.ts';
 const LANES = 64;
 
 /** Bytes written to the queue at once: browsers keep a copy of each write until the GPU has it. */
-const UPLOAD_BYTES = 16 << 20;
+const UPLOAD_BYTES = 4 << 20;
 
 /**
  * The vocabulary's embeddings in a buffer, and kernels that copy rows of it into the decoder's input. Half-precision
@@ -89,10 +89,12 @@ export class GpuEmbedder implements Embedder {
 function upload(device: GPUDevice, data: ByteSource): GPUBuffer {
   const size = data.byteLength;
   const buffer = device.createBuffer({ label: 'embedding', size, usage: STORAGE | COPY_DST });
+  // Through one piece of memory: Chromium keeps each that was written until it collects garbage.
+  const piece = new Uint8Array(Math.min(UPLOAD_BYTES, size));
   for (let at = 0; at < size; at += UPLOAD_BYTES) {
-    // A table in a file is read in the same pieces.
-    const { buffer: memory, byteOffset, length } = data.subarray(at, Math.min(at + UPLOAD_BYTES, size));
-    device.queue.writeBuffer(buffer, at, memory, byteOffset, length);
+    const bytes = data.subarray(at, Math.min(at + UPLOAD_BYTES, size));
+    piece.set(bytes);
+    device.queue.writeBuffer(buffer, at, piece, 0, bytes.length);
   }
   return buffer;
 }

@@ -82,5 +82,8 @@ test('a file that is deleted while onnxruntime reads it is load_failed, with the
     return create(...args);
   };
   const opening = Session.open(ort, { graph: disk.file, externalData: [] });
-  await expect(opening).rejects.toMatchObject({ code: 'load_failed', message: expect.stringContaining('NotFoundError') });
+  await expect(opening).rejects.toMatchObject({
+    code: 'load_failed',
+    message: expect.stringContaining('NotFoundError'),
+  });
 });

@@ -71,7 +71,9 @@ function product(graph: Graph, node: Node, matrix: QuantizedMatrix): Node[] {
 
 /** The part's bytes, which are computed when onnxruntime asks for them, so that JavaScript holds one tensor at a time. */
 function lazyBytes(part: QuantizedMatrix): LazyBytes {
-  return new LazyBytes(dequantizedBytes(part), (from, to) => new Uint8Array(dequantize(part).buffer).subarray(from, to));
+  return new LazyBytes(dequantizedBytes(part), (from, to) =>
+    new Uint8Array(dequantize(part).buffer).subarray(from, to),
+  );
 }
 
 function dequantize({ rows, columns, block, levels, scales }: QuantizedMatrix): Float32Array<ArrayBuffer> {
