@@ -12,7 +12,7 @@ export type ReadBlob = (blob: Blob) => ArrayBuffer;
 
 /** Workers only: pages have no FileReaderSync, and neither has the DOM library that this file is compiled with. */
 const readSync: ReadBlob = (blob) => {
-  const scope: { FileReaderSync?: new () => { readAsArrayBuffer: ReadBlob } } = globalThis;
+  const scope: typeof globalThis & { FileReaderSync?: new () => { readAsArrayBuffer: ReadBlob } } = globalThis;
   if (!scope.FileReaderSync) throw new TypeError('there is no FileReaderSync outside workers');
   return new scope.FileReaderSync().readAsArrayBuffer(blob);
 };

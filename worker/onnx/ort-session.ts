@@ -130,7 +130,7 @@ class MountedFiles {
 
   free(): void {
     // In all browsers since 2024; others collect the memory when they see fit. TypeScript's library does not have it yet.
-    const buffer: { transfer?(length: number): ArrayBuffer } | undefined = this.#last?.buffer;
+    const buffer: (ArrayBuffer & { transfer?(length: number): ArrayBuffer }) | undefined = this.#last?.buffer;
     this.#last = undefined;
     buffer?.transfer?.(0);
   }

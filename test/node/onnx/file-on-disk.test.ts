@@ -32,7 +32,10 @@ const digest = (bytes: ByteSource | undefined): string | undefined =>
 /** Everything in a graph, with all bytes read. */
 function contentOf({ tensors, shapes, rest, modelRest, nodes, inputs, outputs, opsets }: Graph): unknown {
   return {
-    ...{ nodes, inputs, outputs, opsets },
+    nodes,
+    inputs,
+    outputs,
+    opsets,
     tensors: [...tensors.values()].map(({ data, raw, ...tensor }) => ({
       ...tensor,
       data: digest(data),
