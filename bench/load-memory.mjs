@@ -124,7 +124,7 @@ function ortFiles(kind) {
  * Opens a page in a browser of its own, and watches the memory of the browser's renderers meanwhile.
  *
  * @param {string} profile
- * @param {(page: import('puppeteer-core').Page) => Promise<unknown>} work
+ * @param {(page: Awaited<ReturnType<Awaited<ReturnType<typeof launchBrowser>>['newPage']>>) => Promise<unknown>} work
  * @returns {Promise<{ peak: number, settled: number, ms: number }>} bytes of the largest renderer: at its peak, and at
  *   the end
  */
