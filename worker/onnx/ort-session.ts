@@ -62,8 +62,8 @@ export class Session {
   static async open(ort: Ort, file: GraphFile, device?: GPUDevice): Promise<Session> {
     // A graph that was not optimized would be read whole, with its weights.
     const { graph, externalData } = file.graph instanceof FileBytes ? encodeApart(decode(file)) : file;
-    const reads = new CopiedReads();
-    const data = externalData.map(({ path, data: bytes }) => ({ path, data: reads.of(bytes) }));
+    const mounted = new MountedFiles();
+    const data = externalData.map(({ path, data: bytes }) => ({ path, data: mounted.of(bytes) }));
     // Errors only: otherwise the console shows that a graph's lengths are computed on the CPU, which is expected.
     const options: InferenceSession.SessionOptions = { logSeverityLevel: 3, externalData: data };
     if (device) {
@@ -75,7 +75,7 @@ export class Session {
       .catch((cause: unknown) => {
         throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
       })
-      .finally(() => reads.free());
+      .finally(() => mounted.free());
     return new Session(session);
   }
 
@@ -109,36 +109,45 @@ function ports(metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap
   return new Map(tensors.map(({ name, type, shape }) => [name, { type, shape }]));
 }
 
-/**
- * What onnxruntime reads from lazy bytes. It copies each read before it asks for the next one, so that the memory can be
- * freed then: left to the garbage collector, the whole file would be in memory again.
- */
-class CopiedReads {
+/** Files as onnxruntime takes them. */
+class MountedFiles {
   #last: Uint8Array<ArrayBuffer> | undefined;
 
-  /** The bytes as onnxruntime takes them. */
   of(bytes: ByteSource): Uint8Array {
-    if (bytes instanceof LazyBytes) {
-      return new LazyBytes(bytes.byteLength, (from, to) => {
-        this.free();
-        return (this.#last = bytes.subarray(from, to));
-      });
-    }
+    if (bytes instanceof FileBytes && bytes.isBlob) return bytes;
+    if (bytes instanceof LazyBytes) return this.#freed(bytes);
     if (bytes instanceof Uint8Array) return bytes;
     throw new TypeError('Expected a Uint8Array.');
   }
 
+  /** onnxruntime copies what it has read before it asks for more, so that the memory can be freed then. */
+  #freed(bytes: LazyBytes): LazyBytes {
+    return new LazyBytes(bytes.byteLength, (from, to) => {
+      this.free();
+      return (this.#last = bytes.subarray(from, to));
+    });
+  }
+
   free(): void {
     // In all browsers since 2024; others collect the memory when they see fit. TypeScript's library does not have it yet.
-    const buffer = this.#last?.buffer as { transfer?(length: number): ArrayBuffer } | undefined;
+    const buffer: (ArrayBuffer & { transfer?(length: number): ArrayBuffer }) | undefined = this.#last?.buffer;
     this.#last = undefined;
     buffer?.transfer?.(0);
   }
 }
 
-/** Why a file could not be read: onnxruntime only says that it could not load external data. */
+/** More than a FileBytes may have read ahead. */
+const PROBE_BYTES = 128 << 10;
+
+/** Why a file cannot be read, if one cannot: onnxruntime only says that it could not load external data. */
 function failedRead(files: readonly ExternalData[]): NearsightError | undefined {
-  for (const { data } of files) if (data instanceof FileBytes && data.failure) return data.failure;
+  for (const { data } of files) {
+    if (!(data instanceof FileBytes)) continue;
+    try {
+      data.subarray(0, PROBE_BYTES);
+    } catch {}
+    if (data.failure) return data.failure;
+  }
   return undefined;
 }
 

@@ -58,7 +58,7 @@ export async function selfTestVision(encoder: EncoderUnderTest, signal: AbortSig
 }
 
 async function encodeOnCpu({ ort, model }: EncoderUnderTest, example: NamedTensors): Promise<Float32Array> {
-  const session = await Session.open(ort, model.layer ?? model);
+  const session = await Session.open(ort, model.cpuLayer ?? model);
   try {
     const features = await runEncoder(ort, session, example);
     return toFloats(bytesOf(features).slice().buffer, 0, features.size, features.type);

@@ -1,4 +1,3 @@
-import type { ByteSource } from '../../src/bytes/file-bytes.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Embedder } from '../backend/embedder.ts';
 import type { Tensor } from '../onnx/ort.ts';
@@ -9,8 +8,8 @@ import { bind, compile, dispatch, type Kernel } from './kernel.ts';
 
 const LANES = 64;
 
-/** Bytes written to the queue at once: browsers keep a copy of each write until the GPU has it. */
-const UPLOAD_BYTES = 16 << 20;
+/** Bytes written to the queue at once. */
+const UPLOAD_BYTES = 4 << 20;
 
 /**
  * The vocabulary's embeddings in a buffer, and kernels that copy rows of it into the decoder's input. Half-precision
@@ -28,6 +27,8 @@ export class GpuEmbedder implements Embedder {
   readonly #embedSampled: Kernel;
 
   /**
+   * The caller must {@link upload} the table before anything is looked up.
+   *
    * @param maxRows that are embedded at once
    * @param sampled holds the id of the token that a step reads
    */
@@ -35,7 +36,8 @@ export class GpuEmbedder implements Embedder {
     const usage = STORAGE | COPY_SRC | COPY_DST;
     this.#device = device;
     this.width = table.width;
-    this.#table = upload(device, table.data);
+    const size = table.data.byteLength;
+    this.#table = device.createBuffer({ label: 'embedding', size, usage: STORAGE | COPY_DST });
     this.#ids = device.createBuffer({ label: 'ids', size: maxRows * 4, usage });
     this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: maxRows * table.width * 4, usage });
     this.lastPosition = device.createBuffer({ label: 'seqlens_k', size: 16, usage });
@@ -49,6 +51,19 @@ export class GpuEmbedder implements Embedder {
   /** Whether a device can hold and bind the table. */
   static fits({ data, width }: EmbeddingTable, limits: GPUSupportedLimits): boolean {
     return data.byteLength <= Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize) && width % 2 === 0;
+  }
+
+  /** Writes the table piece by piece, each after the GPU has the one before: a browser keeps copies until then. */
+  async upload({ data }: EmbeddingTable): Promise<void> {
+    const size = data.byteLength;
+    // Through one piece of memory: Chromium keeps each that was written until it collects garbage.
+    const piece = new Uint8Array(Math.min(UPLOAD_BYTES, size));
+    for (let at = 0; at < size; at += UPLOAD_BYTES) {
+      const bytes = data.subarray(at, Math.min(at + UPLOAD_BYTES, size));
+      piece.set(bytes);
+      this.#device.queue.writeBuffer(this.#table, at, piece, 0, bytes.length);
+      await this.#device.queue.onSubmittedWorkDone();
+    }
   }
 
   embedTokens(encoder: GPUCommandEncoder, ids: Int32Array<ArrayBuffer>): void {
@@ -84,17 +99,6 @@ export class GpuEmbedder implements Embedder {
   close(): void {
     for (const buffer of [this.#table, this.#ids, this.embeddings, this.lastPosition]) buffer.destroy();
   }
-}
-
-function upload(device: GPUDevice, data: ByteSource): GPUBuffer {
-  const size = data.byteLength;
-  const buffer = device.createBuffer({ label: 'embedding', size, usage: STORAGE | COPY_DST });
-  for (let at = 0; at < size; at += UPLOAD_BYTES) {
-    // A table in a file is read in the same pieces.
-    const { buffer: memory, byteOffset, length } = data.subarray(at, Math.min(at + UPLOAD_BYTES, size));
-    device.queue.writeBuffer(buffer, at, memory, byteOffset, length);
-  }
-  return buffer;
 }
 
 /** Copies bits: a shader may not change numbers on the way. */

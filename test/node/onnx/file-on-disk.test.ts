@@ -30,9 +30,12 @@ const digest = (bytes: ByteSource | undefined): string | undefined =>
   bytes && createHash('sha1').update(bytesIn(bytes)).digest('hex');
 
 /** Everything in a graph, with all bytes read. */
-function contentOf({ tensors, shapes, rest, modelRest, source: _, ...graph }: Graph): unknown {
+function contentOf({ tensors, shapes, rest, modelRest, nodes, inputs, outputs, opsets }: Graph): unknown {
   return {
-    ...graph,
+    nodes,
+    inputs,
+    outputs,
+    opsets,
     tensors: [...tensors.values()].map(({ data, raw, ...tensor }) => ({
       ...tensor,
       data: digest(data),

@@ -53,6 +53,7 @@ export async function openDecoder(
   const latency = await readbackLatency(device);
   const memory = new GpuMemory(ort, device);
   const embedder = new GpuEmbedder(device, embed, maxRows, sampler.sampled);
+  await embedder.upload(embed);
   const readback = new GpuTokenReadback(device, sampler.ring.size);
   const parts = { session, logits, memory, sampler, embedder, readback };
   return new PipelinedDecoder({ ort, device, ...parts, positions, maxRows, latency });

@@ -1,6 +1,7 @@
 import type { Graph, Node } from '../model/graph.ts';
 import { intAttribute, intsAttribute, setFloat, setInt, type Wiring } from '../model/graph-edit.ts';
-import { fuseAround, MATMUL_NBITS, scaled, setOperator, soleReader } from './fuse.ts';
+import { fuseAround, scaled, setOperator, soleReader } from './fuse.ts';
+import { MATMUL_NBITS } from './quantized-matrix.ts';
 import type { Skipped } from './pass.ts';
 
 const ATTENTION = 'com.microsoft.MultiHeadAttention';

@@ -1,6 +1,7 @@
 import type { Graph } from '../model/graph.ts';
 import { intAttribute } from '../model/graph-edit.ts';
-import { fuseAround, MATMUL_NBITS, partner, soleReader } from './fuse.ts';
+import { fuseAround, partner, soleReader } from './fuse.ts';
+import { MATMUL_NBITS } from './quantized-matrix.ts';
 import type { Skipped } from './pass.ts';
 
 /** Inputs of MatMulNBits: activations, weights, scales, zero points, group index, bias. */

@@ -3,7 +3,6 @@ import { prune, Wiring } from '../model/graph-edit.ts';
 import type { Skipped } from './pass.ts';
 
 /** A product with a matrix of weights that have a few bits each. */
-export const MATMUL_NBITS = 'com.microsoft.MatMulNBits';
 
 /**
  * Fuses the operators around each node of one type, where `fuse` finds the pattern.

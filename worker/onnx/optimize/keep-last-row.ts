@@ -1,7 +1,7 @@
 import { LOGITS, LOGITS_TO_KEEP } from '../decoder-ports.ts';
 import { type Graph, INT64, type Node, makeInts, makeValue } from '../model/graph.ts';
 import { intAttribute, makeNode, prune, Wiring } from '../model/graph-edit.ts';
-import { MATMUL_NBITS } from './fuse.ts';
+import { MATMUL_NBITS } from './quantized-matrix.ts';
 import type { Skipped } from './pass.ts';
 
 const HEADS: readonly string[] = ['MatMul', MATMUL_NBITS, 'com.microsoft.MatMulBnb4'];

@@ -1,7 +1,9 @@
 import { type ByteSource, partOf } from '../../../src/bytes/file-bytes.ts';
 import { FLOAT, FLOAT16, type Node } from '../model/graph.ts';
 import { intAttribute, type Wiring } from '../model/graph-edit.ts';
-import { MATMUL_NBITS } from './fuse.ts';
+
+/** A product with a quantized matrix. */
+export const MATMUL_NBITS = 'com.microsoft.MatMulNBits';
 
 /** A transposed matrix of 4-bit levels: `columns` runs of `rows` levels, in blocks with one scale each. */
 export interface QuantizedMatrix {
