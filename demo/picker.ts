@@ -1,0 +1,138 @@
+import type { Verdict } from 'nearsight';
+import { announce, elements, make } from './elements.ts';
+import { failureOf } from './failure.ts';
+import { deviceName, licenceName, megabytes } from './format.ts';
+import type { Models } from './models.ts';
+import { offers, type Offer } from './offers.ts';
+import { isStored } from './status-text.ts';
+
+/** Lists the models: what each is, what it needs, and what can be done with it. */
+export function showPicker(models: Models): void {
+  const entries = offers.map((offer) => new Entry(models, offer));
+  elements.models.append(...entries.map(({ item }) => item));
+  models.subscribe(() => {
+    for (const entry of entries) entry.render();
+  });
+  elements.picker.addEventListener('toggle', () => {
+    if (elements.picker.open) void refreshAll(models);
+  });
+}
+
+/** One after the other: without a loaded model, each starts a worker. */
+async function refreshAll(models: Models): Promise<void> {
+  for (const offer of offers) await models.refresh(offer);
+}
+
+/** One model of the list. */
+class Entry {
+  readonly item = make('li', 'model');
+  readonly #models: Models;
+  readonly #offer: Offer;
+  readonly #badge = make('span', 'badge');
+  readonly #facts = make('p', 'facts');
+  readonly #problem = make('p', 'problem');
+  readonly #use = button('Use');
+  readonly #delete = button('Delete');
+  readonly #import = make('label', 'file');
+
+  constructor(models: Models, offer: Offer) {
+    this.#models = models;
+    this.#offer = offer;
+    const { spec, name, description } = offer;
+    const heading = make('h3', '', name);
+    heading.append(this.#badge);
+    const actions = make('div', 'actions');
+    actions.append(this.#use, ...(offer.toy ? [] : [this.#import, this.#delete]));
+    this.#delete.ariaLabel = `Delete ${name}`;
+    this.#import.append('From a folder', this.#folderInput());
+    this.item.append(heading, make('p', '', description), this.#facts, this.#problem, actions);
+    this.item.dataset['model'] = spec.id;
+    this.#use.addEventListener('click', () => models.use(offer));
+    this.#delete.addEventListener('click', () => void this.#remove());
+  }
+
+  render(): void {
+    const { offer: current } = this.#models;
+    const verdict = this.#models.verdictOf(this.#offer);
+    const inUse = current === this.#offer;
+    this.item.classList.toggle('current', inUse);
+    this.#badge.textContent = inUse ? 'in use' : this.#offer.toy ? 'toy' : '';
+    this.#badge.hidden = this.#badge.textContent === '';
+    this.#facts.textContent = factsOf(this.#offer, verdict).join(' · ');
+    // The status line has the buttons of the model in use.
+    this.#use.hidden = inUse;
+    this.#use.disabled = verdict?.verdict === 'no';
+    this.#use.textContent = this.#offer.toy || isStored(verdict) ? `Use ${this.#offer.name}` : useLabel(this.#offer, verdict);
+    this.#delete.hidden = (verdict?.storedBytes ?? 0) === 0;
+    this.#import.hidden = isStored(verdict);
+  }
+
+  /** A whole folder, as it was cloned from the hub or copied from another machine. */
+  #folderInput(): HTMLInputElement {
+    const input = make('input', '');
+    input.type = 'file';
+    input.webkitdirectory = true;
+    input.ariaLabel = `Take ${this.#offer.name} from a folder`;
+    input.addEventListener('change', () => {
+      const files = Array.from(input.files ?? []);
+      input.value = ''; // so that choosing the same folder again is a change
+      if (files.length > 0) void this.#take(files);
+    });
+    return input;
+  }
+
+  async #take(files: readonly File[]): Promise<void> {
+    const { name } = this.#offer;
+    this.#say(`Copying ${name} from the folder…`);
+    await this.#attempt(() => this.#models.import(this.#offer, files), `${name} is stored on this device.`);
+  }
+
+  async #remove(): Promise<void> {
+    const { name } = this.#offer;
+    await this.#attempt(() => this.#models.remove(this.#offer), `${name} is deleted.`);
+    // The button is gone now.
+    (this.#use.hidden ? elements.load : this.#use).focus();
+  }
+
+  async #attempt(action: () => Promise<void>, done: string): Promise<void> {
+    try {
+      await action();
+      this.#say('');
+      announce(done);
+    } catch (error) {
+      const { summary, detail } = failureOf(error);
+      this.#say(`${summary} ${detail}`);
+    }
+  }
+
+  #say(text: string): void {
+    this.#problem.textContent = text;
+    if (text) announce(text);
+  }
+}
+
+function useLabel({ name }: Offer, verdict: Verdict | undefined): string {
+  const left = (verdict?.bytes ?? 0) - (verdict?.storedBytes ?? 0);
+  return left > 0 ? `Download ${name} (${megabytes(left)})` : `Use ${name}`;
+}
+
+/** Size, licence, where it runs, what is stored. */
+function factsOf({ spec, toy }: Offer, verdict: Verdict | undefined): string[] {
+  const facts = [licenceName(spec.licence)];
+  if (!verdict) return [...facts, 'checking this device…'];
+  if (verdict.verdict === 'no') return [...facts, `cannot run here: ${verdict.reason}`];
+  const { bytes = 0, storedBytes = 0 } = verdict;
+  facts.unshift(megabytes(bytes));
+  facts.push(`runs on ${deviceName(verdict.device)}${verdict.verdict === 'slow' ? `, slowly: ${verdict.reason}` : ''}`);
+  if (toy) facts.push('comes with this page');
+  else if (isStored(verdict)) facts.push('stored on this device');
+  else if (storedBytes > 0) facts.push(`${megabytes(storedBytes)} stored`);
+  else facts.push('not stored');
+  return facts;
+}
+
+function button(label: string): HTMLButtonElement {
+  const made = make('button', 'quiet', label);
+  made.type = 'button';
+  return made;
+}
