@@ -68,6 +68,7 @@ document.addEventListener('keydown', (event) => {
 async function answer(text: string): Promise<void> {
   if (answering || !image) return;
   elements.notice.hidden = true;
+  const asked = performance.now();
   const abort = new AbortController();
   const turn = new Turn(text);
   const { offer } = models;
@@ -83,6 +84,7 @@ async function answer(text: string): Promise<void> {
       image: image.url,
       history,
       text,
+      asked,
       signal: abort.signal,
       onText: (piece) => turn.add(piece),
     });

@@ -46,14 +46,15 @@ async function refreshVerdicts(models: Models): Promise<void> {
   if (realOffer && realOffer !== models.offer) await models.refresh(realOffer);
 }
 
-/** Says that the toy is one, with a button for the first real model. */
+/** Says that the toy is one, with a button for the first real model. From the start, so that the page does not jump. */
 function showOffer(models: Models): void {
+  const { offer, offerText, useReal } = elements;
   const verdict = realOffer && models.verdictOf(realOffer);
-  elements.offer.hidden = !models.offer.toy || !realOffer || !verdict || verdict.verdict === 'no';
-  if (elements.offer.hidden || !realOffer) return;
-  const size = isStored(verdict) ? 'stored here' : megabytes(verdict?.bytes ?? 0);
-  elements.offerText.textContent = `This is a toy that knows simple drawings. ${realOffer.name} understands photographs, too.`;
-  elements.useReal.textContent = `Use ${realOffer.name} (${size})`;
+  offer.hidden = !models.offer.toy || !realOffer || verdict?.verdict === 'no';
+  if (offer.hidden || !realOffer) return;
+  offerText.textContent = `This is a toy that knows simple drawings. ${realOffer.name} understands photographs, too.`;
+  const size = isStored(verdict) ? ' (stored here)' : verdict?.bytes ? ` (${megabytes(verdict.bytes)})` : '';
+  useReal.textContent = `Use ${realOffer.name}${size}`;
 }
 
 /** Announces each new state, and a download's progress now and then. */

@@ -76,6 +76,8 @@ export function offline(): PluginOption[] {
             handler: 'CacheFirst',
             options: {
               cacheName: 'used',
+              // The same bytes, whoever asks: scripts are imported by one thread and started as another.
+              matchOptions: { ignoreVary: true },
               cacheableResponse: { statuses: [200] },
               // A load uses 13 files. Older ones are those of earlier versions.
               expiration: { maxEntries: 40 },
