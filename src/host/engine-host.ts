@@ -1,6 +1,6 @@
 import { race } from '../async/race.ts';
 import { NearsightError } from '../protocol/errors.ts';
-import { THREADS_HANG } from '../protocol/runtime-calls.ts';
+import type { ThreadState } from '../protocol/runtime-calls.ts';
 import type { LoadRequest, LoadState, ModelFacts, Verdict } from '../protocol/calls.ts';
 import { EngineClient } from './engine-client.ts';
 
@@ -20,6 +20,12 @@ const MAX_MISSED = 5;
 const MAX_MISSED_SINGLE_THREAD = 60;
 
 /**
+ * How long a thread of onnxruntime's may take to start and to answer its first message, which holds the compiled wasm.
+ * Most take some milliseconds.
+ */
+const MAX_THREAD_START_MS = 2500;
+
+/**
  * Runs one worker, from start to end. An ended worker is not restarted: the session starts a new host.
  *
  * When the worker dies, every pending call rejects, because all of them listen to `dead`.
@@ -33,7 +39,7 @@ export class EngineHost {
   readonly dead = this.#death.signal;
   /** Resolves when the worker holds its lock: from then on its death is noticed. False where locks are denied. */
   readonly #ready: Promise<boolean>;
-  /** Whether it is dead because it stopped answering during a load or a probe, or its threads did. */
+  /** Whether it is dead because it stopped answering during a load or a probe, or a thread of it did not start. */
   hung = false;
 
   /**
@@ -46,9 +52,9 @@ export class EngineHost {
       event.preventDefault();
       // Without a message, its script did not run.
       if (!event.message) return void notStarted().then((error) => this.stop(error));
-      this.hung = event.message.includes(THREADS_HANG);
       this.stop(crashed(event.message));
     };
+    this.#watchThreads();
     worker.onmessageerror = () => this.stop(crashed('a message could not be read'));
     this.client = new EngineClient(worker, this.dead);
     const lock = `nearsight-${crypto.randomUUID()}`;
@@ -113,6 +119,22 @@ export class EngineHost {
     } finally {
       clearInterval(timer);
     }
+  }
+
+  /** Stops a worker that hangs while it starts a thread. */
+  #watchThreads(): void {
+    const starting = new Map<number, ReturnType<typeof setTimeout>>();
+    this.#worker.addEventListener('message', ({ data }: MessageEvent<Partial<ThreadState> | null>) => {
+      if (data?.thread === undefined) return;
+      clearTimeout(starting.get(data.thread));
+      if (data.state !== 'starting') return;
+      const timer = setTimeout(() => {
+        if (this.dead.aborted) return;
+        this.hung = true;
+        this.stop(crashed("a thread of onnxruntime's did not start"));
+      }, MAX_THREAD_START_MS);
+      starting.set(data.thread, timer);
+    });
   }
 
   /** A worker can die without an event; then the lock that it held becomes free. Without one, it answers no more. */

@@ -7,6 +7,9 @@ import type { ChatJob, Part } from '../protocol/job.ts';
 import type { PartReader } from '../protocol/port.ts';
 import type { LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
 
+/** Workers of a load that may hang before one starts without threads. */
+const MAX_HANGS = 2;
+
 /** What a session needs of an {@link EngineClient}. */
 export type SessionClient = Pick<EngineClient, 'call' | 'generate'>;
 
@@ -167,12 +170,13 @@ export class Session {
 
   async #open(load: PendingLoad): Promise<Opened> {
     const request = await this.#options.request();
-    try {
-      return await this.#openIn(load, request);
-    } catch (error) {
-      if (!load.host?.hung) throw error;
-      // Firefox sometimes hangs when ONNX Runtime starts its threads; we have not seen it with one thread.
-      return this.#openIn(load, { ...request, threads: 1 });
+    for (let hangs = 0; ; hangs++) {
+      try {
+        // Firefox hangs in about one of a hundred workers that start threads (docs/browsers.md), and never in one that does not.
+        return await this.#openIn(load, hangs < MAX_HANGS ? request : { ...request, threads: 1 });
+      } catch (error) {
+        if (!load.host?.hung || hangs === MAX_HANGS) throw error;
+      }
     }
   }
 

@@ -1,8 +1,15 @@
 import type { DebugStats, LoadRequest, Verdict } from './calls.ts';
 import type { ChatJob } from './job.ts';
 
-/** The message of a worker's uncaught error after which the model should be opened in another one, without threads. */
-export const THREADS_HANG = "a thread of onnxruntime's did not start";
+/**
+ * What the worker posts before it starts a thread of onnxruntime's, and once the thread has answered. Not an answer to a
+ * call: the worker may hang in between.
+ */
+export interface ThreadState {
+  /** Counts the threads of this worker. */
+  thread: number;
+  state: 'starting' | 'started';
+}
 
 /**
  * What the page can ask of the worker: the whole contract between the two threads. A call is declared here, implemented

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { openTestPage } from './harness/test-page.ts';
 
-test('a worker that hangs while it opens the model is replaced by one with a single thread', async () => {
+test('a worker that hangs while it opens the model is replaced', async () => {
   await using page = await openTestPage();
   const result = await page.evaluate(async () => {
     const near = testPage.make('wasm');
@@ -20,10 +20,15 @@ test('a worker that hangs while it opens the model is replaced by one with a sin
     near.dispose();
     return { hardware, works, started: faults.workers.length - before, failed: states.includes('failed') };
   });
-  expect(result).toEqual({ hardware: '1 wasm thread', works: true, started: 2, failed: false });
+  expect(result).toEqual({
+    hardware: expect.stringMatching(/^[2-9] wasm threads$/),
+    works: true,
+    started: 2,
+    failed: false,
+  });
 });
 
-test('threads that do not start are noticed in less than 3 s, and the model is opened without them', async () => {
+test('threads that do not start are noticed in less than 3 s, twice, and then the model is opened without them', async () => {
   const silent = new Response('export default 0', { headers: { 'content-type': 'text/javascript' } });
   await using page = await openTestPage({
     answer: ({ url, headers }) =>
@@ -41,7 +46,7 @@ test('threads that do not start are noticed in less than 3 s, and the model is o
     near.dispose();
     return { hardware, works, started: faults.workers.length - before, seconds };
   });
-  expect(result).toEqual({ hardware: '1 wasm thread', works: true, started: 2, seconds: expect.any(Number) });
-  // Two loads, and what it takes to notice.
+  expect(result).toEqual({ hardware: '1 wasm thread', works: true, started: 3, seconds: expect.any(Number) });
+  // Three loads, and twice what it takes to notice.
   expect(result.seconds).toBeLessThan(15);
 });

@@ -14,8 +14,8 @@ export const codeLines = {
   'src/openai/': 881,
   'src/remote/': 559,
   'src/media/': 172,
-  'src/host/': 388,
-  'src/protocol/': 318,
+  'src/host/': 405,
+  'src/protocol/': 321,
   'src/async/': 39,
   'src/bytes/': 138,
   'worker/*': 129,
@@ -37,13 +37,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 10494;
+export const codeLinesTogether = 10512;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 14_800, answer: 10_200, worker: 74_000 };
+export const gzipBytes = { page: 14_800, answer: 10_300, worker: 74_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

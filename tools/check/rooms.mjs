@@ -99,7 +99,15 @@ export const rooms = {
   'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
   // The other sides: transformers.js, and a loop by hand on the same onnxruntime and Dawn. The root is where they run.
   'bench/': ['./', 'nearsight', 'tools/', '@huggingface/transformers', 'onnxruntime-web', 'webgpu', 'vite', 'node:'],
-  'test/browser/': ['packages', 'node:', 'tools/', 'test/nim/', 'test/fixtures/', 'test/browser/fake-engine/'],
+  'test/browser/': [
+    'packages',
+    'node:',
+    'tools/',
+    'test/nim/',
+    'test/hub/',
+    'test/fixtures/',
+    'test/browser/fake-engine/',
+  ],
   // Sampling is compared with the CPU's over more kinds of logits than a model gives.
   'test/browser/sampler/': ['packages', 'node:', 'test/browser/', 'test/node/', 'worker/webgpu/'],
   // An engine of a few lines, in a worker of its own, answers through the whole stack.

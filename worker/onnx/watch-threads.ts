@@ -1,31 +1,27 @@
 import { trustedURL } from '../../src/bytes/trusted-url.ts';
-import { THREADS_HANG } from '../../src/protocol/runtime-calls.ts';
+import type { ThreadState } from '../../src/protocol/runtime-calls.ts';
 
-/** How long a thread may take to answer its first message, which holds the compiled wasm. Most take some milliseconds. */
-const MAX_MS = 2500;
+/** What of a worker's global object starts threads and reaches the page. */
+interface WorkerGlobal {
+  Worker: typeof Worker;
+  postMessage(message: ThreadState): void;
+}
 
 /**
- * Makes a thread of onnxruntime's that does not start an error of this worker, by which the page knows that it should
- * open the model without threads ({@link THREADS_HANG}). The URLs of threads are made by our Trusted Types policy,
- * because onnxruntime has none.
+ * Tells the page about each thread that onnxruntime starts, so that the page notices one that does not start: in Firefox,
+ * `new Worker()` in a worker sometimes never returns, and then no timer of this worker runs. The URLs of threads are made
+ * by our Trusted Types policy, because onnxruntime has none.
  */
-export function watchThreads(global: { Worker: typeof Worker } = globalThis): void {
+export function watchThreads(global: WorkerGlobal = globalThis): void {
   const RealWorker = global.Worker;
+  let count = 0;
+  const tell = (message: ThreadState): void => global.postMessage(message);
   global.Worker = class extends RealWorker {
-    #asked = false;
-
     constructor(...[url, options]: ConstructorParameters<typeof Worker>) {
+      const thread = count++;
+      tell({ thread, state: 'starting' });
       super(trustedURL(String(url)), options);
-    }
-
-    override postMessage(...message: unknown[]): void {
-      Reflect.apply(super.postMessage, this, message);
-      if (this.#asked) return;
-      this.#asked = true;
-      const timer = setTimeout(() => {
-        throw new Error(THREADS_HANG);
-      }, MAX_MS);
-      this.addEventListener('message', () => clearTimeout(timer), { once: true });
+      this.addEventListener('message', () => tell({ thread, state: 'started' }), { once: true });
     }
   };
 }

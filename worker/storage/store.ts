@@ -1,42 +1,52 @@
-import type { ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
+import type { HubModel, ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
 
-/** What is stored of a model. */
-export interface StoredModel {
-  id: string;
-  /** Bytes of it that are stored; those of a file that is not complete count as well. */
-  bytes: number;
-  /** Whether a load would download nothing. */
-  complete: boolean;
+/** Where the files of models come from, and where they are kept. */
+export interface ModelStore {
+  /** Why models are not kept on the disk; undefined if they are. */
+  readonly memoryOnly: string | undefined;
+  /**
+   * The spec to load: itself, or that of a repository on the hub, from the record of an earlier load if there is one.
+   *
+   * @param known values of `model_type` that can be loaded
+   */
+  specOf(model: ModelSpec | HubModel, known: readonly string[], signal: AbortSignal): Promise<ModelSpec>;
+  /** How many bytes of a file are stored, from 0 to `file.bytes`: the rest is still to be downloaded. */
+  stat(file: ModelFile): Promise<number>;
+  /** Starts to use a model: until its files are closed, no tab deletes it. */
+  use(spec: ModelSpec, options: UseOptions): Promise<ModelFiles>;
 }
 
-/** Where the files of models come from, and where they are kept. Files are identified by their sha256. */
-export interface ModelStore {
+/** How a model is used. */
+export interface UseOptions {
+  /** Whether a model may be opened whose hashes come from its own imported files. */
+  allowUnverified: boolean;
+  signal: AbortSignal;
+}
+
+/** The files of a model that is being loaded or is loaded. */
+export interface ModelFiles {
   /**
-   * Gives a file that has exactly the bytes that the spec lists, from the disk or from its `url`. A store that keeps
-   * files checks the quota first, continues a download that broke off, and lists a file only after its hash matched.
+   * Says which files this load needs, before it opens the first.
+   *
+   * @throws NearsightError `quota_exceeded` if those that are missing do not fit
+   */
+  plan(files: readonly ModelFile[]): Promise<void>;
+  /**
+   * Gives a file that has exactly the bytes that the spec lists, in memory.
    *
    * @param onBytes called with the number of bytes that have just arrived, from wherever; in all, `file.bytes`
    * @throws NearsightError `load_failed` (network, HTTP status, a `data:` URL that cannot be read, no memory), `integrity`
-   *   (size or hash differ), or the signal's reason
+   *   (size or hash differ), `quota_exceeded`, or the signal's reason
    */
+  read(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array>;
+  /** As `read`, but where the file is on the disk, its bytes are read from there when they are used. */
   open(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array>;
-  /** How many bytes of a file are stored, from 0 to `file.bytes`: the rest is still to be downloaded. */
-  stat(file: ModelFile): Promise<number>;
-  /** The models of which anything is stored. */
-  list(): Promise<readonly StoredModel[]>;
-  /** Deletes a model's files, except those that another stored model has as well. Does nothing if it is not stored. */
-  delete(id: string): Promise<void>;
   /**
-   * Stores a model from an archive that {@link export} made, without a download.
+   * Waits until all files that were opened are verified.
    *
-   * @returns the model's spec, which is the archive's first entry
-   * @throws NearsightError `integrity` if a file differs from the spec, `storage_unavailable` if nothing can be stored here
+   * @throws NearsightError `integrity` if one differs from its hash: it has been deleted, so that another load fetches it again
    */
-  import(archive: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<ModelSpec>;
-  /**
-   * Writes a stored model to an archive: a tar whose first entry is the spec.
-   *
-   * @throws NearsightError `model_not_found` if it is not stored whole, `storage_unavailable` if nothing is stored here
-   */
-  export(id: string): Promise<ReadableStream<Uint8Array>>;
+  verify(signal: AbortSignal): Promise<void>;
+  /** From now on the model may be deleted. */
+  close(): void;
 }

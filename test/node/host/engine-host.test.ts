@@ -97,6 +97,25 @@ test.each(['load', 'probe'] as const)('a worker that stops answering during a %s
   expect(host.hung).toBe(true);
 });
 
+test('a worker that hangs while it starts a thread is stopped in less than 3 s; one whose threads start is not', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const { host, worker } = start();
+  const post = (thread: number, state: string): boolean =>
+    worker.dispatchEvent(new MessageEvent('message', { data: { thread, state } }));
+  post(0, 'starting');
+  post(1, 'starting');
+  post(0, 'started');
+  vi.advanceTimersByTime(2000);
+  post(1, 'started');
+  vi.advanceTimersByTime(60_000);
+  expect(host.dead.aborted).toBe(false);
+  post(2, 'starting');
+  vi.advanceTimersByTime(3000);
+  expect(host.dead.reason).toMatchObject({ code: 'worker_crashed', message: expect.stringContaining('thread') });
+  expect(host.hung).toBe(true);
+  vi.useRealTimers();
+});
+
 test('where locks are denied, a worker that answers nothing for five minutes is dead', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   vi.stubGlobal('navigator', {});

@@ -1,0 +1,267 @@
+import { race } from '../../src/async/race.ts';
+import { settledWithin } from '../../src/async/settled-within.ts';
+import { yieldToEvents } from '../../src/async/yield-to-events.ts';
+import type { NearsightError } from '../../src/protocol/errors.ts';
+import {
+  cutError,
+  fetchFile,
+  type FileResponse,
+  hashError,
+  NO_RANGES,
+  RetryableFailure,
+  sizeError,
+} from './fetch-file.ts';
+import { rangeOf as segmentRange, SEGMENT_BYTES } from '../../src/storage/journal.ts';
+import type { PartFile } from './part-file.ts';
+
+/** Connections for one file. Two files are downloaded at a time, and browsers open six connections to a host. */
+const CONNECTIONS = 3;
+
+/** The most that one request asks for, in segments. */
+const MAX_RUN = 16;
+
+/** A connection from which nothing comes for so long is replaced. */
+const STALL_MS = 30_000;
+
+/** Failures in a row, without a segment between them, after which the download ends. */
+const MAX_FAILURES = 6;
+
+/** A server that asks to wait longer is not waited for. */
+const MAX_WAIT_MS = 60_000;
+
+/** What a download needs besides its file. */
+export interface DownloadOptions {
+  /** Called with the number of bytes that have just arrived, and at first with those that were there. */
+  onBytes: (count: number) => void;
+  signal: AbortSignal;
+}
+
+/**
+ * Downloads what is missing of a file, over several connections, and hashes it. A connection that fails is replaced, with
+ * growing pauses. What is whole stays when it ends early.
+ *
+ * A server that ignores or refuses ranges, or gives them of another file than before (another ETag), gets one plain request
+ * for the whole file. So does one whose ranges add up to a wrong hash.
+ *
+ * @throws NearsightError `load_failed`, `integrity`; DOMException `QuotaExceededError`; the signal's reason
+ */
+export async function download(part: PartFile, options: DownloadOptions): Promise<void> {
+  const { file, segments } = part;
+  const progress = countUp(part.storedBytes, options.onBytes);
+  const isPieced = segments > 1;
+  if (isPieced) {
+    try {
+      await downloadRanges(part, progress, options.signal);
+      if ((await hashAll(part)) === file.sha256) return;
+    } catch (error) {
+      if (error !== NO_RANGES) throw error;
+    }
+  } else if (part.isDone(0) && (await hashAll(part)) === file.sha256) return;
+  await downloadWhole(part, progress, options.signal);
+  const digest = await hashAll(part);
+  if (digest === file.sha256) return;
+  part.reset();
+  throw hashError(file, digest);
+}
+
+/** Counts bytes that arrive. Those that were lost and arrive again are not counted twice. */
+interface Progress {
+  add(bytes: number): void;
+}
+
+function countUp(stored: number, onBytes: (count: number) => void): Progress {
+  let current = 0;
+  let reported = 0;
+  const add = (bytes: number): void => {
+    current += bytes;
+    if (current > reported) onBytes(current - reported);
+    reported = Math.max(reported, current);
+  };
+  add(stored);
+  return { add };
+}
+
+async function hashAll(part: PartFile): Promise<string> {
+  while (part.hashNext()) await yieldToEvents();
+  return part.digest();
+}
+
+/** Segments `from` to `end - 1`, which are asked for at once. */
+interface Run {
+  from: number;
+  end: number;
+}
+
+function missingRuns(part: PartFile): Run[] {
+  const missing = Array.from({ length: part.segments }, (_, segment) => segment).filter((each) => !part.isDone(each));
+  const length = Math.min(MAX_RUN, Math.ceil(missing.length / CONNECTIONS));
+  const runs: Run[] = [];
+  for (const segment of missing) {
+    const last = runs.at(-1);
+    if (last?.end === segment && last.end - last.from < length) last.end++;
+    else runs.push({ from: segment, end: segment + 1 });
+  }
+  return runs;
+}
+
+async function downloadRanges(part: PartFile, progress: Progress, signal: AbortSignal): Promise<void> {
+  const failed = new AbortController();
+  const until = AbortSignal.any([signal, failed.signal]);
+  const runs = missingRuns(part);
+  const connect = async (): Promise<void> => {
+    const patience = new Patience();
+    for (let run = runs.shift(); run; run = runs.shift()) {
+      const current = run;
+      const onSegment = (segment: number): void => {
+        current.from = segment + 1;
+        patience.reset();
+      };
+      const attempt = (): Promise<void> => fetchRun(part, current, { progress, signal: until, onSegment });
+      while (run.from < run.end) await patience.try(attempt, until);
+    }
+  };
+  const connections = Array.from({ length: CONNECTIONS }, connect);
+  try {
+    await Promise.all(connections);
+  } catch (error) {
+    failed.abort(error);
+    // Until the others have ended they might still write.
+    await Promise.allSettled(connections);
+    throw error;
+  }
+}
+
+/** Fetches a run. `onSegment` moves `run.from` on with each segment that is whole. */
+async function fetchRun(part: PartFile, run: Run, receipt: Omit<Receipt, 'first' | 'last'>): Promise<void> {
+  const { first } = segmentRange(part.file.bytes, run.from);
+  const { last } = segmentRange(part.file.bytes, run.end - 1);
+  // Ends the connection whatever happens, also where this thread stops reading in the middle.
+  const ended = new AbortController();
+  try {
+    const response = await rangeOf(part, first, last, AbortSignal.any([receipt.signal, ended.signal]));
+    await receive(part, response, { ...receipt, first, last });
+  } finally {
+    ended.abort();
+  }
+}
+
+async function rangeOf(part: PartFile, first: number, last: number, signal: AbortSignal): Promise<FileResponse> {
+  const { file } = part;
+  const response = await fetchFile(file, signal, `bytes=${first}-${last}`);
+  const etag = response.headers.get('etag');
+  part.etag ??= etag;
+  const isSame = etag === part.etag && response.headers.get('content-range') === `bytes ${first}-${last}/${file.bytes}`;
+  if (response.status !== 206 || !isSame) throw NO_RANGES;
+  return response;
+}
+
+interface Receipt {
+  first: number;
+  /** The last byte that may come. */
+  last: number;
+  progress: Progress;
+  signal: AbortSignal;
+  onSegment?: (segment: number) => void;
+}
+
+/** Writes a body to its place, from the first byte of a segment on. */
+async function receive(part: PartFile, { body }: FileResponse, receipt: Receipt): Promise<void> {
+  const { first, last, progress, signal, onSegment } = receipt;
+  const reader = body.getReader();
+  let at = first;
+  /** Bytes of a segment that is not whole yet. */
+  let pending = 0;
+  try {
+    while (at <= last) {
+      const { done, value } = await readNext(part, reader, at, signal);
+      if (done) throw new RetryableFailure(cutError(part.file, at, 'the server ended it'));
+      if (at + value.length - 1 > last) throw sizeError(part.file, 'more');
+      part.write(value, at);
+      at += value.length;
+      pending += value.length;
+      progress.add(value.length);
+      for (let end = endOfSegment(part, at - pending); end <= at && pending > 0; end = endOfSegment(part, at - pending)) {
+        const segment = Math.floor((end - 1) / SEGMENT_BYTES);
+        part.finish(segment);
+        onSegment?.(segment);
+        pending = at - end;
+        part.hashNext();
+      }
+    }
+  } catch (error) {
+    progress.add(-pending);
+    throw error;
+  }
+}
+
+function endOfSegment(part: PartFile, at: number): number {
+  return Math.min((Math.floor(at / SEGMENT_BYTES) + 1) * SEGMENT_BYTES, part.file.bytes);
+}
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+async function readNext(
+  { file }: PartFile,
+  reader: Reader,
+  at: number,
+  signal: AbortSignal,
+): ReturnType<Reader['read']> {
+  const reading = reader.read().catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new RetryableFailure(cutError(file, at, cause));
+  });
+  const result = await settledWithin(STALL_MS, reading);
+  // A chunk that arrived before the signal aborted is not counted.
+  signal.throwIfAborted();
+  if (result) return result;
+  throw new RetryableFailure(cutError(file, at, `nothing came for ${STALL_MS / 1000} s`));
+}
+
+/** Fetches the whole file over one connection, each time from its start. */
+async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSignal): Promise<void> {
+  const patience = new Patience();
+  const attempt = async (): Promise<void> => {
+    progress.add(-part.storedBytes);
+    part.reset();
+    const ended = new AbortController();
+    try {
+      const response = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]));
+      const length = response.headers.get('content-length');
+      // Of a compressed file it is the compressed length.
+      const isLength = length !== null && response.headers.get('content-encoding') === null;
+      if (isLength && Number(length) !== part.file.bytes) throw sizeError(part.file, length);
+      part.etag = response.headers.get('etag');
+      await receive(part, response, { first: 0, last: part.file.bytes - 1, progress, signal });
+    } finally {
+      ended.abort();
+    }
+  };
+  while (!(part.storedBytes === part.file.bytes && part.isDone(part.segments - 1))) await patience.try(attempt, signal);
+}
+
+/** How often a download may fail, and how long it then waits. */
+class Patience {
+  #failures = 0;
+
+  /** Tries once; waits after a failure that allows another try. */
+  async try(attempt: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    try {
+      await attempt();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof RetryableFailure)) throw error;
+      await this.#wait(error.error, error.retryAfter, signal);
+    }
+  }
+
+  /** Something has succeeded. */
+  reset(): void {
+    this.#failures = 0;
+  }
+
+  async #wait(error: NearsightError, retryAfter: number | undefined, signal: AbortSignal): Promise<void> {
+    if (++this.#failures >= MAX_FAILURES || (retryAfter ?? 0) > MAX_WAIT_MS) throw error;
+    const wait = retryAfter ?? 250 * 2 ** this.#failures * (0.5 + Math.random());
+    await race(new Promise((resolve) => setTimeout(resolve, wait)), signal);
+  }
+}

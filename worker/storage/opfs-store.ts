@@ -1,0 +1,172 @@
+import { sha256 } from '../../src/bytes/sha256.ts';
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
+import type { ModelRecord } from '../../src/protocol/stored-model.ts';
+import { findFile, type Folders, isNamed, locked, LOCKS, removeFile } from '../../src/storage/folders.ts';
+import { supersede } from '../../src/storage/remove.ts';
+import { statFile } from '../../src/storage/stat.ts';
+import { filesOf, readRecord, recordName, writeRecord } from '../../src/storage/records.ts';
+import { checkQuota, quotaError } from './quota.ts';
+import { download } from './download.ts';
+import { hashError } from './fetch-file.ts';
+import { holdLock } from './hold-lock.ts';
+import { PartFile } from './part-file.ts';
+import { Progress } from './shared-progress.ts';
+import type { ModelFiles, UseOptions } from './store.ts';
+import { hashOf } from './verify.ts';
+
+/** The files of one model in the private file system, from there or from their servers. */
+export class OpfsFiles implements ModelFiles {
+  readonly #folders: Folders;
+  readonly #spec: ModelSpec;
+  readonly #name: string;
+  readonly #release: () => void;
+  /** Files that came from the disk, as their hashes are checked one after the other. */
+  #checking: Promise<void> = Promise.resolve();
+  readonly #closed = new AbortController();
+
+  private constructor(folders: Folders, spec: ModelSpec, name: string, release: () => void) {
+    this.#folders = folders;
+    this.#spec = spec;
+    this.#name = name;
+    this.#release = release;
+  }
+
+  /** @throws NearsightError `integrity` for an unverified model that the page does not allow */
+  static async open(folders: Folders, spec: ModelSpec, { allowUnverified, signal }: UseOptions): Promise<OpfsFiles> {
+    const name = await recordName(spec);
+    const release = await holdLock(LOCKS.model(name), signal);
+    const files = new OpfsFiles(folders, spec, name, release);
+    try {
+      const record = await readRecord(folders.models, name);
+      if (record?.hashes === 'none' && isSame(record.spec, spec) && !allowUnverified) throw unverified(spec);
+      return files;
+    } catch (error) {
+      files.close();
+      throw error;
+    }
+  }
+
+  async plan(files: readonly ModelFile[]): Promise<void> {
+    const missing = await this.#missingBytes(files);
+    if (missing > 0) await checkQuota(this.#folders, this.#spec.id, missing);
+    await locked(LOCKS.records, async () => {
+      const old = await readRecord(this.#folders.models, this.#name);
+      const hashes = old && isSame(old.spec, this.#spec) ? old.hashes : 'spec';
+      const wanted = files.map(({ path }) => path);
+      const record: ModelRecord = { format: 1, spec: this.#spec, wanted, hashes, lastUsed: Date.now() };
+      await writeRecord(this.#folders, { name: this.#name, record });
+    });
+  }
+
+  async read(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array> {
+    const { blob, isVerified } = await this.#find(file, onBytes, signal);
+    const bytes = new Uint8Array(await blob.arrayBuffer());
+    const digest = isVerified ? file.sha256 : await sha256(bytes);
+    if (digest !== file.sha256) throw await this.#discard(file, digest);
+    return bytes;
+  }
+
+  async open(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array> {
+    const { blob, isVerified } = await this.#find(file, onBytes, signal);
+    if (!isVerified) this.#check(file, blob);
+    return new Uint8Array(await blob.arrayBuffer());
+  }
+
+  async verify(): Promise<void> {
+    await this.#checking;
+    await supersede(this.#folders, this.#spec.id, this.#name);
+  }
+
+  close(): void {
+    this.#closed.abort();
+    this.#release();
+  }
+
+  async #missingBytes(files: readonly ModelFile[]): Promise<number> {
+    const stored = await Promise.all(files.map((file) => statFile(this.#folders, file)));
+    return files.reduce((sum, { bytes }, index) => sum + bytes - (stored[index] ?? 0), 0);
+  }
+
+  /** The file on the disk; downloads it first if it is not there. */
+  async #find(
+    file: ModelFile,
+    onBytes: (count: number) => void,
+    signal: AbortSignal,
+  ): Promise<{ blob: File; isVerified: boolean }> {
+    const stored = await this.#stored(file);
+    if (stored) {
+      onBytes(file.bytes);
+      return { blob: stored, isVerified: false };
+    }
+    const progress = new Progress(file, onBytes);
+    try {
+      const blob = await locked(LOCKS.file(file.sha256), () => this.#fetch(file, progress, signal), { signal });
+      progress.upTo(file.bytes);
+      return { blob, isVerified: true };
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      progress.close();
+    }
+  }
+
+  /** Downloads a file, unless another tab has done so in the meantime. */
+  async #fetch(file: ModelFile, progress: Progress, signal: AbortSignal): Promise<File> {
+    const { parts, blobs } = this.#folders;
+    const other = await this.#stored(file);
+    if (other) return other;
+    const handle = await parts.getFileHandle(file.sha256, { create: true });
+    const part = await PartFile.open(handle, file);
+    try {
+      await download(part, { onBytes: (count) => progress.add(count), signal });
+      part.seal();
+    } catch (error) {
+      if (!isNamed(error, 'QuotaExceededError')) throw error;
+      throw await quotaError(this.#folders, this.#spec.id, file.bytes - part.storedBytes);
+    } finally {
+      part.close();
+    }
+    await handle.move(blobs, file.sha256);
+    return handle.getFile();
+  }
+
+  /** The stored file; one of a wrong length is deleted. */
+  async #stored({ sha256: name, bytes }: ModelFile): Promise<File | undefined> {
+    const { blobs } = this.#folders;
+    const blob = await findFile(blobs, name);
+    if (!blob || blob.size === bytes) return blob;
+    await removeFile(blobs, name);
+    return undefined;
+  }
+
+  #check(file: ModelFile, blob: File): void {
+    this.#checking = this.#checking.then(async () => {
+      const digest = await hashOf(blob, this.#closed.signal);
+      if (digest !== file.sha256) throw await this.#discard(file, digest);
+    });
+    // It is reported by `verify`.
+    this.#checking.catch(() => {});
+  }
+
+  async #discard(file: ModelFile, digest: string): Promise<NearsightError> {
+    await removeFile(this.#folders.blobs, file.sha256);
+    return hashError(file, digest);
+  }
+}
+
+/** Whether two specs of a model have the same hashes. */
+function isSame(one: ModelSpec, other: ModelSpec): boolean {
+  const hashes = (spec: ModelSpec): string =>
+    filesOf(spec)
+      .map(({ path, sha256: hash }) => `${path} ${hash}`)
+      .toSorted()
+      .join();
+  return hashes(one) === hashes(other);
+}
+
+function unverified({ id }: ModelSpec): NearsightError {
+  const message = `${id} was imported without hashes from elsewhere, so nobody knows whether its files are what they should be. Call load({ allowUnverified: true }) to use it all the same.`;
+  return new NearsightError('integrity', message);
+}
