@@ -31,11 +31,11 @@ let history: Exchange[] = [];
 /** Stops the current answer; undefined when there is none. */
 let answering: AbortController | undefined;
 
-let { offer } = models;
+let answered = models.offer;
 models.subscribe(() => {
-  if (offer === models.offer) return;
+  if (answered === models.offer) return;
   // Earlier answers are another model's.
-  ({ offer } = models);
+  answered = models.offer;
   startAgain();
 });
 showStatus(models);

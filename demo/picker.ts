@@ -62,7 +62,8 @@ class Entry {
     // The status line has the buttons of the model in use.
     this.#use.hidden = inUse;
     this.#use.disabled = verdict?.verdict === 'no';
-    this.#use.textContent = this.#offer.toy || isStored(verdict) ? `Use ${this.#offer.name}` : useLabel(this.#offer, verdict);
+    this.#use.textContent =
+      this.#offer.toy || isStored(verdict) ? `Use ${this.#offer.name}` : useLabel(this.#offer, verdict);
     this.#delete.hidden = (verdict?.storedBytes ?? 0) === 0;
     this.#import.hidden = isStored(verdict);
   }

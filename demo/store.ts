@@ -1,7 +1,10 @@
 import type { ModelSpec } from 'nearsight';
 
 // The one place that calls the store.
-interface StoredModel { id: string; bytes: number }
+interface StoredModel {
+  id: string;
+  bytes: number;
+}
 
 /** Models that are stored, wholly or partly. */
 export async function storedModels(): Promise<readonly StoredModel[]> {

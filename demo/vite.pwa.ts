@@ -72,7 +72,8 @@ export function offline(): PluginOption[] {
         inlineWorkboxRuntime: true,
         runtimeCaching: [
           {
-            urlPattern: ({ url, sameOrigin }) => sameOrigin && /\/assets\/[^/]+\.(mjs|wasm|onnx|json)$/.test(url.pathname),
+            urlPattern: ({ url, sameOrigin }) =>
+              sameOrigin && /\/assets\/[^/]+\.(mjs|wasm|onnx|json)$/.test(url.pathname),
             handler: 'CacheFirst',
             options: {
               cacheName: 'used',
