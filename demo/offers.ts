@@ -39,6 +39,13 @@ export const offers: readonly Offer[] = [
 /** The first one that is no toy: what a first visit is offered. */
 export const realOffer = offers.find((offer) => !offer.toy);
 
+/** The download of the variant that most devices take. */
+export function likelyBytes({ files, variants }: ModelSpec): number {
+  const graphs = Object.values(variants[0]?.graphs ?? {});
+  const all = [...files, ...graphs.flatMap(({ file, data }) => [file, ...data])];
+  return all.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 const KEY = 'nearsight-demo-model';
 
 /** The model of the last visit; the toy on the first one. */

@@ -1,5 +1,5 @@
-/** How long a load waits for the service worker on a first visit, in milliseconds. Its shell has about 0.5 MB. */
-const PATIENCE_MS = 5_000;
+/** How long a load waits for the service worker on a first visit, in milliseconds. Its shell is smaller than any model. */
+const PATIENCE_MS = 30_000;
 
 /**
  * Registers the service worker, which keeps the page and what it has used; see vite.pwa.ts.
@@ -9,16 +9,24 @@ const PATIENCE_MS = 5_000;
  */
 export async function registerOffline(): Promise<void> {
   // Absent in Firefox's private windows, and without https.
-  const container = 'serviceWorker' in navigator ? navigator.serviceWorker : undefined;
-  if (!container || !import.meta.env.PROD) return;
-  const controlled = new Promise<void>((resolve) => {
-    if (container.controller) resolve();
-    else container.addEventListener('controllerchange', () => resolve(), { once: true });
+  if (!('serviceWorker' in navigator)) return;
+  const { serviceWorker } = navigator;
+  const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+  await Promise.race([controlled(serviceWorker).catch(() => {}), patience]);
+}
+
+/** Resolves once the service worker controls this page, or is known not to. */
+async function controlled(container: ServiceWorkerContainer): Promise<void> {
+  const claimed = new Promise<void>((resolve) => {
+    container.addEventListener('controllerchange', () => resolve(), { once: true });
   });
-  const registered = container.register(new URL('sw.js', document.baseURI));
-  await Promise.race([
-    // A failed registration ends the wait.
-    Promise.all([registered, controlled]).catch(() => {}),
-    new Promise((resolve) => setTimeout(resolve, PATIENCE_MS)),
-  ]);
+  const { installing } = await container.register(new URL('sw.js', document.baseURI));
+  // Already controlled; or reloaded past the service worker, which does not claim such a page.
+  if (container.controller || !installing) return;
+  const failed = new Promise<void>((resolve) => {
+    installing.addEventListener('statechange', () => {
+      if (installing.state === 'redundant') resolve();
+    });
+  });
+  await Promise.race([claimed, failed]);
 }

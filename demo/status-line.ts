@@ -1,7 +1,7 @@
 import { announce, elements } from './elements.ts';
 import { megabytes } from './format.ts';
 import type { Models } from './models.ts';
-import { realOffer } from './offers.ts';
+import { likelyBytes, realOffer } from './offers.ts';
 import { isStored, statusLine } from './status-text.ts';
 
 /** The shortest time between two announcements of a download's progress, in milliseconds. */
@@ -52,9 +52,10 @@ function showOffer(models: Models): void {
   const verdict = realOffer && models.verdictOf(realOffer);
   offer.hidden = !models.offer.toy || !realOffer || verdict?.verdict === 'no';
   if (offer.hidden || !realOffer) return;
-  offerText.textContent = `This is a toy that knows simple drawings. ${realOffer.name} understands photographs, too.`;
-  const size = isStored(verdict) ? ' (stored here)' : verdict?.bytes ? ` (${megabytes(verdict.bytes)})` : '';
-  useReal.textContent = `Use ${realOffer.name}${size}`;
+  offerText.textContent = `This is a toy that knows simple drawings. ${realOffer.name} understands photographs.`;
+  const { spec, name } = realOffer;
+  const size = isStored(verdict) ? 'stored here' : megabytes(verdict?.bytes ?? likelyBytes(spec));
+  useReal.textContent = `Use ${name} (${size})`;
 }
 
 /** Announces each new state, and a download's progress now and then. */

@@ -77,7 +77,7 @@ function downloadText(
 
 function idleLine(verdict: Verdict | undefined, offer: Offer): StatusLine {
   const { name, toy } = offer;
-  if (!verdict) return { text: `${name}: checking what this browser can do…` };
+  if (!verdict) return { text: `${name}: checking what this browser can do…`, action: 'Load now' };
   if (verdict.verdict === 'no') return { text: `This browser cannot run ${name}. ${verdict.reason}` };
   const { bytes = 0, storedBytes = 0 } = verdict;
   const where = `on ${deviceName(verdict.device)}${verdict.verdict === 'slow' ? ', slowly' : ''}`;

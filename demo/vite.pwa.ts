@@ -69,6 +69,7 @@ export function offline(): PluginOption[] {
         navigateFallback: 'index.html',
         navigateFallbackDenylist: [/\/nim\//],
         clientsClaim: true,
+        mode: 'production',
         inlineWorkboxRuntime: true,
         runtimeCaching: [
           {

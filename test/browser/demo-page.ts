@@ -57,8 +57,9 @@ export async function openDemo(origin: string, search = '?device=wasm'): Promise
 export async function visit(demo: TestPage, search = '?device=wasm'): Promise<void> {
   await demo.page.goto(`${demo.origin}/${search}`);
   await demo.page.waitForSelector('#suggestions button');
-  // The last change of the page's layout.
-  await demo.page.waitForSelector('#load:not([hidden])');
+  await demo.page.waitForFunction(
+    () => !/checking/.test(document.querySelector('#status-text')?.textContent ?? 'checking'),
+  );
 }
 
 /** The text of the last element that matches, once there are `count` of them and it is not empty. */
