@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { exit } from 'node:process';
 import { build } from 'rolldown';
-import { filesBeside } from './build/files-beside.mjs';
+import { filesBeside, scripts } from './build/files-beside.mjs';
 import { tool } from './setup/command.mjs';
 
 /**
@@ -32,6 +32,7 @@ async function bundle(input) {
 }
 
 rmSync('dist', { recursive: true, force: true });
-await bundle({ index: 'src/index.ts', glimpse: 'models/glimpse.ts', proxy: 'proxy/index.ts' });
-await bundle({ worker: 'worker/index.ts' });
+await bundle({ index: 'src/index.ts', storage: 'src/storage/index.ts', glimpse: 'models/glimpse.ts', proxy: 'proxy/index.ts' });
+// Each by itself: they are copied as they are, so they must not share chunks.
+for (const [source, name] of Object.entries(scripts)) await bundle({ [name.replace('.js', '')]: source });
 if (!tool('tsc', '-p', 'tsconfig.types.json')) exit(1);

@@ -1,13 +1,17 @@
-import { isNearsightError, NearsightError } from '../src/protocol/errors.ts';
+import { ERRORS, isNearsightError, NearsightError } from '../src/protocol/errors.ts';
 import { openPorts, servePort } from '../src/protocol/port.ts';
 import type { LoadPart, LoadRequest, Verdict } from '../src/protocol/calls.ts';
 import type { Runtime } from '../src/protocol/runtime-calls.ts';
 import type { ChatJob, Part } from '../src/protocol/job.ts';
 import { race } from '../src/async/race.ts';
-import { type Engine, type EngineKind, engineFor } from './engines/engine.ts';
+import { type Engine, type EngineKind, engineFor, type OpenOptions, type OpenRequest } from './engines/engine.ts';
 import { Queue } from './queue.ts';
-import { httpStore } from './storage/http-store.ts';
-import type { ModelStore } from './storage/store.ts';
+import type { ModelFiles, ModelStore } from './storage/store.ts';
+
+interface Opened {
+  engine: Engine;
+  files: ModelFiles;
+}
 
 interface Loaded {
   engine: Engine;
@@ -26,17 +30,17 @@ const never = new AbortController().signal;
  */
 export function createRuntime(
   engines: readonly EngineKind[],
-  store: ModelStore = httpStore,
+  store: ModelStore,
   check: () => void = () => {},
 ): Runtime {
   const queue = new Queue();
+  const knownTypes = engines.flatMap(({ modelTypes }) => modelTypes);
   let loaded: Loaded | undefined;
 
   /** Ends when the GPU is lost, or when the page cancels it. */
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
     check();
-    const kind = engineFor(request.spec, engines);
-    const engine = await queue.run(() => kind.open(request, { store, emit, signal }), signal);
+    const { engine, files } = await queue.run(() => open(request, emit, signal), signal);
     const current = { engine, maxWaiting: request.waiting };
     loaded = current;
     emit({ state: 'ready', facts: engine.facts });
@@ -45,6 +49,22 @@ export function createRuntime(
     if (loss) throw loss;
     // Queued, because jobs that came before are still answered.
     await queue.run(() => engine.close(), never);
+    files.close();
+  }
+
+  /** Opens the model; twice if a stored file was damaged, which is deleted and fetched again. */
+  async function open(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<Opened> {
+    const spec = await store.specOf(request.model, knownTypes, signal);
+    const kind = engineFor(spec, engines);
+    for (let isFirst = true; ; isFirst = false) {
+      const files = await store.use(spec, { allowUnverified: request.allowUnverified, signal });
+      try {
+        return { engine: await openVerified(kind, { ...request, spec }, { files, emit, signal }), files };
+      } catch (error) {
+        files.close();
+        if (!isFirst || !files.damaged || signal.aborted || isFatal(error)) throw error;
+      }
+    }
   }
 
   async function generate(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
@@ -54,10 +74,13 @@ export function createRuntime(
     await queue.run(() => current.engine.answer(job, emit, signal), signal, current.maxWaiting);
   }
 
-  async function probe({ spec, device }: LoadRequest): Promise<Verdict> {
+  async function probe({ model, device }: LoadRequest): Promise<Verdict> {
     try {
       check();
-      return await engineFor(spec, engines).probe(spec, device);
+      const spec = await store.specOf(model, knownTypes, never);
+      const { verdict, files } = await engineFor(spec, engines).probe(spec, device);
+      const saveData = isSavingData();
+      return { ...verdict, ...(await store.stat(spec, files)), ...(saveData !== undefined && { saveData }) };
     } catch (error) {
       if (isNearsightError(error)) return { verdict: 'no', reason: error.message };
       throw error;
@@ -82,6 +105,33 @@ export function createRuntime(
       loaded: loaded?.engine.facts.model ?? null,
     }),
   };
+}
+
+/** Opens a model; when it is open, its files are verified. */
+async function openVerified(kind: EngineKind, request: OpenRequest, options: OpenOptions): Promise<Engine> {
+  const { files, signal } = options;
+  const engine = await kind.open(request, options).catch(async (error: unknown) => {
+    // A damaged file may be the reason. After a failure of the GPU nothing more is known about it.
+    if (!signal.aborted && !isFatal(error)) await files.verify(signal);
+    throw error;
+  });
+  try {
+    await files.verify(signal);
+    return engine;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+function isFatal(error: unknown): boolean {
+  return isNearsightError(error) && ERRORS[error.code].fatal === true;
+}
+
+/** Only Chromium tells. */
+function isSavingData(): boolean | undefined {
+  const { connection } = navigator as { connection?: { saveData?: boolean } };
+  return connection?.saveData;
 }
 
 /**

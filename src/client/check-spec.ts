@@ -1,3 +1,5 @@
+import type { HubModel, ModelSpec } from '../protocol/model-spec.ts';
+import { within } from '../openai/option-checks.ts';
 import { array, integer, isObject, mustBe, oneOf, string, type Check } from '../openai/field-checks.ts';
 
 /** An object with these names, each with its check. Further ones are left to later versions. */
@@ -35,11 +37,28 @@ const spec = having({
   contextLength: integer(1),
 });
 
-/** A model's id or its ModelSpec. A spec of another format is refused when it is loaded. */
+const hubModel = within<HubModel>({
+  hub: (value, path) => {
+    if (!/^[\w.-]+\/[\w.-]+$/.test(string(value, path))) throw mustBe("'org/name'", value, path);
+    return string(value, path);
+  },
+  revision: string,
+  dtype: string,
+  baseURL: string,
+});
+
+/** What a model is called in requests and responses. */
+export function idOf(model: string | ModelSpec | HubModel): string {
+  if (typeof model === 'string') return model;
+  return 'hub' in model ? model.hub : model.id;
+}
+
+/** A model's id, its ModelSpec, or its place on the hub. A spec of another format is refused when it is loaded. */
 export const checkModel: Check<unknown> = (value, path) => {
   if (typeof value === 'string') return value;
+  if (isObject(value) && 'hub' in value) return hubModel(value, path);
   if (!isObject(value) || !Array.isArray(value['files']) || !Array.isArray(value['variants'])) {
-    throw mustBe('an id or a ModelSpec', value, path);
+    throw mustBe('an id, a ModelSpec or a HubModel', value, path);
   }
   string(value['id'], `${path}.id`);
   return integer(1)(value['format'], `${path}.format`) === 1 ? spec(value, path) : value;

@@ -6,8 +6,9 @@ import { Session } from '../host/session.ts';
 import { startEngine } from '../host/start-engine.ts';
 import { createStatus, type Status } from '../host/status.ts';
 import type { DebugStats, LoadRequest, ModelFacts, Verdict } from '../protocol/calls.ts';
-import type { ModelSpec } from '../protocol/model-spec.ts';
+import type { HubModel, ModelSpec } from '../protocol/model-spec.ts';
 import { ask } from './ask.ts';
+import { idOf } from './check-spec.ts';
 import {
   readLoad,
   readOptions,
@@ -41,7 +42,7 @@ export interface Nearsight {
    * @param model another model than this nearsight's own
    * @throws NearsightError, such as `load_failed` if the worker that probes cannot be started
    */
-  probe(model?: string | ModelSpec): Promise<Verdict>;
+  probe(model?: string | ModelSpec | HubModel): Promise<Verdict>;
   /** The current state: `status.value`, `status.subscribe(listener)`. */
   readonly status: Status;
   /** Drops what is kept of images and chats. */
@@ -65,15 +66,17 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   const options = readOptions(nearsightOptions);
   const { limits, assets } = options;
   const { status, set: setStatus } = createStatus();
+  let allowUnverified = false;
   const session = new Session({
-    request: async () => loadRequest(options),
+    request: async () => loadRequest(options, allowUnverified),
     setStatus,
     startEngine: () => startEngine(resolveAssets(assets).worker),
   });
   const askRules = { ...limits, allowed: allowedUnder(options.policy, options.images?.origins) };
 
   async function load(loadOptions: LoadOptions = {}): Promise<ModelFacts> {
-    const { onProgress, signal } = readLoad(loadOptions);
+    const { onProgress, signal, ...rest } = readLoad(loadOptions);
+    allowUnverified = rest.allowUnverified ?? allowUnverified;
     const stop = onProgress && status.subscribe(onProgress);
     try {
       return (await session.open(signal)).facts;
@@ -86,7 +89,7 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
     fetch: createFetch({
       ...options,
       // On a server there is no page to resolve addresses against, and a remote may answer.
-      model: async () => resolveModel(options.model, pageURL() ? resolveAssets(assets) : {}).id,
+      model: async () => idOf(resolveModel(options.model, pageURL() ? resolveAssets(assets) : {})),
       engine: session,
       checkContext,
     }),
@@ -102,10 +105,18 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   };
 }
 
-function loadRequest({ model, device, assets, limits }: ReturnType<typeof readOptions>): LoadRequest {
+function loadRequest(
+  { model, device, assets, limits }: ReturnType<typeof readOptions>,
+  allowUnverified = false,
+): LoadRequest {
   // Elsewhere, there may be no address to resolve those of files against.
   checkContext();
   const urls = resolveAssets(assets);
-  const spec = resolveModel(model, urls);
-  return { spec, device: device ?? 'auto', assets: { ort: urls.ort }, waiting: limits.waiting };
+  return {
+    model: resolveModel(model, urls),
+    allowUnverified,
+    device: device ?? 'auto',
+    assets: { ort: urls.ort },
+    waiting: limits.waiting,
+  };
 }

@@ -1,19 +1,22 @@
 import { className } from '../bytes/class-name.ts';
 import { isPageScheme } from '../bytes/page-url.ts';
-import { array, integer, isObject, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
+import { array, boolean, integer, isObject, mustBe, number, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
 import { address, call, within } from '../openai/option-checks.ts';
 import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts';
 import type { StatusValue } from '../host/status.ts';
-import type { ModelSpec } from '../protocol/model-spec.ts';
-import { checkModel } from './check-spec.ts';
+import type { HubModel, ModelSpec } from '../protocol/model-spec.ts';
+import { checkModel, idOf } from './check-spec.ts';
 import { reading, toPlain } from './plain-data.ts';
 
 const DEVICES = ['auto', 'webgpu', 'wasm'] as const;
 
 /** What `createNearsight` takes. Only `model` is required. */
 export interface NearsightOptions extends FetchOptions {
-  /** A known id (`smolvlm-256m`), or a spec: `import { glimpse } from 'nearsight/glimpse'`, or your own. */
-  model: string | ModelSpec;
+  /**
+   * A known id (`smolvlm-256m`), a spec (`import { glimpse } from 'nearsight/glimpse'`, or your own), or a repository on the
+   * hub: `{ hub: 'org/name' }`.
+   */
+  model: string | ModelSpec | HubModel;
   /**
    * Where the model runs. `auto` takes WebGPU on a hardware adapter, else wasm if the spec says `wasm: 'ok'`. A
    * software GPU is used only for `device: 'webgpu'`.
@@ -76,8 +79,13 @@ export interface AskOptions {
 export interface LoadOptions {
   /** Called with the state now, and at each change until the load has ended. */
   onProgress?: (status: StatusValue) => void;
-  /** Aborting it ends the load if nobody else waits for it. */
+  /** Aborting it ends the load if nobody else waits for it. What was downloaded stays, and the next load goes on from there. */
   signal?: AbortSignal;
+  /**
+   * Opens a model that was imported without hashes from elsewhere: nobody knows whether its files are what they should be.
+   * @defaultValue false
+   */
+  allowUnverified?: boolean;
 }
 
 const DEFAULT_LIMITS: Limits = {
@@ -102,8 +110,8 @@ const FUNCTIONS = ['fetch', 'policy', 'remote.apiKey', 'remote.consent'];
 export function readOptions(options: unknown) {
   const read = checkOptions(toPlain(options, FUNCTIONS), '');
   const { model, aliases = {}, intercept = NIM_ORIGINS } = read;
-  if (!model) throw mustBe('an id or a ModelSpec', model, 'model');
-  const id = typeof model === 'string' ? model : model.id;
+  if (!model) throw mustBe('an id, a ModelSpec or a HubModel', model, 'model');
+  const id = idOf(model);
   for (const [alias, target] of Object.entries(aliases)) {
     if (target !== id) throw mustBe(`'${id}', the model`, target, `aliases.${alias}`, quoted(target));
   }
@@ -204,4 +212,4 @@ const checkAskOptions = within<AskOptions>({
   signal,
 });
 
-const checkLoadOptions = within<LoadOptions>({ onProgress: call, signal });
+const checkLoadOptions = within<LoadOptions>({ onProgress: call, signal, allowUnverified: boolean });

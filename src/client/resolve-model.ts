@@ -2,7 +2,7 @@ import { smolvlm256m } from '../../models/smolvlm-256m.ts';
 import { pageURL } from '../bytes/page-url.ts';
 import { NearsightError } from '../protocol/errors.ts';
 import { missingAsset } from '../protocol/missing-asset.ts';
-import type { ModelFile, ModelGraph, ModelSpec } from '../protocol/model-spec.ts';
+import type { HubModel, ModelFile, ModelGraph, ModelSpec } from '../protocol/model-spec.ts';
 import type { AssetURLs } from './resolve-assets.ts';
 
 /** The models that a page can ask for by id. */
@@ -15,7 +15,10 @@ const known: readonly ModelSpec[] = [smolvlm256m];
  * @throws NearsightError `model_not_found`, or `load_failed` for another format, a file without an address, or a revision that
  *   is no commit
  */
-export function resolveModel(model: string | ModelSpec, assets: AssetURLs = {}): ModelSpec {
+export function resolveModel(model: string | ModelSpec | HubModel, assets: AssetURLs = {}): ModelSpec | HubModel {
+  if (typeof model === 'object' && 'hub' in model) {
+    return model.baseURL === undefined ? model : { ...model, baseURL: new URL(model.baseURL, pageURL()).href };
+  }
   const spec = typeof model === 'string' ? find(model) : model;
   checkFormat(spec);
   const address = (file: ModelFile): ModelFile => ({ ...file, url: locate(spec, file, assets) });

@@ -1,8 +1,11 @@
 // What calls of the worker take and give. Public declarations reach this file, so it needs no newer TypeScript than 5.2.
-import type { Device, ModelSpec } from './model-spec.ts';
+import type { Device, HubModel, ModelSpec } from './model-spec.ts';
 
 export interface LoadRequest {
-  spec: ModelSpec;
+  /** A spec with absolute URLs, or a repository whose spec the worker makes. */
+  model: ModelSpec | HubModel;
+  /** Whether a stored model may be opened whose hashes come from its own imported files. */
+  allowUnverified: boolean;
   device: Device | 'auto';
   assets: {
     /**
@@ -25,7 +28,14 @@ export type LoadState =
    * Fetching and checking files: bytes so far, of all that this device needs. They reach the total only when the model
    * has passed its self-test: until then, another variant may have to be fetched.
    */
-  | { state: 'downloading'; loadedBytes: number; totalBytes: number }
+  | {
+      state: 'downloading';
+      loadedBytes: number;
+      totalBytes: number;
+      /** Over the last seconds; absent at first. */
+      bytesPerSecond?: number | undefined;
+      secondsLeft?: number | undefined;
+    }
   /** Opening files and compiling shaders, while the next file is downloaded: `done` of `of` steps. */
   | { state: 'preparing'; done: number; of: number };
 
@@ -39,6 +49,15 @@ export interface ModelFacts {
   hardware: string;
   /** Why this device and dtype: one sentence, with what was tried before and failed. */
   reason: string;
+  storage: Storage;
+}
+
+/** Where the files of a model are kept. */
+export interface Storage {
+  /** `memory`: they are fetched again at the next load, unless the browser has them in its cache. */
+  kind: 'disk' | 'memory';
+  /** Why they are not kept on the disk. */
+  reason?: string | undefined;
 }
 
 /** What `probe()` returns: whether this browser can run the model. */
@@ -47,8 +66,13 @@ export interface Verdict {
   verdict: 'yes' | 'slow' | 'no';
   device?: Device | undefined;
   dtype?: string | undefined;
-  /** Bytes to download if nothing is stored yet. */
+  /** Bytes of its files: to download if nothing is stored yet, and the space that they take on the disk. */
   bytes?: number | undefined;
+  /** How many of them are stored. */
+  storedBytes?: number | undefined;
+  storage?: Storage | undefined;
+  /** Whether the visitor asked the browser to save data (`navigator.connection.saveData`); absent where it does not say. */
+  saveData?: boolean | undefined;
   /** One sentence: the limit or the missing feature that decided. */
   reason: string;
 }

@@ -48,6 +48,8 @@ export interface HubModel {
   revision?: string | undefined;
   /** The hub's suffix of the graphs to use: `q4`, `q4f16`, … @defaultValue the first that this device can run */
   dtype?: string | undefined;
+  /** A mirror with the hub's paths, or a page's own server. @defaultValue 'https://huggingface.co' */
+  baseURL?: string | URL | undefined;
 }
 
 /** The terms under which a model is published. */

@@ -74,6 +74,13 @@ export async function removeFile(folder: FileSystemDirectoryHandle, name: string
   });
 }
 
+/** Gives a closed file its final place, where it replaces another. */
+export function moveFile(file: FileSystemFileHandle, folder: FileSystemDirectoryHandle, name: string): Promise<void> {
+  // Not in the compiler's declarations yet.
+  const movable = file as FileSystemFileHandle & { move(to: FileSystemDirectoryHandle, as: string): Promise<void> };
+  return movable.move(folder, name);
+}
+
 /** Whether it is a DOMException of that name, of any window. */
 export function isNamed(error: unknown, name: string): boolean {
   return error instanceof Error && error.name === name;

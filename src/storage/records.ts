@@ -16,6 +16,16 @@ export function filesOf({ files, variants }: ModelSpec): readonly ModelFile[] {
   return [...new Map(all.map((file) => [file.path, file])).values()];
 }
 
+/** Whether two specs of a model have the same hashes. */
+export function sameHashes(one: ModelSpec, other: ModelSpec): boolean {
+  const hashes = (spec: ModelSpec): string =>
+    filesOf(spec)
+      .map(({ path, sha256: hash }) => `${path} ${hash}`)
+      .toSorted()
+      .join();
+  return hashes(one) === hashes(other);
+}
+
 /** The commit, or for a spec without one, 40 hex digits that its hashes give. */
 export async function revisionOf(spec: ModelSpec): Promise<string> {
   if (spec.revision) return spec.revision;

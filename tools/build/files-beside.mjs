@@ -31,13 +31,20 @@ function mended(name, script) {
 }
 
 /**
+ * Scripts of the package that are built apart, and named by their URLs.
+ *
+ * @type {Record<string, string>}
+ */
+export const scripts = { 'worker/index.ts': 'worker.js', 'worker/storage/store-chunk.ts': 'store.js' };
+
+/**
  * Where a file that the source names is in the package. ONNX Runtime's have a folder of their own, which the option
  * `assets` copies and names; a model's are as on the hub.
  *
  * @param {string} path from the repository's root
  */
 function placeOf(path) {
-  if (path === 'worker/index.ts') return 'worker.js';
+  if (path in scripts) return scripts[path];
   return /^models\/(.+)$/.exec(path)?.[1] ?? `ort/${basename(path)}`;
 }
 
@@ -55,7 +62,7 @@ export function filesBeside() {
       const replaced = code.replace(expression, (found, /** @type {string} */ url) => {
         const file = join(dirname(id), url);
         const place = placeOf(relative('.', file));
-        if (place !== 'worker.js') {
+        if (!Object.values(scripts).includes(place)) {
           const content = readFileSync(file);
           const source = file.endsWith('.mjs') ? mended(basename(file), content.toString()) : content;
           this.emitFile({ type: 'asset', fileName: place, source });

@@ -41,6 +41,8 @@ export const rooms = {
   'src/protocol/': [],
   'src/async/': [],
   'src/bytes/': ['src/async/'],
+  // The store's layout, and what pages do with it. The worker writes the same layout.
+  'src/storage/': ['hash-wasm', 'modern-tar'],
 
   // The entry, the runtime and its queue. The registry in engines/ decides which engine opens a model.
   'worker/*': ['worker/engines/*', 'worker/storage/', 'comlink'],
@@ -88,7 +90,7 @@ export const rooms = {
   'worker/sampling/': [],
   // Its files by their URLs as well, because they are copied as they are.
   'worker/onnx/': ['onnxruntime-web', 'node_modules/onnxruntime-web/'],
-  'worker/storage/': [],
+  'worker/storage/': ['src/storage/', 'worker/hub/', 'hash-wasm'],
 
   'models/': [],
   'proxy/': ['src/openai/'],

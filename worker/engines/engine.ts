@@ -1,30 +1,42 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { LoadPart, LoadRequest, ModelFacts, Verdict } from '../../src/protocol/calls.ts';
 import type { ChatJob, Part } from '../../src/protocol/job.ts';
-import type { Device, ModelSpec } from '../../src/protocol/model-spec.ts';
-import type { ModelStore } from '../storage/store.ts';
+import type { Device, ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
+import type { ModelFiles } from '../storage/store.ts';
 
 /** A way to run models. The runtime knows engines by this interface only. */
 export interface EngineKind {
   readonly name: string;
-  supports(spec: ModelSpec): boolean;
+  /** Values of `model_type` that it supports. */
+  readonly modelTypes: readonly string[];
   /**
    * Says where a model would run, before anything is downloaded.
    *
    * @throws NearsightError `unsupported_device` if it cannot run here
    */
-  probe(spec: ModelSpec, device: Device | 'auto'): Promise<Verdict>;
+  probe(spec: ModelSpec, device: Device | 'auto'): Promise<EngineVerdict>;
   /**
    * Opens a model: everything is downloaded, verified and tested when it resolves.
    *
    * @throws NearsightError, or the signal's reason; nothing stays open then
    */
-  open(request: LoadRequest, options: OpenOptions): Promise<Engine>;
+  open(request: OpenRequest, options: OpenOptions): Promise<Engine>;
+}
+
+/** What to open. */
+export interface OpenRequest extends Pick<LoadRequest, 'device' | 'assets' | 'threads'> {
+  spec: ModelSpec;
+}
+
+/** Where a model would run, and which files that takes. */
+export interface EngineVerdict {
+  verdict: Verdict;
+  files: readonly ModelFile[];
 }
 
 export interface OpenOptions {
-  /** Where the model's files come from. */
-  store: ModelStore;
+  /** The model's files. */
+  files: ModelFiles;
   /** Is called for downloads and preparation, up to the last step. */
   emit: (part: LoadPart) => void;
   signal: AbortSignal;
@@ -56,7 +68,7 @@ export interface Engine {
  * @throws NearsightError `unsupported_device` naming the model's type
  */
 export function engineFor(spec: ModelSpec, engines: readonly EngineKind[]): EngineKind {
-  const engine = engines.find((kind) => kind.supports(spec));
+  const engine = engines.find(({ modelTypes }) => modelTypes.includes(spec.modelType));
   if (engine) return engine;
   const names = engines.map(({ name }) => name).join(', ');
   const reason = `no engine (${names}) supports models of the type '${spec.modelType}'`;

@@ -4,12 +4,14 @@ import { openIdefics3 } from './idefics3/idefics3-processor.ts';
 import type { Processor } from './processor.ts';
 
 /** By the `model_type` in `config.json`. */
-const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([['idefics3', openIdefics3]]);
+const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([
+  ['idefics3', openIdefics3],
+  // SmolVLM2. Stills go through the same processor.
+  ['smolvlm', openIdefics3],
+]);
 
-/** Whether there is a processor for models of this `model_type`. */
-export function hasProcessor(modelType: string): boolean {
-  return FAMILIES.has(modelType);
-}
+/** The values of `model_type` for which there is a processor. */
+export const modelTypes: readonly string[] = [...FAMILIES.keys()];
 
 /**
  * Opens a model's processor from its files.
@@ -20,6 +22,6 @@ export function hasProcessor(modelType: string): boolean {
 export function openProcessor(files: ModelFiles, decode = decodeImage): Processor {
   const config = readConfig(files, 'config.json');
   const open = FAMILIES.get(config.string('model_type'));
-  if (!open) throw config.error('model_type', `one of ${[...FAMILIES.keys()].join(', ')}`);
+  if (!open) throw config.error('model_type', `one of ${modelTypes.join(', ')}`);
   return open(files, decode);
 }

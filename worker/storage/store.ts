@@ -1,17 +1,16 @@
+import type { Storage } from '../../src/protocol/calls.ts';
 import type { HubModel, ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
 
 /** Where the files of models come from, and where they are kept. */
 export interface ModelStore {
-  /** Why models are not kept on the disk; undefined if they are. */
-  readonly memoryOnly: string | undefined;
   /**
    * The spec to load: itself, or that of a repository on the hub, from the record of an earlier load if there is one.
    *
    * @param known values of `model_type` that can be loaded
    */
   specOf(model: ModelSpec | HubModel, known: readonly string[], signal: AbortSignal): Promise<ModelSpec>;
-  /** How many bytes of a file are stored, from 0 to `file.bytes`: the rest is still to be downloaded. */
-  stat(file: ModelFile): Promise<number>;
+  /** Where the files of a model are kept, and how many bytes of these are stored: the rest is still to be downloaded. */
+  stat(spec: ModelSpec, files: readonly ModelFile[]): Promise<{ storage: Storage; storedBytes: number }>;
   /** Starts to use a model: until its files are closed, no tab deletes it. */
   use(spec: ModelSpec, options: UseOptions): Promise<ModelFiles>;
 }
@@ -25,6 +24,9 @@ export interface UseOptions {
 
 /** The files of a model that is being loaded or is loaded. */
 export interface ModelFiles {
+  readonly storage: Storage;
+  /** Whether a file on the disk turned out to be damaged. It has been deleted, so that another load fetches it again. */
+  readonly damaged: boolean;
   /**
    * Says which files this load needs, before it opens the first.
    *
@@ -42,9 +44,9 @@ export interface ModelFiles {
   /** As `read`, but where the file is on the disk, its bytes are read from there when they are used. */
   open(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array>;
   /**
-   * Waits until all files that were opened are verified.
+   * Waits until all files that were opened are verified. Call it also when the load failed: a damaged file may be why.
    *
-   * @throws NearsightError `integrity` if one differs from its hash: it has been deleted, so that another load fetches it again
+   * @throws NearsightError `integrity` if one is {@link damaged}
    */
   verify(signal: AbortSignal): Promise<void>;
   /** From now on the model may be deleted. */

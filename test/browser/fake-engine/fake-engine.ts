@@ -18,13 +18,24 @@ export const fakeModel: ModelSpec = {
 /** Answers with the last text of the chat, word by word. */
 export const fakeEngine: EngineKind = {
   name: 'fake',
-  supports: ({ modelType }) => modelType === 'fake',
-  probe: async () => ({ verdict: 'yes', device: 'wasm', dtype: 'none', bytes: 0, reason: 'nothing is computed' }),
-  open: async ({ spec }, { emit }) => {
+  modelTypes: ['fake'],
+  probe: async () => ({
+    verdict: { verdict: 'yes', device: 'wasm', dtype: 'none', bytes: 0, reason: 'nothing is computed' },
+    files: [],
+  }),
+  open: async ({ spec }, { emit, files }) => {
     emit({ state: 'preparing', done: 1, of: 1 });
     const { id: model, contextLength } = spec;
     return {
-      facts: { model, device: 'wasm', dtype: 'none', contextLength, hardware: 'none', reason: 'nothing is computed' },
+      facts: {
+        model,
+        device: 'wasm',
+        dtype: 'none',
+        contextLength,
+        hardware: 'none',
+        reason: 'nothing is computed',
+        storage: files.storage,
+      },
       lost: new Promise(() => {}),
       async answer({ turns, choices }, send, signal) {
         const question = turns.at(-1)?.parts.find((part) => part.type === 'text')?.text ?? '';

@@ -1,5 +1,6 @@
 import { expose } from 'comlink';
 import { createRuntime } from '../../../worker/runtime.ts';
 import { fakeEngine } from './fake-engine.ts';
+import { memoryStore } from './memory-store.ts';
 
-expose(createRuntime([fakeEngine]));
+expose(createRuntime([fakeEngine], memoryStore));

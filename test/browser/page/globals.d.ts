@@ -1,6 +1,7 @@
 /** The built package, as the test page imported it. */
 declare const nearsight: typeof import('nearsight');
 declare const glimpse: typeof import('nearsight/glimpse').glimpse;
+declare const storage: typeof import('nearsight/storage').storage;
 declare const OpenAI: typeof import('openai').default;
 /** The AI SDK and LangChain. */
 declare function loadClients(): Promise<typeof import('./clients.ts')>;

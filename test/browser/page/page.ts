@@ -1,6 +1,7 @@
 // The globals of `page.evaluate`: the built package, imported by its name, and the openai client.
 import * as nearsight from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
+import { storage } from 'nearsight/storage';
 import OpenAI from 'openai';
 import corner from '../../fixtures/glimpse/corner.gif?inline';
 import progressive from '../../fixtures/glimpse/progressive.jpg?inline';
@@ -24,4 +25,4 @@ const goldens = {
   textFirst: goldenOf('text-first', progressive),
 } satisfies Goldens;
 
-Object.assign(globalThis, { nearsight, glimpse, OpenAI, loadClients, loadFrameworks, goldens });
+Object.assign(globalThis, { nearsight, glimpse, storage, OpenAI, loadClients, loadFrameworks, goldens });

@@ -1,33 +1,35 @@
 import { asNearsightError, isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import { missingAsset } from '../../../src/protocol/missing-asset.ts';
-import type { LoadRequest, ModelFacts } from '../../../src/protocol/calls.ts';
-import { hasProcessor, openProcessor } from '../../families/registry.ts';
+import type { ModelFacts } from '../../../src/protocol/calls.ts';
+import { modelTypes, openProcessor } from '../../families/registry.ts';
 import type { Processor } from '../../families/processor.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { loadOrt, threadsFor } from '../../onnx/ort.ts';
+import type { ModelFiles } from '../../storage/store.ts';
 import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { Gpu } from '../../webgpu/gpu-device.ts';
-import type { Engine, EngineKind, OpenOptions } from '../engine.ts';
+import type { Engine, EngineKind, OpenOptions, OpenRequest } from '../engine.ts';
 import { closeSessions, openGraphs, sessionsOf, stepsOf } from './load-graphs.ts';
 import { type ReadFile, readFiles, readGraph } from './model-reader.ts';
 import { OnnxEngine } from './onnx-engine.ts';
 import { openDecoder } from './open-decoder.ts';
 import { LoadProgress } from './progress.ts';
-import { type Choice, choicesFor, configBytes, graphBytes, probe } from './select-device.ts';
+import { type Choice, choicesFor, configBytes, filesFor, graphBytes, probe } from './select-device.ts';
 
 /** Runs ONNX graphs with onnxruntime-web, on WebGPU or wasm. */
 export const onnxEngine: EngineKind = {
   name: 'onnx',
-  supports: ({ modelType }) => hasProcessor(modelType),
+  modelTypes,
   probe,
   open: openEngine,
 };
 
 /** What stays the same whichever variant is opened. */
 interface Opening {
-  request: LoadRequest;
+  request: OpenRequest;
   processor: Processor;
-  read: ReadFile;
+  files: ModelFiles;
+  open: ReadFile;
   progress: LoadProgress;
 }
 
@@ -39,7 +41,7 @@ interface Opening {
  * @throws NearsightError `unsupported_device`, `load_failed`, or what the store throws; the signal's reason on abort; as
  *   soon as the GPU fails, `gpu_error` or `device_lost`, after which this worker's onnxruntime must not be used again
  */
-async function openEngine(request: LoadRequest, options: OpenOptions): Promise<Engine> {
+async function openEngine(request: OpenRequest, options: OpenOptions): Promise<Engine> {
   const { spec, device } = request;
   try {
     return await openFirst(request, options, await choicesFor(spec, device));
@@ -52,31 +54,33 @@ async function openEngine(request: LoadRequest, options: OpenOptions): Promise<E
 
 /** Opens the first of these that turns out to run here. */
 async function openFirst(
-  request: LoadRequest,
-  { store, emit, signal }: OpenOptions,
+  request: OpenRequest,
+  { files, emit, signal }: OpenOptions,
   choices: [Choice, ...Choice[]],
 ): Promise<Engine> {
   const { spec } = request;
   const progress = new LoadProgress(emit);
-  const read: ReadFile = async (file, until) => {
+  const counted = (method: 'read' | 'open'): ReadFile => async (file, until) => {
     try {
-      return await store.open(file, (count) => progress.add(count), until);
+      return await files[method](file, (count) => progress.add(count), until);
     } catch (error) {
       if (!spec.assets || !isNearsightError(error) || error.code !== 'load_failed') throw error;
       throw missingAsset(`${file.path} of ${spec.id}`, String(file.url), error.message, error);
     }
   };
-  const plan = ({ device, variant }: Choice, configs = 0): void =>
+  const plan = async ({ device, variant }: Choice, configs = 0): Promise<void> => {
     progress.plan(configs + graphBytes(variant), stepsOf(device) + 1);
-  plan(choices[0], configBytes(spec));
-  const processor = openProcessor(await readFiles(spec.files, read, signal));
-  const opening = { request, processor, read, progress };
+    await files.plan(filesFor(spec, variant));
+  };
+  await plan(choices[0], configBytes(spec));
+  const processor = openProcessor(await readFiles(spec.files, counted('read'), signal));
+  const opening = { request, processor, files, open: counted('open'), progress };
   const failures: string[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
     const { device, variant, adapter } = choice;
     try {
-      if (failures.length > 0) plan(choice);
+      if (failures.length > 0) await plan(choice);
       if (adapter) gpu ??= await Gpu.open(adapter);
       else {
         gpu?.close();
@@ -100,7 +104,7 @@ async function openFirst(
 }
 
 async function openChoice(
-  { request, processor, read, progress }: Opening,
+  { request, processor, files, open, progress }: Opening,
   { variant, device, reason }: Choice,
   gpu: Gpu | undefined,
   signal: AbortSignal,
@@ -115,6 +119,7 @@ async function openChoice(
     contextLength: Math.min(spec.contextLength, processor.config.maxPositions),
     hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
     reason,
+    storage: files.storage,
   };
   const graphs = await openGraphs({
     ort,
@@ -122,7 +127,7 @@ async function openChoice(
     positions: facts.contextLength,
     encoderInputs: processor.encoderInputs,
     precision: variant.f16 ? 'float16' : 'float32',
-    read: (graph, until) => readGraph(variant.graphs[graph], read, until),
+    read: (graph, until) => readGraph(variant.graphs[graph], open, until),
     onStep: () => progress.step(),
     signal,
   });

@@ -1,6 +1,6 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
-import type { Verdict } from '../../../src/protocol/calls.ts';
-import type { Device, ModelGraph, ModelSpec, ModelVariant } from '../../../src/protocol/model-spec.ts';
+import type { Device, ModelFile, ModelGraph, ModelSpec, ModelVariant } from '../../../src/protocol/model-spec.ts';
+import type { EngineVerdict } from '../engine.ts';
 import { describe, findAdapter } from '../../webgpu/gpu-device.ts';
 import { isSoftware } from '../../webgpu/software-adapter.ts';
 
@@ -19,10 +19,16 @@ export interface Choice {
  *
  * @throws NearsightError `unsupported_device`, as {@link choicesFor}
  */
-export async function probe(spec: ModelSpec, device: Device | 'auto'): Promise<Verdict> {
+export async function probe(spec: ModelSpec, device: Device | 'auto'): Promise<EngineVerdict> {
   const [{ slow, variant, reason, device: chosen }] = await choicesFor(spec, device);
   const bytes = configBytes(spec) + graphBytes(variant);
-  return { verdict: slow ? 'slow' : 'yes', device: chosen, dtype: variant.dtype, bytes, reason };
+  const verdict = slow ? 'slow' : 'yes';
+  return { verdict: { verdict, device: chosen, dtype: variant.dtype, bytes, reason }, files: filesFor(spec, variant) };
+}
+
+/** The files to read for a variant. */
+export function filesFor({ files }: ModelSpec, { graphs }: ModelVariant): readonly ModelFile[] {
+  return [...files, ...Object.values(graphs).flatMap(({ file, data }: ModelGraph) => [file, ...data])];
 }
 
 /** Bytes to read for every variant. */

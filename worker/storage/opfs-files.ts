@@ -1,11 +1,12 @@
 import { sha256 } from '../../src/bytes/sha256.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
+import type { Storage } from '../../src/protocol/calls.ts';
 import type { ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
 import type { ModelRecord } from '../../src/protocol/stored-model.ts';
-import { findFile, type Folders, isNamed, locked, LOCKS, removeFile } from '../../src/storage/folders.ts';
+import { findFile, type Folders, isNamed, locked, LOCKS, moveFile, removeFile } from '../../src/storage/folders.ts';
 import { supersede } from '../../src/storage/remove.ts';
 import { statFile } from '../../src/storage/stat.ts';
-import { filesOf, readRecord, recordName, writeRecord } from '../../src/storage/records.ts';
+import { readRecord, recordName, sameHashes, writeRecord } from '../../src/storage/records.ts';
 import { checkQuota, quotaError } from './quota.ts';
 import { download } from './download.ts';
 import { hashError } from './fetch-file.ts';
@@ -17,6 +18,8 @@ import { hashOf } from './verify.ts';
 
 /** The files of one model in the private file system, from there or from their servers. */
 export class OpfsFiles implements ModelFiles {
+  readonly storage: Storage = { kind: 'disk' };
+  damaged = false;
   readonly #folders: Folders;
   readonly #spec: ModelSpec;
   readonly #name: string;
@@ -39,7 +42,7 @@ export class OpfsFiles implements ModelFiles {
     const files = new OpfsFiles(folders, spec, name, release);
     try {
       const record = await readRecord(folders.models, name);
-      if (record?.hashes === 'none' && isSame(record.spec, spec) && !allowUnverified) throw unverified(spec);
+      if (record?.hashes === 'none' && sameHashes(record.spec, spec) && !allowUnverified) throw unverified(spec);
       return files;
     } catch (error) {
       files.close();
@@ -52,7 +55,7 @@ export class OpfsFiles implements ModelFiles {
     if (missing > 0) await checkQuota(this.#folders, this.#spec.id, missing);
     await locked(LOCKS.records, async () => {
       const old = await readRecord(this.#folders.models, this.#name);
-      const hashes = old && isSame(old.spec, this.#spec) ? old.hashes : 'spec';
+      const hashes = old && sameHashes(old.spec, this.#spec) ? old.hashes : 'spec';
       const wanted = files.map(({ path }) => path);
       const record: ModelRecord = { format: 1, spec: this.#spec, wanted, hashes, lastUsed: Date.now() };
       await writeRecord(this.#folders, { name: this.#name, record });
@@ -128,7 +131,7 @@ export class OpfsFiles implements ModelFiles {
     } finally {
       part.close();
     }
-    await handle.move(blobs, file.sha256);
+    await moveFile(handle, blobs, file.sha256);
     return handle.getFile();
   }
 
@@ -143,7 +146,8 @@ export class OpfsFiles implements ModelFiles {
 
   #check(file: ModelFile, blob: File): void {
     this.#checking = this.#checking.then(async () => {
-      const digest = await hashOf(blob, this.#closed.signal);
+      const digest = await hashOf(blob, this.#closed.signal).catch(() => 'that cannot be read');
+      this.#closed.signal.throwIfAborted();
       if (digest !== file.sha256) throw await this.#discard(file, digest);
     });
     // It is reported by `verify`.
@@ -151,19 +155,10 @@ export class OpfsFiles implements ModelFiles {
   }
 
   async #discard(file: ModelFile, digest: string): Promise<NearsightError> {
+    this.damaged = true;
     await removeFile(this.#folders.blobs, file.sha256);
     return hashError(file, digest);
   }
-}
-
-/** Whether two specs of a model have the same hashes. */
-function isSame(one: ModelSpec, other: ModelSpec): boolean {
-  const hashes = (spec: ModelSpec): string =>
-    filesOf(spec)
-      .map(({ path, sha256: hash }) => `${path} ${hash}`)
-      .toSorted()
-      .join();
-  return hashes(one) === hashes(other);
 }
 
 function unverified({ id }: ModelSpec): NearsightError {

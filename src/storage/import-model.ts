@@ -1,0 +1,157 @@
+import { createSHA256 } from 'hash-wasm';
+import { NearsightError } from '../protocol/errors.ts';
+import type { ModelFile, ModelSpec } from '../protocol/model-spec.ts';
+import type { ModelRecord, StoredModel } from '../protocol/stored-model.ts';
+import { findFile, type Folders, isNamed, locked, LOCKS, moveFile, removeFile } from './folders.ts';
+import { entriesOf, type ImportEntry, type ImportSource } from './import-source.ts';
+import { describe } from './list.ts';
+import { MAX_SPEC_BYTES, readSpec } from './read-spec.ts';
+import { filesOf, readRecord, recordName, sameHashes, writeRecord } from './records.ts';
+
+export type { ImportSource } from './import-source.ts';
+
+/** How {@link Storage.import} checks and reports. */
+export interface ImportOptions {
+  /** What the files must be; default: the `spec.json` among them, which proves nothing. */
+  spec?: ModelSpec;
+  /** Aborting it ends the import with the signal's reason. Files that are whole stay. */
+  signal?: AbortSignal;
+  /** Called with the number of bytes that were read so far. */
+  onProgress?: (bytes: number) => void;
+}
+
+/** Stores a model from files. */
+export async function importModel(
+  folders: Folders,
+  source: ImportSource,
+  { spec: given, signal, onProgress = () => {} }: ImportOptions,
+): Promise<StoredModel> {
+  let spec = given;
+  let name = given && (await begin(folders, given, 'spec'));
+  let bytes = 0;
+  const onBytes = (count: number): void => onProgress((bytes += count));
+  for await (const entry of entriesOf(source)) {
+    signal?.throwIfAborted();
+    if (!spec && entry.path === 'spec.json') {
+      spec = readSpec(await textOf(entry));
+      name = await begin(folders, spec, 'none');
+      continue;
+    }
+    if (!spec) throw noSpec();
+    const file = filesOf(spec).find(({ path }) => path === entry.path);
+    if (file) await store(folders, file, entry, onBytes, signal);
+    else await entry.stream().cancel();
+  }
+  if (!spec || name === undefined) throw noSpec();
+  return finish(folders, spec, name);
+}
+
+function noSpec(): NearsightError {
+  const message = 'These files have no spec.json as their first. Pass { spec }: what the files must be.';
+  return new NearsightError('integrity', message);
+}
+
+async function textOf(entry: ImportEntry): Promise<string> {
+  if (entry.bytes > MAX_SPEC_BYTES) {
+    throw new NearsightError('integrity', `spec.json has ${entry.bytes} bytes; at most ${MAX_SPEC_BYTES} are read.`);
+  }
+  return new Response(entry.stream()).text();
+}
+
+/** Writes the record, so that no tab deletes the files that follow. @returns its name */
+async function begin(folders: Folders, spec: ModelSpec, hashes: ModelRecord['hashes']): Promise<string> {
+  const name = await recordName(spec);
+  await locked(LOCKS.records, async () => {
+    const old = await readRecord(folders.models, name);
+    // Hashes that were recorded before tell more than the archive's own.
+    if (old && sameHashes(old.spec, spec) && hashes === 'none') return;
+    if (old && hashes === 'none') {
+      const message = `${spec.id} was stored before with other hashes than this archive's. Delete it first if you trust the archive.`;
+      throw new NearsightError('integrity', message);
+    }
+    await writeRecord(folders, { name, record: { format: 1, spec, wanted: [], hashes, lastUsed: Date.now() } });
+  });
+  return name;
+}
+
+/** The record lists what is there. @throws NearsightError `integrity` if that is not enough for a load */
+async function finish(folders: Folders, spec: ModelSpec, name: string): Promise<StoredModel> {
+  const stored = await locked(LOCKS.records, async () => {
+    const record = await readRecord(folders.models, name);
+    if (!record) throw new NearsightError('integrity', `${spec.id} was deleted during the import.`);
+    const { files } = await describe(folders, { name, record });
+    const wanted = files.filter((file) => file.bytes === file.storedBytes).map(({ path }) => path);
+    const updated = { ...record, wanted };
+    await writeRecord(folders, { name, record: updated });
+    return describe(folders, { name, record: updated });
+  });
+  const missing = missingPath(spec, new Set(stored.files.map(({ path }) => path)));
+  if (missing === undefined) return stored;
+  throw new NearsightError('integrity', `${missing} of ${spec.id} is missing. What was there is kept.`);
+}
+
+/** A file without which no variant can be loaded. */
+function missingPath({ files, variants }: ModelSpec, stored: ReadonlySet<string>): string | undefined {
+  const find = (list: readonly ModelFile[]): string | undefined => list.find(({ path }) => !stored.has(path))?.path;
+  const lacking = variants.map(({ graphs: { vision, embed, decoder } }) =>
+    find([vision, embed, decoder].flatMap(({ file, data }) => [file, ...data])),
+  );
+  return find(files) ?? (lacking.includes(undefined) ? undefined : lacking[0]);
+}
+
+/** Copies a file into the store; it is visible there only if its bytes are right. */
+async function store(
+  folders: Folders,
+  file: ModelFile,
+  entry: ImportEntry,
+  onBytes: (count: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await locked(LOCKS.file(file.sha256), async () => {
+    const { blobs, parts } = folders;
+    if ((await findFile(blobs, file.sha256))?.size === file.bytes) {
+      onBytes(file.bytes);
+      return entry.stream().cancel();
+    }
+    if (entry.bytes !== file.bytes) throw differs(file, `${entry.bytes} bytes, not ${file.bytes}`);
+    // Not the name of a download, which may go on later.
+    const name = `${file.sha256}.import`;
+    const handle = await parts.getFileHandle(name, { create: true });
+    try {
+      const digest = await copy(handle, entry, onBytes, signal);
+      if (digest !== file.sha256) throw differs(file, `sha256 ${digest}, not ${file.sha256}`);
+      await moveFile(handle, blobs, file.sha256);
+    } catch (error) {
+      await removeFile(parts, name);
+      if (!isNamed(error, 'QuotaExceededError')) throw error;
+      const message = `There is no space for ${file.path} (${file.bytes} bytes). storage.evict({ toFree: ${file.bytes} }) makes some.`;
+      throw new NearsightError('quota_exceeded', message, { cause: error });
+    }
+  });
+}
+
+async function copy(
+  handle: FileSystemFileHandle,
+  entry: ImportEntry,
+  onBytes: (count: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  if (!('createWritable' in handle)) {
+    throw new NearsightError('storage_unavailable', 'This browser cannot write files from a page (Safari can from 26 on).');
+  }
+  const hasher = await createSHA256();
+  const hashing = new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>({
+    transform(chunk, controller) {
+      hasher.update(chunk);
+      onBytes(chunk.length);
+      controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+    },
+  });
+  const writable = await handle.createWritable();
+  await entry.stream().pipeThrough(hashing).pipeTo(writable, signal ? { signal } : {});
+  return hasher.digest('hex');
+}
+
+function differs({ path }: ModelFile, how: string): NearsightError {
+  return new NearsightError('integrity', `${path} has ${how}. It was not stored.`);
+}

@@ -1,0 +1,55 @@
+import { NearsightError } from '../protocol/errors.ts';
+import type { ModelFile, ModelSpec } from '../protocol/model-spec.ts';
+import { checkPath } from './import-source.ts';
+import { filesOf } from './records.ts';
+
+/** A larger one is refused: SmolVLM's has 4 kB. */
+export const MAX_SPEC_BYTES = 1 << 20;
+
+/**
+ * Reads the spec in an archive, which anybody may have written. Its URLs are dropped, so that it cannot make a page fetch
+ * from elsewhere.
+ *
+ * @throws NearsightError `integrity`
+ */
+export function readSpec(text: string): ModelSpec {
+  try {
+    const spec = JSON.parse(text) as ModelSpec;
+    if (spec.format !== 1) throw new Error(`its format is ${spec.format}, not 1`);
+    for (const name of ['id', 'modelType', 'wasm'] as const) {
+      if (typeof spec[name] !== 'string' || spec[name].length > 200) throw new Error(`its ${name} is not a short text`);
+    }
+    if (spec.revision !== undefined && !/^[0-9a-f]{40}$/.test(spec.revision)) throw new Error('its revision is no commit');
+    for (const file of filesOf(spec)) check(file);
+    const graph = (one: { file: ModelFile; data: readonly ModelFile[] }) => ({
+      file: local(one.file),
+      data: one.data.map(local),
+    });
+    return {
+      ...spec,
+      baseURL: undefined,
+      assets: undefined,
+      files: spec.files.map(local),
+      variants: spec.variants.map((variant) => ({
+        ...variant,
+        graphs: {
+          vision: graph(variant.graphs.vision),
+          embed: graph(variant.graphs.embed),
+          decoder: graph(variant.graphs.decoder),
+        },
+      })),
+    };
+  } catch (cause) {
+    throw new NearsightError('integrity', `spec.json is not a spec of a model: ${String(cause)}.`, { cause });
+  }
+}
+
+function check({ path, bytes, sha256 }: ModelFile): void {
+  checkPath(path);
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw new Error(`${path} has ${bytes} bytes`);
+  if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error(`${path} has no sha256`);
+}
+
+function local({ path, bytes, sha256 }: ModelFile): ModelFile {
+  return { path, bytes, sha256 };
+}

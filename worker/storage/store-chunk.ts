@@ -1,0 +1,36 @@
+import { isNearsightError } from '../../src/protocol/errors.ts';
+import type { ModelSpec } from '../../src/protocol/model-spec.ts';
+import { type Folders, openFolders } from '../../src/storage/folders.ts';
+import { statFile } from '../../src/storage/stat.ts';
+import { DownloadedFiles } from './downloaded-files.ts';
+import { OpfsFiles } from './opfs-files.ts';
+import type { ModelStore } from './store.ts';
+
+/** Opens the store of this origin; where there is none, models are downloaded at every load. */
+export async function openStore(): Promise<ModelStore> {
+  try {
+    return onDisk(await openFolders());
+  } catch (error) {
+    if (!isNearsightError(error)) throw error;
+    return inMemory(error.message);
+  }
+}
+
+function onDisk(folders: Folders): ModelStore {
+  return {
+    specOf: async (model) => model as ModelSpec,
+    async stat(_spec, files) {
+      const stored = await Promise.all(files.map((file) => statFile(folders, file)));
+      return { storage: { kind: 'disk' }, storedBytes: stored.reduce((sum, bytes) => sum + bytes, 0) };
+    },
+    use: (spec, options) => OpfsFiles.open(folders, spec, options),
+  };
+}
+
+function inMemory(reason: string): ModelStore {
+  return {
+    specOf: async (model) => model as ModelSpec,
+    stat: async () => ({ storage: { kind: 'memory', reason }, storedBytes: 0 }),
+    use: async () => new DownloadedFiles(reason),
+  };
+}
