@@ -10,6 +10,8 @@ export const elements = {
   useReal: find('use-real', HTMLButtonElement),
   picker: find('picker', HTMLDetailsElement),
   models: find('models', HTMLElement),
+  usage: find('usage', HTMLElement),
+  others: find('others', HTMLElement),
   stage: find('stage', HTMLElement),
   image: find('image', HTMLImageElement),
   notice: find('notice', HTMLElement),

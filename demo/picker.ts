@@ -1,10 +1,11 @@
 import type { Verdict } from 'nearsight';
 import { announce, elements, make } from './elements.ts';
 import { failureOf } from './failure.ts';
-import { deviceName, licenceName, megabytes } from './format.ts';
+import { deviceName, licenceName, megabytes, percent } from './format.ts';
 import type { Models } from './models.ts';
 import { offers, type Offer } from './offers.ts';
 import { isStored } from './status-text.ts';
+import { deleteModel, storageUsage, storedModels } from './store.ts';
 
 /** Lists the models: what each is, what it needs, and what can be done with it. */
 export function showPicker(models: Models): void {
@@ -20,7 +21,31 @@ export function showPicker(models: Models): void {
 
 /** One after the other: without a loaded model, each starts a worker. */
 async function refreshAll(models: Models): Promise<void> {
+  await showStorage();
   for (const offer of offers) await models.refresh(offer);
+}
+
+/** Says how much is stored, and lists what this page does not offer: models of another page, or of an earlier version. */
+async function showStorage(): Promise<void> {
+  const { bytes, available } = await storageUsage();
+  const free = available === undefined ? '' : `; the browser has space for ${megabytes(available)} more`;
+  elements.usage.textContent = bytes > 0 ? `Stored models take ${megabytes(bytes)}${free}.` : '';
+  const known = new Set(offers.map(({ spec }) => spec.id));
+  const others = (await storedModels()).filter(({ id }) => !known.has(id));
+  elements.others.replaceChildren(
+    ...others.map((model) => {
+      const { id } = model;
+      const item = make('li', 'other', `${id}, which this page does not offer (${megabytes(model.bytes)})`);
+      const remove = button('Delete');
+      remove.ariaLabel = `Delete ${id}`;
+      remove.addEventListener(
+        'click',
+        () => void deleteModel(id).then(showStorage, (error: unknown) => announce(failureOf(error).detail)),
+      );
+      item.append(remove);
+      return item;
+    }),
+  );
 }
 
 /** One model of the list. */
@@ -84,8 +109,13 @@ class Entry {
 
   async #take(files: readonly File[]): Promise<void> {
     const { name } = this.#offer;
-    this.#say(`Copying ${name} from the folder…`);
-    await this.#attempt(() => this.#models.import(this.#offer, files), `${name} is stored on this device.`);
+    const total = this.#models.verdictOf(this.#offer)?.bytes ?? 0;
+    announce(`Copying ${name} from the folder.`);
+    const onProgress = (bytes: number): void => {
+      this.#problem.textContent = `Copying from the folder: ${percent(Math.min(bytes, total), total)}`;
+    };
+    onProgress(0);
+    await this.#attempt(() => this.#models.import(this.#offer, files, onProgress), `${name} is stored on this device.`);
   }
 
   async #remove(): Promise<void> {
@@ -98,17 +128,14 @@ class Entry {
   async #attempt(action: () => Promise<void>, done: string): Promise<void> {
     try {
       await action();
-      this.#say('');
+      this.#problem.textContent = '';
       announce(done);
     } catch (error) {
       const { summary, detail } = failureOf(error);
-      this.#say(`${summary} ${detail}`);
+      this.#problem.textContent = `${summary} ${detail}`;
+      announce(this.#problem.textContent);
     }
-  }
-
-  #say(text: string): void {
-    this.#problem.textContent = text;
-    if (text) announce(text);
+    void showStorage();
   }
 }
 

@@ -79,7 +79,7 @@ function idleLine(verdict: Verdict | undefined, offer: Offer): StatusLine {
   const { name, toy } = offer;
   if (!verdict) return { text: `${name}: checking what this browser can do…`, action: 'Load now' };
   if (verdict.verdict === 'no') return { text: `This browser cannot run ${name}. ${verdict.reason}` };
-  const { bytes = 0, storedBytes = 0 } = verdict;
+  const { bytes = 0, storedBytes = 0, storage } = verdict;
   const where = `on ${deviceName(verdict.device)}${verdict.verdict === 'slow' ? ', slowly' : ''}`;
   if (toy) return { text: `${name}, a toy of ${megabytes(bytes)}, will run ${where}.`, action: 'Load now' };
   if (isStored(verdict)) return { text: `${name} is stored on this device and will run ${where}.`, action: 'Load now' };
@@ -87,7 +87,8 @@ function idleLine(verdict: Verdict | undefined, offer: Offer): StatusLine {
     const stored = `${megabytes(storedBytes)} of ${megabytes(bytes)} stored (${percent(storedBytes, bytes)})`;
     return { text: `${name}: paused, ${stored}.`, action: 'Resume' };
   }
-  return { text: `${name}, a download of ${megabytes(bytes)}, will run ${where}.`, action: 'Download' };
+  const again = storage?.kind === 'memory' ? ' This browser cannot keep it: the next visit downloads it again.' : '';
+  return { text: `${name}, a download of ${megabytes(bytes)}, will run ${where}.${again}`, action: 'Download' };
 }
 
 /** Whether a load downloads nothing. */

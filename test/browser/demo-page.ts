@@ -8,9 +8,15 @@ const configFile = 'demo/vite.config.ts';
 export class DemoSite {
   readonly origin: string;
   readonly #serve: () => Promise<PreviewServer>;
+  readonly #build: (head: string) => Promise<unknown>;
   #server: PreviewServer | undefined;
 
-  private constructor(serve: () => Promise<PreviewServer>, server: PreviewServer) {
+  private constructor(
+    build: (head: string) => Promise<unknown>,
+    serve: () => Promise<PreviewServer>,
+    server: PreviewServer,
+  ) {
+    this.#build = build;
     this.#serve = serve;
     this.#server = server;
     this.origin = new URL(server.resolvedUrls?.local[0] ?? '').origin;
@@ -24,12 +30,19 @@ export class DemoSite {
    */
   static async start(name: string, plugins: Plugin[] = []): Promise<DemoSite> {
     const outDir = join(process.cwd(), '.cache/demo', `${name}-${browserName}`);
-    await build({ configFile, logLevel: 'warn', plugins, build: { outDir } });
+    const make = (head: string): Promise<unknown> => {
+      const inHead: Plugin = {
+        name: 'in-head',
+        transformIndexHtml: (html) => html.replace('</head>', () => `${head}</head>`),
+      };
+      return build({ configFile, logLevel: 'warn', plugins: [...plugins, inHead], build: { outDir } });
+    };
+    await make('');
     const serve = (port: number): Promise<PreviewServer> =>
       preview({ configFile, logLevel: 'warn', plugins, build: { outDir }, preview: { port } });
     const server = await serve(4700);
     const port = Number(new URL(server.resolvedUrls?.local[0] ?? '').port);
-    return new DemoSite(() => serve(port), server);
+    return new DemoSite(make, () => serve(port), server);
   }
 
   /** Cuts the network: open connections too. */
@@ -37,6 +50,11 @@ export class DemoSite {
     if (this.#server && 'closeAllConnections' in this.#server.httpServer) this.#server.httpServer.closeAllConnections();
     await this.#server?.close();
     this.#server = undefined;
+  }
+
+  /** Publishes a new version, which differs by an element in its head. */
+  async update(head: string): Promise<void> {
+    await this.#build(head);
   }
 
   async restart(): Promise<void> {
