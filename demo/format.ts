@@ -9,6 +9,7 @@ export function deviceName(device: Device | undefined): string {
 
 /** Decimal megabytes, as in browsers' download lists; tenths only where they matter. */
 export function megabytes(bytes: number): string {
+  if (bytes > 0 && bytes < 1e5) return `${Math.ceil(bytes / 1e3)} kB`;
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   return `${(bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0)} MB`;
 }

@@ -64,7 +64,7 @@ class Entry {
     this.#models = models;
     this.#offer = offer;
     const { spec, name, description } = offer;
-    const heading = make('h3', '', name);
+    const heading = make('h2', '', name);
     heading.append(this.#badge);
     const actions = make('div', 'actions');
     actions.append(this.#use, ...(offer.toy ? [] : [this.#import, this.#delete]));
@@ -87,8 +87,8 @@ class Entry {
     // The status line has the buttons of the model in use.
     this.#use.hidden = inUse;
     this.#use.disabled = verdict?.verdict === 'no';
-    this.#use.textContent =
-      this.#offer.toy || isStored(verdict) ? `Use ${this.#offer.name}` : useLabel(this.#offer, verdict);
+    this.#use.textContent = useLabel(this.#offer, verdict);
+    this.#use.ariaLabel = `${this.#use.textContent}: ${this.#offer.name}`;
     this.#delete.hidden = (verdict?.storedBytes ?? 0) === 0;
     this.#import.hidden = isStored(verdict);
   }
@@ -139,9 +139,9 @@ class Entry {
   }
 }
 
-function useLabel({ name }: Offer, verdict: Verdict | undefined): string {
+function useLabel({ toy }: Offer, verdict: Verdict | undefined): string {
   const left = (verdict?.bytes ?? 0) - (verdict?.storedBytes ?? 0);
-  return left > 0 ? `Download ${name} (${megabytes(left)})` : `Use ${name}`;
+  return toy || left <= 0 ? 'Use' : `Download (${megabytes(left)})`;
 }
 
 /** Size, licence, where it runs, what is stored. */
