@@ -65,6 +65,7 @@ export const glimpse: ModelSpec = {
   contextLength: 4096,
   wasm: 'ok',
   licence: { spdx: 'Apache-2.0', restricted: false },
+  description: 'A toy for trying things out: names drawings of everyday things, and knows nothing of photos',
   files: files.filter(({ path }) => !path.startsWith('onnx/')),
   variants: [
     // At this size float16 saves nothing noticeable, so the exact variant comes first and is always taken.

@@ -32,7 +32,13 @@ async function bundle(input) {
 }
 
 rmSync('dist', { recursive: true, force: true });
-await bundle({ index: 'src/index.ts', storage: 'src/storage/index.ts', glimpse: 'models/glimpse.ts', proxy: 'proxy/index.ts' });
+await bundle({
+  index: 'src/index.ts',
+  storage: 'src/storage/index.ts',
+  glimpse: 'models/glimpse.ts',
+  models: 'models/index.ts',
+  proxy: 'proxy/index.ts',
+});
 // Each by itself: they are copied as they are, so they must not share chunks.
 for (const [source, name] of Object.entries(scripts)) await bundle({ [name.replace('.js', '')]: source });
 if (!tool('tsc', '-p', 'tsconfig.types.json')) exit(1);

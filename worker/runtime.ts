@@ -130,7 +130,7 @@ function isFatal(error: unknown): boolean {
 
 /** Only Chromium tells. */
 function isSavingData(): boolean | undefined {
-  const { connection } = navigator as { connection?: { saveData?: boolean } };
+  const { connection } = (globalThis.navigator ?? {}) as { connection?: { saveData?: boolean } };
   return connection?.saveData;
 }
 

@@ -15,6 +15,8 @@ const known: readonly ModelSpec[] = [smolvlm256m];
  * @throws NearsightError `model_not_found`, or `load_failed` for another format, a file without an address, or a revision that
  *   is no commit
  */
+export function resolveModel(model: string | ModelSpec, assets?: AssetURLs): ModelSpec;
+export function resolveModel(model: string | ModelSpec | HubModel, assets?: AssetURLs): ModelSpec | HubModel;
 export function resolveModel(model: string | ModelSpec | HubModel, assets: AssetURLs = {}): ModelSpec | HubModel {
   if (typeof model === 'object' && 'hub' in model) {
     return model.baseURL === undefined ? model : { ...model, baseURL: new URL(model.baseURL, pageURL()).href };

@@ -48,7 +48,7 @@ export interface HubModel {
   revision?: string | undefined;
   /** The hub's suffix of the graphs to use: `q4`, `q4f16`, … @defaultValue the first that this device can run */
   dtype?: string | undefined;
-  /** A mirror with the hub's paths, or a page's own server. @defaultValue 'https://huggingface.co' */
+  /** A mirror that has the hub's paths, those of its API included. @defaultValue 'https://huggingface.co' */
   baseURL?: string | URL | undefined;
 }
 

@@ -137,7 +137,10 @@ async function copy(
   signal: AbortSignal | undefined,
 ): Promise<string> {
   if (!('createWritable' in handle)) {
-    throw new NearsightError('storage_unavailable', 'This browser cannot write files from a page (Safari can from 26 on).');
+    throw new NearsightError(
+      'storage_unavailable',
+      'This browser cannot write files from a page (Safari can from 26 on).',
+    );
   }
   const hasher = await createSHA256();
   const hashing = new TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>({
@@ -148,7 +151,10 @@ async function copy(
     },
   });
   const writable = await handle.createWritable();
-  await entry.stream().pipeThrough(hashing).pipeTo(writable, signal ? { signal } : {});
+  await entry
+    .stream()
+    .pipeThrough(hashing)
+    .pipeTo(writable, signal ? { signal } : {});
   return hasher.digest('hex');
 }
 

@@ -1,4 +1,5 @@
 import { createTarDecoder } from 'modern-tar';
+import { isSafePath } from '../bytes/safe-path.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
 /** What {@link Storage.import} reads: the files of a folder, the folder itself, or a tar. */
@@ -49,7 +50,7 @@ async function* entriesOfTar(archive: ReadableStream<Uint8Array>): AsyncGenerato
       });
       if (done) return;
       const { header, body } = value;
-      const path = checkPath(header.name);
+      const path = checkPath(header.name.replace(/\/$/, ''));
       if ((header.type ?? 'file') === 'file') yield { path, bytes: header.size, stream: () => body };
       else await body.cancel();
     }
@@ -64,8 +65,7 @@ async function* entriesOfTar(archive: ReadableStream<Uint8Array>): AsyncGenerato
  * @throws NearsightError `integrity` with the path
  */
 export function checkPath(path: string): string {
-  const segments = path.replace(/\/$/, '').split('/');
-  const isBad = (segment: string): boolean => segment === '' || segment === '.' || segment === '..';
-  if (!segments.some(isBad) && !/[:\\\0]/.test(path) && path.length <= 1024) return path;
+  const text: unknown = path;
+  if (isSafePath(text)) return text;
   throw new NearsightError('integrity', `The path ${JSON.stringify(path.slice(0, 200))} is not one of a model's file.`);
 }

@@ -1,5 +1,5 @@
 /** A download is kept in segments of this size: after an interruption, those that are whole are not fetched again. */
-export const SEGMENT_BYTES = 1 << 20;
+export const SEGMENT_BYTES = 1 << 18;
 
 /** What follows a file's bytes while it is incomplete: JSON. */
 export interface Journal {

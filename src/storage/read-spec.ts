@@ -19,7 +19,8 @@ export function readSpec(text: string): ModelSpec {
     for (const name of ['id', 'modelType', 'wasm'] as const) {
       if (typeof spec[name] !== 'string' || spec[name].length > 200) throw new Error(`its ${name} is not a short text`);
     }
-    if (spec.revision !== undefined && !/^[0-9a-f]{40}$/.test(spec.revision)) throw new Error('its revision is no commit');
+    if (spec.revision !== undefined && !/^[0-9a-f]{40}$/.test(spec.revision))
+      throw new Error('its revision is no commit');
     for (const file of filesOf(spec)) check(file);
     const graph = (one: { file: ModelFile; data: readonly ModelFile[] }) => ({
       file: local(one.file),

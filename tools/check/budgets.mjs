@@ -15,9 +15,9 @@ export const codeLines = {
   'src/remote/': 559,
   'src/media/': 172,
   'src/host/': 405,
-  'src/protocol/': 321,
+  'src/protocol/': 349,
   'src/async/': 39,
-  'src/bytes/': 138,
+  'src/bytes/': 142,
   'worker/*': 129,
   'worker/engines/*': 34,
   'worker/engines/onnx/': 612,
@@ -26,19 +26,20 @@ export const codeLines = {
   'worker/webgpu/': 1396,
   'worker/wasm/': 108,
   'worker/self-test/': 235,
-  'worker/families/': 390,
+  'worker/families/': 600,
   'worker/vision/': 741,
   'worker/sampling/': 300,
   'worker/onnx/': 1747,
   'worker/storage/': 515,
   'src/storage/': 500,
-  'models/': 105,
+  'worker/hub/': 460,
+  'models/': 146,
   'bin/': 54,
   'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 10512;
+export const codeLinesTogether = 12400;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

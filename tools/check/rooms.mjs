@@ -91,6 +91,8 @@ export const rooms = {
   // Its files by their URLs as well, because they are copied as they are.
   'worker/onnx/': ['onnxruntime-web', 'node_modules/onnxruntime-web/'],
   'worker/storage/': ['src/storage/', 'worker/hub/', 'hash-wasm'],
+  // Makes the spec of a repository on the hub. Which model types are known is told to it.
+  'worker/hub/': [],
 
   'models/': [],
   'proxy/': ['src/openai/'],

@@ -1,6 +1,6 @@
-import { Template } from '@huggingface/jinja';
-import { NearsightError } from '../../src/protocol/errors.ts';
+import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { Turn, TurnPart } from '../../src/protocol/job.ts';
+import { type BoundedTemplate, openTemplate } from './bounded-template.ts';
 import { type ModelFiles, readConfig } from './config-reader.ts';
 import type { TemplateTokenizer } from './tokenizer.ts';
 
@@ -14,10 +14,10 @@ const EMPTY: TurnPart = { type: 'text', text: '' };
  */
 export type EncodeTurns = (turns: readonly Turn[], placeholder: string, images: readonly string[]) => Int32Array;
 
-/** @throws NearsightError `load_failed` if neither `chat_template.json` nor `tokenizer_config.json` has a template */
+/** @throws NearsightError `load_failed` if no file has a template, or it is not accepted */
 export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer): EncodeTurns {
-  const file = files.has('chat_template.json') ? 'chat_template.json' : 'tokenizer_config.json';
-  const template = new Template(readConfig(files, file).string('chat_template'));
+  const template = openTemplate(templateText(files));
+  tryOut(template);
   return (turns, placeholder, images) => {
     const messages = turns.map(({ role, parts }) => ({
       role,
@@ -34,4 +34,23 @@ export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer
     const text = sections.map((section, at) => section + (images[at] ?? '')).join('');
     return Int32Array.from(tokenizer.encodeTemplate(text));
   };
+}
+
+/** Newer models have a file of its own, older ones a field. */
+function templateText(files: ModelFiles): string {
+  const own = files.get('chat_template.jinja');
+  if (own) return new TextDecoder().decode(own);
+  const file = files.has('chat_template.json') ? 'chat_template.json' : 'tokenizer_config.json';
+  return readConfig(files, file).string('chat_template');
+}
+
+/** A template that fails or does not end on any chat fails the load, and not each request. */
+function tryOut(template: BoundedTemplate): void {
+  const messages = [{ role: 'user', content: [{ type: 'text', text: 'Hello' }] }];
+  try {
+    template.render({ messages, add_generation_prompt: true });
+  } catch (error) {
+    // It may refuse chats without an image, say.
+    if (asNearsightError(error).code !== 'invalid_request') throw error;
+  }
 }

@@ -3,7 +3,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 /**
  * A model's configs and tokenizer as downloaded, by their file names on the hub: `config.json`,
  * `generation_config.json`, `preprocessor_config.json`, `processor_config.json`, `tokenizer.json`,
- * `tokenizer_config.json`, `chat_template.json`.
+ * `tokenizer_config.json`, `chat_template.json` or `chat_template.jinja`.
  */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>;
 

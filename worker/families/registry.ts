@@ -6,11 +6,11 @@ import type { Processor } from './processor.ts';
 /** By the `model_type` in `config.json`. */
 const FAMILIES: ReadonlyMap<string, typeof openIdefics3> = new Map([
   ['idefics3', openIdefics3],
-  // SmolVLM2. Stills go through the same processor.
+  // SmolVLM2: for still images, the same but for the names of its classes.
   ['smolvlm', openIdefics3],
 ]);
 
-/** The values of `model_type` for which there is a processor. */
+/** The `model_type`s for which there is a processor. */
 export const modelTypes: readonly string[] = [...FAMILIES.keys()];
 
 /**

@@ -1,5 +1,6 @@
 import { Tokenizer as Bpe } from '@huggingface/tokenizers';
 import { type ConfigReader, isRecord } from './config-reader.ts';
+import { rustPreTokenizer } from './pre-tokenizer.ts';
 
 export interface Tokenizer {
   /** Encodes plain text: names of special tokens in it are text like any other. */
@@ -35,7 +36,7 @@ export function openTokenizer(file: ConfigReader): TemplateTokenizer {
   if (file.get('post_processor')) throw file.error('post_processor', 'absent');
   const special = specialTokens(file);
   const byteOf = byteAlphabet();
-  const pretokenizers = [rustPreTokenizer(file.get('pre_tokenizer')), ...dropUnknown(file, byteOf.keys())];
+  const pretokenizers = [rustPreTokenizer(file), ...dropUnknown(file, byteOf.keys())];
   const json = {
     model: file.get('model'),
     decoder: file.get('decoder'),
@@ -68,48 +69,28 @@ export function openTokenizer(file: ConfigReader): TemplateTokenizer {
   };
 }
 
+/** Gemma has 6,415. All names are in one regular expression. */
+const MOST_SPECIAL = 2 ** 14;
+const MOST_NAME = 256;
+
 const escape = (text: string): string => text.replace(/\W/g, '\\$&');
 
 function specialTokens(file: ConfigReader): Map<string, number> {
   const tokens = new Map<string, number>();
   const added = file.get('added_tokens');
-  if (!Array.isArray(added) || added.length === 0) throw file.error('added_tokens', 'a list of special tokens');
+  if (!Array.isArray(added) || added.length === 0 || added.length > MOST_SPECIAL) {
+    throw file.error('added_tokens', `a list of up to ${MOST_SPECIAL} special tokens`);
+  }
   for (const token of added) {
     const plain = isRecord(token) && token['special'] && !token['lstrip'] && !token['rstrip'] && !token['single_word'];
     const { content, id } = plain ? token : {};
-    if (typeof content !== 'string' || content.length < 2 || typeof id !== 'number') {
+    const named = typeof content === 'string' && content.length >= 2 && content.length <= MOST_NAME;
+    if (!named || typeof id !== 'number') {
       throw file.error('added_tokens', `special tokens that match by name alone (see ${JSON.stringify(token)})`);
     }
     tokens.set(content, id);
   }
   return tokens;
-}
-
-/** GPT-2's pattern, with `\s` replaced by the Unicode property that Rust uses for it. */
-const GPT2_WORDS =
-  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\p{White_Space}\\p{L}\\p{N}]+" +
-  '|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+';
-
-/**
- * The same pre-tokenizer, written so that JavaScript splits like the Rust original. Two steps differ otherwise: `Digits`
- * are all Unicode numbers in Rust and 0 to 9 in JavaScript, and `\s` differs for U+0085 and U+FEFF.
- */
-function rustPreTokenizer(step: unknown): unknown {
-  if (!isRecord(step)) return step;
-  const split = (Regex: string): object => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false });
-  switch (step['type']) {
-    case 'Sequence': {
-      const steps: unknown = step['pretokenizers'];
-      return Array.isArray(steps) ? { ...step, pretokenizers: steps.map(rustPreTokenizer) } : step;
-    }
-    case 'Digits':
-      return split(step['individual_digits'] ? '\\p{N}' : '\\p{N}+');
-    case 'ByteLevel':
-      if (step['add_prefix_space'] || step['use_regex'] === false) return step;
-      return { type: 'Sequence', pretokenizers: [split(GPT2_WORDS), { ...step, use_regex: false }] };
-    default:
-      return step;
-  }
 }
 
 /**

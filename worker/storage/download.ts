@@ -18,7 +18,7 @@ import type { PartFile } from './part-file.ts';
 const CONNECTIONS = 3;
 
 /** The most that one request asks for, in segments. */
-const MAX_RUN = 16;
+const MAX_RUN = 64;
 
 /** A connection from which nothing comes for so long is replaced. */
 const STALL_MS = 30_000;
@@ -28,6 +28,12 @@ const MAX_FAILURES = 6;
 
 /** A server that asks to wait longer is not waited for. */
 const MAX_WAIT_MS = 60_000;
+
+/**
+ * The browser's cache would keep a second copy. Chromium's also breaks off some of several ranges of one file that are asked
+ * for at once.
+ */
+const cache = 'no-store';
 
 /** What a download needs besides its file. */
 export interface DownloadOptions {
@@ -147,7 +153,7 @@ async function fetchRun(part: PartFile, run: Run, receipt: Omit<Receipt, 'first'
 
 async function rangeOf(part: PartFile, first: number, last: number, signal: AbortSignal): Promise<FileResponse> {
   const { file } = part;
-  const response = await fetchFile(file, signal, `bytes=${first}-${last}`);
+  const response = await fetchFile(file, signal, { cache, headers: { range: `bytes=${first}-${last}` } });
   const etag = response.headers.get('etag');
   part.etag ??= etag;
   const isSame = etag === part.etag && response.headers.get('content-range') === `bytes ${first}-${last}/${file.bytes}`;
@@ -180,7 +186,11 @@ async function receive(part: PartFile, { body }: FileResponse, receipt: Receipt)
       at += value.length;
       pending += value.length;
       progress.add(value.length);
-      for (let end = endOfSegment(part, at - pending); end <= at && pending > 0; end = endOfSegment(part, at - pending)) {
+      for (
+        let end = endOfSegment(part, at - pending);
+        end <= at && pending > 0;
+        end = endOfSegment(part, at - pending)
+      ) {
         const segment = Math.floor((end - 1) / SEGMENT_BYTES);
         part.finish(segment);
         onSegment?.(segment);
@@ -225,7 +235,7 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
     part.reset();
     const ended = new AbortController();
     try {
-      const response = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]));
+      const response = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]), { cache });
       const length = response.headers.get('content-length');
       // Of a compressed file it is the compressed length.
       const isLength = length !== null && response.headers.get('content-encoding') === null;

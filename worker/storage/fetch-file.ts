@@ -23,15 +23,14 @@ export type FileResponse = Response & { body: ReadableStream<Uint8Array> };
 /**
  * Requests a file, or some bytes of it.
  *
- * @param range as the header has it
+ * @param change such as a range
  * @throws RetryableFailure if the network fails, or the server is busy; NearsightError `load_failed` for another status or a
  *   web page; {@link NO_RANGES} if the range is refused; the signal's reason
  */
-export async function fetchFile(file: ModelFile, signal: AbortSignal, range?: string): Promise<FileResponse> {
+export async function fetchFile(file: ModelFile, signal: AbortSignal, change: RequestInit = {}): Promise<FileResponse> {
   const url = String(file.url);
   // Weights are public, so the server gets neither the page's cookies nor its address.
-  const init: RequestInit = { signal, credentials: 'omit', referrerPolicy: 'no-referrer' };
-  if (range !== undefined) init.headers = { range };
+  const init: RequestInit = { signal, credentials: 'omit', referrerPolicy: 'no-referrer', ...change };
   const response = await fetch(url, init).catch((cause: unknown) => {
     signal.throwIfAborted();
     const message =

@@ -22,7 +22,7 @@ export async function quotaError(
 ): Promise<NearsightError> {
   const others = (await listModels(folders)).filter((model) => model.id !== id && model.bytes > 0);
   const names = others.map((model) => `${model.id} (${inMegabytes(model.bytes)})`).join(', ');
-  const space = free === undefined ? 'the disk, or this site\'s share of it, is full' : `${inMegabytes(free)} are free`;
+  const space = free === undefined ? "the disk, or this site's share of it, is full" : `${inMegabytes(free)} are free`;
   const cure = names
     ? `Models that could be evicted with storage.evict({ toFree }) or deleted: ${names}.`
     : 'No other model is stored here: free space on the disk.';

@@ -1,8 +1,9 @@
 import { isNearsightError } from '../../src/protocol/errors.ts';
-import type { ModelSpec } from '../../src/protocol/model-spec.ts';
 import { type Folders, openFolders } from '../../src/storage/folders.ts';
 import { statFile } from '../../src/storage/stat.ts';
+import { resolveHub } from '../hub/resolve-hub.ts';
 import { DownloadedFiles } from './downloaded-files.ts';
+import { storedHubSpec } from './hub-spec.ts';
 import { OpfsFiles } from './opfs-files.ts';
 import type { ModelStore } from './store.ts';
 
@@ -18,7 +19,8 @@ export async function openStore(): Promise<ModelStore> {
 
 function onDisk(folders: Folders): ModelStore {
   return {
-    specOf: async (model) => model as ModelSpec,
+    specOf: async (model, known, signal) =>
+      'hub' in model ? storedHubSpec(folders, model, known, signal) : model,
     async stat(_spec, files) {
       const stored = await Promise.all(files.map((file) => statFile(folders, file)));
       return { storage: { kind: 'disk' }, storedBytes: stored.reduce((sum, bytes) => sum + bytes, 0) };
@@ -29,7 +31,8 @@ function onDisk(folders: Folders): ModelStore {
 
 function inMemory(reason: string): ModelStore {
   return {
-    specOf: async (model) => model as ModelSpec,
+    specOf: async (model, modelTypes, signal) =>
+      'hub' in model ? (await resolveHub(model, { modelTypes, signal })).spec : model,
     stat: async () => ({ storage: { kind: 'memory', reason }, storedBytes: 0 }),
     use: async () => new DownloadedFiles(reason),
   };

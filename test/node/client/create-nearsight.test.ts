@@ -2,6 +2,7 @@
 import { expose } from 'comlink';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
+import { idOf } from '../../../src/client/check-spec.ts';
 import { createNearsight } from '../../../src/index.ts';
 import type { LoadRequest } from '../../../src/protocol/calls.ts';
 import { makeRuntime } from '../host/fake-runtime.ts';
@@ -47,7 +48,7 @@ test('probe() takes another model, and refuses a value that is not a model', asy
   expect(await probe()).toMatchObject({ verdict: 'yes' });
   await probe({ ...glimpse, id: 'other' });
   await probe('smolvlm-256m');
-  expect(probed.map(({ spec }) => spec.id)).toEqual(['glimpse', 'other', 'smolvlm-256m']);
+  expect(probed.map(({ model }) => idOf(model))).toEqual(['glimpse', 'other', 'smolvlm-256m']);
   await expect(probe('')).rejects.toMatchObject({ code: 'invalid_request', param: 'model' });
   await expect(probe({ id: 'x' } as never)).rejects.toMatchObject({ code: 'invalid_request', param: 'model' });
   await expect(probe('nope')).rejects.toMatchObject({ code: 'model_not_found' });

@@ -12,8 +12,8 @@ function creation(options: unknown): () => unknown {
 
 test.each([
   [undefined, 'options', 'options must be an object, but it is missing.'],
-  [{}, 'model', 'model must be an id or a ModelSpec, but it is missing.'],
-  [{ model: {} }, 'model', 'model must be an id or a ModelSpec, but it is an object.'],
+  [{}, 'model', 'model must be an id, a ModelSpec or a HubModel, but it is missing.'],
+  [{ model: {} }, 'model', 'model must be an id, a ModelSpec or a HubModel, but it is an object.'],
   [{ polcy: 'local-only' }, 'polcy', 'There is no option polcy. Known: model, device, intercept, assets, limits,'],
   [{ policy: 'local' }, 'policy', "one of 'local-only', 'local-first', 'remote-first', but it is 'local'."],
   [{ device: 'gpu' }, 'device', "device must be one of 'auto', 'webgpu', 'wasm', but it is 'gpu'."],

@@ -4,7 +4,7 @@ import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
 import { withDeviceGuard } from '../../../worker/webgpu/device-guard.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { fakeAdapter } from '../webgpu/fake-gpu.ts';
-import { diskStore } from './disk-store.ts';
+import { diskFiles } from './disk-store.ts';
 
 /** What onnxruntime does when it is asked for a session. */
 let create = (): Promise<unknown> => new Promise(() => {});
@@ -26,8 +26,8 @@ afterEach(() => {
 });
 
 function open(): Promise<unknown> {
-  const request = { spec: glimpse, device: 'webgpu', assets: {}, waiting: 0 } as const;
-  return onnxEngine.open(request, { store: diskStore, emit: () => {}, signal: new AbortController().signal });
+  const request = { spec: glimpse, device: 'webgpu', assets: {} } as const;
+  return onnxEngine.open(request, { files: diskFiles, emit: () => {}, signal: new AbortController().signal });
 }
 
 test('a failure caused by a device loss is reported as the loss, which is announced later', async () => {

@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ModelFile } from '../../../src/protocol/model-spec.ts';
-import { httpStore } from '../../../worker/storage/http-store.ts';
-import type { ModelStore } from '../../../worker/storage/store.ts';
+import { DownloadedFiles } from '../../../worker/storage/downloaded-files.ts';
+import type { ModelFiles } from '../../../worker/storage/store.ts';
 
 /** The bytes of a file of glimpse. */
 export const bytesOf = ({ url }: ModelFile): Buffer => readFileSync(fileURLToPath(String(url)));
 
-/** A store that opens files in its own way. */
-export const storeWith = (open: ModelStore['open']): ModelStore => ({ ...httpStore, open });
+/** Files that are read in their own way. */
+export function filesWith(read: ModelFiles['read']): ModelFiles {
+  return Object.assign(new DownloadedFiles('these are a test'), { read, open: read });
+}
 
-/** Reads the files where they are in this repository, and counts no bytes. */
-export const diskStore = storeWith(async (file) => bytesOf(file));
+/** The files where they are in this repository. No bytes are counted. */
+export const diskFiles = filesWith(async (file) => bytesOf(file));

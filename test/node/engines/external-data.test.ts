@@ -5,7 +5,7 @@ import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
 import type { LoadPart } from '../../../src/protocol/calls.ts';
 import type { ModelFile, ModelGraph, ModelSpec } from '../../../src/protocol/model-spec.ts';
 import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
-import { httpStore } from '../../../worker/storage/http-store.ts';
+import { DownloadedFiles } from '../../../worker/storage/downloaded-files.ts';
 import { split } from '../onnx/split-graph.ts';
 import { assets } from './dawn-engine.ts';
 import { bytesOf } from './disk-store.ts';
@@ -60,13 +60,13 @@ const wholeSpec: ModelSpec = {
   ],
 };
 
-const request = (spec: ModelSpec) => ({ spec, device: 'wasm', assets, waiting: 0 }) as const;
+const request = (spec: ModelSpec) => ({ spec, device: 'wasm', assets }) as const;
 const { signal } = new AbortController();
 
 describe('a model with external data', { timeout: 60_000 }, () => {
   async function answer(spec: ModelSpec): Promise<{ loads: LoadPart[]; parts: Part[] }> {
     const loads: LoadPart[] = [];
-    const engine = await onnxEngine.open(request(spec), { store: httpStore, emit: (part) => loads.push(part), signal });
+    const engine = await onnxEngine.open(request(spec), { files: new DownloadedFiles('a test'), emit: (part) => loads.push(part), signal });
     const parts: Part[] = [];
     await engine.answer(JOB, (part) => parts.push(part), signal);
     await engine.close();
@@ -81,9 +81,10 @@ describe('a model with external data', { timeout: 60_000 }, () => {
     const graphs = Object.values(splitSpec.variants[0]!.graphs).flatMap(({ file, data }) => [file, ...data]);
     const total = [...splitSpec.files, ...graphs].reduce((sum, { bytes }) => sum + bytes, 0);
     const downloads = external.loads.filter(({ state }) => state === 'downloading');
-    expect(downloads.at(-1)).toEqual({ state: 'downloading', loadedBytes: total, totalBytes: total });
-    const { bytes } = await onnxEngine.probe(splitSpec, 'wasm');
-    expect(bytes).toBe(total);
+    expect(downloads.at(-1)).toMatchObject({ loadedBytes: total, totalBytes: total });
+    const { verdict, files } = await onnxEngine.probe(splitSpec, 'wasm');
+    expect(verdict.bytes).toBe(total);
+    expect(files.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(total);
   });
 });
 
@@ -91,7 +92,7 @@ describe('a spec that does not fit the graph is refused when it is opened', { ti
   const open = (name: 'vision' | 'embed' | 'decoder', change: (graph: ModelGraph) => ModelGraph): Promise<unknown> => {
     const graphs = splitSpec.variants[0]!.graphs;
     const variants = [{ ...variant, graphs: { ...graphs, [name]: change(graphs[name]) } }];
-    return onnxEngine.open(request({ ...splitSpec, variants }), { store: httpStore, emit: () => {}, signal });
+    return onnxEngine.open(request({ ...splitSpec, variants }), { files: new DownloadedFiles('a test'), emit: () => {}, signal });
   };
 
   test.each(['vision', 'embed', 'decoder'] as const)('%s: a file that the spec does not list', async (name) => {

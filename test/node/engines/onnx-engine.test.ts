@@ -4,7 +4,7 @@ import { GREEDY, type ChatJob, type Part, type Sampling, type TokenLogprob } fro
 import type { Engine } from '../../../worker/engines/engine.ts';
 import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
 import { assets } from './dawn-engine.ts';
-import { diskStore } from './disk-store.ts';
+import { diskFiles } from './disk-store.ts';
 
 const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11 };
 
@@ -12,9 +12,9 @@ let engine: Engine;
 
 beforeAll(async () => {
   const steps: number[] = [];
-  const request = { spec: glimpse, device: 'wasm', assets, waiting: 0 } as const;
+  const request = { spec: glimpse, device: 'wasm', assets } as const;
   engine = await onnxEngine.open(request, {
-    store: diskStore,
+    files: diskFiles,
     emit: (part) => part.state === 'preparing' && steps.push(part.done / part.of),
     signal: new AbortController().signal,
   });

@@ -37,7 +37,11 @@ describe('opening a model', () => {
   }
 
   it.for([
-    ['config.json', { model_type: 'llava' }, 'config.json: model_type should be one of idefics3, and is "llava"'],
+    [
+      'config.json',
+      { model_type: 'llava' },
+      'config.json: model_type should be one of idefics3, smolvlm, and is "llava"',
+    ],
     ['config.json', { image_token_id: 5 }, 'image_token_id should be the id of <image>, and is 5'],
     ['config.json', { vision_config: { image_size: 32, patch_size: 8 } }, 'num_attention_heads should be a positive'],
     ['config.json', { scale_factor: 0 }, 'scale_factor should be a positive whole number, and is 0'],
@@ -53,6 +57,18 @@ describe('opening a model', () => {
     ['preprocessor_config.json', { max_image_size: { longest_edge: 64 } }, 'vision_config.image_size should be 64'],
     ['generation_config.json', { eos_token_id: undefined }, 'eos_token_id should be a list of numbers, and is nothing'],
     ['chat_template.json', { chat_template: 1 }, 'chat_template should be a string'],
+    ['chat_template.json', { chat_template: 'x'.repeat(65_537) }, 'chat template has 65537 characters'],
+    ['chat_template.json', { chat_template: '{{ messages.nothing.nothing() }}' }, 'chat template fails'],
+    [
+      'chat_template.json',
+      { chat_template: `${'{% for i in range(10000) %}'.repeat(3)}x${'{% endfor %}'.repeat(3)}` },
+      'chat template takes longer than 2 s',
+    ],
+    [
+      'tokenizer.json',
+      { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false } },
+      'pre_tokenizer should be one that is known, without the split pattern {"Regex":"(a+)+$"}',
+    ],
     ['tokenizer.json', { normalizer: { type: 'NFC' } }, 'normalizer should be absent'],
     [
       'tokenizer.json',
@@ -63,6 +79,14 @@ describe('opening a model', () => {
     expect(() => openProcessor(changed(name, change))).toThrow(
       expect.objectContaining({ code: 'load_failed', message: expect.stringContaining(message) }),
     );
+  });
+
+  it('takes a template from a file of its own first', async () => {
+    const template = new TextEncoder().encode("{{ messages[0]['content'][0]['text'] }}{{ messages | length }}");
+    const { encodeChat, tokenizer } = openProcessor(new Map(files).set('chat_template.jinja', template));
+    const turns: Turn[] = [{ role: 'user', parts: [{ type: 'text', text: 'Hello' }] }];
+    const { ids } = await encodeChat(turns, 1e6, true, never);
+    expect([...ids]).toEqual(tokenizer.encode('Hello1'));
   });
 
   it('reports a file that is not JSON', () => {

@@ -11,6 +11,7 @@ export const FACTS: ModelFacts = {
   contextLength: 64,
   hardware: '1 thread',
   reason: 'It is the only one.',
+  storage: { kind: 'disk' },
 };
 export const REQUEST = { spec: { id: 'fake' }, device: 'wasm', assets: {}, waiting: 1 } as unknown as LoadRequest;
 export const JOB = { turns: [] } as unknown as ChatJob;

@@ -3,6 +3,7 @@ import type { LoadRequest } from '../../../src/protocol/calls.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { readPort } from '../../../src/protocol/port.ts';
 import { checkBrowser } from '../../../worker/check-browser.ts';
+import { memoryStore } from '../../browser/fake-engine/memory-store.ts';
 import { createRuntime } from '../../../worker/runtime.ts';
 import { fakeEngine, fakeModel } from '../../browser/fake-engine/fake-engine.ts';
 
@@ -35,8 +36,8 @@ test('what the check refuses is a verdict of probe(), and ends a load before an 
   const check = (): never => {
     throw refusal;
   };
-  const runtime = createRuntime([{ ...fakeEngine, open }], undefined, check);
-  const request: LoadRequest = { spec: fakeModel, device: 'wasm', assets: {}, waiting: 4 };
+  const runtime = createRuntime([{ ...fakeEngine, open }], memoryStore, check);
+  const request: LoadRequest = { model: fakeModel, allowUnverified: false, device: 'wasm', assets: {}, waiting: 4 };
   expect(await runtime.probe(request)).toEqual({ verdict: 'no', reason: 'No.' });
   const { port1, port2 } = new MessageChannel();
   const parts = readPort(port1, { sent: Promise.resolve(), dead: new AbortController().signal });

@@ -6,14 +6,14 @@ import { readPort, type PartReader } from '../../../src/protocol/port.ts';
 import type { LoadPart, LoadRequest } from '../../../src/protocol/calls.ts';
 import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import type { Engine, EngineKind } from '../../../worker/engines/engine.ts';
-import { httpStore } from '../../../worker/storage/http-store.ts';
-import type { ModelStore } from '../../../worker/storage/store.ts';
+import type { ModelFiles, ModelStore } from '../../../worker/storage/store.ts';
 import { createRuntime } from '../../../worker/runtime.ts';
+import { memoryStore } from '../../browser/fake-engine/memory-store.ts';
 import { fakeEngine, fakeModel } from '../../browser/fake-engine/fake-engine.ts';
 
 const never = new AbortController().signal;
 const sent = Promise.resolve();
-const REQUEST: LoadRequest = { spec: fakeModel, device: 'wasm', assets: {}, waiting: 4 };
+const REQUEST: LoadRequest = { model: fakeModel, allowUnverified: false, device: 'wasm', assets: {}, waiting: 4 };
 const JOB: ChatJob = {
   turns: [{ role: 'user', parts: [{ type: 'text', text: 'Why?' }] }],
   maxTokens: 1,
@@ -30,9 +30,17 @@ function setUp() {
   let finish = (): void => {};
   let lose = (_error: NearsightError): void => {};
   let opened = 0;
-  const open: EngineKind['open'] = async () => {
+  const open: EngineKind['open'] = async (_request, { files: { storage } }) => {
     const name = `model ${++opened}`;
-    const facts = { model: name, device: 'wasm', dtype: 'q4', contextLength: 64, hardware: '', reason: '' } as const;
+    const facts = {
+      model: name,
+      device: 'wasm',
+      dtype: 'q4',
+      contextLength: 64,
+      hardware: '',
+      reason: '',
+      storage,
+    } as const;
     return {
       facts,
       lost: new Promise<NearsightError>((resolve) => (lose = resolve)),
@@ -46,7 +54,7 @@ function setUp() {
       close: async () => void log.push(`${name} closed`),
     } satisfies Engine;
   };
-  const runtime = createRuntime([{ ...fakeEngine, open }]);
+  const runtime = createRuntime([{ ...fakeEngine, open }], memoryStore);
   return { runtime, log, finish: () => finish(), lose: (error: NearsightError) => lose(error) };
 }
 
@@ -115,7 +123,7 @@ test('a model that is lost ends its load with the reason, even while it answers'
 
 test('a fake engine loads and answers over message channels, as between page and worker', async () => {
   const { port1, port2 } = new MessageChannel();
-  expose(createRuntime([fakeEngine]), port2);
+  expose(createRuntime([fakeEngine], memoryStore), port2);
   const runtime = wrap<Runtime>(port1);
   const call = <P>(send: (port: MessagePort) => Promise<void>): PartReader<P> => {
     const { port1: reading, port2: writing } = new MessageChannel();
@@ -136,23 +144,29 @@ test('a fake engine loads and answers over message channels, as between page and
   port2.close();
 });
 
-test('the first engine that supports a model opens it, with the store that the runtime was given', async () => {
-  const stores: ModelStore[] = [];
+test('the first engine that supports a model opens it, with files of the store that the runtime was given', async () => {
+  const given: ModelFiles[] = [];
+  const opened: ModelFiles[] = [];
   const open: EngineKind['open'] = (request, options) => {
-    stores.push(options.store);
+    opened.push(options.files);
     return fakeEngine.open(request, options);
   };
-  const store = { ...httpStore };
-  const runtime = createRuntime([{ ...fakeEngine, supports: () => false }, { ...fakeEngine, open }, fakeEngine], store);
+  const use: ModelStore['use'] = async (...options) => {
+    const files = await memoryStore.use(...options);
+    given.push(files);
+    return files;
+  };
+  const engines = [{ ...fakeEngine, modelTypes: ['other'] }, { ...fakeEngine, open }, fakeEngine];
+  const runtime = createRuntime(engines, { ...memoryStore, use });
   const parts = await load(runtime);
-  expect(stores).toEqual([store]);
-  expect(stores[0]).toBe(store);
+  expect(given).toHaveLength(1);
+  expect(opened[0]).toBe(given[0]);
   await parts.cancel();
 });
 
 test('a model that no engine supports is refused by its type', async () => {
-  const runtime = createRuntime([fakeEngine]);
-  const request = { ...REQUEST, spec: { ...fakeModel, modelType: 'llava' } };
+  const runtime = createRuntime([fakeEngine], memoryStore);
+  const request = { ...REQUEST, model: { ...fakeModel, modelType: 'llava' } };
   const reason = "fake cannot run here: no engine (fake) supports models of the type 'llava'.";
   expect(await runtime.probe(request)).toEqual({ verdict: 'no', reason });
   const { port1, port2 } = new MessageChannel();

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { httpStore } from '../../../worker/storage/http-store.ts';
+import { DownloadedFiles } from '../../../worker/storage/downloaded-files.ts';
 
 const content = Buffer.from('weights for a test.');
 const never = new AbortController().signal;
+const files = new DownloadedFiles('this is a test');
 let server: Server | undefined;
 
 async function serve(listener: RequestListener): Promise<string> {
@@ -31,14 +32,14 @@ describe('opening a file of a model', () => {
       setTimeout(() => response.end(content.subarray(7)), 20);
     });
     const counts: number[] = [];
-    const bytes = await httpStore.open(file(url), (count) => counts.push(count), never);
+    const bytes = await files.open(file(url), (count) => counts.push(count), never);
     expect(Buffer.from(bytes).equals(content)).toBe(true);
     expect(counts.reduce((sum, count) => sum + count)).toBe(content.length);
   });
 
   it('refuses a file of another size or hash', async () => {
     const url = await serve((_request, response) => response.end(content));
-    const read = (change: object) => httpStore.open(file(url, change), () => {}, never);
+    const read = (change: object) => files.open(file(url, change), () => {}, never);
     await expect(read({ bytes: content.length + 1 })).rejects.toMatchObject({ code: 'integrity' });
     await expect(read({ bytes: content.length - 1 })).rejects.toMatchObject({ code: 'integrity' });
     await expect(read({ sha256: '0'.repeat(64) })).rejects.toMatchObject({ code: 'integrity' });
@@ -46,19 +47,19 @@ describe('opening a file of a model', () => {
 
   it('names the address and the status when the server refuses, and the cause when there is no server', async () => {
     const url = await serve((_request, response) => response.writeHead(404).end());
-    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({
+    await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringContaining('HTTP 404') as string,
     });
     server?.close();
     server?.closeAllConnections();
-    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed' });
+    await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed' });
   });
 
   it('stops with the reason of the caller that aborts', async () => {
     const url = await serve((_request, response) => void response.write(content.subarray(0, 3)));
     const caller = new AbortController();
-    const read = httpStore.open(file(url), () => caller.abort('enough'), caller.signal);
+    const read = files.open(file(url), () => caller.abort('enough'), caller.signal);
     await expect(read).rejects.toBe('enough');
   });
 
@@ -71,7 +72,7 @@ describe('opening a file of a model', () => {
       setTimeout(() => response.destroy(), 20);
     });
     const counts: number[] = [];
-    await expect(httpStore.open(file(url), (count) => counts.push(count), never)).rejects.toMatchObject({
+    await expect(files.open(file(url), (count) => counts.push(count), never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringMatching(/onnx\/file\.onnx.* after 7 of 19 bytes: ./) as string,
       cause: expect.any(Error) as Error,
@@ -87,7 +88,7 @@ describe('opening a file of a model', () => {
     const caller = new AbortController();
     const reason = new Error('enough');
     let counted = 0;
-    const read = httpStore.open(
+    const read = files.open(
       file(url),
       (count) => {
         counted += count;
@@ -104,19 +105,19 @@ describe('opening a file of a model', () => {
       response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<!doctype html>'),
     );
     const message = expect.stringContaining('HTTP 200 a web page') as string;
-    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed', message });
+    await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed', message });
   });
 
   it('takes a file of the right size from a server that calls every file a page', async () => {
     const url = await serve((_request, response) =>
       response.writeHead(200, { 'content-type': 'text/html', 'content-length': content.length }).end(content),
     );
-    expect(await httpStore.open(file(url), () => {}, never)).toEqual(new Uint8Array(content));
+    expect(await files.open(file(url), () => {}, never)).toEqual(new Uint8Array(content));
   });
 
   it('refuses a response without a body, with its status', async () => {
     const url = await serve((_request, response) => response.writeHead(204).end());
-    await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({
+    await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringContaining('HTTP 204') as string,
     });
@@ -129,7 +130,7 @@ describe('opening a file of a model', () => {
     [2 ** 53, 'load_failed'],
   ])('refuses a file whose spec says %d bytes, with its name', async (bytes, code) => {
     const url = await serve((_request, response) => response.end(content));
-    await expect(httpStore.open(file(url, { bytes }), () => {}, never)).rejects.toMatchObject({
+    await expect(files.open(file(url, { bytes }), () => {}, never)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(/^onnx\/file\.onnx /) as string,
     });
@@ -141,14 +142,14 @@ describe('a file that a bundler inlined', () => {
 
   it('is read without a request, and counted', async () => {
     const counts: number[] = [];
-    const bytes = await httpStore.open(file(inlined), (count) => counts.push(count), never);
+    const bytes = await files.open(file(inlined), (count) => counts.push(count), never);
     expect(Buffer.from(bytes).equals(content)).toBe(true);
     expect(counts).toEqual([content.length]);
   });
 
   it('is refused if it has another size or hash', async () => {
     const counts: number[] = [];
-    const read = (change: object) => httpStore.open(file(inlined, change), (count) => counts.push(count), never);
+    const read = (change: object) => files.open(file(inlined, change), (count) => counts.push(count), never);
     await expect(read({ bytes: content.length + 1 })).rejects.toMatchObject({ code: 'integrity' });
     await expect(read({ sha256: '0'.repeat(64) })).rejects.toMatchObject({ code: 'integrity' });
   });
@@ -156,19 +157,10 @@ describe('a file that a bundler inlined', () => {
   it.each(['data:application/octet-stream', 'data:;base64,§'])(
     'fails with its name if it is broken: %s',
     async (url) => {
-      await expect(httpStore.open(file(url), () => {}, never)).rejects.toMatchObject({
+      await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({
         code: 'load_failed',
         message: expect.stringMatching(/^onnx\/file\.onnx .*(comma|base64)/) as string,
       });
     },
   );
-});
-
-it('nothing is stored', async () => {
-  const refused = { code: 'storage_unavailable', status: 503 };
-  expect(await httpStore.stat(file('https://example.com/'))).toBe(0);
-  expect(await httpStore.list()).toEqual([]);
-  await httpStore.delete('glimpse');
-  await expect(httpStore.import(new ReadableStream(), never)).rejects.toMatchObject(refused);
-  await expect(httpStore.export('glimpse')).rejects.toMatchObject(refused);
 });
