@@ -1,4 +1,2 @@
-import { smolvlm256m, type ModelSpec } from 'nearsight';
-
-/** The models that can be downloaded, in the order in which they are offered. */
-export const catalogue: readonly ModelSpec[] = [smolvlm256m];
+// A module of its own, so that a page with other models changes this one only.
+export { catalogue } from 'nearsight/models';
