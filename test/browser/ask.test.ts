@@ -69,6 +69,7 @@ test('a repository on the hub is downloaded by the first run only', async () => 
     const first = await ask();
     expect(first.out).toMatch(/^dog\nlocal · nearsight\/glimpse on wasm/);
     expect(hub.requests.length).toBeGreaterThan(5);
+    // The second run does without it.
     await hub.close();
     const second = await ask();
     expect(second.err).toContain('ask: ready');

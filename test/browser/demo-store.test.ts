@@ -1,3 +1,4 @@
+// @module-tag long-in-firefox
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { DemoSite, lastText, openDemo, visit } from './demo-page.ts';

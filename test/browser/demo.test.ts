@@ -99,7 +99,12 @@ test('the policy blocks other servers, for requests and for images', async () =>
   });
   expect(blocked).toEqual(['connect-src', 'img-src']);
   const response = await fetch(`${site.origin}/`);
-  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+  const policy = response.headers.get('content-security-policy')?.split('; ');
+  expect(policy).toContain("default-src 'none'");
+  // The hub, and its servers for large files.
+  expect(policy?.filter((rule) => rule.includes('http'))).toEqual([
+    "connect-src 'self' blob: https://huggingface.co https://*.hf.co",
+  ]);
   expect(await response.text()).toContain('http-equiv="Content-Security-Policy"');
 });
 
