@@ -31,7 +31,7 @@ export const offers: readonly Offer[] = [
   ...catalogue.map((spec) => ({
     spec,
     name: NAMES[spec.id] ?? spec.id,
-    description: spec.description ?? 'Describes images and answers questions about them.',
+    description: `${spec.description ?? 'Describes images and answers questions about them'}.`,
     toy: false,
   })),
 ];

@@ -15,7 +15,7 @@ const CATALOGUE = `
     ...rest,
     id: 'smolvlm-256m',
     baseURL: '/model/',
-    description: 'Describes photographs and answers questions about them.',
+    description: 'Describes photographs and answers questions about them',
     files: glimpse.files.map(plain),
     variants: glimpse.variants.map((variant) => ({ ...variant, graphs: graphs(variant.graphs) })),
   }];
