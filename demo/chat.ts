@@ -18,7 +18,7 @@ export interface Receipt {
   /** `local` or `remote`. */
   origin: string;
   model: string;
-  /** From the request to the first token, including the load if there was one. */
+  /** From the visitor's question to the first token, including the load if there was one. */
   firstTokenMs: number;
   /** Undefined when the answer was too short to measure. */
   tokensPerSecond: number | undefined;
@@ -52,6 +52,8 @@ export interface Question {
   /** Earlier turns on the same image, oldest first. */
   history: readonly Exchange[];
   text: string;
+  /** When the visitor asked, by `performance.now()`. */
+  asked: number;
   signal: AbortSignal;
   onText: (text: string) => void;
 }
@@ -62,7 +64,6 @@ export interface Question {
  * @throws ChatError with the code and message of the response; the signal's reason when it aborts
  */
 export async function ask(fetch: typeof globalThis.fetch, question: Question): Promise<Receipt> {
-  const start = performance.now();
   const response = await fetch(ENDPOINT, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -93,7 +94,7 @@ export async function ask(fetch: typeof globalThis.fetch, question: Question): P
   return {
     origin: response.headers.get('x-nearsight-origin') ?? 'remote',
     model: response.headers.get('x-nearsight-model') ?? question.model,
-    firstTokenMs: first - start,
+    firstTokenMs: first - question.asked,
     // The response resolves at the first token, so the rate is that of the other tokens.
     tokensPerSecond: tokens > 4 ? (tokens - 1) / seconds : undefined,
     cut,

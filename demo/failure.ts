@@ -16,7 +16,9 @@ const summaries: Partial<Record<ErrorCode, string>> = {
   gpu_error: 'The GPU reported an error, so the answer was discarded. Ask again.',
   unsupported_device: 'This browser cannot run the model.',
   load_failed: 'The model could not be loaded.',
-  integrity: 'The model’s files are damaged. Reload the page to fetch them again.',
+  integrity: 'The files are not those of the model, or they are damaged.',
+  quota_exceeded: 'There is not enough space on this device.',
+  storage_unavailable: 'The model’s files cannot be changed now.',
 };
 
 /** The texts for any error. */

@@ -1,11 +1,14 @@
-import { createNearsight } from 'nearsight';
-import { glimpse } from 'nearsight/glimpse';
 import { ask, type Exchange } from './chat.ts';
 import { Turn } from './conversation.ts';
 import { elements, make } from './elements.ts';
 import { failureOf } from './failure.ts';
+import { deviceName } from './format.ts';
 import { type ChosenImage, offerImages } from './image.ts';
-import { deviceName, showStatus } from './status-line.ts';
+import { Models } from './models.ts';
+import { rememberedOffer } from './offers.ts';
+import { registerOffline } from './offline.ts';
+import { showPicker } from './picker.ts';
+import { showStatus } from './status-line.ts';
 
 const wanted = new URLSearchParams(location.search).get('device');
 const device = wanted === 'webgpu' || wanted === 'wasm' ? wanted : 'auto';
@@ -18,7 +21,7 @@ const remote = nimModel
       consent: () => confirm('This device cannot answer. Send the question and the image to NVIDIA?'),
     }
   : undefined;
-const nearsight = createNearsight({ model: glimpse, device, remote });
+const models = new Models(rememberedOffer(), { device, remote }, registerOffline());
 if (remote)
   elements.promise.textContent =
     'Ask about an image. If this browser cannot answer, the question may go to NVIDIA, if you agree.';
@@ -28,7 +31,15 @@ let history: Exchange[] = [];
 /** Stops the current answer; undefined when there is none. */
 let answering: AbortController | undefined;
 
-showStatus(nearsight, glimpse.id);
+let answered = models.offer;
+models.subscribe(() => {
+  if (answered === models.offer) return;
+  // Earlier answers are another model's.
+  answered = models.offer;
+  startAgain();
+});
+showStatus(models);
+showPicker(models);
 offerImages((chosen) => {
   image = chosen;
   startAgain();
@@ -57,25 +68,29 @@ document.addEventListener('keydown', (event) => {
 async function answer(text: string): Promise<void> {
   if (answering || !image) return;
   elements.notice.hidden = true;
+  const asked = performance.now();
   const abort = new AbortController();
   const turn = new Turn(text);
-  const loaded = nearsight.status.value.state === 'ready';
+  const { offer } = models;
+  const loaded = models.status.state === 'ready';
   setAnswering(abort);
-  const unsubscribe = nearsight.status.subscribe(({ state }) =>
-    turn.wait(state === 'ready' ? 'Looking at the image…' : `Waiting for ${glimpse.id} to load…`),
+  const unsubscribe = models.subscribe(() =>
+    turn.wait(models.status.state === 'ready' ? 'Looking at the image…' : `Waiting for ${offer.name} to load…`),
   );
   try {
-    const receipt = await ask(nearsight.fetch, {
-      model: glimpse.id,
+    await loadedFor(abort);
+    const receipt = await ask(models.fetch, {
+      model: offer.spec.id,
       image: image.url,
       history,
       text,
+      asked,
       signal: abort.signal,
       onText: (piece) => turn.add(piece),
     });
     history.push({ question: text, answer: turn.text });
-    const { value } = nearsight.status;
-    turn.finish(receipt, deviceName(value.state === 'ready' ? value.facts.device : undefined), loaded);
+    const { status } = models;
+    turn.finish(receipt, deviceName(status.state === 'ready' ? status.facts.device : undefined), loaded);
   } catch (error) {
     // A stopped or failed turn stays on the page, but is not part of the chat history.
     if (abort.signal.aborted) turn.stop();
@@ -84,6 +99,19 @@ async function answer(text: string): Promise<void> {
     unsubscribe();
     if (answering === abort) setAnswering(undefined);
   }
+}
+
+/** Waits for the model. A stopped question leaves the load alone; a paused load stops the question. */
+async function loadedFor(abort: AbortController): Promise<void> {
+  const stopped = new Promise<void>((resolve) => {
+    abort.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([models.load(), stopped]);
+  const { status } = models;
+  // Another party may answer if the model cannot.
+  if (status.state === 'failed' && !remote) throw status.error;
+  if (status.state === 'idle') abort.abort();
+  abort.signal.throwIfAborted();
 }
 
 function setAnswering(abort: AbortController | undefined): void {

@@ -1,14 +1,17 @@
 import { createNimProxy, toNodeHandler } from 'nearsight/proxy';
 import { defineConfig, type Plugin } from 'vite';
+import { offline } from './vite.pwa.ts';
 
-// The page may load from its own origin, and the images that its visitor chose.
+// The page may load from its own origin, the images that its visitor chose, and models from Hugging Face's hub, which
+// redirects to servers of its own in several regions.
 const POLICY = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "worker-src 'self'",
-  "connect-src 'self' blob:",
+  "connect-src 'self' blob: https://huggingface.co https://*.hf.co",
   "img-src 'self' blob:",
   "style-src 'self'",
+  "manifest-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
 ].join('; ');
@@ -38,7 +41,7 @@ function nim(apiKey: string): Plugin {
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  plugins: [policyInPage, ...(key ? [nim(key)] : [])],
+  plugins: [policyInPage, offline(), ...(key ? [nim(key)] : [])],
   define: { 'import.meta.env.VITE_NIM_MODEL': JSON.stringify(key ? NIM_MODEL : '') },
   worker: { format: 'es', rolldownOptions: { checks: { bundlerTimings: false } } },
   // Inline nothing, because the policy does not allow `data:`.

@@ -3,7 +3,7 @@
  *
  *   npm run ask -- image.png "What is this?" [--browser firefox] [--device webgpu] [--model ID] [--json]
  *
- * `npm run ask` alone lists all options.
+ * `npm run ask` alone lists all options. Downloaded models are kept in a browser profile in the cache folder.
  *
  * Streams the answer to standard output, then one line about it; progress and errors go to standard error. Exits with 1
  * when there was no answer, with 2 when the arguments are wrong.
@@ -25,7 +25,7 @@ if (env['npm_lifecycle_event']) {
 
 try {
   const command = readCommand(process.argv.slice(2), callersFolder);
-  prepare();
+  prepare(['--only', command.browser, ...(command.setup ? [] : ['--no-setup'])]);
   await run(command);
 } catch (error) {
   const wrongUsage = error instanceof UsageError;
@@ -39,7 +39,8 @@ async function run(command) {
   const [{ ask }, { Reply }] = await Promise.all([import('./ask/session.mjs'), import('./ask/reply.mjs')]);
   const reply = new Reply((text) => command.json || stdout.write(text));
   const progress = progressLine();
-  await ask(command, (event) => {
+  const note = (/** @type {string} */ text) => stderr.write(`ask: ${text}\n`);
+  await ask(command, note, (event) => {
     if (event.type === 'status') progress(event.status);
     else reply.take(event);
   });

@@ -12,6 +12,7 @@ import { lavapipeEnvironment } from './setup/lavapipe.mjs';
  * @property {readonly string[]} [flags] of Chromium, besides those that it needs
  * @property {Record<string, unknown>} [preferences] of Firefox, besides those that it needs
  * @property {boolean} [extensions] whether `installExtension` works in Chromium. Default false
+ * @property {string} [profile] the folder of a profile to use and keep. Default: a new one, deleted at the end
  * @property {number} [protocolTimeout] the time limit of one call into a page, in milliseconds; 0: none. Default 180,000
  */
 
@@ -43,11 +44,13 @@ export async function launchBrowser(name, options = {}) {
   const { headless = true, gpu = 'software', flags = [], preferences = {}, protocolTimeout = 180_000 } = options;
   const executablePath = findBrowser(name);
   if (!executablePath) throw new Error(`No ${name} on this machine: run \`npm run setup\`.`);
+  const userDataDir = options.profile ? { userDataDir: options.profile } : {};
   if (name === 'firefox') {
     const driver = gpu === 'software' ? lavapipeEnvironment() : {};
     const env = { ...process.env, ...driver };
     const extraPrefsFirefox = { ...firefoxPreferences, ...preferences };
-    return puppeteer.launch({ browser: name, executablePath, headless, env, extraPrefsFirefox, protocolTimeout });
+    const common = { executablePath, headless, protocolTimeout, ...userDataDir };
+    return puppeteer.launch({ ...common, browser: name, env, extraPrefsFirefox });
   }
   const adapter = gpu === 'software' ? '--use-webgpu-adapter=swiftshader' : '--enable-features=Vulkan';
   // Chromium's sandbox does not start as root, which is the user in most containers.
@@ -56,5 +59,5 @@ export async function launchBrowser(name, options = {}) {
   const { extensions = false } = options;
   // Extensions can be installed over a pipe only.
   const transport = { pipe: extensions, enableExtensions: extensions };
-  return puppeteer.launch({ executablePath, headless, args, protocolTimeout, ...transport });
+  return puppeteer.launch({ executablePath, headless, args, protocolTimeout, ...transport, ...userDataDir });
 }

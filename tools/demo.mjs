@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { prepare } from './fresh.mjs';
 
 chdir(fileURLToPath(new URL('..', import.meta.url)));
-prepare(process.argv.slice(2));
+prepare(['--packages-only', ...process.argv.slice(2)]);
 
 // Imported here, after `prepare()` has installed it.
 const { build, preview } = await import('vite');

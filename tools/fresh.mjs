@@ -34,14 +34,13 @@ function isBuilt() {
  * Installs the dependencies if they are missing, and builds the package if it is missing or older than its sources. Their
  * output goes to standard error, because standard output is for the command's result.
  *
- * @param {readonly string[]} setupOptions
+ * @param {readonly string[]} setupOptions of tools/setup.mjs
  * @throws if a step fails, after that step has printed the reason
  */
-export function prepare(setupOptions = []) {
+export function prepare(setupOptions = ['--packages-only']) {
   /** @param {readonly string[]} args */
   const run = (args) => spawnSync(execPath, args, { stdio: ['ignore', stderr.fd, stderr.fd] }).status === 0;
-  if (!run(['tools/setup.mjs', '--packages-only', ...setupOptions]))
-    throw new Error('Installing the dependencies failed.');
+  if (!run(['tools/setup.mjs', ...setupOptions])) throw new Error('Installing what this needs failed.');
   if (isBuilt()) return;
   console.error('build: dist is missing or older than its sources');
   if (!run(['tools/build.mjs'])) throw new Error('Building the package failed.');

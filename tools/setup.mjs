@@ -2,9 +2,9 @@
  * Installs what the build and the tests need and this machine lacks: dependencies, Chromium, Firefox, a software Vulkan
  * driver. Announces each step before it runs. Ends at once if nothing is missing.
  *
- *   node tools/setup.mjs [--no-setup] [--packages-only]
+ *   node tools/setup.mjs [--no-setup] [--packages-only | --only chromium | --only firefox]
  *
- * `--no-setup` runs no step: it only says what is missing. This file has no dependencies, because it runs before they are
+ * `--no-setup` runs no step: it only says what is missing. `--only` leaves out what the other browser needs. This file has no dependencies, because it runs before they are
  * installed.
  */
 import { chdir, exit } from 'node:process';
@@ -32,9 +32,10 @@ function take(step) {
 chdir(fileURLToPath(new URL('..', import.meta.url)));
 try {
   take(missingDependencies());
+  const only = process.argv.includes('--only') ? process.argv.at(process.argv.indexOf('--only') + 1) : undefined;
   if (!process.argv.includes('--packages-only')) {
-    for (const name of browserNames) take(missingBrowser(name));
-    take(missingLavapipe());
+    for (const name of browserNames) if (!only || only === name) take(missingBrowser(name));
+    if (!only) take(missingLavapipe());
   }
 } catch (error) {
   console.error(`setup: ${error instanceof Error ? error.message : String(error)}`);

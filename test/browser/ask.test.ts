@@ -1,16 +1,25 @@
 // @module-tag long-in-firefox
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, inject, test } from 'vitest';
+import listed from '../../models/glimpse/files.json' with { type: 'json' };
+import { startHub } from '../hub/hub-server.ts';
 
 // `npm run ask` as a process: standard output, standard error and exit code. It starts its own browser.
 
 const browser = inject('browserName');
 const question = ['demo/samples/dog.png', 'What is this?', '--browser', browser, '--max-tokens', '4'];
 
-async function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+async function run(
+  env: Record<string, string>,
+  ...args: string[]
+): Promise<{ code: number | null; out: string; err: string }> {
   const child = spawn(process.execPath, ['tools/ask.mjs', ...args], {
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 110_000, // below the test's own time limit, so that the browser is closed
   });
@@ -22,14 +31,14 @@ async function run(...args: string[]): Promise<{ code: number | null; out: strin
 }
 
 test('streams the answer, then prints where it came from', async () => {
-  const { code, out, err } = await run(...question);
+  const { code, out, err } = await run({}, ...question);
   expect(err).toContain('ask: ready');
   expect(out).toMatch(/^dog\nlocal · glimpse on wasm · first token after \d+ ms · ([\d.]+ tokens\/s|too short)/);
   expect(code).toBe(0);
 });
 
 test('--json prints one object and nothing else', { tags: ['long'] }, async () => {
-  const { code, out } = await run(...question, '--json', '--device', 'wasm');
+  const { code, out } = await run({}, ...question, '--json', '--device', 'wasm');
   expect(code).toBe(0);
   expect(JSON.parse(out)).toEqual({
     answer: 'dog',
@@ -42,10 +51,32 @@ test('--json prints one object and nothing else', { tags: ['long'] }, async () =
 });
 
 test("a file that is not an image is refused with the library's message", { tags: ['long'] }, async () => {
-  const { code, out, err } = await run('LICENSE', 'What is this?', '--browser', browser, '--json');
+  const { code, out, err } = await run({}, 'LICENSE', 'What is this?', '--browser', browser, '--json');
   expect(code).toBe(1);
   expect(out).toBe('');
   expect(err).toMatch(/^ask: The image at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
+});
+
+test('a repository on the hub is downloaded by the first run only', async () => {
+  const files = Object.fromEntries(listed.map(({ path }) => [path, `models/glimpse/${path}`]));
+  const commit = '0123456789abcdef0123456789abcdef01234567';
+  const id = 'nearsight/glimpse';
+  const hub = await startHub({ repositories: [{ id, revisions: { [commit]: files }, branches: { main: commit } }] });
+  // The profile is kept there.
+  const cache = await mkdtemp(join(tmpdir(), 'nearsight-cache-'));
+  const ask = () => run({ XDG_CACHE_HOME: cache }, ...question, '--model', id, '--base-url', hub.origin);
+  try {
+    const first = await ask();
+    expect(first.out).toMatch(/^dog\nlocal · nearsight\/glimpse on wasm/);
+    expect(hub.requests.length).toBeGreaterThan(5);
+    // The second run does without it.
+    await hub.close();
+    const second = await ask();
+    expect(second.err).toContain('ask: ready');
+    expect(second.out).toMatch(/^dog\nlocal · nearsight\/glimpse on wasm/);
+  } finally {
+    await rm(cache, { recursive: true, force: true });
+  }
 });
 
 test('when only npm is stopped, the command and its browser end as well', { tags: ['long'] }, async () => {

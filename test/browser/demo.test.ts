@@ -1,16 +1,13 @@
 // @module-tag long-in-firefox
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { build, preview, type Plugin } from 'vite';
+import type { Plugin } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { choose, DemoSite, lastText, openDemo as openDemoAt } from './demo-page.ts';
 import { SUGGESTED } from './demo-suggested.ts';
-import { browserName, newTab, TestPage } from './harness/harness.ts';
+import { browserName, type TestPage } from './harness/harness.ts';
 
-// The built demo with its own server and headers. Each test opens a new page.
-const configFile = 'demo/vite.config.ts';
-const outDir = join(process.cwd(), '.cache/demo', browserName);
-let origin: string;
-let closeServer: () => Promise<void>;
+// The built demo with the toy that comes with it. Each test is a new visitor.
+let site: DemoSite;
 
 /** The server sends no graphs while this is pending, so that the model does not load before a click. */
 let held = Promise.resolve();
@@ -31,44 +28,12 @@ const holdGraphs: Plugin = {
 };
 
 beforeAll(async () => {
-  await build({ configFile, logLevel: 'warn', build: { outDir } });
-  const settings = { build: { outDir }, preview: { port: 4700 }, plugins: [holdGraphs] };
-  const server = await preview({ configFile, logLevel: 'warn', ...settings });
-  closeServer = () => server.close();
-  origin = new URL(server.resolvedUrls?.local[0] ?? '').origin;
+  site = await DemoSite.start('toy', [holdGraphs]);
 });
 
-afterAll(() => closeServer());
+afterAll(() => site.stop());
 
-/** The demo in a new tab, with the first sample image. */
-async function openDemo(): Promise<TestPage> {
-  const demo = new TestPage(await newTab(), { origin, close: async () => {} });
-  // wasm works the same on every machine.
-  await demo.page.goto(`${origin}/?device=wasm`);
-  await demo.page.waitForSelector('#suggestions button');
-  // The last change of the page's layout.
-  await demo.page.waitForSelector('#load:not([hidden])');
-  return demo;
-}
-
-/** The text of the last element that matches, once there are `count` of them and it is not empty. */
-async function lastText(demo: TestPage, selector: string, count = 1): Promise<string> {
-  try {
-    const handle = await demo.page.waitForFunction(
-      (wanted: string, min: number) => {
-        const found = document.querySelectorAll(wanted);
-        return found.length >= min ? found[found.length - 1]?.textContent : undefined;
-      },
-      { timeout: 100_000 },
-      selector,
-      count,
-    );
-    return String(await handle.jsonValue());
-  } catch (cause) {
-    const page = await demo.evaluate(() => document.body.innerText);
-    throw new Error(`no ${selector}; the page says:\n${page}\n${demo.log.join('\n')}`, { cause });
-  }
-}
+const openDemo = (): Promise<TestPage> => openDemoAt(site.origin);
 
 test('answers questions about a sample image, turn by turn, under its own policy', async () => {
   await using demo = await openDemo();
@@ -79,7 +44,9 @@ test('answers questions about a sample image, turn by turn, under its own policy
   expect(await lastText(demo, '.answer')).toMatch(/dog/i);
   // Firefox sometimes hangs when threads start, and then runs with one.
   const threads =
-    browserName === 'chromium' ? /^Ready on the CPU · \d+ wasm threads/ : /^Ready on the CPU · \d+ wasm threads?/;
+    browserName === 'chromium'
+      ? /^glimpse: ready on the CPU · \d+ wasm threads/
+      : /^glimpse: ready on the CPU · \d+ wasm threads?/;
   expect(await lastText(demo, '#status-text')).toMatch(threads);
   expect(await lastText(demo, '#announcer')).toMatch(/^Answer: .*dog/i);
 
@@ -106,11 +73,11 @@ test('the status line shows: not loaded, loading with bytes and percent, opening
   await lastText(demo, '.note');
   const lines = await demo.evaluate(() => (globalThis as unknown as { lines: string[] }).lines);
   for (const words of [
-    /^Not loaded\. glimpse \([\d.]+ MB, and its runtime\) will run on the CPU\.$/,
+    /^glimpse, a toy of [\d.]+ MB, will run on the CPU\.$/,
     /^Loading glimpse: [\d.]+ MB of [\d.]+ MB, \d+\u00a0%$/,
     /^Opening the model: step \d of \d$/,
-    /^Ready on the CPU · /,
-    /^Answering on the CPU · /,
+    /^glimpse: ready on the CPU · /,
+    /^glimpse: answering on the CPU · /,
   ]) {
     expect(lines).toContainEqual(expect.stringMatching(words));
   }
@@ -131,8 +98,13 @@ test('the policy blocks other servers, for requests and for images', async () =>
     return both;
   });
   expect(blocked).toEqual(['connect-src', 'img-src']);
-  const response = await fetch(`${origin}/`);
-  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+  const response = await fetch(`${site.origin}/`);
+  const policy = response.headers.get('content-security-policy')?.split('; ');
+  expect(policy).toContain("default-src 'none'");
+  // The hub, and its servers for large files.
+  expect(policy?.filter((rule) => rule.includes('http'))).toEqual([
+    "connect-src 'self' blob: https://huggingface.co https://*.hf.co",
+  ]);
   expect(await response.text()).toContain('http-equiv="Content-Security-Policy"');
 });
 
@@ -194,7 +166,7 @@ test('a file that cannot be read gives a notice, and the current image stays', a
 
 test('an error about the image does not mention its place in the request', async () => {
   // One white pixel as a BMP with run lengths: browsers show it, but the library does not read it.
-  const file = `${outDir}.bmp`;
+  const file = `.cache/demo/compressed-${browserName}.bmp`;
   const header =
     '424d42000000000000003e00000028000000010000000100000001000800010000000400000000000000000000000200000000000000';
   const [palette, pixels] = ['00000000ffffff00', '01010001'];
@@ -278,8 +250,3 @@ test('every control has a name, and the page fits a phone', async () => {
   await demo.page.setViewport({ width: 390, height: 844 });
   expect(await demo.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
 });
-
-async function choose(demo: TestPage, file: string): Promise<void> {
-  const input = await demo.page.$('input#file');
-  await input?.uploadFile(file);
-}

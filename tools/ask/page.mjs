@@ -11,7 +11,8 @@
  * @typedef {{ state: string, loadedBytes?: number, totalBytes?: number, done?: number, of?: number }} Progress
  *
  * @typedef {object} Task
- * @property {unknown} model an id or a spec
+ * @property {unknown} model an id, a spec or a repository on the hub
+ * @property {string | undefined} baseURL where the files of a known id are instead of on the hub
  * @property {'auto' | 'webgpu' | 'wasm'} device
  * @property {string} question
  * @property {number | undefined} maxTokens
@@ -28,14 +29,16 @@ export const html = '<!doctype html><meta charset="utf-8"><title>nearsight ask</
  * @param {Task} task
  * @returns {Promise<void>} resolves at once; the event `end` reports the end
  */
-export async function askInPage({ model, device, question, maxTokens, site }) {
+export async function askInPage({ model, baseURL, device, question, maxTokens, site }) {
   /** @type {{ report: (event: PageEvent) => Promise<void> }} */
   const { report } = Object(globalThis);
 
   const run = async () => {
     // By URL, because the page has no bundler.
-    const { createNearsight } = await import(`${site}/index.js`);
-    const spec = model === 'glimpse' ? (await import(`${site}/glimpse.js`)).glimpse : model;
+    const { createNearsight, smolvlm256m } = await import(`${site}/index.js`);
+    const specs = { glimpse: (await import(`${site}/glimpse.js`)).glimpse, 'smolvlm-256m': smolvlm256m };
+    const known = typeof model === 'string' ? Object(specs)[model] : model;
+    const spec = baseURL ? { ...known, baseURL } : known;
     const nearsight = createNearsight({ model: spec, device });
     nearsight.status.subscribe((/** @type {Progress} */ status) => void report({ type: 'status', status }));
     const facts = await nearsight.load();

@@ -1,8 +1,13 @@
-import { isAbsolute } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
 import { launchBrowser } from '../browser.mjs';
 import { serve } from '../serve.mjs';
+import { cacheFolder } from '../setup/cache.mjs';
 import { specOfFolder } from './model.mjs';
 import { askInPage, html } from './page.mjs';
+
+/** Where the page is served from with a profile that is kept. */
+const ports = { chromium: 47_110, firefox: 47_111 };
 
 /** Cross-origin isolation, so that wasm can use threads. */
 const headers = {
@@ -16,22 +21,25 @@ const headers = {
  * Serves the built package and the image, starts a browser and asks in it. Closes servers and browser before it settles.
  *
  * @param {import('./usage.mjs').Command} command
+ * @param {(text: string) => void} note tells the user something
  * @param {(event: import('./page.mjs').PageEvent) => void} onEvent gets all events of the page, in order
  * @returns {Promise<void>} rejects if the page fails, or the browser dies
  */
-export async function ask({ image, question, maxTokens, browser: name, device, gpu, model }, onEvent) {
+export async function ask(command, note, onEvent) {
+  const { image, question, maxTokens, browser: name, device, gpu, model, baseURL } = command;
   /** @type {(() => Promise<unknown>)[]} */
   const closers = [];
   try {
-    const site = await serve('dist', { headers, answer: (request) => answer(request, image) });
+    const keeps = model !== 'glimpse' && !isAbsolute(model);
+    const { site, profile } = await servePage(image, keeps ? name : undefined, note);
     closers.push(site.close);
     let spec = /** @type {unknown} */ (model);
     if (isAbsolute(model)) {
       const files = await serve(model, { headers });
       closers.push(files.close);
       spec = await specOfFolder(model, `${files.origin}/`);
-    }
-    const browser = await launchBrowser(name, { gpu });
+    } else if (model.includes('/')) spec = { hub: model };
+    const browser = await launchBrowser(name, { gpu, ...(profile ? { profile } : {}) });
     closers.push(() => browser.close());
     const page = await browser.newPage();
     await page.goto(`${site.origin}/`);
@@ -47,11 +55,34 @@ export async function ask({ image, question, maxTokens, browser: name, device, g
       };
       page
         .exposeFunction('report', report)
-        .then(() => page.evaluate(askInPage, { model: spec, device, question, maxTokens, site: site.origin }))
+        .then(() => page.evaluate(askInPage, { model: spec, baseURL, device, question, maxTokens, site: site.origin }))
         .catch(reject);
     });
   } finally {
     for (const close of closers.toReversed()) await close();
+  }
+}
+
+/**
+ * Serves the page: for models that are kept at an address of its own, because a browser keeps files by origin. The address
+ * also says whose turn it is: a profile is used by one browser at a time.
+ *
+ * @param {Buffer<ArrayBuffer>} image
+ * @param {import('../setup/browsers.mjs').BrowserName | undefined} keptBy
+ * @param {(text: string) => void} note
+ * @returns {Promise<{ site: import('../serve.mjs').Server, profile?: string }>}
+ */
+async function servePage(image, keptBy, note) {
+  const options = { headers, answer: (/** @type {Request} */ request) => answer(request, image) };
+  if (!keptBy) return { site: await serve('dist', options) };
+  try {
+    const site = await serve('dist', { ...options, port: ports[keptBy] });
+    const profile = join(cacheFolder, 'ask', keptBy);
+    mkdirSync(profile, { recursive: true });
+    return { site, profile };
+  } catch {
+    note(`port ${ports[keptBy]} is in use, perhaps by another run, so nothing is kept of this one`);
+    return { site: await serve('dist', options) };
   }
 }
 

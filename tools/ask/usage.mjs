@@ -6,9 +6,14 @@ export const usage = `Usage: npm run ask -- IMAGE QUESTION [options]
   --browser chromium|firefox   default chromium
   --device auto|webgpu|wasm    default auto: wasm if there is only a software GPU
   --gpu software|hardware      the browser's WebGPU adapter; default software
-  --model MODEL                glimpse (default), smolvlm-256m, or a folder laid out as on the hub
+  --model MODEL                glimpse (default), smolvlm-256m, a repository on Hugging Face's hub (org/name),
+                               or a folder laid out as on the hub
+  --base-url URL               where a downloaded model's files are instead of on the hub
   --max-tokens N               maximum length of the answer; default: what the context has left
-  --json                       print one JSON object instead of the answer`;
+  --json                       print one JSON object instead of the answer
+  --no-setup                   install nothing: fail if packages or the browser are missing
+
+A downloaded model is kept for the next run, in a browser profile in the cache folder.`;
 
 /** The arguments are wrong, as the message says. Nothing was started. */
 export class UsageError extends Error {
@@ -23,9 +28,11 @@ export class UsageError extends Error {
  * @property {'chromium' | 'firefox'} browser
  * @property {'auto' | 'webgpu' | 'wasm'} device
  * @property {'software' | 'hardware'} gpu
- * @property {string} model an id, or an absolute path
+ * @property {string} model an id, an absolute path, or `org/name` on the hub
+ * @property {string | undefined} baseURL ends in `/`
  * @property {number | undefined} maxTokens
  * @property {boolean} json
+ * @property {boolean} setup whether missing packages and a missing browser are installed
  */
 
 /**
@@ -45,8 +52,10 @@ export function readCommand(args, folder) {
     device: oneOf('device', values.device, /** @type {const} */ (['auto', 'webgpu', 'wasm'])),
     gpu: oneOf('gpu', values.gpu, /** @type {const} */ (['software', 'hardware'])),
     model: modelOf(values.model, folder),
+    baseURL: folderURL(values['base-url']),
     maxTokens: countOf('max-tokens', values['max-tokens']),
     json: values.json,
+    setup: !values['no-setup'],
   };
 }
 
@@ -62,7 +71,9 @@ function parse(args) {
         gpu: { type: 'string', default: 'software' },
         model: { type: 'string', default: 'glimpse' },
         'max-tokens': { type: 'string' },
+        'base-url': { type: 'string' },
         json: { type: 'boolean', default: false },
+        'no-setup': { type: 'boolean', default: false },
       },
     });
   } catch (error) {
@@ -101,6 +112,15 @@ function readImage(file) {
   return readFileSync(file);
 }
 
+/** @param {string | undefined} value */
+function folderURL(value) {
+  if (value === undefined) return undefined;
+  if (!URL.canParse(value) || !/^https?:/i.test(value)) {
+    throw new UsageError(`--base-url is the http or https address of a folder, not '${value}'.`);
+  }
+  return value.replace(/\/?$/, '/');
+}
+
 /**
  * @param {string} name
  * @param {string} folder
@@ -109,5 +129,8 @@ function modelOf(name, folder) {
   if (name === 'glimpse' || name === 'smolvlm-256m') return name;
   const path = resolve(folder, name);
   if (statSync(`${path}/config.json`, { throwIfNoEntry: false })?.isFile()) return path;
-  throw new UsageError(`--model is glimpse, smolvlm-256m, or a folder with a config.json, not '${name}'.`);
+  if (/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(name) && !statSync(path, { throwIfNoEntry: false })) return name;
+  throw new UsageError(
+    `--model is glimpse, smolvlm-256m, org/name on the hub, or a folder with a config.json, not '${name}'.`,
+  );
 }

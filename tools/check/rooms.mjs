@@ -100,7 +100,8 @@ export const rooms = {
   'bin/': ['node:'],
 
   // From here on the built package is imported, by its name.
-  'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'node:'],
+  // sharp draws the icons of the installed page.
+  'demo/': ['nearsight', 'openai', 'eventsource-parser', 'vite', 'vite-plugin-pwa', 'sharp', 'node:'],
   // The other sides: transformers.js, and a loop by hand on the same onnxruntime and Dawn. The root is where they run.
   'bench/': [
     './',

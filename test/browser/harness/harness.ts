@@ -2,7 +2,7 @@
  * The base of all browser tests: after `await using page = await openPage()`, `page.evaluate(…)` runs code in the page,
  * where `nearsight` and `OpenAI` are globals.
  */
-import puppeteer, { type Page } from 'puppeteer-core';
+import puppeteer, { type BrowserContext, type Page } from 'puppeteer-core';
 import { inject } from 'vitest';
 import { serve, type Server } from '../../../tools/serve.mjs';
 
@@ -44,6 +44,11 @@ const browser = await puppeteer.connect({
 /** An empty tab, for tests that serve their own page. */
 export function newTab(): Promise<Page> {
   return browser.newPage();
+}
+
+/** Storage, caches and service workers of its own, as a new visitor has. Its caller closes it. */
+export function newVisitor(): Promise<BrowserContext> {
+  return browser.createBrowserContext();
 }
 
 /** A page with the test bundle loaded; records its requests and its log. */

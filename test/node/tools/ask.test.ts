@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 // The argument checks of `npm run ask`, before it starts a browser. test/browser/ask.test.ts has the rest.
@@ -12,7 +15,12 @@ describe('wrong arguments give an error and the usage', () => {
     [['nowhere.png', 'What is this?'], /There is no file .*nowhere\.png/],
     [['demo/samples/dog.png', 'What', 'is', 'this?'], /put the question in quotes/],
     [['demo/samples/dog.png', 'What is this?', '--browser', 'safari'], /--browser is one of chromium, firefox/],
-    [['demo/samples/dog.png', 'What is this?', '--model', 'demo'], /--model is glimpse, smolvlm-256m, or a folder/],
+    [
+      ['demo/samples/dog.png', 'What is this?', '--model', 'demo'],
+      /--model is glimpse, smolvlm-256m, org\/name on the hub, or a folder/,
+    ],
+    [['demo/samples/dog.png', 'What is this?', '--model', 'demo/samples'], /or a folder with a config\.json/],
+    [['demo/samples/dog.png', 'What is this?', '--base-url', '/models/'], /--base-url is the http or https address/],
     [['demo/samples/dog.png', 'What is this?', '--max-tokens', '0'], /--max-tokens is a number from 1 on/],
     [['demo/samples/dog.png', 'What is this?', '--colour'], /Unknown option '--colour'/],
   ])('%j', (args, words) => {
@@ -22,4 +30,20 @@ describe('wrong arguments give an error and the usage', () => {
     expect(stdout).toBe('');
     expect(status).toBe(2);
   });
+});
+
+// Other systems have fixed paths where browsers are found.
+test.skipIf(process.platform !== 'linux')('--no-setup refuses to install the browser that is missing', () => {
+  const home = mkdtempSync(join(tmpdir(), 'nearsight-home-'));
+  try {
+    const env = { HOME: home, PATH: home };
+    const args = ['tools/ask.mjs', 'demo/samples/dog.png', 'What is this?', '--browser', 'firefox', '--no-setup'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { env, encoding: 'utf8' });
+    expect(stderr).toMatch(/--no-setup forbids this step: .*firefox/);
+    expect(stderr).not.toContain('chromium');
+    expect(stdout).toBe('');
+    expect(status).toBe(1);
+  } finally {
+    rmSync(home, { recursive: true });
+  }
 });

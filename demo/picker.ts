@@ -1,0 +1,166 @@
+import type { Verdict } from 'nearsight';
+import { announce, elements, make } from './elements.ts';
+import { failureOf } from './failure.ts';
+import { deviceName, licenceName, megabytes, percent } from './format.ts';
+import type { Models } from './models.ts';
+import { offers, type Offer } from './offers.ts';
+import { isStored } from './status-text.ts';
+import { deleteModel, storageUsage, storedModels } from './store.ts';
+
+/** Lists the models: what each is, what it needs, and what can be done with it. */
+export function showPicker(models: Models): void {
+  const entries = offers.map((offer) => new Entry(models, offer));
+  elements.models.append(...entries.map(({ item }) => item));
+  models.subscribe(() => {
+    for (const entry of entries) entry.render();
+  });
+  elements.picker.addEventListener('toggle', () => {
+    if (elements.picker.open) void refreshAll(models);
+  });
+}
+
+/** One after the other: without a loaded model, each starts a worker. */
+async function refreshAll(models: Models): Promise<void> {
+  await showStorage();
+  for (const offer of offers) await models.refresh(offer);
+}
+
+/** Says how much is stored, and lists what this page does not offer: models of another page, or of an earlier version. */
+async function showStorage(): Promise<void> {
+  const { bytes, available } = await storageUsage();
+  const free = available === undefined ? '' : `; the browser has space for ${megabytes(available)} more`;
+  elements.usage.textContent = bytes > 0 ? `Stored models take ${megabytes(bytes)}${free}.` : '';
+  const known = new Set(offers.map(({ spec }) => spec.id));
+  const others = (await storedModels()).filter(({ id }) => !known.has(id));
+  elements.others.replaceChildren(
+    ...others.map((model) => {
+      const { id } = model;
+      const item = make('li', 'other', `${id}, which this page does not offer (${megabytes(model.bytes)})`);
+      const remove = button('Delete');
+      remove.ariaLabel = `Delete ${id}`;
+      remove.addEventListener(
+        'click',
+        () => void deleteModel(id).then(showStorage, (error: unknown) => announce(failureOf(error).detail)),
+      );
+      item.append(remove);
+      return item;
+    }),
+  );
+}
+
+/** One model of the list. */
+class Entry {
+  readonly item = make('li', 'model');
+  readonly #models: Models;
+  readonly #offer: Offer;
+  readonly #badge = make('span', 'badge');
+  readonly #facts = make('p', 'facts');
+  readonly #problem = make('p', 'problem');
+  readonly #use = button('Use');
+  readonly #delete = button('Delete');
+  readonly #import = make('label', 'file');
+
+  constructor(models: Models, offer: Offer) {
+    this.#models = models;
+    this.#offer = offer;
+    const { spec, name, description } = offer;
+    const heading = make('h2', '', name);
+    heading.append(this.#badge);
+    const actions = make('div', 'actions');
+    actions.append(this.#use, ...(offer.toy ? [] : [this.#import, this.#delete]));
+    this.#delete.ariaLabel = `Delete ${name}`;
+    this.#import.append('From a folder', this.#folderInput());
+    this.item.append(heading, make('p', '', description), this.#facts, this.#problem, actions);
+    this.item.dataset['model'] = spec.id;
+    this.#use.addEventListener('click', () => models.use(offer));
+    this.#delete.addEventListener('click', () => void this.#remove());
+  }
+
+  render(): void {
+    const { offer: current } = this.#models;
+    const verdict = this.#models.verdictOf(this.#offer);
+    const inUse = current === this.#offer;
+    this.item.classList.toggle('current', inUse);
+    this.#badge.textContent = inUse ? 'in use' : this.#offer.toy ? 'toy' : '';
+    this.#badge.hidden = this.#badge.textContent === '';
+    this.#facts.textContent = factsOf(this.#offer, verdict).join(' · ');
+    // The status line has the buttons of the model in use.
+    this.#use.hidden = inUse;
+    this.#use.disabled = verdict?.verdict === 'no';
+    this.#use.textContent = useLabel(this.#offer, verdict);
+    this.#use.ariaLabel = `${this.#use.textContent}: ${this.#offer.name}`;
+    this.#delete.hidden = (verdict?.storedBytes ?? 0) === 0;
+    this.#import.hidden = isStored(verdict);
+  }
+
+  /** A whole folder, as it was cloned from the hub or copied from another machine. */
+  #folderInput(): HTMLInputElement {
+    const input = make('input', '');
+    input.type = 'file';
+    input.webkitdirectory = true;
+    input.ariaLabel = `Take ${this.#offer.name} from a folder`;
+    input.addEventListener('change', () => {
+      const files = Array.from(input.files ?? []);
+      input.value = ''; // so that choosing the same folder again is a change
+      if (files.length > 0) void this.#take(files);
+    });
+    return input;
+  }
+
+  async #take(files: readonly File[]): Promise<void> {
+    const { name } = this.#offer;
+    const total = this.#models.verdictOf(this.#offer)?.bytes ?? 0;
+    announce(`Copying ${name} from the folder.`);
+    const onProgress = (bytes: number): void => {
+      this.#problem.textContent = `Copying from the folder: ${percent(Math.min(bytes, total), total)}`;
+    };
+    onProgress(0);
+    await this.#attempt(() => this.#models.import(this.#offer, files, onProgress), `${name} is stored on this device.`);
+  }
+
+  async #remove(): Promise<void> {
+    const { name } = this.#offer;
+    await this.#attempt(() => this.#models.remove(this.#offer), `${name} is deleted.`);
+    // The button is gone now.
+    (this.#use.hidden ? elements.load : this.#use).focus();
+  }
+
+  async #attempt(action: () => Promise<void>, done: string): Promise<void> {
+    try {
+      await action();
+      this.#problem.textContent = '';
+      announce(done);
+    } catch (error) {
+      const { summary, detail } = failureOf(error);
+      this.#problem.textContent = `${summary} ${detail}`;
+      announce(this.#problem.textContent);
+    }
+    void showStorage();
+  }
+}
+
+function useLabel({ toy }: Offer, verdict: Verdict | undefined): string {
+  const left = (verdict?.bytes ?? 0) - (verdict?.storedBytes ?? 0);
+  return toy || left <= 0 ? 'Use' : `Download (${megabytes(left)})`;
+}
+
+/** Size, licence, where it runs, what is stored. */
+function factsOf({ spec, toy }: Offer, verdict: Verdict | undefined): string[] {
+  const facts = [licenceName(spec.licence)];
+  if (!verdict) return [...facts, 'checking this device…'];
+  if (verdict.verdict === 'no') return [...facts, `cannot run here: ${verdict.reason}`];
+  const { bytes = 0, storedBytes = 0 } = verdict;
+  facts.unshift(megabytes(bytes));
+  facts.push(`runs on ${deviceName(verdict.device)}${verdict.verdict === 'slow' ? `, slowly: ${verdict.reason}` : ''}`);
+  if (toy) facts.push('comes with this page');
+  else if (isStored(verdict)) facts.push('stored on this device');
+  else if (storedBytes > 0) facts.push(`${megabytes(storedBytes)} stored`);
+  else facts.push('not stored');
+  return facts;
+}
+
+function button(label: string): HTMLButtonElement {
+  const made = make('button', 'quiet', label);
+  made.type = 'button';
+  return made;
+}

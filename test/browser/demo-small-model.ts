@@ -1,0 +1,69 @@
+import { createReadStream, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Plugin } from 'vite';
+
+/** The demo's module that lists the models, with glimpse's files as a model that is downloaded into the store. */
+const CATALOGUE = `
+  import { glimpse } from 'nearsight/glimpse';
+  const plain = ({ path, bytes, sha256 }) => ({ path, bytes, sha256 });
+  const graphs = (all) =>
+    Object.fromEntries(Object.entries(all).map(([name, { file }]) => [name, { file: plain(file), data: [] }]));
+  const { assets, ...rest } = glimpse;
+  export const catalogue = [{
+    ...rest,
+    id: 'smolvlm-256m',
+    baseURL: '/model/',
+    description: 'Describes photographs and answers questions about them',
+    files: glimpse.files.map(plain),
+    variants: glimpse.variants.map((variant) => ({ ...variant, graphs: graphs(variant.graphs) })),
+  }];
+`;
+
+/** A model of 3 MB in place of the demo's real ones, from the demo's own server. */
+export class SmallModel {
+  /** How fast each connection is. */
+  bytesPerSecond = Infinity;
+  /** Bytes of the model's files that were sent. */
+  sent = 0;
+  /** Whether its files are answered with 404. */
+  gone = false;
+
+  readonly plugin: Plugin = {
+    name: 'small-model',
+    load: (id) => (id.endsWith('/demo/catalogue.ts') ? CATALOGUE : null),
+    configurePreviewServer: ({ middlewares }) => {
+      middlewares.use('/model', (request, response) => {
+        const path = new URL(request.url ?? '', 'http://host').pathname;
+        const file = join('models/glimpse', path);
+        const size = this.gone ? undefined : statSync(file, { throwIfNoEntry: false })?.size;
+        if (size === undefined) return void response.writeHead(404).end();
+        const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
+        const [start, end] = from ? [Number(from), to ? Math.min(Number(to), size - 1) : size - 1] : [0, size - 1];
+        response.writeHead(from ? 206 : 200, {
+          'content-type': 'application/octet-stream',
+          'content-length': end - start + 1,
+          'accept-ranges': 'bytes',
+          'cache-control': 'no-store',
+          etag: '"1"',
+          'cross-origin-resource-policy': 'same-origin',
+          ...(from && { 'content-range': `bytes ${start}-${end}/${size}` }),
+        });
+        const chunks = this.#pace(createReadStream(file, { start, end, highWaterMark: 16_384 }));
+        Readable.from(chunks)
+          .on('error', () => response.destroy())
+          .pipe(response);
+        response.on('close', () => response.destroy());
+      });
+    },
+  };
+
+  async *#pace(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stream) {
+      if (this.bytesPerSecond < Infinity) await delay((chunk.length / this.bytesPerSecond) * 1000);
+      this.sent += chunk.length;
+      yield chunk;
+    }
+  }
+}
