@@ -17,33 +17,6 @@ const readSync: ReadBlob = (blob) => {
   return new scope.FileReaderSync().readAsArrayBuffer(blob);
 };
 
-/** What is used of a FileSystemSyncAccessHandle. */
-interface ReadAccess {
-  read(into: Uint8Array<ArrayBuffer>, options: { at: number }): number;
-  close(): void;
-}
-
-/** What is used of a FileSystemFileHandle. Only workers can open it for reading. */
-export interface ReadableHandle {
-  createSyncAccessHandle?(options: { mode: 'read-only' }): Promise<ReadAccess>;
-}
-
-const COPY_BYTES = 1 << 20;
-let copyBuffer: Uint8Array<ArrayBuffer> | undefined;
-
-/** Reads through one buffer: Chromium keeps every array that a read was given until it collects garbage. */
-function copyFrom(access: ReadAccess, from: number, to: number): Uint8Array<ArrayBuffer> {
-  copyBuffer ??= new Uint8Array(COPY_BYTES);
-  const bytes = new Uint8Array(to - from);
-  for (let at = from; at < to;) {
-    const count = access.read(copyBuffer.subarray(0, Math.min(COPY_BYTES, to - at)), { at });
-    if (count === 0) throw new RangeError('the file ends too early');
-    bytes.set(copyBuffer.subarray(0, count), at - from);
-    at += count;
-  }
-  return bytes;
-}
-
 /** Longer reads go to the file directly; shorter ones through a window. */
 const MIN_WINDOW = 4 << 10;
 const MAX_WINDOW = 64 << 10;
@@ -55,39 +28,15 @@ export class BlobReader {
   failure: NearsightError | undefined;
   readonly #blob: Blob;
   readonly #readBlob: ReadBlob;
-  readonly #handle: ReadableHandle | undefined;
-  #access: ReadAccess | undefined;
   /** The last bytes that were read for a short read: the next one is likely to be close by. */
   #window: Uint8Array<ArrayBuffer> = new Uint8Array();
   #windowAt = 0;
 
-  /**
-   * @param readBlob default: FileReaderSync, which only workers have
-   * @param handle of the same file
-   */
-  constructor(blob: Blob, readBlob: ReadBlob = readSync, handle?: ReadableHandle) {
-    this.#handle = handle;
+  /** @param readBlob default: FileReaderSync, which only workers have */
+  constructor(blob: Blob, readBlob: ReadBlob = readSync) {
     this.size = blob.size;
     this.#blob = blob;
     this.#readBlob = readBlob;
-  }
-
-  get isOpen(): boolean {
-    return this.#access !== undefined;
-  }
-
-  /**
-   * Opens the file until {@link close}, in Chromium, which frees what FileReaderSync gives only when it collects garbage, up
-   * to 64 MB later. Not in Firefox, where nobody else could open the file meanwhile. Does nothing where it cannot be opened.
-   */
-  async open(): Promise<void> {
-    if (!this.#handle || this.#access || !('userAgentData' in navigator)) return;
-    this.#access = await this.#handle.createSyncAccessHandle?.({ mode: 'read-only' }).catch(() => undefined);
-  }
-
-  close(): void {
-    this.#access?.close();
-    this.#access = undefined;
   }
 
   /** @throws NearsightError `load_failed` if the file is gone or was changed, or there is no memory */
@@ -107,9 +56,7 @@ export class BlobReader {
 
   #fetch(from: number, to: number): Uint8Array<ArrayBuffer> {
     try {
-      const bytes = this.#access
-        ? copyFrom(this.#access, from, to)
-        : new Uint8Array(this.#readBlob(this.#blob.slice(from, to)));
+      const bytes = new Uint8Array(this.#readBlob(this.#blob.slice(from, to)));
       if (bytes.length === to - from) return bytes;
       throw new RangeError(`${bytes.length} bytes instead of ${to - from}`);
     } catch (cause) {
@@ -137,20 +84,6 @@ export class FileBytes extends LazyBytes {
     super(to - from, (start, end) => reader.read(from + start, from + end));
     this.#reader = reader;
     this.#from = from;
-  }
-
-  /** Opens the file, if that helps: see {@link BlobReader.open}. */
-  open(): Promise<void> {
-    return this.#reader.open();
-  }
-
-  close(): void {
-    this.#reader.close();
-  }
-
-  /** Whether nothing but the garbage collector can free what a read gives. */
-  get isBlob(): boolean {
-    return !this.#reader.isOpen;
   }
 
   /** Why a read failed, if one did: of this view or of another one on the file. */

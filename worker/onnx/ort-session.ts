@@ -114,7 +114,7 @@ class MountedFiles {
   #last: Uint8Array<ArrayBuffer> | undefined;
 
   of(bytes: ByteSource): Uint8Array {
-    if (bytes instanceof FileBytes && bytes.isBlob) return bytes;
+    if (bytes instanceof FileBytes) return bytes;
     if (bytes instanceof LazyBytes) return this.#freed(bytes);
     if (bytes instanceof Uint8Array) return bytes;
     throw new TypeError('Expected a Uint8Array.');

@@ -7,7 +7,7 @@ import type { LoadRequest, LoadState, ModelFacts } from '../../../src/protocol/c
 import type { Runtime } from '../../../src/protocol/runtime-calls.ts';
 import { ANSWER, partsOf } from '../job-parts.ts';
 
-export const FACTS = { model: 'fake' } as ModelFacts;
+export const FACTS = { model: 'fake', storage: { kind: 'memory' } } as ModelFacts;
 export const STATS = { gpuBuffers: 0, ports: 1, waiting: 0, loaded: null };
 
 /** The plain calls of a worker. */

@@ -1,28 +1,9 @@
-import { bytesIn, type ByteSource, FileBytes } from '../../../src/bytes/file-bytes.ts';
+import { bytesIn, type ByteSource } from '../../../src/bytes/file-bytes.ts';
 import type { ModelFile, ModelGraph } from '../../../src/protocol/model-spec.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
 
 /** Opens one of a model's files: downloads it if it is not stored. */
 export type ReadFile = (file: ModelFile, signal: AbortSignal) => Promise<ByteSource>;
-
-/** Keeps the files that `work` reads open until it has ended: see {@link FileBytes.open}. */
-export async function withOpenFiles<T>(read: ReadFile, work: (read: ReadFile) => Promise<T>): Promise<T> {
-  const files: FileBytes[] = [];
-  let ended = false;
-  try {
-    return await work(async (file, signal) => {
-      const bytes = await read(file, signal);
-      if (bytes instanceof FileBytes && !ended) {
-        files.push(bytes);
-        await bytes.open();
-      }
-      return bytes;
-    });
-  } finally {
-    ended = true;
-    for (const file of files) file.close();
-  }
-}
 
 /** The bytes of small files by their paths, all in memory. */
 export async function readConfigs(

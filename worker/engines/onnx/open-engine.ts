@@ -11,7 +11,7 @@ import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { Gpu } from '../../webgpu/gpu-device.ts';
 import type { Engine, EngineKind, OpenOptions, OpenRequest } from '../engine.ts';
 import { closeSessions, openGraphs, sessionsOf, stepsOf } from './load-graphs.ts';
-import { readConfigs, type ReadFile, readGraph, withOpenFiles } from './model-reader.ts';
+import { readConfigs, type ReadFile, readGraph } from './model-reader.ts';
 import { OnnxEngine } from './onnx-engine.ts';
 import { openDecoder } from './open-decoder.ts';
 import { LoadProgress } from './progress.ts';
@@ -91,10 +91,8 @@ async function openFirst(
         gpu = undefined;
       }
       const reason = [choice.reason, ...failures.map((failure) => `failed there: ${failure}`)].join('; ');
-      return await withOpenFiles(opening.read, (readOpen) =>
-        withDeviceGuard(gpu?.fault, signal, (guarded) =>
-          openChoice({ ...opening, read: readOpen }, { ...choice, reason }, gpu, guarded),
-        ),
+      return await withDeviceGuard(gpu?.fault, signal, (guarded) =>
+        openChoice(opening, { ...choice, reason }, gpu, guarded),
       );
     } catch (error) {
       if (!(isNearsightError(error) && error.code === 'unsupported_device')) {
