@@ -125,6 +125,7 @@ export const rooms = {
     'test/random.ts',
     // Served by the tests' hub as a repository.
     'models/glimpse/',
+    'models/glimpse/files.json',
   ],
   // Sampling is compared with the CPU's over more kinds of logits than a model gives.
   'test/browser/sampler/': ['packages', 'node:', 'test/browser/', 'test/node/', 'worker/webgpu/'],

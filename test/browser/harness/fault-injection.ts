@@ -1,3 +1,4 @@
+// size: the patch of the worker is one script
 import { openPage, type PageOptions, type TestPage } from './harness.ts';
 
 /**

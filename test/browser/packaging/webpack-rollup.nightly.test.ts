@@ -33,7 +33,7 @@ test('Rollup', limit, async () => {
   await expectAnswer(built, ASSETS);
   note(folder, 'rollup', 'assets, strict policy', start);
   start = Date.now();
-  for (const part of ['worker.js', 'ort', 'glimpse']) {
+  for (const part of ['worker.js', 'store.js', 'ort', 'glimpse']) {
     cpSync(join(built, 'nearsight', part), join(built, part), { recursive: true });
   }
   await expectAnswer(built);
