@@ -23,6 +23,11 @@ const tagsIn = (project: string) => [
     description: `like long, in ${browser} only: slow there, or tested in the other browser`,
     ...skipUnless(long || project !== browser),
   })),
+  ...['chromium', 'firefox'].map((browser) => ({
+    name: `nightly-in-${browser}`,
+    description: `like nightly, in ${browser} only`,
+    ...skipUnless(nightly || project !== browser),
+  })),
   { name: 'nightly', description: 'not in `npm run test:all`, which takes 40 minutes', ...skipUnless(nightly) },
 ];
 

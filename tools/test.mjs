@@ -37,7 +37,7 @@ function vitest(projects) {
   const passed = succeeds(
     execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...files, ...reporters, ...projects.map((name) => `--project=${name}`)],
-    { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly ? '1' : '' },
+    { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly || files.length > 0 ? '1' : '' },
   );
   /** @type {Results} */
   const results = existsSync(report)

@@ -26,6 +26,7 @@ export async function openModel(
   const { signal } = options;
   const spec = await store.specOf(request.model, modelTypesOf(engines), signal);
   const kind = engineFor(spec, engines);
+  await kind.start?.({ ...request, spec });
   for (let isFirst = true; ; isFirst = false) {
     const files = await store.use(spec, { allowUnverified: request.allowUnverified, signal });
     try {

@@ -1,4 +1,5 @@
-// @module-tag long-in-firefox
+// @module-tag long
+// @module-tag nightly-in-firefox
 import { mkdir } from 'node:fs/promises';
 import axe from 'axe-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,4 +1,5 @@
-// @module-tag long-in-firefox
+// @module-tag long
+// @module-tag nightly-in-firefox
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

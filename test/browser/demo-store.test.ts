@@ -1,4 +1,5 @@
-// @module-tag long-in-firefox
+// @module-tag long
+// @module-tag nightly-in-firefox
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { DemoSite, lastText, openDemo, visit } from './demo-page.ts';

@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-chromium
 // `npm run test:faults`: everything that can go wrong with a stored model, at seeded points. Each fault ends in a right answer
 // or a typed error; then the next request is right, no whole file is lost, and no half file is visible.
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -15,9 +16,8 @@ const below = (count: number): number => integer(random, count);
 const GRAPHS = ['vision_encoder', 'decoder_model_merged', 'embed_tokens'].map((name) => `onnx/${name}_q4.onnx`);
 const FILES = [...GRAPHS, 'tokenizer.json', 'config.json'];
 /** How often each kind is tried at points chosen at random. */
-const CUTS = 25;
-const KILLS = 15;
-const RELOADS = 5;
+const isFull = process.env['NEARSIGHT_NIGHTLY'] === '1';
+const [CUTS, KILLS, RELOADS] = isFull ? [25, 15, 5] : [8, 5, 2];
 
 /** Errors with which a load may end. Any other one is a defect. */
 const TYPED = ['load_failed', 'integrity', 'quota_exceeded', 'worker_crashed', 'device_lost', 'gpu_error'];
@@ -64,7 +64,8 @@ async function survive(
   expect([...outcomes, 'page closed']).toContain(outcome);
   expect(await wrongBlobs()).toEqual([]);
   expect(await blobs()).toEqual(expect.arrayContaining(whole));
-  expect(await session.page.evaluate(() => stored.attempt())).toBe('right');
+  // A right attempt has asked twice.
+  if (outcome !== 'right') expect(await session.page.evaluate(() => stored.attempt())).toBe('right');
   expect(await wrongBlobs()).toEqual([]);
   survived++;
 }

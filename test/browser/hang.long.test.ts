@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-chromium
 import { expect, test } from 'vitest';
 import { openTestPage } from './harness/test-page.ts';
 

@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-chromium
 /** The KV cache of answers without `max_tokens`: it grows in steps, and may run out of memory. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { nightlyInChromium, type TestPage } from './harness/harness.ts';

@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-chromium
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installCounters, serveCounters } from '../../tools/counters.mjs';
 import { openPage, type TestPage } from './harness/harness.ts';

@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-chromium
 import { createReadStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';

@@ -16,6 +16,11 @@ export interface EngineKind {
    */
   probe(spec: ModelSpec, device: Device | 'auto'): Promise<EngineVerdict>;
   /**
+   * Does what may hang, before the files of the model are in use: in Firefox, a worker that hangs while it starts a thread
+   * keeps its locks even after the page has terminated it.
+   */
+  start?(request: OpenRequest): Promise<void>;
+  /**
    * Opens a model: everything is downloaded, verified and tested when it resolves.
    *
    * @throws NearsightError, or the signal's reason; nothing stays open then

@@ -30,6 +30,16 @@ function serialize<T>(work: () => Promise<T>): Promise<T> {
   return result;
 }
 
+/**
+ * Starts onnxruntime's wasm and threads, which it otherwise does when the first session is created. There is no call for
+ * that alone, so it is asked for a session of nothing. If it does not start, the first session says why.
+ */
+export async function startOrt(ort: Ort): Promise<void> {
+  await serialize(() => ort.InferenceSession.create(new Uint8Array(1), { executionProviders: ['wasm'] })).catch(
+    () => {},
+  );
+}
+
 /** Evaluates subgraphs for the optimizer, serialized with all other calls. */
 export function evaluator(ort: Ort): Evaluate {
   const evaluate = evaluateOn(ort, 'wasm');

@@ -227,9 +227,12 @@ async function readNext(
 /** Fetches the whole file over one connection, each time from its start. */
 async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSignal): Promise<void> {
   const patience = new Patience();
-  const attempt = async (): Promise<void> => {
+  const restart = (): void => {
     progress.add(-part.storedBytes);
     part.reset();
+  };
+  const attempt = async (): Promise<void> => {
+    restart();
     const ended = new AbortController();
     try {
       const { response, body } = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]), { cache });
@@ -243,7 +246,9 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
       ended.abort();
     }
   };
-  while (!(part.storedBytes === part.file.bytes && part.isDone(part.segments - 1))) await patience.try(attempt, signal);
+  // What is there, if anything, has a wrong hash.
+  restart();
+  while (!part.isDone(part.segments - 1)) await patience.try(attempt, signal);
 }
 
 /** How often a download may fail, and how long it then waits. */

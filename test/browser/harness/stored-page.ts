@@ -5,8 +5,8 @@ import listed from '../../../models/glimpse/files.json' with { type: 'json' };
 import type { ModelSpec } from 'nearsight';
 import { type Hub, startHub } from '../../hub/hub-server.ts';
 import { newTab, strictPolicy, type TestPage } from './harness.ts';
-import { openTestPage } from './test-page.ts';
-import type { FaultPageOptions } from './fault-injection.ts';
+import { installTestPage, openTestPage } from './test-page.ts';
+import { type FaultPageOptions, installFaults } from './fault-injection.ts';
 
 export const REPOSITORY = 'nearsight/glimpse';
 export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
@@ -77,6 +77,8 @@ export async function openStoredPage(options: FaultPageOptions = {}): Promise<St
     async reload() {
       await page.page.reload();
       await page.page.waitForFunction(() => 'nearsight' in globalThis);
+      await page.evaluate(installFaults, options.plan ?? {});
+      await page.evaluate(installTestPage);
       await install();
     },
     async [Symbol.asyncDispose]() {

@@ -32,7 +32,7 @@ export async function openTestPage(options?: FaultPageOptions): Promise<TestPage
 }
 
 /** Runs in the page. */
-function installTestPage(): void {
+export function installTestPage(): void {
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = 96;
   const context = canvas.getContext('2d');

@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-chromium
 /** The packed tarball, built by the bundlers of the repository, or by none, answers as the Python reference does. */
 import { createHash } from 'node:crypto';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';

@@ -6,6 +6,7 @@ import { modelTypes, openProcessor } from '../../families/registry.ts';
 import type { Processor } from '../../families/processor.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { loadOrt, threadsFor } from '../../onnx/ort.ts';
+import { startOrt } from '../../onnx/ort-session.ts';
 import type { ModelFiles } from '../../storage/store.ts';
 import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { Gpu } from '../../webgpu/gpu-device.ts';
@@ -22,8 +23,16 @@ export const onnxEngine: EngineKind = {
   name: 'onnx',
   modelTypes,
   probe,
+  start: startThreads,
   open: openEngine,
 };
+
+/** Starts onnxruntime with its threads, if the model will be opened on the CPU. */
+async function startThreads({ spec, device, assets, threads }: OpenRequest): Promise<void> {
+  const [choice] = await choicesFor(spec, device);
+  const count = threadsFor(choice.device, threads);
+  if (count > 1) await startOrt(await loadOrt(choice.device, assets.ort, count));
+}
 
 /** What stays the same whichever variant is opened. */
 interface Opening {

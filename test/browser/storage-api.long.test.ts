@@ -1,3 +1,5 @@
+// @module-tag long
+// @module-tag nightly-in-chromium
 import { expect, test } from 'vitest';
 import { COMMIT, openStoredPage, REPOSITORY } from './harness/stored-page.ts';
 

@@ -1,0 +1,129 @@
+// @module-tag long
+import { expect, test } from 'vitest';
+import type { Hub } from '../hub/hub-server.ts';
+import { spoilFile } from './harness/spoil-file.ts';
+import { COMMIT, openStoredPage } from './harness/stored-page.ts';
+
+const DECODER = 'onnx/decoder_model_merged_q4.onnx';
+
+/** Bytes that the hub has sent of a file. */
+function sent(hub: Hub, file: string): number {
+  return hub.requests.filter((request) => request.file === file).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+test.each(['abort', 'reload', 'crash'] as const)(
+  'after %s in mid-download, what is whole is not fetched again',
+  async (how) => {
+    await using session = await openStoredPage();
+    const { page, hub } = session;
+    const endStall = hub.fault({ kind: 'stall', after: 300_000, path: DECODER });
+    const loading = page.evaluate(async () => {
+      const near = stored.make();
+      const stop = new AbortController();
+      Object.assign(globalThis, { stop });
+      return near.load({ signal: stop.signal }).then(
+        () => 'loaded',
+        ({ name, code }) => (name === 'NearsightError' ? code : name),
+      );
+    });
+    loading.catch(() => {});
+    const partial = (): Promise<number> =>
+      page.evaluate(async () => (await stored.storage.list())[0]?.bytes ?? 0).catch(() => 0);
+    await expect.poll(() => sent(hub, DECODER), { timeout: 20_000 }).toBeGreaterThan(590_000);
+    // The page reads the journal: nothing else may be written any more.
+    await expect.poll(partial, { timeout: 20_000 }).toBeGreaterThan(500_000);
+    if (how === 'abort') await page.evaluate(() => (globalThis as unknown as { stop: AbortController }).stop.abort());
+    else if (how === 'crash') await page.evaluate(() => faults.workers.at(-1)?.terminate());
+    else await session.reload();
+    if (how === 'abort') expect(await loading).toBe('AbortError');
+    if (how === 'crash') expect(await loading).toBe('worker_crashed');
+    const stored1 = await partial();
+    endStall();
+    session.fetched();
+    await page.evaluate(() => stored.works());
+    const again = session.fetched().reduce((sum, { bytes }) => sum + bytes, 0);
+    const [model] = await page.evaluate(() => stored.storage.list());
+    expect(model).toMatchObject({ complete: true });
+    expect(again).toBe(model!.totalBytes - stored1);
+  },
+);
+
+test.each(['flip', 'truncate', 'append', 'delete'] as const)(
+  'a stored file after %s is fetched again, alone',
+  async (how) => {
+    await using session = await openStoredPage();
+    await session.page.evaluate(() => stored.works());
+    for (const path of [DECODER, 'tokenizer.json']) {
+      await spoilFile(session.page, path, how);
+      session.fetched();
+      await session.page.evaluate(() => stored.works());
+      expect(new Set(session.fetched().map(({ file }) => file))).toEqual(new Set([path]));
+    }
+    await session.page.evaluate(() => stored.works());
+    expect(session.fetched()).toEqual([]);
+  },
+);
+
+test('two tabs download a model once, and both see its progress; one may stop', async () => {
+  await using session = await openStoredPage();
+  const { page, hub } = session;
+  const endDrip = hub.fault({ kind: 'drip', bytes: 10_000, every: 100, path: DECODER });
+  const tab = await session.openTab();
+  const load = (): Promise<number[]> => {
+    const counts: number[] = [];
+    const near = stored.make();
+    const stop = new AbortController();
+    Object.assign(globalThis, { near, stop });
+    near.status.subscribe((value) => value.state === 'downloading' && counts.push(value.loadedBytes));
+    return near.load({ signal: stop.signal }).then(
+      () => counts,
+      () => counts,
+    );
+  };
+  const first = page.evaluate(load);
+  await expect.poll(() => sent(hub, DECODER), { timeout: 20_000 }).toBeGreaterThan(100_000);
+  const second = tab.evaluate(load);
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await page.evaluate(() => (globalThis as unknown as { stop: AbortController }).stop.abort());
+  const counts = [await first, await second];
+  endDrip();
+  for (const list of counts) expect(list.length).toBeGreaterThan(3);
+  const [model] = await page.evaluate(() => stored.storage.list());
+  const total = session.fetched().reduce((sum, { bytes }) => sum + bytes, 0);
+  // All bytes once, and at most again the file that the first tab had not written when it stopped.
+  expect(total).toBeLessThanOrEqual(model!.totalBytes + 1_024_144);
+  expect(model).toMatchObject({ complete: true });
+  await tab.close();
+});
+
+test('a newer revision downloads what changed, and replaces the older one', async () => {
+  await using session = await openStoredPage();
+  const { page } = session;
+  await page.evaluate(() => stored.works());
+  session.fetched();
+  const newer = COMMIT.replaceAll('0', 'f');
+  await page.evaluate((revision) => stored.works({ revision }), newer);
+  expect(session.fetched()).toEqual([]);
+  expect(await page.evaluate(() => stored.storage.list())).toMatchObject([{ revision: newer, complete: true }]);
+});
+
+test('nothing of images, questions and answers is stored', async () => {
+  await using session = await openStoredPage();
+  const found = await session.page.evaluate(async () => {
+    await stored.works();
+    const names = new Set(stored.specFiles().map(({ sha256 }) => `nearsight/1/blobs/${sha256}`));
+    const others = Object.keys(await stored.files()).filter((path) => !names.has(path));
+    return {
+      others,
+      databases: await indexedDB.databases(),
+      caches: await caches.keys(),
+      local: localStorage.length + sessionStorage.length,
+    };
+  });
+  expect(found).toEqual({
+    others: [expect.stringMatching(/^nearsight\/1\/models\/glimpse@\w{40}\.json$/)],
+    databases: [],
+    caches: [],
+    local: 0,
+  });
+});
