@@ -17,7 +17,7 @@ import { collectOrphans, removeModel } from './remove.ts';
 export interface Storage {
   /** The stored models, those included that are not complete. */
   list(): Promise<StoredModel[]>;
-  /** Bytes of all models, and what the browser says about this origin: how much it may store, and how much is left. */
+  /** Bytes of all stored files, and what the browser says about this origin: how much it may store, and how much is left. */
   usage(): Promise<{ bytes: number; quota?: number; available?: number }>;
   /**
    * Deletes a model, except files that another model has as well.
@@ -56,8 +56,7 @@ export const storage: Storage = {
   list: async () => listModels(await openFolders()),
 
   async usage() {
-    const models = await storage.list();
-    const bytes = models.reduce((sum, model) => sum + model.bytes, 0);
+    const bytes = await bytesStored();
     const { quota, usage } = await navigator.storage.estimate();
     if (quota === undefined || usage === undefined) return { bytes };
     return { bytes, quota, available: Math.max(0, quota - usage) };

@@ -107,6 +107,28 @@ test('a newer revision downloads what changed, and replaces the older one', asyn
   expect(await page.evaluate(() => stored.storage.list())).toMatchObject([{ revision: newer, complete: true }]);
 });
 
+test('a newer revision that cannot be downloaded leaves the older one', async () => {
+  await using session = await openStoredPage();
+  const { page, hub } = session;
+  await page.evaluate(() => stored.works());
+  hub.fault({ kind: 'status', status: 404, path: 'config.json' });
+  const newer = COMMIT.replaceAll('0', 'e');
+  const code = await page.evaluate(async (revision) => {
+    const files = stored.spec.files.map((file) => ({
+      ...file,
+      sha256: file.path === 'config.json' ? revision + revision.slice(0, 24) : file.sha256,
+    }));
+    const near = stored.make('wasm', { revision, files });
+    return near.load().catch(({ code }) => code);
+  }, newer);
+  expect(code).toBe('load_failed');
+  const models = await page.evaluate(() => stored.storage.list());
+  expect(models.map(({ revision, complete }) => [revision, complete]).toSorted()).toEqual([
+    [COMMIT, true],
+    [newer, false],
+  ]);
+});
+
 test('nothing of images, questions and answers is stored', async () => {
   await using session = await openStoredPage();
   const found = await session.page.evaluate(async () => {

@@ -27,6 +27,7 @@ export class OpfsFiles implements ModelFiles {
   /** Files that came from the disk, as their hashes are checked one after the other. */
   #checking: Promise<void> = Promise.resolve();
   readonly #closed = new AbortController();
+  #planned: readonly ModelFile[] = [];
 
   private constructor(folders: Folders, spec: ModelSpec, name: string, release: () => void) {
     this.#folders = folders;
@@ -51,6 +52,7 @@ export class OpfsFiles implements ModelFiles {
   }
 
   async plan(files: readonly ModelFile[]): Promise<void> {
+    this.#planned = files;
     const missing = await this.#missingBytes(files);
     if (missing > 0) await checkQuota(this.#folders, this.#spec.id, missing);
     await locked(LOCKS.records, async () => {
@@ -78,7 +80,8 @@ export class OpfsFiles implements ModelFiles {
 
   async verify(): Promise<void> {
     await this.#checking;
-    await supersede(this.#folders, this.#spec.id, this.#name);
+    // After a load that failed, it may not be whole.
+    if ((await this.#missingBytes(this.#planned)) === 0) await supersede(this.#folders, this.#spec.id, this.#name);
   }
 
   close(): void {
