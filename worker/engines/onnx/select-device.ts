@@ -45,6 +45,22 @@ function bytesOf({ file, data }: ModelGraph): number {
   return data.reduce((sum, { bytes }) => sum + bytes, file.bytes);
 }
 
+/** What decides, of a machine. */
+export interface Machine {
+  adapter: GPUAdapter | null;
+  /** `navigator.deviceMemory`, which is 8 for more as well; undefined where the browser does not tell. */
+  gigabytes?: number | undefined;
+}
+
+/** Memory that an open model takes, as a multiple of its graphs' bytes: SmolVLM-256M with 4-bit weights takes 0.5 GB. */
+const MEMORY_PER_BYTE = 2.5;
+
+/** {@link chooseVariants} on this machine. */
+export async function choicesFor(spec: ModelSpec, device: Device | 'auto'): Promise<[Choice, ...Choice[]]> {
+  const { deviceMemory: gigabytes }: { deviceMemory?: number } = Object(globalThis.navigator);
+  return chooseVariants(spec, device, { adapter: device === 'wasm' ? null : await findAdapter(), gigabytes });
+}
+
 /**
  * Where a model can run and which of its variants, best first. The next one is opened when the one before turns out not
  * to run here, or to compute wrongly.
@@ -54,51 +70,64 @@ function bytesOf({ file, data }: ModelGraph): number {
  *
  * @throws NearsightError `unsupported_device` with the missing feature or the limit that decided, if there is no choice
  */
-export async function choicesFor(spec: ModelSpec, device: Device | 'auto'): Promise<[Choice, ...Choice[]]> {
-  if (device === 'wasm') return [onWasm(spec, 'wasm was asked for', true)];
-  const adapter = await findAdapter();
-  const found = adapter ? onGpu(spec, adapter, device) : 'there is no WebGPU adapter here';
+export function chooseVariants(spec: ModelSpec, device: Device | 'auto', machine: Machine): [Choice, ...Choice[]] {
+  if (device === 'wasm') return [onWasm(spec, machine, 'wasm was asked for', true)];
+  const found = onGpu(spec, machine, device);
   if (typeof found !== 'string') return found;
   if (device === 'webgpu') throw refusal(spec, found);
   if (spec.wasm === 'slow') throw refusal(spec, `${found}, and without a GPU this model is too slow`);
-  return [onWasm(spec, found, false)];
+  return [onWasm(spec, machine, found, false)];
 }
 
-/** The choices on an adapter, or why it cannot run the model. */
-function onGpu(spec: ModelSpec, adapter: GPUAdapter, device: 'webgpu' | 'auto'): [Choice, ...Choice[]] | string {
+/** The choices on the adapter, or why it cannot run the model. */
+function onGpu(spec: ModelSpec, machine: Machine, device: 'webgpu' | 'auto'): [Choice, ...Choice[]] | string {
+  const { adapter } = machine;
+  if (!adapter) return 'there is no WebGPU adapter here';
   const slow = isSoftware(adapter);
   const name = describe(adapter.info);
   if (slow && device === 'auto') return `the WebGPU adapter is a software adapter (${name})`;
   const variants = spec.variants.filter(({ devices }) => devices.includes('webgpu'));
   if (variants.length === 0) return 'the model has no variant for WebGPU';
   const runnable = variants.filter(({ f16 }) => !f16 || adapter.features.has('shader-f16'));
-  const [preferred] = runnable;
-  if (!preferred) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
+  if (runnable.length === 0) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
+  const small = runnable.filter((variant) => fits(variant, machine));
+  const [preferred] = small;
+  if (!preferred) return lacksMemory(machine);
   const { maxBufferSize } = adapter.limits;
   const reason = `WebGPU on ${slow ? 'a software adapter' : 'a GPU'}: ${name}`;
   // The embeddings are one table, and one buffer must hold all of it.
-  const [first, ...others] = runnable
+  const [first, ...others] = small
     .filter(({ graphs }) => bytesOf(graphs.embed) <= maxBufferSize)
     .map((variant): Choice => ({ device: 'webgpu', adapter, variant, slow, reason }));
   if (!first) {
     const bytes = bytesOf(preferred.graphs.embed);
     return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${bytes} bytes`;
   }
-  if (device === 'auto' && spec.wasm === 'ok' && wasmVariant(spec)) {
-    others.push(onWasm(spec, 'the GPU cannot run it, or computes it wrongly', false));
+  if (device === 'auto' && spec.wasm === 'ok' && wasmVariants(spec).some((variant) => fits(variant, machine))) {
+    others.push(onWasm(spec, machine, 'the GPU cannot run it, or computes it wrongly', false));
   }
   return [first, ...others];
 }
 
-function onWasm(spec: ModelSpec, why: string, requested: boolean): Choice {
-  const variant = wasmVariant(spec);
-  if (!variant) throw refusal(spec, 'it has no variant for wasm');
+function onWasm(spec: ModelSpec, machine: Machine, why: string, requested: boolean): Choice {
+  const variants = wasmVariants(spec);
+  if (variants.length === 0) throw refusal(spec, 'it has no variant for wasm');
+  const variant = variants.find((each) => fits(each, machine));
+  if (!variant) throw refusal(spec, lacksMemory(machine));
   const slow = requested && spec.wasm === 'slow';
   return { device: 'wasm', variant, slow, reason: `wasm on the CPU, because ${why}` };
 }
 
-function wasmVariant(spec: ModelSpec): ModelVariant | undefined {
-  return spec.variants.find(({ devices }) => devices.includes('wasm'));
+function wasmVariants(spec: ModelSpec): readonly ModelVariant[] {
+  return spec.variants.filter(({ devices }) => devices.includes('wasm'));
+}
+
+function fits(variant: ModelVariant, { gigabytes = Infinity }: Machine): boolean {
+  return graphBytes(variant) * MEMORY_PER_BYTE <= gigabytes * 2 ** 30;
+}
+
+function lacksMemory({ gigabytes }: Machine): string {
+  return `the device has ${gigabytes} GB of memory (navigator.deviceMemory), too little for any variant of this model`;
 }
 
 function refusal(spec: ModelSpec, reason: string): NearsightError {
