@@ -26,9 +26,10 @@ export async function openModel(
   const { signal } = options;
   const spec = await store.specOf(request.model, modelTypesOf(engines), signal);
   const kind = engineFor(spec, engines);
+  const use = { isGiven: !('hub' in request.model), allowUnverified: request.allowUnverified };
   await kind.start?.({ ...request, spec });
   for (let isFirst = true; ; isFirst = false) {
-    const files = await store.use(spec, { allowUnverified: request.allowUnverified, signal });
+    const files = await store.use(spec, { ...use, signal });
     try {
       return { engine: await openVerified(kind, { ...request, spec }, { ...options, files }), files };
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { HubModel, ModelSpec } from '../protocol/model-spec.ts';
 import { within } from '../openai/option-checks.ts';
-import { array, integer, isObject, mustBe, oneOf, string, type Check } from '../openai/field-checks.ts';
+import { array, integer, isObject, mustBe, oneOf, quoted, string, type Check } from '../openai/field-checks.ts';
 
 /** An object with these names, each with its check. Further ones are left to later versions. */
 function having(checks: Readonly<Record<string, Check<unknown>>>): Check<Record<string, unknown>> {
@@ -39,7 +39,7 @@ const spec = having({
 
 const hubModel = within<HubModel>({
   hub: (value, path) => {
-    if (!/^[\w.-]+\/[\w.-]+$/.test(string(value, path))) throw mustBe("'org/name'", value, path);
+    if (!/^[\w.-]+\/[\w.-]+$/.test(string(value, path))) throw mustBe("'org/name'", value, path, quoted(value));
     return string(value, path);
   },
   revision: string,

@@ -26,7 +26,8 @@ export function toPlain(options: unknown, kept: readonly string[]): unknown {
     return reading(path, () => {
       const value = read();
       if (++values > MAX_VALUES) throw mustBe('plain data', value, path, `beyond ${MAX_VALUES} values`);
-      if (typeof value === 'function' && kept.includes(path)) return value;
+      // Of a name that is no option, which the checks say better.
+      if (typeof value === 'function' && (kept.includes(path) || above.length === 1)) return value;
       if (/function|symbol|bigint/.test(typeof value)) throw mustBe('plain data', value, path);
       if (typeof value !== 'object' || value === null) return value;
       const kind = className(value);

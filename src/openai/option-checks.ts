@@ -1,5 +1,5 @@
 import { NearsightError } from '../protocol/errors.ts';
-import { isObject, mustBe, string, type Check } from './field-checks.ts';
+import { isObject, mustBe, quoted, string, type Check } from './field-checks.ts';
 
 /** An object with a check for each name of `T`. Another name is refused, and the known ones are listed. */
 export function within<T extends object>(checks: Record<keyof T, Check<unknown>>): Check<T> {
@@ -26,7 +26,12 @@ export function within<T extends object>(checks: Record<keyof T, Check<unknown>>
 export const address: Check<string> = (value, path) => {
   const url = string(value, path);
   if (!/^(https?:\/\/|\.{0,2}\/)/i.test(url) || !URL.canParse(url, 'https://page')) {
-    throw mustBe("an address with its scheme, such as 'https://api.example.com', or a path from '/' on", value, path);
+    throw mustBe(
+      "an address with its scheme, such as 'https://api.example.com', or a path from '/' on",
+      value,
+      path,
+      quoted(url),
+    );
   }
   return url;
 };

@@ -1,6 +1,6 @@
 import { createSHA256 } from 'hash-wasm';
 import { NearsightError } from '../protocol/errors.ts';
-import type { ModelFile, ModelSpec } from '../protocol/model-spec.ts';
+import type { ModelFile, ModelSpec, ModelVariant } from '../protocol/model-spec.ts';
 import type { ModelRecord, StoredModel } from '../protocol/stored-model.ts';
 import { findFile, type Folders, isNamed, locked, LOCKS, moveFile, removeFile } from './folders.ts';
 import { entriesOf, type ImportEntry, type ImportSource } from './import-source.ts';
@@ -78,23 +78,23 @@ async function finish(folders: Folders, spec: ModelSpec, name: string): Promise<
     const record = await readRecord(folders.models, name);
     if (!record) throw new NearsightError('integrity', `${spec.id} was deleted during the import.`);
     const { files } = await describe(folders, { name, record });
-    const wanted = files.filter((file) => file.bytes === file.storedBytes).map(({ path }) => path);
-    const updated = { ...record, wanted };
+    const whole = files.filter((file) => file.bytes === file.storedBytes).map(({ path }) => path);
+    const updated = { ...record, wanted: wantedOf(spec, new Set(whole)) };
     await writeRecord(folders, { name, record: updated });
     return describe(folders, { name, record: updated });
   });
-  const missing = missingPath(spec, new Set(stored.files.map(({ path }) => path)));
-  if (missing === undefined) return stored;
-  throw new NearsightError('integrity', `${missing} of ${spec.id} is missing. What was there is kept.`);
+  const missing = stored.files.find((file) => file.bytes !== file.storedBytes);
+  if (!missing) return stored;
+  throw new NearsightError('integrity', `${missing.path} of ${spec.id} is missing. What was there is kept.`);
 }
 
-/** A file without which no variant can be loaded. */
-function missingPath({ files, variants }: ModelSpec, stored: ReadonlySet<string>): string | undefined {
-  const find = (list: readonly ModelFile[]): string | undefined => list.find(({ path }) => !stored.has(path))?.path;
-  const lacking = variants.map(({ graphs: { vision, embed, decoder } }) =>
-    find([vision, embed, decoder].flatMap(({ file, data }) => [file, ...data])),
-  );
-  return find(files) ?? (lacking.includes(undefined) ? undefined : lacking[0]);
+/** Paths of the files that a load needs: of the variant of which all files are there, else of the first. */
+function wantedOf({ files, variants }: ModelSpec, whole: ReadonlySet<string>): string[] {
+  const pathsOf = ({ graphs: { vision, embed, decoder } }: ModelVariant): string[] =>
+    [vision, embed, decoder].flatMap(({ file, data }) => [file, ...data]).map(({ path }) => path);
+  const lists = variants.map(pathsOf);
+  const graphs = lists.find((paths) => paths.every((path) => whole.has(path))) ?? lists[0] ?? [];
+  return [...files.map(({ path }) => path), ...graphs];
 }
 
 /** Copies a file into the store; it is visible there only if its bytes are right. */

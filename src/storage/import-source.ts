@@ -2,8 +2,8 @@ import { createTarDecoder } from 'modern-tar';
 import { isSafePath } from '../bytes/safe-path.ts';
 import { NearsightError } from '../protocol/errors.ts';
 
-/** What {@link Storage.import} reads: the files of a folder, the folder itself, or a tar. */
-export type ImportSource = readonly File[] | FileSystemDirectoryHandle | ReadableStream<Uint8Array>;
+/** What {@link Storage.import} reads: the files of a folder, the folder itself, or a tar, as a stream or a file. */
+export type ImportSource = readonly File[] | FileSystemDirectoryHandle | ReadableStream<Uint8Array> | Blob;
 
 /** A file of a source. Of a tar, each must be read, or its stream cancelled, before the next. */
 export interface ImportEntry {
@@ -19,6 +19,12 @@ export interface ImportEntry {
  */
 export async function* entriesOf(source: ImportSource): AsyncGenerator<ImportEntry> {
   if (source instanceof ReadableStream) return yield* entriesOfTar(source);
+  if (source instanceof Blob) return yield* entriesOfTar(source.stream());
+  if (!Array.isArray(source) && !isFolder(source)) {
+    const message =
+      'storage.import() takes the files of a folder (File[]), a FileSystemDirectoryHandle, or a tar (a Blob or a stream).';
+    throw new NearsightError('invalid_request', message);
+  }
   const files = isFolder(source) ? await filesIn(source, '') : source.map(pathOf);
   for (const { path, file } of files.toSorted((a, b) => Number(b.path === SPEC) - Number(a.path === SPEC))) {
     yield { path: checkPath(path), bytes: file.size, stream: () => file.stream() };
@@ -27,8 +33,8 @@ export async function* entriesOf(source: ImportSource): AsyncGenerator<ImportEnt
 
 const SPEC = 'spec.json';
 
-function isFolder(source: readonly File[] | FileSystemDirectoryHandle): source is FileSystemDirectoryHandle {
-  return 'kind' in source;
+function isFolder(source: object): source is FileSystemDirectoryHandle {
+  return 'kind' in Object(source);
 }
 
 /** Files chosen as a folder have a path that begins with the folder's name. */

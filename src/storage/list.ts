@@ -26,7 +26,7 @@ export async function describe(folders: Folders, { name, record }: NamedRecord):
     bytes: files.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
     totalBytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
     lastUsed: new Date(record.lastUsed),
-    complete: wanted.every(({ bytes, storedBytes }) => bytes === storedBytes),
+    complete: wanted.length > 0 && wanted.every(({ bytes, storedBytes }) => bytes === storedBytes),
     unverified: record.hashes === 'none',
   };
 }

@@ -66,13 +66,13 @@ test('a download is paused, and resumed after a reload without fetching anything
   model.sent = 0;
   model.bytesPerSecond = 60_000;
   await demo.page.click('#use-real');
-  await status(demo, /^Downloading SmolVLM-256M: .* (2\d|3\d)\u00a0%/);
+  await status(demo, /^Downloading SmolVLM-256M: .* [1-7]\d\u00a0%/);
   const bar = await demo.evaluate(() => {
     const { position, ariaValueText, hidden } = document.querySelector<HTMLProgressElement>('#status-progress')!;
     return { position, ariaValueText, hidden };
   });
   expect(bar).toEqual({
-    position: expect.toSatisfy((at) => at > 0.15 && at < 0.6),
+    position: expect.toSatisfy((at) => at > 0.1 && at < 0.9),
     ariaValueText: expect.stringMatching(/^Downloading .* left$/),
     hidden: false,
   });
@@ -89,8 +89,8 @@ test('a download is paused, and resumed after a reload without fetching anything
   model.bytesPerSecond = Infinity;
   await demo.page.click('#load');
   await status(demo, /ready on the CPU/);
-  // What was in flight when it was paused comes again.
-  expect(model.sent).toBeLessThan(3_070_000 * 1.25);
+  // A segment for each connection to two files, which was in flight when it was paused, comes again.
+  expect(model.sent).toBeLessThan(3_070_000 + 6 * 2 ** 18);
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.answer:not(.pending)')).toMatch(/dog/);
 });

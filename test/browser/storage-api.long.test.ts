@@ -123,15 +123,64 @@ test('a model is exported as a tar and imported elsewhere, checked by its hashes
   expect(result.unchecked).toMatchObject({ id: 'glimpse', complete: true, unverified: true });
   expect(result.progress).toBe(result.unchecked.totalBytes);
   session.hub.fault({ kind: 'status', status: 500 });
-  const refused = await session.page.evaluate(async () => {
-    const near = stored.make();
-    const refusal = await near.load().catch(({ code, message }) => `${code}: ${message}`);
-    const facts = await near.load({ allowUnverified: true });
-    near.dispose();
-    return { refusal, facts };
+  // The page's own spec has hashes of its own.
+  expect(await session.page.evaluate(() => stored.works())).toMatchObject({ storage: { kind: 'disk' } });
+});
+
+test('a model of the hub from an archive without a spec of the page is unverified, and opens only if the page says so', async () => {
+  await using session = await openStoredPage();
+  const result = await session.page.evaluate(
+    async (model) => {
+      const { storage } = stored;
+      const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+        promise.then(
+          () => 'done',
+          ({ code, message }) => `${code}: ${message}`,
+        );
+      const load = async (options = {}): Promise<unknown> => {
+        const near = nearsight.createNearsight({ model, device: 'wasm' });
+        const outcome = await codeOf(near.load(options));
+        near.dispose();
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return outcome;
+      };
+      await load();
+      const archive = await new Response(await storage.export(model.hub)).blob();
+      await storage.delete(model.hub);
+      const { unverified } = await storage.import(archive);
+      const refused = await load();
+      const allowed = await load({ allowUnverified: true });
+      return { unverified, refused, allowed };
+    },
+    { hub: REPOSITORY, baseURL: session.hub.origin },
+  );
+  expect(result).toEqual({
+    unverified: true,
+    refused: expect.stringMatching(/^integrity: .*allowUnverified: true/),
+    allowed: 'done',
   });
-  expect(refused.refusal).toMatch(/^integrity: .*allowUnverified: true/);
-  expect(refused.facts.storage).toEqual({ kind: 'disk' });
+});
+
+test('an import that fails is not listed as whole, and cannot be exported; what is no source is refused', async () => {
+  await using session = await openStoredPage();
+  const result = await session.page.evaluate(async () => {
+    const { storage, spec } = stored;
+    const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+      promise.then(
+        () => 'done',
+        ({ code }) => code,
+      );
+    const wrong = await codeOf(storage.import([new File(['{}'], 'config.json')], { spec }));
+    const [model] = await storage.list();
+    const exported = await codeOf(storage.export('glimpse'));
+    return { wrong, complete: model?.complete, exported, number: await codeOf(storage.import(42 as never)) };
+  });
+  expect(result).toEqual({
+    wrong: 'integrity',
+    complete: false,
+    exported: 'model_not_found',
+    number: 'invalid_request',
+  });
 });
 
 test.each(['../evil', '/etc/passwd', 'onnx//x', 'C:\\x', 'a:b'])(

@@ -46,7 +46,7 @@ export async function fetchFile(file: ModelFile, signal: AbortSignal, change: Re
   if (response.ok && body && !page) return { response, body };
   void body?.cancel();
   if (status === 416) throw new NoRanges();
-  const got = response.ok && page ? "a web page (a network's login page?)" : response.statusText;
+  const got = response.ok && page ? 'a web page in place of the file' : response.statusText;
   const error = new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status} ${got}.`);
   if (status === 408 || status === 429 || status >= 500) throw new RetryableFailure(error, retryAfter(headers));
   throw error;

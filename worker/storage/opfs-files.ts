@@ -6,7 +6,7 @@ import type { ModelRecord } from '../../src/protocol/stored-model.ts';
 import { findFile, type Folders, isNamed, locked, LOCKS, moveFile, removeFile } from '../../src/storage/folders.ts';
 import { supersede } from '../../src/storage/remove.ts';
 import { statFile } from '../../src/storage/stat.ts';
-import { readRecord, recordName, sameHashes, writeRecord } from '../../src/storage/records.ts';
+import { readRecord, recordName, writeRecord } from '../../src/storage/records.ts';
 import { checkQuota, quotaError } from './quota.ts';
 import { download } from './download.ts';
 import { hashError } from './fetch-file.ts';
@@ -23,27 +23,30 @@ export class OpfsFiles implements ModelFiles {
   readonly #folders: Folders;
   readonly #spec: ModelSpec;
   readonly #name: string;
+  readonly #isGiven: boolean;
   readonly #release: () => void;
   /** Files that came from the disk, as their hashes are checked one after the other. */
   #checking: Promise<void> = Promise.resolve();
   readonly #closed = new AbortController();
   #planned: readonly ModelFile[] = [];
 
-  private constructor(folders: Folders, spec: ModelSpec, name: string, release: () => void) {
+  private constructor(folders: Folders, spec: ModelSpec, name: string, isGiven: boolean, release: () => void) {
     this.#folders = folders;
     this.#spec = spec;
     this.#name = name;
+    this.#isGiven = isGiven;
     this.#release = release;
   }
 
   /** @throws NearsightError `integrity` for an unverified model that the page does not allow */
-  static async open(folders: Folders, spec: ModelSpec, { allowUnverified, signal }: UseOptions): Promise<OpfsFiles> {
+  static async open(folders: Folders, spec: ModelSpec, options: UseOptions): Promise<OpfsFiles> {
+    const { isGiven, allowUnverified, signal } = options;
     const name = await recordName(spec);
     const release = await holdLock(LOCKS.model(name), signal);
-    const files = new OpfsFiles(folders, spec, name, release);
+    const files = new OpfsFiles(folders, spec, name, isGiven, release);
     try {
       const record = await readRecord(folders.models, name);
-      if (record?.hashes === 'none' && sameHashes(record.spec, spec) && !allowUnverified) throw unverified(spec);
+      if (!isGiven && record?.hashes === 'none' && !allowUnverified) throw unverified(spec);
       return files;
     } catch (error) {
       files.close();
@@ -57,7 +60,7 @@ export class OpfsFiles implements ModelFiles {
     if (missing > 0) await checkQuota(this.#folders, this.#spec.id, missing);
     await locked(LOCKS.records, async () => {
       const old = await readRecord(this.#folders.models, this.#name);
-      const hashes = old && sameHashes(old.spec, this.#spec) ? old.hashes : 'spec';
+      const hashes = this.#isGiven ? 'spec' : (old?.hashes ?? 'hub');
       const wanted = files.map(({ path }) => path);
       const record: ModelRecord = { format: 1, spec: this.#spec, wanted, hashes, lastUsed: Date.now() };
       await writeRecord(this.#folders, { name: this.#name, record });

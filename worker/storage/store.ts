@@ -17,6 +17,8 @@ export interface ModelStore {
 
 /** How a model is used. */
 export interface UseOptions {
+  /** Whether the page gave the spec, so that its hashes are the page's. */
+  isGiven: boolean;
   /** Whether a model may be opened whose hashes come from its own imported files. */
   allowUnverified: boolean;
   signal: AbortSignal;
