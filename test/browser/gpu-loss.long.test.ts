@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly
 /** A GPU that is lost during a load, at twenty moments. `gpu-failures.test.ts` has three of them. */
 import { test } from 'vitest';
 import { loseDeviceAt, MOMENTS } from './device-loss.ts';

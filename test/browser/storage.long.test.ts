@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-chromium
 import { expect, test } from 'vitest';
 import type { Hub } from '../hub/hub-server.ts';
 import { spoilFile } from './harness/spoil-file.ts';
@@ -123,10 +124,8 @@ test('a newer revision that cannot be downloaded leaves the older one', async ()
   }, newer);
   expect(code).toBe('load_failed');
   const models = await page.evaluate(() => stored.storage.list());
-  expect(Object.fromEntries(models.map(({ revision, complete }) => [revision, complete]))).toEqual({
-    [COMMIT]: true,
-    [newer]: false,
-  });
+  expect(models).toHaveLength(2);
+  for (const { revision, complete } of models) expect(complete).toBe(revision !== newer);
 });
 
 test('nothing of images, questions and answers is stored', async () => {
