@@ -89,20 +89,20 @@ function onGpu(spec: ModelSpec, machine: Machine, device: 'webgpu' | 'auto'): [C
   const variants = spec.variants.filter(({ devices }) => devices.includes('webgpu'));
   if (variants.length === 0) return 'the model has no variant for WebGPU';
   const runnable = variants.filter(({ f16 }) => !f16 || adapter.features.has('shader-f16'));
-  if (runnable.length === 0) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
-  const small = runnable.filter((variant) => fits(variant, machine));
-  const [preferred] = small;
-  if (!preferred) return lacksMemory(machine);
+  const [preferred] = runnable;
+  if (!preferred) return 'the WebGPU adapter lacks shader-f16, which all variants of this model need';
   const { maxBufferSize } = adapter.limits;
-  const reason = `WebGPU on ${slow ? 'a software adapter' : 'a GPU'}: ${name}`;
   // The embeddings are one table, and one buffer must hold all of it.
-  const [first, ...others] = small
-    .filter(({ graphs }) => bytesOf(graphs.embed) <= maxBufferSize)
-    .map((variant): Choice => ({ device: 'webgpu', adapter, variant, slow, reason }));
-  if (!first) {
+  const bindable = runnable.filter(({ graphs }) => bytesOf(graphs.embed) <= maxBufferSize);
+  if (bindable.length === 0) {
     const bytes = bytesOf(preferred.graphs.embed);
     return `the WebGPU adapter's maxBufferSize is ${maxBufferSize}, the embedding table has ${bytes} bytes`;
   }
+  const reason = `WebGPU on ${slow ? 'a software adapter' : 'a GPU'}: ${name}`;
+  const [first, ...others] = bindable
+    .filter((variant) => fits(variant, machine))
+    .map((variant): Choice => ({ device: 'webgpu', adapter, variant, slow, reason }));
+  if (!first) return lacksMemory(machine);
   if (device === 'auto' && spec.wasm === 'ok' && wasmVariants(spec).some((variant) => fits(variant, machine))) {
     others.push(onWasm(spec, machine, 'the GPU cannot run it, or computes it wrongly', false));
   }
