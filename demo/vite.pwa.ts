@@ -78,7 +78,7 @@ export function offline(): PluginOption[] {
             handler: 'CacheFirst',
             options: {
               cacheName: 'used',
-              // The same bytes, whoever asks: scripts are imported by one thread and started as another.
+              // The server sends `Vary: Origin`, but the bytes are the same for a script that is imported and for a thread.
               matchOptions: { ignoreVary: true },
               cacheableResponse: { statuses: [200] },
               // A load uses 13 files. Older ones are those of earlier versions.

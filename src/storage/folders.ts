@@ -14,7 +14,7 @@ export interface Folders {
 }
 
 /**
- * Names of Web Locks. Whoever takes several takes them in this order: model, file, records.
+ * Names of Web Locks. To avoid deadlocks, code that holds several takes them in this order: model, file, records.
  *
  * - `model` is held shared by workers that load a model or have it loaded, and exclusively while it is deleted.
  * - `file` is held while a file is downloaded or imported.

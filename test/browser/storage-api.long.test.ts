@@ -64,7 +64,7 @@ test('delete, evict and clear leave what is loaded, and what another model needs
     const afterClear = await ids();
     const still = await near.probe();
     near.dispose();
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await stored.released();
     const evictedLater = await storage.evict({ toFree: 1 });
     return { before, deletions, afterDelete, evicted, afterClear, still, evictedLater, left: await stored.files() };
   });
@@ -141,7 +141,7 @@ test('a model of the hub from an archive without a spec of the page is unverifie
         const near = nearsight.createNearsight({ model, device: 'wasm' });
         const outcome = await codeOf(near.load(options));
         near.dispose();
-        await new Promise((resolve) => setTimeout(resolve, 500));
+        await stored.released();
         return outcome;
       };
       await load();

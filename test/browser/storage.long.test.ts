@@ -74,7 +74,7 @@ test('two tabs download a model once, and both see its progress; one may stop', 
     const counts: number[] = [];
     const near = stored.make();
     const stop = new AbortController();
-    Object.assign(globalThis, { near, stop });
+    Object.assign(globalThis, { near, stop, counts });
     near.status.subscribe((value) => value.state === 'downloading' && counts.push(value.loadedBytes));
     return near.load({ signal: stop.signal }).then(
       () => counts,
@@ -84,7 +84,9 @@ test('two tabs download a model once, and both see its progress; one may stop', 
   const first = page.evaluate(load);
   await expect.poll(() => sent(hub, DECODER), { timeout: 20_000 }).toBeGreaterThan(100_000);
   const second = tab.evaluate(load);
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  const seenBySecond = (): Promise<number> =>
+    tab.evaluate(() => (globalThis as unknown as { counts: number[] }).counts.length);
+  await expect.poll(seenBySecond, { timeout: 20_000 }).toBeGreaterThan(3);
   await page.evaluate(() => (globalThis as unknown as { stop: AbortController }).stop.abort());
   const counts = [await first, await second];
   endDrip();

@@ -155,7 +155,9 @@ function failedRead(files: readonly ExternalData[]): NearsightError | undefined 
     if (!(data instanceof FileBytes)) continue;
     try {
       data.subarray(0, PROBE_BYTES);
-    } catch {}
+    } catch {
+      // Kept as `failure`.
+    }
     if (data.failure) return data.failure;
   }
   return undefined;

@@ -33,6 +33,8 @@ export interface StoredTools {
   specFiles(): readonly { path: string; sha256: string }[];
   /** Stored files whose bytes are not what their name says. */
   wrongBlobs(): Promise<string[]>;
+  /** Resolves when no worker uses a model any more: one that was just ended holds its lock for a moment. */
+  released(): Promise<void>;
   /** Deletes everything, once the workers that held it are gone. */
   clear(): Promise<void>;
 }
@@ -161,6 +163,10 @@ function installStored(baseURL: string): void {
     }
     return wrong;
   };
+  const released: StoredTools['released'] = async () => {
+    const isUsed = ({ name }: LockInfo): boolean => name?.startsWith('nearsight/1/models/') ?? false;
+    while ((await navigator.locks.query()).held?.some(isUsed)) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
   const clear: StoredTools['clear'] = async () => {
     for (let tries = 0; tries < 50; tries++) {
       await storage.clear();
@@ -170,6 +176,17 @@ function installStored(baseURL: string): void {
     }
     throw new Error(`left: ${Object.keys(await files()).join(', ')}`);
   };
-  const tools = { spec, storage, make, works, attempt, files, specFiles, wrongBlobs, clear } satisfies StoredTools;
+  const tools = {
+    spec,
+    storage,
+    make,
+    works,
+    attempt,
+    files,
+    specFiles,
+    wrongBlobs,
+    released,
+    clear,
+  } satisfies StoredTools;
   Object.assign(globalThis, { stored: tools });
 }
