@@ -154,10 +154,9 @@ function failedRead(files: readonly ExternalData[]): NearsightError | undefined 
   for (const { data } of files) {
     if (!(data instanceof FileBytes)) continue;
     try {
+      // What it throws is kept as `failure`.
       data.subarray(0, PROBE_BYTES);
-    } catch {
-      // Kept as `failure`.
-    }
+    } catch {}
     if (data.failure) return data.failure;
   }
   return undefined;
