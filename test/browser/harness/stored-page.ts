@@ -165,7 +165,11 @@ function installStored(baseURL: string): void {
   };
   const released: StoredTools['released'] = async () => {
     const isUsed = ({ name }: LockInfo): boolean => name?.startsWith('nearsight/1/models/') ?? false;
-    while ((await navigator.locks.query()).held?.some(isUsed)) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (;;) {
+      const { held = [] } = await navigator.locks.query();
+      if (!held.some(isUsed)) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
   };
   const clear: StoredTools['clear'] = async () => {
     for (let tries = 0; tries < 50; tries++) {
