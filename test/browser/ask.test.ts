@@ -1,4 +1,4 @@
-// @module-tag long-in-firefox
+// @module-tag nightly-in-firefox
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
