@@ -87,8 +87,9 @@ function idleLine(verdict: Verdict | undefined, offer: Offer): StatusLine {
     const stored = `${megabytes(storedBytes)} of ${megabytes(bytes)} stored (${percent(storedBytes, bytes)})`;
     return { text: `${name}: paused, ${stored}.`, action: 'Resume' };
   }
+  const asked = verdict.saveData ? ' You asked this browser to save data.' : '';
   const again = storage?.kind === 'memory' ? ' This browser cannot keep it: the next visit downloads it again.' : '';
-  return { text: `${name}, a download of ${megabytes(bytes)}, will run ${where}.${again}`, action: 'Download' };
+  return { text: `${name}, a download of ${megabytes(bytes)}, will run ${where}.${asked}${again}`, action: 'Download' };
 }
 
 /** Whether a load downloads nothing. */

@@ -3,14 +3,14 @@
  *
  *   npm run ask -- image.png "What is this?" [--browser firefox] [--device webgpu] [--model ID] [--json]
  *
- * `npm run ask` alone lists all options. Downloaded models are kept in a browser profile in the cache folder.
+ * `npm run ask -- --help` lists all options. Downloaded models are kept in a browser profile in the cache folder.
  *
  * Streams the answer to standard output, then one line about it; progress and errors go to standard error. Exits with 1
  * when there was no answer, with 2 when the arguments are wrong.
  */
 import { chdir, cwd, env, stderr, stdout } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { readCommand, usage, UsageError } from './ask/usage.mjs';
+import { HelpRequest, readCommand, usage, UsageError } from './ask/usage.mjs';
 import { prepare } from './fresh.mjs';
 
 // npm changes to the package's folder. INIT_CWD is the caller's.
@@ -28,6 +28,10 @@ try {
   prepare(['--only', command.browser, ...(command.setup ? [] : ['--no-setup'])]);
   await run(command);
 } catch (error) {
+  if (error instanceof HelpRequest) {
+    console.log(error.message);
+    process.exit(0);
+  }
   const wrongUsage = error instanceof UsageError;
   console.error(`ask: ${error instanceof Error ? error.message : String(error)}${wrongUsage ? `\n\n${usage}` : ''}`);
   process.exitCode = wrongUsage ? 2 : 1;

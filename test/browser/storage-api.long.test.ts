@@ -35,6 +35,49 @@ test('a repository on the hub is resolved to a commit, and then used without the
   expect(hub.requests).toEqual([]);
 });
 
+test('another hash under the recorded commit is refused', async () => {
+  await using session = await openStoredPage();
+  const { page, hub } = session;
+  const load = (dtype: string): Promise<unknown> =>
+    page.evaluate(
+      async (model) => {
+        const near = nearsight.createNearsight({ model, device: 'wasm' });
+        return near
+          .load()
+          .then(
+            () => 'loaded',
+            ({ code, message }) => ({ code, message }),
+          )
+          .finally(() => near.dispose());
+      },
+      { hub: REPOSITORY, baseURL: hub.origin, dtype },
+    );
+  expect(await load('q4')).toBe('loaded');
+  // As if the hub had answered with another config.json then.
+  const changed = await page.evaluate(async () => {
+    let models = await navigator.storage.getDirectory();
+    for (const name of ['nearsight', '1', 'models']) models = await models.getDirectoryHandle(name);
+    for await (const name of models.keys()) {
+      const handle = await models.getFileHandle(name);
+      const record = JSON.parse(await (await handle.getFile()).text());
+      record.spec.files.find(({ path }: { path: string }) => path === 'config.json').sha256 = '0'.repeat(64);
+      const writable = await handle.createWritable();
+      await writable.write(JSON.stringify(record));
+      await writable.close();
+      return name;
+    }
+    return undefined;
+  });
+  expect(changed).toContain(COMMIT);
+  // The recorded spec has no such variant, so that the hub is asked again.
+  expect(await load('q4f16')).toEqual({
+    code: 'integrity',
+    message: expect.stringContaining(
+      `config.json of ${REPOSITORY} has another hash than before under the same commit ${COMMIT}`,
+    ),
+  });
+});
+
 test('delete, evict and clear leave what is loaded, and what another model needs', async () => {
   await using session = await openStoredPage();
   const result = await session.page.evaluate(async () => {

@@ -12,8 +12,12 @@ export const usage = `Usage: npm run ask -- IMAGE QUESTION [options]
   --max-tokens N               maximum length of the answer; default: what the context has left
   --json                       print one JSON object instead of the answer
   --no-setup                   install nothing: fail if packages or the browser are missing
+  --help                       print this
 
 A downloaded model is kept for the next run, in a browser profile in the cache folder.`;
+
+/** The user asked for {@link usage}. */
+export class HelpRequest extends Error {}
 
 /** The arguments are wrong, as the message says. Nothing was started. */
 export class UsageError extends Error {
@@ -42,6 +46,7 @@ export class UsageError extends Error {
  */
 export function readCommand(args, folder) {
   const { values, positionals } = parse(args);
+  if (values.help) throw new HelpRequest(usage);
   const [path, question, ...rest] = positionals;
   if (path === undefined || !question?.trim()) throw new UsageError('An image and a question are needed.');
   if (rest.length > 0) throw new UsageError('Too many arguments: put the question in quotes.');
@@ -52,7 +57,7 @@ export function readCommand(args, folder) {
     device: oneOf('device', values.device, /** @type {const} */ (['auto', 'webgpu', 'wasm'])),
     gpu: oneOf('gpu', values.gpu, /** @type {const} */ (['software', 'hardware'])),
     model: modelOf(values.model, folder),
-    baseURL: folderURL(values['base-url']),
+    baseURL: folderURL(values['base-url'], values.model),
     maxTokens: countOf('max-tokens', values['max-tokens']),
     json: values.json,
     setup: !values['no-setup'],
@@ -74,6 +79,7 @@ function parse(args) {
         'base-url': { type: 'string' },
         json: { type: 'boolean', default: false },
         'no-setup': { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     });
   } catch (error) {
@@ -112,9 +118,14 @@ function readImage(file) {
   return readFileSync(file);
 }
 
-/** @param {string | undefined} value */
-function folderURL(value) {
+/**
+ * @param {string | undefined} value
+ * @param {string} model
+ */
+function folderURL(value, model) {
   if (value === undefined) return undefined;
+  if (model === 'glimpse')
+    throw new UsageError('--base-url is for models that are downloaded; glimpse is here already.');
   if (!URL.canParse(value) || !/^https?:/i.test(value)) {
     throw new UsageError(`--base-url is the http or https address of a folder, not '${value}'.`);
   }

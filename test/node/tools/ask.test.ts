@@ -20,7 +20,14 @@ describe('wrong arguments give an error and the usage', () => {
       /--model is glimpse, smolvlm-256m, org\/name on the hub, or a folder/,
     ],
     [['demo/samples/dog.png', 'What is this?', '--model', 'demo/samples'], /or a folder with a config\.json/],
-    [['demo/samples/dog.png', 'What is this?', '--base-url', '/models/'], /--base-url is the http or https address/],
+    [
+      ['demo/samples/dog.png', 'What is this?', '--model', 'smolvlm-256m', '--base-url', '/models/'],
+      /--base-url is the http or https address/,
+    ],
+    [
+      ['demo/samples/dog.png', 'What is this?', '--base-url', 'https://example.com/'],
+      /--base-url is for models that are downloaded/,
+    ],
     [['demo/samples/dog.png', 'What is this?', '--max-tokens', '0'], /--max-tokens is a number from 1 on/],
     [['demo/samples/dog.png', 'What is this?', '--colour'], /Unknown option '--colour'/],
   ])('%j', (args, words) => {
@@ -30,6 +37,13 @@ describe('wrong arguments give an error and the usage', () => {
     expect(stdout).toBe('');
     expect(status).toBe(2);
   });
+});
+
+test('--help prints the usage', () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['tools/ask.mjs', '--help'], { encoding: 'utf8' });
+  expect(stdout).toMatch(/^Usage: npm run ask --.*--base-url/s);
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
 });
 
 // Other systems have fixed paths where browsers are found.
