@@ -1,4 +1,4 @@
-// @module-tag long-in-firefox
+// @module-tag nightly-in-firefox
 import { writeFile } from 'node:fs/promises';
 import type { Plugin } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';

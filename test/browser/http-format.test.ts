@@ -1,4 +1,4 @@
-// @module-tag long-in-chromium
+// @module-tag nightly-in-chromium
 /**
  * Requests and responses seen from both ends: a real page that answers with glimpse, and a NIM stand-in on another origin
  * (test/nim). How client libraries handle them is in clients.test.ts.

@@ -1,5 +1,5 @@
 // @module-tag long
-// @module-tag nightly-in-chromium
+// @module-tag nightly
 import { createReadStream, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
