@@ -8,6 +8,8 @@ export interface Embedder {
   readonly embeddings: GPUBuffer;
   /** Index of the last position read, int32. Each step increments it. */
   readonly lastPosition: GPUBuffer;
+  /** Number of positions, int32: one more than {@link lastPosition}. */
+  readonly totalLength: GPUBuffer;
   /** Number of buffers held. */
   readonly buffers: number;
   /** Writes the embeddings of `ids` to the first rows of the input. */
@@ -18,9 +20,9 @@ export interface Embedder {
    * @throws NearsightError `load_failed` if their type or width is not the decoder's
    */
   copyRows(encoder: GPUCommandEncoder, features: Tensor, row: number, count: number, at: number): void;
-  /** Writes the embedding of the sampled token to the first row of the input, and increments {@link lastPosition}. */
+  /** Writes the embedding of the sampled token to the first row of the input, and counts its position. */
   embedSampled(pass: GPUComputePassEncoder): void;
-  /** Sets {@link lastPosition} from the number of positions read. */
+  /** Sets the number of positions read. */
   setLength(length: number): void;
   /** Erases the prompt's embeddings and ids. */
   clear(encoder: GPUCommandEncoder): void;

@@ -27,7 +27,7 @@ export interface KvCache {
   grow(): Promise<void>;
   /** Drops all positions from `length` on. */
   rewind(length: number): void;
-  /** Inputs of the next run. */
+  /** Inputs of the next run. On a GPU, the same object as long as its buffers are the same. */
   feeds(): Tensors;
   /** Outputs of the next run, if its buffers are fixed. */
   targets(): Tensors;
@@ -39,7 +39,7 @@ export interface KvCache {
   snapshot(): KvSnapshot;
   /** Takes over the first `length` positions of a snapshot of this cache. Memory must be reserved before. */
   restore(saved: KvSnapshot, length: number): void;
-  /** Drops all positions and frees their memory. */
+  /** Drops all positions and erases them. */
   clear(): void;
 }
 

@@ -52,24 +52,29 @@ export interface PipelinedDecoderOptions {
 export class PipelinedDecoder implements Decoder, PipelinedSteps {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
+  replays: boolean;
   readonly #parts: PipelinedDecoderOptions;
   #scheduler: ReadbackScheduler;
-  /** Positions after the run. The graph reads it from CPU memory. */
+  /** Positions after the run, for graphs that read it from CPU memory: those whose steps are not recorded. */
   readonly #totalLength = new Int32Array(1);
   /** The prompt's logits are kept for further answers to it, so steps write to a row of their own. */
   readonly #promptLogits: Tensor;
   readonly #stepLogits: Tensor;
   #logits: Tensor;
   #promptLength = 0;
+  #kvFeeds: Tensors | undefined;
   #feeds: Tensors = {};
   #promptTargets: Tensors = {};
   #stepTargets: Tensors = {};
+  /** The step as it was recorded on the current buffers. */
+  #recorded: (() => Promise<void>) | undefined;
 
   constructor(options: PipelinedDecoderOptions) {
     const { session, logits, memory, positions, latency, sampler } = options;
     this.#parts = options;
     const layout = kvLayout(session);
     this.precision = layout.type;
+    this.replays = session.records;
     this.kv = memory.cache(layout, positions);
     this.#scheduler = new ReadbackScheduler(latency, UNKNOWN_MS);
     const row = (label: string): Tensor => this.#tensor(sampler.createLogits(label), logits.type, [1, 1, logits.vocab]);
@@ -85,23 +90,30 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   async reset(positions: number, kept = 0): Promise<void> {
     await this.kv.reserve(positions, kept);
     this.#bind();
+    this.#parts.embedder.setLength(kept);
   }
 
-  /** Makes feeds and targets from the current buffers. */
+  /** Makes feeds and targets from the current buffers, if they are other ones. */
   #bind(): void {
+    const kvFeeds = this.kv.feeds();
+    if (kvFeeds === this.#kvFeeds) return;
+    this.#kvFeeds = kvFeeds;
+    const { session, embedder, ort } = this.#parts;
     this.#feeds = {
-      ...this.kv.feeds(),
+      ...kvFeeds,
       [INPUTS_EMBEDS]: this.#embeddings(1),
-      [SEQLENS_K]: this.#tensor(this.#parts.embedder.lastPosition, 'int32', [1]),
-      [TOTAL_LENGTH]: new this.#parts.ort.Tensor('int32', this.#totalLength, [1]),
+      [SEQLENS_K]: this.#tensor(embedder.lastPosition, 'int32', [1]),
+      [TOTAL_LENGTH]: session.records
+        ? this.#tensor(embedder.totalLength, 'int32', [1])
+        : new ort.Tensor('int32', this.#totalLength, [1]),
     };
     this.#promptTargets = { ...this.kv.targets(), [LOGITS]: this.#promptLogits };
     this.#stepTargets = { ...this.kv.targets(), [LOGITS]: this.#stepLogits };
+    this.#recorded = session.recorded(this.#feeds, this.#stepTargets);
   }
 
   async calibrate(): Promise<void> {
     await this.reset(TIMED_STEPS + 1);
-    this.#parts.embedder.setLength(0);
     const time = async (steps: number): Promise<number> => {
       const started = performance.now();
       for (let step = 0; step < steps; step++) await this.step(0);
@@ -134,6 +146,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
       embedder.setLength(this.length + chunk.length);
       const feeds = { ...this.#feeds, [INPUTS_EMBEDS]: this.#embeddings(chunk.length) };
       await this.#run(feeds, this.#promptTargets, chunk.length);
+      this.kv.advance(chunk.length, {});
       previous = last;
       // A lost device is reported elsewhere.
       last = device.queue.onSubmittedWorkDone().catch(() => {});
@@ -208,14 +221,15 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
       await this.kv.grow();
       this.#bind();
     }
-    await this.#run(this.#feeds, this.#stepTargets, 1);
+    if (this.replays && this.#recorded) await this.#recorded();
+    else await this.#run(this.#feeds, this.#stepTargets, 1);
+    this.kv.advance(1, {});
+    this.#logits = this.#stepLogits;
   }
 
   async #run(feeds: Tensors, targets: Tensors, count: number): Promise<void> {
     this.#totalLength[0] = this.length + count;
     await this.#parts.session.runInto(feeds, targets);
-    this.kv.advance(count, {});
-    this.#logits = this.#stepLogits;
   }
 
   /** The first rows of the decoder's input. */

@@ -37,6 +37,7 @@ export interface StepwiseDecoderOptions {
 export class StepwiseDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
+  readonly replays = false;
   readonly #parts: StepwiseDecoderOptions;
   /** Rows of a chunk at the start of a sequence, and of one behind others. */
   readonly #chunkRows: { first: number; behind: number };

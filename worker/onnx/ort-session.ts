@@ -17,6 +17,15 @@ export interface Port {
 /** Tensors by the names that the graph gives its inputs or outputs. */
 export type Tensors = Record<string, Tensor>;
 
+/**
+ * Most recordings of one session. onnxruntime keeps each until the session is closed: for SmolVLM-256M some 255 buffers of
+ * a step's intermediate values.
+ */
+const MAX_RECORDINGS = 64;
+
+/** In a session that records runs, each that is to be neither recorded nor replayed has to say so. */
+const UNRECORDED = { extra: { gpu_graph_id: '-1' } };
+
 let lastCall: Promise<unknown> = Promise.resolve();
 
 /** Runs calls one after the other: onnxruntime allows one suspended call in the whole module. */
@@ -50,10 +59,14 @@ export function evaluator(ort: Ort): Evaluate {
 export class Session {
   readonly inputs: ReadonlyMap<string, Port>;
   readonly outputs: ReadonlyMap<string, Port>;
+  /** Whether {@link recorded} can record runs. `total_sequence_length` is read from the GPU then. */
+  readonly records: boolean;
   readonly #session: InferenceSession;
+  #recordings = 0;
 
-  private constructor(session: InferenceSession) {
+  private constructor(session: InferenceSession, records: boolean) {
     this.#session = session;
+    this.records = records;
     this.inputs = ports(session.inputMetadata);
     this.outputs = ports(session.outputMetadata);
   }
@@ -64,12 +77,13 @@ export class Session {
    * `validationMode: 'disabled'` saves a wait for the GPU process at each run. GPU errors then arrive as the device's
    * `uncapturederror`, which `worker/webgpu` handles.
    *
+   * @param record on the GPU, whether runs shall be recorded; fails for graphs that do not run on the GPU alone
    * @param file an optimized graph refers to the weights in the original file, which are read one by one if it is on disk;
    *   onnxruntime drops all files once it has opened the session
    * @throws NearsightError `load_failed` if a file cannot be read, or a file of onnxruntime is missing; what onnxruntime
    *   throws
    */
-  static async open(ort: Ort, file: GraphFile, device?: GPUDevice): Promise<Session> {
+  static async open(ort: Ort, file: GraphFile, device?: GPUDevice, record = false): Promise<Session> {
     // A graph that was not optimized would be read whole, with its weights.
     const { graph, externalData } = file.graph instanceof FileBytes ? encodeApart(decode(file)) : file;
     const mounted = new MountedFiles();
@@ -79,6 +93,7 @@ export class Session {
     if (device) {
       options.executionProviders = [{ name: 'webgpu', device, validationMode: 'disabled' }];
       options.preferredOutputLocation = 'gpu-buffer';
+      if (record) recordOnGpu(options);
     } else options.executionProviders = ['wasm'];
     const create = () => ort.InferenceSession.create(bytesIn(graph), options);
     const session = await serialize(create)
@@ -86,7 +101,7 @@ export class Session {
         throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
       })
       .finally(() => mounted.free());
-    return new Session(session);
+    return new Session(session, record);
   }
 
   /**
@@ -96,7 +111,7 @@ export class Session {
   async run(feeds: Tensors, into: Tensors = {}): Promise<Tensors> {
     const fetches: Record<string, Tensor | null> = {};
     for (const name of this.outputs.keys()) fetches[name] = into[name] ?? null;
-    const results = await serialize(() => this.#session.run(feeds, fetches));
+    const results = await serialize(() => this.#session.run(feeds, fetches, this.#options));
     for (const [name, tensor] of Object.entries(results)) {
       if (!(name in into)) track(tensor);
     }
@@ -105,13 +120,41 @@ export class Session {
 
   /** Runs the graph with tensors for all of its outputs, without the allocations of {@link run}. */
   async runInto(feeds: Tensors, into: Tensors): Promise<void> {
-    await serialize(() => this.#session.run(feeds, into));
+    await serialize(() => this.#session.run(feeds, into, this.#options));
+  }
+
+  /**
+   * A run that is recorded the first time and replayed from then on, which saves onnxruntime's work for each kernel. It
+   * reads and writes these tensors for good: a replay with others would ignore them in silence.
+   *
+   * @returns undefined if this session does not record, or has too many recordings
+   */
+  recorded(feeds: Tensors, into: Tensors): (() => Promise<void>) | undefined {
+    if (!this.records || this.#recordings === MAX_RECORDINGS) return undefined;
+    const [inputs, outputs] = [{ ...feeds }, { ...into }];
+    const options = { extra: { gpu_graph_id: String(this.#recordings++) } };
+    return async () => {
+      await serialize(() => this.#session.run(inputs, outputs, options));
+    };
+  }
+
+  get #options(): InferenceSession.RunOptions {
+    return this.records ? UNRECORDED : {};
   }
 
   /** Frees the weights. */
   close(): Promise<void> {
     return serialize(() => this.#session.release());
   }
+}
+
+/**
+ * Sets `enableGraphCapture` for the GPU's side of onnxruntime, which reads the option first. Its JavaScript reads it next,
+ * and would then bind the tensors of the first run and give their buffers up.
+ */
+function recordOnGpu(options: InferenceSession.SessionOptions): void {
+  let reads = 0;
+  Object.defineProperty(options, 'enableGraphCapture', { enumerable: true, get: () => reads++ === 0 || undefined });
 }
 
 function ports(metadata: readonly InferenceSession.ValueMetadata[]): ReadonlyMap<string, Port> {

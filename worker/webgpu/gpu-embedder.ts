@@ -16,10 +16,11 @@ const UPLOAD_BYTES = 4 << 20;
  * tables are converted by the kernels, which needs no `shader-f16`.
  */
 export class GpuEmbedder implements Embedder {
-  readonly buffers = 4;
+  readonly buffers = 5;
   readonly width: number;
   readonly embeddings: GPUBuffer;
   readonly lastPosition: GPUBuffer;
+  readonly totalLength: GPUBuffer;
   readonly #device: GPUDevice;
   readonly #table: GPUBuffer;
   readonly #ids: GPUBuffer;
@@ -41,11 +42,12 @@ export class GpuEmbedder implements Embedder {
     this.#ids = device.createBuffer({ label: 'ids', size: maxRows * 4, usage });
     this.embeddings = device.createBuffer({ label: 'inputs_embeds', size: maxRows * table.width * 4, usage });
     this.lastPosition = device.createBuffer({ label: 'seqlens_k', size: 16, usage });
+    this.totalLength = device.createBuffer({ label: 'total_sequence_length', size: 16, usage });
     const module = device.createShaderModule({ label: 'embedding', code: shader(table) });
     const kernel = (name: string, ...buffers: GPUBuffer[]): Kernel =>
       bind(device, compile(device, module, name), [this.#table, ...buffers]);
     this.#embedTokens = kernel('embed_tokens', this.#ids, this.embeddings);
-    this.#embedSampled = kernel('embed_sampled', sampled, this.embeddings, this.lastPosition);
+    this.#embedSampled = kernel('embed_sampled', sampled, this.embeddings, this.lastPosition, this.totalLength);
   }
 
   /** Whether a device can hold and bind the table. */
@@ -89,6 +91,7 @@ export class GpuEmbedder implements Embedder {
 
   setLength(length: number): void {
     this.#device.queue.writeBuffer(this.lastPosition, 0, Int32Array.of(length - 1));
+    this.#device.queue.writeBuffer(this.totalLength, 0, Int32Array.of(length));
   }
 
   clear(encoder: GPUCommandEncoder): void {
@@ -97,7 +100,8 @@ export class GpuEmbedder implements Embedder {
   }
 
   close(): void {
-    for (const buffer of [this.#table, this.#ids, this.embeddings, this.lastPosition]) buffer.destroy();
+    const { embeddings, lastPosition, totalLength } = this;
+    for (const buffer of [this.#table, this.#ids, embeddings, lastPosition, totalLength]) buffer.destroy();
   }
 }
 
@@ -115,6 +119,7 @@ function shader({ width, type }: EmbeddingTable): string {
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read_write> embeddings: array<u32>;
 @group(0) @binding(3) var<storage, read_write> last_position: array<i32>;
+@group(0) @binding(4) var<storage, read_write> total_length: array<i32>;
 
 fn look_up(row: u32, lane: u32) {
   let start = ids[row] * ${words}u;
@@ -132,7 +137,10 @@ fn embed_tokens(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
 @compute @workgroup_size(${LANES})
 fn embed_sampled(@builtin(local_invocation_index) lane: u32) {
   look_up(0u, lane);
-  if (lane == 0u) { last_position[0] += 1; }
+  if (lane == 0u) {
+    last_position[0] += 1;
+    total_length[0] += 1;
+  }
 }
 `;
 }

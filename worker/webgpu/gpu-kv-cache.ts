@@ -7,8 +7,16 @@ import { elementBytes } from '../onnx/tensor.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
 import { submit } from './kernel.ts';
 
-/** Capacity is a multiple of this, so that requests of similar length use the same buffers. */
+/** The smallest capacity. */
 const BLOCK = 256;
+
+/** A power of two, or one and a half: few, because a step is recorded anew for each. */
+function capacityFor(positions: number): number {
+  let capacity = BLOCK;
+  while (capacity < positions) capacity *= 2;
+  const between = (capacity * 3) / 4;
+  return between >= positions && between % BLOCK === 0 ? between : capacity;
+}
 
 /**
  * Keys and values in buffers of a fixed capacity, which are replaced by larger ones to grow. The same buffer is fed as
@@ -27,6 +35,7 @@ export class GpuKvCache implements KvCache {
   readonly #rowBytes: number;
   /** Past inputs, in the order of the layout. */
   #tensors: Tensor[] = [];
+  #feeds: Tensors | undefined;
 
   constructor(ort: Ort, device: GPUDevice, layout: KvLayout, maxPositions: number) {
     this.#ort = ort;
@@ -51,7 +60,8 @@ export class GpuKvCache implements KvCache {
   }
 
   feeds(): Tensors {
-    return Object.fromEntries([...this.#layout.names.keys()].map((past, index) => [past, this.#at(index)]));
+    this.#feeds ??= Object.fromEntries([...this.#layout.names.keys()].map((past, index) => [past, this.#at(index)]));
+    return this.#feeds;
   }
 
   targets(): Tensors {
@@ -92,8 +102,17 @@ export class GpuKvCache implements KvCache {
   }
 
   clear(): void {
+    this.length = 0;
+    submit(this.#device, (encoder) => {
+      for (const { gpuBuffer } of this.#tensors) encoder.clearBuffer(gpuBuffer);
+    });
+  }
+
+  /** Drops all positions and frees their memory. */
+  free(): void {
     for (const tensor of this.#tensors) tensor.dispose();
     this.#tensors = [];
+    this.#feeds = undefined;
     this.capacity = 0;
     this.length = 0;
   }
@@ -104,20 +123,21 @@ export class GpuKvCache implements KvCache {
 
   /** Replaces all tensors by larger ones and keeps their positions. */
   async #resize(positions: number): Promise<void> {
-    const capacity = Math.ceil(positions / BLOCK) * BLOCK;
+    const capacity = capacityFor(positions);
     const labels = [...this.#layout.names.keys()];
     try {
       if (this.length === 0) {
-        this.clear();
+        this.free();
         this.#tensors = await this.#allocateEvicting(labels, capacity);
       } else {
         // One by one, so that only one tensor exists twice at a time.
         for (const [index, label] of labels.entries()) await this.#replace(index, label, capacity);
       }
     } catch (error) {
-      this.clear();
+      this.free();
       throw error;
     }
+    this.#feeds = undefined;
     this.capacity = capacity;
   }
 

@@ -19,21 +19,24 @@ export interface Toy {
   close(): Promise<void>;
 }
 
-/** Opens a toy model on the GPU: optimized for the pipelined decoder, or as exported for the stepwise decoder. */
+/**
+ * Opens a toy model on the GPU: optimized for the pipelined decoder, which records its steps or not, or as exported for the
+ * stepwise decoder.
+ */
 export async function openToy(
   ort: Ort,
   gpu: Gpu,
   files: { decoder: Uint8Array; embed: Uint8Array },
-  kind: 'pipelined' | 'stepwise',
+  kind: 'recorded' | 'pipelined' | 'stepwise',
 ): Promise<Toy> {
-  const pipelined = kind === 'pipelined';
+  const pipelined = kind !== 'stepwise';
   const [decoderFile, embedFile] = [singleFile(files.decoder), singleFile(files.embed)];
   const table = embeddingTable(embedFile);
   if (!table) throw new Error('no table');
   const model = pipelined
     ? await optimizeDecoder(decoderFile, { positions: POSITIONS, evaluate: evaluator(ort) })
     : decoderFile;
-  const session = await Session.open(ort, model, gpu.device);
+  const session = await Session.open(ort, model, gpu.device, kind === 'recorded');
   const embed = pipelined ? table : await Session.open(ort, embedFile, gpu.device);
   const decoder = await openDecoder(ort, { decoder: session, embed }, POSITIONS, gpu);
   return {

@@ -27,7 +27,7 @@ export function estimateMemoryBudget(browser: { userAgent?: string; deviceMemory
   return { bytes: SMALL_BUDGET, reason: 'this browser does not tell how much memory there is' };
 }
 
-/** A decoder on wasm, and whether its weights were dequantized, and why not. */
+/** A decoder, and what is to be said of how it was opened. */
 export interface OpenedDecoder {
   session: Session;
   remark?: string;

@@ -17,6 +17,7 @@ import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { openDequantized, type OpenedDecoder } from './dequantized-decoder.ts';
 import { canLookUpOnGpu, checkTypes, type Graphs } from './open-decoder.ts';
 import { readAhead } from './read-ahead.ts';
+import { openRecorded } from './recorded-decoder.ts';
 
 export interface GraphOptions {
   ort: Ort;
@@ -61,8 +62,8 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     return file;
   };
   const opened: Session[] = [];
-  const open = async (name: GraphName, file: GraphFile): Promise<Session> => {
-    const session = await Session.open(ort, file, gpu?.device).catch((cause: unknown) => {
+  const open = async (name: GraphName, file: GraphFile, record = false): Promise<Session> => {
+    const session = await Session.open(ort, file, gpu?.device, record).catch((cause: unknown) => {
       if (isNearsightError(cause)) throw cause;
       throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
@@ -85,7 +86,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
 
 interface Loading extends GraphOptions {
   /** Opens a graph, which is closed again if a later step fails. */
-  open: (name: GraphName, file: GraphFile) => Promise<Session>;
+  open: (name: GraphName, file: GraphFile, record?: boolean) => Promise<Session>;
 }
 
 async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
@@ -108,14 +109,14 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
   };
   if (!gpu) return openDequantized(optimize, (model) => open('decoder', model));
   const model = await optimize();
-  const session = await open('decoder', model);
+  const opened = await openRecorded(model, (record) => open('decoder', model, record));
   // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
   const { layer, cpuLayer = layer } = model;
-  if (layer && cpuLayer && session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
+  if (layer && cpuLayer && opened.session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
     await selfTestLayer({ ort, gpu, layer, cpuLayer, precision }, signal);
   }
   onStep();
-  return { session };
+  return opened;
 }
 
 async function openEmbed(loading: Loading, file: GraphFile, decoder: Session): Promise<Graphs['embed']> {

@@ -8,6 +8,7 @@ import { feedLengths } from './feed-lengths.ts';
 import { extractLayer } from './extract-layer.ts';
 import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
 import { foldRotary, trimRotaryTables } from './fold-rotary.ts';
+import { unrecordable } from './recordable.ts';
 import { type MemoryBudget, dequantizeWeights } from './dequantize-weights.ts';
 
 export interface DecoderOptions {
@@ -32,14 +33,18 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
   const { positions, evaluate, memoryBudget } = options;
   const graph = decode(model);
   const reason = opaque(graph);
-  if (reason !== undefined) return encodeOptimized(graph, [{ pass: 'feed-lengths', reason }]);
+  if (reason !== undefined) {
+    return { ...encodeOptimized(graph, [{ pass: 'feed-lengths', reason }]), unrecordable: reason };
+  }
+  const lengths = await feedLengths(graph, evaluate);
   const outcomes: PassOutcome[] = [
-    { pass: 'feed-lengths', reason: await feedLengths(graph, evaluate) },
+    { pass: 'feed-lengths', reason: lengths },
     { pass: 'fold-rotary', reason: foldRotary(graph) },
     { pass: 'keep-last-row', reason: keepLastRow(graph) },
     { pass: 'trim-rotary-tables', reason: trimRotaryTables(graph, positions) },
   ];
   if (memoryBudget) outcomes.push({ pass: 'dequantize-weights', reason: dequantizeWeights(graph, memoryBudget) });
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
-  return encodeOptimized(graph, outcomes, memoryBudget ? undefined : extractLayer(graph, LOGITS));
+  const optimized = encodeOptimized(graph, outcomes, memoryBudget ? undefined : extractLayer(graph, LOGITS));
+  return { ...optimized, unrecordable: unrecordable(graph, lengths) };
 }

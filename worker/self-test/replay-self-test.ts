@@ -1,0 +1,45 @@
+import type { Decoder } from '../generation/decoder.ts';
+import { reservePositions } from './decoder-self-test.ts';
+import { maxRelativeDifference } from './kernel-mismatch.ts';
+import { DECODER_TOLERANCE } from './tolerances.ts';
+
+/** How many rows are read before a step that is compared. */
+const POSITIONS = [16, 47];
+
+/** More than the buffers of the first comparisons hold. */
+const MORE_POSITIONS = 300;
+
+/**
+ * Whether steps that are recorded and replayed give the logits of the same row read as a prompt of one, which is never
+ * replayed: at two positions, and with other buffers.
+ *
+ * @throws NearsightError `unsupported_device` if there is no memory for the keys and values
+ */
+export async function replaysRight(
+  decoder: Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'precision' | 'length'>,
+  vocab: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const ids = Int32Array.from({ length: MORE_POSITIONS }, (_, at) => (at * 7919 + 1) % vocab);
+  const read = (to: number): Promise<void> => decoder.prefill(ids.subarray(decoder.length, to), -1, [], signal);
+  const isRight = async (at: number, reserved: number): Promise<boolean> => {
+    const replayed: Float32Array[] = [];
+    // The first is recorded.
+    for (let step = 0; step < 2; step++) {
+      await decoder.reset(reserved, at);
+      await decoder.step(ids[at] ?? 0);
+      replayed.push(await decoder.logits());
+    }
+    await decoder.reset(reserved, at);
+    await read(at + 1);
+    const expected = await decoder.logits();
+    return replayed.every((logits) => maxRelativeDifference(expected, logits) <= DECODER_TOLERANCE[decoder.precision]);
+  };
+  const last = POSITIONS.at(-1) ?? 0;
+  await reservePositions(decoder, last + 1);
+  for (const at of POSITIONS) {
+    await read(at);
+    if (!(await isRight(at, last + 1))) return false;
+  }
+  return isRight(last, MORE_POSITIONS);
+}
