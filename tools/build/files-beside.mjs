@@ -18,16 +18,34 @@ const startOfThread = 'isPthread&&ortWasmThreaded();';
 const startAwake = 'isPthread&&(setInterval(()=>{},100),ortWasmThreaded());';
 
 /**
+ * The end of a glue script's function that makes the Emscripten module. Its argument becomes the module, and is left where
+ * the worker finds it, because there is more in it than ONNX Runtime's API offers.
+ */
+const endOfGlue = ';return moduleRtn}export default';
+const endThatKeeps =
+  ';(globalThis.nearsightOrtModules??={})[import.meta.url]=moduleArg;return moduleRtn}export default';
+
+/**
  * A script of ONNX Runtime as the package has it.
  *
  * @param {string} name
  * @param {string} script
  */
-function mended(name, script) {
+export function mended(name, script) {
   const mapless = script.replace(lostMap, '\n');
-  if (name !== 'ort-wasm-simd-threaded.mjs') return mapless;
-  if (!mapless.includes(startOfThread)) throw new Error(`${name} no longer starts a thread by ${startOfThread}`);
-  return mapless.replace(startOfThread, startAwake);
+  if (!name.startsWith('ort-wasm-')) return mapless;
+  const keeping = exchange(mapless, endOfGlue, endThatKeeps);
+  return name === 'ort-wasm-simd-threaded.mjs' ? exchange(keeping, startOfThread, startAwake) : keeping;
+}
+
+/**
+ * @param {string} script
+ * @param {string} from
+ * @param {string} to
+ */
+function exchange(script, from, to) {
+  if (script.split(from).length !== 2) throw new Error(`ONNX Runtime's glue script no longer has one ${from}`);
+  return script.replace(from, () => to);
 }
 
 /**

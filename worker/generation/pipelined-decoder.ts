@@ -8,7 +8,7 @@ import type { AnswerSampler, LogitsRow, TokenSampler } from '../backend/token-sa
 import { INPUTS_EMBEDS, LOGITS, SEQLENS_K, TOTAL_LENGTH } from '../onnx/decoder-ports.ts';
 import { kvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import type { Session, Tensors } from '../onnx/ort-session.ts';
+import type { Recording, Session, Tensors } from '../onnx/ort-session.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
@@ -67,7 +67,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   #promptTargets: Tensors = {};
   #stepTargets: Tensors = {};
   /** The step as it was recorded on the current buffers. */
-  #recorded: (() => Promise<void>) | undefined;
+  #recorded: Recording | undefined;
 
   constructor(options: PipelinedDecoderOptions) {
     const { session, logits, memory, positions, latency, sampler } = options;
@@ -109,6 +109,8 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     };
     this.#promptTargets = { ...this.kv.targets(), [LOGITS]: this.#promptLogits };
     this.#stepTargets = { ...this.kv.targets(), [LOGITS]: this.#stepLogits };
+    // A failed release leaks a little; what fails then also fails the next run.
+    void this.#recorded?.release().catch(() => {});
     this.#recorded = session.recorded(this.#feeds, this.#stepTargets);
   }
 
@@ -198,6 +200,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   }
 
   close(): void {
+    void this.#recorded?.release().catch(() => {});
     const { sampler, embedder, readback, memory } = this.#parts;
     for (const part of [sampler, embedder, readback, memory]) part.close();
   }
@@ -221,7 +224,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
       await this.kv.grow();
       this.#bind();
     }
-    if (this.replays && this.#recorded) await this.#recorded();
+    if (this.replays && this.#recorded) await this.#recorded.run();
     else await this.#run(this.#feeds, this.#stepTargets, 1);
     this.kv.advance(1, {});
     this.#logits = this.#stepLogits;

@@ -6,6 +6,7 @@ import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { ExternalData, GraphFile } from './model/external-data.ts';
 import { decode, encodeApart } from './model/graph.ts';
+import { BoundRun, ortModule, sessionHandle } from './ort-module.ts';
 import { track } from './tensor.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */
@@ -25,6 +26,13 @@ const MAX_RECORDINGS = 64;
 
 /** In a session that records runs, each that is to be neither recorded nor replayed has to say so. */
 const UNRECORDED = { extra: { gpu_graph_id: '-1' } };
+
+/** A run with its tensors for good. */
+export interface Recording {
+  run(): Promise<void>;
+  /** Frees what is not the session's own. The recording itself is freed with the session. */
+  release(): Promise<void>;
+}
 
 let lastCall: Promise<unknown> = Promise.resolve();
 
@@ -61,10 +69,12 @@ export class Session {
   readonly outputs: ReadonlyMap<string, Port>;
   /** Whether {@link recorded} can record runs. `total_sequence_length` is read from the GPU then. */
   readonly records: boolean;
+  readonly #ort: Ort;
   readonly #session: InferenceSession;
   #recordings = 0;
 
-  private constructor(session: InferenceSession, records: boolean) {
+  private constructor(ort: Ort, session: InferenceSession, records: boolean) {
+    this.#ort = ort;
     this.#session = session;
     this.records = records;
     this.inputs = ports(session.inputMetadata);
@@ -101,7 +111,7 @@ export class Session {
         throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
       })
       .finally(() => mounted.free());
-    return new Session(session, record);
+    return new Session(ort, session, record);
   }
 
   /**
@@ -129,12 +139,27 @@ export class Session {
    *
    * @returns undefined if this session does not record, or has too many recordings
    */
-  recorded(feeds: Tensors, into: Tensors): (() => Promise<void>) | undefined {
+  recorded(feeds: Tensors, into: Tensors): Recording | undefined {
     if (!this.records || this.#recordings === MAX_RECORDINGS) return undefined;
     const [inputs, outputs] = [{ ...feeds }, { ...into }];
-    const options = { extra: { gpu_graph_id: String(this.#recordings++) } };
-    return async () => {
-      await serialize(() => this.#session.run(inputs, outputs, options));
+    const config = { gpu_graph_id: String(this.#recordings++) };
+    const module = ortModule(this.#ort);
+    const handle = sessionHandle(this.#session);
+    if (!module || handle === undefined) {
+      const options = { extra: config };
+      return {
+        run: async () => void (await serialize(() => this.#session.run(inputs, outputs, options))),
+        release: async () => {},
+      };
+    }
+    let bound: BoundRun | undefined;
+    return {
+      run: () =>
+        serialize(async () => {
+          bound ??= await BoundRun.bind(module, handle, inputs, outputs, config);
+          await bound.run();
+        }),
+      release: () => serialize(async () => bound?.release()),
     };
   }
 

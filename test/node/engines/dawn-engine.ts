@@ -1,5 +1,3 @@
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { create, globals } from 'webgpu';
 import { acceptSharedMemory } from '../../../tools/dawn.mjs';
 import { GREEDY as UNSEEDED } from '../../../src/protocol/job.ts';
@@ -12,12 +10,11 @@ import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs
 import { findAdapter, Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
+import { packagedOrt } from './packaged-ort.ts';
 import { VisionEncoder } from '../../../worker/vision/vision-encoder.ts';
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
-
 /** Where onnxruntime-web's files are: in Node they are not beside the worker. */
-export const assets = { ort: pathToFileURL(join(root, 'node_modules/onnxruntime-web/dist/')).href };
+export const assets = { ort: packagedOrt() };
 
 /** A device of Dawn. */
 export async function openGpu(): Promise<Gpu> {

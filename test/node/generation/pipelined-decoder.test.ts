@@ -33,210 +33,211 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const pipelined = (
-  kind: 'recorded' | 'pipelined',
-  quirks: Parameters<typeof toyDecoder>[0],
-  type: Parameters<typeof toyEmbed>[0],
-) => () => {
-  const decoderFile = toyDecoder(quirks);
-  const embedFile = toyEmbed(type);
-  let native: NativeDecoder;
-  let toy: Toy;
-  let decoder: Decoder;
-  /** Its buffers in {@link HOLD}. */
-  let readable: GPUBuffer[];
+const pipelined =
+  (kind: 'recorded' | 'pipelined', quirks: Parameters<typeof toyDecoder>[0], type: Parameters<typeof toyEmbed>[0]) =>
+  () => {
+    const decoderFile = toyDecoder(quirks);
+    const embedFile = toyEmbed(type);
+    let native: NativeDecoder;
+    let toy: Toy;
+    let decoder: Decoder;
+    /** Its buffers in {@link HOLD}. */
+    let readable: GPUBuffer[];
 
-  beforeAll(async () => {
-    native = await nativeDecoder(embedFile, decoderFile);
-    const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
-    toy = await openToy(ort, gpu, { decoder: decoderFile, embed: embedFile }, kind);
-    decoder = toy.decoder;
-    const buffers = made.mock.results.map(({ value }) => value as GPUBuffer);
-    made.mockRestore();
-    readable = buffers.filter(({ label }) => HOLD.has(label));
-  }, 120_000);
+    beforeAll(async () => {
+      native = await nativeDecoder(embedFile, decoderFile);
+      const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
+      toy = await openToy(ort, gpu, { decoder: decoderFile, embed: embedFile }, kind);
+      decoder = toy.decoder;
+      const buffers = made.mock.results.map(({ value }) => value as GPUBuffer);
+      made.mockRestore();
+      readable = buffers.filter(({ label }) => HOLD.has(label));
+    }, 120_000);
 
-  afterAll(() => toy.close());
+    afterAll(() => toy.close());
 
-  test('gives the ids of native onnxruntime on the unmodified files', async () => {
-    const expected = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
-    expect(new Set(expected).size).toBeGreaterThan(2);
-    await decoder.reset(PROMPT.length + STEPS);
-    await decoder.prefill(PROMPT, -1, [], signal);
-    expect(await take(decoder)).toEqual(expected);
-    expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
-    // Other answers to the same prompt, with steps of the previous answer still in flight.
-    expect(await take(decoder, {}, 3)).toEqual(expected.slice(0, 3));
-    expect(decoder.length).toBeLessThanOrEqual(PROMPT.length + 3);
-    expect(await take(decoder, {}, 1)).toEqual(expected.slice(0, 1));
-    expect(await take(decoder)).toEqual(expected);
-  });
-
-  test('creates no buffer during an answer, and reads back 8 bytes a token', async () => {
-    const steps = 200;
-    await decoder.reset(PROMPT.length + steps);
-    await decoder.prefill(PROMPT, -1, [], signal);
-    // Compiles the shaders of every shape first.
-    await take(decoder, { limit: steps });
-    const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
-    const bound = vi.spyOn(GPUDevice.prototype, 'createBindGroup');
-    const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
-    const ids = await take(decoder, { limit: steps });
-    // onnxruntime makes bind groups for each kernel of a step, unless it replays the step.
-    if (kind === 'recorded') expect(bound).not.toHaveBeenCalled();
-    else expect(bound.mock.calls.length).toBeGreaterThan(steps);
-    const [sizes, buffers] = [mapped.mock.calls.map(([, , size]) => size ?? NaN), made.mock.calls.length];
-    expect(ids).toHaveLength(steps);
-    expect(buffers).toBe(0);
-    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(8 * steps);
-    expect(sizes.length).toBeLessThanOrEqual(steps);
-  });
-
-  test('an abort ends the answer before another step is submitted, and the next answer is right', async () => {
-    await decoder.reset(PROMPT.length + STEPS);
-    await decoder.prefill(PROMPT, -1, [], signal);
-    const expected = await take(decoder);
-    const controller = new AbortController();
-    const reason = new Error('enough');
-    const request = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
-    const answer = decoder.sample(request, controller.signal);
-    await answer.next();
-    controller.abort(reason);
-    const submitted = vi.spyOn(GPUQueue.prototype, 'submit');
-    await expect(answer.next()).rejects.toBe(reason);
-    expect(submitted).not.toHaveBeenCalled();
-    expect(await take(decoder)).toEqual(expected);
-  });
-
-  test('samples the same tokens as the CPU with all parameters set, with the same log probabilities', async () => {
-    const sampling = {
-      ...GREEDY,
-      temperature: 0.8,
-      topK: 12,
-      topP: 0.9,
-      frequencyPenalty: 0.4,
-      repetitionPenalty: 1.2,
-    };
-    const request = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
-    await decoder.reset(PROMPT.length + STEPS);
-    await decoder.prefill(PROMPT, -1, [], signal);
-    const sampled: SampledToken[] = [];
-    for await (const token of decoder.sample(request, signal)) sampled.push(token);
-    await decoder.reset(PROMPT.length + STEPS);
-    await decoder.prefill(PROMPT, -1, [], signal);
-    const expected: SampledToken[] = [];
-    for await (const token of sampleOnCpu(decoder, request, signal)) expected.push(token);
-    expect(sampled.map(({ id }) => id)).toEqual(expected.map(({ id }) => id));
-    for (const [at, { logprob, top }] of sampled.entries()) {
-      expect(logprob).toBeCloseTo(expected[at]?.logprob ?? NaN, 4);
-      expect(top?.map(({ id }) => id)).toEqual(expected[at]?.top?.map(({ id }) => id));
-    }
-  });
-
-  describe('under a constraint that changes with each token', () => {
-    const ALL = { ...GREEDY, temperature: 0.8, topK: 12, topP: 0.9, frequencyPenalty: 0.4, repetitionPenalty: 1.2 };
-    const third = (): ToyConstraint => new ToyConstraint(VOCAB, otherThird(VOCAB));
-
-    test.each([
-      ['greedy', GREEDY],
-      ['sampled by all rules', ALL],
-    ])('samples the same tokens as the CPU, with one step in flight: %s', async (__, sampling) => {
-      const request = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 2, limit: STEPS };
+    test('gives the ids of native onnxruntime on the unmodified files', async () => {
+      const expected = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
+      expect(new Set(expected).size).toBeGreaterThan(2);
       await decoder.reset(PROMPT.length + STEPS);
       await decoder.prefill(PROMPT, -1, [], signal);
-      const free = await take(decoder, request);
-      const constraint = third();
-      const requested: number[] = [];
-      vi.spyOn(constraint, 'mask').mockImplementation(function mask(this: ToyConstraint) {
-        requested.push(this.accepted.length);
-        return ToyConstraint.prototype.mask.call(this);
-      });
-      const sampled = await take(decoder, { ...request, constraint });
-      expect(constraint.accepted).toEqual(sampled);
-      // Each mask is requested once, when all tokens before it are accepted.
-      expect(requested).toEqual(sampled.map((___, at) => at));
+      expect(await take(decoder)).toEqual(expected);
       expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
-      expect(await take(decoder, request)).toEqual(free);
-      await decoder.reset(PROMPT.length + STEPS);
-      await decoder.prefill(PROMPT, -1, [], signal);
-      const expected: number[] = [];
-      for await (const { id } of sampleOnCpu(decoder, { ...request, constraint: third() }, signal)) expected.push(id);
-      expect(sampled).toEqual(expected);
-      expect(sampled).not.toEqual(free);
+      // Other answers to the same prompt, with steps of the previous answer still in flight.
+      expect(await take(decoder, {}, 3)).toEqual(expected.slice(0, 3));
+      expect(decoder.length).toBeLessThanOrEqual(PROMPT.length + 3);
+      expect(await take(decoder, {}, 1)).toEqual(expected.slice(0, 1));
+      expect(await take(decoder)).toEqual(expected);
     });
 
-    test('an unsatisfiable constraint ends the answer with an error, and the next answer is right', async () => {
-      await decoder.reset(PROMPT.length + STEPS);
+    test('creates no buffer during an answer, and reads back 8 bytes a token', async () => {
+      const steps = 200;
+      await decoder.reset(PROMPT.length + steps);
       await decoder.prefill(PROMPT, -1, [], signal);
-      const free = await take(decoder);
-      const constraint = new ToyConstraint(VOCAB, ({ length }) => (length < 3 ? [7] : []));
-      const answer = take(decoder, { constraint });
-      await expect(answer).rejects.toMatchObject({ code: 'constraint_unsatisfiable' });
-      expect(constraint.accepted).toEqual([7, 7, 7]);
-      expect(await take(decoder)).toEqual(free);
+      // Compiles the shaders of every shape first.
+      await take(decoder, { limit: steps });
+      const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
+      const bound = vi.spyOn(GPUDevice.prototype, 'createBindGroup');
+      const ran = vi.spyOn(Object(ort.InferenceSession).prototype, 'run');
+      const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
+      const ids = await take(decoder, { limit: steps });
+      // onnxruntime makes bind groups for each kernel of a step, unless it replays the step.
+      if (kind === 'recorded') expect(bound).not.toHaveBeenCalled();
+      else expect(bound.mock.calls.length).toBeGreaterThan(steps);
+      // And its API is not what runs a step that is bound.
+      expect(ran).toHaveBeenCalledTimes(kind === 'recorded' ? 0 : steps - 1);
+      const [sizes, buffers] = [mapped.mock.calls.map(([, , size]) => size ?? NaN), made.mock.calls.length];
+      expect(ids).toHaveLength(steps);
+      expect(buffers).toBe(0);
+      expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(8 * steps);
+      expect(sizes.length).toBeLessThanOrEqual(steps);
     });
 
-    test('a mask is uploaded for each token, and none without a constraint', async () => {
+    test('an abort ends the answer before another step is submitted, and the next answer is right', async () => {
       await decoder.reset(PROMPT.length + STEPS);
       await decoder.prefill(PROMPT, -1, [], signal);
-      const written = vi.spyOn(GPUQueue.prototype, 'writeBuffer');
-      const masks = (): number => written.mock.calls.filter(([{ label }]) => label === 'sampler mask').length;
-      await take(decoder);
-      expect(masks()).toBe(0);
-      const without = written.mock.calls.length;
-      written.mockClear();
-      await take(decoder, { constraint: third() });
-      expect(masks()).toBe(STEPS);
-      // And one word for the mode.
-      expect(written.mock.calls.length).toBe(without + STEPS + 1);
+      const expected = await take(decoder);
+      const controller = new AbortController();
+      const reason = new Error('enough');
+      const request = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
+      const answer = decoder.sample(request, controller.signal);
+      await answer.next();
+      controller.abort(reason);
+      const submitted = vi.spyOn(GPUQueue.prototype, 'submit');
+      await expect(answer.next()).rejects.toBe(reason);
+      expect(submitted).not.toHaveBeenCalled();
+      expect(await take(decoder)).toEqual(expected);
     });
-  });
 
-  test('clear() erases prompt and answer from all buffers', async () => {
-    await decoder.reset(PROMPT.length + STEPS);
-    await decoder.prefill(PROMPT, -1, [], signal);
-    await take(decoder, { sampling: { ...GREEDY, logitBias: [[3, 1]] } }, 3);
-    const readback = new Readback(gpu.device);
-    const filled = async (): Promise<string[]> => {
-      const found: string[] = [];
-      for (const buffer of readable) {
-        const bytes = new Uint8Array(await readback.read(buffer, 0, buffer.size));
-        if (bytes.some((byte) => byte !== 0)) found.push(buffer.label);
+    test('samples the same tokens as the CPU with all parameters set, with the same log probabilities', async () => {
+      const sampling = {
+        ...GREEDY,
+        temperature: 0.8,
+        topK: 12,
+        topP: 0.9,
+        frequencyPenalty: 0.4,
+        repetitionPenalty: 1.2,
+      };
+      const request = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 3, limit: STEPS };
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const sampled: SampledToken[] = [];
+      for await (const token of decoder.sample(request, signal)) sampled.push(token);
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      const expected: SampledToken[] = [];
+      for await (const token of sampleOnCpu(decoder, request, signal)) expected.push(token);
+      expect(sampled.map(({ id }) => id)).toEqual(expected.map(({ id }) => id));
+      for (const [at, { logprob, top }] of sampled.entries()) {
+        expect(logprob).toBeCloseTo(expected[at]?.logprob ?? NaN, 4);
+        expect(top?.map(({ id }) => id)).toEqual(expected[at]?.top?.map(({ id }) => id));
       }
-      return found.sort();
-    };
-    expect(await filled()).toEqual([...HOLD].sort());
-    decoder.clear();
-    expect(await filled()).toEqual([]);
-    readback.close();
-    expect(gpu.fault.aborted).toBe(false);
-  });
+    });
 
-  test('keeps its positions when the cache grows, and when a snapshot is taken and restored', async () => {
-    const read = (from: number): Promise<void> => decoder.prefill(PROMPT.subarray(from), -1, [], signal);
-    const other = PROMPT.map((id) => (id + 5) % 24);
-    decoder.clear();
-    await decoder.reset(PROMPT.length + STEPS);
-    await read(0);
-    const expected = await take(decoder);
-    // Larger by more than one block of positions.
-    await decoder.reset(600, 5);
-    expect(decoder.length).toBe(5);
-    await read(5);
-    expect(await take(decoder)).toEqual(expected);
-    const saved = decoder.kv.snapshot();
-    await decoder.reset(PROMPT.length + STEPS);
-    await decoder.prefill(other, -1, [], signal);
-    expect(await take(decoder)).not.toEqual(expected);
-    await decoder.reset(900);
-    decoder.kv.restore(saved, 7);
-    await read(7);
-    expect(await take(decoder)).toEqual(expected);
-    saved.release();
-    decoder.clear();
-    expect(decoder.length).toBe(0);
-  });
-};
+    describe('under a constraint that changes with each token', () => {
+      const ALL = { ...GREEDY, temperature: 0.8, topK: 12, topP: 0.9, frequencyPenalty: 0.4, repetitionPenalty: 1.2 };
+      const third = (): ToyConstraint => new ToyConstraint(VOCAB, otherThird(VOCAB));
+
+      test.each([
+        ['greedy', GREEDY],
+        ['sampled by all rules', ALL],
+      ])('samples the same tokens as the CPU, with one step in flight: %s', async (__, sampling) => {
+        const request = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 2, limit: STEPS };
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const free = await take(decoder, request);
+        const constraint = third();
+        const requested: number[] = [];
+        vi.spyOn(constraint, 'mask').mockImplementation(function mask(this: ToyConstraint) {
+          requested.push(this.accepted.length);
+          return ToyConstraint.prototype.mask.call(this);
+        });
+        const sampled = await take(decoder, { ...request, constraint });
+        expect(constraint.accepted).toEqual(sampled);
+        // Each mask is requested once, when all tokens before it are accepted.
+        expect(requested).toEqual(sampled.map((___, at) => at));
+        expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
+        expect(await take(decoder, request)).toEqual(free);
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const expected: number[] = [];
+        for await (const { id } of sampleOnCpu(decoder, { ...request, constraint: third() }, signal)) expected.push(id);
+        expect(sampled).toEqual(expected);
+        expect(sampled).not.toEqual(free);
+      });
+
+      test('an unsatisfiable constraint ends the answer with an error, and the next answer is right', async () => {
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const free = await take(decoder);
+        const constraint = new ToyConstraint(VOCAB, ({ length }) => (length < 3 ? [7] : []));
+        const answer = take(decoder, { constraint });
+        await expect(answer).rejects.toMatchObject({ code: 'constraint_unsatisfiable' });
+        expect(constraint.accepted).toEqual([7, 7, 7]);
+        expect(await take(decoder)).toEqual(free);
+      });
+
+      test('a mask is uploaded for each token, and none without a constraint', async () => {
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const written = vi.spyOn(GPUQueue.prototype, 'writeBuffer');
+        const masks = (): number => written.mock.calls.filter(([{ label }]) => label === 'sampler mask').length;
+        await take(decoder);
+        expect(masks()).toBe(0);
+        const without = written.mock.calls.length;
+        written.mockClear();
+        await take(decoder, { constraint: third() });
+        expect(masks()).toBe(STEPS);
+        // And one word for the mode.
+        expect(written.mock.calls.length).toBe(without + STEPS + 1);
+      });
+    });
+
+    test('clear() erases prompt and answer from all buffers', async () => {
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(PROMPT, -1, [], signal);
+      await take(decoder, { sampling: { ...GREEDY, logitBias: [[3, 1]] } }, 3);
+      const readback = new Readback(gpu.device);
+      const filled = async (): Promise<string[]> => {
+        const found: string[] = [];
+        for (const buffer of readable) {
+          const bytes = new Uint8Array(await readback.read(buffer, 0, buffer.size));
+          if (bytes.some((byte) => byte !== 0)) found.push(buffer.label);
+        }
+        return found.sort();
+      };
+      expect(await filled()).toEqual([...HOLD].sort());
+      decoder.clear();
+      expect(await filled()).toEqual([]);
+      readback.close();
+      expect(gpu.fault.aborted).toBe(false);
+    });
+
+    test('keeps its positions when the cache grows, and when a snapshot is taken and restored', async () => {
+      const read = (from: number): Promise<void> => decoder.prefill(PROMPT.subarray(from), -1, [], signal);
+      const other = PROMPT.map((id) => (id + 5) % 24);
+      decoder.clear();
+      await decoder.reset(PROMPT.length + STEPS);
+      await read(0);
+      const expected = await take(decoder);
+      // Larger by more than one block of positions.
+      await decoder.reset(600, 5);
+      expect(decoder.length).toBe(5);
+      await read(5);
+      expect(await take(decoder)).toEqual(expected);
+      const saved = decoder.kv.snapshot();
+      await decoder.reset(PROMPT.length + STEPS);
+      await decoder.prefill(other, -1, [], signal);
+      expect(await take(decoder)).not.toEqual(expected);
+      await decoder.reset(900);
+      decoder.kv.restore(saved, 7);
+      await read(7);
+      expect(await take(decoder)).toEqual(expected);
+      saved.release();
+      decoder.clear();
+      expect(decoder.length).toBe(0);
+    });
+  };
 
 // Two generations of exports, and both types of embedding table. `npm test` takes the one that new models have.
 const title = 'the pipelined decoder, with a toy model as exported in';

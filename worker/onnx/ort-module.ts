@@ -1,0 +1,177 @@
+import type { InferenceSession, Ort, Tensor } from './ort.ts';
+import type { Tensors } from './ort-session.ts';
+
+/**
+ * The part of onnxruntime-web's Emscripten module that is used past its API. These names are internal and may change with
+ * any release: the version is pinned, and a test looks for them.
+ */
+export interface OrtModule {
+  _malloc(bytes: number): number;
+  _free(pointer: number): void;
+  setValue(pointer: number, value: number, type: 'i32' | '*'): void;
+  getValue(pointer: number, type: 'i32' | '*'): number;
+  lengthBytesUTF8(text: string): number;
+  stringToUTF8(text: string, pointer: number, bytes: number): void;
+  UTF8ToString(pointer: number): string;
+  _OrtGetLastError(code: number, message: number): number;
+  _OrtCreateRunOptions(severity: number, verbosity: number, terminate: boolean, tag: number): number;
+  _OrtAddRunConfigEntry(options: number, key: number, value: number): number;
+  _OrtReleaseRunOptions(options: number): number;
+  _OrtCreateTensor(type: number, data: number, bytes: number, dims: number, rank: number, location: number): number;
+  _OrtReleaseTensor(tensor: number): number;
+  _OrtCreateBinding(session: number): number;
+  _OrtBindInput(binding: number, name: number, tensor: number): number | Promise<number>;
+  _OrtBindOutput(binding: number, name: number, tensor: number, location: number): number;
+  _OrtReleaseBinding(binding: number): number;
+  _OrtRunWithBinding(
+    session: number,
+    binding: number,
+    count: number,
+    outputs: number,
+    options: number,
+  ): number | Promise<number>;
+  /** Counts the uses of a buffer. @returns its handle, which is the same until it is no longer used */
+  webgpuRegisterBuffer(buffer: GPUBuffer, session: number): number;
+  webgpuUnregisterBuffer(buffer: GPUBuffer): void;
+}
+
+declare global {
+  /** Where the package's copies of onnxruntime's glue scripts leave the modules, each under the URL of the script. */
+  // oxlint-disable-next-line no-var -- only `var` declares a global
+  var nearsightOrtModules: Record<string, OrtModule> | undefined;
+}
+
+/** The module of a build that has started; undefined if its glue script is not one of the package's copies. */
+export function ortModule({ env }: Ort): OrtModule | undefined {
+  const { wasmPaths } = env.wasm;
+  return typeof wasmPaths === 'object' ? globalThis.nearsightOrtModules?.[String(wasmPaths.mjs)] : undefined;
+}
+
+/** onnxruntime's handle of a session, which its API hides. */
+export function sessionHandle(session: InferenceSession): number | undefined {
+  const { handler }: { handler?: { sessionId?: unknown } } = Object(session);
+  return typeof handler?.sessionId === 'number' ? handler.sessionId : undefined;
+}
+
+const WARNING = 2;
+const GPU_BUFFER = 4;
+/** onnxruntime's numbers of element types. */
+const TYPES = { float32: 1, int32: 6, float16: 10 } as const;
+const BYTES = { float32: 4, int32: 4, float16: 2 } as const;
+
+/**
+ * A run with its tensors bound once: GPU buffers for all inputs and outputs. Through the API, onnxruntime's JavaScript
+ * registers, wraps and names every tensor again at each run.
+ */
+export class BoundRun {
+  readonly #module: OrtModule;
+  readonly #session: number;
+  readonly #options: number;
+  readonly #binding: number;
+  readonly #count: number;
+  /** Where a run writes the handles of its outputs. */
+  readonly #outputs: number;
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #tensors: number[] = [];
+  readonly #texts: number[] = [];
+
+  private constructor(module: OrtModule, session: number, count: number, config: Record<string, string>) {
+    this.#module = module;
+    this.#session = session;
+    this.#count = count;
+    this.#outputs = module._malloc(4 * count);
+    this.#options = this.#made(module._OrtCreateRunOptions(WARNING, 0, false, 0));
+    for (const [key, value] of Object.entries(config)) {
+      this.#check(module._OrtAddRunConfigEntry(this.#options, this.#text(key), this.#text(value)));
+    }
+    this.#binding = this.#made(module._OrtCreateBinding(session));
+  }
+
+  /**
+   * Not while a run of the same module is suspended.
+   *
+   * @param session onnxruntime's handle
+   * @param config run options
+   */
+  static async bind(
+    module: OrtModule,
+    session: number,
+    feeds: Tensors,
+    into: Tensors,
+    config: Record<string, string>,
+  ): Promise<BoundRun> {
+    const bound = new BoundRun(module, session, Object.keys(into).length, config);
+    try {
+      for (const [name, tensor] of Object.entries(feeds)) {
+        bound.#check(await module._OrtBindInput(bound.#binding, bound.#text(name), bound.#tensor(tensor)));
+      }
+      for (const [name, tensor] of Object.entries(into)) {
+        bound.#check(module._OrtBindOutput(bound.#binding, bound.#text(name), bound.#tensor(tensor), 0));
+      }
+      return bound;
+    } catch (error) {
+      bound.release();
+      throw error;
+    }
+  }
+
+  /** @throws Error with onnxruntime's message */
+  async run(): Promise<void> {
+    const { _OrtRunWithBinding: run } = this.#module;
+    this.#check(await run(this.#session, this.#binding, this.#count, this.#outputs, this.#options));
+    for (let at = 0; at < this.#count; at++) {
+      this.#module._OrtReleaseTensor(this.#module.getValue(this.#outputs + 4 * at, '*'));
+    }
+  }
+
+  /** Frees what this took; not the buffers, which are the caller's. Before the session is closed. */
+  release(): void {
+    const module = this.#module;
+    module._OrtReleaseBinding(this.#binding);
+    for (const tensor of this.#tensors) module._OrtReleaseTensor(tensor);
+    for (const buffer of this.#buffers) module.webgpuUnregisterBuffer(buffer);
+    module._OrtReleaseRunOptions(this.#options);
+    for (const text of this.#texts) module._free(text);
+    module._free(this.#outputs);
+  }
+
+  #tensor({ type, dims, gpuBuffer }: Tensor): number {
+    if (type !== 'float32' && type !== 'float16' && type !== 'int32') throw new TypeError(`No ${type} can be bound.`);
+    const module = this.#module;
+    const data = module.webgpuRegisterBuffer(gpuBuffer, this.#session);
+    this.#buffers.push(gpuBuffer);
+    const shape = module._malloc(4 * dims.length);
+    for (const [axis, size] of dims.entries()) module.setValue(shape + 4 * axis, size, 'i32');
+    const bytes = BYTES[type] * dims.reduce((product, size) => product * size, 1);
+    const tensor = module._OrtCreateTensor(TYPES[type], data, bytes, shape, dims.length, GPU_BUFFER);
+    module._free(shape);
+    this.#tensors.push(this.#made(tensor));
+    return tensor;
+  }
+
+  #text(text: string): number {
+    const bytes = this.#module.lengthBytesUTF8(text) + 1;
+    const pointer = this.#module._malloc(bytes);
+    this.#module.stringToUTF8(text, pointer, bytes);
+    this.#texts.push(pointer);
+    return pointer;
+  }
+
+  #made(handle: number): number {
+    if (handle === 0) throw this.#lastError();
+    return handle;
+  }
+
+  #check(code: number): void {
+    if (code !== 0) throw this.#lastError();
+  }
+
+  #lastError(): Error {
+    const module = this.#module;
+    const result = module._malloc(8);
+    module._OrtGetLastError(result, result + 4);
+    const message = module.getValue(result + 4, '*');
+    module._free(result);
+    return new Error(message ? module.UTF8ToString(message) : 'onnxruntime gave no reason');
+  }
+}
