@@ -58,3 +58,14 @@ export interface KvSnapshot {
 export function isOutOfMemory(error: unknown): boolean {
   return isNearsightError(error) && error.code === 'context_length_exceeded';
 }
+
+/** The smallest capacity. */
+const MIN_CAPACITY = 256;
+
+/** The capacity to reserve: a power of two, or one and a half. Few, because a step on the GPU is recorded anew for each. */
+export function capacityFor(positions: number): number {
+  let capacity = MIN_CAPACITY;
+  while (capacity < positions) capacity *= 2;
+  const between = (capacity * 3) / 4;
+  return between >= positions && between >= MIN_CAPACITY ? between : capacity;
+}

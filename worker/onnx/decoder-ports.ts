@@ -12,6 +12,14 @@ export const LOGITS_TO_KEEP = 'num_logits_to_keep';
 export const SEQLENS_K = 'seqlens_k';
 /** int32 [1]: number of positions. On the CPU, because the shape of the run depends on it. */
 export const TOTAL_LENGTH = 'total_sequence_length';
+/** bool [1]: whether there are several rows. */
+export const IS_PROMPT = 'is_prompt';
+/** float [rows, positions]: what is added to the scores of several rows, 0 or minus infinity. */
+export const CAUSAL_MASK = 'causal_mask';
+/** int64 [heads, rows, 3]: where several rows' keys and values go in a cache of [1, heads, capacity, headDim]. */
+export const KV_INDICES = 'kv_indices';
+/** int64 [1]: number of positions in the cache. */
+export const PAST_LENGTH = 'past_length';
 /** Prefix of the inputs for cached keys and values. */
 export const PAST = 'past_key_values.';
 /** Prefix of the outputs for keys and values; the rest of the name is that of the input. */

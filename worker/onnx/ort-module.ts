@@ -1,11 +1,12 @@
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
-import type { Tensors } from './ort-session.ts';
 
 /**
  * The part of onnxruntime-web's Emscripten module that is used past its API. These names are internal and may change with
  * any release: the version is pinned, and a test looks for them.
  */
 export interface OrtModule {
+  /** The heap. Stale once it has grown, until {@link getValue} or another function looks. */
+  readonly HEAPU8: Uint8Array<ArrayBufferLike>;
   _malloc(bytes: number): number;
   _free(pointer: number): void;
   setValue(pointer: number, value: number, type: 'i32' | '*'): void;
@@ -54,14 +55,25 @@ export function sessionHandle(session: InferenceSession): number | undefined {
 }
 
 const WARNING = 2;
+const CPU = 1;
 const GPU_BUFFER = 4;
-/** onnxruntime's numbers of element types. */
-const TYPES = { float32: 1, int32: 6, float16: 10 } as const;
-const BYTES = { float32: 4, int32: 4, float16: 2 } as const;
+
+/** onnxruntime's numbers of element types, and the bytes of an element. */
+const TYPES = { float32: [1, 4], int32: [6, 4], int64: [7, 8], bool: [9, 1], float16: [10, 2] } as const;
+
+/** A tensor in the module's heap. */
+export interface HeapTensor {
+  type: keyof typeof TYPES;
+  dims: readonly number[];
+  address: number;
+}
+
+/** Tensors by the names of a graph's inputs or outputs: in the heap, or in GPU buffers. */
+export type Bindings = Readonly<Record<string, HeapTensor | Tensor>>;
 
 /**
- * A run with its tensors bound once: GPU buffers for all inputs and outputs. Through the API, onnxruntime's JavaScript
- * registers, wraps and names every tensor again at each run.
+ * A run with its tensors bound once, all inputs and outputs. Through the API, onnxruntime's JavaScript wraps and names every
+ * tensor again at each run, registers those on the GPU, and copies those that are not into the heap and out of it.
  */
 export class BoundRun {
   readonly #module: OrtModule;
@@ -96,9 +108,9 @@ export class BoundRun {
   static async bind(
     module: OrtModule,
     session: number,
-    feeds: Tensors,
-    into: Tensors,
-    config: Record<string, string>,
+    feeds: Bindings,
+    into: Bindings,
+    config: Record<string, string> = {},
   ): Promise<BoundRun> {
     const bound = new BoundRun(module, session, Object.keys(into).length, config);
     try {
@@ -135,15 +147,18 @@ export class BoundRun {
     module._free(this.#outputs);
   }
 
-  #tensor({ type, dims, gpuBuffer }: Tensor): number {
-    if (type !== 'float32' && type !== 'float16' && type !== 'int32') throw new TypeError(`No ${type} can be bound.`);
+  #tensor(given: HeapTensor | Tensor): number {
+    const { dims } = given;
+    const [type, elementBytes] = isBindable(given.type) ? TYPES[given.type] : [];
+    if (type === undefined) throw new TypeError(`No ${given.type} can be bound.`);
     const module = this.#module;
-    const data = module.webgpuRegisterBuffer(gpuBuffer, this.#session);
-    this.#buffers.push(gpuBuffer);
+    const onGpu = 'gpuBuffer' in given;
+    const data = onGpu ? module.webgpuRegisterBuffer(given.gpuBuffer, this.#session) : given.address;
+    if (onGpu) this.#buffers.push(given.gpuBuffer);
     const shape = module._malloc(4 * dims.length);
     for (const [axis, size] of dims.entries()) module.setValue(shape + 4 * axis, size, 'i32');
-    const bytes = BYTES[type] * dims.reduce((product, size) => product * size, 1);
-    const tensor = module._OrtCreateTensor(TYPES[type], data, bytes, shape, dims.length, GPU_BUFFER);
+    const bytes = elementBytes * dims.reduce((product, size) => product * size, 1);
+    const tensor = module._OrtCreateTensor(type, data, bytes, shape, dims.length, onGpu ? GPU_BUFFER : CPU);
     module._free(shape);
     this.#tensors.push(this.#made(tensor));
     return tensor;
@@ -174,4 +189,8 @@ export class BoundRun {
     module._free(result);
     return new Error(message ? module.UTF8ToString(message) : 'onnxruntime gave no reason');
   }
+}
+
+function isBindable(type: string): type is keyof typeof TYPES {
+  return type in TYPES;
 }

@@ -6,7 +6,7 @@ import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { ExternalData, GraphFile } from './model/external-data.ts';
 import { decode, encodeApart } from './model/graph.ts';
-import { BoundRun, ortModule, sessionHandle } from './ort-module.ts';
+import { type Bindings, BoundRun, ortModule, sessionHandle } from './ort-module.ts';
 import { track } from './tensor.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */
@@ -28,9 +28,9 @@ const MAX_RECORDINGS = 64;
 const UNRECORDED = { extra: { gpu_graph_id: '-1' } };
 
 /** A run with its tensors for good. */
-export interface Recording {
+export interface BoundTensors {
   run(): Promise<void>;
-  /** Frees what is not the session's own. The recording itself is freed with the session. */
+  /** Frees what this holds besides the tensors' memory. A recording is freed with the session only. */
   release(): Promise<void>;
 }
 
@@ -139,24 +139,33 @@ export class Session {
    *
    * @returns undefined if this session does not record, or has too many recordings
    */
-  recorded(feeds: Tensors, into: Tensors): Recording | undefined {
+  recorded(feeds: Tensors, into: Tensors): BoundTensors | undefined {
     if (!this.records || this.#recordings === MAX_RECORDINGS) return undefined;
     const [inputs, outputs] = [{ ...feeds }, { ...into }];
     const config = { gpu_graph_id: String(this.#recordings++) };
+    const bound = this.bound(inputs, outputs, config);
+    if (bound) return bound;
+    const options = { extra: config };
+    return {
+      run: async () => void (await serialize(() => this.#session.run(inputs, outputs, options))),
+      release: async () => {},
+    };
+  }
+
+  /**
+   * A run whose inputs and outputs are bound once.
+   *
+   * @returns undefined if onnxruntime's module is not at hand
+   */
+  bound(feeds: Bindings, into: Bindings, config?: Record<string, string>): BoundTensors | undefined {
     const module = ortModule(this.#ort);
     const handle = sessionHandle(this.#session);
-    if (!module || handle === undefined) {
-      const options = { extra: config };
-      return {
-        run: async () => void (await serialize(() => this.#session.run(inputs, outputs, options))),
-        release: async () => {},
-      };
-    }
+    if (!module || handle === undefined) return undefined;
     let bound: BoundRun | undefined;
     return {
       run: () =>
         serialize(async () => {
-          bound ??= await BoundRun.bind(module, handle, inputs, outputs, config);
+          bound ??= await BoundRun.bind(module, handle, feeds, into, config);
           await bound.run();
         }),
       release: () => serialize(async () => bound?.release()),

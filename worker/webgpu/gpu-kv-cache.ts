@@ -1,22 +1,11 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
-import type { KvCache, KvSnapshot } from '../backend/kv-cache.ts';
+import { capacityFor, type KvCache, type KvSnapshot } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 import { elementBytes } from '../onnx/tensor.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
 import { submit } from './kernel.ts';
-
-/** The smallest capacity. */
-const BLOCK = 256;
-
-/** A power of two, or one and a half: few, because a step is recorded anew for each. */
-function capacityFor(positions: number): number {
-  let capacity = BLOCK;
-  while (capacity < positions) capacity *= 2;
-  const between = (capacity * 3) / 4;
-  return between >= positions && between % BLOCK === 0 ? between : capacity;
-}
 
 /**
  * Keys and values in buffers of a fixed capacity, which are replaced by larger ones to grow. The same buffer is fed as

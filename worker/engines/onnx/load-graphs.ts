@@ -8,6 +8,7 @@ import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
 import { optimizeVision } from '../../onnx/optimize/optimize-vision.ts';
 import type { OptimizedGraph } from '../../onnx/optimize/pass.ts';
 import { INPUTS_EMBEDS } from '../../onnx/decoder-ports.ts';
+import { ortModule } from '../../onnx/ort-module.ts';
 import { evaluator, Session } from '../../onnx/ort-session.ts';
 import type { Ort } from '../../onnx/ort.ts';
 import { selfTestLayer } from '../../self-test/layer-self-test.ts';
@@ -105,7 +106,8 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
   const { ort, gpu, positions, precision, open, onStep, signal } = loading;
   const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
     signal.throwIfAborted();
-    return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget });
+    const inPlace = !gpu && ortModule(ort) !== undefined;
+    return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget, inPlace });
   };
   if (!gpu) return openDequantized(optimize, (model) => open('decoder', model));
   const model = await optimize();

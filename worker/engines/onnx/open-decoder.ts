@@ -2,12 +2,27 @@ import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { LogitsRow } from '../../backend/token-sampler.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { PipelinedDecoder } from '../../generation/pipelined-decoder.ts';
+import { InPlaceDecoder } from '../../generation/in-place-decoder.ts';
 import { MAX_CHUNK_ROWS, StepwiseDecoder } from '../../generation/stepwise-decoder.ts';
-import { embedByGraph, embedByTable } from '../../onnx/embed-tokens.ts';
+import { type Embed, embedByGraph, embedByTable } from '../../onnx/embed-tokens.ts';
 import type { EmbeddingTable } from '../../onnx/embedding-table.ts';
-import { INPUTS_EMBEDS, LOGITS, PAST, SEQLENS_K, TOTAL_LENGTH } from '../../onnx/decoder-ports.ts';
+import {
+  CAUSAL_MASK,
+  INPUTS_EMBEDS,
+  IS_PROMPT,
+  KV_INDICES,
+  LOGITS,
+  PAST,
+  PAST_LENGTH,
+  SEQLENS_K,
+  TOTAL_LENGTH,
+} from '../../onnx/decoder-ports.ts';
+import { kvLayout } from '../../onnx/kv-layout.ts';
+import { ortModule } from '../../onnx/ort-module.ts';
 import { Session } from '../../onnx/ort-session.ts';
 import type { Ort } from '../../onnx/ort.ts';
+import { WasmHeap } from '../../wasm/wasm-heap.ts';
+import { WasmKvCache } from '../../wasm/wasm-kv-cache.ts';
 import { CpuMemory } from '../../wasm/cpu-memory.ts';
 import { readbackLatency } from '../../webgpu/buffer-readback.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
@@ -40,6 +55,10 @@ export async function openDecoder(
   const isGraph = embed instanceof Session;
   if (isGraph) checkTypes(embed, INPUTS_EMBEDS, session);
   if (!gpu || isGraph) {
+    const inPlace = gpu
+      ? undefined
+      : openInPlace(ort, session, isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed), positions);
+    if (inPlace) return inPlace;
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
     const embedTokens = isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed);
     const maxRows = gpu?.workarounds.maxRows;
@@ -57,6 +76,17 @@ export async function openDecoder(
   const readback = new GpuTokenReadback(device, sampler.ring.size);
   const parts = { session, logits, memory, sampler, embedder, readback };
   return new PipelinedDecoder({ ort, device, ...parts, positions, maxRows, latency });
+}
+
+/** A decoder on the CPU whose tensors stay in onnxruntime's heap; undefined if the graph or the module does not allow it. */
+function openInPlace(ort: Ort, session: Session, embed: Embed, positions: number): Decoder | undefined {
+  const module = ortModule(ort);
+  const logits = logitsRow(session);
+  if (!module || logits?.type !== 'float32') return undefined;
+  const layout = kvLayout(session);
+  if (layout.type !== 'float32') return undefined;
+  const heap = new WasmHeap(module);
+  return new InPlaceDecoder({ session, heap, kv: new WasmKvCache(heap, layout, positions), embed, logits });
 }
 
 /** Whether a table can be looked up on the GPU, by a decoder that {@link PipelinedDecoder} can run. */
@@ -78,7 +108,15 @@ export function checkTypes(graph: Session, output: 'image_features' | typeof INP
 }
 
 /** The inputs of a decoder that the optimizer has changed, keys and values aside. */
-const OPTIMIZED_INPUTS: readonly string[] = [INPUTS_EMBEDS, SEQLENS_K, TOTAL_LENGTH];
+const OPTIMIZED_INPUTS: readonly string[] = [
+  INPUTS_EMBEDS,
+  SEQLENS_K,
+  TOTAL_LENGTH,
+  IS_PROMPT,
+  CAUSAL_MASK,
+  KV_INDICES,
+  PAST_LENGTH,
+];
 
 /** The logits of a decoder that {@link PipelinedDecoder} can run; undefined for others. */
 function logitsRow({ inputs, outputs }: Session): LogitsRow | undefined {

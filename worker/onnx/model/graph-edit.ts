@@ -116,6 +116,8 @@ function fromFields({ type, raw }: Tensor): number[] | undefined {
 
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
+const ATTRIBUTE_GRAPH = 5;
+const ATTRIBUTE_INTS = 7;
 
 /** A node's integer attribute, or `absent`, the operator's default. */
 export function intAttribute(node: Node, name: string, absent: number): number {
@@ -126,12 +128,29 @@ export function intsAttribute(node: Node, name: string): number[] {
   return [...fields(node.attributes.get(name))].flatMap((field) => (field.number === 8 ? integers(field) : []));
 }
 
+/** A node's number, or `absent`, the operator's default. */
+export function floatAttribute(node: Node, name: string, absent: number): number {
+  const payload = payloadOf(node.attributes.get(name), 2);
+  return payload ? new DataView(payload.buffer, payload.byteOffset).getFloat32(0, true) : absent;
+}
+
 export function setInt(node: Node, name: string, value: number): void {
   node.attributes.set(name, new Writer().text(1, name).integer(3, value).integer(20, ATTRIBUTE_INT).finish());
 }
 
 export function setFloat(node: Node, name: string, value: number): void {
   node.attributes.set(name, new Writer().text(1, name).float(2, value).integer(20, ATTRIBUTE_FLOAT).finish());
+}
+
+export function setInts(node: Node, name: string, values: readonly number[]): void {
+  const message = new Writer().text(1, name);
+  for (const value of values) message.integer(8, value);
+  node.attributes.set(name, message.integer(20, ATTRIBUTE_INTS).finish());
+}
+
+/** @param graph as `encodeBranch` writes it */
+export function setGraph(node: Node, name: string, graph: Uint8Array): void {
+  node.attributes.set(name, new Writer().text(1, name).bytes(6, graph).integer(20, ATTRIBUTE_GRAPH).finish());
 }
 
 /** A node with these integer attributes. */

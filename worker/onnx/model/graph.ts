@@ -228,6 +228,15 @@ export function encode(graph: Graph, files: readonly ExternalData[] = []): Uint8
   return model.message(7, body).finish();
 }
 
+/** Writes a graph that a node has: it reads the values of the graph around it by their names. */
+export function encodeBranch(name: string, nodes: readonly Node[], outputs: readonly string[]): Uint8Array {
+  const message = new Writer();
+  for (const node of nodes) message.message(1, encodeNode(node));
+  message.text(2, name);
+  for (const output of outputs) message.bytes(12, makeValue(output).raw);
+  return message.finish();
+}
+
 function encodeNode(node: Node): Writer {
   const message = new Writer();
   for (const name of node.inputs) message.text(1, name);

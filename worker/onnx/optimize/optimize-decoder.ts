@@ -8,6 +8,7 @@ import { feedLengths } from './feed-lengths.ts';
 import { extractLayer } from './extract-layer.ts';
 import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
 import { foldRotary, trimRotaryTables } from './fold-rotary.ts';
+import { writeOutAttention } from './write-out-attention.ts';
 import { unrecordable } from './recordable.ts';
 import { type MemoryBudget, dequantizeWeights } from './dequantize-weights.ts';
 
@@ -17,6 +18,8 @@ export interface DecoderOptions {
   evaluate: Evaluate;
   /** On wasm, for dequantized weights; absent: weights stay quantized. */
   memoryBudget?: MemoryBudget | undefined;
+  /** Whether keys and values are appended to in place, on the CPU. */
+  inPlace?: boolean;
 }
 
 /**
@@ -30,7 +33,7 @@ export interface DecoderOptions {
  * @throws NearsightError `load_failed` if the bytes are not an ONNX model
  */
 export async function optimizeDecoder(model: GraphFile, options: DecoderOptions): Promise<OptimizedGraph> {
-  const { positions, evaluate, memoryBudget } = options;
+  const { positions, evaluate, memoryBudget, inPlace = false } = options;
   const graph = decode(model);
   const reason = opaque(graph);
   if (reason !== undefined) {
@@ -44,7 +47,9 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
     { pass: 'trim-rotary-tables', reason: trimRotaryTables(graph, positions) },
   ];
   if (memoryBudget) outcomes.push({ pass: 'dequantize-weights', reason: dequantizeWeights(graph, memoryBudget) });
+  // The last one: other passes do not look into branches.
+  if (inPlace) outcomes.push({ pass: 'write-out-attention', reason: writeOutAttention(graph) });
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
-  const optimized = encodeOptimized(graph, outcomes, memoryBudget ? undefined : extractLayer(graph, LOGITS));
+  const optimized = encodeOptimized(graph, outcomes, memoryBudget || inPlace ? undefined : extractLayer(graph, LOGITS));
   return { ...optimized, unrecordable: unrecordable(graph, lengths) };
 }

@@ -12,6 +12,8 @@ export type PassName =
   | 'fold-rotary'
   /** Rotary tables end where the context ends. */
   | 'trim-rotary-tables'
+  /** On wasm, attention of several rows is written out. */
+  | 'write-out-attention'
   /** 4-bit matrices become float32, computed while the graph is opened. */
   | 'dequantize-weights'
   /** The vision encoder's inputs that are the same for every image, such as a mask, are gone. */

@@ -1,0 +1,165 @@
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { Heap, HeapKvCache } from '../backend/heap.ts';
+import { capacityFor, type KvSnapshot } from '../backend/kv-cache.ts';
+import type { KvLayout } from '../onnx/kv-layout.ts';
+import type { HeapTensor } from '../onnx/ort-module.ts';
+
+const FLOAT_BYTES = 4;
+
+/**
+ * Keys and values in onnxruntime's heap, at a capacity that grows in steps. Past and present are the same memory, which runs
+ * append to, so that a step copies nothing.
+ */
+export class WasmKvCache implements HeapKvCache {
+  length = 0;
+  capacity = 0;
+  onOutOfMemory = (): boolean => false;
+  readonly #heap: Heap;
+  readonly #layout: KvLayout;
+  readonly #maxPositions: number;
+  /** Bytes of one position of one head. */
+  readonly #rowBytes: number;
+  /** One for each input of the layout. */
+  #addresses: number[] = [];
+
+  /** @param layout of float32 */
+  constructor(heap: Heap, layout: KvLayout, maxPositions: number) {
+    this.#heap = heap;
+    this.#layout = layout;
+    this.#maxPositions = maxPositions;
+    this.#rowBytes = layout.headDim * FLOAT_BYTES;
+  }
+
+  async reserve(positions: number, kept: number): Promise<void> {
+    this.length = kept;
+    if (positions > this.capacity) this.#resize(positions);
+  }
+
+  async grow(): Promise<void> {
+    if (this.capacity >= this.#maxPositions) throw new RangeError('The context is full.');
+    this.#resize(Math.min(2 * this.capacity, this.#maxPositions));
+  }
+
+  rewind(length: number): void {
+    this.length = length;
+  }
+
+  advance(count: number): void {
+    this.length += count;
+  }
+
+  tensors(): { past: Record<string, HeapTensor>; present: Record<string, HeapTensor> } {
+    const { names, heads, headDim } = this.#layout;
+    const dims = [1, heads, this.capacity, headDim];
+    const past: Record<string, HeapTensor> = {};
+    const present: Record<string, HeapTensor> = {};
+    for (const [index, [input, output]] of [...names].entries()) {
+      past[input] = present[output] = { type: 'float32', dims, address: this.#addresses[index] ?? 0 };
+    }
+    return { past, present };
+  }
+
+  get snapshotBytes(): number {
+    return this.#layout.names.size * this.#layout.heads * this.length * this.#rowBytes;
+  }
+
+  snapshot(): KvSnapshot {
+    const data = new Uint8Array(this.snapshotBytes);
+    const rows = this.length * this.#rowBytes;
+    this.#eachHead((address, at) => data.set(this.#heap.bytes(address, rows), at * rows));
+    return new HeapKvSnapshot(data, this.length);
+  }
+
+  restore(saved: KvSnapshot, length: number): void {
+    if (!(saved instanceof HeapKvSnapshot)) throw new TypeError('The snapshot was taken by another kind of cache.');
+    const rows = saved.length * this.#rowBytes;
+    const kept = length * this.#rowBytes;
+    this.#eachHead((address, at) =>
+      this.#heap.bytes(address, kept).set(saved.data.subarray(at * rows, at * rows + kept)),
+    );
+    this.length = length;
+  }
+
+  clear(): void {
+    for (const address of this.#addresses) this.#heap.bytes(address, this.#tensorBytes(this.capacity)).fill(0);
+    this.length = 0;
+  }
+
+  free(): void {
+    for (const address of this.#addresses) this.#heap.free(address);
+    this.#addresses = [];
+    this.capacity = 0;
+    this.length = 0;
+  }
+
+  /** Replaces all tensors by larger ones and keeps their positions. */
+  #resize(positions: number): void {
+    const capacity = capacityFor(positions);
+    if (this.length === 0) this.free();
+    const rows = this.length * this.#rowBytes;
+    const { heads, names } = this.#layout;
+    // One by one, so that only one exists twice at a time.
+    for (let index = 0; index < names.size; index++) {
+      const address = this.#allocate(capacity);
+      const old = this.#addresses[index];
+      if (old !== undefined) {
+        for (let head = 0; head < heads; head++) {
+          const from = this.#heap.bytes(old + head * this.capacity * this.#rowBytes, rows);
+          this.#heap.bytes(address + head * capacity * this.#rowBytes, rows).set(from);
+        }
+        this.#heap.free(old);
+      }
+      this.#addresses[index] = address;
+    }
+    this.capacity = capacity;
+  }
+
+  /** When out of memory, evicts and tries again. */
+  #allocate(capacity: number): number {
+    do {
+      const address = this.#heap.allocate(this.#tensorBytes(capacity));
+      if (address !== undefined) return address;
+    } while (this.onOutOfMemory());
+    this.free();
+    const bytes = this.#layout.names.size * this.#tensorBytes(capacity);
+    throw new NearsightError(
+      'context_length_exceeded',
+      `There is no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
+        'Set or lower max_tokens, or send fewer messages or images.',
+      { param: 'max_tokens' },
+    );
+  }
+
+  #tensorBytes(capacity: number): number {
+    return this.#layout.heads * capacity * this.#rowBytes;
+  }
+
+  /** @param work gets the address of a head's positions, and the number of heads before it */
+  #eachHead(work: (address: number, at: number) => void): void {
+    const { heads } = this.#layout;
+    for (const [index, tensor] of this.#addresses.entries()) {
+      for (let head = 0; head < heads; head++) {
+        work(tensor + head * this.capacity * this.#rowBytes, index * heads + head);
+      }
+    }
+  }
+}
+
+/** Tensor by tensor, head by head, without spare capacity; outside the heap, which never shrinks. */
+class HeapKvSnapshot implements KvSnapshot {
+  readonly lost = false;
+  readonly data: Uint8Array;
+  readonly length: number;
+
+  constructor(data: Uint8Array, length: number) {
+    this.data = data;
+    this.length = length;
+  }
+
+  get bytes(): number {
+    return this.data.length;
+  }
+
+  /** Left to the garbage collector. */
+  release(): void {}
+}
