@@ -62,7 +62,7 @@ export function isOutOfMemory(error: unknown): boolean {
 /** The smallest capacity. */
 const MIN_CAPACITY = 256;
 
-/** The capacity to reserve: a power of two, or one and a half. Few, because a step on the GPU is recorded anew for each. */
+/** The capacity to reserve: a power of two, or one and a half. Few, because a step on the GPU is captured anew for each. */
 export function capacityFor(positions: number): number {
   let capacity = MIN_CAPACITY;
   while (capacity < positions) capacity *= 2;

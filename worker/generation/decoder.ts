@@ -27,7 +27,7 @@ export interface Decoder {
   readonly kv: Pick<KvCache, 'rewind' | 'snapshotBytes' | 'snapshot' | 'restore' | 'onOutOfMemory'>;
   /** Positions read so far. */
   readonly length: number;
-  /** Whether steps are recorded on the GPU and replayed. Setting it to false ends that. */
+  /** Whether steps are captured on the GPU and replayed. Setting it to false ends that. */
   replays: boolean;
   /**
    * Rewinds to the first `kept` positions (default: 0) and reserves memory for `positions` in total. Steps beyond them

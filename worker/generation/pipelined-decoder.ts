@@ -55,7 +55,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   replays: boolean;
   readonly #parts: PipelinedDecoderOptions;
   #scheduler: ReadbackScheduler;
-  /** Positions after the run, for graphs that read it from CPU memory: those whose steps are not recorded. */
+  /** Positions after the run, for graphs that read it from CPU memory: those whose steps are not captured. */
   readonly #totalLength = new Int32Array(1);
   /** The prompt's logits are kept for further answers to it, so steps write to a row of their own. */
   readonly #promptLogits: Tensor;
@@ -66,15 +66,15 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   #feeds: Tensors = {};
   #promptTargets: Tensors = {};
   #stepTargets: Tensors = {};
-  /** The step as it was recorded on the current buffers. */
-  #recorded: BoundTensors | undefined;
+  /** The step as it was captured on the current buffers. */
+  #captured: BoundTensors | undefined;
 
   constructor(options: PipelinedDecoderOptions) {
     const { session, logits, memory, positions, latency, sampler } = options;
     this.#parts = options;
     const layout = kvLayout(session);
     this.precision = layout.type;
-    this.replays = session.records;
+    this.replays = session.capturing;
     this.kv = memory.cache(layout, positions);
     this.#scheduler = new ReadbackScheduler(latency, UNKNOWN_MS);
     const row = (label: string): Tensor => this.#tensor(sampler.createLogits(label), logits.type, [1, 1, logits.vocab]);
@@ -103,15 +103,15 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
       ...kvFeeds,
       [INPUTS_EMBEDS]: this.#embeddings(1),
       [SEQLENS_K]: this.#tensor(embedder.lastPosition, 'int32', [1]),
-      [TOTAL_LENGTH]: session.records
+      [TOTAL_LENGTH]: session.capturing
         ? this.#tensor(embedder.totalLength, 'int32', [1])
         : new ort.Tensor('int32', this.#totalLength, [1]),
     };
     this.#promptTargets = { ...this.kv.targets(), [LOGITS]: this.#promptLogits };
     this.#stepTargets = { ...this.kv.targets(), [LOGITS]: this.#stepLogits };
     // A failed release leaks a little; what fails then also fails the next run.
-    void this.#recorded?.release().catch(() => {});
-    this.#recorded = session.recorded(this.#feeds, this.#stepTargets);
+    void this.#captured?.release().catch(() => {});
+    this.#captured = session.captured(this.#feeds, this.#stepTargets);
   }
 
   async calibrate(): Promise<void> {
@@ -200,7 +200,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   }
 
   close(): void {
-    void this.#recorded?.release().catch(() => {});
+    void this.#captured?.release().catch(() => {});
     const { sampler, embedder, readback, memory } = this.#parts;
     for (const part of [sampler, embedder, readback, memory]) part.close();
   }
@@ -224,7 +224,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
       await this.kv.grow();
       this.#bind();
     }
-    if (this.replays && this.#recorded) await this.#recorded.run();
+    if (this.replays && this.#captured) await this.#captured.run();
     else await this.#run(this.#feeds, this.#stepTargets, 1);
     this.kv.advance(1, {});
     this.#logits = this.#stepLogits;

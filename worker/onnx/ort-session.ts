@@ -19,18 +19,18 @@ export interface Port {
 export type Tensors = Record<string, Tensor>;
 
 /**
- * Most recordings of one session. onnxruntime keeps each until the session is closed: for SmolVLM-256M some 255 buffers of
+ * Most captures of one session. onnxruntime keeps each until the session is closed: for SmolVLM-256M some 255 buffers of
  * a step's intermediate values.
  */
-const MAX_RECORDINGS = 64;
+const MAX_CAPTURES = 64;
 
-/** In a session that records runs, each that is to be neither recorded nor replayed has to say so. */
-const UNRECORDED = { extra: { gpu_graph_id: '-1' } };
+/** In a session that captures runs, each that is to be neither captured nor replayed has to say so. */
+const UNCAPTURED = { extra: { gpu_graph_id: '-1' } };
 
 /** A run with its tensors for good. */
 export interface BoundTensors {
   run(): Promise<void>;
-  /** Frees what this holds besides the tensors' memory. A recording is freed with the session only. */
+  /** Frees what this holds besides the tensors' memory. A capture is freed with the session only. */
   release(): Promise<void>;
 }
 
@@ -67,16 +67,16 @@ export function evaluator(ort: Ort): Evaluate {
 export class Session {
   readonly inputs: ReadonlyMap<string, Port>;
   readonly outputs: ReadonlyMap<string, Port>;
-  /** Whether {@link recorded} can record runs. `total_sequence_length` is read from the GPU then. */
-  readonly records: boolean;
+  /** Whether {@link captured} can capture runs. `total_sequence_length` is read from the GPU then. */
+  readonly capturing: boolean;
   readonly #ort: Ort;
   readonly #session: InferenceSession;
-  #recordings = 0;
+  #captures = 0;
 
-  private constructor(ort: Ort, session: InferenceSession, records: boolean) {
+  private constructor(ort: Ort, session: InferenceSession, capturing: boolean) {
     this.#ort = ort;
     this.#session = session;
-    this.records = records;
+    this.capturing = capturing;
     this.inputs = ports(session.inputMetadata);
     this.outputs = ports(session.outputMetadata);
   }
@@ -87,13 +87,13 @@ export class Session {
    * `validationMode: 'disabled'` saves a wait for the GPU process at each run. GPU errors then arrive as the device's
    * `uncapturederror`, which `worker/webgpu` handles.
    *
-   * @param record on the GPU, whether runs shall be recorded; fails for graphs that do not run on the GPU alone
+   * @param capture on the GPU, whether runs are captured; fails for graphs that do not run on the GPU alone
    * @param file an optimized graph refers to the weights in the original file, which are read one by one if it is on disk;
    *   onnxruntime drops all files once it has opened the session
    * @throws NearsightError `load_failed` if a file cannot be read, or a file of onnxruntime is missing; what onnxruntime
    *   throws
    */
-  static async open(ort: Ort, file: GraphFile, device?: GPUDevice, record = false): Promise<Session> {
+  static async open(ort: Ort, file: GraphFile, device?: GPUDevice, capture = false): Promise<Session> {
     // A graph that was not optimized would be read whole, with its weights.
     const { graph, externalData } = file.graph instanceof FileBytes ? encodeApart(decode(file)) : file;
     const mounted = new MountedFiles();
@@ -103,7 +103,7 @@ export class Session {
     if (device) {
       options.executionProviders = [{ name: 'webgpu', device, validationMode: 'disabled' }];
       options.preferredOutputLocation = 'gpu-buffer';
-      if (record) recordOnGpu(options);
+      if (capture) captureOnGpu(options);
     } else options.executionProviders = ['wasm'];
     const create = () => ort.InferenceSession.create(bytesIn(graph), options);
     const session = await serialize(create)
@@ -111,7 +111,7 @@ export class Session {
         throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
       })
       .finally(() => mounted.free());
-    return new Session(ort, session, record);
+    return new Session(ort, session, capture);
   }
 
   /**
@@ -134,15 +134,15 @@ export class Session {
   }
 
   /**
-   * A run that is recorded the first time and replayed from then on, which saves onnxruntime's work for each kernel. It
+   * A run that is captured the first time and replayed from then on, which saves onnxruntime's work for each kernel. It
    * reads and writes these tensors for good: a replay with others would ignore them in silence.
    *
-   * @returns undefined if this session does not record, or has too many recordings
+   * @returns undefined if this session does not capture, or has too many captures
    */
-  recorded(feeds: Tensors, into: Tensors): BoundTensors | undefined {
-    if (!this.records || this.#recordings === MAX_RECORDINGS) return undefined;
+  captured(feeds: Tensors, into: Tensors): BoundTensors | undefined {
+    if (!this.capturing || this.#captures === MAX_CAPTURES) return undefined;
     const [inputs, outputs] = [{ ...feeds }, { ...into }];
-    const config = { gpu_graph_id: String(this.#recordings++) };
+    const config = { gpu_graph_id: String(this.#captures++) };
     const bound = this.bound(inputs, outputs, config);
     if (bound) return bound;
     const options = { extra: config };
@@ -173,7 +173,7 @@ export class Session {
   }
 
   get #options(): InferenceSession.RunOptions {
-    return this.records ? UNRECORDED : {};
+    return this.capturing ? UNCAPTURED : {};
   }
 
   /** Frees the weights. */
@@ -186,7 +186,7 @@ export class Session {
  * Sets `enableGraphCapture` for the GPU's side of onnxruntime, which reads the option first. Its JavaScript reads it next,
  * and would then bind the tensors of the first run and give their buffers up.
  */
-function recordOnGpu(options: InferenceSession.SessionOptions): void {
+function captureOnGpu(options: InferenceSession.SessionOptions): void {
   let reads = 0;
   Object.defineProperty(options, 'enableGraphCapture', { enumerable: true, get: () => reads++ === 0 || undefined });
 }

@@ -10,7 +10,7 @@ const POSITIONS = [16, 47];
 const MORE_POSITIONS = 300;
 
 /**
- * Whether steps that are recorded and replayed give the logits of the same row read as a prompt of one, which is never
+ * Whether steps that are captured and replayed give the logits of the same row read as a prompt of one, which is never
  * replayed: at two positions, and with other buffers.
  *
  * @throws NearsightError `unsupported_device` if there is no memory for the keys and values
@@ -24,7 +24,7 @@ export async function replaysRight(
   const read = (to: number): Promise<void> => decoder.prefill(ids.subarray(decoder.length, to), -1, [], signal);
   const isRight = async (at: number, reserved: number): Promise<boolean> => {
     const replayed: Float32Array[] = [];
-    // The first is recorded.
+    // The first is captured.
     for (let step = 0; step < 2; step++) {
       await decoder.reset(reserved, at);
       await decoder.step(ids[at] ?? 0);

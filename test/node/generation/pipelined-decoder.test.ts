@@ -34,7 +34,7 @@ afterEach(() => {
 });
 
 const pipelined =
-  (kind: 'recorded' | 'pipelined', quirks: Parameters<typeof toyDecoder>[0], type: Parameters<typeof toyEmbed>[0]) =>
+  (kind: 'captured' | 'pipelined', quirks: Parameters<typeof toyDecoder>[0], type: Parameters<typeof toyEmbed>[0]) =>
   () => {
     const decoderFile = toyDecoder(quirks);
     const embedFile = toyEmbed(type);
@@ -82,10 +82,10 @@ const pipelined =
       const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
       const ids = await take(decoder, { limit: steps });
       // onnxruntime makes bind groups for each kernel of a step, unless it replays the step.
-      if (kind === 'recorded') expect(bound).not.toHaveBeenCalled();
+      if (kind === 'captured') expect(bound).not.toHaveBeenCalled();
       else expect(bound.mock.calls.length).toBeGreaterThan(steps);
       // And its API is not what runs a step that is bound.
-      expect(ran).toHaveBeenCalledTimes(kind === 'recorded' ? 0 : steps - 1);
+      expect(ran).toHaveBeenCalledTimes(kind === 'captured' ? 0 : steps - 1);
       const [sizes, buffers] = [mapped.mock.calls.map(([, , size]) => size ?? NaN), made.mock.calls.length];
       expect(ids).toHaveLength(steps);
       expect(buffers).toBe(0);
@@ -241,7 +241,7 @@ const pipelined =
 
 // Two generations of exports, and both types of embedding table. `npm test` takes the one that new models have.
 const title = 'the pipelined decoder, with a toy model as exported in';
-const early = pipelined('recorded', { rotary: 'input', allRows: true }, 'float32');
+const early = pipelined('captured', { rotary: 'input', allRows: true }, 'float32');
 describe(`${title} early 2025`, { timeout: 180_000, tags: ['long'] }, early);
-describe(`${title} late 2025`, { timeout: 180_000 }, pipelined('recorded', {}, 'float16'));
-describe(`${title} late 2025, unrecorded`, { timeout: 180_000, tags: ['long'] }, pipelined('pipelined', {}, 'float16'));
+describe(`${title} late 2025`, { timeout: 180_000 }, pipelined('captured', {}, 'float16'));
+describe(`${title} late 2025, uncaptured`, { timeout: 180_000, tags: ['long'] }, pipelined('pipelined', {}, 'float16'));

@@ -20,14 +20,14 @@ export interface Toy {
 }
 
 /**
- * Opens a toy model on the GPU: optimized for the pipelined decoder, which records its steps or not, or as exported for the
+ * Opens a toy model on the GPU: optimized for the pipelined decoder, which captures its steps or not, or as exported for the
  * stepwise decoder.
  */
 export async function openToy(
   ort: Ort,
   gpu: Gpu,
   files: { decoder: Uint8Array; embed: Uint8Array },
-  kind: 'recorded' | 'pipelined' | 'stepwise',
+  kind: 'captured' | 'pipelined' | 'stepwise',
 ): Promise<Toy> {
   const pipelined = kind !== 'stepwise';
   const [decoderFile, embedFile] = [singleFile(files.decoder), singleFile(files.embed)];
@@ -36,7 +36,7 @@ export async function openToy(
   const model = pipelined
     ? await optimizeDecoder(decoderFile, { positions: POSITIONS, evaluate: evaluator(ort) })
     : decoderFile;
-  const session = await Session.open(ort, model, gpu.device, kind === 'recorded');
+  const session = await Session.open(ort, model, gpu.device, kind === 'captured');
   const embed = pipelined ? table : await Session.open(ort, embedFile, gpu.device);
   const decoder = await openDecoder(ort, { decoder: session, embed }, POSITIONS, gpu);
   return {

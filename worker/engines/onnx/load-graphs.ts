@@ -18,7 +18,7 @@ import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { openDequantized, type OpenedDecoder } from './dequantized-decoder.ts';
 import { canLookUpOnGpu, checkTypes, type Graphs } from './open-decoder.ts';
 import { readAhead } from './read-ahead.ts';
-import { openRecorded } from './recorded-decoder.ts';
+import { openCaptured } from './captured-decoder.ts';
 
 export interface GraphOptions {
   ort: Ort;
@@ -63,8 +63,8 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     return file;
   };
   const opened: Session[] = [];
-  const open = async (name: GraphName, file: GraphFile, record = false): Promise<Session> => {
-    const session = await Session.open(ort, file, gpu?.device, record).catch((cause: unknown) => {
+  const open = async (name: GraphName, file: GraphFile, capture = false): Promise<Session> => {
+    const session = await Session.open(ort, file, gpu?.device, capture).catch((cause: unknown) => {
       if (isNearsightError(cause)) throw cause;
       throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
@@ -87,7 +87,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
 
 interface Loading extends GraphOptions {
   /** Opens a graph, which is closed again if a later step fails. */
-  open: (name: GraphName, file: GraphFile, record?: boolean) => Promise<Session>;
+  open: (name: GraphName, file: GraphFile, capture?: boolean) => Promise<Session>;
 }
 
 async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
@@ -111,7 +111,7 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
   };
   if (!gpu) return openDequantized(optimize, (model) => open('decoder', model));
   const model = await optimize();
-  const opened = await openRecorded(model, (record) => open('decoder', model, record));
+  const opened = await openCaptured(model, (capture) => open('decoder', model, capture));
   // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
   const { layer, cpuLayer = layer } = model;
   if (layer && cpuLayer && opened.session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {

@@ -69,7 +69,7 @@ export class OnnxEngine implements Engine {
     if (!gpu) return;
     if (decoder.replays && !(await replaysRight(decoder, processor.config.vocab, signal))) {
       decoder.replays = false;
-      this.facts.reason += '; steps are not recorded (a replayed one gave other logits)';
+      this.facts.reason += '; steps are not captured (a replayed one gave other logits)';
     }
     await selfTestDecoder(decoder, processor.config.vocab, signal);
     await decoder.calibrate();

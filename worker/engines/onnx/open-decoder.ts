@@ -37,7 +37,7 @@ export interface Graphs {
   decoder: Session;
   /** The graph, or the table if looking rows up is all that it does: it is not opened then. */
   embed: Session | EmbeddingTable;
-  /** On wasm, whether the decoder's weights were dequantized, and why not; on a GPU, why its steps are not recorded. */
+  /** On wasm, whether the decoder's weights were dequantized, and why not; on a GPU, why its steps are not captured. */
   remark?: string | undefined;
 }
 

@@ -9,7 +9,7 @@ import { extractLayer } from './extract-layer.ts';
 import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
 import { foldRotary, trimRotaryTables } from './fold-rotary.ts';
 import { writeOutAttention } from './write-out-attention.ts';
-import { unrecordable } from './recordable.ts';
+import { uncapturable } from './capturable.ts';
 import { type MemoryBudget, dequantizeWeights } from './dequantize-weights.ts';
 
 export interface DecoderOptions {
@@ -37,7 +37,7 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
   const graph = decode(model);
   const reason = opaque(graph);
   if (reason !== undefined) {
-    return { ...encodeOptimized(graph, [{ pass: 'feed-lengths', reason }]), unrecordable: reason };
+    return { ...encodeOptimized(graph, [{ pass: 'feed-lengths', reason }]), uncapturable: reason };
   }
   const lengths = await feedLengths(graph, evaluate);
   const outcomes: PassOutcome[] = [
@@ -51,5 +51,5 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
   if (inPlace) outcomes.push({ pass: 'write-out-attention', reason: writeOutAttention(graph) });
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
   const optimized = encodeOptimized(graph, outcomes, memoryBudget || inPlace ? undefined : extractLayer(graph, LOGITS));
-  return { ...optimized, unrecordable: unrecordable(graph, lengths) };
+  return { ...optimized, uncapturable: uncapturable(graph, lengths) };
 }

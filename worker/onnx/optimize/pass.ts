@@ -42,8 +42,8 @@ export interface OptimizedGraph extends GraphFile {
   layer?: GraphFile | undefined;
   /** The same for the CPU, where large products are computed in parts: see {@link splitProducts}. */
   cpuLayer?: GraphFile | undefined;
-  /** Why the steps of a decoder cannot be recorded on the GPU; absent if they can. */
-  unrecordable?: string | undefined;
+  /** Why the steps of a decoder cannot be captured on the GPU; absent if they can. */
+  uncapturable?: string | undefined;
   /** One for each pass that ran. If all were skipped, the graph is unchanged. */
   outcomes: readonly PassOutcome[];
 }
