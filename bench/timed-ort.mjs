@@ -9,20 +9,35 @@ import * as ort from ${JSON.stringify(real)};
 export * from ${JSON.stringify(real)};
 const { spans, runs, now } = globalThis.counted;
 const kinds = { pixel_values: 'vision', input_ids: 'embed', inputs_embeds: 'decoder' };
+let running = false;
+const timed = (run, nameOf) => async (...args) => {
+  // A run through the API calls the module.
+  if (running) return run(...args);
+  running = true;
+  const from = now();
+  try {
+    return await run(...args);
+  } finally {
+    running = false;
+    const name = nameOf(...args);
+    spans.push([from, now()]);
+    runs[name] = (runs[name] ?? 0) + 1;
+  }
+};
+const names = new Map();
+const wrapped = new Set();
 async function create(...args) {
   const session = await ort.InferenceSession.create(...args);
   const kind = Object.keys(kinds).find((name) => session.inputNames.includes(name));
-  const run = session.run.bind(session);
-  session.run = async (...args) => {
-    const from = now();
-    try {
-      return await run(...args);
-    } finally {
-      const name = kinds[kind] ?? 'other';
-      spans.push([from, now()]);
-      runs[name] = (runs[name] ?? 0) + 1;
-    }
-  };
+  const name = kinds[kind] ?? 'other';
+  session.run = timed(session.run.bind(session), () => name);
+  names.set(session.handler?.sessionId, name);
+  // Runs of bound tensors go past the API.
+  for (const module of Object.values(globalThis.nearsightOrtModules ?? {})) {
+    if (wrapped.has(module)) continue;
+    wrapped.add(module);
+    module._OrtRunWithBinding = timed(module._OrtRunWithBinding, (handle) => names.get(handle) ?? 'other');
+  }
   return session;
 }
 export const InferenceSession = { create };

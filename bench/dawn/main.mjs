@@ -7,7 +7,7 @@
  * Dawn runs in this process, so both sides lack the round trips to a browser's GPU process. It needs only the built
  * package, `webgpu` and Node, so that it can be packed for another machine (`../pack.mjs`).
  */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { exit, versions } from 'node:process';
@@ -72,8 +72,10 @@ async function image(number) {
 function timedFolder() {
   const temporary = mkdtempSync(join(tmpdir(), 'nearsight-bench-'));
   const real = join(root, 'dist/ort');
-  const names = ['ort-wasm-simd-threaded.asyncify.mjs', 'ort-wasm-simd-threaded.asyncify.wasm'];
-  for (const name of names) symlinkSync(join(real, name), join(temporary, name));
+  const name = 'ort-wasm-simd-threaded.asyncify';
+  // A copy: Node gives a linked script the URL of the real one, under which the worker would not look for its module.
+  copyFileSync(join(real, `${name}.mjs`), join(temporary, `${name}.mjs`));
+  symlinkSync(join(real, `${name}.wasm`), join(temporary, `${name}.wasm`));
   writeFileSync(join(temporary, 'ort.webgpu.min.mjs'), timedOrt(pathToFileURL(join(real, 'ort.webgpu.min.mjs')).href));
   return temporary;
 }
