@@ -26,6 +26,8 @@ export interface LayerUnderTest {
   layer: GraphFile;
   /** The same, for the CPU. */
   cpuLayer: GraphFile;
+  /** Whether the model's session captures runs: its kernels read lengths in another way then. */
+  capturing: boolean;
   precision: Precision;
 }
 
@@ -36,13 +38,13 @@ export interface LayerUnderTest {
  * @throws NearsightError `unsupported_device` if the logits are wrong
  */
 export async function selfTestLayer(
-  { ort, gpu, layer, cpuLayer, precision }: LayerUnderTest,
+  { ort, gpu, layer, cpuLayer, capturing, precision }: LayerUnderTest,
   signal: AbortSignal,
 ): Promise<void> {
   const sessions: Session[] = [];
   const decoders: StepwiseDecoder[] = [];
   const open = async (model: GraphFile, device?: GPUDevice): Promise<StepwiseDecoder> => {
-    const session = await Session.open(ort, model, device);
+    const session = await Session.open(ort, model, device, device && capturing);
     sessions.push(session);
     const memory = device ? new GpuMemory(ort, device) : new CpuMemory(ort);
     const width = Number(session.inputs.get(INPUTS_EMBEDS)?.shape.at(-1));

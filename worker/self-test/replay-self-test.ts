@@ -4,7 +4,7 @@ import { maxRelativeDifference } from './kernel-mismatch.ts';
 import { DECODER_TOLERANCE } from './tolerances.ts';
 
 /** How many rows are read before a step that is compared. */
-const POSITIONS = [16, 47];
+const POSITIONS = [16, 33];
 
 /** More than the buffers of the first comparisons hold. */
 const MORE_POSITIONS = 300;

@@ -115,7 +115,8 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
   // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
   const { layer, cpuLayer = layer } = model;
   if (layer && cpuLayer && opened.session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
-    await selfTestLayer({ ort, gpu, layer, cpuLayer, precision }, signal);
+    const { capturing } = opened.session;
+    await selfTestLayer({ ort, gpu, layer, cpuLayer, capturing, precision }, signal);
   }
   onStep();
   return opened;
