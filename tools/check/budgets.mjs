@@ -20,16 +20,16 @@ export const codeLines = {
   'src/bytes/': 295,
   'worker/*': 189,
   'worker/engines/*': 45,
-  'worker/engines/onnx/': 684,
-  'worker/generation/': 852,
-  'worker/backend/': 100,
-  'worker/webgpu/': 1399,
-  'worker/wasm/': 108,
-  'worker/self-test/': 236,
+  'worker/engines/onnx/': 746,
+  'worker/generation/': 1088,
+  'worker/backend/': 122,
+  'worker/webgpu/': 1416,
+  'worker/wasm/': 263,
+  'worker/self-test/': 270,
   'worker/families/': 600,
   'worker/vision/': 741,
   'worker/sampling/': 300,
-  'worker/onnx/': 1855,
+  'worker/onnx/': 2245,
   'worker/storage/': 833,
   'src/storage/': 597,
   'worker/hub/': 460,
@@ -39,13 +39,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 13018;
+export const codeLinesTogether = 13935;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_400, answer: 10_300, worker: 76_500 };
+export const gzipBytes = { page: 15_400, answer: 10_300, worker: 81_500 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

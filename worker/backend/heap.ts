@@ -1,4 +1,4 @@
-import type { HeapTensor } from '../onnx/ort-module.ts';
+import type { HeapTensor } from '../onnx/bound-run.ts';
 import type { KvCache } from './kv-cache.ts';
 
 /** Memory that runs read and write in place. */

@@ -6,7 +6,7 @@ import * as ports from '../onnx/decoder-ports.ts';
 import type { Embed } from '../onnx/embed-tokens.ts';
 import { kvLayout } from '../onnx/kv-layout.ts';
 import type { Tensor } from '../onnx/ort.ts';
-import type { HeapTensor } from '../onnx/ort-module.ts';
+import type { HeapTensor } from '../onnx/bound-run.ts';
 import type { BoundTensors, Session } from '../onnx/ort-session.ts';
 import { bytesOf, release, rowsOf } from '../onnx/tensor.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';

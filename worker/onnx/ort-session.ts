@@ -6,7 +6,8 @@ import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { ExternalData, GraphFile } from './model/external-data.ts';
 import { decode, encodeApart } from './model/graph.ts';
-import { type Bindings, BoundRun, ortModule, sessionHandle } from './ort-module.ts';
+import { type Bindings, BoundRun } from './bound-run.ts';
+import { ortModule, sessionHandle } from './ort-module.ts';
 import { track } from './tensor.ts';
 
 /** Name, element type and shape of a graph's input or output; a string in a shape is a free dimension. */

@@ -17,17 +17,17 @@ export class WasmHeap implements Heap {
     this.#module._free(address);
   }
 
-  bytes(address: number, length: number): Uint8Array<ArrayBufferLike> {
+  bytes(address: number, length: number): Uint8Array {
     // When the heap has grown, the module's own view is renewed as one of its functions looks.
     this.#module.getValue(address, 'i32');
     return new Uint8Array(this.#module.HEAPU8.buffer, address, length);
   }
 
-  floats(address: number, length: number): Float32Array<ArrayBufferLike> {
+  floats(address: number, length: number): Float32Array {
     return new Float32Array(this.bytes(address, 4 * length).buffer, address, length);
   }
 
-  ints(address: number, length: number): Int32Array<ArrayBufferLike> {
+  ints(address: number, length: number): Int32Array {
     return new Int32Array(this.bytes(address, 4 * length).buffer, address, length);
   }
 }

@@ -2,7 +2,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
 import { capacityFor, type KvSnapshot } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
-import type { HeapTensor } from '../onnx/ort-module.ts';
+import type { HeapTensor } from '../onnx/bound-run.ts';
 
 const FLOAT_BYTES = 4;
 
