@@ -1,0 +1,111 @@
+/**
+ * How times grow with the context: the first token of a new text of so many tokens, and each token decoded behind it. Only
+ * ours, in one browser.
+ *
+ *   node bench/contexts.mjs [--browser chromium|firefox] [--device wasm|webgpu] [--full] [--contexts 100,500,1000]
+ *                           [--rounds N] [--svg FILE]
+ *
+ * The model is glimpse; with `--full` the full-size stand-in for SmolVLM-256M. Prints medians, and draws them with `--svg`.
+ */
+import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { chdir } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { prepare } from '../tools/fresh.mjs';
+import { fillStandin, standinAvailable, standinFolder } from '../tools/standin.mjs';
+import { chart } from './chart.mjs';
+
+chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const { values } = parseArgs({
+  options: {
+    browser: { type: 'string', default: 'chromium' },
+    device: { type: 'string', default: 'wasm' },
+    full: { type: 'boolean', default: false },
+    contexts: { type: 'string' },
+    rounds: { type: 'string', default: '3' },
+    svg: { type: 'string' },
+  },
+});
+
+/** Tokens of the short and the long answer that a decode time is the difference of. */
+const SHORT = 4;
+const LONG = 24;
+
+prepare();
+if (values.full && !standinAvailable)
+  throw new Error('The full-size stand-in for SmolVLM-256M is not on this machine.');
+if (values.full) fillStandin('q4');
+// Imported here, after `prepare()` has installed the packages that these need.
+const [{ openSite }, { launchBrowser }, { installCounters }, { specOfFolder }] = await Promise.all([
+  import('./site.mjs'),
+  import('../tools/browser.mjs'),
+  import('../tools/counters.mjs'),
+  import('../tools/ask/model.mjs'),
+]);
+
+const device = values.device === 'webgpu' ? 'webgpu' : 'wasm';
+const contexts = (values.contexts ?? (values.full ? '100,500,1000,1900,4000' : '100,500,1000,2000,4000'))
+  .split(',')
+  .map(Number);
+const site = await openSite();
+const browser = await launchBrowser(values.browser === 'firefox' ? 'firefox' : 'chromium', { protocolTimeout: 0 });
+try {
+  const page = await browser.newPage();
+  await page.evaluateOnNewDocument(installCounters);
+  await page.goto(`${site.origin}/`);
+  await page.waitForFunction(() => 'bench' in globalThis);
+  const folder = values.full ? 'standin' : 'glimpse';
+  const spec = await specOfFolder(values.full ? standinFolder : 'models/glimpse', `${site.origin}/models/${folder}/`);
+  const model = { id: spec.id, folder, spec, endTokens: values.full ? [49279] : [1279] };
+  /** @type {import('./page/side.ts').Opening} */
+  const opening = { model, device, dtype: 'q4' };
+  const facts = await page.evaluate((given) => bench.open('ours', 'ours', given), opening);
+  console.error(`bench: ${facts.hardware}`);
+
+  let number = 0;
+  /** @param {string} text @param {number} tokens */
+  const ask = (text, tokens) =>
+    page.evaluate(
+      (given, count) => bench.ask('ours', { turns: [{ role: 'user', text: given }], tokens: count }),
+      text,
+      tokens,
+    );
+  /** The first words differ, so that nothing of an earlier text is reused. @param {number} fillers */
+  const textOf = (fillers) => `${number++}: what is this?${' and then a dog'.repeat(fillers)}`;
+  const [ten, thirty] = [await ask(textOf(10), 1), await ask(textOf(30), 1)];
+  const tokensPerFiller = (thirty.promptTokens - ten.promptTokens) / 20;
+
+  const rows = [];
+  for (const context of contexts) {
+    const fillers = Math.max(0, Math.round((context - ten.promptTokens) / tokensPerFiller) + 10);
+    /** @type {number[]} */
+    const first = [];
+    /** @type {number[]} */
+    const decode = [];
+    let promptTokens = 0;
+    for (let round = 0; round < Number(values.rounds); round++) {
+      const text = textOf(fillers);
+      const answer = await ask(text, SHORT);
+      promptTokens = answer.promptTokens;
+      first.push(answer.firstMs);
+      const short = await ask(text, SHORT);
+      const long = await ask(text, LONG);
+      decode.push((long.totalMs - short.totalMs) / (LONG - SHORT));
+    }
+    const row = { tokens: promptTokens, firstMs: median(first), decodeMs: median(decode) };
+    rows.push(row);
+    console.log(JSON.stringify({ ...row, load: loadavg()[0] }));
+  }
+  const title = `${model.id}, ${device}, ${facts.hardware}`;
+  if (values.svg) writeFileSync(values.svg, chart(title, rows));
+} finally {
+  await browser.close();
+  await site.close();
+}
+
+/** @param {readonly number[]} samples */
+function median(samples) {
+  return samples.toSorted((one, other) => one - other)[Math.floor(samples.length / 2)] ?? NaN;
+}
