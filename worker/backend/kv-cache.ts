@@ -62,10 +62,17 @@ export function isOutOfMemory(error: unknown): boolean {
 /** The smallest capacity. */
 const MIN_CAPACITY = 256;
 
-/** The capacity to reserve: a power of two, or one and a half. Few, because a step on the GPU is captured anew for each. */
-export function capacityFor(positions: number): number {
+/** Caches of a larger capacity are freed when they are cleared. */
+export const MOST_KEPT = 2048;
+
+/**
+ * The capacity to reserve: a power of two, or one and a half, but not more than a sequence may have. Few, because a step on the
+ * GPU is captured anew for each.
+ */
+export function capacityFor(positions: number, maxPositions: number): number {
   let capacity = MIN_CAPACITY;
   while (capacity < positions) capacity *= 2;
   const between = (capacity * 3) / 4;
-  return between >= positions && between >= MIN_CAPACITY ? between : capacity;
+  const stepped = between >= positions && between >= MIN_CAPACITY ? between : capacity;
+  return Math.max(positions, Math.min(stepped, maxPositions));
 }

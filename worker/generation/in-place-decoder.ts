@@ -17,6 +17,12 @@ import { sampleOnCpu } from './sample-on-cpu.ts';
 /** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
 const CHUNK_ROWS = 512;
 
+/** A chunk far behind has fewer, so that the scores of a layer's attention take no more bytes than this. */
+const SCORE_BYTES = 128 << 20;
+
+/** Query heads that share a head of keys and values, at most in most models. */
+const GROUP = 4;
+
 export interface InPlaceDecoderOptions {
   session: Session;
   heap: Heap;
@@ -75,9 +81,11 @@ export class InPlaceDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     const merge = featureMerger(features, imageTokenId);
-    for (let start = 0; start < ids.length; start += CHUNK_ROWS) {
+    let start = 0;
+    while (start < ids.length) {
       await yieldToEvents(signal);
-      const chunk = ids.subarray(start, start + CHUNK_ROWS);
+      const chunk = ids.subarray(start, start + this.#chunkRows());
+      start += chunk.length;
       await this.#embedTokens(chunk);
       merge(chunk, (tensor, row, count, at) => this.#copyRows(tensor, row, count, at));
       await this.#read(chunk.length, 'prompt logits');
@@ -121,11 +129,17 @@ export class InPlaceDecoder implements Decoder {
 
   close(): void {
     // Runs and releases wait for each other, and the session is closed after both.
-    void this.#unbind().then(() => {
+    const free = (): void => {
       this.kv.free();
       for (const { address } of this.#slots.values()) this.#heap.free(address);
       this.#slots.clear();
-    });
+    };
+    void this.#unbind().then(free, free);
+  }
+
+  #chunkRows(): number {
+    const rows = SCORE_BYTES / (4 * GROUP * this.#heads * (this.length + CHUNK_ROWS));
+    return Math.max(32, Math.min(CHUNK_ROWS, Math.floor(rows)));
   }
 
   /** Reads a chunk of the prompt from its embeddings. */
@@ -135,6 +149,10 @@ export class InPlaceDecoder implements Decoder {
     const run = this.#bind(rows, logits);
     try {
       await run.run();
+    } catch (cause) {
+      if (!/alloc|memory/i.test(String(cause))) throw cause;
+      const message = `There is no memory to read ${rows} tokens behind ${this.length}. Send fewer messages or images.`;
+      throw new NearsightError('context_length_exceeded', message, { cause });
     } finally {
       await run.release();
     }

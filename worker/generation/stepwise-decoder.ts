@@ -33,7 +33,7 @@ export interface StepwiseDecoderOptions {
   maxRows?: number | undefined;
 }
 
-/** Runs a decoder's graph as exported, one step after the other. For graphs that the optimizer does not recognise. */
+/** Runs a decoder's graph as exported, one step after the other. For graphs that the other decoders cannot run. */
 export class StepwiseDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;

@@ -10,7 +10,10 @@ export const POSITION_IDS = 'position_ids';
 export const LOGITS_TO_KEEP = 'num_logits_to_keep';
 /** int32 [1]: index of the last position, counting those in the cache. On the GPU, where attention runs there. */
 export const SEQLENS_K = 'seqlens_k';
-/** int32 [1]: number of positions. On the CPU, because the shape of the run depends on it. */
+/**
+ * int32 [1]: number of positions. On the CPU, because the shape of the run depends on it; on the GPU in a session that captures
+ * its runs.
+ */
 export const TOTAL_LENGTH = 'total_sequence_length';
 /** bool [1]: whether there are several rows. */
 export const IS_PROMPT = 'is_prompt';

@@ -73,6 +73,7 @@ export class Session {
   readonly #ort: Ort;
   readonly #session: InferenceSession;
   #captures = 0;
+  #closed: Promise<void> | undefined;
 
   private constructor(ort: Ort, session: InferenceSession, capturing: boolean) {
     this.#ort = ort;
@@ -169,7 +170,11 @@ export class Session {
           bound ??= await BoundRun.bind(module, handle, feeds, into, config);
           await bound.run();
         }),
-      release: () => serialize(async () => bound?.release()),
+      release: () =>
+        serialize(async () => {
+          bound?.release();
+          bound = undefined;
+        }),
     };
   }
 
@@ -177,9 +182,10 @@ export class Session {
     return this.capturing ? UNCAPTURED : {};
   }
 
-  /** Frees the weights. */
+  /** Frees the weights. Calls after the first do nothing. */
   close(): Promise<void> {
-    return serialize(() => this.#session.release());
+    this.#closed ??= serialize(() => this.#session.release());
+    return this.#closed;
   }
 }
 

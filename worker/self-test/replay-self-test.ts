@@ -1,3 +1,4 @@
+import { isNearsightError } from '../../src/protocol/errors.ts';
 import type { Decoder } from '../generation/decoder.ts';
 import { reservePositions } from './decoder-self-test.ts';
 import { maxRelativeDifference } from './kernel-mismatch.ts';
@@ -9,17 +10,32 @@ const POSITIONS = [16, 33];
 /** More than the buffers of the first comparisons hold. */
 const MORE_POSITIONS = 300;
 
+type DecoderUnderTest = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'precision' | 'length'>;
+
+/**
+ * Why captured steps cannot be used; undefined if they can.
+ *
+ * @throws NearsightError `unsupported_device` if there is no memory for the keys and values; the signal's reason
+ */
+export async function replayFailure(
+  decoder: DecoderUnderTest,
+  vocab: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    return (await replaysRight(decoder, vocab, signal)) ? undefined : 'a replayed one gave other logits';
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isNearsightError(error)) throw error;
+    return String(error);
+  }
+}
+
 /**
  * Whether steps that are captured and replayed give the logits of the same row read as a prompt of one, which is never
  * replayed: at two positions, and with other buffers.
- *
- * @throws NearsightError `unsupported_device` if there is no memory for the keys and values
  */
-export async function replaysRight(
-  decoder: Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 'precision' | 'length'>,
-  vocab: number,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function replaysRight(decoder: DecoderUnderTest, vocab: number, signal: AbortSignal): Promise<boolean> {
   const ids = Int32Array.from({ length: MORE_POSITIONS }, (_, at) => (at * 7919 + 1) % vocab);
   const read = (to: number): Promise<void> => decoder.prefill(ids.subarray(decoder.length, to), -1, [], signal);
   const isRight = async (at: number, reserved: number): Promise<boolean> => {

@@ -1,6 +1,6 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
-import { capacityFor, type KvSnapshot } from '../backend/kv-cache.ts';
+import { capacityFor, type KvSnapshot, MOST_KEPT } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { HeapTensor } from '../onnx/bound-run.ts';
 
@@ -13,6 +13,7 @@ const FLOAT_BYTES = 4;
 export class WasmKvCache implements HeapKvCache {
   length = 0;
   capacity = 0;
+  /** Never called: what could be evicted is not in the heap. */
   onOutOfMemory = (): boolean => false;
   readonly #heap: Heap;
   readonly #layout: KvLayout;
@@ -64,10 +65,15 @@ export class WasmKvCache implements HeapKvCache {
   }
 
   snapshot(): KvSnapshot {
-    const data = new Uint8Array(this.snapshotBytes);
+    let data: Uint8Array;
+    try {
+      data = new Uint8Array(this.snapshotBytes);
+    } catch {
+      return new HeapKvSnapshot(new Uint8Array(), 0, true);
+    }
     const rows = this.length * this.#rowBytes;
     this.#eachHead((address, at) => data.set(this.#heap.bytes(address, rows), at * rows));
-    return new HeapKvSnapshot(data, this.length);
+    return new HeapKvSnapshot(data, this.length, false);
   }
 
   restore(saved: KvSnapshot, length: number): void {
@@ -81,12 +87,16 @@ export class WasmKvCache implements HeapKvCache {
   }
 
   clear(): void {
-    for (const address of this.#addresses) this.#heap.bytes(address, this.#tensorBytes(this.capacity)).fill(0);
+    if (this.capacity > MOST_KEPT) return this.free();
+    for (const address of this.#addresses) this.#erase(address);
     this.length = 0;
   }
 
   free(): void {
-    for (const address of this.#addresses) this.#heap.free(address);
+    for (const address of this.#addresses) {
+      this.#erase(address);
+      this.#heap.free(address);
+    }
     this.#addresses = [];
     this.capacity = 0;
     this.length = 0;
@@ -94,7 +104,7 @@ export class WasmKvCache implements HeapKvCache {
 
   /** Replaces all tensors by larger ones and keeps their positions. */
   #resize(positions: number): void {
-    const capacity = capacityFor(positions);
+    const capacity = capacityFor(positions, this.#maxPositions);
     if (this.length === 0) this.free();
     const rows = this.length * this.#rowBytes;
     const { heads, names } = this.#layout;
@@ -107,6 +117,7 @@ export class WasmKvCache implements HeapKvCache {
           const from = this.#heap.bytes(old + head * this.capacity * this.#rowBytes, rows);
           this.#heap.bytes(address + head * capacity * this.#rowBytes, rows).set(from);
         }
+        this.#erase(old);
         this.#heap.free(old);
       }
       this.#addresses[index] = address;
@@ -114,12 +125,14 @@ export class WasmKvCache implements HeapKvCache {
     this.capacity = capacity;
   }
 
-  /** When out of memory, evicts and tries again. */
+  /** Memory that was freed must not tell what was in it. */
+  #erase(address: number): void {
+    this.#heap.bytes(address, this.#tensorBytes(this.capacity)).fill(0);
+  }
+
   #allocate(capacity: number): number {
-    do {
-      const address = this.#heap.allocate(this.#tensorBytes(capacity));
-      if (address !== undefined) return address;
-    } while (this.onOutOfMemory());
+    const address = this.#heap.allocate(this.#tensorBytes(capacity));
+    if (address !== undefined) return address;
     this.free();
     const bytes = this.#layout.names.size * this.#tensorBytes(capacity);
     throw new NearsightError(
@@ -147,13 +160,14 @@ export class WasmKvCache implements HeapKvCache {
 
 /** Tensor by tensor, head by head, without spare capacity; outside the heap, which never shrinks. */
 class HeapKvSnapshot implements KvSnapshot {
-  readonly lost = false;
+  readonly lost: boolean;
   readonly data: Uint8Array;
   readonly length: number;
 
-  constructor(data: Uint8Array, length: number) {
+  constructor(data: Uint8Array, length: number, lost: boolean) {
     this.data = data;
     this.length = length;
+    this.lost = lost;
   }
 
   get bytes(): number {

@@ -1,5 +1,5 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
-import { capacityFor, type KvCache, type KvSnapshot } from '../backend/kv-cache.ts';
+import { capacityFor, type KvCache, type KvSnapshot, MOST_KEPT } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
@@ -92,6 +92,7 @@ export class GpuKvCache implements KvCache {
 
   clear(): void {
     this.length = 0;
+    if (this.capacity > MOST_KEPT) return this.free();
     submit(this.#device, (encoder) => {
       for (const { gpuBuffer } of this.#tensors) encoder.clearBuffer(gpuBuffer);
     });
@@ -112,12 +113,15 @@ export class GpuKvCache implements KvCache {
 
   /** Replaces all tensors by larger ones and keeps their positions. */
   async #resize(positions: number): Promise<void> {
-    const capacity = capacityFor(positions);
+    let capacity = capacityFor(positions, this.#maxPositions);
     const labels = [...this.#layout.names.keys()];
     try {
       if (this.length === 0) {
         this.free();
-        this.#tensors = await this.#allocateEvicting(labels, capacity);
+        const tensors = await this.#allocate(labels, capacity);
+        // Nothing is evicted for more than what is needed.
+        if (!tensors) capacity = positions;
+        this.#tensors = tensors ?? (await this.#allocateEvicting(labels, capacity));
       } else {
         // One by one, so that only one tensor exists twice at a time.
         for (const [index, label] of labels.entries()) await this.#replace(index, label, capacity);

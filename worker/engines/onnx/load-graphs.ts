@@ -111,13 +111,21 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
   };
   if (!gpu) return openDequantized(optimize, (model) => open('decoder', model));
   const model = await optimize();
-  const opened = await openCaptured(model, (capture) => open('decoder', model, capture));
-  // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
-  const { layer, cpuLayer = layer } = model;
-  if (layer && cpuLayer && opened.session.inputs.get(INPUTS_EMBEDS)?.type === 'float32') {
-    const { capturing } = opened.session;
-    await selfTestLayer({ ort, gpu, layer, cpuLayer, capturing, precision }, signal);
-  }
+  const openTested = async (capture: boolean): Promise<Session> => {
+    const session = await open('decoder', model, capture);
+    // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
+    const { layer, cpuLayer = layer } = model;
+    if (!layer || !cpuLayer || session.inputs.get(INPUTS_EMBEDS)?.type !== 'float32') return session;
+    try {
+      await selfTestLayer({ ort, gpu, layer, cpuLayer, capturing: session.capturing, precision }, signal);
+      return session;
+    } catch (error) {
+      // After a failure of the GPU it may never close.
+      if (capture && !gpu.fault.aborted && !signal.aborted) await session.close();
+      throw error;
+    }
+  };
+  const opened = await openCaptured(model, openTested, signal);
   onStep();
   return opened;
 }

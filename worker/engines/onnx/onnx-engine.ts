@@ -13,7 +13,7 @@ import type { Ort } from '../../onnx/ort.ts';
 import { checkBias } from '../../sampling/cpu-sampler.ts';
 import { freshSeed } from '../../sampling/gumbel.ts';
 import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
-import { replaysRight } from '../../self-test/replay-self-test.ts';
+import { replayFailure } from '../../self-test/replay-self-test.ts';
 import { VisionEncoder } from '../../vision/vision-encoder.ts';
 import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
@@ -67,9 +67,12 @@ export class OnnxEngine implements Engine {
   async selfTest(signal: AbortSignal): Promise<void> {
     const { processor, decoder, gpu } = this.#parts;
     if (!gpu) return;
-    if (decoder.replays && !(await replaysRight(decoder, processor.config.vocab, signal))) {
-      decoder.replays = false;
-      this.facts.reason += '; steps are not captured (a replayed one gave other logits)';
+    if (decoder.replays) {
+      const failure = await replayFailure(decoder, processor.config.vocab, signal);
+      if (failure !== undefined) {
+        decoder.replays = false;
+        this.facts.reason += `; steps are not captured (${failure})`;
+      }
     }
     await selfTestDecoder(decoder, processor.config.vocab, signal);
     await decoder.calibrate();

@@ -148,6 +148,9 @@ async function openChoice(
   try {
     if (graphs.remark !== undefined) facts.reason += `; ${graphs.remark}`;
     decoder = await openDecoder(ort, graphs, facts.contextLength, gpu);
+    if (graphs.decoder.capturing && !decoder.replays) {
+      facts.reason += '; steps are not captured (a graph looks up the embeddings)';
+    }
     const engine = new OnnxEngine({ ort, processor, facts, graphs, decoder, gpu });
     await engine.selfTest(signal);
     progress.end();

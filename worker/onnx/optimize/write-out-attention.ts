@@ -1,4 +1,14 @@
-import { CAUSAL_MASK, IS_PROMPT, KV_INDICES, PAST, PAST_LENGTH, SEQLENS_K, TOTAL_LENGTH } from '../decoder-ports.ts';
+import {
+  CAUSAL_MASK,
+  INPUTS_EMBEDS,
+  IS_PROMPT,
+  KV_INDICES,
+  LOGITS,
+  PAST,
+  PAST_LENGTH,
+  SEQLENS_K,
+  TOTAL_LENGTH,
+} from '../decoder-ports.ts';
 import {
   BOOL,
   encodeBranch,
@@ -56,6 +66,8 @@ export function writeOutAttention(graph: Graph): Skipped {
   const size = past?.dims.at(-1);
   if (!first || !past) return `there is no ${ATTENTION}`;
   if (past.type !== FLOAT || typeof size !== 'number') return 'keys and values are not float32 of a known size';
+  const other = unsuitable(graph);
+  if (other !== undefined) return other;
   if ((graph.opsets.get('') ?? 0) < 13) return 'the operator set is older than 13';
   const heads = { query: intAttribute(first, 'num_heads', 0), kv: intAttribute(first, 'kv_num_heads', 0), size };
   for (const node of nodes) {
@@ -72,6 +84,16 @@ export function writeOutAttention(graph: Graph): Skipped {
   graph.nodes = graph.nodes.map((node) => (node.type === ATTENTION ? branches(node, heads) : node));
   graph.shapes = [];
   return undefined;
+}
+
+/** Why the in-place decoder, for which the branches are, cannot run the graph. */
+function unsuitable({ inputs, outputs }: Graph): string | undefined {
+  const known: readonly string[] = [INPUTS_EMBEDS, SEQLENS_K, TOTAL_LENGTH];
+  const further = inputs.find(({ name }) => !known.includes(name) && !name.startsWith(PAST));
+  if (further) return `it has the input ${further.name}`;
+  if (inputs.find(({ name }) => name === INPUTS_EMBEDS)?.type !== FLOAT) return 'embeddings are not float32';
+  const { type, dims: [, rows, vocab] = [] } = outputs.find(({ name }) => name === LOGITS) ?? {};
+  return type === FLOAT && rows === 1 && typeof vocab === 'number' ? undefined : 'logits are not one row of float32';
 }
 
 /** Why a node cannot be written out. */
