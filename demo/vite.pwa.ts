@@ -81,6 +81,13 @@ export function offline(): PluginOption[] {
               // The server sends `Vary: Origin`, but the bytes are the same for a script that is imported and for a thread.
               matchOptions: { ignoreVary: true },
               cacheableResponse: { statuses: [200] },
+              plugins: [
+                {
+                  // A server that answers with a page for a file that it lacks must not be believed for good.
+                  cacheWillUpdate: async ({ response }) =>
+                    /^text\/html\b/i.test(response.headers.get('content-type') ?? '') ? null : response,
+                },
+              ],
               // A load uses 13 files. Older ones are those of earlier versions.
               expiration: { maxEntries: 40 },
             },

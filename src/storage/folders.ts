@@ -7,7 +7,7 @@ import { NearsightError } from '../protocol/errors.ts';
 export interface Folders {
   /** Whole files, each named by its sha256, so that models share them. */
   blobs: FileSystemDirectoryHandle;
-  /** Files that are being downloaded, under the names that they will have. */
+  /** Files that are being downloaded or imported: the sha256 that each will have, and a suffix. */
   parts: FileSystemDirectoryHandle;
   /** A record for each model. */
   models: FileSystemDirectoryHandle;
@@ -57,6 +57,14 @@ export async function openFolders(): Promise<Folders> {
 
 function openFolder(parent: FileSystemDirectoryHandle, name: string): Promise<FileSystemDirectoryHandle> {
   return parent.getDirectoryHandle(name, { create: true });
+}
+
+/**
+ * The name of a file while it is downloaded. With its length, so that a spec with a wrong one cannot spoil the download of
+ * another model.
+ */
+export function partName({ sha256, bytes }: { sha256: string; bytes: number }): string {
+  return `${sha256}.${bytes}`;
 }
 
 /** The file of that name; undefined if there is none. */

@@ -6,7 +6,7 @@ import { findFile, type Folders, isNamed, locked, LOCKS, moveFile, removeFile } 
 import { entriesOf, type ImportEntry, type ImportSource } from './import-source.ts';
 import { describe } from './list.ts';
 import { MAX_SPEC_BYTES, readSpec } from './read-spec.ts';
-import { filesOf, readRecord, recordName, sameHashes, writeRecord } from './records.ts';
+import { filesOf, readRecord, recordName, revisionOf, sameHashes, writeRecord } from './records.ts';
 
 /** How {@link Storage.import} checks and reports. */
 export interface ImportOptions {
@@ -31,7 +31,7 @@ export async function importModel(
   for await (const entry of entriesOf(source)) {
     signal?.throwIfAborted();
     if (!spec && entry.path === 'spec.json') {
-      spec = readSpec(await textOf(entry));
+      spec = await named(readSpec(await textOf(entry)));
       name = await begin(folders, spec, 'none');
       continue;
     }
@@ -42,6 +42,11 @@ export async function importModel(
   }
   if (!spec || name === undefined) throw noSpec();
   return finish(folders, spec, name);
+}
+
+/** With a revision, from which its record is named: a part of the spec must not pass for another model. */
+async function named(spec: ModelSpec): Promise<ModelSpec> {
+  return { ...spec, revision: await revisionOf(spec) };
 }
 
 function noSpec(): NearsightError {

@@ -6,6 +6,9 @@ import { filesOf } from './records.ts';
 /** A larger one is refused: SmolVLM's has 4 kB. */
 export const MAX_SPEC_BYTES = 1 << 20;
 
+/** More than any model has that could run here. */
+const MAX_CONTEXT = 1 << 21;
+
 /**
  * Reads the spec in an archive, which anybody may have written. Its URLs are dropped, so that it cannot make a page fetch
  * from elsewhere.
@@ -24,6 +27,13 @@ export function readSpec(text: string): ModelSpec {
     }
     if (spec.revision !== undefined && !/^[0-9a-f]{40}$/.test(spec.revision))
       throw new Error('its revision is no commit');
+    const { contextLength, variants } = spec;
+    if (!Number.isSafeInteger(contextLength) || contextLength < 1 || contextLength > MAX_CONTEXT)
+      throw new Error('its contextLength is not a number of tokens');
+    for (const { dtype, devices } of variants) {
+      if (typeof dtype !== 'string' || dtype.length > 40) throw new Error('a dtype is not a short text');
+      if (!devices.every((device) => device === 'webgpu' || device === 'wasm')) throw new Error('it has other devices');
+    }
     for (const file of filesOf(spec)) check(file);
     const graph = (one: { file: ModelFile; data: readonly ModelFile[] }) => ({
       file: local(one.file),

@@ -16,6 +16,19 @@ export function filesOf({ files, variants }: ModelSpec): readonly ModelFile[] {
   return [...new Map(all.map((file) => [file.path, file])).values()];
 }
 
+/**
+ * One spec with the variants of two, in the order of the first. If they differ about a file, the second alone.
+ */
+export function mergeSpecs(old: ModelSpec, next: ModelSpec): ModelSpec {
+  const known = new Map(filesOf(old).map(({ path, sha256: hash }) => [path, hash]));
+  if (filesOf(next).some(({ path, sha256: hash }) => known.has(path) && known.get(path) !== hash)) return next;
+  const added = new Map(next.variants.map((variant) => [variant.dtype, variant]));
+  const variants = old.variants.map((variant) => added.get(variant.dtype) ?? variant);
+  const rest = next.variants.filter(({ dtype }) => !old.variants.some((variant) => variant.dtype === dtype));
+  const files = new Map([...old.files, ...next.files].map((file) => [file.path, file]));
+  return { ...next, files: [...files.values()], variants: [...variants, ...rest] };
+}
+
 /** Whether two specs of a model have the same hashes. */
 export function sameHashes(one: ModelSpec, other: ModelSpec): boolean {
   const hashes = (spec: ModelSpec): string =>
@@ -41,32 +54,48 @@ export async function recordName(spec: ModelSpec): Promise<string> {
 /** What can be read of the folder of records. */
 export interface Records {
   readable: NamedRecord[];
-  /** Names of files that are no record of this format: written by a later version, or torn when a browser crashed. */
+  /** Names of files that are records of a later format. */
   others: string[];
+  /** Names of files that are not JSON: a browser crashed while one was written for the first time. */
+  torn: string[];
 }
 
 /** Reads all records. */
 export async function readRecords({ models }: Folders): Promise<Records> {
   const readable: NamedRecord[] = [];
   const others: string[] = [];
+  const torn: string[] = [];
   for await (const file of models.keys()) {
-    const name = file.replace(/\.json$/, '');
-    const record = await readRecord(models, name);
-    if (record) readable.push({ name, record });
+    const content = await readJSON(models, file);
+    if (content === undefined) torn.push(file);
+    else if (isRecord(content)) readable.push({ name: file.replace(/\.json$/, ''), record: content });
     else others.push(file);
   }
-  return { readable, others };
+  return { readable, others, torn };
 }
 
 /** Reads a model's record; undefined if there is none that this version can read. */
 export async function readRecord(models: FileSystemDirectoryHandle, name: string): Promise<ModelRecord | undefined> {
-  const file = await findFile(models, `${name}.json`);
-  if (!file) return undefined;
+  const content = await readJSON(models, `${name}.json`);
+  return isRecord(content) ? content : undefined;
+}
+
+/** The content of a file; undefined if it is not there, or is not JSON. */
+async function readJSON(models: FileSystemDirectoryHandle, name: string): Promise<unknown> {
+  const text = await readText(models, name);
   try {
-    const record: unknown = JSON.parse(await file.text());
-    return isRecord(record) ? record : undefined;
+    return text === undefined ? undefined : JSON.parse(text);
   } catch {
     return undefined;
+  }
+}
+
+async function readText(models: FileSystemDirectoryHandle, name: string): Promise<string | undefined> {
+  try {
+    return await (await findFile(models, name))?.text();
+  } catch {
+    // Another tab replaced it in the meantime: Chromium's files cannot be read then.
+    return (await findFile(models, name))?.text();
   }
 }
 

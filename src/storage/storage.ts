@@ -1,7 +1,7 @@
 import { NearsightError } from '../protocol/errors.ts';
 import type { StoredModel } from '../protocol/stored-model.ts';
 import { exportModel } from './export-model.ts';
-import { openFolders } from './folders.ts';
+import { findFile, openFolders } from './folders.ts';
 import { importModel, type ImportOptions } from './import-model.ts';
 import type { ImportSource } from './import-source.ts';
 import { listModels } from './list.ts';
@@ -51,6 +51,9 @@ export interface Storage {
   export(id: string): Promise<ReadableStream<Uint8Array>>;
 }
 
+/** How long a deletion waits for a worker that was ended just before. */
+const DELETE_WAIT_MS = 3000;
+
 /** The storage of this origin. */
 export const storage: Storage = {
   list: async () => listModels(await openFolders()),
@@ -68,7 +71,7 @@ export const storage: Storage = {
     const found = readable.filter(({ name, record }) => record.spec.id === id && isRevision(name, revision));
     if (found.length === 0) throw notStored(id);
     for (const record of found) {
-      if (await removeModel(folders, record)) continue;
+      if (await removeModel(folders, record, DELETE_WAIT_MS)) continue;
       const message = `${id} is loaded, here or in another tab, so it was not deleted. Unload it first.`;
       throw new NearsightError('storage_unavailable', message);
     }
@@ -109,7 +112,8 @@ async function bytesStored(): Promise<number> {
   const { blobs, parts } = await openFolders();
   let sum = 0;
   for (const folder of [blobs, parts]) {
-    for await (const handle of folder.values()) if (handle.kind === 'file') sum += (await handle.getFile()).size;
+    // One that was moved or deleted in the meantime counts nothing.
+    for await (const name of folder.keys()) sum += (await findFile(folder, name))?.size ?? 0;
   }
   return sum;
 }

@@ -1,3 +1,4 @@
+import { race } from '../../src/async/race.ts';
 import { readWithin } from '../../src/bytes/read-within.ts';
 import { asNearsightError, isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 
@@ -7,7 +8,7 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 export interface HubAccess {
   /** @defaultValue the global one */
   fetch?: typeof fetch | undefined;
-  /** For each request, in milliseconds. @defaultValue 30,000 */
+  /** How long nothing may come, in milliseconds. @defaultValue 30,000 */
   timeout?: number | undefined;
   signal: AbortSignal;
 }
@@ -17,17 +18,58 @@ export interface Fetched {
   headers: Headers;
 }
 
+/** A server that is busy is asked so often in all. */
+const TRIES = 3;
+
+/** A server that asks to wait longer is not waited for. */
+const MAX_WAIT_MS = 5_000;
+
 /**
- * Fetches at most `limit` bytes.
+ * Fetches at most `limit` bytes. A server that is busy is asked again.
  *
  * @throws NearsightError `load_failed` for a network failure, an HTTP status, a web page in place of the file, a longer body
- *   or a late one; or the signal's reason
+ *   or one that stops; or the signal's reason
  */
 export async function fetchBytes(url: string, limit: number, access: HubAccess): Promise<Fetched> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await fetchOnce(url, limit, access);
+    } catch (error) {
+      if (!(error instanceof Busy)) throw error;
+      const wait = error.retryAfter ?? 500 * 2 ** attempt * (0.5 + Math.random());
+      if (attempt === TRIES || wait > MAX_WAIT_MS) throw error.error;
+      await race(new Promise((resolve) => setTimeout(resolve, wait)), access.signal);
+    }
+  }
+}
+
+/** The server may answer later. */
+class Busy extends Error {
+  readonly error: NearsightError;
+  /** Milliseconds that it asks to wait. */
+  readonly retryAfter: number | undefined;
+
+  constructor(error: NearsightError, wait: string | null) {
+    super(error.message);
+    this.error = error;
+    this.retryAfter = wait !== null && /^\d{1,6}$/.test(wait) ? 1000 * Number(wait) : undefined;
+  }
+}
+
+async function fetchOnce(url: string, limit: number, access: HubAccess): Promise<Fetched> {
   const { signal, timeout = 30_000 } = access;
-  const late = AbortSignal.timeout(timeout);
+  const stalled = new AbortController();
+  const stall = (): void => stalled.abort();
+  let timer = setTimeout(stall, timeout);
+  const beating = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      clearTimeout(timer);
+      timer = setTimeout(stall, timeout);
+      controller.enqueue(chunk);
+    },
+  });
   const init: RequestInit = {
-    signal: AbortSignal.any([signal, late]),
+    signal: AbortSignal.any([signal, stalled.signal]),
     // What is public needs neither the page's cookies nor its address.
     credentials: 'omit',
     referrerPolicy: 'no-referrer',
@@ -43,7 +85,7 @@ export async function fetchBytes(url: string, limit: number, access: HubAccess):
         `Could not fetch ${url}: the network answered with a web page. Is it a log-in?`,
       );
     }
-    const bytes = await readWithin(response.body, limit);
+    const bytes = await readWithin(response.body?.pipeThrough(beating) ?? null, limit);
     if (bytes) return { bytes, headers: response.headers };
     throw new NearsightError(
       'load_failed',
@@ -51,12 +93,14 @@ export async function fetchBytes(url: string, limit: number, access: HubAccess):
     );
   } catch (cause) {
     signal.throwIfAborted();
-    if (isNearsightError(cause)) throw cause;
-    const why = late.aborted
-      ? `no answer within ${timeout / 1000} s`
+    if (isNearsightError(cause) || cause instanceof Busy) throw cause;
+    const why = stalled.signal.aborted
+      ? `nothing came for ${timeout / 1000} s`
       : `${asNearsightError(cause).message}. The network failed, or the server does not allow this origin (CORS), or this ` +
         `page's Content-Security-Policy does not allow the server (connect-src)`;
     throw new NearsightError('load_failed', `Could not fetch ${url}: ${why}.`, { cause });
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -75,7 +119,7 @@ export function parseJSON(bytes: Uint8Array, name: string): unknown {
   }
 }
 
-function refusal(url: string, response: Response): NearsightError {
+function refusal(url: string, response: Response): NearsightError | Busy {
   void response.body?.cancel();
   const { status } = response;
   const wait = response.headers.get('retry-after');
@@ -86,5 +130,6 @@ function refusal(url: string, response: Response): NearsightError {
     429: `Too many requests: try again ${wait && /^\d+$/.test(wait) ? `in ${wait} s` : 'later'}`,
   };
   const hint = hints[status] ?? (status >= 500 ? 'The server failed: try again later' : response.statusText);
-  return new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status}. ${hint}.`);
+  const error = new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status}. ${hint}.`);
+  return status === 429 || status >= 500 ? new Busy(error, wait) : error;
 }

@@ -152,7 +152,7 @@ class Repository {
   /** A file as specs list it. Its sha256 comes from the listing, or for a small file from its bytes. */
   async describe(path: string): Promise<ModelFile> {
     const entry = this.#entry(path);
-    checkSize(entry);
+    checkSize(entry, CONFIGS[path]);
     const digest = entry.sha256 ?? (await sha256(await this.#read(entry)));
     return { path, bytes: entry.bytes, sha256: digest, url: this.#address.file(this.#commit, path) };
   }

@@ -232,7 +232,6 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
     part.reset();
   };
   const attempt = async (): Promise<void> => {
-    restart();
     const ended = new AbortController();
     try {
       const { response, body } = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]), { cache });
@@ -240,15 +239,20 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
       // Of a compressed file it is the compressed length.
       const isLength = length !== null && response.headers.get('content-encoding') === null;
       if (isLength && Number(length) !== part.file.bytes) throw sizeError(part.file, length);
+      // Only now: a portal's or a proxy's answer must not cost what is there.
+      restart();
       part.etag = response.headers.get('etag');
       await receive(part, body, { first: 0, last: part.file.bytes - 1, progress, signal });
     } finally {
       ended.abort();
     }
   };
-  // What is there, if anything, has a wrong hash.
-  restart();
-  while (!part.isDone(part.segments - 1)) await patience.try(attempt, signal);
+  let isWhole = false;
+  const once = async (): Promise<void> => {
+    await attempt();
+    isWhole = true;
+  };
+  while (!isWhole) await patience.try(once, signal);
 }
 
 /** How often a download may fail, and how long it then waits. */

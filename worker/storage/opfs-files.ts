@@ -3,10 +3,21 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Storage } from '../../src/protocol/calls.ts';
 import type { ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
 import type { ModelRecord } from '../../src/protocol/stored-model.ts';
-import { findFile, type Folders, isNamed, locked, LOCKS, moveFile, removeFile } from '../../src/storage/folders.ts';
+import {
+  findFile,
+  type Folders,
+  isNamed,
+  locked,
+  LOCKS,
+  moveFile,
+  partName,
+  removeFile,
+} from '../../src/storage/folders.ts';
 import { supersede } from '../../src/storage/remove.ts';
 import { statFile } from '../../src/storage/stat.ts';
-import { readRecord, recordName, writeRecord } from '../../src/storage/records.ts';
+import { mergeSpecs, readRecord, recordName, sameHashes, writeRecord } from '../../src/storage/records.ts';
+import { checkNumbers } from '../hub/config-bounds.ts';
+import { parseJSON } from '../hub/hub-fetch.ts';
 import { checkQuota, quotaError } from './quota.ts';
 import { download } from './download.ts';
 import { hashError } from './fetch-file.ts';
@@ -15,6 +26,12 @@ import { PartFile } from './part-file.ts';
 import { Progress } from './shared-progress.ts';
 import type { ModelFiles, UseOptions } from './store.ts';
 import { hashOf } from './verify.ts';
+
+/** Configs whose numbers size something. */
+const NUMBERED = /^((generation|preprocessor|processor)_)?config\.json$/;
+
+/** The folder of this worker's script: an application's, and with it a version's where versions have folders. */
+const owner = new URL('.', globalThis.location?.href ?? 'file:///').href;
 
 /** The files of one model in the private file system, from there or from their servers. */
 export class OpfsFiles implements ModelFiles {
@@ -57,13 +74,26 @@ export class OpfsFiles implements ModelFiles {
   async plan(files: readonly ModelFile[]): Promise<void> {
     this.#planned = files;
     const missing = await this.#missingBytes(files);
-    if (missing > 0) await checkQuota(this.#folders, this.#spec.id, missing);
+    if (missing > 0) await checkQuota(this.#folders, this.#name, missing);
     await locked(LOCKS.records, async () => {
       const old = await readRecord(this.#folders.models, this.#name);
-      const hashes = this.#isGiven ? 'spec' : (old?.hashes ?? 'hub');
+      if (!old && !this.#isGiven) {
+        throw new NearsightError('load_failed', `${this.#spec.id} was deleted while it was being loaded.`);
+      }
+      // An import's own hashes must not pass for the page's.
+      const isTrusted = old !== undefined && !(this.#isGiven && old.hashes === 'none');
+      const spec = isTrusted ? mergeSpecs(old.spec, this.#spec) : this.#spec;
+      const hashes = this.#isGiven ? 'spec' : (old?.hashes ?? 'none');
       const wanted = files.map(({ path }) => path);
-      const record: ModelRecord = { format: 1, spec: this.#spec, wanted, hashes, lastUsed: Date.now() };
-      await writeRecord(this.#folders, { name: this.#name, record });
+      const record: ModelRecord = { ...old, format: 1, spec, wanted, hashes, owner, lastUsed: Date.now() };
+      try {
+        await writeRecord(this.#folders, { name: this.#name, record });
+      } catch (error) {
+        if (!isNamed(error, 'QuotaExceededError')) throw error;
+        // Only the time of the last use is lost.
+        if (missing > 0 || !old || !sameHashes(old.spec, spec))
+          throw await quotaError(this.#folders, this.#name, missing);
+      }
     });
   }
 
@@ -72,6 +102,8 @@ export class OpfsFiles implements ModelFiles {
     const bytes = new Uint8Array(await blob.arrayBuffer());
     const digest = isVerified ? file.sha256 : await sha256(bytes);
     if (digest !== file.sha256) throw await this.#discard(file, digest);
+    // Whatever an archive or a repository says, nothing is sized by a number that no model has.
+    if (!this.#isGiven && NUMBERED.test(file.path)) checkNumbers(parseJSON(bytes, file.path), file.path);
     return bytes;
   }
 
@@ -84,7 +116,8 @@ export class OpfsFiles implements ModelFiles {
   async verify(): Promise<void> {
     await this.#checking;
     // After a load that failed, it may not be whole.
-    if ((await this.#missingBytes(this.#planned)) === 0) await supersede(this.#folders, this.#spec.id, this.#name);
+    if ((await this.#missingBytes(this.#planned)) === 0)
+      await supersede(this.#folders, this.#spec.id, this.#name, owner);
   }
 
   close(): void {
@@ -126,14 +159,14 @@ export class OpfsFiles implements ModelFiles {
     const { parts, blobs } = this.#folders;
     const other = await this.#stored(file);
     if (other) return other;
-    const handle = await parts.getFileHandle(file.sha256, { create: true });
+    const handle = await parts.getFileHandle(partName(file), { create: true });
     const part = await PartFile.open(handle, file);
     try {
       await download(part, { onBytes: (count) => progress.add(count), signal });
       part.seal();
     } catch (error) {
       if (!isNamed(error, 'QuotaExceededError')) throw error;
-      throw await quotaError(this.#folders, this.#spec.id, file.bytes - part.storedBytes);
+      throw await quotaError(this.#folders, this.#name, file.bytes - part.storedBytes);
     } finally {
       part.close();
     }
@@ -141,13 +174,10 @@ export class OpfsFiles implements ModelFiles {
     return handle.getFile();
   }
 
-  /** The stored file; one of a wrong length is deleted. */
+  /** The stored file. One of another length is not it, and is replaced by a download that has the right hash. */
   async #stored({ sha256: name, bytes }: ModelFile): Promise<File | undefined> {
-    const { blobs } = this.#folders;
-    const blob = await findFile(blobs, name);
-    if (!blob || blob.size === bytes) return blob;
-    await removeFile(blobs, name);
-    return undefined;
+    const blob = await findFile(this.#folders.blobs, name);
+    return blob?.size === bytes ? blob : undefined;
   }
 
   #check(file: ModelFile, blob: File): void {
@@ -162,7 +192,12 @@ export class OpfsFiles implements ModelFiles {
 
   async #discard(file: ModelFile, digest: string): Promise<NearsightError> {
     this.damaged = true;
-    await removeFile(this.#folders.blobs, file.sha256);
+    await locked(LOCKS.file(file.sha256), async () => {
+      // Another tab may have replaced it since, or it could not be read for another reason.
+      const now = await this.#stored(file);
+      if (now && (await hashOf(now, this.#closed.signal)) !== file.sha256)
+        await removeFile(this.#folders.blobs, file.sha256);
+    });
     return hashError(file, digest);
   }
 }

@@ -49,7 +49,7 @@ describe('on the way', () => {
     ],
     ['a failing server', { kind: 'status', status: 503, path: /revision/ }, 'load_failed', 'The server failed'],
     ['a redirect loop', { kind: 'redirect-loop', path: 'config.json' }, 'load_failed', 'Could not fetch'],
-    ['a stall', { kind: 'stall', after: 3, path: 'config.json' }, 'load_failed', 'no answer within 0.3 s'],
+    ['a stall', { kind: 'stall', after: 3, path: 'config.json' }, 'load_failed', 'nothing came for 0.3 s'],
   ])('%s ends in %s', async (_, fault, code, message) => {
     hub.fault(fault);
     const options = fault.kind === 'stall' ? { timeout: 300 } : {};
