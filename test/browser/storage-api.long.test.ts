@@ -91,7 +91,7 @@ test('what is known of a repository survives other dtypes, other mirrors and imp
     const load = (model: object): Promise<string> =>
       page.evaluate(async (given) => {
         const near = nearsight.createNearsight({
-          model: given as import('nearsight').HubModel,
+          model: given as import('nearsight').NearsightOptions['model'],
           device: 'wasm',
         });
         return near

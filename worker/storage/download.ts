@@ -248,25 +248,23 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
     }
   };
   let isWhole = false;
-  const once = async (): Promise<void> => {
-    await attempt();
-    isWhole = true;
-  };
-  while (!isWhole) await patience.try(once, signal);
+  while (!isWhole) isWhole = await patience.try(attempt, signal);
 }
 
 /** How often a download may fail, and how long it then waits. */
 class Patience {
   #failures = 0;
 
-  /** Tries once; waits after a failure that allows another try. */
-  async try(attempt: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  /** Tries once; waits after a failure that allows another try. @returns whether it succeeded */
+  async try(attempt: () => Promise<void>, signal: AbortSignal): Promise<boolean> {
     try {
       await attempt();
+      return true;
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof RetryableFailure)) throw error;
       await this.#wait(error.error, error.retryAfter, signal);
+      return false;
     }
   }
 
