@@ -13,11 +13,9 @@ export interface Heap {
 }
 
 /** Keys and values in the heap. */
-export interface HeapKvCache extends Omit<KvCache, 'feeds' | 'targets' | 'advance'> {
+export interface HeapKvCache extends Omit<KvCache, 'feeds' | 'targets' | 'advance' | 'erase'> {
   /** Tensors by the names of the graph's inputs, and of its outputs. Other ones once the capacity has changed. */
   tensors(): { past: Record<string, HeapTensor>; present: Record<string, HeapTensor> };
   /** Counts the positions that a run has appended. */
   advance(count: number): void;
-  /** Drops all positions and frees their memory. */
-  free(): void;
 }

@@ -39,8 +39,10 @@ export interface KvCache {
   snapshot(): KvSnapshot;
   /** Takes over the first `length` positions of a snapshot of this cache. Memory must be reserved before. */
   restore(saved: KvSnapshot, length: number): void;
-  /** Drops all positions and erases them. */
+  /** Drops all positions and frees their memory. */
   clear(): void;
+  /** Drops all positions and erases them, but keeps memory for a usual number of them, with the same buffers. */
+  erase(): void;
 }
 
 /** A copy of a cache's keys and values. */
@@ -62,7 +64,7 @@ export function isOutOfMemory(error: unknown): boolean {
 /** The smallest capacity. */
 const MIN_CAPACITY = 256;
 
-/** Caches of a larger capacity are freed when they are cleared. */
+/** Caches of a larger capacity are freed when they are erased. */
 export const MOST_KEPT = 2048;
 
 /**

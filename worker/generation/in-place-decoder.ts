@@ -32,8 +32,8 @@ export interface InPlaceDecoderOptions {
 }
 
 /**
- * A decoder whose tensors stay in onnxruntime's heap: keys and values are appended to in place, and logits are read where
- * they were computed. onnxruntime's API would copy all of them in and out at every step.
+ * A decoder whose tensors stay in onnxruntime's heap: keys and values are appended to in place. onnxruntime's API would copy
+ * all of them in and out at every step.
  */
 export class InPlaceDecoder implements Decoder {
   readonly precision = 'float32';
@@ -106,9 +106,8 @@ export class InPlaceDecoder implements Decoder {
     this.#finish(1, 'step logits');
   }
 
-  /** A view, which the next step overwrites. */
   async logits(): Promise<Float32Array> {
-    return this.#heap.floats(this.#slot(this.#logits, 4 * this.#vocab), this.#vocab);
+    return this.#heap.floats(this.#slot(this.#logits, 4 * this.#vocab), this.#vocab).slice();
   }
 
   sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
@@ -130,7 +129,7 @@ export class InPlaceDecoder implements Decoder {
   close(): void {
     // Runs and releases wait for each other, and the session is closed after both.
     const free = (): void => {
-      this.kv.free();
+      this.kv.clear();
       for (const { address } of this.#slots.values()) this.#heap.free(address);
       this.#slots.clear();
     };

@@ -187,7 +187,9 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   }
 
   clear(): void {
-    this.kv.clear();
+    // A captured step belongs to its buffers.
+    if (this.replays) this.kv.erase();
+    else this.kv.clear();
     this.#submit((encoder) => {
       this.#parts.embedder.clear(encoder);
       this.#parts.sampler.clear(encoder);

@@ -80,6 +80,10 @@ export class CpuKvCache implements KvCache {
   clear(): void {
     this.rewind(0);
   }
+
+  erase(): void {
+    this.clear();
+  }
 }
 
 class CpuKvSnapshot implements KvSnapshot {

@@ -1,6 +1,6 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
-import { capacityFor, type KvSnapshot, MOST_KEPT } from '../backend/kv-cache.ts';
+import { capacityFor, type KvSnapshot } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { HeapTensor } from '../onnx/bound-run.ts';
 
@@ -87,12 +87,6 @@ export class WasmKvCache implements HeapKvCache {
   }
 
   clear(): void {
-    if (this.capacity > MOST_KEPT) return this.free();
-    for (const address of this.#addresses) this.#erase(address);
-    this.length = 0;
-  }
-
-  free(): void {
     for (const address of this.#addresses) {
       this.#erase(address);
       this.#heap.free(address);
@@ -105,7 +99,7 @@ export class WasmKvCache implements HeapKvCache {
   /** Replaces all tensors by larger ones and keeps their positions. */
   #resize(positions: number): void {
     const capacity = capacityFor(positions, this.#maxPositions);
-    if (this.length === 0) this.free();
+    if (this.length === 0) this.clear();
     const rows = this.length * this.#rowBytes;
     const { heads, names } = this.#layout;
     // One by one, so that only one exists twice at a time.
@@ -133,7 +127,7 @@ export class WasmKvCache implements HeapKvCache {
   #allocate(capacity: number): number {
     const address = this.#heap.allocate(this.#tensorBytes(capacity));
     if (address !== undefined) return address;
-    this.free();
+    this.clear();
     const bytes = this.#layout.names.size * this.#tensorBytes(capacity);
     throw new NearsightError(
       'context_length_exceeded',

@@ -90,16 +90,15 @@ export class GpuKvCache implements KvCache {
     this.length = length;
   }
 
-  clear(): void {
+  erase(): void {
     this.length = 0;
-    if (this.capacity > MOST_KEPT) return this.free();
+    if (this.capacity > MOST_KEPT) return this.clear();
     submit(this.#device, (encoder) => {
       for (const { gpuBuffer } of this.#tensors) encoder.clearBuffer(gpuBuffer);
     });
   }
 
-  /** Drops all positions and frees their memory. */
-  free(): void {
+  clear(): void {
     for (const tensor of this.#tensors) tensor.dispose();
     this.#tensors = [];
     this.#feeds = undefined;
@@ -117,7 +116,7 @@ export class GpuKvCache implements KvCache {
     const labels = [...this.#layout.names.keys()];
     try {
       if (this.length === 0) {
-        this.free();
+        this.clear();
         const tensors = await this.#allocate(labels, capacity);
         // Nothing is evicted for more than what is needed.
         if (!tensors) capacity = positions;
@@ -127,7 +126,7 @@ export class GpuKvCache implements KvCache {
         for (const [index, label] of labels.entries()) await this.#replace(index, label, capacity);
       }
     } catch (error) {
-      this.free();
+      this.clear();
       throw error;
     }
     this.#feeds = undefined;

@@ -44,7 +44,7 @@ export class GpuMemory implements TensorMemory {
   }
 
   close(): void {
-    for (const cache of this.#caches) cache.free();
+    for (const cache of this.#caches) cache.clear();
     this.#readback.close();
   }
 }
