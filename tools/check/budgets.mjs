@@ -15,13 +15,13 @@ export const codeLines = {
   'src/remote/': 559,
   'src/media/': 172,
   'src/host/': 414,
-  'src/protocol/': 367,
+  'src/protocol/': 369,
   'src/async/': 39,
   'src/bytes/': 295,
   'worker/*': 189,
   'worker/engines/*': 45,
   'worker/engines/onnx/': 761,
-  'worker/generation/': 1101,
+  'worker/generation/': 1102,
   'worker/backend/': 124,
   'worker/webgpu/': 1419,
   'worker/wasm/': 275,
@@ -39,13 +39,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 14201;
+export const codeLinesTogether = 14206;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_400, answer: 10_300, worker: 81_500 };
+export const gzipBytes = { page: 15_400, answer: 10_300, worker: 82_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.
