@@ -33,7 +33,7 @@ export interface NearsightOptions extends FetchOptions {
    * software GPU is used only for `device: 'webgpu'`.
    * @defaultValue 'auto'
    */
-  device?: (typeof DEVICES)[number];
+  device?: 'auto' | 'webgpu' | 'wasm';
   /**
    * Origins or URL prefixes that `fetch` answers for; requests elsewhere are passed on untouched.
    * @defaultValue NIM's two servers, `https://integrate.api.nvidia.com` and `https://ai.api.nvidia.com`
