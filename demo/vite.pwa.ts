@@ -83,7 +83,7 @@ export function offline(): PluginOption[] {
               cacheableResponse: { statuses: [200] },
               plugins: [
                 {
-                  // A server that answers with a page for a file that it lacks must not be believed for good.
+                  // Some servers answer with an HTML page and 200 for a file that they lack: it must not be kept.
                   cacheWillUpdate: async ({ response }) =>
                     /^text\/html\b/i.test(response.headers.get('content-type') ?? '') ? null : response,
                 },

@@ -13,7 +13,7 @@ export interface ModelRecord {
    */
   hashes: 'spec' | 'hub' | 'none';
   /** Of a repository on the hub: the branches, tags and commits as which pages asked for this commit. */
-  askedAs?: readonly string[] | undefined;
+  requestedAs?: readonly string[] | undefined;
   /** The folder of the worker that opened it last. Another one may be another version of an application. */
   owner?: string | undefined;
   /** When it was last opened, in milliseconds since 1970. */

@@ -141,6 +141,9 @@ test('what is known of a repository survives other dtypes, other mirrors and imp
     expect(await page.evaluate(async () => (await stored.storage.list()).map(({ unverified }) => unverified))).toEqual([
       true,
     ]);
+    // It does not keep the repository's own files out: once the hub is asked, they come first.
+    expect(await load({ ...model, dtype: 'q4f16' })).toBe('unsupported_device');
+    expect(await load(model)).toBe('loaded');
   } finally {
     await mirror.close();
   }

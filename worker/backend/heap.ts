@@ -1,4 +1,4 @@
-import type { HeapTensor } from '../onnx/bound-run.ts';
+import type { HeapTensor } from '../onnx/io-binding.ts';
 import type { KvCache } from './kv-cache.ts';
 
 /** Memory that runs read and write in place. */

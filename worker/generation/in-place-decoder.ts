@@ -1,4 +1,3 @@
-import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
 import type { LogitsRow } from '../backend/token-sampler.ts';
@@ -6,12 +5,13 @@ import * as ports from '../onnx/decoder-ports.ts';
 import type { Embed } from '../onnx/embed-tokens.ts';
 import { kvLayout } from '../onnx/kv-layout.ts';
 import type { Tensor } from '../onnx/ort.ts';
-import type { HeapTensor } from '../onnx/bound-run.ts';
-import type { BoundTensors, Session } from '../onnx/ort-session.ts';
+import type { HeapTensor } from '../onnx/io-binding.ts';
+import type { BoundRun, Session } from '../onnx/ort-session.ts';
 import { bytesOf, release, rowsOf } from '../onnx/tensor.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
+import { promptChunks } from './prompt-chunks.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
 
 /** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
@@ -49,7 +49,7 @@ export class InPlaceDecoder implements Decoder {
   readonly #writtenOut: boolean;
   readonly #slots = new Map<string, { address: number; bytes: number }>();
   /** A step on the current memory. */
-  #step: BoundTensors | undefined;
+  #step: BoundRun | undefined;
   #logits: 'prompt logits' | 'step logits' = 'prompt logits';
   #promptLength = 0;
 
@@ -81,16 +81,11 @@ export class InPlaceDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     const merge = featureMerger(features, imageTokenId);
-    let start = 0;
-    while (start < ids.length) {
-      await yieldToEvents(signal);
-      const chunk = ids.subarray(start, start + this.#chunkRows());
-      start += chunk.length;
+    for await (const chunk of promptChunks(ids, () => this.#chunkRows(), signal)) {
       await this.#embedTokens(chunk);
       merge(chunk, (tensor, row, count, at) => this.#copyRows(tensor, row, count, at));
-      await this.#read(chunk.length, 'prompt logits');
+      await this.#read(chunk.length);
     }
-    signal.throwIfAborted();
     this.#promptLength = this.length;
   }
 
@@ -142,10 +137,10 @@ export class InPlaceDecoder implements Decoder {
   }
 
   /** Reads a chunk of the prompt from its embeddings. */
-  async #read(rows: number, logits: 'prompt logits'): Promise<void> {
+  async #read(rows: number): Promise<void> {
     this.#writeLengths(rows);
     if (this.#writtenOut && rows > 1) this.#writeMask(rows);
-    const run = this.#bind(rows, logits);
+    const run = this.#bind(rows, 'prompt logits');
     try {
       await run.run();
     } catch (cause) {
@@ -155,7 +150,7 @@ export class InPlaceDecoder implements Decoder {
     } finally {
       await run.release();
     }
-    this.#finish(rows, logits);
+    this.#finish(rows, 'prompt logits');
   }
 
   #finish(rows: number, logits: 'prompt logits' | 'step logits'): void {
@@ -195,24 +190,24 @@ export class InPlaceDecoder implements Decoder {
     this.#heap.bytes(this.#slot(ports.IS_PROMPT, 4), 1)[0] = rows > 1 ? 1 : 0;
   }
 
-  /** Mask and places of a chunk, once for all layers. */
+  /** The mask of a chunk, and where its keys and values go: once for all layers. */
   #writeMask(rows: number): void {
     const total = this.length + rows;
     const mask = this.#heap.floats(this.#slot(ports.CAUSAL_MASK, 4 * rows * total), rows * total).fill(-Infinity);
     for (let row = 0; row < rows; row++) mask.fill(0, row * total, row * total + this.length + row + 1);
     const count = 6 * this.#heads * rows;
-    const places = this.#heap.ints(this.#slot(ports.KV_INDICES, 4 * count), count).fill(0);
+    const indices = this.#heap.ints(this.#slot(ports.KV_INDICES, 4 * count), count).fill(0);
     for (let head = 0; head < this.#heads; head++) {
       for (let row = 0; row < rows; row++) {
         const at = 6 * (head * rows + row);
-        places[at + 2] = head;
-        places[at + 4] = this.length + row;
+        indices[at + 2] = head;
+        indices[at + 4] = this.length + row;
       }
     }
   }
 
   /** A run of that many rows on the current memory. */
-  #bind(rows: number, logits: 'prompt logits' | 'step logits'): BoundTensors {
+  #bind(rows: number, logits: 'prompt logits' | 'step logits'): BoundRun {
     const { past, present } = this.kv.tensors();
     const own: Record<string, HeapTensor> = {
       [ports.INPUTS_EMBEDS]: this.#input(ports.INPUTS_EMBEDS, 'float32', [1, rows, this.#width]),

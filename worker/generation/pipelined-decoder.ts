@@ -8,7 +8,7 @@ import type { AnswerSampler, LogitsRow, TokenSampler } from '../backend/token-sa
 import { INPUTS_EMBEDS, LOGITS, SEQLENS_K, TOTAL_LENGTH } from '../onnx/decoder-ports.ts';
 import { kvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import type { BoundTensors, Session, Tensors } from '../onnx/ort-session.ts';
+import type { BoundRun, Session, Tensors } from '../onnx/ort-session.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
@@ -67,7 +67,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   #promptTargets: Tensors = {};
   #stepTargets: Tensors = {};
   /** The step as it was captured on the current buffers. */
-  #captured: BoundTensors | undefined;
+  #captured: BoundRun | undefined;
 
   constructor(options: PipelinedDecoderOptions) {
     const { session, logits, memory, positions, latency, sampler } = options;

@@ -1,5 +1,4 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
-import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { KvCache } from '../backend/kv-cache.ts';
 import type { TensorMemory } from '../backend/tensor-memory.ts';
 import * as ports from '../onnx/decoder-ports.ts';
@@ -11,6 +10,7 @@ import { elementBytes, int64, release, rowsOf } from '../onnx/tensor.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
+import { promptChunks } from './prompt-chunks.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
 
 /** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
@@ -75,18 +75,14 @@ export class StepwiseDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     const merge = featureMerger(features, imageTokenId);
-    let start = 0;
-    while (start < ids.length) {
-      await yieldToEvents(signal);
-      const { first, behind } = this.#chunkRows;
-      const chunk = ids.subarray(start, start + (this.length === 0 ? first : behind));
-      start += chunk.length;
-      const last = start === ids.length;
-      await this.#read(chunk, last, (embeddings) =>
+    const { first, behind } = this.#chunkRows;
+    let left = ids.length;
+    for await (const chunk of promptChunks(ids, () => (this.length === 0 ? first : behind), signal)) {
+      left -= chunk.length;
+      await this.#read(chunk, left === 0, (embeddings) =>
         merge(chunk, (tensor, row, count, at) => this.#parts.memory.copyRows(tensor, row, count, embeddings, at)),
       );
     }
-    signal.throwIfAborted();
     this.#prompt = { length: this.length, logits: this.#logits };
   }
 

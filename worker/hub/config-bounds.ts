@@ -31,6 +31,14 @@ const MOST: Readonly<Record<string, number>> = {
 const ANY = 2 ** 32;
 const MOST_DEPTH = 32;
 
+/** Configs whose numbers size something. */
+export const NUMBERED: readonly string[] = [
+  'config.json',
+  'generation_config.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+];
+
 /** @throws NearsightError `load_failed` naming the file and the key of a number that no model has */
 export function checkNumbers(config: unknown, file: string): void {
   walk(config, file, [], '');

@@ -1,4 +1,4 @@
-import { race } from '../../src/async/race.ts';
+import { Retries, RetryableFailure, retryAfterOf } from '../../src/async/retry.ts';
 import { readWithin } from '../../src/bytes/read-within.ts';
 import { asNearsightError, isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 
@@ -18,8 +18,8 @@ export interface Fetched {
   headers: Headers;
 }
 
-/** A server that is busy is asked so often in all. */
-const TRIES = 3;
+/** How often a server may be busy until the request fails. */
+const MAX_FAILURES = 3;
 
 /** A server that asks to wait longer is not waited for. */
 const MAX_WAIT_MS = 5_000;
@@ -31,29 +31,7 @@ const MAX_WAIT_MS = 5_000;
  *   or one that stops; or the signal's reason
  */
 export async function fetchBytes(url: string, limit: number, access: HubAccess): Promise<Fetched> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await fetchOnce(url, limit, access);
-    } catch (error) {
-      if (!(error instanceof Busy)) throw error;
-      const wait = error.retryAfter ?? 500 * 2 ** attempt * (0.5 + Math.random());
-      if (attempt === TRIES || wait > MAX_WAIT_MS) throw error.error;
-      await race(new Promise((resolve) => setTimeout(resolve, wait)), access.signal);
-    }
-  }
-}
-
-/** The server may answer later. */
-class Busy extends Error {
-  readonly error: NearsightError;
-  /** Milliseconds that it asks to wait. */
-  readonly retryAfter: number | undefined;
-
-  constructor(error: NearsightError, wait: string | null) {
-    super(error.message);
-    this.error = error;
-    this.retryAfter = wait !== null && /^\d{1,6}$/.test(wait) ? 1000 * Number(wait) : undefined;
-  }
+  return new Retries(MAX_FAILURES, MAX_WAIT_MS).run(() => fetchOnce(url, limit, access), access.signal);
 }
 
 async function fetchOnce(url: string, limit: number, access: HubAccess): Promise<Fetched> {
@@ -93,7 +71,7 @@ async function fetchOnce(url: string, limit: number, access: HubAccess): Promise
     );
   } catch (cause) {
     signal.throwIfAborted();
-    if (isNearsightError(cause) || cause instanceof Busy) throw cause;
+    if (isNearsightError(cause) || cause instanceof RetryableFailure) throw cause;
     const why = stalled.signal.aborted
       ? `nothing came for ${timeout / 1000} s`
       : `${asNearsightError(cause).message}. The network failed, or the server does not allow this origin (CORS), or this ` +
@@ -119,7 +97,7 @@ export function parseJSON(bytes: Uint8Array, name: string): unknown {
   }
 }
 
-function refusal(url: string, response: Response): NearsightError | Busy {
+function refusal(url: string, response: Response): NearsightError | RetryableFailure {
   void response.body?.cancel();
   const { status } = response;
   const wait = response.headers.get('retry-after');
@@ -131,5 +109,5 @@ function refusal(url: string, response: Response): NearsightError | Busy {
   };
   const hint = hints[status] ?? (status >= 500 ? 'The server failed: try again later' : response.statusText);
   const error = new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status}. ${hint}.`);
-  return status === 429 || status >= 500 ? new Busy(error, wait) : error;
+  return status === 429 || status >= 500 ? new RetryableFailure(error, retryAfterOf(response.headers)) : error;
 }

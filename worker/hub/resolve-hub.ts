@@ -1,7 +1,7 @@
 import { sha256 } from '../../src/bytes/sha256.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { GraphName, HubModel, ModelFile, ModelGraph, ModelSpec } from '../../src/protocol/model-spec.ts';
-import { checkNumbers } from './config-bounds.ts';
+import { checkNumbers, NUMBERED } from './config-bounds.ts';
 import { HubAddress } from './hub-address.ts';
 import { type Bytes, fetchBytes, fetchJSON, type HubAccess, parseJSON } from './hub-fetch.ts';
 import { licenceOf } from './hub-licence.ts';
@@ -32,8 +32,6 @@ const CONFIGS: Readonly<Record<string, number>> = {
   'tokenizer.json': 2 ** 26,
   'tokenizer_config.json': 2 ** 24,
 };
-/** Those whose numbers size something. */
-const NUMBERED = ['config.json', 'generation_config.json', 'preprocessor_config.json', 'processor_config.json'];
 const INFO_BYTES = 4 * 2 ** 20;
 /** A graph that the hub does not store as a large file has its weights elsewhere. */
 const GRAPH_BYTES = 2 ** 24;

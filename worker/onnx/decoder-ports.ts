@@ -30,6 +30,17 @@ export const PRESENT = 'present.';
 /** float [1, rows, vocab]. */
 export const LOGITS = 'logits';
 
+/** The inputs of a decoder that the optimizer has changed, keys and values aside. */
+export const OPTIMIZED_INPUTS: readonly string[] = [
+  INPUTS_EMBEDS,
+  SEQLENS_K,
+  TOTAL_LENGTH,
+  IS_PROMPT,
+  CAUSAL_MASK,
+  KV_INDICES,
+  PAST_LENGTH,
+];
+
 const INPUTS: string[] = [INPUTS_EMBEDS, ATTENTION_MASK, POSITION_IDS, LOGITS_TO_KEEP, SEQLENS_K, TOTAL_LENGTH];
 
 /** Whether nearsight knows what to feed to an input of this name. */

@@ -6,7 +6,7 @@ import type { InferenceSession, Ort, Tensor } from './ort.ts';
 import { type Evaluate, evaluateOn } from './optimize/evaluate-model.ts';
 import type { ExternalData, GraphFile } from './model/external-data.ts';
 import { decode, encodeApart } from './model/graph.ts';
-import { type Bindings, BoundRun } from './bound-run.ts';
+import { type Bindings, IoBinding } from './io-binding.ts';
 import { ortModule, sessionHandle } from './ort-module.ts';
 import { track } from './tensor.ts';
 
@@ -29,7 +29,7 @@ const MAX_CAPTURES = 64;
 const UNCAPTURED = { extra: { gpu_graph_id: '-1' } };
 
 /** A run with its tensors for good. */
-export interface BoundTensors {
+export interface BoundRun {
   run(): Promise<void>;
   /** Frees what this holds besides the tensors' memory. A capture is freed with the session only. */
   release(): Promise<void>;
@@ -141,7 +141,7 @@ export class Session {
    *
    * @returns undefined if this session does not capture, or has too many captures
    */
-  captured(feeds: Tensors, into: Tensors): BoundTensors | undefined {
+  captured(feeds: Tensors, into: Tensors): BoundRun | undefined {
     if (!this.capturing || this.#captures === MAX_CAPTURES) return undefined;
     const [inputs, outputs] = [{ ...feeds }, { ...into }];
     const config = { gpu_graph_id: String(this.#captures++) };
@@ -159,15 +159,15 @@ export class Session {
    *
    * @returns undefined if onnxruntime's module is not at hand
    */
-  bound(feeds: Bindings, into: Bindings, config?: Record<string, string>): BoundTensors | undefined {
+  bound(feeds: Bindings, into: Bindings, config?: Record<string, string>): BoundRun | undefined {
     const module = ortModule(this.#ort);
     const handle = sessionHandle(this.#session);
     if (!module || handle === undefined) return undefined;
-    let bound: BoundRun | undefined;
+    let bound: IoBinding | undefined;
     return {
       run: () =>
         serialize(async () => {
-          bound ??= await BoundRun.bind(module, handle, feeds, into, config);
+          bound ??= await IoBinding.bind(module, handle, feeds, into, config);
           await bound.run();
         }),
       release: () =>

@@ -1,8 +1,7 @@
-import { race } from '../../src/async/race.ts';
 import { settledWithin } from '../../src/async/settled-within.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
-import type { NearsightError } from '../../src/protocol/errors.ts';
-import { cutError, fetchFile, hashError, NoRanges, RetryableFailure, sizeError } from './fetch-file.ts';
+import { Retries, RetryableFailure } from '../../src/async/retry.ts';
+import { cutError, fetchFile, hashError, NoRanges, sizeError } from './fetch-file.ts';
 import { rangeOf as segmentRange, SEGMENT_BYTES } from '../../src/storage/journal.ts';
 import type { PartFile } from './part-file.ts';
 
@@ -20,6 +19,8 @@ const MAX_FAILURES = 6;
 
 /** A server that asks to wait longer is not waited for. */
 const MAX_WAIT_MS = 60_000;
+
+const newRetries = (): Retries => new Retries(MAX_FAILURES, MAX_WAIT_MS);
 
 /**
  * The browser's cache would keep a second copy. Chromium's also breaks off some of several ranges of one file that are asked
@@ -107,15 +108,17 @@ async function downloadRanges(part: PartFile, progress: Progress, signal: AbortS
   const until = AbortSignal.any([signal, failed.signal]);
   const runs = missingRuns(part);
   const connect = async (): Promise<void> => {
-    const patience = new Patience();
+    const retries = newRetries();
     for (let run = runs.shift(); run; run = runs.shift()) {
       const current = run;
       const onSegment = (segment: number): void => {
         current.from = segment + 1;
-        patience.reset();
+        retries.reset();
       };
-      const attempt = (): Promise<void> => fetchRun(part, current, { progress, signal: until, onSegment });
-      while (run.from < run.end) await patience.try(attempt, until);
+      const attempt = async (): Promise<void> => {
+        if (current.from < current.end) await fetchRun(part, current, { progress, signal: until, onSegment });
+      };
+      await retries.run(attempt, until);
     }
   };
   const connections = Array.from({ length: CONNECTIONS }, connect);
@@ -226,7 +229,6 @@ async function readNext(
 
 /** Fetches the whole file over one connection, each time from its start. */
 async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSignal): Promise<void> {
-  const patience = new Patience();
   const restart = (): void => {
     progress.add(-part.storedBytes);
     part.reset();
@@ -239,7 +241,7 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
       // Of a compressed file it is the compressed length.
       const isLength = length !== null && response.headers.get('content-encoding') === null;
       if (isLength && Number(length) !== part.file.bytes) throw sizeError(part.file, length);
-      // Only now: a portal's or a proxy's answer must not cost what is there.
+      // Not before: the answer of a captive portal would discard what is downloaded.
       restart();
       part.etag = response.headers.get('etag');
       await receive(part, body, { first: 0, last: part.file.bytes - 1, progress, signal });
@@ -247,35 +249,5 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
       ended.abort();
     }
   };
-  let isWhole = false;
-  while (!isWhole) isWhole = await patience.try(attempt, signal);
-}
-
-/** How often a download may fail, and how long it then waits. */
-class Patience {
-  #failures = 0;
-
-  /** Tries once; waits after a failure that allows another try. @returns whether it succeeded */
-  async try(attempt: () => Promise<void>, signal: AbortSignal): Promise<boolean> {
-    try {
-      await attempt();
-      return true;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof RetryableFailure)) throw error;
-      await this.#wait(error.error, error.retryAfter, signal);
-      return false;
-    }
-  }
-
-  /** Something has succeeded. */
-  reset(): void {
-    this.#failures = 0;
-  }
-
-  async #wait(error: NearsightError, retryAfter: number | undefined, signal: AbortSignal): Promise<void> {
-    if (++this.#failures >= MAX_FAILURES || (retryAfter ?? 0) > MAX_WAIT_MS) throw error;
-    const wait = retryAfter ?? 250 * 2 ** this.#failures * (0.5 + Math.random());
-    await race(new Promise((resolve) => setTimeout(resolve, wait)), signal);
-  }
+  await newRetries().run(attempt, signal);
 }

@@ -3,7 +3,8 @@ import { sha256 } from '../../src/bytes/sha256.ts';
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { Storage } from '../../src/protocol/calls.ts';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
-import { cutError, fetchFile, hashError, RetryableFailure, sizeError } from './fetch-file.ts';
+import { RetryableFailure } from '../../src/async/retry.ts';
+import { cutError, fetchFile, hashError, sizeError } from './fetch-file.ts';
 import type { ModelFiles } from './store.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;

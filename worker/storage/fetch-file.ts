@@ -1,18 +1,6 @@
+import { retryAfterOf, RetryableFailure } from '../../src/async/retry.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
-
-/** A failure after which the same request may succeed. */
-export class RetryableFailure extends Error {
-  readonly error: NearsightError;
-  /** Milliseconds that the server asks to wait. */
-  readonly retryAfter: number | undefined;
-
-  constructor(error: NearsightError, wait?: number) {
-    super(error.message);
-    this.error = error;
-    this.retryAfter = wait;
-  }
-}
 
 /** The server cannot serve ranges of one and the same file. */
 export class NoRanges extends Error {}
@@ -48,7 +36,7 @@ export async function fetchFile(file: ModelFile, signal: AbortSignal, change: Re
   if (status === 416) throw new NoRanges();
   const got = response.ok && page ? 'a web page in place of the file' : response.statusText;
   const error = new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status} ${got}.`);
-  if (status === 408 || status === 429 || status >= 500) throw new RetryableFailure(error, retryAfter(headers));
+  if (status === 408 || status === 429 || status >= 500) throw new RetryableFailure(error, retryAfterOf(headers));
   throw error;
 }
 
@@ -56,15 +44,6 @@ export async function fetchFile(file: ModelFile, signal: AbortSignal, change: Re
 function isPage({ headers, status }: Response, file: ModelFile): boolean {
   if (!/^text\/html\b/i.test(headers.get('content-type') ?? '')) return false;
   return status !== 206 && Number(headers.get('content-length')) !== file.bytes;
-}
-
-/** Seconds, or a date. */
-function retryAfter(headers: Headers): number | undefined {
-  const value = headers.get('retry-after');
-  if (value === null) return undefined;
-  const seconds = Number(value);
-  const wait = Number.isNaN(seconds) ? Date.parse(value) - Date.now() : seconds * 1000;
-  return Number.isNaN(wait) ? undefined : Math.max(0, wait);
 }
 
 /** The error for a file that has another length than its spec says. */

@@ -33,9 +33,11 @@ export async function storedHubSpec(
   const found = await findRecord(folders, model);
   const recorded = found && withDtype(found.record.spec, model.dtype);
   if (recorded) return locate(recorded, address);
-  const pinned = found ? { ...model, revision: found.record.spec.revision } : model;
+  // What was only imported must not decide which commit the hub is asked for, or which hashes it may have.
+  const verified = found?.record.hashes === 'none' ? undefined : found;
+  const pinned = verified ? { ...model, revision: verified.record.spec.revision } : model;
   const { spec, small } = await resolve(pinned, { modelTypes, signal });
-  if (found) checkSame(found.record.spec, spec);
+  if (verified) checkSame(verified.record.spec, spec);
   try {
     await keepRecord(folders, spec, model.revision ?? MAIN);
     for (const file of spec.files) {
@@ -44,7 +46,8 @@ export async function storedHubSpec(
     }
   } catch (error) {
     if (!isNamed(error, 'QuotaExceededError')) throw error;
-    throw await quotaError(folders, await recordName(spec), 1);
+    const missing = [...small.values()].reduce((sum, { length }) => sum + length, 0);
+    throw await quotaError(folders, await recordName(spec), missing);
   }
   return locate(withDtype(spec, model.dtype) ?? spec, address);
 }
@@ -60,11 +63,11 @@ async function resolve(model: HubModel, options: ResolveOptions): Promise<Resolv
   return { spec: mergeSpecs(usual.spec, asked.spec), small: new Map([...usual.small, ...asked.small]) };
 }
 
-async function keepRecord(folders: Folders, spec: ModelSpec, askedAs: string): Promise<void> {
+async function keepRecord(folders: Folders, spec: ModelSpec, requestedAs: string): Promise<void> {
   const name = await recordName(spec);
   await locked(LOCKS.records, async () => {
     const old = await readRecord(folders.models, name);
-    // The hub's word replaces an import's own.
+    // The hub's hashes replace those of an import.
     const trusted = old?.hashes === 'none' ? undefined : old;
     const record: ModelRecord = {
       wanted: [],
@@ -73,7 +76,7 @@ async function keepRecord(folders: Folders, spec: ModelSpec, askedAs: string): P
       format: 1,
       spec: trusted ? mergeSpecs(trusted.spec, spec) : spec,
       hashes: 'hub',
-      askedAs: [...new Set([...(trusted?.askedAs ?? []), askedAs])],
+      requestedAs: [...new Set([...(trusted?.requestedAs ?? []), requestedAs])],
     };
     await writeRecord(folders, { name, record });
   });
@@ -86,8 +89,8 @@ async function keepRecord(folders: Folders, spec: ModelSpec, askedAs: string): P
 async function findRecord(folders: Folders, { hub, revision = MAIN }: HubModel): Promise<NamedRecord | undefined> {
   const isCommit = /^[0-9a-f]{40}$/.test(revision);
   const { readable } = await readRecords(folders);
-  const fitting = readable.filter(({ record: { spec, askedAs = [MAIN] } }) => {
-    return spec.id === hub && (isCommit ? spec.revision === revision : askedAs.includes(revision));
+  const fitting = readable.filter(({ record: { spec, requestedAs = [MAIN] } }) => {
+    return spec.id === hub && (isCommit ? spec.revision === revision : requestedAs.includes(revision));
   });
   const ranked = await Promise.all(
     fitting.map(async (found) => {

@@ -16,7 +16,7 @@ import {
 import { supersede } from '../../src/storage/remove.ts';
 import { statFile } from '../../src/storage/stat.ts';
 import { mergeSpecs, readRecord, recordName, sameHashes, writeRecord } from '../../src/storage/records.ts';
-import { checkNumbers } from '../hub/config-bounds.ts';
+import { checkNumbers, NUMBERED } from '../hub/config-bounds.ts';
 import { parseJSON } from '../hub/hub-fetch.ts';
 import { checkQuota, quotaError } from './quota.ts';
 import { download } from './download.ts';
@@ -26,9 +26,6 @@ import { PartFile } from './part-file.ts';
 import { Progress } from './shared-progress.ts';
 import type { ModelFiles, UseOptions } from './store.ts';
 import { hashOf } from './verify.ts';
-
-/** Configs whose numbers size something. */
-const NUMBERED = /^((generation|preprocessor|processor)_)?config\.json$/;
 
 /** The folder of this worker's script: an application's, and with it a version's where versions have folders. */
 const owner = new URL('.', globalThis.location?.href ?? 'file:///').href;
@@ -80,7 +77,7 @@ export class OpfsFiles implements ModelFiles {
       if (!old && !this.#isGiven) {
         throw new NearsightError('load_failed', `${this.#spec.id} was deleted while it was being loaded.`);
       }
-      // An import's own hashes must not pass for the page's.
+      // The hashes of an import say nothing about variants that the page's spec does not have.
       const isTrusted = old !== undefined && !(this.#isGiven && old.hashes === 'none');
       const spec = isTrusted ? mergeSpecs(old.spec, this.#spec) : this.#spec;
       const hashes = this.#isGiven ? 'spec' : (old?.hashes ?? 'none');
@@ -102,8 +99,8 @@ export class OpfsFiles implements ModelFiles {
     const bytes = new Uint8Array(await blob.arrayBuffer());
     const digest = isVerified ? file.sha256 : await sha256(bytes);
     if (digest !== file.sha256) throw await this.#discard(file, digest);
-    // Whatever an archive or a repository says, nothing is sized by a number that no model has.
-    if (!this.#isGiven && NUMBERED.test(file.path)) checkNumbers(parseJSON(bytes, file.path), file.path);
+    // An archive that was imported has not been checked.
+    if (!this.#isGiven && NUMBERED.includes(file.path)) checkNumbers(parseJSON(bytes, file.path), file.path);
     return bytes;
   }
 

@@ -2,7 +2,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
 import { capacityFor, type KvSnapshot } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
-import type { HeapTensor } from '../onnx/bound-run.ts';
+import type { HeapTensor } from '../onnx/io-binding.ts';
 
 const FLOAT_BYTES = 4;
 
@@ -21,7 +21,7 @@ export class WasmKvCache implements HeapKvCache {
   /** Bytes of one position of one head. */
   readonly #rowBytes: number;
   /** One for each input of the layout. */
-  #addresses: number[] = [];
+  #blocks: { address: number; bytes: number }[] = [];
 
   /** @param layout of float32 */
   constructor(heap: Heap, layout: KvLayout, maxPositions: number) {
@@ -55,7 +55,7 @@ export class WasmKvCache implements HeapKvCache {
     const past: Record<string, HeapTensor> = {};
     const present: Record<string, HeapTensor> = {};
     for (const [index, [input, output]] of [...names].entries()) {
-      past[input] = present[output] = { type: 'float32', dims, address: this.#addresses[index] ?? 0 };
+      past[input] = present[output] = { type: 'float32', dims, address: this.#blocks[index]?.address ?? 0 };
     }
     return { past, present };
   }
@@ -87,11 +87,8 @@ export class WasmKvCache implements HeapKvCache {
   }
 
   clear(): void {
-    for (const address of this.#addresses) {
-      this.#erase(address);
-      this.#heap.free(address);
-    }
-    this.#addresses = [];
+    for (const block of this.#blocks) this.#free(block);
+    this.#blocks = [];
     this.capacity = 0;
     this.length = 0;
   }
@@ -104,31 +101,32 @@ export class WasmKvCache implements HeapKvCache {
     const { heads, names } = this.#layout;
     // One by one, so that only one exists twice at a time.
     for (let index = 0; index < names.size; index++) {
-      const address = this.#allocate(capacity);
-      const old = this.#addresses[index];
-      if (old !== undefined) {
+      const block = this.#allocate(capacity);
+      const old = this.#blocks[index];
+      if (old) {
         for (let head = 0; head < heads; head++) {
-          const from = this.#heap.bytes(old + head * this.capacity * this.#rowBytes, rows);
-          this.#heap.bytes(address + head * capacity * this.#rowBytes, rows).set(from);
+          const from = this.#heap.bytes(old.address + head * this.capacity * this.#rowBytes, rows);
+          this.#heap.bytes(block.address + head * capacity * this.#rowBytes, rows).set(from);
         }
-        this.#erase(old);
-        this.#heap.free(old);
+        this.#free(old);
       }
-      this.#addresses[index] = address;
+      this.#blocks[index] = block;
     }
     this.capacity = capacity;
   }
 
-  /** Memory that was freed must not tell what was in it. */
-  #erase(address: number): void {
-    this.#heap.bytes(address, this.#tensorBytes(this.capacity)).fill(0);
+  /** Erased, because the heap keeps freed memory. */
+  #free({ address, bytes }: { address: number; bytes: number }): void {
+    this.#heap.bytes(address, bytes).fill(0);
+    this.#heap.free(address);
   }
 
-  #allocate(capacity: number): number {
-    const address = this.#heap.allocate(this.#tensorBytes(capacity));
-    if (address !== undefined) return address;
+  #allocate(capacity: number): { address: number; bytes: number } {
+    const tensorBytes = this.#layout.heads * capacity * this.#rowBytes;
+    const address = this.#heap.allocate(tensorBytes);
+    if (address !== undefined) return { address, bytes: tensorBytes };
     this.clear();
-    const bytes = this.#layout.names.size * this.#tensorBytes(capacity);
+    const bytes = this.#layout.names.size * tensorBytes;
     throw new NearsightError(
       'context_length_exceeded',
       `There is no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
@@ -137,16 +135,12 @@ export class WasmKvCache implements HeapKvCache {
     );
   }
 
-  #tensorBytes(capacity: number): number {
-    return this.#layout.heads * capacity * this.#rowBytes;
-  }
-
   /** @param work gets the address of a head's positions, and the number of heads before it */
   #eachHead(work: (address: number, at: number) => void): void {
     const { heads } = this.#layout;
-    for (const [index, tensor] of this.#addresses.entries()) {
+    for (const [index, { address }] of this.#blocks.entries()) {
       for (let head = 0; head < heads; head++) {
-        work(tensor + head * this.capacity * this.#rowBytes, index * heads + head);
+        work(address + head * this.capacity * this.#rowBytes, index * heads + head);
       }
     }
   }

@@ -53,7 +53,7 @@ export function stepsOf(device: Device): number {
  *   its self-test, or what `read` throws; no session stays open then
  */
 export async function openGraphs(options: GraphOptions): Promise<Graphs> {
-  const { ort, gpu, read, onStep, signal } = options;
+  const { ort, gpu, read, signal } = options;
   const reading = new AbortController();
   const until = AbortSignal.any([signal, reading.signal]);
   const readNext = readAhead(ORDER, (graph) => read(graph, until));
@@ -69,7 +69,6 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
       throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
     opened.push(session);
-    onStep();
     return session;
   };
   const loading = { ...options, open };
@@ -90,13 +89,20 @@ interface Loading extends GraphOptions {
   open: (name: GraphName, file: GraphFile, capture?: boolean) => Promise<Session>;
 }
 
+/** Counts a step once a session is open. */
+async function countStep<T>(opening: Promise<T>, onStep: () => void): Promise<T> {
+  const session = await opening;
+  onStep();
+  return session;
+}
+
 async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
   const { ort, gpu, encoderInputs: inputs, precision, open, onStep, signal } = loading;
   // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
-  if (!gpu) return open('vision', file);
+  if (!gpu) return countStep(open('vision', file), onStep);
   const attention = !gpu.workarounds.unfusedVisionAttention;
   const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
-  const session = await open('vision', model);
+  const session = await countStep(open('vision', model), onStep);
   await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
   onStep();
   return session;
@@ -109,10 +115,18 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
     const inPlace = !gpu && ortModule(ort) !== undefined;
     return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget, inPlace });
   };
-  if (!gpu) return openDequantized(optimize, (model) => open('decoder', model));
+  if (!gpu)
+    return countStep(
+      openDequantized(optimize, (model) => open('decoder', model)),
+      onStep,
+    );
   const model = await optimize();
+  let isOpened = false;
   const openTested = async (capture: boolean): Promise<Session> => {
     const session = await open('decoder', model, capture);
+    // Another attempt is not another step.
+    if (!isOpened) onStep();
+    isOpened = true;
     // The test's input is float32. No decoder that takes float16 is known, so this path could not be verified.
     const { layer, cpuLayer = layer } = model;
     if (!layer || !cpuLayer || session.inputs.get(INPUTS_EMBEDS)?.type !== 'float32') return session;
@@ -125,15 +139,15 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
       throw error;
     }
   };
-  const opened = await openCaptured(model, openTested, signal);
+  const decoder = await openCaptured(model, openTested, signal);
   onStep();
-  return opened;
+  return decoder;
 }
 
 async function openEmbed(loading: Loading, file: GraphFile, decoder: Session): Promise<Graphs['embed']> {
   const { gpu, open, onStep } = loading;
   const table = embeddingTable(file);
-  if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return open('embed', file);
+  if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return countStep(open('embed', file), onStep);
   onStep();
   return table;
 }

@@ -6,17 +6,7 @@ import { InPlaceDecoder } from '../../generation/in-place-decoder.ts';
 import { MAX_CHUNK_ROWS, StepwiseDecoder } from '../../generation/stepwise-decoder.ts';
 import { type Embed, embedByGraph, embedByTable } from '../../onnx/embed-tokens.ts';
 import type { EmbeddingTable } from '../../onnx/embedding-table.ts';
-import {
-  CAUSAL_MASK,
-  INPUTS_EMBEDS,
-  IS_PROMPT,
-  KV_INDICES,
-  LOGITS,
-  PAST,
-  PAST_LENGTH,
-  SEQLENS_K,
-  TOTAL_LENGTH,
-} from '../../onnx/decoder-ports.ts';
+import { INPUTS_EMBEDS, LOGITS, OPTIMIZED_INPUTS, PAST, SEQLENS_K, TOTAL_LENGTH } from '../../onnx/decoder-ports.ts';
 import { kvLayout } from '../../onnx/kv-layout.ts';
 import { ortModule } from '../../onnx/ort-module.ts';
 import { Session } from '../../onnx/ort-session.ts';
@@ -55,12 +45,10 @@ export async function openDecoder(
   const isGraph = embed instanceof Session;
   if (isGraph) checkTypes(embed, INPUTS_EMBEDS, session);
   if (!gpu || isGraph) {
-    const inPlace = gpu
-      ? undefined
-      : openInPlace(ort, session, isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed), positions);
+    const embedTokens = isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed);
+    const inPlace = gpu ? undefined : openInPlace(ort, session, embedTokens, positions);
     if (inPlace) return inPlace;
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-    const embedTokens = isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed);
     const maxRows = gpu?.workarounds.maxRows;
     return new StepwiseDecoder({ ort, embed: embedTokens, session, memory, positions, maxRows });
   }
@@ -107,18 +95,7 @@ export function checkTypes(graph: Session, output: 'image_features' | typeof INP
   throw new NearsightError('load_failed', message);
 }
 
-/** The inputs of a decoder that the optimizer has changed, keys and values aside. */
-const OPTIMIZED_INPUTS: readonly string[] = [
-  INPUTS_EMBEDS,
-  SEQLENS_K,
-  TOTAL_LENGTH,
-  IS_PROMPT,
-  CAUSAL_MASK,
-  KV_INDICES,
-  PAST_LENGTH,
-];
-
-/** The logits of a decoder that {@link PipelinedDecoder} can run; undefined for others. */
+/** The logits of a decoder that {@link PipelinedDecoder} or {@link InPlaceDecoder} can run; undefined for others. */
 function logitsRow({ inputs, outputs }: Session): LogitsRow | undefined {
   const { type, shape: [, rows, vocab] = [] } = outputs.get(LOGITS) ?? {};
   const known = [...inputs.keys()].every((name) => OPTIMIZED_INPUTS.includes(name) || name.startsWith(PAST));

@@ -4,6 +4,7 @@ import {
   IS_PROMPT,
   KV_INDICES,
   LOGITS,
+  OPTIMIZED_INPUTS,
   PAST,
   PAST_LENGTH,
   SEQLENS_K,
@@ -88,8 +89,7 @@ export function writeOutAttention(graph: Graph): Skipped {
 
 /** Why the in-place decoder, for which the branches are, cannot run the graph. */
 function unsuitable({ inputs, outputs }: Graph): string | undefined {
-  const known: readonly string[] = [INPUTS_EMBEDS, SEQLENS_K, TOTAL_LENGTH];
-  const further = inputs.find(({ name }) => !known.includes(name) && !name.startsWith(PAST));
+  const further = inputs.find(({ name }) => !OPTIMIZED_INPUTS.includes(name) && !name.startsWith(PAST));
   if (further) return `it has the input ${further.name}`;
   if (inputs.find(({ name }) => name === INPUTS_EMBEDS)?.type !== FLOAT) return 'embeddings are not float32';
   const { type, dims: [, rows, vocab] = [] } = outputs.find(({ name }) => name === LOGITS) ?? {};

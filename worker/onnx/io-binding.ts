@@ -22,7 +22,7 @@ export type Bindings = Readonly<Record<string, HeapTensor | Tensor>>;
  * A run with its tensors bound once, all inputs and outputs. Through the API, onnxruntime's JavaScript wraps and names every
  * tensor again at each run, registers those on the GPU, and copies those that are not into the heap and out of it.
  */
-export class BoundRun {
+export class IoBinding {
   readonly #module: OrtModule;
   readonly #session: number;
   readonly #options: number;
@@ -58,8 +58,8 @@ export class BoundRun {
     feeds: Bindings,
     into: Bindings,
     config: Record<string, string> = {},
-  ): Promise<BoundRun> {
-    const bound = new BoundRun(module, session, Object.keys(into).length, config);
+  ): Promise<IoBinding> {
+    const bound = new IoBinding(module, session, Object.keys(into).length, config);
     try {
       for (const [name, tensor] of Object.entries(feeds)) {
         bound.#check(await module._OrtBindInput(bound.#binding, bound.#text(name), bound.#tensor(tensor)));
