@@ -16,6 +16,8 @@ const TABLE = {
   invalid_request: { status: 400, reroute: false },
   /** A documented field that this endpoint cannot honour: refused rather than ignored. */
   unsupported_field: { status: 400 },
+  /** A schema, regular expression or grammar for the answer that cannot be enforced as a whole. */
+  unsupported_schema: { status: 400 },
   /** The constraints on the answer allow no next token. */
   constraint_unsatisfiable: { status: 400 },
   /** An image that cannot be read: not an image, truncated, too large, blocked by CORS, not found. */

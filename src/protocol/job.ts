@@ -12,10 +12,23 @@ export interface ChatJob {
   choices: number;
   /** How many alternatives to report per token, with log probabilities; absent: no log probabilities. */
   topLogprobs?: number | undefined;
+  /** What the text of each answer must be; absent: any text. */
+  constraint?: TextConstraint | undefined;
   limits: ImageLimits;
   /** False: uses no cache entries of earlier requests, and leaves none. */
   cache: boolean;
 }
+
+/** What a whole text must be. `param` names the request field that asks for it, for errors. */
+export type TextConstraint = { param: string } & (
+  | { type: 'json'; schema: unknown }
+  /** A regular expression that matches the whole text. */
+  | { type: 'regex'; pattern: string }
+  /** One of these texts. */
+  | { type: 'choice'; texts: readonly string[] }
+  /** A grammar in EBNF as xgrammar reads it; its first rule is `root`. */
+  | { type: 'grammar'; ebnf: string }
+);
 
 export interface Turn {
   role: 'system' | 'user' | 'assistant';
