@@ -1,0 +1,20 @@
+import { GrammarError, type ByteMachine } from './byte-machine.ts';
+import { buildNfa, END } from './nfa.ts';
+import { pruneNfa } from './nfa-checks.ts';
+import { NfaMachine, type NfaState } from './nfa-machine.ts';
+import { parseRegex } from './regex-parser.ts';
+
+const MAX_LENGTH = 10_000;
+
+/**
+ * A machine for the texts that a regular expression matches as a whole, with ECMAScript's meaning under the flag `u`. They
+ * are valid UTF-8.
+ *
+ * @throws GrammarError if the expression is malformed, too large, not regular, or matches no text
+ */
+export function compileRegex(source: string): ByteMachine<NfaState> {
+  if (source.length > MAX_LENGTH) throw new GrammarError(`Longer than ${MAX_LENGTH} characters`);
+  const nfa = buildNfa(new Map([['regex', parseRegex(source)]]));
+  if (pruneNfa(nfa).length > 0) throw new GrammarError('No text matches the expression');
+  return new NfaMachine(nfa, nfa.starts.get('regex') ?? END);
+}
