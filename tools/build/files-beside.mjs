@@ -53,7 +53,11 @@ function exchange(script, from, to) {
  *
  * @type {Record<string, string>}
  */
-export const scripts = { 'worker/index.ts': 'worker.js', 'worker/storage/store-chunk.ts': 'store.js' };
+export const scripts = {
+  'worker/index.ts': 'worker.js',
+  'worker/storage/store-chunk.ts': 'store.js',
+  'worker/grammar/grammar-chunk.ts': 'grammar.js',
+};
 
 /**
  * Where a file that the source names is in the package. ONNX Runtime's have a folder of their own, which the option

@@ -59,6 +59,7 @@ export const rooms = {
     'worker/onnx/',
     'worker/self-test/',
     'worker/storage/',
+    'worker/grammar/',
   ],
   'worker/generation/': [
     'worker/backend/',
@@ -88,6 +89,7 @@ export const rooms = {
   'worker/families/': ['worker/vision/', 'types of worker/backend/', '@huggingface/jinja', '@huggingface/tokenizers'],
   'worker/vision/': ['worker/backend/', 'worker/onnx/'],
   'worker/sampling/': [],
+  'worker/grammar/': ['types of worker/sampling/', '@cfworker/json-schema'],
   // Its files by their URLs as well, because they are copied as they are.
   'worker/onnx/': ['onnxruntime-web', 'node_modules/onnxruntime-web/'],
   'worker/storage/': ['src/storage/', 'worker/hub/', 'hash-wasm'],

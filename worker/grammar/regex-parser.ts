@@ -1,5 +1,5 @@
 import { COMMON_ESCAPES, readClass, readEscape } from './character-class.ts';
-import { NOT_LINE_END } from './code-points.ts';
+import { ANY, NOT_LINE_END } from './code-points.ts';
 import { choice, codePoint, sequence, type Expression } from './expression.ts';
 import { SourceReader } from './source-reader.ts';
 
@@ -23,27 +23,40 @@ const UNSUPPORTED_GROUPS: readonly [start: string, what: string][] = [
  * any character but letters and digits can be escaped, and `(?P<name>…)` is a group, as in Python.
  */
 export function parseRegex(source: string): Expression {
+  return parse(source, false);
+}
+
+/** Parses a regular expression that may match any part of a text which `^` and `$` do not tie it to. */
+export function parsePattern(source: string): Expression {
+  return parse(source, true);
+}
+
+function parse(source: string, search: boolean): Expression {
   const reader = new SourceReader(source, (_, index) => `position ${index}`);
-  const whole = readChoice(reader);
+  const whole = readChoice(reader, search);
   if (!reader.ended) reader.fail('A ")" without its "("');
   return whole;
 }
 
-function readChoice(reader: SourceReader): Expression {
-  const options = [readSequence(reader)];
-  while (reader.eat('|')) options.push(readSequence(reader));
+function readChoice(reader: SourceReader, search = false): Expression {
+  const options = [readSequence(reader, search)];
+  while (reader.eat('|')) options.push(readSequence(reader, search));
   return choice(options);
 }
 
-function readSequence(reader: SourceReader): Expression {
+const ANYTHING: Expression = { kind: 'repeat', part: { kind: 'class', set: ANY }, min: 0, max: Infinity };
+
+/** @param search whether there may be more text where no anchor is; otherwise all of it must match, and they say nothing */
+function readSequence(reader: SourceReader, search: boolean): Expression {
   const atTop = reader.nesting === 0;
-  // All of the text must match, so here the anchors say nothing.
-  if (atTop) reader.eat('^');
   const parts: Expression[] = [];
-  while (!reader.ended && !reader.startsWith('|') && !reader.startsWith(')')) {
-    if (atTop && reader.eatMatch(/\$(?=\||$)/y)) break;
-    parts.push(readQuantified(reader));
+  if (!(atTop && reader.eat('^')) && search) parts.push(ANYTHING);
+  let tied = false;
+  while (!tied && !reader.ended && !reader.startsWith('|') && !reader.startsWith(')')) {
+    tied = atTop && reader.eatMatch(/\$(?=\||$)/y) !== null;
+    if (!tied) parts.push(readQuantified(reader));
   }
+  if (search && !tied) parts.push(ANYTHING);
   return sequence(parts);
 }
 

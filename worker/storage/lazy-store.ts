@@ -1,5 +1,5 @@
-import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { HubModel, ModelSpec } from '../../src/protocol/model-spec.ts';
+import { importChunk } from '../../src/async/import-chunk.ts';
 import { DownloadedFiles } from './downloaded-files.ts';
 import type { ModelStore } from './store.ts';
 
@@ -10,16 +10,12 @@ let opened: Promise<ModelStore> | undefined;
 
 /** The code of the store is a file of its own, which a page that uses packaged models only never fetches. */
 function openStore(): Promise<ModelStore> {
-  // A literal, because that is what bundlers find and copy. Hidden from them as code: most cannot split a worker.
-  const { href } = new URL('./store-chunk.ts', import.meta.url);
-  const chunk: Promise<typeof import('./store-chunk.ts')> = import(/* @vite-ignore */ /* webpackIgnore: true */ href);
-  opened ??= chunk.then(
-    (module) => module.openStore(),
-    (cause: unknown) => {
+  opened ??= importChunk<typeof import('./store-chunk.ts')>('store.js', new URL('./store-chunk.ts', import.meta.url))
+    .catch((error: unknown) => {
       opened = undefined;
-      throw missingAsset('store.js', href, String(cause), cause);
-    },
-  );
+      throw error;
+    })
+    .then((chunk) => chunk.openStore());
   return opened;
 }
 

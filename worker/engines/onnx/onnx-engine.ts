@@ -7,11 +7,14 @@ import type { Decoder } from '../../generation/decoder.ts';
 import { generateChoice } from '../../generation/generate.ts';
 import { PrefixCache } from '../../generation/prefix-cache.ts';
 import { sequenceOf } from '../../generation/prefix-entries.ts';
+import type { Grammar } from '../../grammar/grammar-chunk.ts';
+import { loadGrammar } from '../../grammar/load-grammar.ts';
 import type { Session } from '../../onnx/ort-session.ts';
 import { liveTensors } from '../../onnx/tensor.ts';
 import type { Ort } from '../../onnx/ort.ts';
 import { checkBias } from '../../sampling/cpu-sampler.ts';
 import { freshSeed } from '../../sampling/gumbel.ts';
+import type { TokenConstraint } from '../../sampling/token-constraint.ts';
 import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
 import { replayFailure } from '../../self-test/replay-self-test.ts';
 import { VisionEncoder } from '../../vision/vision-encoder.ts';
@@ -48,6 +51,7 @@ export class OnnxEngine implements Engine {
   readonly #sessions: readonly Session[];
   readonly #vision: VisionEncoder;
   readonly #prefixes: PrefixCache;
+  #grammar: Grammar | undefined;
 
   constructor({ graphs, ...parts }: ModelParts) {
     const { ort, processor, facts, decoder, gpu } = parts;
@@ -90,6 +94,7 @@ export class OnnxEngine implements Engine {
     this.#prefixes.forget();
     this.#vision.features.forget();
     this.#parts.processor.forget();
+    this.#grammar = undefined;
   }
 
   gpuBuffers(): number {
@@ -112,6 +117,7 @@ export class OnnxEngine implements Engine {
     const { processor, decoder } = this.#parts;
     const { tokenizer, config } = processor;
     checkBias(job.sampling, config.vocab);
+    const constrain = await this.#constrain(job);
     const prompt = await processor.encodeChat(job.turns, job.limits.pixels, job.cache, signal);
     const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
     const promptTokens = prompt.ids.length;
@@ -126,6 +132,7 @@ export class OnnxEngine implements Engine {
         prompt: prompt.ids,
         maxTokens,
         seed: job.sampling.seed ?? freshSeed(),
+        constrain,
         onToken: (id: number): void => this.#prefixes.append(id),
       };
       let completionTokens = 0;
@@ -146,6 +153,15 @@ export class OnnxEngine implements Engine {
         this.#vision.features.forget(prompt.images);
       }
     }
+  }
+
+  async #constrain({ constraint, cache }: ChatJob): Promise<(() => TokenConstraint) | undefined> {
+    if (!constraint) return undefined;
+    const { tokenizer, config } = this.#parts.processor;
+    const { Grammar } = await loadGrammar();
+    const vocabulary = { bytes: (id: number) => tokenizer.bytes(id), stopIds: config.stopIds };
+    this.#grammar ??= new Grammar(vocabulary, config.vocab);
+    return this.#grammar.open(constraint, cache);
   }
 
   /**

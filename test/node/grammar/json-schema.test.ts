@@ -1,0 +1,279 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, test } from 'vitest';
+import { GrammarError } from '../../../worker/grammar/byte-machine.ts';
+import { compileJsonSchema } from '../../../worker/grammar/json-schema.ts';
+import { xorshift } from '../../random.ts';
+import { accepts, randomText } from './walk.ts';
+
+const cases: [name: string, schema: unknown, accepted: unknown[]][] = [
+  ['any value', true, [1, 'x', null, { a: [true] }]],
+  ['an object', { type: 'object' }, [{}, { a: 1 }]],
+  [
+    'properties in order',
+    { type: 'object', properties: { a: { type: 'string' }, b: { type: 'integer' } }, required: ['a'] },
+    [{ a: 'x' }, { a: 'x', b: 3 }],
+  ],
+  [
+    'optional properties',
+    { properties: { a: { type: 'null' }, b: { type: 'null' }, c: { type: 'null' } } },
+    [{}, { a: null }, { b: null }, { a: null, c: null }, { a: null, b: null, c: null }],
+  ],
+  ['a map', { type: 'object', additionalProperties: { type: 'integer' } }, [{}, { x: 1, y: 2 }]],
+  [
+    'named and other properties',
+    {
+      properties: { ab: { type: 'integer' }, a: { type: 'null' } },
+      required: ['ab'],
+      additionalProperties: { type: 'string' },
+    },
+    [{ ab: 1 }, { ab: 1, a: null, abc: 'x', b: 'y' }, { ab: 1, '': 'z' }],
+  ],
+  ['required without properties', { type: 'object', required: ['q"'] }, [{ 'q"': 1 }]],
+  [
+    'property names by pattern',
+    { type: 'object', propertyNames: { pattern: '^[a-z]{1,4}$' }, additionalProperties: { type: 'boolean' } },
+    [{ ab: true }],
+  ],
+  [
+    'counted properties',
+    { properties: { a: { const: 1 }, b: { const: 2 }, c: { const: 3 } }, minProperties: 2, maxProperties: 2 },
+    [
+      { a: 1, b: 2 },
+      { b: 2, c: 3 },
+    ],
+  ],
+  ['an enum', { enum: ['red', 'green', 3, null, { a: [1, 'x'] }] }, ['red', 3, null, { a: [1, 'x'] }]],
+  ['an enum with a type', { type: 'string', enum: ['red', 3] }, ['red']],
+  ['an array', { type: 'array', items: { type: 'boolean' }, minItems: 1, maxItems: 3 }, [[true], [true, false, true]]],
+  [
+    'an array without a limit',
+    { type: 'array', items: { type: 'integer' }, minItems: 2 },
+    [
+      [1, 2],
+      [1, 2, 3, 4],
+    ],
+  ],
+  ['a tuple', { prefixItems: [{ type: 'integer' }, { type: 'string' }], items: false, minItems: 2 }, [[1, 'x']]],
+  [
+    'a tuple of draft 7',
+    { items: [{ type: 'integer' }, { type: 'string' }], additionalItems: { type: 'null' }, minItems: 1 },
+    [[1], [1, 'x', null, null]],
+  ],
+  [
+    'different items',
+    { type: 'array', items: { enum: ['a', 'b', 'c'] }, uniqueItems: true, minItems: 1, maxItems: 2 },
+    [['a'], ['a', 'c']],
+  ],
+  ['a length', { type: 'string', minLength: 2, maxLength: 3 }, ['ab', 'éüñ', '"\\"']],
+  ['a pattern', { type: 'string', pattern: '^\\d{3}-[a-c"]+$' }, ['123-ab', '000-"']],
+  ['a pattern anywhere', { type: 'string', pattern: 'ab' }, ['ab', 'xabx']],
+  ['integers', { type: 'integer', minimum: -5, maximum: 12 }, [-5, -1, 0, 7, 12]],
+  ['large integers', { type: 'integer', exclusiveMinimum: 999, maximum: 20510 }, [1000, 1999, 9999, 10000, 20510]],
+  ['no integers below', { type: 'integer', minimum: 7 }, [7, 10, 123456789012345]],
+  ['numbers', { type: 'number', minimum: 0, maximum: 1 }, [0, 0.5, 1, 0.999999]],
+  ['numbers without their bounds', { type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 1 }, [0.1, 0.000001]],
+  ['numbers between decimals', { type: 'number', minimum: -1.25, maximum: 3.75 }, [-1.25, -1.2, -0.5, 0, 3.7, 3.75]],
+  ['small numbers', { type: 'number', minimum: 1e-7, maximum: 2.5e-7 }, []],
+  ['negative numbers', { type: 'number', maximum: -2.5 }, [-2.5, -3, -2.6]],
+  ['negative numbers only', { type: 'number', exclusiveMaximum: 0 }, [-0.1, -3]],
+  ['multiples', { type: 'integer', multipleOf: 5, minimum: 1, maximum: 20 }, [5, 10, 20]],
+  [
+    'a union',
+    {
+      anyOf: [
+        { type: 'string', maxLength: 4 },
+        { type: 'null' },
+        { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] },
+      ],
+    },
+    ['abcd', null, { a: 1 }],
+  ],
+  ['several types', { type: ['string', 'integer', 'null'] }, ['x', 1, null]],
+  [
+    'a union by kind',
+    {
+      oneOf: [
+        { type: 'object', properties: { kind: { const: 'a' }, x: { type: 'integer' } }, required: ['kind', 'x'] },
+        { type: 'object', properties: { kind: { const: 'b' } }, required: ['kind'] },
+      ],
+    },
+    [{ kind: 'a', x: 1 }, { kind: 'b' }],
+  ],
+  [
+    'a reference',
+    {
+      $defs: { p: { type: 'object', properties: { n: { type: 'integer' } }, required: ['n'] } },
+      type: 'array',
+      items: { $ref: '#/$defs/p' },
+    },
+    [[], [{ n: 1 }, { n: 2 }]],
+  ],
+  [
+    'recursion',
+    {
+      type: 'object',
+      properties: { name: { type: 'string' }, children: { type: 'array', items: { $ref: '#' } } },
+      required: ['name', 'children'],
+    },
+    [{ name: 'x', children: [{ name: 'y', children: [] }] }],
+  ],
+  [
+    'all of',
+    {
+      allOf: [
+        { type: 'object', properties: { a: { type: 'integer' } }, required: ['a'] },
+        { properties: { b: { type: 'string' }, a: { minimum: 3 } }, required: ['b'] },
+      ],
+    },
+    [{ a: 3, b: 'x' }],
+  ],
+  [
+    'a reference with siblings',
+    { $defs: { n: { type: 'integer', minimum: 0 } }, $ref: '#/$defs/n', maximum: 5 },
+    [0, 5],
+  ],
+  ...['date', 'time', 'date-time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid', 'uri'].map(
+    (format): [string, unknown, unknown[]] => [`the format ${format}`, { type: 'string', format }, []],
+  ),
+];
+
+/** JSON with the separators that are documented. */
+const written = (value: unknown): string =>
+  JSON.stringify(value, null, 1).replace(/\n\s*/g, (gap, index: number, all: string) =>
+    /[[{]$/.test(all.slice(0, index)) || /^\n\s*[\]}]/.test(all.slice(index)) ? '' : ' ',
+  );
+
+describe('texts follow the schema', () => {
+  test.each(cases)('%s', (_name, schema, accepted) => {
+    const validate = new Ajv2020({ strict: false, formats: formats() }).compile(legacy(schema) as object);
+    const machine = compileJsonSchema(schema);
+    const random = xorshift(7);
+    for (let count = 0; count < 40; count++) {
+      const text = randomText(machine, random, 60);
+      expect(validate(JSON.parse(text)), `${text}: ${JSON.stringify(validate.errors)}`).toBe(true);
+    }
+    for (const value of accepted) expect(accepts(machine, written(value)), written(value)).toBe(true);
+  });
+});
+
+const refusals: [schema: unknown, message: string][] = [
+  [
+    { type: 'array', contains: { type: 'integer' } },
+    "'contains' at # cannot be enforced: the keyword is not known here. Remove it, or check the answer yourself",
+  ],
+  [{ properties: { a: { not: { type: 'null' } } } }, "'not' at #/properties/a cannot be enforced"],
+  [
+    { properties: { 'x/y': { type: 'array', uniqueItems: true } } },
+    "'uniqueItems' at #/properties/x~1y cannot be enforced: it can be enforced only where all items follow one enum",
+  ],
+  [{ type: 'string', pattern: '(?=a)' }, "'pattern' at # cannot be enforced: A lookahead"],
+  [{ type: 'string', format: 'jwt' }, "'format' at # cannot be enforced: the formats are date, time"],
+  [
+    { type: 'string', pattern: 'a', maxLength: 3 },
+    "'maxLength' at # cannot be enforced: beside pattern it is not known",
+  ],
+  [
+    { oneOf: [{ type: 'number' }, { type: 'integer' }] },
+    "'oneOf' at # cannot be enforced: more than one of its schemas may be valid at once",
+  ],
+  [{ $ref: 'https://example.com/schema' }, "'$ref' at # cannot be enforced: only references within the schema"],
+  [{ $ref: '#/$defs/missing' }, '#/$defs/missing is not in the schema'],
+  [{ $ref: '#' }, 'no value is valid'],
+  [{ type: 'number', multipleOf: 0.1 }, "'multipleOf' at # cannot be enforced: only integers"],
+  [{ type: 'integer', multipleOf: 7 }, 'it takes minimum and maximum'],
+  [{ type: 'object', properties: { a: { $ref: '#' } }, required: ['a'] }, 'no value is valid'],
+  [{ type: 'text' }, "'type' at # cannot be enforced: the types are object"],
+  [{ type: 'integer', minimum: 3, maximum: 2 }, 'the schema at # cannot be enforced: no value is valid'],
+  [false, 'the schema at # cannot be enforced: no value is valid'],
+  ['text', 'a schema is an object or a boolean'],
+  [
+    { allOf: [{ pattern: 'a' }, { pattern: 'b' }] },
+    "'pattern' at # cannot be enforced: two schemas that must both hold have it with different values",
+  ],
+  [{ type: 'array', minItems: 5000 }, "'minItems' at # cannot be enforced: it is above 1000"],
+  [{ type: 'object', minProperties: 2 }, "'minProperties' at # cannot be enforced"],
+];
+
+test.each(refusals)('%j is refused by name', (schema, message) => {
+  expect(() => compileJsonSchema(schema)).toThrow(message);
+});
+
+const bombs: [name: string, schema: unknown][] = [
+  ['nested too deep', nested(5000)],
+  ['merged without end', { allOf: [{ $ref: '#' }, { $ref: '#' }] }],
+  [
+    'options of options',
+    {
+      allOf: Array.from({ length: 12 }, (_, index) => ({
+        anyOf: Array.from({ length: 9 }, (__, option) => ({ properties: { [`${index}${option}`]: true } })),
+      })),
+    },
+  ],
+  [
+    'many repeats',
+    {
+      type: 'array',
+      maxItems: 1000,
+      items: {
+        type: 'array',
+        maxItems: 1000,
+        items: { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 1000 } },
+      },
+    },
+  ],
+  [
+    'many properties',
+    { properties: Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`p${index}`, { type: 'integer' }])) },
+  ],
+  [
+    'counted properties',
+    {
+      minProperties: 50,
+      properties: Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`p${index}`, true])),
+    },
+  ],
+];
+
+test.each(bombs)('a schema that is %s ends at once', (_name, schema) => {
+  const start = performance.now();
+  try {
+    const machine = compileJsonSchema(schema);
+    let state = machine.initial;
+    for (const byte of new TextEncoder().encode('{"p1": 1')) state = machine.transition(state, byte);
+  } catch (error) {
+    expect(error).toBeInstanceOf(GrammarError);
+  }
+  expect(performance.now() - start).toBeLessThan(1000);
+});
+
+function nested(depth: number): unknown {
+  let schema: unknown = { type: 'integer' };
+  for (let level = 0; level < depth; level++) schema = { type: 'array', items: schema };
+  return schema;
+}
+
+/** Draft 2020-12's names for draft 7's tuples. */
+function legacy(schema: unknown): unknown {
+  if (typeof schema !== 'object' || schema === null || !('items' in schema) || !Array.isArray(schema.items))
+    return schema;
+  const { items, additionalItems, ...rest } = schema as { items: unknown[]; additionalItems?: unknown };
+  return { ...rest, prefixItems: items, items: additionalItems };
+}
+
+function formats(): Record<string, (text: string) => boolean> {
+  const parsed = (text: string): boolean => !Number.isNaN(Date.parse(text));
+  return {
+    date: (text) => parsed(text) && new Date(text).toISOString().startsWith(text),
+    time: (text) => parsed(`2020-01-01T${text}`),
+    'date-time': parsed,
+    duration: (text) => /^P(?=.)(\d+W|(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?)$/.test(text),
+    email: (text) => /^[^@\s]+@[^@\s]+\.[a-z]+$/.test(text),
+    hostname: (text) => text.split('.').every((label) => /^[a-z\d]([a-z\d-]{0,61}[a-z\d])?$/.test(label)),
+    ipv4: (text) =>
+      text.split('.').length === 4 &&
+      text.split('.').every((part) => String(Number(part)) === part && Number(part) < 256),
+    ipv6: (text) => new URL(`http://[${text}]/`).hostname.startsWith('['),
+    uuid: (text) => /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(text),
+    uri: (text) => URL.canParse(text),
+  };
+}

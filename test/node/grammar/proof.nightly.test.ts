@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { ConfigReader } from '../../../worker/families/config-reader.ts';
+import { openTokenizer } from '../../../worker/families/tokenizer.ts';
+import { runSeed } from '../../random.ts';
+import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
+import { proveSchemas, summary, tokensOf } from './proof.ts';
+
+const folder = process.env['SMOLVLM_DIR'];
+
+test('answers to 1,000 generated schemas validate, with the tokens of glimpse', { timeout: 600_000 }, () => {
+  const count = proveSchemas(tokensOf(glimpseTokenizer(), 1280), 1000, runSeed());
+  console.log(summary(count));
+  expect(count.finished).toBeGreaterThan(9 * count.cut);
+});
+
+test.skipIf(!folder)(
+  'answers to 1,000 generated schemas validate, with the tokens of SmolVLM (skipped without SMOLVLM_DIR)',
+  { timeout: 1_200_000 },
+  () => {
+    const file = JSON.parse(readFileSync(`${folder}/tokenizer.json`, 'utf8'));
+    const tokens = tokensOf(openTokenizer(new ConfigReader(file, 'tokenizer.json')), 49280);
+    const count = proveSchemas(tokens, 1000, runSeed());
+    console.log(summary(count));
+    expect(count.finished).toBeGreaterThan(9 * count.cut);
+  },
+);

@@ -1,0 +1,87 @@
+import { type Schema, Validator } from '@cfworker/json-schema';
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { TextConstraint } from '../../src/protocol/job.ts';
+import type { TokenConstraint } from '../sampling/token-constraint.ts';
+import { type ByteMachine, GrammarError } from './byte-machine.ts';
+import { compileChoice } from './choice.ts';
+import { compileEbnf } from './ebnf.ts';
+import { GrammarConstraint, TokenMasks, type Vocabulary } from './grammar-constraint.ts';
+import { compileJsonSchema } from './json-schema.ts';
+import { compileRegex } from './regex.ts';
+import { buildTokenTrie } from './token-trie.ts';
+
+/** How many compiled constraints are kept: pages ask for the same fields of many images. */
+const MOST_KEPT = 4;
+
+/** Makes the constraints of one model. */
+export class Grammar {
+  readonly #vocabulary: Vocabulary;
+  readonly #kept = new Map<string, () => TokenConstraint>();
+
+  /** @param size token ids are below it */
+  constructor(vocabulary: Omit<Vocabulary, 'trie'>, size: number) {
+    this.#vocabulary = { ...vocabulary, trie: buildTokenTrie((id) => vocabulary.bytes(id), size) };
+  }
+
+  /**
+   * Compiles a constraint.
+   *
+   * @param keep whether it may be kept for the next request
+   * @returns makes the constraint of one answer
+   * @throws NearsightError `unsupported_schema` naming the request's field, if it cannot be enforced
+   */
+  open(wanted: TextConstraint, keep: boolean): () => TokenConstraint {
+    const key = JSON.stringify(wanted);
+    const known = this.#kept.get(key);
+    if (known) return known;
+    const opened = compile(wanted, this.#vocabulary);
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size >= MOST_KEPT && oldest !== undefined) this.#kept.delete(oldest);
+    if (keep) this.#kept.set(key, opened);
+    return opened;
+  }
+}
+
+function compile(wanted: TextConstraint, vocabulary: Vocabulary): () => TokenConstraint {
+  try {
+    switch (wanted.type) {
+      case 'json':
+        return withMachine(compileJsonSchema(wanted.schema), vocabulary, validatorOf(wanted.schema));
+      case 'regex':
+        return withMachine(compileRegex(wanted.pattern), vocabulary);
+      case 'choice':
+        return withMachine(compileChoice(wanted.texts), vocabulary);
+      case 'grammar':
+        return withMachine(compileEbnf(wanted.ebnf), vocabulary);
+    }
+  } catch (error) {
+    if (!(error instanceof GrammarError)) throw error;
+    const { param } = wanted;
+    throw new NearsightError('unsupported_schema', `${param}: ${error.message}.`, { param, cause: error });
+  }
+}
+
+function withMachine<State>(
+  machine: ByteMachine<State>,
+  vocabulary: Vocabulary,
+  check: (text: string) => void = () => {},
+): () => TokenConstraint {
+  const masks = new TokenMasks(machine, vocabulary);
+  return () => new GrammarConstraint(masks, check);
+}
+
+/** The last line of defence: a grammar that lets an invalid text pass is a defect, and the text must not be trusted. */
+function validatorOf(schema: unknown): (text: string) => void {
+  // A copy, because the validator adds to its schema.
+  const copy: Schema | boolean = JSON.parse(JSON.stringify(schema));
+  const whole = new Validator(copy, '2020-12');
+  return (text) => {
+    const [error] = whole.validate(JSON.parse(text)).errors;
+    if (!error) return;
+    const { instanceLocation, keywordLocation, error: what } = error;
+    throw new NearsightError(
+      'internal',
+      `The answer does not follow its schema: ${instanceLocation} ${what} (${keywordLocation})`,
+    );
+  };
+}

@@ -1,0 +1,123 @@
+import { NearsightError } from '../../src/protocol/errors.ts';
+import type { TokenConstraint } from '../sampling/token-constraint.ts';
+import type { ByteMachine } from './byte-machine.ts';
+import type { TokenTrie } from './token-trie.ts';
+
+/** The space before an answer's first word belongs to the template, and is not shown (`generation/generate.ts`). */
+const SPACE = 0x20;
+
+/** Longest time for one mask, in milliseconds. Those of ordinary grammars take 0.01 to 5. */
+const DEADLINE = 2000;
+/** How many nodes are visited between two looks at the clock. */
+const NODES_PER_LOOK = 4096;
+
+/** How many masks are kept: 1.6 MB of SmolVLM's. */
+const MOST_MASKS = 256;
+
+/** What a constraint takes its tokens from. */
+export interface Vocabulary {
+  trie: TokenTrie;
+  bytes(id: number): Uint8Array;
+  /** Tokens that end an answer. */
+  stopIds: readonly number[];
+}
+
+/** The masks of one machine's states, for all answers that it is used for. */
+export class TokenMasks<State> {
+  readonly machine: ByteMachine<State>;
+  readonly vocabulary: Vocabulary;
+  readonly #masks = new Map<string, Uint32Array>();
+  /** States on the way down the tree. */
+  readonly #path: State[] = [];
+
+  constructor(machine: ByteMachine<State>, vocabulary: Vocabulary) {
+    this.machine = machine;
+    this.vocabulary = vocabulary;
+  }
+
+  /** @param isFirst whether an answer's first token is to come, whose leading space is not part of the text */
+  maskOf(state: State, isFirst: boolean): Uint32Array {
+    const key = isFirst ? undefined : this.machine.maskKey?.(state);
+    const known = key === undefined ? undefined : this.#masks.get(key);
+    if (known) return known;
+    const mask = new Uint32Array(this.vocabulary.trie.words);
+    if (this.machine.accepting(state)) for (const id of this.vocabulary.stopIds) allow(mask, id);
+    this.#fill(mask, state, isFirst);
+    if (key !== undefined) this.#keep(key, mask);
+    return mask;
+  }
+
+  #keep(key: string, mask: Uint32Array): void {
+    const [oldest] = this.#masks.keys();
+    if (this.#masks.size >= MOST_MASKS && oldest !== undefined) this.#masks.delete(oldest);
+    this.#masks.set(key, mask);
+  }
+
+  #fill(mask: Uint32Array, start: State, isFirst: boolean): void {
+    const { machine } = this;
+    const path = this.#path;
+    const { bytes, depths, ends, ids, firstIds } = this.vocabulary.trie;
+    const end = performance.now() + DEADLINE;
+    path[0] = start;
+    let look = NODES_PER_LOOK;
+    for (let node = 0; node < bytes.length;) {
+      if (--look === 0) {
+        look = NODES_PER_LOOK;
+        if (performance.now() > end) throw tooSlow();
+      }
+      const depth = depths[node] ?? 0;
+      const byte = bytes[node] ?? 0;
+      const before = path[depth] ?? start;
+      const state = isFirst && depth === 0 && byte === SPACE ? start : machine.transition(before, byte);
+      if (!machine.viable(state)) {
+        node = ends[node] ?? bytes.length;
+        continue;
+      }
+      path[depth + 1] = state;
+      for (let index = firstIds[node] ?? 0; index < (firstIds[node + 1] ?? 0); index++) allow(mask, ids[index] ?? 0);
+      node++;
+    }
+  }
+}
+
+function allow(mask: Uint32Array, id: number): void {
+  mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31));
+}
+
+function tooSlow(): NearsightError {
+  const message = `The constraint is too ambiguous: which tokens may come next is not known after ${DEADLINE / 1000} s.`;
+  return new NearsightError('unsupported_schema', message);
+}
+
+/** Holds one answer to a machine: each token continues the text, and only a whole text can end. */
+export class GrammarConstraint<State> implements TokenConstraint {
+  readonly #masks: TokenMasks<State>;
+  readonly #check: (text: string) => void;
+  #state: State;
+  #bytes: number[] = [];
+  #isFirst = true;
+
+  /** @param check throws if a whole text is not what it must be */
+  constructor(masks: TokenMasks<State>, check: (text: string) => void) {
+    this.#masks = masks;
+    this.#check = check;
+    this.#state = masks.machine.initial;
+  }
+
+  mask(): Uint32Array {
+    return this.#masks.maskOf(this.#state, this.#isFirst);
+  }
+
+  accept(id: number): void {
+    const { machine, vocabulary } = this.#masks;
+    if (vocabulary.stopIds.includes(id)) {
+      this.#check(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(this.#bytes)));
+      return;
+    }
+    const bytes = vocabulary.bytes(id);
+    const shown = this.#isFirst && bytes[0] === SPACE ? bytes.subarray(1) : bytes;
+    this.#isFirst = false;
+    for (const byte of shown) this.#state = machine.transition(this.#state, byte);
+    this.#bytes.push(...shown);
+  }
+}

@@ -1,0 +1,193 @@
+import { choice, isNothing, NOTHING, rule, type Rules, text } from './build-expression.ts';
+import type { ByteMachine, GrammarError } from './byte-machine.ts';
+import type { Expression } from './expression.ts';
+import { ANY, COMMON, inArray, inObject, quoted } from './json-text.ts';
+import { mergeSchemas } from './merge-schemas.ts';
+import { buildNfa, END } from './nfa.ts';
+import { pruneNfa, refuseLeftRecursion } from './nfa-checks.ts';
+import { NfaMachine, type NfaState } from './nfa-machine.ts';
+import { arrayItems } from './schema-array.ts';
+import { areDisjoint } from './schema-disjoint.ts';
+import { below, isSchemaObject, limitsOf, type SchemaObject, schemasOf, unsupportedSchema } from './schema-keywords.ts';
+import { numberValue } from './schema-number.ts';
+import { objectMembers } from './schema-object.ts';
+import { fixedValue, type Type, typesOf } from './schema-values.ts';
+import { stringContent } from './string-content.ts';
+
+/** Limits against schemas that grow without end: schemas within a schema, counted as often as they are merged; and nesting. */
+const MOST_SCHEMAS = 10_000;
+const MOST_NESTED = 100;
+
+/** What conversions of parts need of the whole. */
+export interface SchemaContext {
+  /** The expression of a schema within the schema; `NOTHING` if no value is valid. */
+  visit(schema: unknown, path: string): Expression;
+  /** A schema with `$ref` and `allOf` merged into it. */
+  flatten(schema: SchemaObject, path: string): SchemaObject;
+  /** Names an expression that is used several times. */
+  name(expression: Expression): Expression;
+}
+
+/**
+ * A machine for texts of JSON that a schema validates. Not for all of them: properties come in the schema's order; others
+ * only where `additionalProperties` asks for them, or no properties are named; white space is fixed; numbers and
+ * repeats have limits. So each text is valid, and a small model cannot lose its way.
+ *
+ * @throws GrammarError with path and keyword, where a schema cannot be enforced
+ */
+export function compileJsonSchema(schema: unknown): ByteMachine<NfaState> {
+  const nfa = buildNfa(new Converter(schema).rules());
+  if (pruneNfa(nfa).includes('root')) throw noValue();
+  refuseLeftRecursion(nfa);
+  return new NfaMachine(nfa, nfa.starts.get('root') ?? END);
+}
+
+/** A schema within the schema, and where it is. */
+interface Place {
+  schema: unknown;
+  path: string;
+}
+
+function noValue(): GrammarError {
+  return unsupportedSchema('#', '', 'no value is valid');
+}
+
+class Converter implements SchemaContext {
+  readonly #root: unknown;
+  readonly #rules = new Map<string, Expression>();
+  /** Rules of schemas that are referred to. */
+  readonly #named = new Map<unknown, Expression>();
+  #schemas = 0;
+  #nested = 0;
+
+  constructor(root: unknown) {
+    this.#root = root;
+  }
+
+  rules(): Rules {
+    const root = this.#ruleFor({ schema: this.#root, path: '#' });
+    if (isNothing(root)) throw noValue();
+    return new Map([['root', root], ...this.#rules, ...COMMON]);
+  }
+
+  visit(schema: unknown, path: string): Expression {
+    if (schema === false) return NOTHING;
+    const limits = limitsOf(schema, path);
+    const reference = Object.keys(limits).every((keyword) => keyword === '$ref') ? limits['$ref'] : undefined;
+    if (reference !== undefined) return this.#ruleFor(this.#resolve(reference, path));
+    return this.#nest(path, () => this.#visitFlat(this.flatten(limits, path), path));
+  }
+
+  flatten(schema: SchemaObject, path: string): SchemaObject {
+    const { $ref: reference, allOf, ...rest } = limitsOf(schema, path);
+    const members = allOf === undefined ? [] : [...schemasOf(schema, 'allOf', path)];
+    if (reference !== undefined) members.push(this.#resolve(reference, path).schema);
+    let merged: SchemaObject = rest;
+    for (const [index, member] of members.entries()) {
+      const at = below(path, 'allOf', index);
+      if (member === false) return { enum: [] };
+      const flat = this.#nest(at, () => this.flatten(limitsOf(member, at), at));
+      merged = mergeSchemas(merged, flat, path);
+    }
+    return merged;
+  }
+
+  name(expression: Expression): Expression {
+    if (expression.kind === 'rule' || expression.kind === 'class' || isNothing(expression)) return expression;
+    const name = `part ${this.#rules.size}`;
+    this.#rules.set(name, expression);
+    return rule(name);
+  }
+
+  /** The rule comes before what is in it, which may refer to it. */
+  #ruleFor({ schema, path }: Place): Expression {
+    const known = this.#named.get(schema);
+    if (known) return known;
+    const name = `schema ${path}`;
+    this.#named.set(schema, rule(name));
+    const expression = this.visit(schema, path);
+    if (isNothing(expression)) this.#named.set(schema, NOTHING);
+    else this.#rules.set(name, expression);
+    return isNothing(expression) ? NOTHING : rule(name);
+  }
+
+  #resolve(reference: unknown, path: string): Place {
+    const steps = typeof reference === 'string' ? /^#(?:\/(.*))?$/s.exec(reference) : null;
+    if (!steps)
+      throw unsupportedSchema(path, '$ref', 'only references within the schema, like #/$defs/name, are known');
+    let target: unknown = this.#root;
+    for (const step of steps[1]?.split('/') ?? []) {
+      const key = unescapePointer(step);
+      const inside: unknown = Array.isArray(target) ? target[Number(key)] : undefined;
+      target = isSchemaObject(target) && Object.hasOwn(target, key) ? target[key] : inside;
+    }
+    if (target === undefined) throw unsupportedSchema(path, '$ref', `${steps[0]} is not in the schema`);
+    return { schema: target, path: steps[0] };
+  }
+
+  #nest<T>(path: string, inside: () => T): T {
+    if (++this.#schemas > MOST_SCHEMAS) throw unsupportedSchema(path, '', `it has more than ${MOST_SCHEMAS} parts`);
+    if (++this.#nested > MOST_NESTED) throw unsupportedSchema(path, '', `it is nested more than ${MOST_NESTED} deep`);
+    const result = inside();
+    this.#nested--;
+    return result;
+  }
+
+  #visitFlat(schema: SchemaObject, path: string): Expression {
+    if (schema['anyOf'] !== undefined) return this.#visitOptions('anyOf', schema, path);
+    if (schema['oneOf'] !== undefined) return this.#visitOptions('oneOf', schema, path);
+    if (schema['const'] !== undefined || schema['enum'] !== undefined) return fixedValue(schema, path);
+    const types = typesOf(schema, path);
+    return types ? choice(...types.map((type) => this.#visitType(type, schema, path))) : ANY;
+  }
+
+  #visitOptions(keyword: 'anyOf' | 'oneOf', schema: SchemaObject, path: string): Expression {
+    const { [keyword]: _, ...rest } = schema;
+    const options = schemasOf(schema, keyword, path).flatMap((option, index) => {
+      const at = below(path, keyword, index);
+      return option === false ? [] : [{ at, flat: this.flatten({ ...rest, allOf: [option] }, at) }];
+    });
+    if (keyword === 'oneOf') {
+      this.#checkDisjoint(
+        options.map(({ flat }) => flat),
+        path,
+      );
+    }
+    return choice(...options.map(({ flat, at }) => this.#nest(at, () => this.#visitFlat(flat, at))));
+  }
+
+  #checkDisjoint(options: readonly SchemaObject[], path: string): void {
+    const resolve = (part: unknown): unknown => (isSchemaObject(part) ? this.flatten(part, path) : part);
+    const overlap = options.some((one, index) =>
+      options.slice(index + 1).some((other) => !areDisjoint(one, other, resolve)),
+    );
+    if (!overlap) return;
+    throw unsupportedSchema(path, 'oneOf', 'more than one of its schemas may be valid at once. Use anyOf instead');
+  }
+
+  #visitType(type: Type, schema: SchemaObject, path: string): Expression {
+    switch (type) {
+      case 'null':
+        return text('null');
+      case 'boolean':
+        return choice(text('true'), text('false'));
+      case 'integer':
+      case 'number':
+        return numberValue(type, schema, path);
+      case 'string':
+        return quoted(stringContent(schema, path));
+      case 'array':
+        return inArray(arrayItems(schema, path, this));
+      case 'object':
+        return inObject(objectMembers(schema, path, this));
+    }
+  }
+}
+
+function unescapePointer(step: string): string {
+  try {
+    return decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
+  } catch {
+    return step;
+  }
+}

@@ -1,0 +1,37 @@
+import { choice, text } from './build-expression.ts';
+import type { Expression } from './expression.ts';
+import { type Bounds, integers, numbers } from './number-range.ts';
+import { numberOf, type SchemaObject, unsupportedSchema } from './schema-keywords.ts';
+
+const MOST_MULTIPLES = 1000;
+
+export function numberValue(type: 'integer' | 'number', schema: SchemaObject, path: string): Expression {
+  const bounds = boundsOf(schema, path);
+  const step = numberOf(schema, 'multipleOf', path);
+  if (step !== undefined && !(step === 1 && type === 'integer')) return multiples(step, bounds, path);
+  return type === 'integer' ? integers(bounds) : numbers(bounds);
+}
+
+function boundsOf(schema: SchemaObject, path: string): Bounds {
+  const [minimum, above] = [numberOf(schema, 'minimum', path), numberOf(schema, 'exclusiveMinimum', path)];
+  const [maximum, under] = [numberOf(schema, 'maximum', path), numberOf(schema, 'exclusiveMaximum', path)];
+  const minIncluded = above === undefined || (minimum !== undefined && minimum > above);
+  const maxIncluded = under === undefined || (maximum !== undefined && maximum < under);
+  return { min: minIncluded ? minimum : above, max: maxIncluded ? maximum : under, minIncluded, maxIncluded };
+}
+
+function multiples(step: number, { min, max, minIncluded, maxIncluded }: Bounds, path: string): Expression {
+  if (!Number.isInteger(step) || step < 1) {
+    throw unsupportedSchema(path, 'multipleOf', 'only integers of at least 1 can be enforced');
+  }
+  if (min === undefined || max === undefined || (max - min) / step > MOST_MULTIPLES) {
+    const why = `it takes minimum and maximum, with at most ${MOST_MULTIPLES} multiples between them`;
+    throw unsupportedSchema(path, 'multipleOf', why);
+  }
+  const values: Expression[] = [];
+  for (let count = Math.ceil(min / step); count * step <= max; count++) {
+    const value = count * step;
+    if ((value > min || minIncluded) && (value < max || maxIncluded)) values.push(text(String(value)));
+  }
+  return choice(...values);
+}
