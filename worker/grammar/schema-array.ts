@@ -33,7 +33,7 @@ export function arrayItems(schema: SchemaObject, path: string, context: SchemaCo
 /** Items with a place of their own, then more. Each can only be there if all before it are. */
 function tuple(parts: readonly Expression[], least: number, more: Expression): Expression {
   let rest = more;
-  for (const [index, part] of [...parts.entries()].reverse()) {
+  for (const [index, part] of [...parts.entries()].toReversed()) {
     const here = sequence(index === 0 ? EMPTY : BETWEEN, part, rest);
     rest = index < least ? here : choice(EMPTY, here);
   }
