@@ -8,6 +8,7 @@ import { pruneNfa, refuseLeftRecursion } from './nfa-checks.ts';
 import { NfaMachine, type NfaState } from './nfa-machine.ts';
 import { arrayItems } from './schema-array.ts';
 import { areDisjoint } from './schema-disjoint.ts';
+import type { SchemaContext } from './schema-context.ts';
 import { below, isSchemaObject, limitsOf, type SchemaObject, schemasOf, unsupportedSchema } from './schema-keywords.ts';
 import { numberValue } from './schema-number.ts';
 import { objectMembers } from './schema-object.ts';
@@ -17,16 +18,6 @@ import { stringContent } from './string-content.ts';
 /** Limits against schemas that grow without end: schemas within a schema, counted as often as they are merged; and nesting. */
 const MOST_SCHEMAS = 10_000;
 const MOST_NESTED = 100;
-
-/** What conversions of parts need of the whole. */
-export interface SchemaContext {
-  /** The expression of a schema within the schema; `NOTHING` if no value is valid. */
-  visit(schema: unknown, path: string): Expression;
-  /** A schema with `$ref` and `allOf` merged into it. */
-  flatten(schema: SchemaObject, path: string): SchemaObject;
-  /** Names an expression that is used several times. */
-  name(expression: Expression): Expression;
-}
 
 /**
  * A machine for texts of JSON that a schema validates. Not for all of them: properties come in the schema's order; others

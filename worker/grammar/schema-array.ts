@@ -1,6 +1,6 @@
 import { choice, EMPTY, NOTHING, repeat, sequence, text } from './build-expression.ts';
 import type { Expression } from './expression.ts';
-import type { SchemaContext } from './json-schema.ts';
+import type { SchemaContext } from './schema-context.ts';
 import { BETWEEN, listOf, written } from './json-text.ts';
 import { same } from './merge-schemas.ts';
 import { ordered } from './ordered-list.ts';

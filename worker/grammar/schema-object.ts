@@ -1,7 +1,7 @@
 import { choice, EMPTY, NOTHING, repeat, sequence, text } from './build-expression.ts';
 import { codePoints, complement } from './code-points.ts';
 import type { Expression } from './expression.ts';
-import type { SchemaContext } from './json-schema.ts';
+import type { SchemaContext } from './schema-context.ts';
 import { ANY_CHARACTER, BETWEEN, character, listOf, member, quoted } from './json-text.ts';
 import { ordered } from './ordered-list.ts';
 import {

@@ -139,7 +139,7 @@ const cases: [name: string, schema: unknown, accepted: unknown[]][] = [
 
 /** JSON with the separators that are documented. */
 const written = (value: unknown): string =>
-  JSON.stringify(value, null, 1).replace(/\n\s*/g, (gap, index: number, all: string) =>
+  String(JSON.stringify(value, null, 1)).replace(/\n\s*/g, (_gap, index: number, all: string) =>
     /[[{]$/.test(all.slice(0, index)) || /^\n\s*[\]}]/.test(all.slice(index)) ? '' : ' ',
   );
 
@@ -152,7 +152,7 @@ describe('texts follow the schema', () => {
       const text = randomText(machine, random, 60);
       expect(validate(JSON.parse(text)), `${text}: ${JSON.stringify(validate.errors)}`).toBe(true);
     }
-    for (const value of accepted) expect(accepts(machine, written(value)), written(value)).toBe(true);
+    for (const value of accepted) expect(accepts(machine, written(value)), JSON.stringify(value)).toBe(true);
   });
 });
 
