@@ -10,8 +10,8 @@ import { sequenceOf } from '../../generation/prefix-entries.ts';
 import type { Session } from '../../onnx/ort-session.ts';
 import { liveTensors } from '../../onnx/tensor.ts';
 import type { Ort } from '../../onnx/ort.ts';
-import { checkBias } from '../../sampling/cpu-sampler.ts';
 import { freshSeed } from '../../sampling/gumbel.ts';
+import { checkTokenIds, constraintOf } from '../../sampling/token-rules.ts';
 import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
 import { replayFailure } from '../../self-test/replay-self-test.ts';
 import { VisionEncoder } from '../../vision/vision-encoder.ts';
@@ -111,14 +111,15 @@ export class OnnxEngine implements Engine {
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     const { processor, decoder } = this.#parts;
     const { tokenizer, config } = processor;
-    checkBias(job.sampling, config.vocab);
+    checkTokenIds(job, config.vocab);
     const prompt = await processor.encodeChat(job.turns, job.limits.pixels, job.cache, signal);
-    const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
+    const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength, job.rules?.minTokens);
     const promptTokens = prompt.ids.length;
     try {
       const positions = promptTokens + (job.maxTokens ?? Math.min(maxTokens, OPEN_ANSWER_TOKENS));
       const cachedTokens = await this.#prefill(prompt, positions, job.cache, signal);
-      emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device });
+      const promptIds = job.tokenIds && [...prompt.ids];
+      emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device, ...(promptIds && { promptIds }) });
       const request = {
         decoder,
         tokenizer,
@@ -126,6 +127,7 @@ export class OnnxEngine implements Engine {
         prompt: prompt.ids,
         maxTokens,
         seed: job.sampling.seed ?? freshSeed(),
+        constrain: constraintOf(job.rules ?? {}, { ...config, encode: (text) => tokenizer.encode(text) }),
         onToken: (id: number): void => this.#prefixes.append(id),
       };
       let completionTokens = 0;
