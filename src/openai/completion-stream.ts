@@ -59,19 +59,24 @@ function chunkWriter({ job, includeUsage }: ChatRequest, meta: ResponseMeta): (p
   type Choice = ChatCompletionChunk['choices'][number];
   let unfinished = job.choices;
   let usage: ChatCompletionChunk['usage'];
-  const write = (choices: Choice[], total: ChatCompletionChunk['usage'] = null): string => {
+  const write = (choices: Choice[], more: Partial<ChatCompletionChunk> = {}): string => {
     const chunk: ChatCompletionChunk = { ...meta, object: 'chat.completion.chunk', choices };
-    return JSON.stringify(includeUsage ? { ...chunk, usage: total } : chunk);
+    return JSON.stringify({ ...chunk, ...(includeUsage && { usage: null }), ...more });
   };
-  const event = (index: number, delta: Choice['delta'], more: Partial<Choice> = {}): string =>
-    write([{ index, delta, logprobs: null, finish_reason: null, ...more }]);
+  const event = (index: number, delta: Choice['delta'], more: Partial<Choice> = {}, prompt = {}): string =>
+    write([{ index, delta, logprobs: null, finish_reason: null, ...more }], prompt);
   return (part) => {
     switch (part?.type) {
-      case 'start':
-        return Array.from({ length: job.choices }, (_, choice) => event(choice, { role: 'assistant', content: '' }));
+      case 'start': {
+        const prompt = part.promptIds && { prompt_token_ids: part.promptIds };
+        return Array.from({ length: job.choices }, (_, choice) =>
+          event(choice, { role: 'assistant', content: '' }, {}, prompt),
+        );
+      }
       case 'text': {
         const logprobs = part.logprobs ? writeLogprobs(part.logprobs) : null;
-        return part.text || logprobs ? [event(part.choice, { content: part.text }, { logprobs })] : [];
+        if (!part.text && !logprobs && !part.ids) return [];
+        return [event(part.choice, { content: part.text }, { logprobs, ...(part.ids && { token_ids: part.ids }) })];
       }
       case 'finish':
         unfinished--;
@@ -81,7 +86,7 @@ function chunkWriter({ job, includeUsage }: ChatRequest, meta: ResponseMeta): (p
         return [];
       case undefined:
         if (unfinished > 0 || !usage) throw endedEarly();
-        return includeUsage ? [write([], usage), DONE] : [DONE];
+        return includeUsage ? [write([], { usage }), DONE] : [DONE];
     }
   };
 }

@@ -11,6 +11,7 @@ export type ResponseMeta = Pick<ChatCompletion, 'id' | 'created' | 'model'>;
 interface Choice {
   text: string;
   logprobs: TokenLogprob[];
+  ids: number[];
   reason?: FinishReason;
 }
 
@@ -20,30 +21,34 @@ export async function readCompletion(
   request: ChatRequest,
   meta: ResponseMeta,
 ): Promise<ChatCompletion> {
-  const choices = Array.from({ length: request.job.choices }, (): Choice => ({ text: '', logprobs: [] }));
+  const choices = Array.from({ length: request.job.choices }, (): Choice => ({ text: '', logprobs: [], ids: [] }));
   let usage: Usage | undefined;
+  let prompt: { prompt_token_ids?: number[] } = {};
   for (let next = await parts.read(); !next.done; next = await parts.read()) {
     const part = next.value;
     const choice = 'choice' in part ? choices[part.choice] : undefined;
     if (choice && part.type === 'text') {
       choice.text += part.text;
       choice.logprobs.push(...(part.logprobs ?? []));
+      choice.ids.push(...(part.ids ?? []));
     }
     if (choice && part.type === 'finish') choice.reason = part.reason;
+    if (part.type === 'start' && part.promptIds) prompt = { prompt_token_ids: part.promptIds };
     if (part.type === 'usage') usage = writeUsage(part);
   }
   if (!usage) throw endedEarly();
   const wantsLogprobs = request.job.topLogprobs !== undefined;
-  const written = choices.map(({ text, logprobs, reason }, index) => {
+  const written = choices.map(({ text, logprobs, ids, reason }, index) => {
     if (!reason) throw endedEarly();
     return {
       index,
       message: { role: 'assistant' as const, content: text, refusal: null },
       logprobs: wantsLogprobs ? writeLogprobs(logprobs) : null,
       finish_reason: reason,
+      ...(request.job.tokenIds && { token_ids: ids }),
     };
   });
-  return { ...meta, object: 'chat.completion', choices: written, usage };
+  return { ...meta, object: 'chat.completion', choices: written, usage, ...prompt };
 }
 
 /** The runtime sends a finish for every choice and a usage; an answer without them is not complete. */

@@ -2,10 +2,14 @@ import { array, isObject, mustBe, number, oneOf, quoted, string, unsupported, ty
 import type { Detail } from '../protocol/job.ts';
 
 /** One text or several, none empty. */
-export const stopTexts: Check<string[]> = (value, path) => {
-  const texts = typeof value === 'string' ? [value] : array(string, 0, 16)(value, path);
-  if (texts.includes('')) throw mustBe('a text of at least one character, or several', '', path, 'empty');
-  return texts;
+export const stopTexts: Check<string[]> = (value, path) =>
+  typeof value === 'string' ? [someText(value, path)] : array(someText, 0, 16)(value, path);
+
+/** A text that is not empty. */
+export const someText: Check<string> = (value, path) => {
+  const text = string(value, path);
+  if (text === '') throw mustBe('a text of at least one character', '', path, 'empty');
+  return text;
 };
 
 /** `{"<token id>": bias}` as pairs. */

@@ -1,8 +1,10 @@
 import { anything, array, boolean, integer, number, object, oneOf, string } from './field-checks.ts';
 import type { Check, Harmless, Honoured, Refused } from './field-checks.ts';
-import { detail, logitBias, stopTexts, textFormat } from './field-values.ts';
+import { detail, logitBias, someText, stopTexts, textFormat } from './field-values.ts';
 
 /**
+ * size: one table, to be read with docs/api.md.
+ *
  * Every field that OpenAI's chat completions, NIM 1.x, NIM 2.x (vLLM) or the hosted catalogue documents, and its support
  * level. This table is the validator, and `docs/api.md` is generated from it. The descriptions are the comments above the
  * rows, so they are not shipped. The conformance test sends each row alone.
@@ -62,7 +64,8 @@ export const NVEXT = {
   top_k: honoured(NIM1, integer(-1)),
   /** As `repetition_penalty`; if both are given, they must agree. */
   repetition_penalty: honoured(NIM1, number(0, 2, 0)),
-  ignore_eos: refused(NIM1, NO_SAMPLER, false),
+  /** As `ignore_eos`; if both are given, they must agree. */
+  ignore_eos: honoured(NIM1, boolean),
   guided_json: refused(NIM1, NO_STRUCTURE),
   guided_regex: refused(NIM1, NO_STRUCTURE),
   guided_choice: refused(NIM1, NO_STRUCTURE),
@@ -172,6 +175,25 @@ export const REQUEST = {
   seed: honoured(ALL, integer(-(2 ** 63), 2 ** 63)),
   /** One text, or up to 16: the answer ends before the first that occurs. */
   stop: honoured(ALL, stopTexts),
+  /** True: the stop text is part of the answer, as is the text of a token of `stop_token_ids`. Default: false. */
+  include_stop_str_in_output: honoured(NIM2, boolean),
+  /** Up to 1024 token ids that end the answer, whose text is not part of it. */
+  stop_token_ids: honoured(NIM2, array(integer(0), 0, 1024)),
+  /** True: the model's end tokens do not end the answer; they have no text. Default: false. */
+  ignore_eos: honoured(NIM2, boolean),
+  /**
+   * The answer has at least so many tokens, at most `max_tokens`: end tokens and `stop_token_ids` are not generated before, and
+   * stop texts do not count. Default: 0.
+   */
+  min_tokens: honoured(NIM2, integer(0)),
+  /** Only these token ids are generated, at least one. Without an end token among them, the answer ends at `max_tokens`. */
+  allowed_token_ids: honoured(NIM2, array(integer(0), 1, 262_144)),
+  /**
+   * Up to 128 texts that are not generated, in the tokens that the tokenizer has for them, with and without a space before: of
+   * several tokens, the last is forbidden behind the others. (On a GPU, texts of several tokens make each token wait for the
+   * one before.) Other tokens may still spell the same text.
+   */
+  bad_words: honoured(NIM2, array(someText, 0, 128)),
   /** 1 to 128 answers. Default: 1. At temperature 0 they are all the same. */
   n: honoured(OPENAI | SELF_HOSTED, integer(1, 128)),
   /** -2 to 2, times how often a token is in the answer so far. Default: 0. */
@@ -186,6 +208,11 @@ export const REQUEST = {
   logprobs: honoured(OPENAI | SELF_HOSTED, boolean),
   /** 0 to 20 of the likeliest tokens beside each, if `logprobs` is true. Default: 0. */
   top_logprobs: honoured(OPENAI | SELF_HOSTED, integer(0, 20)),
+  /**
+   * True: `prompt_token_ids` in the response (or in the first chunk of each choice), and `token_ids` in each choice: all that
+   * were generated, those of an end token or a stop text, too. Default: false.
+   */
+  return_token_ids: honoured(NIM2, boolean),
   /** True: server-sent events as the text comes. Default: false, one JSON body. */
   stream: honoured(ALL, boolean),
   /** Only where `stream` is true; see below. */
@@ -271,12 +298,6 @@ export const REQUEST = {
   use_beam_search: refused(NIM2, NO_SAMPLER, false),
   length_penalty: refused(NIM2, NO_SAMPLER, 1),
   watermarking: refused(NIM2, NO_SAMPLER, false),
-  stop_token_ids: refused(NIM2, NO_SAMPLER, []),
-  include_stop_str_in_output: refused(NIM2, NO_SAMPLER, false),
-  ignore_eos: refused(NIM2, NO_SAMPLER, false),
-  min_tokens: refused(NIM2, NO_SAMPLER, 0),
-  allowed_token_ids: refused(NIM2, NO_SAMPLER),
-  bad_words: refused(NIM2, NO_SAMPLER, []),
   logits_processors: refused(NIM2, NO_SAMPLER, []),
   repetition_detection: refused(NIM2, NO_SAMPLER),
   skip_special_tokens: refused(NIM2, 'special tokens are never shown', true),
@@ -284,7 +305,6 @@ export const REQUEST = {
   prompt_logprobs: refused(SELF_HOSTED, NO_REPORT),
   logprob_token_ids: refused(NIM2, NO_REPORT),
   return_tokens_as_token_ids: refused(NIM2, NO_REPORT, false),
-  return_token_ids: refused(NIM2, NO_REPORT, false),
   return_prompt_text: refused(NIM2, NO_REPORT, false),
   stream_interval: refused(NIM2, 'text is sent as it comes', 1),
   request_id: refused(NIM2, 'ids are made here'),

@@ -1,5 +1,5 @@
 import { NearsightError } from '../protocol/errors.ts';
-import { GREEDY, type ChatJob, type Sampling } from '../protocol/job.ts';
+import { GREEDY, type ChatJob, type Sampling, type TokenRules } from '../protocol/job.ts';
 import { mustBe, readFields, type Values } from './field-checks.ts';
 import { REQUEST } from './fields.ts';
 import { readTurns, type RequestTurn } from './messages.ts';
@@ -29,17 +29,20 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
   const stream = fields.stream ?? false;
   if (fields.stream_options && !stream) throw needs('stream_options', 'stream');
   if (fields.top_logprobs && !fields.logprobs) throw needs('top_logprobs', 'logprobs');
+  const maxTokens = same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens);
   return {
     model: fields.model,
     stream,
     includeUsage: fields.stream_options?.include_usage ?? false,
     turns: readTurns(fields.messages, imgTags),
     job: {
-      maxTokens: same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens),
+      maxTokens,
       stop: fields.stop ?? [],
       sampling: readSampling(fields),
+      rules: readRules(fields, maxTokens),
       choices: fields.n ?? 1,
       topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,
+      tokenIds: fields.return_token_ids ?? false,
       cache: fields.cache ?? true,
     },
   };
@@ -63,8 +66,21 @@ function readSampling(fields: Values<typeof REQUEST>): Sampling {
   };
 }
 
+function readRules(fields: Values<typeof REQUEST>, maxTokens = Infinity): TokenRules {
+  const minTokens = fields.min_tokens ?? 0;
+  if (minTokens > maxTokens) throw mustBe(`at most max_tokens, ${maxTokens}`, minTokens, 'min_tokens');
+  return {
+    allowed: fields.allowed_token_ids,
+    badWords: fields.bad_words ?? [],
+    minTokens,
+    ignoreEos: same('ignore_eos', fields.ignore_eos, 'nvext.ignore_eos', fields.nvext?.ignore_eos) ?? false,
+    stopIds: fields.stop_token_ids ?? [],
+    includeStop: fields.include_stop_str_in_output ?? false,
+  };
+}
+
 /** One value under two names. */
-function same(name: string, value: number | undefined, alias: string, other: number | undefined): number | undefined {
+function same<T>(name: string, value: T | undefined, alias: string, other: T | undefined): T | undefined {
   if (value !== undefined && other !== undefined && value !== other) {
     const message = `${name} and ${alias} mean the same, but they differ. Send one of them.`;
     throw new NearsightError('invalid_request', message, { param: alias });

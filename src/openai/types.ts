@@ -15,6 +15,12 @@ export interface ChatCompletionRequest {
   min_p?: number | null;
   seed?: number | null;
   stop?: string | string[] | null;
+  include_stop_str_in_output?: boolean | null;
+  stop_token_ids?: number[] | null;
+  ignore_eos?: boolean | null;
+  min_tokens?: number | null;
+  allowed_token_ids?: number[] | null;
+  bad_words?: string[] | null;
   n?: number | null;
   frequency_penalty?: number | null;
   presence_penalty?: number | null;
@@ -22,10 +28,11 @@ export interface ChatCompletionRequest {
   logit_bias?: Record<string, number> | null;
   logprobs?: boolean | null;
   top_logprobs?: number | null;
+  return_token_ids?: boolean | null;
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean | null } | null;
   response_format?: { type: 'text' } | null;
-  nvext?: { top_k?: number | null; repetition_penalty?: number | null } | null;
+  nvext?: { top_k?: number | null; repetition_penalty?: number | null; ignore_eos?: boolean | null } | null;
   cache?: boolean | null;
 }
 
@@ -59,8 +66,12 @@ export interface ChatCompletion {
     message: { role: 'assistant'; content: string; refusal: null };
     logprobs: ChoiceLogprobs | null;
     finish_reason: FinishReason;
+    /** The answer's tokens, if `return_token_ids` is true. */
+    token_ids?: number[];
   }[];
   usage: Usage;
+  /** The prompt's tokens, if `return_token_ids` is true; an image has one for each row of its features. */
+  prompt_token_ids?: number[];
 }
 
 /** One event of a streamed answer. */
@@ -76,9 +87,13 @@ export interface ChatCompletionChunk {
     delta: { role?: 'assistant'; content?: string; refusal?: null };
     logprobs: ChoiceLogprobs | null;
     finish_reason: FinishReason | null;
+    /** The tokens sampled since the chunk before, if `return_token_ids` is true. Their text may be in a later chunk. */
+    token_ids?: number[];
   }[];
   /** Absent unless `stream_options.include_usage`; then `null` in all chunks but the last. */
   usage?: Usage | null;
+  /** In the first chunk of each choice, if `return_token_ids` is true. */
+  prompt_token_ids?: number[];
 }
 
 /** `stop`: the model ended its answer, or at a stop text. `length`: `max_tokens` or the context was reached first. */

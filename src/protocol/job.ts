@@ -5,9 +5,13 @@ export interface ChatJob {
   turns: readonly Turn[];
   /** How many tokens may be generated per choice; absent: as many as fit in the context. */
   maxTokens?: number | undefined;
-  /** Texts that end the answer; they are not part of it. */
+  /** Texts that end the answer; they are not part of it, unless `rules.includeStop` is set. */
   stop: readonly string[];
   sampling: Sampling;
+  /** Absent: none. */
+  rules?: TokenRules | undefined;
+  /** True: the parts carry token ids. */
+  tokenIds?: boolean | undefined;
   /** How many answers to the prompt. */
   choices: number;
   /** How many alternatives to report per token, with log probabilities; absent: no log probabilities. */
@@ -78,6 +82,22 @@ export const GREEDY: Sampling = {
   logitBias: [],
 };
 
+/** Which tokens an answer may have, and which of them end it: rules of vLLM, with its meaning. */
+export interface TokenRules {
+  /** The only tokens that may be generated, an end token among them only if it is listed; absent: all. */
+  allowed?: readonly number[] | undefined;
+  /** Texts that may not be generated. */
+  badWords?: readonly string[] | undefined;
+  /** After fewer tokens the answer does not end: end tokens and `stopIds` are not generated, stop texts do not count. */
+  minTokens?: number | undefined;
+  /** True: the model's end tokens may be generated, and do not end the answer. */
+  ignoreEos?: boolean | undefined;
+  /** Tokens that end the answer, besides the model's end tokens. */
+  stopIds?: readonly number[] | undefined;
+  /** True: the stop text, or the text of the token, that ends the answer is part of it. */
+  includeStop?: boolean | undefined;
+}
+
 export interface ImageLimits {
   /** Width times height, checked before the image is decoded. */
   pixels: number;
@@ -86,9 +106,12 @@ export interface ImageLimits {
 /** What a generation sends, in order: `start`, any number of `text`, one `finish` per choice, `usage`. */
 export type Part =
   /** The request is admitted and prefill is done: tokens follow. */
-  | { type: 'start'; promptTokens: number; cachedTokens: number; device: Device }
-  /** Whole characters only. The text is empty when a token only adds a logprob entry. */
-  | { type: 'text'; choice: number; text: string; logprobs?: TokenLogprob[] | undefined }
+  | { type: 'start'; promptTokens: number; cachedTokens: number; device: Device; promptIds?: number[] | undefined }
+  /**
+   * Whole characters only. The text is empty when a token only adds a logprob entry, or its id: `ids` are the tokens as they
+   * are sampled, while their text may come later, or never.
+   */
+  | { type: 'text'; choice: number; text: string; logprobs?: TokenLogprob[] | undefined; ids?: number[] | undefined }
   | { type: 'finish'; choice: number; reason: 'stop' | 'length' }
   | { type: 'usage'; promptTokens: number; cachedTokens: number; completionTokens: number };
 

@@ -7,6 +7,9 @@ type Json = Record<string, unknown>;
 /** Makes an image's URL readable for a server. */
 type Inline = (url: string, param: string) => Promise<string>;
 
+/** NIM 1.x documents these in `nvext`, all others beside it. */
+const EXTENSIONS = ['top_k', 'repetition_penalty', 'ignore_eos'];
+
 const LEGACY_FIELDS = ['messages', 'max_tokens', 'temperature', 'top_p', 'seed', 'stream'];
 
 /** No-op values of honoured fields: dropped where the remote does not document the field. */
@@ -18,6 +21,12 @@ const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   presence_penalty: [0],
   repetition_penalty: [1],
   logit_bias: [{}],
+  include_stop_str_in_output: [false],
+  stop_token_ids: [[]],
+  ignore_eos: [false],
+  min_tokens: [0],
+  bad_words: [[]],
+  return_token_ids: [false],
   logprobs: [false],
   top_logprobs: [0],
   nvext: [{}],
@@ -51,16 +60,18 @@ export async function toDialect(body: Json, dialect: DialectName, inline: Inline
 
 /** The body with its fields under the remote's names. */
 function renamed(body: Json, dialect: DialectName): Json {
-  const { max_completion_tokens, nvext, top_k, repetition_penalty, ...rest } = body;
-  const extensions = { ...(isObject(nvext) ? nvext : {}) };
-  const sampling = { ...(top_k != null && { top_k }), ...(repetition_penalty != null && { repetition_penalty }) };
+  const { max_completion_tokens, nvext, ...rest } = body;
+  const nested: Json = { ...(isObject(nvext) ? nvext : {}) };
   const limit = max_completion_tokens ?? rest['max_tokens'];
   const tokens = limit != null && (dialect === 'nim2' ? { max_completion_tokens: limit } : { max_tokens: limit });
   delete rest['max_tokens'];
-  if (dialect === 'nim1') return { ...rest, ...tokens, nvext: { ...extensions, ...sampling } };
-  const { top_k: k, repetition_penalty: penalty, ...guided } = extensions;
-  const flat = { ...(k != null && { top_k: k }), ...(penalty != null && { repetition_penalty: penalty }) };
-  return { ...rest, ...tokens, ...flat, ...sampling, nvext: guided };
+  for (const name of EXTENSIONS) {
+    const value = rest[name] ?? nested[name];
+    delete rest[name];
+    delete nested[name];
+    if (value != null) (dialect === 'nim1' ? nested : rest)[name] = value;
+  }
+  return { ...rest, ...tokens, nvext: nested };
 }
 
 function isDocumentedBy(dialect: DialectName, name: string, field: Field): boolean {

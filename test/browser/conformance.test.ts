@@ -27,8 +27,10 @@ interface Completion {
   choices: {
     message: { content: string };
     finish_reason: string;
+    token_ids?: number[];
     logprobs: { content: { token: string; bytes: number[]; top_logprobs: { logprob: number }[] }[] } | null;
   }[];
+  prompt_token_ids?: number[];
   usage?: {
     prompt_tokens: number;
     completion_tokens: number;
@@ -71,7 +73,12 @@ function ask(body: Json): Promise<Reply> {
       const events = Array.from(text.matchAll(/^data: (\{.*)$/gm), ([, event = '']) => JSON.parse(event));
       // How a stream's text is divided into chunks may vary.
       const content = events.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
-      const streamed = { usage: events.at(-1)?.usage, choices: [{ message: { content } }] };
+      const ids = events.flatMap(({ choices }) => choices[0]?.token_ids ?? []);
+      const streamed = {
+        usage: events.at(-1)?.usage,
+        prompt_token_ids: events[0]?.prompt_token_ids,
+        choices: [{ message: { content }, ...(ids.length > 0 && { token_ids: ids }) }],
+      };
       const whole = type === 'application/json' ? JSON.parse(text) : streamed;
       const body = { ...whole, id: '', created: 0 };
       // The number of cached tokens depends on earlier requests: only the test of `cache` needs it.
@@ -89,6 +96,11 @@ const text = { type: 'text', text: 'What color is this?' };
 /** 1279 is <end_of_utterance>: without it, glimpse answers up to `max_tokens`. */
 const endless = { max_tokens: 24, logit_bias: { 1279: -100 } };
 const sampled = { ...endless, temperature: 1.5, seed: 7 };
+/** The end token comes first. */
+const ended = { logit_bias: { 1279: 100 } };
+/** Every token is this one. */
+const TOKEN = 300;
+const repeated = { logit_bias: { [TOKEN]: 100 }, return_token_ids: true };
 
 const image = (fields: Json = {}): Json => ({ type: 'image_url', image_url: { url: BANANA }, ...fields });
 const HOW_MANY = { role: 'user', content: [{ image_url: THREE }, 'how many things are there'] };
@@ -129,6 +141,14 @@ const greedy = async (reply: Reply, without: Reply): Promise<void> => {
 const differs = (reply: Reply, without: Reply): void => {
   expect(reply.status).toBe(200);
   expect(textOf(reply)).not.toBe(textOf(without));
+};
+/** The answer goes on behind its end tokens, which have no text. */
+const endIgnored = ({ body }: Reply, without: Reply): void => {
+  expect(without.body).toMatchObject({ choices: [{ finish_reason: 'stop' }], usage: { completion_tokens: 1 } });
+  expect(body).toMatchObject({
+    choices: [{ message: { content: '' }, finish_reason: 'length' }],
+    usage: { completion_tokens: 6 },
+  });
 };
 const longer = (reply: Reply, without: Reply): void =>
   expect(promptTokens(reply)).toBeGreaterThan(promptTokens(without));
@@ -190,6 +210,51 @@ const TABLES_UNDER_TEST: FieldTable[] = [
           expect(reply.body.choices[0]?.finish_reason).toBe('stop');
         },
       },
+      include_stop_str_in_output: {
+        value: true,
+        request: { ...endless, stop: ['e'] },
+        check: (reply, without) => expect(textOf(reply)).toBe(`${textOf(without)}e`),
+      },
+      stop_token_ids: {
+        value: [TOKEN],
+        request: repeated,
+        check({ body }, without) {
+          expect(without.body).toMatchObject({
+            choices: [{ finish_reason: 'length' }],
+            usage: { completion_tokens: 6 },
+          });
+          expect(body.choices[0]).toMatchObject({
+            message: { content: '' },
+            token_ids: [TOKEN],
+            finish_reason: 'stop',
+          });
+        },
+      },
+      ignore_eos: { value: true, request: ended, check: endIgnored },
+      min_tokens: {
+        value: 4,
+        request: ended,
+        check({ body }, without) {
+          expect(without.body.usage?.completion_tokens).toBe(1);
+          expect(body).toMatchObject({ choices: [{ finish_reason: 'stop' }], usage: { completion_tokens: 5 } });
+        },
+      },
+      allowed_token_ids: {
+        value: [TOKEN, 500, 700],
+        request: { ...endless, return_token_ids: true },
+        check({ body }) {
+          expect(body.choices[0]?.token_ids).toHaveLength(24);
+          expect([TOKEN, 500, 700]).toEqual(expect.arrayContaining(body.choices[0]?.token_ids ?? []));
+        },
+      },
+      bad_words: {
+        value: ['blue'],
+        request: endless,
+        check(reply, without) {
+          expect(textOf(without)).toMatch(/blue/);
+          expect(textOf(reply)).not.toMatch(/blue/);
+        },
+      },
       n: { value: 2, check: ({ body }) => expect(body.choices).toHaveLength(2) },
       frequency_penalty: { value: 2, request: endless, check: differs },
       presence_penalty: { value: 2, request: endless, check: differs },
@@ -209,6 +274,16 @@ const TABLES_UNDER_TEST: FieldTable[] = [
         value: 3,
         request: { logprobs: true },
         check: ({ body }) => expect(body.choices[0]?.logprobs?.content[0]?.top_logprobs).toHaveLength(3),
+      },
+      return_token_ids: {
+        value: true,
+        async check({ body }) {
+          const { prompt_token_ids, choices, usage } = body;
+          expect(prompt_token_ids).toHaveLength(usage?.prompt_tokens ?? NaN);
+          expect(choices[0]?.token_ids).toHaveLength(usage?.completion_tokens ?? NaN);
+          const streamed = await ask({ ...chat([image(), text]), return_token_ids: true, stream: true });
+          expect(streamed.body).toMatchObject({ prompt_token_ids, choices: [{ token_ids: choices[0]?.token_ids }] });
+        },
       },
       stream: {
         value: true,
@@ -253,6 +328,7 @@ const TABLES_UNDER_TEST: FieldTable[] = [
     effects: {
       top_k: { value: 1, request: sampled, check: greedy },
       repetition_penalty: { value: 2, request: endless, check: differs },
+      ignore_eos: { value: true, request: ended, check: endIgnored },
     },
   },
   {
@@ -392,6 +468,25 @@ describe.each(TABLES_UNDER_TEST)('$about', ({ about, path, send, effects }) => {
 test.each(otherTables.flatMap(([, rows]) => rows))('refuses parts of type $field', async ({ field }) => {
   const part = { type: field, [field]: { url: BANANA } };
   expect(await ask(chat([text, part]))).toMatchObject(refused('messages[0].content[1].type'));
+});
+
+test.each<Json>([
+  { ...endless, stop: ['e'], include_stop_str_in_output: true },
+  { ...endless, stop: ['e'], min_tokens: 10 },
+  { ...endless, bad_words: ['blue', 'frog'] },
+  { ...sampled, allowed_token_ids: [TOKEN, 500, 700, 1279], stop_token_ids: [500], include_stop_str_in_output: true },
+  { ...sampled, ...ended, min_tokens: 5, ignore_eos: true },
+])('the answer is the same when it is streamed: %j', async (fields) => {
+  const body = { ...chat([image(), text]), return_token_ids: true, ...fields };
+  const [whole, streamed] = [await ask(body), await ask({ ...body, stream: true })];
+  expect([whole.status, streamed.status]).toEqual([200, 200]);
+  expect(textOf(streamed)).toBe(textOf(whole));
+  expect(streamed.body.choices[0]?.token_ids).toEqual(whole.body.choices[0]?.token_ids);
+});
+
+test('where no token is allowed, the answer fails, and names the reason', async () => {
+  const reply = await ask({ ...chat(text.text), allowed_token_ids: [1279], min_tokens: 1 });
+  expect(reply.body.error.code).toBe('constraint_unsatisfiable');
 });
 
 const question = 'What color is this?';

@@ -15,7 +15,7 @@ export interface SamplingRequest {
   topLogprobs: number | undefined;
   /** Maximum number of tokens in the answer. */
   limit: number;
-  /** Limits the tokens of this answer only; absent: no limit. With a constraint, one step is in flight at a time. */
+  /** Limits the tokens of this answer only; absent: no limit. Unless it is `byIndex`, one step is in flight at a time. */
   constraint?: TokenConstraint | undefined;
 }
 

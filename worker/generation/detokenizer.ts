@@ -22,6 +22,9 @@ export class Detokenizer {
   /** True once a stop string was found. */
   stopped = false;
   readonly #stop: readonly string[];
+  readonly #includeStop: boolean;
+  /** Offset in the answer up to which stop strings may end without effect. */
+  #stopAfter = 0;
   // Both decode the same bytes, in different pieces. Byte order marks are kept: models may generate them as characters.
   readonly #text = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #tokens = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -32,19 +35,26 @@ export class Detokenizer {
   /** Number of bytes emitted. */
   #emitted = 0;
 
-  constructor(stop: readonly string[]) {
+  /** @param includeStop whether the stop string that is found is part of the text */
+  constructor(stop: readonly string[], includeStop = false) {
+    this.#includeStop = includeStop;
     this.#stop = stop.map((text) => binary(new TextEncoder().encode(text)));
   }
 
-  /** Adds a token's bytes, and its log probabilities if they were requested. */
-  push(bytes: Uint8Array, scores?: Scores): TextPiece {
+  /**
+   * Adds a token's bytes, and its log probabilities if they were requested.
+   *
+   * @param mayStop false: a stop string that is complete now has no effect
+   */
+  push(bytes: Uint8Array, scores?: Scores, mayStop = true): TextPiece {
     const start = this.#emitted + this.#withheld.length;
     this.#withheld += binary(bytes);
     if (scores) this.#entries.push({ start, entry: { token: '', bytes: [...bytes], ...scores } });
-    const found = firstIndexOf(this.#withheld, this.#stop);
-    if (found < 0) return this.#emit(this.#withheld.length - openEnd(this.#withheld, this.#stop));
+    if (!mayStop) this.#stopAfter = this.#emitted + this.#withheld.length;
+    const found = firstOf(this.#stop, this.#withheld, this.#stopAfter - this.#emitted);
+    if (!found) return this.#emit(this.#withheld.length - openEnd(this.#withheld, this.#stop));
     this.stopped = true;
-    return this.#end(found);
+    return this.#end(this.#includeStop ? found.end : found.start);
   }
 
   /** The withheld text, after the last token. An unfinished character is dropped. */
@@ -92,10 +102,13 @@ function unfinished(text: string): number {
   return /(?:[\xc0-\xf7]|[\xe0-\xf7][\x80-\xbf]|[\xf0-\xf7][\x80-\xbf]{2})$/.exec(text)?.[0].length ?? 0;
 }
 
-/** Index of the first occurrence of any of the strings in `text`, or -1. */
-function firstIndexOf(text: string, strings: readonly string[]): number {
-  const found = strings.map((string) => text.indexOf(string)).filter((index) => index >= 0);
-  return found.length === 0 ? -1 : Math.min(...found);
+/** Where the first of the strings to be complete in `text` is, or the longest of those; only if it ends behind `after`. */
+function firstOf(strings: readonly string[], text: string, after: number): { start: number; end: number } | undefined {
+  const found = strings
+    .map((string) => ({ string, start: text.indexOf(string, after + 1 - string.length) }))
+    .filter(({ start }) => start >= 0)
+    .map(({ string, start }) => ({ start, end: start + string.length }));
+  return found.sort((a, b) => a.end - b.end || a.start - b.start)[0];
 }
 
 /** Length of the longest suffix of `text` that is a prefix of one of the strings. */

@@ -12,6 +12,8 @@ import { type Scores, type TextPiece, Detokenizer } from './detokenizer.ts';
  */
 const SPACE = 0x20;
 
+const NOTHING: TextPiece = { text: '', logprobs: [] };
+
 /** Everything that an answer needs, once the decoder has read the prompt. */
 export interface ChoiceContext {
   decoder: Pick<Decoder, 'sample'>;
@@ -34,17 +36,21 @@ export interface ChoiceContext {
  */
 export async function generateChoice(
   context: ChoiceContext,
-  job: Pick<ChatJob, 'sampling' | 'stop' | 'topLogprobs'>,
+  job: Pick<ChatJob, 'sampling' | 'stop' | 'rules' | 'topLogprobs' | 'tokenIds'>,
   choice: number,
   emit: (part: Part) => void,
   signal: AbortSignal,
 ): Promise<number> {
   const { decoder, tokenizer, stopIds, prompt, maxTokens: limit, seed } = context;
-  const text = new Detokenizer(job.stop);
+  const { ignoreEos, stopIds: more = [], includeStop, minTokens = 0 } = job.rules ?? {};
+  const ends = new Set([...(ignoreEos ? [] : stopIds), ...more]);
+  const text = new Detokenizer(job.stop, includeStop);
   const withLogprobs = job.topLogprobs !== undefined;
-  const send = (piece: TextPiece): void => {
-    if (piece.text === '' && piece.logprobs.length === 0) return;
-    emit({ type: 'text', choice, text: piece.text, ...(withLogprobs && { logprobs: piece.logprobs }) });
+  const send = (piece: TextPiece, id?: number): void => {
+    const ids = job.tokenIds && id !== undefined ? [id] : undefined;
+    if (piece.text === '' && piece.logprobs.length === 0 && !ids) return;
+    const { logprobs } = piece;
+    emit({ type: 'text', choice, text: piece.text, ...(withLogprobs && { logprobs }), ...(ids && { ids }) });
   };
   let tokens = 0;
   let reason: 'stop' | 'length' = 'length';
@@ -59,8 +65,11 @@ export async function generateChoice(
         const bytes = tokenizer.bytes(id);
         return tokens === 1 && bytes[0] === SPACE ? bytes.subarray(1) : bytes;
       };
-      const isEnd = stopIds.includes(token.id);
-      if (!isEnd) send(text.push(shownBytes(token.id), scoresOf(token, shownBytes)));
+      const isEnd = ends.has(token.id);
+      const isShown = !isEnd || includeStop;
+      const mayStop = tokens > minTokens;
+      const scores = scoresOf(token, shownBytes);
+      send(isShown ? text.push(shownBytes(token.id), scores, mayStop) : NOTHING, token.id);
       if (isEnd || text.stopped) {
         reason = 'stop';
         break;

@@ -180,7 +180,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     this.#logits = this.#promptLogits;
     const sampler = this.#parts.sampler.begin(sampling, prompt, choice, topLogprobs);
     if (!sampler) return sampleOnCpu(this, request, signal);
-    const scheduler = constraint ? undefined : this.#scheduler;
+    const scheduler = constraint && !constraint.byIndex ? undefined : this.#scheduler;
     // Positions beyond the last token read back belong to no answer.
     const onEnd = (read: number): void => this.kv.rewind(Math.min(this.length, start + read));
     return samplePipelined(this, this.#parts.readback, sampler, scheduler, request, onEnd, signal);

@@ -23,10 +23,10 @@ export interface PipelinedSteps {
 /**
  * Submits sampling passes and the steps between them before earlier tokens are read back, as far as the scheduler allows.
  *
- * With a constraint, a sampling waits for the token before it. The step that reads that token does not wait, so the mask
- * is computed while the GPU works.
+ * With a constraint whose masks depend on earlier tokens, a sampling waits for the token before it. The step that reads that
+ * token does not wait, so the mask is computed while the GPU works.
  *
- * @param scheduler absent: one token is in flight, as a constraint needs it
+ * @param scheduler absent: one token is in flight, as such a constraint needs it
  * @param onEnd called with the number of tokens read back, whether the answer is complete, left or failed
  */
 export async function* samplePipelined(
@@ -53,7 +53,7 @@ export async function* samplePipelined(
         submitted++;
         const complete = submitted - sent >= batchSize || submitted === limit || submitted - read >= maxInFlight;
         const batch = complete ? { from: sent, to: submitted } : undefined;
-        steps.submitSampling(sampler, constraint?.mask(), submitted < limit, batch);
+        steps.submitSampling(sampler, constraint?.mask(submitted - 1), submitted < limit, batch);
         if (complete) {
           sent = submitted;
           scheduler?.sent();

@@ -11,7 +11,7 @@ export async function* sampleOnCpu(
   const sampler = new CpuSampler(sampling, prompt, choice, topLogprobs);
   for (let count = 1; ; count++) {
     await yieldToEvents(signal);
-    const token = sampler.sample(await decoder.logits(), constraint?.mask());
+    const token = sampler.sample(await decoder.logits(), constraint?.mask(count - 1));
     constraint?.accept(token.id);
     yield token;
     if (count === limit) return;

@@ -148,14 +148,6 @@ export class CpuSampler {
   }
 }
 
-/** @throws NearsightError `invalid_request` if a biased id is not in the vocabulary */
-export function checkBias({ logitBias }: Sampling, vocab: number): void {
-  const outside = logitBias.find(([id]) => id < 0 || id >= vocab);
-  if (!outside) return;
-  const message = `logit_bias names token ${outside[0]}, but this model's ids end at ${vocab - 1}.`;
-  throw new NearsightError('invalid_request', message, { param: 'logit_bias' });
-}
-
 /** The id of the largest logit, the lowest among equals. */
 export function argmax(logits: Float32Array): number {
   let best = 0;

@@ -7,12 +7,38 @@ import { NearsightError } from '../../src/protocol/errors.ts';
  */
 export interface TokenConstraint {
   /**
-   * Bit `id & 31` of word `id >> 5` is set if token `id` may come next; ids beyond the last word may not. Undefined: any
-   * token may. Valid until {@link accept} is called: the decoder keeps no reference, so the array can be reused.
+   * True: the mask depends on the index alone. Then tokens are sampled before those before them are read back and accepted,
+   * so steps stay in flight.
    */
-  mask(): Uint32Array | undefined;
+  readonly byIndex?: boolean | undefined;
+  /**
+   * Bit `id & 31` of word `id >> 5` is set if token `id` may come next; ids beyond the last word may not. Undefined: any
+   * token may. Valid until the next call: the decoder keeps no reference, so the array can be reused.
+   *
+   * @param index of the token in the answer, from 0
+   */
+  mask(index: number): Uint32Array | undefined;
   /** Called once with each sampled token, in order, before the decoder yields it; also with the end token. */
   accept(id: number): void;
+}
+
+/** Allows what both allow. Allocates nothing after its first mask. */
+export function both(one: TokenConstraint, other: TokenConstraint): TokenConstraint {
+  let common = new Uint32Array(0);
+  return {
+    byIndex: one.byIndex && other.byIndex,
+    mask(index) {
+      const [a, b] = [one.mask(index), other.mask(index)];
+      if (!a || !b) return a ?? b;
+      if (common.length < a.length) common = new Uint32Array(a.length);
+      for (let word = 0; word < common.length; word++) common[word] = (a[word] ?? 0) & (b[word] ?? 0);
+      return common;
+    },
+    accept(id) {
+      one.accept(id);
+      other.accept(id);
+    },
+  };
 }
 
 export function isAllowed(mask: Uint32Array, id: number): boolean {

@@ -75,14 +75,18 @@ it('has no broken references', () => {
 
 describe('answers', () => {
   const entry = { token: 'a', logprob: -1, bytes: [97], top: [{ token: 'a', logprob: -1, bytes: [97] }] };
-  const parts = [START, text('a', 0, [entry]), text('b', 1, [entry]), finish(1, 'length'), finish(), USAGE];
+  const first = { ...text('a', 0, [entry]), ids: [5] };
+  const parts = [{ ...START, promptIds: [7] }, first, text('b', 1, [entry]), finish(1, 'length'), finish(), USAGE];
   const answer = async (fields: object): Promise<Response> =>
     respond(parseChat({ ...MIN, ...fields }), partsOf(...parts), { model: 'm', reason: 'local-first' });
 
   it('a JSON body', async () => {
-    const body: unknown = await (await answer({ n: 2, logprobs: true, top_logprobs: 1 })).json();
+    const body: unknown = await (
+      await answer({ n: 2, logprobs: true, top_logprobs: 1, return_token_ids: true })
+    ).json();
     expect(describes('VisionChatResponse', body), ajv.errorsText()).toBe(true);
     expect(describes('VisionChatResponse', { ...Object(body), choices: [{}] })).toBe(false);
+    expect(describes('VisionChatResponse', { ...Object(body), prompt_token_ids: ['7'] })).toBe(false);
   });
 
   it('each event of a stream', async () => {

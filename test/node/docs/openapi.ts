@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
 import type { Fields, Values } from '../../../src/openai/field-checks.ts';
 import type * as tables from '../../../src/openai/fields.ts';
-import { detail, logitBias, stopTexts, textFormat } from '../../../src/openai/field-values.ts';
+import { detail, logitBias, someText, stopTexts, textFormat } from '../../../src/openai/field-values.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { commentOf, SECTIONS, type TableName } from './api-doc.ts';
 import { noted, schemaOf, type Schema } from './openapi-checks.ts';
@@ -38,6 +38,7 @@ const text = { type: 'string', minLength: 1 };
 
 noted(detail, () => ({ enum: ['low', 'high', 'auto'] }));
 noted(textFormat, () => ({ const: 'text' }));
+noted(someText, () => text);
 noted(stopTexts, () => ({ anyOf: [text, { type: 'array', items: text, minItems: 0, maxItems: 16 }] }));
 noted(logitBias, () => ({
   type: 'object',

@@ -1,6 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
-import { GREEDY, type ChatJob, type Part, type Sampling, type TokenLogprob } from '../../../src/protocol/job.ts';
+import {
+  GREEDY,
+  type ChatJob,
+  type Part,
+  type Sampling,
+  type TokenLogprob,
+  type TokenRules,
+} from '../../../src/protocol/job.ts';
 import type { Engine } from '../../../worker/engines/engine.ts';
 import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
 import { assets } from './dawn-engine.ts';
@@ -129,6 +136,51 @@ describe('an answer', () => {
   });
 });
 
+describe('the rules of a request', () => {
+  const idsOf = (parts: Part[]): number[] => parts.flatMap((part) => (part.type === 'text' ? (part.ids ?? []) : []));
+  const END = 1279;
+  /** The end token, always. */
+  const ENDED: Sampling = { ...GREEDY, logitBias: [[END, 100]] };
+
+  test('token ids: of the prompt, and of all that was sampled', async () => {
+    const parts = await answer({ tokenIds: true });
+    expect(parts[0]).toMatchObject({ promptTokens: parts[0]?.type === 'start' ? parts[0].promptIds?.length : NaN });
+    expect(idsOf(parts).at(-1)).toBe(END);
+    expect(parts.at(-1)).toMatchObject({ completionTokens: idsOf(parts).length });
+    expect((await answer())[0]).not.toHaveProperty('promptIds');
+  });
+
+  test('only allowed tokens', async () => {
+    const allowed = [300, 500, 700];
+    const ids = idsOf(await answer({ tokenIds: true, rules: { allowed }, sampling: { ...SAMPLED, temperature: 2 } }));
+    expect(ids).toHaveLength(12);
+    expect(allowed).toEqual(expect.arrayContaining(ids));
+  });
+
+  test('a bad word of several tokens is not completed, in each choice', async () => {
+    const whole = idsOf(await answer({ tokenIds: true, sampling: ENDLESS }));
+    const word = textOf(await answer({ sampling: ENDLESS, maxTokens: 2 }));
+    const parts = await answer({ tokenIds: true, sampling: ENDLESS, rules: { badWords: [word] }, choices: 2 });
+    expect(textOf(parts, 0)).not.toContain(word);
+    expect(textOf(parts, 1)).toBe(textOf(parts, 0));
+    expect(idsOf(parts)).not.toEqual(whole);
+  });
+
+  test('a shortest answer, and end tokens that do not end it', async () => {
+    const sampling = ENDED;
+    const counted = async (rules: TokenRules): Promise<unknown> => (await answer({ sampling, rules })).at(-1);
+    expect(await counted({})).toMatchObject({ completionTokens: 1 });
+    expect(await counted({ minTokens: 3 })).toMatchObject({ completionTokens: 4 });
+    expect(await counted({ ignoreEos: true })).toMatchObject({ completionTokens: 12 });
+    expect(await counted({ ignoreEos: true, stopIds: [END], minTokens: 2 })).toMatchObject({ completionTokens: 3 });
+  });
+
+  test('that leave no token fail the answer', async () => {
+    const asked = answer({ rules: { allowed: [END], minTokens: 1 } });
+    await expect(asked).rejects.toMatchObject({ code: 'constraint_unsatisfiable' });
+  });
+});
+
 describe('the prefix cache', () => {
   const CHATS = ['Name a colour.', 'Is it large?', 'What is this?', 'And that?', 'Why is that so?'];
   type Turns = ChatJob['turns'];
@@ -190,11 +242,12 @@ describe('admission', () => {
     expect(parts).toEqual([]);
   });
 
-  test('refuses a bias for a token that does not exist', async () => {
-    await expect(answer({ sampling: { ...GREEDY, logitBias: [[1280, 1]] } })).rejects.toMatchObject({
-      code: 'invalid_request',
-      param: 'logit_bias',
-    });
+  test.each<[string, Partial<ChatJob>]>([
+    ['logit_bias', { sampling: { ...GREEDY, logitBias: [[1280, 1]] } }],
+    ['allowed_token_ids', { rules: { allowed: [5, 1280] } }],
+    ['stop_token_ids', { rules: { stopIds: [1280] } }],
+  ])('refuses a token that does not exist in %s', async (param, changes) => {
+    await expect(answer(changes)).rejects.toMatchObject({ code: 'invalid_request', param });
   });
 });
 

@@ -29,6 +29,17 @@ test('one more token is refused with the counts and a remedy', () => {
   );
 });
 
+test('so is a shortest answer that does not fit', () => {
+  expect(admit(prompt(90), undefined, 100, 10)).toBe(10);
+  expect(() => admit(prompt(90), undefined, 100, 11)).toThrow(
+    expect.objectContaining({
+      code: 'context_length_exceeded',
+      param: 'min_tokens',
+      message: expect.stringMatching(/needs 101: .* a smaller min_tokens\.$/),
+    }),
+  );
+});
+
 test('the message counts the tokens of images, and suggests fewer if they take most of the context', () => {
   expect(() => admit(prompt(1200, 1088, 64), 10, 1024)).toThrow(
     "1200 in the messages, 1152 of them in 2 images, 10 for the answer. Send fewer images or detail 'low'.",

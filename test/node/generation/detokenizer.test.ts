@@ -4,11 +4,15 @@ import { type TextPiece, Detokenizer } from '../../../worker/generation/detokeni
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** The text pieces of each token, and of the end. */
-function assemble(stop: string[], tokens: (string | Uint8Array)[]): { texts: string[]; stopped: boolean } {
-  const text = new Detokenizer(stop);
+function assemble(
+  stop: string[],
+  tokens: (string | Uint8Array)[],
+  { includeStop = false, minTokens = 0 } = {},
+): { texts: string[]; stopped: boolean } {
+  const text = new Detokenizer(stop, includeStop);
   const texts: string[] = [];
-  for (const token of tokens) {
-    texts.push(text.push(typeof token === 'string' ? encode(token) : token).text);
+  for (const [index, token] of tokens.entries()) {
+    texts.push(text.push(typeof token === 'string' ? encode(token) : token, undefined, index >= minTokens).text);
     if (text.stopped) return { texts, stopped: true };
   }
   texts.push(text.finish().text);
@@ -51,6 +55,31 @@ describe('stop strings', () => {
   test('the first occurrence of any wins, also after an incomplete one', () => {
     expect(assemble(['cd', 'b'], ['abcd']).texts).toEqual(['a']);
     expect(assemble(['aab'], ['aa', 'ab', 'x'])).toEqual({ texts: ['', 'a'], stopped: true });
+  });
+
+  test('the one that is complete first wins, as if each character were a token', () => {
+    expect(assemble(['abcd', 'b'], ['abcd']).texts).toEqual(['a']);
+    expect(assemble(['cd', 'abcd'], ['abcd']).texts).toEqual(['']);
+  });
+
+  test('are part of the text if they are included, and what is behind them is not', () => {
+    const includeStop = true;
+    expect(assemble(['STOP'], ['aS', 'TO', 'Pb'], { includeStop }).texts.join('')).toBe('aSTOP');
+    expect(assemble(['é'], ['x', ...Array.from(encode('éy'), (byte) => Uint8Array.of(byte))], { includeStop })).toEqual(
+      {
+        texts: ['x', '', 'é'],
+        stopped: true,
+      },
+    );
+    expect(assemble(['abcd', 'b'], ['abcd'], { includeStop }).texts).toEqual(['ab']);
+  });
+
+  test('count only if they end behind the shortest answer, wherever they start', () => {
+    const minTokens = 2;
+    expect(assemble(['b'], ['ab', 'b', 'a', 'cb'], { minTokens }).texts.join('')).toBe('abbac');
+    expect(assemble(['bc'], ['a', 'b', 'c'], { minTokens })).toEqual({ texts: ['a', '', ''], stopped: true });
+    expect(assemble(['aa'], ['a', 'a', 'a'], { minTokens }).texts.join('')).toBe('a');
+    expect(assemble(['aa'], ['aa', 'b', 'b'], { minTokens }).texts.join('')).toBe('aabb');
   });
 
   test('are found between the halves of a character', () => {

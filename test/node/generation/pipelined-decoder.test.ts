@@ -2,10 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import type { Decoder } from '../../../worker/generation/decoder.ts';
 import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
 import type { SampledToken } from '../../../worker/sampling/cpu-sampler.ts';
+import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
 import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
-import { otherThird, ToyConstraint } from '../sampling/toy-constraint.ts';
+import { idsWhere, maskOf, otherThird, ToyConstraint } from '../sampling/toy-constraint.ts';
 import { toyDecoder, toyEmbed } from '../onnx/toy-graphs.ts';
 import { nativeDecoder, type NativeDecoder } from '../engines/native.ts';
 import { assets, GREEDY, openGpu } from '../engines/dawn-engine.ts';
@@ -162,6 +163,42 @@ const pipelined =
         await decoder.prefill(PROMPT, -1, [], signal);
         const expected: number[] = [];
         for await (const { id } of sampleOnCpu(decoder, { ...request, constraint: third() }, signal)) expected.push(id);
+        expect(sampled).toEqual(expected);
+        expect(sampled).not.toEqual(free);
+      });
+
+      test('samples the same tokens as the CPU with steps in flight, if the mask depends on the index alone', async () => {
+        const other = { ...ALL, temperature: 1.5 };
+        const masks = [1, 2, 3].map((seed) =>
+          maskOf(
+            idsWhere(VOCAB, (id) => (id * 7 + seed) % 3 > 0),
+            VOCAB,
+          ),
+        );
+        const early: boolean[] = [];
+        const byIndex = (): TokenConstraint => {
+          let accepted = 0;
+          return {
+            byIndex: true,
+            mask(index) {
+              early.push(accepted < index);
+              // And none for every fourth token.
+              return masks[index % 4];
+            },
+            accept: () => void accepted++,
+          };
+        };
+        const request = { sampling: other, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS };
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const free = await take(decoder, request);
+        const sampled = await take(decoder, { ...request, constraint: byIndex() });
+        expect(early.filter(Boolean).length).toBeGreaterThan(STEPS / 4);
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const expected: number[] = [];
+        for await (const { id } of sampleOnCpu(decoder, { ...request, constraint: byIndex() }, signal))
+          expected.push(id);
         expect(sampled).toEqual(expected);
         expect(sampled).not.toEqual(free);
       });

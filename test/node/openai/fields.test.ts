@@ -59,6 +59,9 @@ describe('fields that depend on each other', () => {
     ['max_completion_tokens', { max_tokens: 5, max_completion_tokens: 6 }],
     ['nvext.top_k', { top_k: 5, nvext: { top_k: 6 } }],
     ['nvext.repetition_penalty', { repetition_penalty: 1, nvext: { repetition_penalty: 1.5 } }],
+    ['nvext.ignore_eos', { ignore_eos: false, nvext: { ignore_eos: true } }],
+    ['min_tokens', { max_tokens: 5, min_tokens: 6 }],
+    ['min_tokens', { max_completion_tokens: 1, min_tokens: 2 }],
     ['stream_options', { stream_options: { include_usage: true } }],
     ['stream_options', { stream: false, stream_options: {} }],
     ['top_logprobs', { top_logprobs: 2 }],
@@ -69,6 +72,10 @@ describe('fields that depend on each other', () => {
 
   it('may have the same value twice', () => {
     expect(outcome({ ...MIN, max_tokens: 5, max_completion_tokens: 5 })).toMatchObject({ job: { maxTokens: 5 } });
+    expect(outcome({ ...MIN, max_tokens: 5, min_tokens: 5 })).toMatchObject({ job: { rules: { minTokens: 5 } } });
+    expect(outcome({ ...MIN, ignore_eos: true, nvext: { ignore_eos: true } })).toMatchObject({
+      job: { rules: { ignoreEos: true } },
+    });
     expect(outcome({ ...MIN, top_logprobs: 0 })).toMatchObject({ job: { topLogprobs: undefined } });
     expect(outcome({ ...MIN, response_format: { type: 'text' } })).toEqual(outcome(MIN));
   });
@@ -95,8 +102,17 @@ describe('the body as a whole', () => {
           logitBias: [],
           seed: undefined,
         },
+        rules: {
+          allowed: undefined,
+          badWords: [],
+          minTokens: 0,
+          ignoreEos: false,
+          stopIds: [],
+          includeStop: false,
+        },
         choices: 1,
         topLogprobs: undefined,
+        tokenIds: false,
         cache: true,
       },
     } satisfies ChatRequest);

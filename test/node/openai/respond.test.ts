@@ -104,6 +104,18 @@ describe('a JSON body', () => {
     expect(body.choices[0]?.logprobs).toEqual({ content: [entry, entry], refusal: null });
   });
 
+  it('has token ids if they were requested', async () => {
+    const parts = [
+      { ...START, promptIds: [9, 8] },
+      { ...text('A'), ids: [5] },
+      { ...text(''), ids: [6, 7] },
+      finish(),
+      USAGE,
+    ];
+    const body = (await (await answer(ask({ return_token_ids: true }), ...parts)).json()) as ChatCompletion;
+    expect(body).toMatchObject({ prompt_token_ids: [9, 8], choices: [{ token_ids: [5, 6, 7] }] });
+  });
+
   it.each([
     ['no finish', [START, text('A'), USAGE]],
     ['no usage', [START, text('A'), finish()]],
@@ -167,6 +179,19 @@ describe('an event stream', () => {
     const parts = [START, text('', 0, [LOGPROB]), text(' cat', 0, [LOGPROB]), finish(), USAGE];
     const sent = await chunks(await answer(ask({ stream: true, logprobs: true }), ...parts));
     expect(sent.map(({ choices }) => choices[0]?.logprobs?.content.length)).toEqual([undefined, 1, 1, undefined]);
+  });
+
+  it('has token ids, those of the prompt with each role, and those of tokens without text, too', async () => {
+    const parts = [
+      { ...START, promptIds: [9] },
+      { ...text(''), ids: [5] },
+      { ...text('A'), ids: [6] },
+      finish(),
+      USAGE,
+    ];
+    const sent = await chunks(await answer(ask({ stream: true, return_token_ids: true }), ...parts));
+    expect(sent.map((chunk) => chunk.prompt_token_ids)).toEqual([[9], undefined, undefined, undefined]);
+    expect(sent.map(({ choices }) => choices[0]?.token_ids)).toEqual([undefined, [5], [6], undefined]);
   });
 
   it('is bytes, one event per chunk, and reads a part only when asked', async () => {

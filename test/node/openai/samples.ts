@@ -28,6 +28,20 @@ const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
   min_p: { value: 0.1, sees: sampling({ minP: 0.1 }), bad: [-0.1, 1.1, '0'] },
   seed: { value: -3, sees: sampling({ seed: -3 }), bad: [1.5, '1', 1e20] },
   stop: { value: ['a', 'b'], sees: { job: { stop: ['a', 'b'] } }, bad: ['', [''], [1], 1, {}, Array(17).fill('a')] },
+  include_stop_str_in_output: { value: true, sees: rules({ includeStop: true }), bad: ['true', 1] },
+  stop_token_ids: {
+    value: [3, 0],
+    sees: rules({ stopIds: [3, 0] }),
+    bad: [3, '3', [-1], [1.5], ['3'], {}, Array(1025).fill(1)],
+  },
+  ignore_eos: { value: true, sees: rules({ ignoreEos: true }), bad: ['true', 1] },
+  min_tokens: { value: 4, sees: rules({ minTokens: 4 }), bad: [-1, 1.5, '4', true] },
+  allowed_token_ids: { value: [7], sees: rules({ allowed: [7] }), bad: [[], 7, [-1], [1.5], [null], {}] },
+  bad_words: {
+    value: ['a', ' b'],
+    sees: rules({ badWords: ['a', ' b'] }),
+    bad: ['a', [''], [1], {}, Array(129).fill('a')],
+  },
   n: { value: 2, sees: { job: { choices: 2 } }, bad: [0, 129, 1.5, '1'] },
   frequency_penalty: { value: 0.3, sees: sampling({ frequencyPenalty: 0.3 }), bad: [-2.1, 2.1, '0'] },
   presence_penalty: { value: 0.4, sees: sampling({ presencePenalty: 0.4 }), bad: [-2.1, 2.1, '0'] },
@@ -49,6 +63,7 @@ const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
     sees: { job: { topLogprobs: 3 } },
     bad: [-1, 21, 1.5, '1'],
   },
+  return_token_ids: { value: true, sees: { job: { tokenIds: true } }, bad: ['true', 1] },
   stream: { value: true, sees: { stream: true }, bad: ['true', 1] },
   stream_options: {
     value: { include_usage: true },
@@ -76,6 +91,7 @@ const RESPONSE_FORMAT: Record<keyof Values<typeof tables.RESPONSE_FORMAT>, Sampl
 const NVEXT: Record<keyof Values<typeof tables.NVEXT>, Sample> = {
   top_k: { value: 4, sees: sampling({ topK: 4 }), bad: [-2, '4'] },
   repetition_penalty: { value: 1.1, sees: sampling({ repetitionPenalty: 1.1 }), bad: [0, 3, '1'] },
+  ignore_eos: { value: true, sees: rules({ ignoreEos: true }), bad: ['true', 1] },
 };
 
 const MESSAGE: Record<keyof Values<typeof tables.MESSAGE>, Sample> = {
@@ -128,6 +144,10 @@ export const CASES: [name: string, path: string, Fields, Record<string, Sample |
 
 function sampling(sees: object): object {
   return { job: { sampling: sees } };
+}
+
+function rules(sees: object): object {
+  return { job: { rules: sees } };
 }
 
 function image(sees: object): object {

@@ -1,6 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import { ask, image, PNG, fetchWithRemote } from '../with-remote.ts';
 
+/** Fields that only NIM 2.x documents, with values that ask for something. */
+const VLLM = {
+  allowed_token_ids: [7],
+  bad_words: ['a'],
+  min_tokens: 2,
+  stop_token_ids: [7],
+  include_stop_str_in_output: true,
+  return_token_ids: true,
+};
+/** And with values that ask for nothing. */
+const VLLM_NOOPS = {
+  bad_words: [],
+  min_tokens: 0,
+  ignore_eos: false,
+  stop_token_ids: [],
+  include_stop_str_in_output: false,
+  return_token_ids: false,
+};
+
 describe('dialects', () => {
   const fields = {
     max_completion_tokens: 5,
@@ -83,6 +102,10 @@ describe('dialects', () => {
   it.each([
     ['nim1', { top_k: 5, repetition_penalty: 1.1 }, { nvext: { top_k: 5, repetition_penalty: 1.1 } }],
     ['nim2', { nvext: { top_k: 5, repetition_penalty: 1.1 } }, { top_k: 5, repetition_penalty: 1.1 }],
+    ['nim1', { ignore_eos: true }, { nvext: { ignore_eos: true } }],
+    ['nim2', { nvext: { ignore_eos: true } }, { ignore_eos: true }],
+    ['nim2', VLLM, VLLM],
+    ['nim1', VLLM_NOOPS, { nvext: {} }],
     ['nim2', { max_tokens: 7 }, { max_completion_tokens: 7 }],
     ['nim1', { nvext: { guided_regex: 'a+' } }, { nvext: { guided_regex: 'a+' } }],
     ['nim1', { tools: [{}] }, { tools: [{}] }],
@@ -103,6 +126,8 @@ describe('dialects', () => {
     ['hosted', 'n', { n: 2 }],
     ['hosted', 'logprobs', { logprobs: true }],
     ['hosted', 'response_format', { response_format: { type: 'json_object' } }],
+    ['hosted', 'ignore_eos', { nvext: { ignore_eos: true } }],
+    ...Object.entries(VLLM).map(([name, value]) => ['nim1', name, { [name]: value }] as const),
     ['nim1', 'reasoning_effort', { reasoning_effort: 'high' }],
     ['nim2', 'nvext', { nvext: { guided_regex: 'a+' } }],
   ] as const)('%s: %s is refused, because the remote would ignore it', async (dialect, param, fields) => {

@@ -109,7 +109,7 @@ export class Bench {
       this.#device.queue.writeBuffer(buffer, 0, row);
       const encoder = this.#device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      sampler.encode(pass, buffer, constraint.mask());
+      sampler.encode(pass, buffer, constraint.mask(step));
       pass.end();
       this.#device.queue.submit([encoder.finish()]);
       const { entryBytes } = sampler;
@@ -158,8 +158,8 @@ export function sampleConstrained(
   constraint: TokenConstraint,
   sampler: CpuSampler,
 ): SampledToken[] {
-  return rows.map((row) => {
-    const sampled = sampler.sample(row, constraint.mask());
+  return rows.map((row, step) => {
+    const sampled = sampler.sample(row, constraint.mask(step));
     constraint.accept(sampled.id);
     return sampled;
   });

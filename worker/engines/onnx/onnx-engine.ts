@@ -12,9 +12,9 @@ import { loadGrammar } from '../../grammar/load-grammar.ts';
 import type { Session } from '../../onnx/ort-session.ts';
 import { liveTensors } from '../../onnx/tensor.ts';
 import type { Ort } from '../../onnx/ort.ts';
-import { checkBias } from '../../sampling/cpu-sampler.ts';
 import { freshSeed } from '../../sampling/gumbel.ts';
-import type { TokenConstraint } from '../../sampling/token-constraint.ts';
+import { both, type TokenConstraint } from '../../sampling/token-constraint.ts';
+import { checkTokenIds, constraintOf } from '../../sampling/token-rules.ts';
 import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
 import { replayFailure } from '../../self-test/replay-self-test.ts';
 import { VisionEncoder } from '../../vision/vision-encoder.ts';
@@ -116,15 +116,16 @@ export class OnnxEngine implements Engine {
   async #answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     const { processor, decoder } = this.#parts;
     const { tokenizer, config } = processor;
-    checkBias(job.sampling, config.vocab);
+    checkTokenIds(job, config.vocab);
     const constrain = await this.#constrain(job);
     const prompt = await processor.encodeChat(job.turns, job.limits.pixels, job.cache, signal);
-    const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength);
+    const maxTokens = admit(prompt, job.maxTokens, this.facts.contextLength, job.rules?.minTokens);
     const promptTokens = prompt.ids.length;
     try {
       const positions = promptTokens + (job.maxTokens ?? Math.min(maxTokens, OPEN_ANSWER_TOKENS));
       const cachedTokens = await this.#prefill(prompt, positions, job.cache, signal);
-      emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device });
+      const promptIds = job.tokenIds && [...prompt.ids];
+      emit({ type: 'start', promptTokens, cachedTokens, device: this.facts.device, ...(promptIds && { promptIds }) });
       const request = {
         decoder,
         tokenizer,
@@ -155,13 +156,16 @@ export class OnnxEngine implements Engine {
     }
   }
 
-  async #constrain({ constraint, cache }: ChatJob): Promise<(() => TokenConstraint) | undefined> {
-    if (!constraint) return undefined;
+  /** What limits the tokens of each answer. */
+  async #constrain({ constraint, rules = {}, cache }: ChatJob): Promise<(() => TokenConstraint) | undefined> {
     const { tokenizer, config } = this.#parts.processor;
+    const ruled = constraintOf(rules, { ...config, encode: (text) => tokenizer.encode(text) });
+    if (!constraint) return ruled;
     const { Grammar } = await loadGrammar();
     const vocabulary = { bytes: (id: number) => tokenizer.bytes(id), stopIds: config.stopIds };
     this.#grammar ??= new Grammar(vocabulary, config.vocab);
-    return this.#grammar.open(constraint, cache);
+    const held = this.#grammar.open(constraint, cache);
+    return ruled ? () => both(held(), ruled()) : held;
   }
 
   /**
