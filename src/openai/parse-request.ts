@@ -1,5 +1,6 @@
 import { NearsightError } from '../protocol/errors.ts';
 import { GREEDY, type ChatJob, type Sampling } from '../protocol/job.ts';
+import { readConstraint } from './constraint.ts';
 import { mustBe, readFields, type Values } from './field-checks.ts';
 import { REQUEST } from './fields.ts';
 import { readTurns, type RequestTurn } from './messages.ts';
@@ -20,7 +21,8 @@ export interface ChatRequest {
  * Checks the body of a chat completion request against the table in `fields.ts`.
  *
  * @param imgTags whether `<img src="…">` in a user's string content is an image; else it stays text
- * @throws NearsightError `invalid_request` or `unsupported_field`, with `param`: the first invalid field
+ * @throws NearsightError `invalid_request`, `unsupported_field` or `unsupported_schema`, with `param`: the first invalid
+ *   field
  */
 export function parseChat(body: unknown, imgTags = false): ChatRequest {
   const fields = readFields(body, REQUEST, '');
@@ -39,6 +41,7 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
       stop: fields.stop ?? [],
       sampling: readSampling(fields),
       choices: fields.n ?? 1,
+      constraint: readConstraint(fields),
       topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,
       cache: fields.cache ?? true,
     },

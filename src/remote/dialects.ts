@@ -1,5 +1,6 @@
 import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
-import { Dialect, MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
+import { Dialect } from '../openai/field-rows.ts';
+import { MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
 import type { DialectName } from './remote-options.ts';
 
 type Json = Record<string, unknown>;

@@ -96,6 +96,7 @@ describe('the body as a whole', () => {
           seed: undefined,
         },
         choices: 1,
+        constraint: undefined,
         topLogprobs: undefined,
         cache: true,
       },
