@@ -1,6 +1,7 @@
 import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
 import { Dialect } from '../openai/field-rows.ts';
 import { MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
+import { renameConstraints } from './constraint-dialects.ts';
 import type { DialectName } from './remote-options.ts';
 
 type Json = Record<string, unknown>;
@@ -33,7 +34,7 @@ const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
  */
 export async function toDialect(body: Json, dialect: DialectName, inline: Inline): Promise<Json> {
   const sent: Json = {};
-  for (const [name, value] of Object.entries(renamed(body, dialect))) {
+  for (const [name, value] of Object.entries(renamed(renameConstraints(body, dialect), dialect))) {
     const field = fieldOf(REQUEST, name);
     if (value === null || !field) continue;
     if (isDocumentedBy(dialect, name, field)) sent[name] = value;
@@ -59,9 +60,9 @@ function renamed(body: Json, dialect: DialectName): Json {
   const tokens = limit != null && (dialect === 'nim2' ? { max_completion_tokens: limit } : { max_tokens: limit });
   delete rest['max_tokens'];
   if (dialect === 'nim1') return { ...rest, ...tokens, nvext: { ...extensions, ...sampling } };
-  const { top_k: k, repetition_penalty: penalty, ...guided } = extensions;
+  const { top_k: k, repetition_penalty: penalty, ...others } = extensions;
   const flat = { ...(k != null && { top_k: k }), ...(penalty != null && { repetition_penalty: penalty }) };
-  return { ...rest, ...tokens, ...flat, ...sampling, nvext: guided };
+  return { ...rest, ...tokens, ...flat, ...sampling, nvext: others };
 }
 
 function isDocumentedBy(dialect: DialectName, name: string, field: Field): boolean {
