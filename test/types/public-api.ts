@@ -50,6 +50,10 @@ nearsight.ask(new Blob(), ['What is this?']);
 // @ts-expect-error An image is bytes or a URL, not an element.
 nearsight.ask(document.createElement('img'), 'What is this?');
 
+nearsight.ask(new Blob(), 'What is this, as JSON?', { schema: { type: 'object' } });
+// @ts-expect-error A schema is an object, true or false.
+nearsight.ask(new Blob(), 'What is this?', { schema: 'object' });
+
 // What the openai package takes as response_format is ours, and the other way round.
 declare const theirs: NonNullable<OpenAI.ChatCompletionCreateParams['response_format']>;
 theirs satisfies ResponseFormat;
