@@ -20,6 +20,7 @@ export async function* ask(
     images,
     maxTokens,
     temperature = GREEDY.temperature,
+    schema,
     signal,
   } = readAsk(image, question, options, rules.images);
   const readAsPart = async (one: (typeof images)[number]) => {
@@ -32,6 +33,7 @@ export async function* ask(
     stop: [],
     sampling: { ...GREEDY, temperature },
     choices: 1,
+    constraint: schema === undefined ? undefined : { type: 'json' as const, schema, param: 'schema' },
     cache: true,
     limits: { pixels: rules.pixels },
   }));

@@ -13,6 +13,7 @@ import {
   type Check,
 } from '../openai/field-checks.ts';
 import { address, call, within } from '../openai/option-checks.ts';
+import type { JSONSchema } from '../openai/types.ts';
 import { fetchOptionChecks, type FetchOptions } from '../fetch/fetch-options.ts';
 import type { StatusValue } from '../host/status.ts';
 import type { HubModel, ModelSpec } from '../protocol/model-spec.ts';
@@ -82,6 +83,11 @@ export interface AskOptions {
   maxTokens?: number;
   /** 0 (the default) always takes the likeliest token. */
   temperature?: number;
+  /**
+   * A JSON Schema: the answer is JSON that is valid under it, if `maxTokens` does not end it before. What cannot be
+   * enforced is refused.
+   */
+  schema?: JSONSchema;
   /** Aborting it ends the answer with the signal's reason. */
   signal?: AbortSignal;
 }
@@ -217,9 +223,19 @@ const signal: Check<AbortSignal> = (value, path) => {
   }
 };
 
+const schema: Check<JSONSchema> = (value, path) => {
+  if (!isObject(value) && typeof value !== 'boolean') {
+    throw mustBe('a JSON Schema: an object, true or false', value, path);
+  }
+  // JSON has no undefined, NaN or Infinity, and the worker expects what a request can hold.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return JSON.parse(JSON.stringify(value)) as JSONSchema;
+};
+
 const checkAskOptions = within<AskOptions>({
   maxTokens: integer(1),
   temperature: number(0, 2),
+  schema,
   signal,
 });
 

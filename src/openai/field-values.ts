@@ -23,14 +23,6 @@ export const logitBias: Check<[token: number, bias: number][]> = (value, path) =
   });
 };
 
-/** Structured output is refused by its own message. */
-export const textFormat: Check<'text'> = (value, path) => {
-  if (value === 'json_object' || value === 'json_schema' || value === 'structural_tag') {
-    throw unsupported('structured output is not supported', path);
-  }
-  return oneOf('text')(value, path);
-};
-
 /** `image_url.detail`. */
 export const detail: Check<Detail> = (value, path) => {
   if (value === 'original') throw unsupported('images are read as the model was trained', path);

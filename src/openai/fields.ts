@@ -1,6 +1,8 @@
+import { choices, grammar, jsonSchemaOrText, regex } from './constraint-checks.ts';
+import { FIXED_SPACES, RESPONSE_FORMAT, STRUCTURED_OUTPUTS } from './constraint-fields.ts';
 import { anything, array, boolean, integer, number, object, oneOf, string } from './field-checks.ts';
-import type { Check, Harmless, Honoured, Refused } from './field-checks.ts';
-import { detail, logitBias, someText, stopTexts, textFormat } from './field-values.ts';
+import { Dialect, harmless, honoured, refused } from './field-rows.ts';
+import { detail, logitBias, someText, stopTexts } from './field-values.ts';
 
 /**
  * size: one table, to be read with docs/api.md.
@@ -10,28 +12,11 @@ import { detail, logitBias, someText, stopTexts, textFormat } from './field-valu
  * rows, so they are not shipped. The conformance test sends each row alone.
  */
 
-/** Who documents a field. */
-export const Dialect = { openai: 1, nim1: 2, nim2: 4, hosted: 8 } as const;
-
 const { openai: OPENAI, nim1: NIM1, nim2: NIM2, hosted: HOSTED } = Dialect;
 const SELF_HOSTED = NIM1 | NIM2;
 const ALL = OPENAI | NIM1 | NIM2 | HOSTED;
 
-const honoured = <T>(documentedBy: number, read: Check<T>): Honoured<T> => ({
-  support: 'honoured',
-  documentedBy,
-  read,
-});
-const harmless = (documentedBy: number): Harmless => ({ support: 'harmless', documentedBy });
-const refused = (documentedBy: number, why: string, ...noopValues: unknown[]): Refused => ({
-  support: 'refused',
-  documentedBy,
-  why,
-  noopValues,
-});
-
 const NO_TOOLS = 'the model cannot call tools';
-const NO_STRUCTURE = 'structured output is not supported';
 const NO_REASONING = 'the model does not reason before it answers';
 const NO_AUDIO = 'answers are text';
 const NO_TEMPLATE = "the prompt follows the model's own chat template";
@@ -48,16 +33,6 @@ export const STREAM_OPTIONS = {
   include_obfuscation: harmless(OPENAI),
 };
 
-/** `response_format`. */
-export const RESPONSE_FORMAT = {
-  /** `text`; structured output is refused. */
-  type: honoured(OPENAI | SELF_HOSTED, textFormat),
-  json_schema: refused(OPENAI | NIM2, NO_STRUCTURE),
-  structures: refused(NIM2, NO_STRUCTURE),
-  triggers: refused(NIM2, NO_STRUCTURE),
-  format: refused(NIM2, NO_STRUCTURE),
-};
-
 /** `nvext`, the extensions of NIM 1.x. */
 export const NVEXT = {
   /** As `top_k`; if both are given, they must agree. */
@@ -66,10 +41,14 @@ export const NVEXT = {
   repetition_penalty: honoured(NIM1, number(0, 2, 0)),
   /** As `ignore_eos`; if both are given, they must agree. */
   ignore_eos: honoured(NIM1, boolean),
-  guided_json: refused(NIM1, NO_STRUCTURE),
-  guided_regex: refused(NIM1, NO_STRUCTURE),
-  guided_choice: refused(NIM1, NO_STRUCTURE),
-  guided_grammar: refused(NIM1, NO_STRUCTURE),
+  /** The older place of `guided_json`. */
+  guided_json: honoured(NIM1, jsonSchemaOrText),
+  /** The older place of `guided_regex`. */
+  guided_regex: honoured(NIM1, regex),
+  /** The older place of `guided_choice`. */
+  guided_choice: honoured(NIM1, choices),
+  /** The older place of `guided_grammar`. */
+  guided_grammar: honoured(NIM1, grammar),
 };
 
 /** `messages[]`. */
@@ -173,17 +152,20 @@ export const REQUEST = {
   min_p: honoured(SELF_HOSTED, number(0, 1)),
   /** An integer. Same seed, same request, same text. Default: a fresh one. */
   seed: honoured(ALL, integer(-(2 ** 63), 2 ** 63)),
-  /** One text, or up to 16: the answer ends before the first that occurs. */
+  /** One text, or up to 16: the answer ends before the first that occurs. Refused where the text is constrained. */
   stop: honoured(ALL, stopTexts),
   /** True: the stop text is part of the answer, as is the text of a token of `stop_token_ids`. Default: false. */
   include_stop_str_in_output: honoured(NIM2, boolean),
-  /** Up to 1024 token ids that end the answer, whose text is not part of it. */
+  /** Up to 1024 token ids that end the answer, whose text is not part of it. Refused where the text is constrained. */
   stop_token_ids: honoured(NIM2, array(integer(0), 0, 1024)),
-  /** True: the model's end tokens do not end the answer; they have no text. Default: false. */
+  /**
+   * True: the model's end tokens do not end the answer; they have no text. A constrained text ends when it is whole. Default:
+   * false.
+   */
   ignore_eos: honoured(NIM2, boolean),
   /**
    * The answer has at least so many tokens, at most `max_tokens`: end tokens and `stop_token_ids` are not generated before, and
-   * stop texts do not count. Default: 0.
+   * stop texts do not count. A constrained text ends when it is whole. Default: 0.
    */
   min_tokens: honoured(NIM2, integer(0)),
   /** Only these token ids are generated, at least one. Without an end token among them, the answer ends at `max_tokens`. */
@@ -217,8 +199,18 @@ export const REQUEST = {
   stream: honoured(ALL, boolean),
   /** Only where `stream` is true; see below. */
   stream_options: honoured(OPENAI | SELF_HOSTED, object(STREAM_OPTIONS)),
-  /** See below. */
+  /** What the text must be; see below. */
   response_format: honoured(OPENAI | SELF_HOSTED, object(RESPONSE_FORMAT)),
+  /** The text is JSON that is valid under this JSON Schema: an object, true, false, or one of them as a string of JSON. */
+  guided_json: honoured(NIM2, jsonSchemaOrText),
+  /** The whole text matches this regular expression. */
+  guided_regex: honoured(NIM2, regex),
+  /** The text is one of these, 1 to 1024, none empty. */
+  guided_choice: honoured(NIM2, choices),
+  /** The whole text matches this grammar in EBNF, whose first rule is `root`. */
+  guided_grammar: honoured(NIM2, grammar),
+  /** vLLM's newer place of `guided_*`; see below. */
+  structured_outputs: honoured(NIM2, object(STRUCTURED_OUTPUTS)),
   /** See below. */
   nvext: honoured(NIM1, object(NVEXT)),
   /**
@@ -253,9 +245,7 @@ export const REQUEST = {
   include_reasoning: harmless(NIM2),
   /** For video, which is refused. */
   num_frames_per_inference: harmless(NIM1),
-  /** For guided output, which is refused. */
-  guided_whitespace_pattern: harmless(SELF_HOSTED),
-  /** For guided output, which is refused. */
+  /** There is one, and what it cannot enforce is refused. */
   guided_decoding_backend: harmless(NIM2),
   /** For vLLM's render endpoint. */
   return_token_offsets: harmless(NIM2),
@@ -269,11 +259,7 @@ export const REQUEST = {
   functions: refused(OPENAI, NO_TOOLS, []),
   function_call: refused(OPENAI, NO_TOOLS, 'none'),
   web_search_options: refused(OPENAI, NO_TOOLS),
-  structured_outputs: refused(NIM2, NO_STRUCTURE),
-  guided_json: refused(NIM2, NO_STRUCTURE),
-  guided_regex: refused(NIM2, NO_STRUCTURE),
-  guided_choice: refused(NIM2, NO_STRUCTURE),
-  guided_grammar: refused(NIM2, NO_STRUCTURE),
+  guided_whitespace_pattern: refused(SELF_HOSTED, FIXED_SPACES),
   modalities: refused(OPENAI, NO_AUDIO, ['text']),
   audio: refused(OPENAI, NO_AUDIO),
   media_response_type: refused(NIM1, NO_AUDIO, 'none'),

@@ -1,5 +1,6 @@
 import { NearsightError } from '../protocol/errors.ts';
 import { GREEDY, type ChatJob, type Sampling, type TokenRules } from '../protocol/job.ts';
+import { readConstraint } from './constraint.ts';
 import { mustBe, readFields, type Values } from './field-checks.ts';
 import { REQUEST } from './fields.ts';
 import { readTurns, type RequestTurn } from './messages.ts';
@@ -20,7 +21,8 @@ export interface ChatRequest {
  * Checks the body of a chat completion request against the table in `fields.ts`.
  *
  * @param imgTags whether `<img src="…">` in a user's string content is an image; else it stays text
- * @throws NearsightError `invalid_request` or `unsupported_field`, with `param`: the first invalid field
+ * @throws NearsightError `invalid_request`, `unsupported_field` or `unsupported_schema`, with `param`: the first invalid
+ *   field
  */
 export function parseChat(body: unknown, imgTags = false): ChatRequest {
   const fields = readFields(body, REQUEST, '');
@@ -30,6 +32,7 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
   if (fields.stream_options && !stream) throw needs('stream_options', 'stream');
   if (fields.top_logprobs && !fields.logprobs) throw needs('top_logprobs', 'logprobs');
   const maxTokens = same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens);
+  const constraint = readConstraint(fields);
   return {
     model: fields.model,
     stream,
@@ -39,8 +42,10 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
       maxTokens,
       stop: fields.stop ?? [],
       sampling: readSampling(fields),
-      rules: readRules(fields, maxTokens),
+      // A text that is whole ends.
+      rules: { ...readRules(fields, maxTokens), ...(constraint && { minTokens: 0, ignoreEos: false }) },
       choices: fields.n ?? 1,
+      constraint,
       topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,
       tokenIds: fields.return_token_ids ?? false,
       cache: fields.cache ?? true,

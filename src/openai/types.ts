@@ -31,9 +31,51 @@ export interface ChatCompletionRequest {
   return_token_ids?: boolean | null;
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean | null } | null;
-  response_format?: { type: 'text' } | null;
-  nvext?: { top_k?: number | null; repetition_penalty?: number | null; ignore_eos?: boolean | null } | null;
+  response_format?: ResponseFormat | null;
+  guided_json?: JSONSchema | string | null;
+  guided_regex?: string | null;
+  guided_choice?: string[] | null;
+  guided_grammar?: string | null;
+  structured_outputs?: StructuredOutputs | null;
+  nvext?: NVExt | null;
   cache?: boolean | null;
+}
+
+/** A JSON Schema. */
+export type JSONSchema = Record<string, unknown> | boolean;
+
+/** What the text of an answer must be, as OpenAI's clients ask for it. */
+export type ResponseFormat =
+  | { type: 'text' | 'json_object' }
+  | {
+      type: 'json_schema';
+      json_schema: {
+        name: string;
+        description?: string;
+        /** Must be there; optional as in the types of the `openai` package. */
+        schema?: Record<string, unknown>;
+        strict?: boolean | null;
+      };
+    };
+
+/** What the text of an answer must be, as vLLM's clients ask for it: one of these. */
+export interface StructuredOutputs {
+  json?: JSONSchema | string | null;
+  regex?: string | null;
+  choice?: string[] | null;
+  grammar?: string | null;
+  json_object?: boolean | null;
+}
+
+/** The extensions of NIM 1.x. */
+export interface NVExt {
+  top_k?: number | null;
+  repetition_penalty?: number | null;
+  ignore_eos?: boolean | null;
+  guided_json?: JSONSchema | string | null;
+  guided_regex?: string | null;
+  guided_choice?: string[] | null;
+  guided_grammar?: string | null;
 }
 
 /** One message of the chat. Images go in a user's. */

@@ -1,5 +1,7 @@
 import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
-import { Dialect, MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
+import { Dialect } from '../openai/field-rows.ts';
+import { MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
+import { renameConstraints } from './constraint-dialects.ts';
 import type { DialectName } from './remote-options.ts';
 
 type Json = Record<string, unknown>;
@@ -41,7 +43,7 @@ const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
  */
 export async function toDialect(body: Json, dialect: DialectName, inline: Inline): Promise<Json> {
   const sent: Json = {};
-  for (const [name, value] of Object.entries(renamed(body, dialect))) {
+  for (const [name, value] of Object.entries(renamed(renameConstraints(body, dialect), dialect))) {
     const field = fieldOf(REQUEST, name);
     if (value === null || !field) continue;
     if (isDocumentedBy(dialect, name, field)) sent[name] = value;

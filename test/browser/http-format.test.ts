@@ -80,7 +80,7 @@ async function failEarly(baseURL: string): Promise<Record<string, ReadResponse>>
   const other = await near.fetch(remotePage.url, remotePage.post({ stream: true, ...remotePage.endless }));
   const full = await ask();
   await other.body?.cancel();
-  const field = await ask({ response_format: { type: 'json_object' } });
+  const field = await ask({ response_format: { type: 'structural_tag' } });
   // From another origin, without CORS.
   const content = ['What?', { image_url: `${baseURL}/cat.png` }];
   const image = await ask({ messages: [{ role: 'user', content }] });

@@ -46,6 +46,8 @@ const DOCUMENTED = {
     'presence_penalty logit_bias logprobs top_logprobs response_format nvext tools tool_choice parallel_tool_calls user ' +
     'prompt_logprobs echo add_special_tokens documents chat_template chat_template_kwargs guided_whitespace_pattern ' +
     'image num_frames_per_inference media_response_type',
+  nvext: 'guided_json guided_regex guided_choice guided_grammar ignore_eos top_k repetition_penalty',
+  response_format: 'type',
 };
 
 export async function startNim(options: NimOptions = {}): Promise<Nim> {
@@ -102,7 +104,14 @@ async function answer(
 }
 
 function undocumented(body: Record<string, unknown>, dialect: 'nim1' | 'hosted'): string | undefined {
-  return Object.keys(body).find((field) => !DOCUMENTED[dialect].split(' ').includes(field));
+  const extra = (fields: unknown, known: string): string | undefined =>
+    Object.keys(Object(fields)).find((field) => !known.split(' ').includes(field));
+  const { nvext, response_format } = body;
+  return (
+    extra(body, DOCUMENTED[dialect]) ??
+    extra(nvext, DOCUMENTED.nvext) ??
+    extra(response_format, DOCUMENTED.response_format)
+  );
 }
 
 /** The answer of a vision container. */

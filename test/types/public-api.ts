@@ -5,10 +5,12 @@ import {
   isNearsightError,
   NearsightError,
   smolvlm256m,
+  type ChatCompletionRequest,
   type ErrorCode,
   type ModelFile,
   type ModelGraph,
   type ModelSpec,
+  type ResponseFormat,
 } from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
 import OpenAI from 'openai';
@@ -47,6 +49,27 @@ nearsight.ask([new Blob(), '/b.png'] as const, 'Which is larger?') satisfies Asy
 nearsight.ask(new Blob(), ['What is this?']);
 // @ts-expect-error An image is bytes or a URL, not an element.
 nearsight.ask(document.createElement('img'), 'What is this?');
+
+nearsight.ask(new Blob(), 'What is this, as JSON?', { schema: { type: 'object' } });
+// @ts-expect-error A schema is an object, true or false.
+nearsight.ask(new Blob(), 'What is this?', { schema: 'object' });
+
+// What the openai package takes as response_format is ours, and the other way round.
+declare const theirs: NonNullable<OpenAI.ChatCompletionCreateParams['response_format']>;
+theirs satisfies ResponseFormat;
+declare const ours: ResponseFormat;
+ours satisfies typeof theirs;
+({
+  model: 'glimpse',
+  messages: [{ role: 'user', content: 'What is it?' }],
+  response_format: theirs,
+  guided_json: { type: 'object' },
+  guided_choice: ['a', 'b'],
+  structured_outputs: { regex: 'a+' },
+  nvext: { guided_grammar: 'root ::= "a"' },
+}) satisfies ChatCompletionRequest;
+// @ts-expect-error Free text with constrained parts is not supported.
+({ type: 'structural_tag' }) satisfies ResponseFormat;
 
 // The state is a discriminated union: a property of one state is not in another.
 const { value } = nearsight.status;

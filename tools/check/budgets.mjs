@@ -9,13 +9,13 @@
  */
 export const codeLines = {
   'src/index.ts': 11,
-  'src/client/': 432,
+  'src/client/': 443,
   'src/fetch/': 435,
-  'src/openai/': 925,
-  'src/remote/': 568,
+  'src/openai/': 1050,
+  'src/remote/': 630,
   'src/media/': 172,
   'src/host/': 414,
-  'src/protocol/': 379,
+  'src/protocol/': 377,
   'src/async/': 84,
   'src/bytes/': 295,
   'worker/*': 189,
@@ -39,13 +39,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 14374;
+export const codeLinesTogether = 14447;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_400, answer: 10_600, worker: 82_500 };
+export const gzipBytes = { page: 15_500, answer: 11_300, worker: 82_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 import { ask } from '../../../src/client/ask.ts';
-import type { ImageInput } from '../../../src/client/options.ts';
+import type { AskOptions, ImageInput } from '../../../src/client/options.ts';
 import type { ChatJob } from '../../../src/protocol/job.ts';
 import { ANSWER, partsOf, slowParts, START, text } from '../job-parts.ts';
 
@@ -10,6 +10,7 @@ const bytes = (...values: number[]): Uint8Array<ArrayBuffer> => Uint8Array.from(
 /** What is yielded, and the job that was made. */
 async function answer(
   image: ImageInput | readonly ImageInput[],
+  options: AskOptions = { maxTokens: 4 },
 ): Promise<{ said: string[]; job: ChatJob | undefined }> {
   let job: ChatJob | undefined;
   const generate = async (making: Promise<ChatJob>) => {
@@ -17,7 +18,7 @@ async function answer(
     return partsOf(...ANSWER);
   };
   const said: string[] = [];
-  for await (const piece of ask({ session: { generate }, rules }, image, 'What?', { maxTokens: 4 })) said.push(piece);
+  for await (const piece of ask({ session: { generate }, rules }, image, 'What?', options)) said.push(piece);
   return { said, job };
 }
 
@@ -44,6 +45,17 @@ test('an image that cannot be read is named by its index', async () => {
   const tooLarge = { code: 'unreadable_image', param: 'image[1]' };
   await expect(answer([bytes(1), bytes(1, 2, 3)])).rejects.toMatchObject(tooLarge);
   await expect(answer(bytes(1, 2, 3))).rejects.toMatchObject({ ...tooLarge, param: 'image' });
+});
+
+test('a schema is the constraint of the answer, as a copy in plain JSON', async () => {
+  const schema = { type: 'object', properties: { b: {}, a: {} } };
+  const { job } = await answer(bytes(1), { schema });
+  expect(job?.constraint).toEqual({ type: 'json', schema, param: 'schema' });
+  const proxied = new Proxy(schema, {});
+  expect(structuredClone((await answer(bytes(1), { schema: proxied })).job?.constraint)).toEqual(job?.constraint);
+  const { job: odd } = await answer(bytes(1), { schema: { title: undefined, maximum: Infinity } });
+  expect(odd?.constraint).toStrictEqual({ type: 'json', schema: { maximum: null }, param: 'schema' });
+  expect((await answer(bytes(1))).job?.constraint).toBeUndefined();
 });
 
 test('breaking out of the loop stops the answer', async () => {

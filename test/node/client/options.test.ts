@@ -71,8 +71,10 @@ test.each<[unknown[], string, string]>([
   [
     [image, 'What?', { maxToken: 5 }],
     'maxToken',
-    'There is no option maxToken. Known: maxTokens, temperature, signal.',
+    'There is no option maxToken. Known: maxTokens, temperature, schema, signal.',
   ],
+  [[image, 'What?', { schema: '{}' }], 'schema', 'a JSON Schema: an object, true or false, but it is a string.'],
+  [[image, 'What?', { schema: { type: () => 'object' } }], 'schema.type', 'plain data'],
 ])('ask(...%o) is refused, naming %s', async (args, param, words) => {
   const { ask } = createNearsight({ model: glimpse });
   const answer = ask(...(args as Parameters<typeof ask>))[Symbol.asyncIterator]();

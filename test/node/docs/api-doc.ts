@@ -3,19 +3,24 @@
  * above each row, so that the page cannot differ from the validator.
  */
 import { readFileSync } from 'node:fs';
+import * as constraints from '../../../src/openai/constraint-fields.ts';
 import * as tables from '../../../src/openai/fields.ts';
-import { Dialect } from '../../../src/openai/fields.ts';
+import { Dialect } from '../../../src/openai/field-rows.ts';
 import type { Field, Fields } from '../../../src/openai/field-checks.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 
-const SOURCE = readFileSync(new URL('../../../src/openai/fields.ts', import.meta.url), 'utf8');
+const SOURCE = ['fields', 'constraint-fields']
+  .map((name) => readFileSync(new URL(`../../../src/openai/${name}.ts`, import.meta.url), 'utf8'))
+  .join('\n');
 const ERROR_SOURCE = readFileSync(new URL('../../../src/protocol/errors.ts', import.meta.url), 'utf8');
 
 /** The tables, in the order of the page. */
 export const SECTIONS = {
   REQUEST: tables.REQUEST,
   STREAM_OPTIONS: tables.STREAM_OPTIONS,
-  RESPONSE_FORMAT: tables.RESPONSE_FORMAT,
+  RESPONSE_FORMAT: constraints.RESPONSE_FORMAT,
+  JSON_SCHEMA: constraints.JSON_SCHEMA,
+  STRUCTURED_OUTPUTS: constraints.STRUCTURED_OUTPUTS,
   NVEXT: tables.NVEXT,
   MESSAGE: tables.MESSAGE,
   TEXT_PART: tables.TEXT_PART,
@@ -44,7 +49,7 @@ export function undocumented(): string[] {
 /** The whole page, as Markdown. */
 export function apiPage(): string {
   const sections = Object.entries(SECTIONS).map(([table, fields]) => section(table, fields));
-  return `${INTRODUCTION}\n${sections.join('\n')}\n${HEADERS}\n${ERROR_INTRODUCTION}\n${errors()}`;
+  return `${INTRODUCTION}\n${sections.join('\n')}\n${CONSTRAINTS}\n${HEADERS}\n${ERROR_INTRODUCTION}\n${errors()}`;
 }
 
 const INTRODUCTION = `<!-- Generated from src/openai/fields.ts and src/protocol/errors.ts: run \`npx vitest run --project node test/node/docs/api-doc -u\`. -->
@@ -63,6 +68,45 @@ range is a 400 that names the field and the range.
 
 Also answered: \`GET …/v1/models\`, \`GET …/v1/models/{id}\`, \`GET …/v1/health/ready\` and \`…/live\`. Every other path
 or method on an intercepted origin is a 404 or 405; no request to such an origin is passed on to the network.
+`;
+
+const CONSTRAINTS = `## Constrained text
+
+\`response_format\`, \`guided_*\` (at the top level or in \`nvext\`) and \`structured_outputs\` say what the text of every choice
+must be. Tokens that would break it are never sampled, so a text that ends with the finish reason \`stop\` is what was asked
+for. If \`max_tokens\` or the context ends it before, the finish reason is \`length\`, and the text is the beginning of one.
+
+- **JSON** is written on one line: \`, \` between items, \`: \` behind names, and no other white space outside strings.
+  Properties come in the order of the schema's \`properties\`; others only if \`additionalProperties\` asks for them, or if the
+  schema names none.
+- **What cannot be enforced is refused** with \`unsupported_schema\` before a token is sampled. \`param\` names the field, the
+  message the place inside the schema and the keyword. \`constraint_unsatisfiable\`: other fields of the request leave no token
+  that the constraint allows.
+- **One constraint for each request.** Two fields with one are a 400 that names both, even if they agree. \`response_format\`
+  with the type \`text\` is none. \`stop\` cannot be combined with a constraint, because it could end the text too early.
+- **Limits**: a schema has at most 65,536 characters as JSON and 64 levels of objects and arrays; a regular expression has 4,096
+  characters; a grammar has 32,768; choices together have 32,768.
+- The schema is not shown to the model. Say in the prompt what you want: the constraint only takes away what does not fit.
+- A text is constrained as a whole. Free text with a constrained part in it (\`structural_tag\`) is refused.
+
+\`\`\`json
+{
+  "model": "smolvlm-256m",
+  "messages": [{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:…" } }, "What is it, as JSON?"] }],
+  "response_format": {
+    "type": "json_schema",
+    "json_schema": {
+      "name": "thing",
+      "schema": {
+        "type": "object",
+        "properties": { "thing": { "type": "string", "maxLength": 40 }, "count": { "type": "integer", "minimum": 0, "maximum": 99 } },
+        "required": ["thing", "count"],
+        "additionalProperties": false
+      }
+    }
+  }
+}
+\`\`\`
 `;
 
 const HEADERS = `## Response headers

@@ -38,9 +38,12 @@ function accepts(body: unknown): boolean {
 
 /** Rules between fields, which the prose states and the schema omits. */
 const BEYOND = [
-  // top_logprobs needs logprobs; a question must not be empty; only a refusal can replace content.
+  // top_logprobs needs logprobs; a question must not be empty; only a refusal can replace content; a type of
+  // response_format needs its schema, and the other way round.
   /"top_logprobs":[1-9]\d*,?(?!.*"logprobs":true)/,
   /"content":(""|\[\]|\[""\]|null)/,
+  /"type":"json_schema"(?!,"json_schema":\{)/,
+  /"response_format":\{"json_schema":\{/,
 ];
 
 describe.each(CASES)('requests: %s', (_name, _path, fields, samples, send) => {

@@ -7,7 +7,17 @@ import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
 import type { Fields, Values } from '../../../src/openai/field-checks.ts';
 import type * as tables from '../../../src/openai/fields.ts';
-import { detail, logitBias, someText, stopTexts, textFormat } from '../../../src/openai/field-values.ts';
+import {
+  choices,
+  formatType,
+  grammar,
+  jsonObject,
+  jsonSchema,
+  jsonSchemaOrText,
+  regex,
+} from '../../../src/openai/constraint-checks.ts';
+import type * as constraints from '../../../src/openai/constraint-fields.ts';
+import { detail, logitBias, someText, stopTexts } from '../../../src/openai/field-values.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { commentOf, SECTIONS, type TableName } from './api-doc.ts';
 import { noted, schemaOf, type Schema } from './openapi-checks.ts';
@@ -22,6 +32,8 @@ const NAMES = {
   REQUEST: 'VisionChatRequest',
   STREAM_OPTIONS: 'StreamOptions',
   RESPONSE_FORMAT: 'ResponseFormat',
+  JSON_SCHEMA: 'JSONSchemaFormat',
+  STRUCTURED_OUTPUTS: 'StructuredOutputs',
   NVEXT: 'NVExt',
   MESSAGE: 'Message',
   TEXT_PART: 'TextPart',
@@ -31,14 +43,26 @@ const NAMES = {
 } as const satisfies Partial<Record<TableName, string>>;
 
 type Described = keyof typeof NAMES;
-type Refined = { [Table in Described]?: Partial<Record<keyof Values<(typeof tables)[Table]> & string, Schema>> };
+type Tables = typeof tables & typeof constraints;
+type Refined = { [Table in Described]?: Partial<Record<keyof Values<Tables[Table]> & string, Schema>> };
 
 const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
 const text = { type: 'string', minLength: 1 };
 
 noted(detail, () => ({ enum: ['low', 'high', 'auto'] }));
-noted(textFormat, () => ({ const: 'text' }));
 noted(someText, () => text);
+noted(formatType, () => ({ enum: ['text', 'json_object', 'json_schema'] }));
+noted(jsonSchema, () => ({ type: ['object', 'boolean'] }));
+noted(jsonSchemaOrText, () => ({
+  anyOf: [
+    { type: ['object', 'boolean'] },
+    { type: 'string', maxLength: 65536, pattern: '^\\s*(\\{.*\\}|true|false)\\s*$' },
+  ],
+}));
+noted(jsonObject, () => ({ type: 'boolean' }));
+noted(regex, () => ({ ...text, maxLength: 4096 }));
+noted(choices, () => ({ type: 'array', items: text, minItems: 1, maxItems: 1024 }));
+noted(grammar, () => ({ ...text, maxLength: 32768 }));
 noted(stopTexts, () => ({ anyOf: [text, { type: 'array', items: text, minItems: 0, maxItems: 16 }] }));
 noted(logitBias, () => ({
   type: 'object',

@@ -4,26 +4,26 @@ import { describe, expect, it } from 'vitest';
 import { race } from '../../../src/async/race.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
-import type { Part } from '../../../src/protocol/job.ts';
+import type { ChatJob, Part } from '../../../src/protocol/job.ts';
 import type { PartReader } from '../../../src/protocol/port.ts';
-import { ANSWER, engineOf, failingAfter, partsOf, slowParts, START, text } from '../job-parts.ts';
+import { ANSWER, engineOf, failingAfter, finish, partsOf, slowParts, START, text, USAGE } from '../job-parts.ts';
 
 const MESSAGES: { role: 'user'; content: string }[] = [{ role: 'user', content: 'What is this?' }];
 
-/** A client whose requests are answered with these parts, and how often it asked. */
-function clientFor(generate: (signal?: AbortSignal) => PartReader<Part>): { openai: OpenAI; asked: () => number } {
-  let asked = 0;
+/** A client whose requests are answered with these parts, and the jobs that it asked for. */
+function clientFor(generate: (signal?: AbortSignal) => PartReader<Part>): { openai: OpenAI; jobs: ChatJob[] } {
+  const jobs: ChatJob[] = [];
   const fetch = createFetch({
     intercept: ['https://integrate.api.nvidia.com'],
     model: async () => 'glimpse',
     limits: { requestBytes: 1e6, imageBytes: 1e6, images: 3, pixels: 1e6 },
-    engine: engineOf((_job, signal) => {
-      asked++;
+    engine: engineOf((job, signal) => {
+      jobs.push(job);
       return generate(signal);
     }),
   });
   const baseURL = 'https://integrate.api.nvidia.com/v1';
-  return { openai: new OpenAI({ baseURL, apiKey: 'local', fetch, maxRetries: 2 }), asked: () => asked };
+  return { openai: new OpenAI({ baseURL, apiKey: 'local', fetch, maxRetries: 2 }), jobs };
 }
 
 describe('the openai package', () => {
@@ -55,6 +55,19 @@ describe('the openai package', () => {
     expect(usage?.total_tokens).toBe(73);
   });
 
+  it('parses an answer that has a schema', async () => {
+    const { openai, jobs } = clientFor(() => partsOf(START, text('{"a": 1}'), finish(), USAGE));
+    const schema = { type: 'object', properties: { a: { type: 'integer' } } };
+    const json_schema = { name: 'x', strict: true, schema };
+    const { choices } = await openai.chat.completions.parse({
+      model: 'glimpse',
+      messages: MESSAGES,
+      response_format: { type: 'json_schema', json_schema },
+    });
+    expect(choices[0]?.message.content).toBe('{"a": 1}');
+    expect(jobs[0]?.constraint).toEqual({ type: 'json', schema, param: 'response_format.json_schema.schema' });
+  });
+
   it('assembles a stream with its .stream() helper', async () => {
     const { openai } = clientFor(() => partsOf(...ANSWER));
     const stream = openai.chat.completions.stream({ model: 'glimpse', messages: MESSAGES, logprobs: true });
@@ -72,10 +85,10 @@ describe('the openai package', () => {
   });
 
   it('throws its own error classes, and does not retry permanent errors', async () => {
-    const { openai, asked } = clientFor(() => failingAfter('integrity'));
+    const { openai, jobs } = clientFor(() => failingAfter('integrity'));
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES });
     await expect(create).rejects.toMatchObject({ status: 503, code: 'integrity', type: 'server_error' });
-    expect(asked()).toBe(1);
+    expect(jobs).toHaveLength(1);
     const wrong = openai.chat.completions.create({ model: 'other', messages: MESSAGES });
     await expect(wrong).rejects.toBeInstanceOf(OpenAI.NotFoundError);
     const bad = openai.chat.completions.create({ model: 'glimpse', messages: [] });
@@ -115,23 +128,23 @@ describe('the openai package', () => {
     ['gpu_error', OpenAI.InternalServerError, 2],
     ['unsupported_device', OpenAI.InternalServerError, 1],
   ] as const)('%s: throws its own class, and retries only if that can help', async (code, kind, attempts) => {
-    const { openai, asked } = clientFor(() => failingAfter(code));
+    const { openai, jobs } = clientFor(() => failingAfter(code));
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, { maxRetries: 1 });
     const error: unknown = await create.catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(kind);
     expect(error).toMatchObject({ status: ERRORS[code].status, code });
-    expect(asked()).toBe(attempts);
+    expect(jobs).toHaveLength(attempts);
   });
 
   it('rejects when the caller aborts', async () => {
     const caller = new AbortController();
-    const { openai, asked } = clientFor((signal) => {
+    const { openai, jobs } = clientFor((signal) => {
       setTimeout(() => caller.abort());
       return waiting(signal);
     });
     const create = openai.chat.completions.create({ model: 'glimpse', messages: MESSAGES }, { signal: caller.signal });
     await expect(create).rejects.toBeInstanceOf(OpenAI.APIUserAbortError);
-    expect(asked()).toBe(1);
+    expect(jobs).toHaveLength(1);
   });
 
   it('rejects after its time-out', async () => {

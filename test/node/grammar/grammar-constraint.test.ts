@@ -19,7 +19,7 @@ const END = tokens.length;
 
 /** The tokens that may come next, as texts. */
 function allowed(constraint: TokenConstraint): string[] {
-  const mask = constraint.mask() ?? new Uint32Array(1);
+  const mask = constraint.mask(0) ?? new Uint32Array(1);
   return [...tokens, 'END'].filter((_, id) => isAllowed(mask, id));
 }
 

@@ -139,7 +139,7 @@ const cases: [name: string, schema: unknown, accepted: unknown[]][] = [
 
 /** JSON with the separators that are documented. */
 const written = (value: unknown): string =>
-  String(JSON.stringify(value, null, 1)).replace(/\n\s*/g, (_gap, index: number, all: string) =>
+  (JSON.stringify(value, null, 1) ?? '').replace(/\n\s*/g, (_gap, index: number, all: string) =>
     /[[{]$/.test(all.slice(0, index)) || /^\n\s*[\]}]/.test(all.slice(index)) ? '' : ' ',
   );
 

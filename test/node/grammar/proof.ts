@@ -73,7 +73,7 @@ function answer(
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let text = '';
   for (let step = 0; step < LIMIT; step++) {
-    const { id } = sampler.sample(randomLogits(tokens, random), constraint.mask());
+    const { id } = sampler.sample(randomLogits(tokens, random), constraint.mask(step));
     try {
       constraint.accept(id);
     } catch (error) {

@@ -111,6 +111,7 @@ describe('the body as a whole', () => {
           includeStop: false,
         },
         choices: 1,
+        constraint: undefined,
         topLogprobs: undefined,
         tokenIds: false,
         cache: true,

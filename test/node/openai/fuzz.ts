@@ -1,4 +1,5 @@
 /** Makes broken chat requests: valid ones, mutated as values and as bytes. Seeded, so that failures are reproducible. */
+import { JSON_SCHEMA, RESPONSE_FORMAT, STRUCTURED_OUTPUTS } from '../../../src/openai/constraint-fields.ts';
 import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
@@ -40,8 +41,18 @@ const SEEDS: readonly object[] = [
     logprobs: true,
     top_logprobs: 2,
   },
+  {
+    model: 'glimpse',
+    messages: [{ role: 'user', content: 'hi' }],
+    response_format: {
+      type: 'json_schema',
+      json_schema: { name: 'x', schema: { type: 'object', properties: { a: {} } } },
+    },
+  },
+  { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }], structured_outputs: { choice: ['a', 'b'] } },
 ];
-const NAMES = [REQUEST, MESSAGE, IMAGE_PART, NVEXT].flatMap((table) => Object.keys(table));
+const TABLES = [REQUEST, MESSAGE, IMAGE_PART, NVEXT, RESPONSE_FORMAT, JSON_SCHEMA, STRUCTURED_OUTPUTS];
+const NAMES = TABLES.flatMap((table) => Object.keys(table));
 const ODD: readonly unknown[] = [
   null,
   true,
@@ -144,7 +155,8 @@ function mutateBytes(random: Random, bytes: Uint8Array<ArrayBuffer>): Uint8Array
   if (change === 1) return bytes.with(at, integer(random, 256));
   if (change === 2) {
     const depth = integer(random, 30_000);
-    return new TextEncoder().encode(`{"model":"glimpse","tools":${'['.repeat(depth)}${']'.repeat(depth)}}`);
+    const [name, open, close] = random() < 0.5 ? ['tools', '[', ']'] : ['guided_json', '{"a":[', ']}'];
+    return new TextEncoder().encode(`{"model":"glimpse","${name}":${open.repeat(depth)}${close.repeat(depth)}}`);
   }
   return new Uint8Array([...bytes.slice(0, at), ...bytes.slice(integer(random, bytes.length))]);
 }

@@ -3,12 +3,20 @@
  * sent alone. Tests of the parser and of docs/openapi.yaml share them.
  */
 import type { Fields, Values } from '../../../src/openai/field-checks.ts';
+import * as constraints from '../../../src/openai/constraint-fields.ts';
 import * as tables from '../../../src/openai/fields.ts';
 
 export type Body = Record<string, unknown>;
 
 const IMAGE = 'data:image/png;base64,iVBORw0KGgo=';
 export const MIN: Body = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
+
+/** With properties in an order that is not the alphabet's. */
+const SCHEMA = { type: 'object', properties: { b: {}, a: {} } };
+const GRAMMAR = 'root ::= "a"+';
+const BAD_TEXTS = ['', 7, {}, ['a']];
+const BAD_CHOICES = [[], 'a', {}, [''], [1], Array(1025).fill('a')];
+const BAD_SCHEMA_TEXTS = [7, [], '', 'x', '[]', '7', '"{}"'];
 
 /** A value of an honoured field: either what it changes in the request, or (for closed sets) how another is refused. */
 export type Sample = { value: unknown; sees: object; with?: Body; bad: unknown[] };
@@ -73,8 +81,17 @@ const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
   },
   response_format: {
     value: { type: 'json_object' },
-    sees: refusal('unsupported_field'),
+    sees: constraint({ type: 'json', schema: { type: 'object' }, param: 'response_format' }),
     bad: ['text', [], { type: 1 }],
+  },
+  guided_json: { value: SCHEMA, sees: json('guided_json'), bad: BAD_SCHEMA_TEXTS },
+  guided_regex: { value: 'a+', sees: regex('guided_regex'), bad: BAD_TEXTS },
+  guided_choice: { value: ['a', 'b'], sees: choice('guided_choice'), bad: BAD_CHOICES },
+  guided_grammar: { value: GRAMMAR, sees: grammar('guided_grammar'), bad: BAD_TEXTS },
+  structured_outputs: {
+    value: { regex: 'a+' },
+    sees: regex('structured_outputs.regex'),
+    bad: ['a+', [], { regex: 1 }],
   },
   nvext: { value: { top_k: 4 }, sees: sampling({ topK: 4 }), bad: [1, [], { top_k: 'x' }] },
   cache: { value: false, sees: { job: { cache: false } }, bad: ['false', 0] },
@@ -84,14 +101,40 @@ const STREAM_OPTIONS: Record<keyof Values<typeof tables.STREAM_OPTIONS>, Sample>
   include_usage: { value: true, sees: { includeUsage: true }, bad: ['true', 1] },
 };
 
-const RESPONSE_FORMAT: Record<keyof Values<typeof tables.RESPONSE_FORMAT>, Sample> = {
-  type: { value: 'json_schema', sees: refusal('unsupported_field'), bad: ['xml', 1, {}] },
+const RESPONSE_FORMAT: Record<keyof Values<typeof constraints.RESPONSE_FORMAT>, Sample> = {
+  type: { value: 'json_object', sees: { job: { constraint: { type: 'json' } } }, bad: ['xml', 1, {}] },
+  json_schema: {
+    value: { name: 'x', schema: SCHEMA },
+    with: { type: 'json_schema' },
+    sees: json('response_format.json_schema.schema'),
+    bad: [true, 'x', [], { schema: 'x' }],
+  },
+};
+
+const JSON_SCHEMA: Record<keyof Values<typeof constraints.JSON_SCHEMA>, Sample> = {
+  schema: { value: SCHEMA, sees: json('response_format.json_schema.schema'), bad: [1, 'x', '{}', []] },
+};
+
+const STRUCTURED_OUTPUTS: Record<keyof Values<typeof constraints.STRUCTURED_OUTPUTS>, Sample> = {
+  json: { value: SCHEMA, sees: json('structured_outputs.json'), bad: BAD_SCHEMA_TEXTS },
+  regex: { value: 'a+', sees: regex('structured_outputs.regex'), bad: BAD_TEXTS },
+  choice: { value: ['a', 'b'], sees: choice('structured_outputs.choice'), bad: BAD_CHOICES },
+  grammar: { value: GRAMMAR, sees: grammar('structured_outputs.grammar'), bad: BAD_TEXTS },
+  json_object: {
+    value: true,
+    sees: constraint({ type: 'json', schema: { type: 'object' }, param: 'structured_outputs.json_object' }),
+    bad: ['true', 1, {}],
+  },
 };
 
 const NVEXT: Record<keyof Values<typeof tables.NVEXT>, Sample> = {
   top_k: { value: 4, sees: sampling({ topK: 4 }), bad: [-2, '4'] },
   repetition_penalty: { value: 1.1, sees: sampling({ repetitionPenalty: 1.1 }), bad: [0, 3, '1'] },
   ignore_eos: { value: true, sees: rules({ ignoreEos: true }), bad: ['true', 1] },
+  guided_json: { value: SCHEMA, sees: json('nvext.guided_json'), bad: BAD_SCHEMA_TEXTS },
+  guided_regex: { value: 'a+', sees: regex('nvext.guided_regex'), bad: BAD_TEXTS },
+  guided_choice: { value: ['a', 'b'], sees: choice('nvext.guided_choice'), bad: BAD_CHOICES },
+  guided_grammar: { value: GRAMMAR, sees: grammar('nvext.guided_grammar'), bad: BAD_TEXTS },
 };
 
 const MESSAGE: Record<keyof Values<typeof tables.MESSAGE>, Sample> = {
@@ -133,7 +176,9 @@ export const CASES: [name: string, path: string, Fields, Record<string, Sample |
   [
     ['the request', '', tables.REQUEST, REQUEST, (field) => ({ ...MIN, ...field })],
     ['stream_options', 'stream_options.', tables.STREAM_OPTIONS, STREAM_OPTIONS, inOptions],
-    ['response_format', 'response_format.', tables.RESPONSE_FORMAT, RESPONSE_FORMAT, inFormat],
+    ['response_format', 'response_format.', constraints.RESPONSE_FORMAT, RESPONSE_FORMAT, inFormat],
+    ['json_schema', 'response_format.json_schema.', constraints.JSON_SCHEMA, JSON_SCHEMA, inSchema],
+    ['structured_outputs', 'structured_outputs.', constraints.STRUCTURED_OUTPUTS, STRUCTURED_OUTPUTS, inOutputs],
     ['nvext', 'nvext.', tables.NVEXT, NVEXT, (nvext) => ({ ...MIN, nvext })],
     ['a message', 'messages[0].', tables.MESSAGE, MESSAGE, inMessage],
     ['a text part', 'messages[0].content[0].', tables.TEXT_PART, TEXT_PART, inText],
@@ -150,6 +195,26 @@ function rules(sees: object): object {
   return { job: { rules: sees } };
 }
 
+function constraint(sees: object): object {
+  return { job: { constraint: sees } };
+}
+
+function json(param: string): object {
+  return constraint({ type: 'json', schema: SCHEMA, param });
+}
+
+function regex(param: string): object {
+  return constraint({ type: 'regex', pattern: 'a+', param });
+}
+
+function choice(param: string): object {
+  return constraint({ type: 'choice', texts: ['a', 'b'], param });
+}
+
+function grammar(param: string): object {
+  return constraint({ type: 'grammar', ebnf: GRAMMAR, param });
+}
+
 function image(sees: object): object {
   return { turns: [{ parts: [{ type: 'image', ...sees }] }] };
 }
@@ -164,6 +229,14 @@ function inOptions(field: Body): Body {
 
 function inFormat(field: Body): Body {
   return { ...MIN, response_format: field };
+}
+
+function inSchema(field: Body): Body {
+  return inFormat({ type: 'json_schema', json_schema: { schema: true, ...field } });
+}
+
+function inOutputs(field: Body): Body {
+  return { ...MIN, structured_outputs: field };
 }
 
 function inMessage(field: Body): Body {

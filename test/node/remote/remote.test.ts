@@ -7,7 +7,7 @@ describe('a request that cannot be answered here', () => {
   it.each<[ErrorCode, object]>([
     ['model_not_found', {}],
     ['unsupported_field', { model: 'glimpse', tools: [{}] }],
-    ['unsupported_field', { model: 'glimpse', response_format: { type: 'json_object' } }],
+    ['unsupported_field', { model: 'glimpse', response_format: { type: 'structural_tag' } }],
     ['unsupported_field', { model: 'glimpse', messages: [{ role: 'tool', content: 'x' }] }],
   ])('goes to the remote, and the response has the reason: %s', async (reason, fields) => {
     const { fetch } = await fetchWithRemote({ remote: { dialect: 'nim2', model: 'meta/llama' } });
