@@ -8,7 +8,14 @@ const having = (filter: (traits: ErrorTraits) => boolean): string[] =>
 it.each<[status: number, codes: ErrorCode[]]>([
   [
     400,
-    ['constraint_unsatisfiable', 'context_length_exceeded', 'invalid_request', 'unreadable_image', 'unsupported_field'],
+    [
+      'constraint_unsatisfiable',
+      'context_length_exceeded',
+      'invalid_request',
+      'unreadable_image',
+      'unsupported_field',
+      'unsupported_schema',
+    ],
   ],
   [401, ['unauthorized']],
   [403, ['consent_refused', 'origin_refused', 'policy_refused']],
