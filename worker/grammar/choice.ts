@@ -1,7 +1,7 @@
 import { GrammarError, type ByteMachine } from './byte-machine.ts';
 
 /** The limit on bytes that the choices have, shared beginnings counted once. */
-const MAX_NODES = 200_000;
+const MAX_NODES = 100_000;
 
 export interface TrieNode {
   readonly id: number;

@@ -9,6 +9,7 @@ import { END, type Nfa } from './nfa.ts';
  */
 export function pruneNfa(nfa: Nfa): string[] {
   const finishing = nodesReachingEnd(nfa, true);
+  if (finishing.size === nfa.nodes.length) return [];
   nfa.nodes = nfa.nodes.map(({ edges, epsilons, call }) => ({
     edges: edges.filter(({ to }) => finishing.has(to)),
     epsilons: epsilons.filter((to) => finishing.has(to)),
@@ -27,20 +28,24 @@ export function refuseLeftRecursion(nfa: Nfa): void {
   const names = new Map([...nfa.starts].map(([name, start]) => [start, name]));
   const done = new Set<number>();
   for (const root of nfa.starts.values()) {
+    if (done.has(root)) continue;
+    const open = new Set([root]);
     /** The way to the rule that is looked at, with the calls of each rule that are still to be looked at. */
     const path = [{ rule: root, calls: firstCalls(nfa, root, nullable) }];
     for (let top = path.at(-1); top; top = path.at(-1)) {
       const callee = top.calls.pop();
       if (callee === undefined) {
         done.add(top.rule);
+        open.delete(top.rule);
         path.pop();
-      } else if (path.some(({ rule }) => rule === callee)) {
+      } else if (open.has(callee)) {
         const cycle = [...path.map(({ rule }) => rule).slice(path.findIndex(({ rule }) => rule === callee)), callee];
         throw new GrammarError(
           `Left recursion: ${cycle.map((rule) => `"${names.get(rule)}"`).join(' starts with ')}. ` +
             'Only a rule whose alternatives start with the rule itself is supported',
         );
       } else if (!done.has(callee)) {
+        open.add(callee);
         path.push({ rule: callee, calls: firstCalls(nfa, callee, nullable) });
       }
     }

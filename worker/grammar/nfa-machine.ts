@@ -85,22 +85,22 @@ export class NfaMachine implements ByteMachine<NfaState> {
     const stackSets = this.#stacks;
     stackSets.startCounting();
     const reached = new Map<number, StackSet>();
-    const queue: number[] = [];
-    const waiting = new Set<number>();
+    /** Stacks with which a node was reached since its last turn. */
+    const waiting = new Map<number, StackSet[]>();
     const add = (node: number, stacks: StackSet) => {
       stackSets.spend();
-      const known = reached.get(node);
-      const all = known ? stackSets.union(known, stacks) : stacks;
-      if (all === known) return;
-      reached.set(node, all);
-      if (waiting.has(node)) return;
-      waiting.add(node);
-      queue.push(node);
+      const others = waiting.get(node);
+      if (!others) waiting.set(node, [stacks]);
+      else if (others.at(-1) !== stacks) others.push(stacks);
     };
     for (const [node, stacks] of seeds) add(node, stacks);
-    for (const node of queue) {
+    for (const [node, added] of waiting) {
       waiting.delete(node);
-      const stacks = reached.get(node) ?? stackSets.bottom;
+      const known = reached.get(node);
+      if (known) added.push(known);
+      const stacks = stackSets.union(added);
+      if (stacks === known) continue;
+      reached.set(node, stacks);
       const { epsilons = [], call } = this.#nodes[node] ?? {};
       for (const to of epsilons) add(to, stacks);
       if (node === END) for (const { back, below } of stacks.frames) add(back, below);

@@ -28,15 +28,15 @@ export interface Nfa {
 /** The node in which every rule ends. */
 export const END = 0;
 
-/** The limit on nodes, and on parts of expressions after their repeats are written out. */
-const MAX_SIZE = 50_000;
+/** The limit on nodes, and on repeats of parts that have none. */
+const MAX_SIZE = 30_000;
 
 /** Thompson's construction, from the end to the start, so that each part knows where it leads. */
 class NfaBuilder {
   readonly nodes: NfaNode[] = [];
   readonly starts = new Map<string, number>();
   /** Nodes with one edge, by this edge: classes share the ends of their encodings. */
-  readonly #tails = new Map<string, number>();
+  readonly #tails = new Map<number, number>();
   readonly #sequences = new Map<CodePoints, ReturnType<typeof utf8Sequences>>();
   #size = 0;
 
@@ -47,7 +47,6 @@ class NfaBuilder {
 
   /** @returns the node from which an expression leads to the node `to` */
   build(expression: Expression, to: number): number {
-    this.#grow();
     switch (expression.kind) {
       case 'class':
         return this.#class(expression.set, to);
@@ -73,7 +72,10 @@ class NfaBuilder {
     } else {
       for (let count = min; count < max; count++) next = this.add({ epsilons: [this.build(part, next), to] });
     }
-    for (let count = 0; count < min; count++) next = this.build(part, next);
+    for (let count = 0; count < min; count++) {
+      this.#grow();
+      next = this.build(part, next);
+    }
     return next;
   }
 
@@ -88,7 +90,7 @@ class NfaBuilder {
   }
 
   #tail(first: number, last: number, to: number): number {
-    const key = `${first}-${last}-${to}`;
+    const key = (to * 256 + first) * 256 + last;
     const node = this.#tails.get(key) ?? this.add({ edges: [{ first, last, to }] });
     this.#tails.set(key, node);
     return node;
@@ -96,7 +98,9 @@ class NfaBuilder {
 
   #grow(): void {
     if (++this.#size > MAX_SIZE) {
-      throw new GrammarError(`Too large: with its repeats written out it has more than ${MAX_SIZE} parts`);
+      throw new GrammarError(
+        `Too large: its automaton, with all repeats written out, has more than ${MAX_SIZE} states`,
+      );
     }
   }
 }

@@ -14,6 +14,8 @@ const LENGTHS: readonly { bytes: number; range: Range }[] = [
  * bytes is in the range at its place.
  */
 export function utf8Sequences(range: Range): Range[][] {
+  // Most of them: the characters of literal texts.
+  if (range[1] <= 0x7f) return [[range]];
   return LENGTHS.flatMap(({ bytes, range: [least, most] }) => {
     const first = Math.max(range[0], least);
     const last = Math.min(range[1], most);

@@ -45,7 +45,7 @@ function body(random: Random, rules: number): Part {
 }
 
 function escaped(text: string, inClass: boolean): string {
-  return [...text]
+  return Array.from(text)
     .map((char) => {
       if (char === '\n') return '\\n';
       if (char === '"' && !inClass) return '\\"';
@@ -83,7 +83,7 @@ function written(part: Part): string {
  *   the grammar has a text
  */
 function recognises(rules: readonly Part[], text: string, prefix = false): boolean {
-  const points = [...text];
+  const points = Array.from(text);
   const ends = new Map<string, Set<number>>();
   let changed = true;
   const has = (at: number, fits: (char: string) => boolean) => {
@@ -95,7 +95,7 @@ function recognises(rules: readonly Part[], text: string, prefix = false): boole
   const from = (part: Part, starts: ReadonlySet<number>): Set<number> => {
     switch (part.kind) {
       case 'text': {
-        const wanted = [...part.text];
+        const wanted = Array.from(part.text);
         const found = [...starts].filter((at) => wanted.every((char, index) => has(at + index, (it) => it === char)));
         return moved(found, wanted.length);
       }
@@ -230,7 +230,7 @@ export function compareGrammars(seeds: Iterable<number>): number {
     for (const text of strings) {
       expect(accepts(machine, text), `${where} on ${JSON.stringify(text)}`).toBe(recognises(rules, text));
       // Of a part only, or nearly all of them would be wrong too early.
-      const part = [...text].slice(0, integer(random, text.length)).join('');
+      const part = Array.from(text).slice(0, integer(random, text.length)).join('');
       expect(isViable(machine, part), `${where} after ${JSON.stringify(part)}`).toBe(recognises(rules, part, true));
     }
   }

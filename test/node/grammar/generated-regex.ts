@@ -8,7 +8,7 @@ const LITERALS = ['a', 'b', 'c', '0', '7', ' ', '-', '_', '"', 'é', '漢', '�
 const MORE_LITERALS = ['\\u{1F600}', '\\ud83d\\ude00', '\\t', '\\/', '\\u2028', '\\cA', '\\0'];
 const SETS = ['\\d', '\\D', '\\w', '\\W', '\\s', '\\S'];
 /** What the texts are made of: what the expressions have, and their neighbours. */
-const ALPHABET = [...'abcd07 -_".\n\t/A\u2028\u0001\0', 'é', 'è', '漢', '😀', '😁', '\uffff', '\u07ff', '\u0800'];
+const ALPHABET = Array.from('abcd07 -_".\n\t/A\u2028\u0001\0éè漢😀😁\uffff\u07ff\u0800');
 
 function classItem(random: Random): string {
   const kind = integer(random, 5);

@@ -73,7 +73,7 @@ export function randomText<State>(machine: ByteMachine<State>, random: Random, l
 
 /** A text with a few code points of an alphabet put in, left out or replaced. */
 export function mutated(text: string, random: Random, alphabet: readonly string[]): string {
-  const points = [...text];
+  const points = Array.from(text);
   for (let count = 1 + integer(random, 3); count > 0; count--) {
     const at = integer(random, points.length + 1);
     const kind = integer(random, 3);

@@ -1,0 +1,132 @@
+/** Expressions and grammars that are small, but could cost much: each is either cheap or refused. */
+import { cpuUsage } from 'node:process';
+import { describe, expect, test } from 'vitest';
+import { GrammarError, type ByteMachine } from '../../../worker/grammar/byte-machine.ts';
+import { compileEbnf } from '../../../worker/grammar/ebnf.ts';
+import { compileRegex } from '../../../worker/grammar/regex.ts';
+import { pick, xorshift } from '../../random.ts';
+import { accepts, after } from './walk.ts';
+
+/** Each should take less than 100 ms on an idle core; other processes, a cold start and garbage collection take time too. */
+const CPU_MS = 1000;
+
+const encoder = new TextEncoder();
+
+function cpuMs<T>(action: () => T): { result: T; ms: number } {
+  const start = cpuUsage();
+  const result = action();
+  const { user, system } = cpuUsage(start);
+  return { result, ms: (user + system) / 1000 };
+}
+
+/** Compiles and reads a text: no step may take long. Errors end it. */
+function readInTime<State>(compile: () => ByteMachine<State>, text: string): string | boolean {
+  const attempt = <T>(action: () => T) => {
+    const { result, ms } = cpuMs(() => {
+      try {
+        return action();
+      } catch (error) {
+        if (error instanceof GrammarError) return error;
+        throw error;
+      }
+    });
+    expect(ms).toBeLessThan(CPU_MS);
+    return result;
+  };
+  const machine = attempt(compile);
+  if (machine instanceof GrammarError) return machine.message;
+  let state = machine.initial;
+  for (const byte of encoder.encode(text)) {
+    const next = attempt(() => machine.transition(state, byte));
+    if (next instanceof GrammarError) return next.message;
+    state = next;
+  }
+  return machine.viable(state);
+}
+
+const TOO_LARGE = 'Too large: its automaton, with all repeats written out, has more than 30000 states';
+const TOO_AMBIGUOUS = 'Too ambiguous: a single byte can be read in too many ways';
+const words = Array.from({ length: 1500 }, (_, index) => `w${index}`).join('|');
+const nested = (count: number) => `${'('.repeat(count)}a${')*'.repeat(count)}`;
+
+/** Whether the text is viable, or the message of the refusal. */
+const REGEXES: readonly [source: string, text: string, outcome: string | boolean][] = [
+  ['(a{1000}){1000}', '', TOO_LARGE],
+  ['(((a{10000}){10000}){10000}){10000}', '', TOO_LARGE],
+  ['(((){10000}){10000}){10000}', '', TOO_LARGE],
+  ['.{10000}', '', TOO_LARGE],
+  ['(((a*)*)*)*b', `${'a'.repeat(1000)}b`, true],
+  ['(a|aa)*(a|a)*b', 'a'.repeat(1000), true],
+  ['(x+x+)+y', 'x'.repeat(1000), true],
+  ['.*.*.*.*.*x', 'a'.repeat(1000), true],
+  ['(.*a){50}', 'a'.repeat(300), true],
+  ['.*a.{2000}', 'a'.repeat(100), true],
+  ['(a?){5000}', 'aaa', true],
+  ['(a?){9000}', 'aaa', TOO_AMBIGUOUS],
+  ['((((a?){10}){10}){10})*b', 'a'.repeat(100), true],
+  ['[^a]{3000}', '漢'.repeat(100), true],
+  [words, 'w1499', true],
+  [nested(200), 'a'.repeat(100), true],
+  [nested(201), '', 'More than 200 nested groups, at position 200'],
+  ['('.repeat(9000), '', 'More than 200 nested groups, at position 200'],
+  ['a'.repeat(10_001), '', 'Longer than 10000 characters'],
+];
+
+/** Rules that each say how the next one is called, so that a text of the last is one of each. */
+function chain(length: number, rule: (next: string) => string, last: string): string {
+  const rules = Array.from(
+    { length },
+    (_, index) => `r${index} ::= ${index === length - 1 ? last : rule(`r${index + 1}`)}`,
+  );
+  return `root ::= r0\n${rules.join('\n')}`;
+}
+
+const GRAMMARS: readonly [title: string, source: string, text: string, outcome: string | boolean][] = [
+  ['exponentially many stacks', 'root ::= "x" root root | "x"', 'x'.repeat(500), true],
+  ['repeated recursion', 'root ::= ("x" root)*', 'x'.repeat(500), true],
+  ['ambiguous recursion', 'root ::= ("x" | "xx" | "xxx") root? ("x" | "y" root)?', 'x'.repeat(300), true],
+  [
+    'three ways to nest',
+    'root ::= "x" root "a" | "x" root "b" | "x" root "c" root | "x"',
+    `${'x'.repeat(301)}${'ab'.repeat(150)}`,
+    true,
+  ],
+  ['a stack of 1000', 'root ::= "[" root "]" | ""', '['.repeat(1000), true],
+  ['a deeper stack', 'root ::= "[" root "]" | ""', '['.repeat(1001), false],
+  ['a chain of calls', chain(60, (next) => `${next} "a" | ${next} "b" | ${next}`, '"x"'), `x${'ab'.repeat(20)}`, true],
+  ['a long chain', chain(1000, (next) => `${next} "a" | ${next} "b" r0 | "y"`, '"x"'), 'xaab', true],
+  ['a chain of optional calls', chain(40, (next) => `${next} ${next} ${next}`, '"x"?'), 'xxx', TOO_AMBIGUOUS],
+  ['a chain of repeated calls', chain(300, (next) => `${next}? ${next} ${next}*`, '"x"'), 'xxx', TOO_AMBIGUOUS],
+  ['nested repeats of calls', 'root ::= (a{0,100}){0,100}\na ::= "x" a? | "y"', 'xyx', true],
+  ['large repeats', 'root ::= (("a" root?){1000}){1000}', '', TOO_LARGE],
+  ['nested groups', `root ::= ${'('.repeat(5000)}`, '', 'More than 200 nested groups, at line 1, column 210'],
+  ['a long source', `root ::= "${'a'.repeat(65_536)}"`, '', 'Longer than 65536 characters'],
+];
+
+test.each(REGEXES.map((row) => [row[0].slice(0, 40), ...row] as const))('%s', (_, source, text, outcome) => {
+  expect(readInTime(() => compileRegex(source), text)).toBe(outcome);
+});
+
+test.each(GRAMMARS)('%s', (_, source, text, outcome) => {
+  expect(readInTime(() => compileEbnf(source), text)).toBe(outcome);
+});
+
+describe('a machine with more states than it keeps', () => {
+  test('accepts the same texts, also from states that it has dropped', () => {
+    // Each of the 2^16 ways to write the last 16 characters is a state.
+    const machine = compileRegex('[ab]*a[ab]{15}');
+    const early = after(machine, encoder.encode('abba'));
+    const random = xorshift(1);
+    const text = Array.from({ length: 60_000 }, () => pick(random, 'ab'.split(''))).join('');
+    let state = machine.initial;
+    for (const [at, byte] of encoder.encode(text).entries()) {
+      state = machine.transition(state, byte);
+      if (machine.accepting(state) !== (text[at - 15] === 'a')) throw new Error(`wrong after ${at + 1} characters`);
+    }
+    for (const rest of ['', 'ab'.repeat(6), 'ab'.repeat(7), `${'ab'.repeat(7)}a`]) {
+      let at = early;
+      for (const byte of encoder.encode(rest)) at = machine.transition(at, byte);
+      expect(machine.accepting(at), rest).toBe(accepts(machine, `abba${rest}`));
+    }
+  });
+});
