@@ -11,6 +11,10 @@ const DEADLINE = 2000;
 /** How many nodes are visited between two looks at the clock. */
 const NODES_PER_LOOK = 4096;
 
+/** Bytes of a text that is read without sampling. A shorter one is one or two tokens. */
+const SHORTEST_FORCED = 6;
+const LONGEST_FORCED = 512;
+
 /** How many masks are kept: 1.6 MB of SmolVLM's. */
 const MOST_MASKS = 256;
 
@@ -18,6 +22,8 @@ const MOST_MASKS = 256;
 export interface Vocabulary {
   trie: TokenTrie;
   bytes(id: number): Uint8Array;
+  /** The tokens of a text. */
+  encode(text: string): readonly number[];
   /** Tokens that end an answer. */
   stopIds: readonly number[];
 }
@@ -80,6 +86,17 @@ export class TokenMasks<State> {
   }
 }
 
+/** The byte that alone can come next, if there is only one. */
+function onlyByte<State>(machine: ByteMachine<State>, state: State): number | undefined {
+  let only: number | undefined;
+  for (let byte = 0; byte < 256; byte++) {
+    if (!machine.viable(machine.transition(state, byte))) continue;
+    if (only !== undefined) return undefined;
+    only = byte;
+  }
+  return only;
+}
+
 function allow(mask: Uint32Array, id: number): void {
   mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31));
 }
@@ -106,6 +123,36 @@ export class GrammarConstraint<State> implements TokenConstraint {
 
   mask(): Uint32Array {
     return this.#masks.maskOf(this.#state, this.#isFirst);
+  }
+
+  /**
+   * Of a text that can only go on in one way, all tokens but the last: it might end within a token that spans what follows.
+   * They are few or none where the text is short, so a model that samples it token by token loses little.
+   */
+  forced(): readonly number[] {
+    const { vocabulary } = this.#masks;
+    const bytes = this.#forcedBytes();
+    if (bytes.length < SHORTEST_FORCED) return [];
+    // A character that is not whole decodes to one that no token of the text gives: it is cut off below.
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes));
+    const ids = vocabulary.encode(this.#isFirst ? ` ${text}` : text).slice(0, -1);
+    const spelled = ids.flatMap((id) => [...vocabulary.bytes(id)]);
+    if (this.#isFirst) spelled.shift();
+    return spelled.every((byte, at) => byte === bytes[at]) ? ids : [];
+  }
+
+  /** The bytes that must follow, as far as no other can. */
+  #forcedBytes(): number[] {
+    const { machine } = this.#masks;
+    const bytes: number[] = [];
+    let state = this.#state;
+    while (bytes.length < LONGEST_FORCED && !machine.accepting(state)) {
+      const next = onlyByte(machine, state);
+      if (next === undefined) break;
+      bytes.push(next);
+      state = machine.transition(state, next);
+    }
+    return bytes;
   }
 
   accept(id: number): void {
