@@ -1,6 +1,6 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
-import type { ByteMachine } from './byte-machine.ts';
+import { type ByteMachine, GrammarError } from './byte-machine.ts';
 import type { TokenTrie } from './token-trie.ts';
 
 /** The space before an answer's first word belongs to the template, and is not shown (`generation/generate.ts`). */
@@ -8,6 +8,7 @@ const SPACE = 0x20;
 
 /** Longest time for one mask, in milliseconds. Those of ordinary grammars take 0.01 to 5. */
 const DEADLINE = 2000;
+const TOO_SLOW = `The constraint is too ambiguous: which tokens may come next is not known after ${DEADLINE / 1000} s`;
 /** How many nodes are visited between two looks at the clock. */
 const NODES_PER_LOOK = 4096;
 
@@ -48,7 +49,12 @@ export class TokenMasks<State> {
     if (known) return known;
     const mask = new Uint32Array(this.vocabulary.trie.words);
     if (this.machine.accepting(state)) for (const id of this.vocabulary.stopIds) allow(mask, id);
-    this.#fill(mask, state, isFirst);
+    try {
+      this.#fill(mask, state, isFirst);
+    } catch (error) {
+      if (error instanceof GrammarError) throw new NearsightError('unsupported_schema', `${error.message}.`);
+      throw error;
+    }
     if (key !== undefined) this.#keep(key, mask);
     return mask;
   }
@@ -69,7 +75,7 @@ export class TokenMasks<State> {
     for (let node = 0; node < bytes.length;) {
       if (--look === 0) {
         look = NODES_PER_LOOK;
-        if (performance.now() > end) throw tooSlow();
+        if (performance.now() > end) throw new GrammarError(TOO_SLOW);
       }
       const depth = depths[node] ?? 0;
       const byte = bytes[node] ?? 0;
@@ -99,11 +105,6 @@ function onlyByte<State>(machine: ByteMachine<State>, state: State): number | un
 
 function allow(mask: Uint32Array, id: number): void {
   mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31));
-}
-
-function tooSlow(): NearsightError {
-  const message = `The constraint is too ambiguous: which tokens may come next is not known after ${DEADLINE / 1000} s.`;
-  return new NearsightError('unsupported_schema', message);
 }
 
 /** Holds one answer to a machine: each token continues the text, and only a whole text can end. */
