@@ -1,3 +1,4 @@
+// size: one model is opened for all of it.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
 import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
