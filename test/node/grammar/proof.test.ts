@@ -1,9 +1,14 @@
 import { expect, test } from 'vitest';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
-import { proveSchemas, tokensOf } from './proof.ts';
+import { proveAgainstAdversary, proveSchemas, tokensOf } from './proof.ts';
 
 test('answers to 100 generated schemas validate, with the tokens of glimpse', () => {
   const { finished, cut, refused } = proveSchemas(tokensOf(glimpseTokenizer(), 1280), 100, 1);
   expect(finished).toBeGreaterThan(9 * cut);
   expect(refused).toBeLessThan(40);
+});
+
+test('a sampler that takes the least likely token cannot leave 30 of them, with the tokens of glimpse', () => {
+  const { finished, cut } = proveAgainstAdversary(tokensOf(glimpseTokenizer(), 1280), 30, 1001);
+  expect(finished + cut).toBeGreaterThan(15);
 });
