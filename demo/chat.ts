@@ -7,6 +7,9 @@ const ENDPOINT = 'https://integrate.api.nvidia.com/v1/chat/completions';
 /** Enough for a paragraph. Without it, a model that never ends its answer would fill the context. */
 const MAX_TOKENS = 128;
 
+/** More for data, which has names and punctuation besides. */
+const MAX_DATA_TOKENS = 320;
+
 /** A question and its answer. */
 export interface Exchange {
   question: string;
@@ -52,6 +55,8 @@ export interface Question {
   /** Earlier turns on the same image, oldest first. */
   history: readonly Exchange[];
   text: string;
+  /** Fields of the request that say what the answer must be. */
+  fields: object | undefined;
   /** When the visitor asked, by `performance.now()`. */
   asked: number;
   signal: AbortSignal;
@@ -71,7 +76,8 @@ export async function ask(fetch: typeof globalThis.fetch, question: Question): P
     body: JSON.stringify({
       model: question.model,
       messages: messagesOf(question),
-      max_tokens: MAX_TOKENS,
+      max_tokens: question.fields ? MAX_DATA_TOKENS : MAX_TOKENS,
+      ...question.fields,
       stream: true,
       stream_options: { include_usage: true },
     }),

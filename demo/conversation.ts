@@ -1,3 +1,5 @@
+import type { AnswerFormat } from './answer-format.ts';
+import { spoken, tableOf } from './answer-table.ts';
 import type { Receipt } from './chat.ts';
 import { announce, elements, make } from './elements.ts';
 import type { Failure } from './failure.ts';
@@ -7,11 +9,14 @@ const RATE = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
 
 /** One question and its answer on the page. It ends once, with `finish`, `stop` or `fail`. */
 export class Turn {
-  readonly #answer = make('p', 'answer pending');
+  readonly #answer = make('div', 'answer pending');
   readonly #note = make('p', 'note');
+  readonly #format: AnswerFormat | undefined;
   #text = '';
 
-  constructor(question: string) {
+  /** @param format what an answer as data must be */
+  constructor(question: string, format?: AnswerFormat) {
+    this.#format = format;
     const item = make('li', 'turn');
     item.append(make('p', 'question', question), this.#answer, this.#note);
     elements.turns.append(item);
@@ -30,26 +35,27 @@ export class Turn {
   add(text: string): void {
     this.#answer.classList.remove('pending');
     this.#text += text;
-    this.#answer.textContent = this.#text.trimStart();
+    this.#show();
     this.#scroll();
   }
 
   /** @param loaded whether the model was loaded before the question; else the load is part of the time to the first token */
   finish(receipt: Receipt, device: string, loaded: boolean): void {
-    this.#settle(`Answer: ${this.#text.trim()}`);
+    const words = this.#format ? spoken(this.#format.read(this.#text)) : this.#text.trim();
+    this.#settle(`Answer: ${words}`);
     const { origin, model, firstTokenMs, tokensPerSecond, cut } = receipt;
     const facts = [
       origin === 'local' ? `${model}, here on ${device}` : `${model}, by a remote server`,
       `first token after ${seconds(firstTokenMs)}${loaded ? '' : ', loading included'}`,
     ];
     if (tokensPerSecond !== undefined) facts.push(`${RATE.format(tokensPerSecond)} tokens a second`);
-    if (cut) facts.push('cut off here');
+    if (cut) facts.push(this.#format ? 'cut off here, so not complete' : 'cut off here');
     this.#write(facts.join(' · '));
   }
 
   stop(): void {
     this.#settle('Stopped.');
-    this.#answer.textContent = this.#text || '…';
+    if (this.#text === '') this.#answer.textContent = '…';
     this.#write('Stopped');
   }
 
@@ -58,6 +64,12 @@ export class Turn {
     this.#answer.classList.add('failed');
     this.#answer.textContent = summary;
     this.#write(detail);
+  }
+
+  /** Text as it is; data as a table, as far as it has come. */
+  #show(): void {
+    if (!this.#format) this.#answer.textContent = this.#text.trimStart();
+    else this.#answer.replaceChildren(tableOf(this.#format.read(this.#text), this.#format.names));
   }
 
   #settle(sentence: string): void {

@@ -9,6 +9,7 @@ export interface Failure {
 // Errors that a visitor can meet here and do something about. For all others, the library's message is shown.
 const summaries: Partial<Record<ErrorCode, string>> = {
   unreadable_image: 'This image could not be read.',
+  unsupported_schema: 'This schema cannot be enforced.',
   context_length_exceeded: 'This conversation has become too long for the model, or for this device. Start a new one.',
   queue_full: 'Too many questions are waiting. Try again in a moment.',
   worker_crashed: 'The model stopped, possibly because memory ran out. Ask again to restart it.',

@@ -1,5 +1,7 @@
-import { ask, type Exchange } from './chat.ts';
+import { ask, ChatError, type Exchange } from './chat.ts';
 import { Turn } from './conversation.ts';
+import type { AnswerFormat } from './answer-format.ts';
+import { DataPanel } from './data-panel.ts';
 import { elements, make } from './elements.ts';
 import { failureOf } from './failure.ts';
 import { deviceName } from './format.ts';
@@ -40,6 +42,7 @@ models.subscribe(() => {
 });
 showStatus(models);
 showPicker(models);
+const dataPanel = new DataPanel(models);
 offerImages((chosen) => {
   image = chosen;
   startAgain();
@@ -49,8 +52,16 @@ elements.composer.addEventListener('submit', (event) => {
   event.preventDefault();
   const text = elements.question.value.trim();
   if (text === '') return elements.question.focus();
-  elements.question.value = '';
-  void answer(text);
+  let format: AnswerFormat | undefined;
+  try {
+    format = dataPanel.format();
+  } catch {
+    // The panel says what is wrong with the schema.
+    return;
+  }
+  // A question for data stays: the next one is often the same, about another image.
+  if (!format) elements.question.value = '';
+  void answer(text, format);
 });
 elements.question.addEventListener('keydown', (event) => {
   // During input method composition, Enter accepts a word.
@@ -64,13 +75,16 @@ document.addEventListener('keydown', (event) => {
   if (event.key === 'Escape') answering?.abort();
 });
 
+/** Errors about what the answer must be. */
+const REFUSED = new Set(['unsupported_schema', 'constraint_unsatisfiable', 'invalid_request']);
+
 /** Asks, and streams the answer to the page. One at a time, because the next question may refer to this answer. */
-async function answer(text: string): Promise<void> {
+async function answer(text: string, format?: AnswerFormat): Promise<void> {
   if (answering || !image) return;
   elements.notice.hidden = true;
   const asked = performance.now();
   const abort = new AbortController();
-  const turn = new Turn(text);
+  const turn = new Turn(text, format);
   const { offer } = models;
   const loaded = models.status.state === 'ready';
   setAnswering(abort);
@@ -82,19 +96,22 @@ async function answer(text: string): Promise<void> {
     const receipt = await ask(models.fetch, {
       model: offer.spec.id,
       image: image.url,
-      history,
+      // A conversation in front of it would draw the answer towards sentences.
+      history: format ? [] : history,
       text,
+      fields: format?.fields,
       asked,
       signal: abort.signal,
       onText: (piece) => turn.add(piece),
     });
-    history.push({ question: text, answer: turn.text });
+    if (!format) history.push({ question: text, answer: turn.text });
     const { status } = models;
     turn.finish(receipt, deviceName(status.state === 'ready' ? status.facts.device : undefined), loaded);
   } catch (error) {
     // A stopped or failed turn stays on the page, but is not part of the chat history.
     if (abort.signal.aborted) turn.stop();
     else turn.fail(failureOf(error));
+    if (format && error instanceof ChatError && REFUSED.has(error.code)) dataPanel.refuse(error.message);
   } finally {
     unsubscribe();
     if (answering === abort) setAnswering(undefined);

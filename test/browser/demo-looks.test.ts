@@ -46,12 +46,29 @@ async function look(demo: TestPage, state: string): Promise<string[]> {
   return found;
 }
 
+/** An answer as data, with all that is folded away shown, and a schema that is refused. */
+async function lookAtData(demo: TestPage): Promise<string[]> {
+  await demo.page.click('#as-data');
+  await demo.page.select('#ready', 'Receipt');
+  await demo.page.click('#code summary');
+  await demo.page.click('#ask');
+  await lastText(demo, '.note:not(:empty)');
+  const found = await look(demo, '2-data');
+  await demo.page.click('#editor summary');
+  await demo.page.type('#schema', '{');
+  found.push(...(await look(demo, '2-data-no-schema')));
+  await demo.page.click('#as-text');
+  return found;
+}
+
 test('axe-core finds nothing in any state', { timeout: 300_000 }, async () => {
   await using demo = await openDemo(site.origin);
   const found = await look(demo, '1-first-visit');
   await demo.evaluate(() => Object.assign(document.querySelector('#picker')!, { open: true }));
   await demo.page.waitForFunction(() => /not stored/.test(document.querySelector('#models')?.textContent ?? ''));
   found.push(...(await look(demo, '2-picker')));
+  await demo.evaluate(() => Object.assign(document.querySelector('#picker')!, { open: false }));
+  found.push(...(await lookAtData(demo)));
 
   model.bytesPerSecond = 20_000;
   await demo.page.click('#use-real');

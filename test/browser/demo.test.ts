@@ -223,6 +223,22 @@ test('every suggested question gets the right answer', { timeout: 240_000, tags:
   expect(await demo.evaluate(() => document.querySelectorAll('.sample').length)).toBe(SUGGESTED.length);
 });
 
+test('an answer as data: a word of a list is chosen, and a table shows it', async () => {
+  await using demo = await openDemo();
+  await demo.page.click('#as-data');
+  const question = (): Promise<string | undefined> =>
+    demo.evaluate(() => document.querySelector<HTMLTextAreaElement>('#question')?.value);
+  expect(await question()).toBe('Is this an animal?');
+  await demo.page.select('#ready', 'One of a list');
+  expect(await question()).toBe('What is this?');
+  await demo.page.click('#ask');
+  expect(await lastText(demo, '.note:not(:empty)')).toMatch(/^glimpse, here on the CPU/);
+  expect(await lastText(demo, '.fields td')).toBe('dog');
+  expect(await lastText(demo, '#announcer')).toBe('Answer: dog');
+  // The same question about another image takes one click.
+  expect(await question()).toBe('What is this?');
+});
+
 test('a new image starts a new conversation', async () => {
   await using demo = await openDemo();
   await demo.page.click('#suggestions button');

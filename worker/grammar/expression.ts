@@ -8,6 +8,8 @@ export type Expression =
   | { kind: 'choice'; options: readonly Expression[] }
   /** `max` is Infinity for no limit. */
   | { kind: 'repeat'; part: Expression; min: number; max: number }
+  /** No text, but from here to the end of the whole text there is (or, if `not`, is not) one of `part`. */
+  | { kind: 'ahead'; part: Expression; not: boolean }
   /** A call of the rule with this name. Regular expressions have none. */
   | { kind: 'rule'; name: string };
 

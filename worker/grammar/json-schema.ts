@@ -90,6 +90,13 @@ class Converter implements SchemaContext {
     return rule(name);
   }
 
+  include(make: (prefix: string) => Rules): Expression {
+    const rules = make(`text ${this.#rules.size}`);
+    for (const [name, expression] of rules) this.#rules.set(name, expression);
+    const [first = ''] = rules.keys();
+    return rule(first);
+  }
+
   /** The rule comes before what is in it, which may refer to it. */
   #ruleFor({ schema, path }: Place): Expression {
     const known = this.#named.get(schema);
@@ -166,7 +173,7 @@ class Converter implements SchemaContext {
       case 'number':
         return numberValue(type, schema, path);
       case 'string':
-        return quoted(stringContent(schema, path));
+        return quoted(stringContent(schema, path, this));
       case 'array':
         return inArray(arrayItems(schema, path, this));
       case 'object':

@@ -106,6 +106,7 @@ export function escaped(expression: Expression): Expression {
     case 'repeat':
       return repeat(escaped(expression.part), expression.min, expression.max);
     case 'rule':
+    case 'ahead':
       return expression;
   }
 }

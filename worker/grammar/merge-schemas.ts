@@ -1,5 +1,19 @@
 import { below, isSchemaObject, limitsOf, type SchemaObject, unsupportedSchema } from './schema-keywords.ts';
 
+/** Patterns that must all match: not written by a schema's author, but made where two schemas are merged. */
+class Patterns {
+  readonly all: readonly unknown[];
+
+  constructor(all: readonly unknown[]) {
+    this.all = all;
+  }
+}
+
+/** The patterns in the keyword of a schema that may be merged. */
+export function patternsOf(pattern: unknown): readonly unknown[] {
+  return pattern instanceof Patterns ? pattern.all : pattern === undefined ? [] : [pattern];
+}
+
 /** Two schemas as one: what is valid for both. Only where that can be written as one schema. */
 export function mergeSchemas(one: SchemaObject, other: SchemaObject, path: string): SchemaObject {
   const merged: Record<string, unknown> = { ...one };
@@ -25,6 +39,7 @@ function mergeKeyword(keyword: string, mine: unknown, value: unknown, path: stri
     if (/^(min|exclusiveMin)/.test(keyword)) return Math.max(mine, value);
     if (/^(max|exclusiveMax)/.test(keyword)) return Math.min(mine, value);
   }
+  if (keyword === 'pattern') return new Patterns([...patternsOf(mine), ...patternsOf(value)]);
   if (keyword === 'anyOf') {
     const options = listOf(mine).flatMap((option) => listOf(value).map((wanted) => allOf(option, wanted)));
     if (options.length <= MOST_OPTIONS) return options;

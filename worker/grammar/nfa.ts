@@ -56,6 +56,8 @@ class NfaBuilder {
         return this.add({ epsilons: expression.options.map((option) => this.build(option, to)) });
       case 'repeat':
         return this.#repeat(expression.part, expression.min, expression.max, to);
+      case 'ahead':
+        throw new GrammarError('A lookahead is not supported here');
       case 'rule': {
         const rule = this.starts.get(expression.name);
         if (rule === undefined) throw new GrammarError(`The rule "${expression.name}" is not defined`);

@@ -1,10 +1,14 @@
 import { GrammarError, type ByteMachine } from './byte-machine.ts';
+import type { CodePoints } from './code-points.ts';
+import type { Expression } from './expression.ts';
+import { hasLookahead, rulesOfLookahead } from './lookahead.ts';
 import { buildNfa, END } from './nfa.ts';
 import { pruneNfa } from './nfa-checks.ts';
 import { NfaMachine, type NfaState } from './nfa-machine.ts';
 import { parseRegex } from './regex-parser.ts';
 
 const MAX_LENGTH = 10_000;
+const plain = (set: CodePoints): Expression => ({ kind: 'class', set });
 
 /**
  * A machine for the texts that a regular expression matches as a whole, with ECMAScript's meaning under the flag `u`. They
@@ -14,7 +18,12 @@ const MAX_LENGTH = 10_000;
  */
 export function compileRegex(source: string): ByteMachine<NfaState> {
   if (source.length > MAX_LENGTH) throw new GrammarError(`Longer than ${MAX_LENGTH} characters`);
-  const nfa = buildNfa(new Map([['regex', parseRegex(source)]]));
-  if (pruneNfa(nfa).length > 0) throw new GrammarError('No text matches the expression');
-  return new NfaMachine(nfa, nfa.starts.get('regex') ?? END);
+  const expression = parseRegex(source);
+  const rules = hasLookahead(expression)
+    ? rulesOfLookahead(expression, 'regex', plain)
+    : new Map([['regex', expression]]);
+  const nfa = buildNfa(rules);
+  const [first = ''] = rules.keys();
+  if (pruneNfa(nfa).includes(first)) throw new GrammarError('No text matches the expression');
+  return new NfaMachine(nfa, nfa.starts.get(first) ?? END);
 }

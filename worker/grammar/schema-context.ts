@@ -1,3 +1,4 @@
+import type { Rules } from './build-expression.ts';
 import type { Expression } from './expression.ts';
 import type { SchemaObject } from './schema-keywords.ts';
 
@@ -7,6 +8,8 @@ export interface SchemaContext {
   visit(schema: unknown, path: string): Expression;
   /** A schema with `$ref` and `allOf` merged into it. */
   flatten(schema: SchemaObject, path: string): SchemaObject;
+  /** Adds rules whose names start with a prefix of their own. Returns a call of the first. */
+  include(make: (prefix: string) => Rules): Expression;
   /** Names an expression that is used several times. */
   name(expression: Expression): Expression;
 }

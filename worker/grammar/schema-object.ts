@@ -13,10 +13,12 @@ import {
   stringsOf,
   unsupportedSchema,
 } from './schema-keywords.ts';
+import { allowedValues } from './schema-values.ts';
 import { stringContent } from './string-content.ts';
 
 /** The members of an object, in the order of `properties`; then others, where they are asked for. */
-export function objectMembers(schema: SchemaObject, path: string, context: SchemaContext): Expression {
+export function objectMembers(given: SchemaObject, path: string, context: SchemaContext): Expression {
+  const schema = withListedNames(given, path, context);
   const properties = namedSchemasOf(schema, 'properties', path);
   const required = stringsOf(schema, 'required', path);
   const extra = extraMember(schema, properties, path, context);
@@ -42,6 +44,26 @@ export function objectMembers(schema: SchemaObject, path: string, context: Schem
   }
   const more = context.name(repeat(sequence(BETWEEN, extra)));
   return ordered(parts, counts, (expression) => context.name(expression), { behind: more, alone: listOf(extra) });
+}
+
+/** Where `propertyNames` lists the names, these are the properties that there are, each once. */
+function withListedNames(schema: SchemaObject, path: string, context: SchemaContext): SchemaObject {
+  const at = below(path, 'propertyNames');
+  const names = isSchemaObject(schema['propertyNames']) ? context.flatten(schema['propertyNames'], at) : {};
+  if (names['enum'] === undefined && names['const'] === undefined) return schema;
+  const named = namedSchemasOf(schema, 'properties', path);
+  const rest = schema['additionalProperties'] ?? named.size === 0;
+  const listed = new Set(allowedValues(names, at).filter((name) => typeof name === 'string'));
+  const { propertyNames: _, ...others } = schema;
+  const kept = [...named].filter(([name]) => listed.has(name));
+  const required = stringsOf(schema, 'required', path).filter((name) => !listed.has(name));
+  const properties = {
+    ...Object.fromEntries(kept),
+    ...Object.fromEntries([...listed].filter((name) => !named.has(name)).map((name) => [name, rest])),
+    // What must be there and has no valid name: nothing is valid.
+    ...Object.fromEntries(required.map((name) => [name, false])),
+  };
+  return { ...others, properties, additionalProperties: false };
 }
 
 const MOST_PROPERTIES = 1000;
@@ -74,8 +96,8 @@ function extraMember(
   if (names === false) return NOTHING;
   if (known.length > 0) throw unsupportedSchema(path, 'propertyNames', 'beside properties or required it is not known');
   const at = below(path, 'propertyNames');
-  const name = isSchemaObject(names) && names['enum'] === undefined && names['const'] === undefined;
-  return context.name(member(name ? quoted(stringContent(names, at)) : context.visit(names, at), value));
+  if (!isSchemaObject(names)) throw unsupportedSchema(at, '', 'a schema is an object or a boolean');
+  return context.name(member(quoted(stringContent(context.flatten(names, at), at, context)), value));
 }
 
 /** The content of a string that is none of these. */

@@ -1,48 +1,81 @@
-import { repeat, sequence } from './build-expression.ts';
+import { repeat } from './build-expression.ts';
 import { GrammarError } from './byte-machine.ts';
-import type { Expression } from './expression.ts';
-import { ANY_CHARACTER, escaped } from './json-text.ts';
+import { ANY } from './code-points.ts';
+import { type Expression, sequence } from './expression.ts';
+import { ANY_CHARACTER, character, escaped } from './json-text.ts';
+import { hasLookahead, rulesOfLookahead } from './lookahead.ts';
+import { patternsOf } from './merge-schemas.ts';
 import { parsePattern } from './regex-parser.ts';
+import type { SchemaContext } from './schema-context.ts';
 import { countOf, type SchemaObject, unsupportedSchema } from './schema-keywords.ts';
-import { FORMATS } from './string-formats.ts';
+import { FORMATS, STANDARD_FORMATS } from './string-formats.ts';
 
 /** Longer strings are not written, although the schema allows them; a schema that needs longer ones is refused. */
 const MOST_CHARACTERS = 1000;
 
 /** What stands between the quotes of a string. */
-export function stringContent(schema: SchemaObject, path: string): Expression {
+export function stringContent(schema: SchemaObject, path: string, context: SchemaContext): Expression {
   const min = countOf(schema, 'minLength', path) ?? 0;
   const max = countOf(schema, 'maxLength', path) ?? Infinity;
-  const { pattern, format } = schema;
-  const special = pattern === undefined ? (format === undefined ? undefined : 'format') : 'pattern';
-  if (special) {
-    const other = special === 'pattern' && format !== undefined ? 'format' : max < Infinity ? 'maxLength' : 'minLength';
-    if (other === 'format' || min > 0 || max < Infinity) {
-      throw unsupportedSchema(path, other, `beside ${special} it is not known`);
-    }
-    return escaped(special === 'pattern' ? patternText(pattern, path) : formatText(format, path));
-  }
-  if (min === 0 && max === Infinity) return repeat(ANY_CHARACTER);
   if (min > MOST_CHARACTERS) throw unsupportedSchema(path, 'minLength', `it is above ${MOST_CHARACTERS}`);
   if (max < min) throw unsupportedSchema(path, 'maxLength', 'it is below minLength');
-  return repeat(ANY_CHARACTER, min, max === Infinity ? max : Math.max(min, Math.min(max, MOST_CHARACTERS)));
+  const most = max === Infinity ? max : Math.max(min, Math.min(max, MOST_CHARACTERS));
+  const kinds = [...patternTexts(schema, path), ...formatText(schema, path)];
+  const [first, ...others] = kinds;
+  if (!first) return repeat(ANY_CHARACTER, min, most);
+  const isCounted =
+    !kinds.some((kind) => lengthOf(kind, 'min') >= min) || !kinds.some((kind) => lengthOf(kind, 'max') <= max);
+  if (isCounted) others.push({ kind: 'repeat', part: { kind: 'class', set: ANY }, min, max: most });
+  // All of them at once: each but the first as a lookahead to the end.
+  const whole = sequence([...others.map((part): Expression => ({ kind: 'ahead', part, not: false })), first]);
+  if (!hasLookahead(whole)) return escaped(whole);
+  try {
+    return context.include((prefix) => rulesOfLookahead(whole, prefix, character));
+  } catch (error) {
+    throw asUnsupported(error, path, isCounted ? 'maxLength' : 'pattern');
+  }
 }
 
 /** A pattern may match any part of a string that it is not tied to by `^` and `$`. */
-function patternText(pattern: unknown, path: string): Expression {
-  if (typeof pattern !== 'string') throw unsupportedSchema(path, 'pattern', 'it must be a string');
-  try {
-    return parsePattern(pattern);
-  } catch (error) {
-    if (error instanceof GrammarError) throw unsupportedSchema(path, 'pattern', error.message);
-    throw error;
-  }
+function patternTexts(schema: SchemaObject, path: string): readonly Expression[] {
+  return patternsOf(schema['pattern']).map((pattern) => {
+    if (typeof pattern !== 'string') throw unsupportedSchema(path, 'pattern', 'it must be a string');
+    try {
+      return parsePattern(pattern);
+    } catch (error) {
+      throw asUnsupported(error, path, 'pattern');
+    }
+  });
 }
 
-function formatText(format: unknown, path: string): Expression {
-  const known = typeof format === 'string' && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
-  if (known === undefined) {
-    throw unsupportedSchema(path, 'format', `the formats are ${Object.keys(FORMATS).join(', ')}`);
+function asUnsupported(error: unknown, path: string, keyword: string): unknown {
+  return error instanceof GrammarError ? unsupportedSchema(path, keyword, error.message) : error;
+}
+
+/** Beside a pattern, a format that no standard has limits nothing: so zod names what its patterns are for. */
+function formatText({ format, pattern }: SchemaObject, path: string): readonly Expression[] {
+  if (format === undefined) return [];
+  if (typeof format === 'string') {
+    if (Object.hasOwn(FORMATS, format)) return [parsePattern(`^(?:${FORMATS[format]})$`)];
+    if (pattern !== undefined && !STANDARD_FORMATS.has(format)) return [];
   }
-  return sequence(parsePattern(`^(?:${known})$`));
+  throw unsupportedSchema(path, 'format', `the formats are ${Object.keys(FORMATS).join(', ')}`);
+}
+
+/** The least or largest number of characters that an expression can match. */
+function lengthOf(expression: Expression, end: 'min' | 'max'): number {
+  switch (expression.kind) {
+    case 'class':
+      return 1;
+    case 'sequence':
+      return expression.parts.reduce((sum, part) => sum + lengthOf(part, end), 0);
+    case 'choice':
+      return Math[end](...expression.options.map((option) => lengthOf(option, end)));
+    case 'repeat': {
+      const [length, count] = [lengthOf(expression.part, end), expression[end]];
+      return length === 0 ? 0 : length * count;
+    }
+    default:
+      return 0;
+  }
 }

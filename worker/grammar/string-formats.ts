@@ -7,6 +7,13 @@ const DATE =
   '\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2[0-8]))';
 const TIME = '(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,3})?(?:Z|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)';
 
+/** Formats that the standard or its validators know, and that are not enforced here. */
+export const STANDARD_FORMATS: ReadonlySet<string> = new Set(
+  'idn-email idn-hostname uri-reference iri iri-reference uri-template url json-pointer json-pointer-uri-fragment relative-json-pointer regex'.split(
+    ' ',
+  ),
+);
+
 /**
  * Regular expressions for the values of `format`. They match fewer texts than the standards allow (no 29 February, no
  * compressed IPv6, host names of four labels), and none that the standards do not.

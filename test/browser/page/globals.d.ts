@@ -5,6 +5,7 @@ declare const storage: typeof import('nearsight/storage').storage;
 declare const OpenAI: typeof import('openai').default;
 /** The AI SDK and LangChain. */
 declare function loadClients(): Promise<typeof import('./clients.ts')>;
+declare function loadStructured(): Promise<typeof import('./structured.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
 
 /** A question about an image, and glimpse's answer from the Python reference. */

@@ -79,6 +79,9 @@ for. If \`max_tokens\` or the context ends it before, the finish reason is \`len
 - **JSON** is written on one line: \`, \` between items, \`: \` behind names, and no other white space outside strings.
   Properties come in the order of the schema's \`properties\`; others only if \`additionalProperties\` asks for them, or if the
   schema names none.
+- **Strings** may have a \`format\` (date, time, date-time, duration, email, hostname, ipv4, ipv6, uuid, uri), a \`pattern\` (an
+  expression of ECMAScript, with lookaheads), \`minLength\` and \`maxLength\`, also together. What zod and pydantic write is tested:
+  refused are, among others, sets (\`uniqueItems\`) of free strings, steps like 0.01 (\`multipleOf\`) and \`\\p{…}\`.
 - **What cannot be enforced is refused** with \`unsupported_schema\` before a token is sampled. \`param\` names the field, the
   message the place inside the schema and the keyword. \`constraint_unsatisfiable\`: other fields of the request leave no token
   that the constraint allows.

@@ -18,7 +18,8 @@ function classItem(random: Random): string {
 }
 
 function atom(random: Random, depth: number): string {
-  const kind = integer(random, depth > 0 ? 10 : 7);
+  const kind = integer(random, depth > 0 ? 11 : 7);
+  if (kind === 10) return random() < 0.2 ? '$' : lookahead(random, depth - 1);
   if (kind < 3) return pick(random, LITERALS);
   if (kind === 3) return pick(random, MORE_LITERALS);
   if (kind === 4) return pick(random, [...SETS, '.', '.']);
@@ -29,9 +30,13 @@ function atom(random: Random, depth: number): string {
   return `(${pick(random, ['', '?:', `?<n${integer(random, 1e9)}>`])}${alternatives(random, depth - 1)})`;
 }
 
+function lookahead(random: Random, depth: number): string {
+  return `(${pick(random, ['?=', '?!'])}${alternatives(random, depth)}${pick(random, ['', '', '$'])})`;
+}
+
 function quantified(random: Random, depth: number): string {
   const inner = atom(random, depth);
-  if (random() < 0.6) return inner;
+  if (random() < 0.6 || /^(?:\(\?[=!]|\$)/.test(inner)) return inner;
   return inner + pick(random, ['*', '+', '?', '{2}', '{0}', '{1,}', '{0,2}', '{2,3}']) + pick(random, ['', '', '?']);
 }
 

@@ -17,6 +17,10 @@ const SUPPORTED: readonly [source: string, matching: readonly string[], other: r
   ['(a|b(c|d)*)+', ['a', 'bcd', 'abcab'], ['c', '']],
   ['^a$', ['a'], ['^a$', '']],
   ['^a|b$|^c$', ['a', 'b', 'c'], ['ab']],
+  ['(a$|b)c?', ['a', 'b', 'bc'], ['ac', '']],
+  ['(?=a.c)[a-z]+(?!d)', ['abc', 'abcd'], ['abd', 'ab']],
+  ['(?!.*--|-)[a-z-]{1,4}', ['a-b', 'a-'], ['-a', 'a--b', '']],
+  ['(?!^(?:no|none)$)[a-z]+', ['nono', 'n', 'yes'], ['no', 'none']],
   ['.', ['a', 'é', '漢', '😀', '\0', '\u0085'], ['', '\n', '\r', '\u2028', '\u2029', 'ab']],
   ['[a-c_-]', ['a', 'b', 'c', '_', '-'], ['d', 'B', '']],
   ['[-a]', ['-', 'a'], ['b']],
@@ -43,8 +47,9 @@ const SUPPORTED: readonly [source: string, matching: readonly string[], other: r
 ];
 
 const REFUSED: readonly [source: string, message: string][] = [
-  ['a(?=b)', 'A lookahead is not supported, at position 1'],
-  ['a(?!b)', 'A lookahead is not supported, at position 1'],
+  ['a(?=b)', 'No text matches the expression'],
+  ['(?=a)*b', 'An anchor or lookahead cannot be repeated, at position 0'],
+  ['a(?=^b)b', 'The anchor ^ is supported only at the start of the whole or of a top-level alternative, at position 4'],
   ['(?<=a)b', 'A lookbehind is not supported, at position 0'],
   ['(?<!a)b', 'A lookbehind is not supported, at position 0'],
   ['(?>a)', 'An atomic group is not supported, at position 0'],
@@ -70,8 +75,8 @@ const REFUSED: readonly [source: string, message: string][] = [
   ['a\\', 'A backslash with nothing behind it, at position 1'],
   ['a^b', 'The anchor ^ is supported only at the start of the whole or of a top-level alternative, at position 1'],
   ['(^a)', 'The anchor ^ is supported only at the start of the whole or of a top-level alternative, at position 1'],
-  ['a$b', 'The anchor $ is supported only at the end of the whole or of a top-level alternative, at position 1'],
-  ['(a$)', 'The anchor $ is supported only at the end of the whole or of a top-level alternative, at position 2'],
+  ['a$b', 'No text matches the expression'],
+  ['(a$)?$*', 'An anchor or lookahead cannot be repeated, at position 5'],
   ['*a', 'A quantifier with nothing to repeat, at position 0'],
   ['a|{2}', 'A quantifier with nothing to repeat, at position 2'],
   ['a**', 'A quantifier with nothing to repeat, at position 2'],
