@@ -75,10 +75,12 @@ function readSequence(reader: SourceReader, ends: Ends, atStart: boolean): Expre
 function readQuantified(reader: SourceReader, atStart: boolean): Expression {
   const start = reader.position;
   if (reader.quantifier(COUNTS)) reader.fail('A quantifier with nothing to repeat', start);
+  const isAssertion = reader.match(/\$|\(\?[=!]/y) !== null;
   const part = readAtom(reader, atStart);
   const counts = reader.quantifier(COUNTS);
   if (!counts) return part;
-  if (part.kind === 'ahead') reader.fail('An anchor or lookahead cannot be repeated', start);
+  // JavaScript refuses it too. (A group around one can be repeated.)
+  if (isAssertion) reader.fail('An anchor or lookahead cannot be repeated', start);
   // Lazy or not, the same texts match.
   reader.eat('?');
   if (reader.startsWith('+')) reader.fail('A possessive quantifier is not supported');
