@@ -32,7 +32,21 @@ export type TextConstraint = { param: string } & (
   | { type: 'choice'; texts: readonly string[] }
   /** A grammar in EBNF as xgrammar reads it; its first rule is `root`. */
   | { type: 'grammar'; ebnf: string }
+  /**
+   * Calls of tools, written as `tool-call.ts` has it; unless they are required, any text without a call may come before, or
+   * instead. Not `parallel`: one call.
+   */
+  | { type: 'tools'; tools: readonly CallableTool[]; required: boolean; parallel: boolean }
 );
+
+/** A tool that an answer may call. */
+export interface CallableTool {
+  name: string;
+  /** JSON Schema of its arguments. */
+  schema: unknown;
+  /** The request field of the schema, for errors. */
+  param: string;
+}
 
 export interface Turn {
   role: 'system' | 'user' | 'assistant';

@@ -54,6 +54,45 @@ export function proveSchemas(tokens: Tokens, count: number, seed: number): Count
   return total;
 }
 
+/** As {@link proveSchemas}, for answers that must call tools: each call's arguments must validate under that tool's schema. */
+export function proveCalls(tokens: Tokens, count: number, seed: number): Count {
+  const grammar = new Grammar(tokens, tokens.size);
+  const total: Count = { finished: 0, cut: 0, refused: 0 };
+  for (let index = 0; index < count; index++) {
+    const random = xorshift(Math.imul(seed + index, 0x9e3779b1));
+    const tools = ['a', 'ab', 'b-c_2'].slice(0, 1 + integer(random, 3)).map((name) => {
+      const properties = { [pick(random, ['x', 'a "b"', '</tool_call>'])]: generatedSchema(random, 1) };
+      const schema = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+      return { name, schema, param: `tools.${name}` };
+    });
+    const where = `seed ${seed + index}: ${JSON.stringify(tools)}`;
+    const parallel = random() < 0.5;
+    const text = answer(
+      grammar,
+      tokens,
+      { type: 'tools', tools, required: true, parallel, param: 'tools' },
+      random,
+      where,
+    );
+    if (text === 'refused' || text === 'cut') {
+      total[text]++;
+      continue;
+    }
+    total.finished++;
+    const calls = [...text.whole.matchAll(/^<tool_call>\n(.*)\n<\/tool_call>$/gm)];
+    expect(calls.map(([call]) => call).join('\n'), where).toBe(text.whole);
+    expect(parallel ? calls.length > 0 : calls.length === 1, text.whole).toBe(true);
+    for (const [, json = ''] of calls) {
+      const call = JSON.parse(json);
+      expect(Object.keys(call)).toEqual(['name', 'arguments']);
+      const schema = tools.find(({ name }) => name === call.name)?.schema ?? false;
+      const validate = new Ajv2020({ strict: false, validateFormats: false }).compile(schema);
+      expect(validate(call.arguments), `${where} gave ${json}: ${JSON.stringify(validate.errors)}`).toBe(true);
+    }
+  }
+  return total;
+}
+
 function answer(
   grammar: Grammar,
   tokens: Tokens,
@@ -66,7 +105,7 @@ function answer(
     constraint = grammar.open(wanted, false)();
   } catch (error) {
     if (!isNearsightError(error) || error.code !== 'unsupported_schema') throw new Error(where, { cause: error });
-    expect(error.message, where).toMatch(/^schema: .*cannot be enforced: .+/);
+    expect(error.message, where).toMatch(/^(schema|tools\.[\w-]+): .*cannot be enforced: .+/);
     return 'refused';
   }
   const sampler = new CpuSampler(randomSettings(random), new Int32Array(), 0, undefined);
