@@ -7,11 +7,16 @@ import type { REQUEST } from './fields.ts';
 /**
  * What the text of the answer must be, whichever field says it.
  *
- * @throws NearsightError `invalid_request` if two fields say it, even if they agree
+ * @param tools what `tools` say
+ * @throws NearsightError `invalid_request` if two fields say it, even if they agree; `unsupported_field` if one does, and
+ *   `tools` as well
  */
-export function readConstraint(fields: Values<typeof REQUEST>): TextConstraint | undefined {
+export function readConstraint(
+  fields: Values<typeof REQUEST>,
+  tools: TextConstraint | undefined,
+): TextConstraint | undefined {
   const { nvext = {}, structured_outputs: outputs = {} } = fields;
-  const [constraint, other] = [
+  const [format, other] = [
     readFormat(fields.response_format),
     outputs.json,
     outputs.regex,
@@ -20,7 +25,11 @@ export function readConstraint(fields: Values<typeof REQUEST>): TextConstraint |
     outputs.json_object,
     ...[fields, nvext].flatMap((at) => [at.guided_json, at.guided_regex, at.guided_choice, at.guided_grammar]),
   ].filter((given) => given !== undefined);
-  if (constraint && other) throw oneOnly(constraint.param, other.param);
+  if (format && other) throw oneOnly(format.param, other.param);
+  if (format && tools) {
+    throw unsupported(`the text would have to be what ${format.param} says as well. Remove one of them`, tools.param);
+  }
+  const constraint = format ?? tools;
   for (const name of ['stop', 'stop_token_ids'] as const) {
     if (constraint && fields[name]?.length) {
       throw unsupported(
