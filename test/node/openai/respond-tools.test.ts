@@ -29,7 +29,7 @@ async function streamed(fields: object, ...parts: readonly Part[]): Promise<Chat
 }
 
 const texts = (values: readonly string[], choice = 0): Part[] => values.map((value) => text(value, choice));
-const function_ = { name: 'f', arguments: '{"a": 1}' };
+const CALLED = { name: 'f', arguments: '{"a": 1}' };
 
 describe('a JSON body', () => {
   it.each([
@@ -45,7 +45,7 @@ describe('a JSON body', () => {
           role: 'assistant',
           content: null,
           refusal: null,
-          tool_calls: [{ id: ID, type: 'function', function: function_ }],
+          tool_calls: [{ id: ID, type: 'function', function: CALLED }],
         },
         logprobs: null,
         finish_reason: reason,

@@ -1,6 +1,8 @@
 /**
  * For each honoured field a value, its effect on the parsed request, and values that must be refused; and how a field is
  * sent alone. Tests of the parser and of docs/openapi.yaml share them.
+ *
+ * size: one table, to be read with docs/api.md.
  */
 import { expect } from 'vitest';
 import type { Fields, Values } from '../../../src/openai/field-checks.ts';
