@@ -5,6 +5,8 @@ declare const storage: typeof import('nearsight/storage').storage;
 declare const OpenAI: typeof import('openai').default;
 /** The AI SDK and LangChain. */
 declare function loadClients(): Promise<typeof import('./clients.ts')>;
+/** Their loops that call tools. */
+declare function loadToolClients(): Promise<typeof import('./tool-clients.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
 
 /** A question about an image, and glimpse's answer from the Python reference. */

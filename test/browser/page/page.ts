@@ -10,6 +10,9 @@ import { cases } from '../../fixtures/glimpse/golden.json';
 /** The AI SDK and LangChain, loaded when a test asks for them. */
 const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clients.ts');
 
+/** As {@link loadClients}, with tools. */
+const loadToolClients = (): Promise<typeof import('./tool-clients.ts')> => import('./tool-clients.ts');
+
 /** React and Vue, loaded when a test asks for them. */
 const loadFrameworks = (): Promise<typeof import('./frameworks.ts')> => import('./frameworks.ts');
 
@@ -25,4 +28,13 @@ const goldens = {
   textFirst: goldenOf('text-first', progressive),
 } satisfies Goldens;
 
-Object.assign(globalThis, { nearsight, glimpse, storage, OpenAI, loadClients, loadFrameworks, goldens });
+Object.assign(globalThis, {
+  nearsight,
+  glimpse,
+  storage,
+  OpenAI,
+  loadClients,
+  loadToolClients,
+  loadFrameworks,
+  goldens,
+});
