@@ -20,16 +20,16 @@ export const codeLines = {
   'src/bytes/': 295,
   'worker/*': 189,
   'worker/engines/*': 45,
-  'worker/engines/onnx/': 769,
-  'worker/generation/': 1124,
-  'worker/backend/': 124,
-  'worker/webgpu/': 1419,
+  'worker/engines/onnx/': 770,
+  'worker/generation/': 1292,
+  'worker/backend/': 125,
+  'worker/webgpu/': 1425,
   'worker/wasm/': 268,
   'worker/self-test/': 281,
   'worker/families/': 600,
   'worker/vision/': 741,
-  'worker/sampling/': 404,
-  'worker/grammar/': 2100,
+  'worker/sampling/': 408,
+  'worker/grammar/': 2132,
   'worker/onnx/': 2280,
   'worker/storage/': 886,
   'src/storage/': 653,
@@ -40,13 +40,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 16675;
+export const codeLinesTogether = 16964;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 11_600, worker: 83_000 };
+export const gzipBytes = { page: 15_500, answer: 11_600, worker: 84_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

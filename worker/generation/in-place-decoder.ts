@@ -23,6 +23,9 @@ const SCORE_BYTES = 128 << 20;
 /** Query heads that share a head of keys and values, at most in most models. */
 const GROUP = 4;
 
+/** The prompt's logits are kept for further answers to it. */
+type LogitsSlot = 'prompt logits' | 'step logits';
+
 export interface InPlaceDecoderOptions {
   session: Session;
   heap: Heap;
@@ -50,7 +53,7 @@ export class InPlaceDecoder implements Decoder {
   readonly #slots = new Map<string, { address: number; bytes: number }>();
   /** A step on the current memory. */
   #step: BoundRun | undefined;
-  #logits: 'prompt logits' | 'step logits' = 'prompt logits';
+  #logits: LogitsSlot = 'prompt logits';
   #promptLength = 0;
 
   constructor({ session, heap, kv, embed, logits }: InPlaceDecoderOptions) {
@@ -84,16 +87,21 @@ export class InPlaceDecoder implements Decoder {
     for await (const chunk of promptChunks(ids, () => this.#chunkRows(), signal)) {
       await this.#embedTokens(chunk);
       merge(chunk, (tensor, row, count, at) => this.#copyRows(tensor, row, count, at));
-      await this.#read(chunk.length);
+      await this.#read(chunk.length, 'prompt logits');
     }
     this.#promptLength = this.length;
   }
 
+  async read(ids: Int32Array): Promise<void> {
+    const [id] = ids;
+    if (ids.length === 1 && id !== undefined) return this.step(id);
+    await this.#makeRoom(ids.length);
+    await this.#embedTokens(ids);
+    await this.#read(ids.length, 'step logits');
+  }
+
   async step(id: number): Promise<void> {
-    if (this.length === this.kv.capacity) {
-      await this.kv.grow();
-      await this.#unbind();
-    }
+    await this.#makeRoom(1);
     await this.#embedTokens(Int32Array.of(id));
     this.#writeLengths(1);
     this.#step ??= this.#bind(1, 'step logits');
@@ -131,16 +139,23 @@ export class InPlaceDecoder implements Decoder {
     void this.#unbind().then(free, free);
   }
 
+  async #makeRoom(rows: number): Promise<void> {
+    while (this.length + rows > this.kv.capacity) {
+      await this.kv.grow();
+      await this.#unbind();
+    }
+  }
+
   #chunkRows(): number {
     const rows = SCORE_BYTES / (4 * GROUP * this.#heads * (this.length + CHUNK_ROWS));
     return Math.max(32, Math.min(CHUNK_ROWS, Math.floor(rows)));
   }
 
-  /** Reads a chunk of the prompt from its embeddings. */
-  async #read(rows: number): Promise<void> {
+  /** Reads several rows from their embeddings. */
+  async #read(rows: number, logits: LogitsSlot): Promise<void> {
     this.#writeLengths(rows);
     if (this.#writtenOut && rows > 1) this.#writeMask(rows);
-    const run = this.#bind(rows, 'prompt logits');
+    const run = this.#bind(rows, logits);
     try {
       await run.run();
     } catch (cause) {
@@ -150,10 +165,10 @@ export class InPlaceDecoder implements Decoder {
     } finally {
       await run.release();
     }
-    this.#finish(rows, 'prompt logits');
+    this.#finish(rows, logits);
   }
 
-  #finish(rows: number, logits: 'prompt logits' | 'step logits'): void {
+  #finish(rows: number, logits: LogitsSlot): void {
     this.kv.advance(rows);
     this.#logits = logits;
   }
@@ -207,7 +222,7 @@ export class InPlaceDecoder implements Decoder {
   }
 
   /** A run of that many rows on the current memory. */
-  #bind(rows: number, logits: 'prompt logits' | 'step logits'): BoundRun {
+  #bind(rows: number, logits: LogitsSlot): BoundRun {
     const { past, present } = this.kv.tensors();
     const own: Record<string, HeapTensor> = {
       [ports.INPUTS_EMBEDS]: this.#input(ports.INPUTS_EMBEDS, 'float32', [1, rows, this.#width]),

@@ -12,7 +12,7 @@ import type { BoundRun, Session, Tensors } from '../onnx/ort-session.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
-import { type BatchRange, type PipelinedSteps, samplePipelined } from './pipelined-sampling.ts';
+import { type BatchRange, PipelinedAnswer, type PipelinedSteps } from './pipelined-sampling.ts';
 import { ReadbackScheduler } from './readback-scheduler.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
 
@@ -158,6 +158,27 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     this.#promptLength = this.length;
   }
 
+  async read(ids: Int32Array): Promise<void> {
+    for (let start = 0; start < ids.length; start += this.#parts.maxRows) {
+      const chunk = ids.slice(start, start + this.#parts.maxRows);
+      if (chunk.length === 1) await this.step(chunk[0] ?? 0);
+      else await this.#readChunk(chunk);
+    }
+  }
+
+  async #readChunk(ids: Int32Array<ArrayBuffer>): Promise<void> {
+    const { embedder } = this.#parts;
+    while (this.length + ids.length > this.kv.capacity) {
+      await this.kv.grow();
+      this.#bind();
+    }
+    this.#submit((encoder) => embedder.embedTokens(encoder, ids));
+    embedder.setLength(this.length + ids.length);
+    await this.#run({ ...this.#feeds, [INPUTS_EMBEDS]: this.#embeddings(ids.length) }, this.#stepTargets, ids.length);
+    this.kv.advance(ids.length, {});
+    this.#logits = this.#stepLogits;
+  }
+
   async step(id: number): Promise<void> {
     this.#parts.device.queue.writeBuffer(this.#parts.sampler.sampled, 0, Uint32Array.of(id));
     this.#submit((encoder) => {
@@ -173,17 +194,28 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   }
 
   sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
-    const { sampling, prompt, choice, topLogprobs, constraint } = request;
+    const { sampling, prompt, choice, topLogprobs } = request;
     const start = this.#promptLength;
-    this.kv.rewind(start);
-    this.#parts.embedder.setLength(start);
+    this.#rewind(start);
     this.#logits = this.#promptLogits;
-    const sampler = this.#parts.sampler.begin(sampling, prompt, choice, topLogprobs);
+    const { sampler: samplers, readback } = this.#parts;
+    const sampler = samplers.begin(sampling, prompt, choice, topLogprobs);
     if (!sampler) return sampleOnCpu(this, request, signal);
-    const scheduler = constraint && !constraint.byIndex ? undefined : this.#scheduler;
+    const answer = new PipelinedAnswer({ steps: this, readback, sampler, scheduler: this.#scheduler }, request);
     // Positions beyond the last token read back belong to no answer.
-    const onEnd = (read: number): void => this.kv.rewind(Math.min(this.length, start + read));
-    return samplePipelined(this, this.#parts.readback, sampler, scheduler, request, onEnd, signal);
+    return answer.sample((tokens) => this.kv.rewind(Math.min(this.length, start + tokens)), signal);
+  }
+
+  async restart(answer: AnswerSampler, tokens: readonly number[], unread: number): Promise<void> {
+    answer.resume(tokens);
+    this.#rewind(this.#promptLength + tokens.length - unread);
+    if (unread > 0) await this.read(Int32Array.from(tokens.slice(-unread)));
+    else this.#logits = this.#promptLogits;
+  }
+
+  #rewind(length: number): void {
+    this.kv.rewind(length);
+    this.#parts.embedder.setLength(length);
   }
 
   clear(): void {

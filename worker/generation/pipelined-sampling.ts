@@ -4,6 +4,7 @@ import type { TokenReadback } from '../backend/token-readback.ts';
 import type { AnswerSampler } from '../backend/token-sampler.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { SamplingRequest } from './decoder.ts';
+import { Guide } from './guide.ts';
 import type { ReadbackScheduler } from './readback-scheduler.ts';
 
 /** Sampled tokens [from, to) of an answer, read back together. */
@@ -18,66 +19,135 @@ export interface PipelinedSteps {
   submitSampling(sampler: AnswerSampler, mask: Uint32Array | undefined, stepFollows: boolean, batch?: BatchRange): void;
   /** Submits a step that reads the token sampled last. */
   runStep(): Promise<void>;
+  /**
+   * Drops what was submitted for later tokens, and goes on behind these of the answer.
+   *
+   * @param unread how many of them, at the end, are to be read (again)
+   */
+  restart(sampler: AnswerSampler, tokens: readonly number[], unread: number): Promise<void>;
+}
+
+/** How a constraint's masks pace the loop where each waits for the token before it. */
+const ONE_BY_ONE = { maxInFlight: 1, batchSize: 1 };
+
+/** What the loop works with. */
+export interface PipelinedParts {
+  steps: PipelinedSteps;
+  readback: TokenReadback;
+  sampler: AnswerSampler;
+  scheduler: ReadbackScheduler;
 }
 
 /**
- * Submits sampling passes and the steps between them before earlier tokens are read back, as far as the scheduler allows.
- *
- * With a constraint whose masks depend on earlier tokens, a sampling waits for the token before it. The step that reads that
- * token does not wait, so the mask is computed while the GPU works.
- *
- * @param scheduler absent: one token is in flight, as such a constraint needs it
- * @param onEnd called with the number of tokens read back, whether the answer is complete, left or failed
+ * One answer: submits sampling passes and the steps between them before earlier tokens are read back, as far as the
+ * scheduler and the guide allow.
  */
-export async function* samplePipelined(
-  steps: PipelinedSteps,
-  readback: TokenReadback,
-  sampler: AnswerSampler,
-  scheduler: ReadbackScheduler | undefined,
-  { limit, constraint }: Pick<SamplingRequest, 'limit' | 'constraint'>,
-  onEnd: (read: number) => void,
-  signal: AbortSignal,
-): AsyncGenerator<SampledToken, void> {
-  const words = sampler.entryBytes / 4;
-  let submitted = 0;
-  let sent = 0;
-  let read = 0;
-  let waited = false;
-  scheduler?.begin();
-  try {
-    while (read < limit) {
-      const { maxInFlight = 1, batchSize = 1 } = scheduler ?? {};
-      const maySubmit = submitted - read < maxInFlight || readback.pending === 0;
-      if (submitted < limit && readback.hasFreeBuffer && maySubmit) {
-        await yieldToEvents(signal);
-        submitted++;
-        const complete = submitted - sent >= batchSize || submitted === limit || submitted - read >= maxInFlight;
-        const batch = complete ? { from: sent, to: submitted } : undefined;
-        steps.submitSampling(sampler, constraint?.mask(submitted - 1), submitted < limit, batch);
-        if (complete) {
-          sent = submitted;
-          scheduler?.sent();
+export class PipelinedAnswer {
+  readonly #parts: PipelinedParts;
+  readonly #limit: number;
+  readonly #guide: Guide;
+  readonly #tokens: number[] = [];
+  /** How many samplings were submitted, and how many of them are in batches on their way back. */
+  #submitted = 0;
+  #sent = 0;
+
+  constructor(parts: PipelinedParts, request: SamplingRequest) {
+    this.#parts = parts;
+    this.#limit = request.limit;
+    this.#guide = new Guide(request);
+  }
+
+  /** @param onEnd called with the number of tokens in the answer, whether it is complete, left or failed */
+  async *sample(onEnd: (tokens: number) => void, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
+    const { readback, scheduler } = this.#parts;
+    let waited = false;
+    scheduler.begin();
+    try {
+      while (this.#tokens.length < this.#limit) {
+        yield* this.#forced(signal);
+        if (this.#tokens.length === this.#limit) return;
+        if (this.#maySubmit()) {
+          await yieldToEvents(signal);
+          await this.#submit();
+          waited = false;
+        } else {
+          await race(readback.oldest(), signal);
+          waited = this.#submitted < this.#limit;
         }
-        if (submitted < limit) await steps.runStep();
-        waited = false;
-      } else {
-        await race(readback.oldest(), signal);
-        waited = submitted < limit;
+        yield* this.#received(signal);
+        if (waited && this.#tokens.length === this.#submitted) scheduler.reportIdle();
       }
-      for (let batch = readback.take(); batch; batch = readback.take()) {
-        scheduler?.received(batch.length / words, performance.now());
-        for (let at = 0; at < batch.length; at += words) {
-          signal.throwIfAborted();
-          read++;
-          const token = sampler.read(batch.subarray(at, at + words));
-          constraint?.accept(token.id);
-          yield token;
-        }
-      }
-      if (waited && read === submitted) scheduler?.reportIdle();
+    } finally {
+      readback.abandon();
+      onEnd(this.#tokens.length);
     }
-  } finally {
+  }
+
+  get #pace(): Pick<ReadbackScheduler, 'maxInFlight' | 'batchSize'> {
+    return this.#guide.waits ? ONE_BY_ONE : this.#parts.scheduler;
+  }
+
+  #maySubmit(): boolean {
+    const { readback } = this.#parts;
+    const isNear = this.#submitted - this.#tokens.length < this.#pace.maxInFlight || readback.pending === 0;
+    return this.#submitted < this.#limit && readback.hasFreeBuffer && isNear;
+  }
+
+  /**
+   * Submits a sampling, and the step that reads its token. That does not wait, so the mask of the next token is computed
+   * while the GPU works.
+   */
+  async #submit(): Promise<void> {
+    const { steps, sampler, scheduler } = this.#parts;
+    const { maxInFlight, batchSize } = this.#pace;
+    const mask = this.#guide.maskFor(this.#submitted);
+    this.#submitted++;
+    const isLast = this.#submitted === this.#limit;
+    const inFlight = this.#submitted - this.#tokens.length;
+    const complete = this.#submitted - this.#sent >= batchSize || isLast || inFlight >= maxInFlight;
+    const batch = complete ? { from: this.#sent, to: this.#submitted } : undefined;
+    steps.submitSampling(sampler, mask, !isLast, batch);
+    if (complete) {
+      this.#sent = this.#submitted;
+      scheduler.sent();
+    }
+    if (!isLast) await steps.runStep();
+  }
+
+  /** The tokens that have come back. */
+  async *#received(signal: AbortSignal): AsyncGenerator<SampledToken, void> {
+    const { readback, sampler, scheduler } = this.#parts;
+    const words = sampler.entryBytes / 4;
+    for (let batch = readback.take(); batch; batch = readback.take()) {
+      if (!this.#guide.waits) scheduler.received(batch.length / words, performance.now());
+      for (let at = 0; at < batch.length; at += words) {
+        signal.throwIfAborted();
+        const token = sampler.read(batch.subarray(at, at + words));
+        // What is in flight follows a token that cannot come.
+        if (!this.#guide.accept(token.id)) return this.#restart(Math.min(1, this.#tokens.length));
+        this.#tokens.push(token.id);
+        yield token;
+      }
+    }
+  }
+
+  /** Tokens that need no sampling, where there are more of them than samplings in flight. */
+  async *#forced(signal: AbortSignal): AsyncGenerator<SampledToken, void> {
+    const left = this.#limit - this.#tokens.length;
+    if (this.#guide.expected.length <= this.#submitted - this.#tokens.length) return;
+    const forced = this.#guide.takeExpected(left);
+    for (const id of forced) {
+      signal.throwIfAborted();
+      this.#tokens.push(id);
+      yield { id };
+    }
+    await this.#restart(forced.length);
+  }
+
+  async #restart(unread: number): Promise<void> {
+    const { steps, readback, sampler } = this.#parts;
     readback.abandon();
-    onEnd(read);
+    this.#submitted = this.#sent = this.#tokens.length;
+    if (this.#submitted < this.#limit) await steps.restart(sampler, this.#tokens, unread);
   }
 }

@@ -4,17 +4,30 @@ import type { Decoder, SamplingRequest } from './decoder.ts';
 
 /** Reads the logits after each step and samples on the CPU. */
 export async function* sampleOnCpu(
-  decoder: Pick<Decoder, 'logits' | 'step'>,
+  decoder: Pick<Decoder, 'logits' | 'read'>,
   { sampling, prompt, choice, topLogprobs, limit, constraint }: SamplingRequest,
   signal: AbortSignal,
 ): AsyncGenerator<SampledToken, void> {
   const sampler = new CpuSampler(sampling, prompt, choice, topLogprobs);
-  for (let count = 1; ; count++) {
-    await yieldToEvents(signal);
-    const token = sampler.sample(await decoder.logits(), constraint?.mask(count - 1));
-    constraint?.accept(token.id);
-    yield token;
+  const unread: number[] = [];
+  for (let count = 0; count < limit;) {
+    // They would have no log probabilities.
+    const forced = (topLogprobs === undefined && constraint?.forced?.()) || [];
+    for (const id of forced.slice(0, limit - count)) {
+      signal.throwIfAborted();
+      constraint?.accept(id);
+      sampler.count(id);
+      unread.push(id);
+      count++;
+      yield { id };
+    }
     if (count === limit) return;
-    await decoder.step(token.id);
+    await yieldToEvents(signal);
+    if (unread.length > 0) await decoder.read(Int32Array.from(unread.splice(0)));
+    const token = sampler.sample(await decoder.logits(), constraint?.mask(count));
+    constraint?.accept(token.id);
+    unread.push(token.id);
+    count++;
+    yield token;
   }
 }

@@ -90,6 +90,11 @@ export class StepwiseDecoder implements Decoder {
     await this.#read(Int32Array.of(id), true);
   }
 
+  async read(ids: Int32Array): Promise<void> {
+    if (this.#chunkRows.behind > 1) return this.#read(ids, true);
+    for (const id of ids) await this.step(id);
+  }
+
   async logits(): Promise<Float32Array> {
     if (!this.#logits) throw new NearsightError('internal', 'Nothing has been read yet.');
     return this.#logits;
@@ -118,7 +123,7 @@ export class StepwiseDecoder implements Decoder {
   }
 
   async #read(ids: Int32Array, withLogits: boolean, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
-    if (this.length + ids.length > this.kv.capacity) await this.kv.grow();
+    while (this.length + ids.length > this.kv.capacity) await this.kv.grow();
     const embeddings = await this.#parts.embed(ids);
     let outputs: Tensors;
     try {

@@ -1,6 +1,6 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
-import type { ByteMachine } from './byte-machine.ts';
+import { type ByteMachine, GrammarError } from './byte-machine.ts';
 import type { TokenTrie } from './token-trie.ts';
 
 /** The space before an answer's first word belongs to the template, and is not shown (`generation/generate.ts`). */
@@ -8,8 +8,13 @@ const SPACE = 0x20;
 
 /** Longest time for one mask, in milliseconds. Those of ordinary grammars take 0.01 to 5. */
 const DEADLINE = 2000;
+const TOO_SLOW = `The constraint is too ambiguous: which tokens may come next is not known after ${DEADLINE / 1000} s`;
 /** How many nodes are visited between two looks at the clock. */
 const NODES_PER_LOOK = 4096;
+
+/** Bytes of a text that is read without sampling. A shorter one is one or two tokens. */
+const SHORTEST_FORCED = 6;
+const LONGEST_FORCED = 512;
 
 /** How many masks are kept: 1.6 MB of SmolVLM's. */
 const MOST_MASKS = 256;
@@ -18,6 +23,8 @@ const MOST_MASKS = 256;
 export interface Vocabulary {
   trie: TokenTrie;
   bytes(id: number): Uint8Array;
+  /** The tokens of a text. */
+  encode(text: string): readonly number[];
   /** Tokens that end an answer. */
   stopIds: readonly number[];
 }
@@ -42,7 +49,12 @@ export class TokenMasks<State> {
     if (known) return known;
     const mask = new Uint32Array(this.vocabulary.trie.words);
     if (this.machine.accepting(state)) for (const id of this.vocabulary.stopIds) allow(mask, id);
-    this.#fill(mask, state, isFirst);
+    try {
+      this.#fill(mask, state, isFirst);
+    } catch (error) {
+      if (error instanceof GrammarError) throw new NearsightError('unsupported_schema', `${error.message}.`);
+      throw error;
+    }
     if (key !== undefined) this.#keep(key, mask);
     return mask;
   }
@@ -63,7 +75,7 @@ export class TokenMasks<State> {
     for (let node = 0; node < bytes.length;) {
       if (--look === 0) {
         look = NODES_PER_LOOK;
-        if (performance.now() > end) throw tooSlow();
+        if (performance.now() > end) throw new GrammarError(TOO_SLOW);
       }
       const depth = depths[node] ?? 0;
       const byte = bytes[node] ?? 0;
@@ -80,13 +92,19 @@ export class TokenMasks<State> {
   }
 }
 
-function allow(mask: Uint32Array, id: number): void {
-  mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31));
+/** The byte that alone can come next, if there is only one. */
+function onlyByte<State>(machine: ByteMachine<State>, state: State): number | undefined {
+  let only: number | undefined;
+  for (let byte = 0; byte < 256; byte++) {
+    if (!machine.viable(machine.transition(state, byte))) continue;
+    if (only !== undefined) return undefined;
+    only = byte;
+  }
+  return only;
 }
 
-function tooSlow(): NearsightError {
-  const message = `The constraint is too ambiguous: which tokens may come next is not known after ${DEADLINE / 1000} s.`;
-  return new NearsightError('unsupported_schema', message);
+function allow(mask: Uint32Array, id: number): void {
+  mask[id >>> 5] = (mask[id >>> 5] ?? 0) | (1 << (id & 31));
 }
 
 /** Holds one answer to a machine: each token continues the text, and only a whole text can end. */
@@ -106,6 +124,36 @@ export class GrammarConstraint<State> implements TokenConstraint {
 
   mask(): Uint32Array {
     return this.#masks.maskOf(this.#state, this.#isFirst);
+  }
+
+  /**
+   * Of a text that can only go on in one way, all tokens but the last: it might end within a token that spans what follows.
+   * They are few or none where the text is short, so a model that samples it token by token loses little.
+   */
+  forced(): readonly number[] {
+    const { vocabulary } = this.#masks;
+    const bytes = this.#forcedBytes();
+    if (bytes.length < SHORTEST_FORCED) return [];
+    // A character that is not whole decodes to one that no token of the text gives: it is cut off below.
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes));
+    const ids = vocabulary.encode(this.#isFirst ? ` ${text}` : text).slice(0, -1);
+    const spelled = ids.flatMap((id) => [...vocabulary.bytes(id)]);
+    if (this.#isFirst) spelled.shift();
+    return spelled.every((byte, at) => byte === bytes[at]) ? ids : [];
+  }
+
+  /** The bytes that must follow, as far as no other can. */
+  #forcedBytes(): number[] {
+    const { machine } = this.#masks;
+    const bytes: number[] = [];
+    let state = this.#state;
+    while (bytes.length < LONGEST_FORCED && !machine.accepting(state)) {
+      const next = onlyByte(machine, state);
+      if (next === undefined) break;
+      bytes.push(next);
+      state = machine.transition(state, next);
+    }
+    return bytes;
   }
 
   accept(id: number): void {

@@ -40,10 +40,8 @@ export function refuseLeftRecursion(nfa: Nfa): void {
         path.pop();
       } else if (open.has(callee)) {
         const cycle = [...path.map(({ rule }) => rule).slice(path.findIndex(({ rule }) => rule === callee)), callee];
-        throw new GrammarError(
-          `Left recursion: ${cycle.map((rule) => `"${names.get(rule)}"`).join(' starts with ')}. ` +
-            'Only a rule whose alternatives start with the rule itself is supported',
-        );
+        const way = cycle.map((rule) => `"${names.get(rule)}"`).join(' starts with ');
+        throw new GrammarError(`Left recursion behind something optional or repeated: ${way}`);
       } else if (!done.has(callee)) {
         open.add(callee);
         path.push({ rule: callee, calls: firstCalls(nfa, callee, nullable) });

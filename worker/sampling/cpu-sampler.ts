@@ -82,10 +82,15 @@ export class CpuSampler {
    */
   sample(logits: Float32Array, mask?: Uint32Array): SampledToken {
     const id = this.#choose(this.#adjusted(logits, mask));
+    this.count(id);
+    return this.#topLogprobs === undefined ? { id } : { id, ...logprobsOf(logits, id, this.#topLogprobs) };
+  }
+
+  /** Counts a token of the answer that was not sampled. */
+  count(id: number): void {
     this.#step++;
     this.#seen.add(id);
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
-    return this.#topLogprobs === undefined ? { id } : { id, ...logprobsOf(logits, id, this.#topLogprobs) };
   }
 
   /** Steps 0 to 4. */

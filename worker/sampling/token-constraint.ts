@@ -18,6 +18,8 @@ export interface TokenConstraint {
    * @param index of the token in the answer, from 0
    */
   mask(index: number): Uint32Array | undefined;
+  /** Tokens of a text that can go on in one way only, as far as it is certain. They are accepted like sampled ones. */
+  forced?(): readonly number[];
   /** Called once with each sampled token, in order, before the decoder yields it; also with the end token. */
   accept(id: number): void;
 }

@@ -85,9 +85,14 @@ export class GpuSampler implements TokenSampler {
     const biased = sampling.logitBias.length > 0;
     const settings = this.#settings(params, key, biased, topLogprobs);
     queue.writeBuffer(this.#buffers.settings, 0, settings);
-    const state = new Uint32Array(HEADER_WORDS + this.#vocab);
-    if (params.repetition !== 1) for (const id of prompt) state[HEADER_WORDS + id] = 1;
-    queue.writeBuffer(this.#buffers.state, 0, state);
+    const resume = (tokens: readonly number[]): void => {
+      const state = new Uint32Array(HEADER_WORDS + this.#vocab);
+      state.set([tokens.at(-1) ?? 0, tokens.length]);
+      if (params.repetition !== 1) for (const id of prompt) state[HEADER_WORDS + id] = 1;
+      for (const id of tokens) state[HEADER_WORDS + id] = ((state[HEADER_WORDS + id] ?? 0) | 1) + 2;
+      queue.writeBuffer(this.#buffers.state, 0, state);
+    };
+    resume([]);
     if (biased) {
       const bias = new Float32Array(this.#vocab);
       for (const [id, value] of sampling.logitBias) bias[id] = value;
@@ -107,6 +112,7 @@ export class GpuSampler implements TokenSampler {
         }
         this.#encode(pass, logits, params.filters, withLogprobs);
       },
+      resume,
       read: (entry) => readEntry(entry, topLogprobs),
     };
   }

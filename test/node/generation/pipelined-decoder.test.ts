@@ -1,5 +1,6 @@
+// size: one model is opened for all of it.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { Decoder } from '../../../worker/generation/decoder.ts';
+import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
 import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
 import type { SampledToken } from '../../../worker/sampling/cpu-sampler.ts';
 import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
@@ -139,32 +140,74 @@ const pipelined =
       const ALL = { ...GREEDY, temperature: 0.8, topK: 12, topP: 0.9, frequencyPenalty: 0.4, repetitionPenalty: 1.2 };
       const third = (): ToyConstraint => new ToyConstraint(VOCAB, otherThird(VOCAB));
 
+      const FREE = { ...GREEDY, temperature: 0.8, frequencyPenalty: 0.4, presencePenalty: 0.1, repetitionPenalty: 1.2 };
+
+      const onCpu = async (request: Partial<SamplingRequest>): Promise<number[]> => {
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const all = { sampling: GREEDY, prompt: PROMPT, choice: 0, topLogprobs: undefined, limit: STEPS, ...request };
+        const ids: number[] = [];
+        for await (const { id } of sampleOnCpu(decoder, all, signal)) ids.push(id);
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        return ids;
+      };
+
       test.each([
         ['greedy', GREEDY],
+        ['sampled with penalties', FREE],
         ['sampled by all rules', ALL],
-      ])('samples the same tokens as the CPU, with one step in flight: %s', async (__, sampling) => {
-        const request = { sampling, prompt: PROMPT, choice: 1, topLogprobs: 2, limit: STEPS };
-        await decoder.reset(PROMPT.length + STEPS);
-        await decoder.prefill(PROMPT, -1, [], signal);
+      ])('samples the same tokens as the CPU: %s', async (__, sampling) => {
+        const request = { sampling, choice: 1, topLogprobs: 2 };
+        const expected = await onCpu({ ...request, constraint: third() });
         const free = await take(decoder, request);
         const constraint = third();
-        const requested: number[] = [];
-        vi.spyOn(constraint, 'mask').mockImplementation(function mask(this: ToyConstraint) {
-          requested.push(this.accepted.length);
-          return ToyConstraint.prototype.mask.call(this);
-        });
         const sampled = await take(decoder, { ...request, constraint });
+        expect(sampled).toEqual(expected);
         expect(constraint.accepted).toEqual(sampled);
-        // Each mask is requested once, when all tokens before it are accepted.
-        expect(requested).toEqual(sampled.map((___, at) => at));
         expect(decoder.length).toBe(PROMPT.length + STEPS - 1);
         expect(await take(decoder, request)).toEqual(free);
-        await decoder.reset(PROMPT.length + STEPS);
-        await decoder.prefill(PROMPT, -1, [], signal);
-        const expected: number[] = [];
-        for await (const { id } of sampleOnCpu(decoder, { ...request, constraint: third() }, signal)) expected.push(id);
-        expect(sampled).toEqual(expected);
         expect(sampled).not.toEqual(free);
+      });
+
+      test('keeps steps in flight, and uploads no mask, as long as the model does what the constraint allows', async () => {
+        const free = await onCpu({ sampling: FREE });
+        const obeyed = (): ToyConstraint =>
+          new ToyConstraint(VOCAB, ({ length }) => [free[length] ?? 0, ((free[length] ?? 0) + 1) % VOCAB]);
+        const written = vi.spyOn(GPUQueue.prototype, 'writeBuffer');
+        const mapped = vi.spyOn(GPUBuffer.prototype, 'mapAsync');
+        expect(await take(decoder, { sampling: FREE })).toEqual(free);
+        const waits = mapped.mock.calls.length;
+        mapped.mockClear();
+        expect(await take(decoder, { sampling: FREE, constraint: obeyed() })).toEqual(free);
+        expect(written.mock.calls.filter(([{ label }]) => label === 'sampler mask')).toEqual([]);
+        // As many batches as without it, give or take what the time of a step decides.
+        expect(mapped.mock.calls.length).toBeLessThanOrEqual(2 * waits);
+      });
+
+      test.each([
+        ['greedy', GREEDY],
+        ['sampled with penalties', FREE],
+        ['sampled by all rules', ALL],
+      ])('reads a text that is forced without sampling it, as the CPU does: %s', async (__, sampling) => {
+        /** Of ten tokens, five are forced: from the sixth on, or fewer where the answer ends. */
+        const forcing = (): ToyConstraint => {
+          const constraint = third();
+          const forced = (): number[] => (constraint.accepted.length % 10 === 5 ? [4, 8, 15, 16, 23] : []);
+          return Object.assign(constraint, { forced });
+        };
+        for (const limit of [STEPS, 18]) {
+          const expected = await onCpu({ sampling, limit, constraint: forcing() });
+          expect(expected.slice(5, 10)).toEqual([4, 8, 15, 16, 23]);
+          const constraint = forcing();
+          expect(await take(decoder, { sampling, constraint, limit })).toEqual(expected);
+          expect(constraint.accepted).toEqual(expected);
+        }
+        // With log probabilities every token is sampled.
+        const scored = { sampling, topLogprobs: 0 };
+        expect(await take(decoder, { ...scored, constraint: forcing() })).toEqual(
+          await onCpu({ ...scored, constraint: third() }),
+        );
       });
 
       test('samples the same tokens as the CPU with steps in flight, if the mask depends on the index alone', async () => {
@@ -214,16 +257,16 @@ const pipelined =
         expect(await take(decoder)).toEqual(free);
       });
 
-      test('a mask is uploaded for each token, and none without a constraint', async () => {
+      test('where rules depend on other tokens, each token is sampled with a mask; without a constraint, none is', async () => {
         await decoder.reset(PROMPT.length + STEPS);
         await decoder.prefill(PROMPT, -1, [], signal);
         const written = vi.spyOn(GPUQueue.prototype, 'writeBuffer');
         const masks = (): number => written.mock.calls.filter(([{ label }]) => label === 'sampler mask').length;
-        await take(decoder);
+        await take(decoder, { sampling: ALL });
         expect(masks()).toBe(0);
         const without = written.mock.calls.length;
         written.mockClear();
-        await take(decoder, { constraint: third() });
+        await take(decoder, { sampling: ALL, constraint: third() });
         expect(masks()).toBe(STEPS);
         // And one word for the mode.
         expect(written.mock.calls.length).toBe(without + STEPS + 1);

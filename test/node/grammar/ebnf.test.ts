@@ -62,6 +62,12 @@ const SUPPORTED: readonly [title: string, source: string, matching: readonly str
   ['recursion in the middle', 'root ::= "(" root ")" | ""', ['', '(())'], ['(', '())']],
   ['recursion at the end', 'root ::= "a" root | "b"', ['b', 'aaab'], ['a', 'bb']],
   ['recursion at the start', 'root ::= root "a" | "b" | root "c" "c"', ['b', 'baa', 'bccacc'], ['a', 'bc', '']],
+  [
+    'recursion by way of other rules',
+    'root ::= call | name\ncall ::= root "(" ")" | index\nindex ::= (call | name) "[" root "]"\nname ::= [a-z]+',
+    ['a', 'a()', 'ab()()', 'a[b()]()[c]'],
+    ['', '()', 'a(', 'a[]'],
+  ],
   ['an idle recursion', 'root ::= root | root "a" | ""', ['', 'aa'], ['b']],
   ['palindromes', 'root ::= "a" root "a" | "b" root "b" | "a" | "b" | ""', ['', 'aba', 'abba', 'babab'], ['ab', 'abb']],
   ['a list', 'root ::= item ("," item)*\nitem ::= [a-z]+', ['a', 'ab,c,d'], ['', 'a,', ',a']],
@@ -105,12 +111,16 @@ const REFUSED: readonly [source: string, message: string][] = [
   ['root ::= root', 'No text matches the rule "root": it cannot come to an end'],
   ['root ::= [^\\x00-\\U0010FFFF]', 'No text matches the rule "root": it cannot come to an end'],
   [
-    'root ::= a "x" | "x"\na ::= b | "a"\nb ::= a "b"',
-    'Left recursion: "a" starts with "b" starts with "a". Only a rule whose alternatives start with the rule itself is supported',
+    'root ::= blank root "x" | "x"\nblank ::= " "*',
+    'Left recursion behind something optional or repeated: "root" starts with "root"',
   ],
   [
-    'root ::= blank root "x" | "x"\nblank ::= " "*',
-    'Left recursion: "root" starts with "root". Only a rule whose alternatives start with the rule itself is supported',
+    'root ::= a "x" | "x"\na ::= b? "a"\nb ::= a "b"',
+    'Left recursion behind something optional or repeated: "a" starts with "b" starts with "a"',
+  ],
+  [
+    'root ::= a "x" | "x"\na ::= (b "c")+ | "a"\nb ::= a "b"',
+    'Left recursion behind something optional or repeated: "a" starts with "b" starts with "a"',
   ],
 ];
 

@@ -5,7 +5,7 @@ import { integer, pick, xorshift, type Random } from '../../random.ts';
 import { accepts, mutated, randomString, randomText } from './walk.ts';
 
 const LITERALS = ['a', 'b', 'c', '0', '7', ' ', '-', '_', '"', 'é', '漢', '😀', '\\n', '\\.', '\\x41', '\\u00e9'];
-const MORE_LITERALS = ['\\u{1F600}', '\\ud83d\\ude00', '\\t', '\\/', '\\u2028', '\\cA', '\\0'];
+const MORE_LITERALS = ['\\u{1F600}', '\\ud83d\\ude00', '\\t', '\\/', '\\u2028', '\\cA', '[\\0]'];
 const SETS = ['\\d', '\\D', '\\w', '\\W', '\\s', '\\S'];
 /** What the texts are made of: what the expressions have, and their neighbours. */
 const ALPHABET = Array.from('abcd07 -_".\n\t/A\u2028\u0001\0éè漢😀😁\uffff\u07ff\u0800');
@@ -61,7 +61,7 @@ export function compareRegexes(seeds: Iterable<number>): void {
       continue;
     }
     for (let count = 0; count < 12; count++) {
-      const text = randomText(machine, random, 10) ?? expect.fail(`${where} has a state without completion`);
+      const text = randomText(machine, random, 10, 50_000) ?? expect.fail(`${where} has a state without completion`);
       expect(reference.test(text), `${where} gave ${JSON.stringify(text)}`).toBe(true);
       strings.push(text, mutated(text, random, ALPHABET), mutated(text, random, ALPHABET));
     }

@@ -11,7 +11,7 @@ const encoder = new TextEncoder();
 /** A vocabulary of these texts; the last id ends an answer. */
 function vocabularyOf(tokens: readonly string[]): Vocabulary {
   const bytes = (id: number): Uint8Array => encoder.encode(tokens[id] ?? '');
-  return { bytes, stopIds: [tokens.length], trie: buildTokenTrie(bytes, tokens.length + 1) };
+  return { bytes, encode: () => [], stopIds: [tokens.length], trie: buildTokenTrie(bytes, tokens.length + 1) };
 }
 
 const tokens = ['', 'a', 'ab', 'abc', 'b', ' ', ' a', ' ab', 'c', '{', '"', '": ', 'é', '\u00e9\u00e9', 'abcabc'];

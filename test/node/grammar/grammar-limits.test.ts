@@ -72,6 +72,12 @@ const REGEXES: readonly [source: string, text: string, outcome: string | boolean
   ['a'.repeat(10_001), '', 'Longer than 10000 characters'],
 ];
 
+/** Rules that each start with all of them. */
+function leftRecursive(count: number): string {
+  const names = Array.from({ length: count }, (_, index) => `r${index}`);
+  return `root ::= r0\n${names.map((name) => `${name} ::= ${names.join(' "a" | ')} | "x"`).join('\n')}`;
+}
+
 /** Rules that each say how the next one is called, so that a text of the last is one of each. */
 function chain(length: number, rule: (next: string) => string, last: string): string {
   const rules = Array.from(
@@ -98,6 +104,16 @@ const GRAMMARS: readonly [title: string, source: string, text: string, outcome: 
   ['a chain of optional calls', chain(40, (next) => `${next} ${next} ${next}`, '"x"?'), 'xxx', TOO_AMBIGUOUS],
   ['a chain of repeated calls', chain(300, (next) => `${next}? ${next} ${next}*`, '"x"'), 'xxx', TOO_AMBIGUOUS],
   ['nested repeats of calls', 'root ::= (a{0,100}){0,100}\na ::= "x" a? | "y"', 'xyx', true],
+  ['rules that start with each other', leftRecursive(3), 'xaa', true],
+  ['many of them', leftRecursive(60), '', 'The left recursion of the rule "r3" is too complex'],
+  [
+    'a ring of rules',
+    chain(1990, (next) => `${next} | "y"`, 'r0 | "x"'),
+    '',
+    'The left recursion of the rule "r1989" is too complex',
+  ],
+  ['a long list', `root ::= ${Array.from({ length: 4000 }, (_, index) => `"w${index}"`).join(' | ')}`, 'w3999', true],
+  ['many rules', chain(2000, (next) => next, '"x"'), '', 'More than 2000 rules'],
   ['large repeats', 'root ::= (("a" root?){1000}){1000}', '', TOO_LARGE],
   ['nested groups', `root ::= ${'('.repeat(5000)}`, '', 'More than 200 nested groups, at line 1, column 210'],
   ['a long source', `root ::= "${'a'.repeat(65_536)}"`, '', 'Longer than 65536 characters'],

@@ -11,6 +11,7 @@ import { generatedSchema } from './generated-schema.ts';
 /** The tokens of a model. */
 export interface Tokens {
   bytes(id: number): Uint8Array;
+  encode(text: string): readonly number[];
   stopIds: readonly number[];
   size: number;
   /** Those that close a string, an object or an array. */
@@ -154,5 +155,11 @@ export function tokensOf(tokenizer: TemplateTokenizer, size: number): Tokens {
   const closingIds = Array.from({ length: size }, (_, id) => id).filter((id) =>
     closing.test(new TextDecoder().decode(tokenizer.bytes(id))),
   );
-  return { bytes: (id) => tokenizer.bytes(id), stopIds: [stop], size, closingIds };
+  return {
+    bytes: (id) => tokenizer.bytes(id),
+    encode: (text) => tokenizer.encode(text),
+    stopIds: [stop],
+    size,
+    closingIds,
+  };
 }

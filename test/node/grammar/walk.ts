@@ -37,12 +37,12 @@ function viableBytes<State>(machine: ByteMachine<State>, state: State): number[]
   );
 }
 
-/** The shortest bytes from a state to an accepting one, or undefined if none are found among 1,000 states. */
-function completion<State>(machine: ByteMachine<State>, from: State): number[] | undefined {
+/** The shortest bytes from a state to an accepting one, or undefined if none are found among so many states. */
+function completion<State>(machine: ByteMachine<State>, from: State, states: number): number[] | undefined {
   const ways = new Map<State, number[]>([[from, []]]);
   for (const [state, way] of ways) {
     if (machine.accepting(state)) return way;
-    if (ways.size > 1000) return undefined;
+    if (ways.size > states) return undefined;
     for (const byte of viableBytes(machine, state)) {
       const next = machine.transition(state, byte);
       if (!ways.has(next)) ways.set(next, [...way, byte]);
@@ -51,8 +51,17 @@ function completion<State>(machine: ByteMachine<State>, from: State): number[] |
   return undefined;
 }
 
-/** A text that a machine accepts: random bytes that are viable, then a completion, or undefined if none is found. */
-export function randomText<State>(machine: ByteMachine<State>, random: Random, length: number): string | undefined {
+/**
+ * A text that a machine accepts: random bytes that are viable, then a completion, or undefined if none is found.
+ *
+ * @param states how many are searched for the completion: in grammars it can be long
+ */
+export function randomText<State>(
+  machine: ByteMachine<State>,
+  random: Random,
+  length: number,
+  states = 1000,
+): string | undefined {
   let state = machine.initial;
   const bytes: number[] = [];
   for (let count = integer(random, length); count > 0; count--) {
@@ -67,7 +76,7 @@ export function randomText<State>(machine: ByteMachine<State>, random: Random, l
     bytes.push(byte);
     state = machine.transition(state, byte);
   }
-  const rest = completion(machine, state);
+  const rest = completion(machine, state, states);
   return rest && decode([...bytes, ...rest]);
 }
 

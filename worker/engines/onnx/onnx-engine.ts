@@ -159,10 +159,11 @@ export class OnnxEngine implements Engine {
   /** What limits the tokens of each answer. */
   async #constrain({ constraint, rules = {}, cache }: ChatJob): Promise<(() => TokenConstraint) | undefined> {
     const { tokenizer, config } = this.#parts.processor;
-    const ruled = constraintOf(rules, { ...config, encode: (text) => tokenizer.encode(text) });
+    const encode = (text: string): number[] => tokenizer.encode(text);
+    const ruled = constraintOf(rules, { ...config, encode });
     if (!constraint) return ruled;
     const { Grammar } = await loadGrammar();
-    const vocabulary = { bytes: (id: number) => tokenizer.bytes(id), stopIds: config.stopIds };
+    const vocabulary = { bytes: (id: number) => tokenizer.bytes(id), encode, stopIds: config.stopIds };
     this.#grammar ??= new Grammar(vocabulary, config.vocab);
     const held = this.#grammar.open(constraint, cache);
     return ruled ? () => both(held(), ruled()) : held;
