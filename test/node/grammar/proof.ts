@@ -4,6 +4,7 @@ import { isNearsightError } from '../../../src/protocol/errors.ts';
 import type { TextConstraint } from '../../../src/protocol/job.ts';
 import { Grammar } from '../../../worker/grammar/grammar-chunk.ts';
 import type { TemplateTokenizer } from '../../../worker/families/tokenizer.ts';
+import { isAllowed } from '../../../worker/sampling/token-constraint.ts';
 import { CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { integer, pick, type Random, xorshift } from '../../random.ts';
 import { generatedSchema } from './generated-schema.ts';
@@ -55,7 +56,10 @@ export function proveSchemas(tokens: Tokens, count: number, seed: number): Count
   return total;
 }
 
-/** As {@link proveSchemas}, for answers that must call tools: each call's arguments must validate under that tool's schema. */
+/** What the text of an answer begins with where calls are not required: a model without sense would never call. */
+const LEAD = 'I see <b> <tool_call>';
+
+/** As {@link proveSchemas}, for answers that call tools: each call's arguments must validate under that tool's schema. */
 export function proveCalls(tokens: Tokens, count: number, seed: number): Count {
   const grammar = new Grammar(tokens, tokens.size);
   const total: Count = { finished: 0, cut: 0, refused: 0 };
@@ -68,20 +72,17 @@ export function proveCalls(tokens: Tokens, count: number, seed: number): Count {
     });
     const where = `seed ${seed + index}: ${JSON.stringify(tools)}`;
     const parallel = random() < 0.5;
-    const text = answer(
-      grammar,
-      tokens,
-      { type: 'tools', tools, required: true, parallel, param: 'tools' },
-      random,
-      where,
-    );
+    const required = random() < 0.6;
+    const wanted = { type: 'tools', tools, required, parallel, param: 'tools' } as const;
+    const text = answer(grammar, tokens, wanted, random, where, required ? '' : LEAD);
     if (text === 'refused' || text === 'cut') {
       total[text]++;
       continue;
     }
     total.finished++;
-    const calls = [...text.whole.matchAll(/^<tool_call>\n(.*)\n<\/tool_call>$/gm)];
-    expect(calls.map(([call]) => call).join('\n'), where).toBe(text.whole);
+    const calls = [...text.whole.matchAll(/<tool_call>\n(.*)\n<\/tool_call>$/gm)];
+    const before = required ? '' : 'I see <b> ';
+    expect(before + calls.map(([call]) => call).join('\n'), where).toBe(text.whole);
     expect(parallel ? calls.length > 0 : calls.length === 1, text.whole).toBe(true);
     for (const [, json = ''] of calls) {
       const call = JSON.parse(json);
@@ -100,6 +101,7 @@ function answer(
   wanted: TextConstraint,
   random: Random,
   where: string,
+  lead = '',
 ): { whole: string } | 'refused' | 'cut' {
   let constraint;
   try {
@@ -111,9 +113,12 @@ function answer(
   }
   const sampler = new CpuSampler(randomSettings(random), new Int32Array(), 0, undefined);
   const decoder = new TextDecoder('utf-8', { fatal: true });
+  const first = lead === '' ? [] : tokens.encode(lead);
   let text = '';
   for (let step = 0; step < LIMIT; step++) {
-    const { id } = sampler.sample(randomLogits(tokens, random), constraint.mask(step));
+    const mask = constraint.mask(step);
+    const id = first[step] ?? sampler.sample(randomLogits(tokens, random), mask).id;
+    if (mask) expect(isAllowed(mask, id), where).toBe(true);
     try {
       constraint.accept(id);
     } catch (error) {

@@ -90,7 +90,12 @@ describe('calls that are not required', () => {
   test('have a mask that costs once, in free text', () => {
     const tokenizer = glimpseTokenizer();
     const bytes = (id: number): Uint8Array => tokenizer.bytes(id);
-    const masks = new TokenMasks(machine, { bytes, stopIds: [1279], trie: buildTokenTrie(bytes, 1280) });
+    const masks = new TokenMasks(machine, {
+      bytes,
+      encode: () => [],
+      stopIds: [1279],
+      trie: buildTokenTrie(bytes, 1280),
+    });
     const mask = masks.maskOf(after(machine, encoder.encode('Some text')), false);
     // Another text in the same state, and the same array.
     expect(masks.maskOf(after(machine, encoder.encode('Other <b>')), false)).toBe(mask);
@@ -135,7 +140,7 @@ describe('a tool that cannot be enforced', () => {
   });
 
   test('is an error of the request', () => {
-    const grammar = new Grammar({ bytes: () => encoder.encode('a'), stopIds: [1] }, 2);
+    const grammar = new Grammar({ bytes: () => encoder.encode('a'), encode: () => [], stopIds: [1] }, 2);
     const tools = [TOOLS[0]!, tool('other', { contains: {} })];
     expect(() => grammar.open({ type: 'tools', tools, required: true, parallel: true, param: 'tools' }, true)).toThrow(
       expect.objectContaining({
@@ -145,6 +150,17 @@ describe('a tool that cannot be enforced', () => {
       }),
     );
   });
+});
+
+test('the text of a call up to its arguments is forced where one tool is required', () => {
+  const tokenizer = glimpseTokenizer();
+  const bytes = (id: number): Uint8Array => tokenizer.bytes(id);
+  const grammar = new Grammar({ bytes, encode: (text) => tokenizer.encode(text), stopIds: [1279] }, 1280);
+  const wanted = { type: 'tools', tools: TOOLS.slice(0, 1), required: true, parallel: false, param: 'tools' } as const;
+  const forced = grammar.open(wanted, false)().forced?.() ?? [];
+  const text = Buffer.concat(forced.map(bytes)).toString().trimStart();
+  expect(call('weather', '{"city": "').startsWith(text)).toBe(true);
+  expect(text.length).toBeGreaterThan(40);
 });
 
 test('names of rules in one schema are not those of another', () => {
