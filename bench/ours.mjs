@@ -40,7 +40,7 @@ export async function openOurs({ model, device, dtype }, image, worker, ort) {
       hardware: facts.hardware,
     },
     worker: worker(),
-    async ask({ turns, tokens, sampled = false }) {
+    async ask({ turns, tokens, sampled = false, fields = {} }) {
       const messages = await Promise.all(turns.map(message));
       const askedAt = now();
       const response = await nearsight.fetch(NIM, {
@@ -49,11 +49,11 @@ export async function openOurs({ model, device, dtype }, image, worker, ort) {
         body: JSON.stringify({
           model: model.spec.id,
           messages,
-          max_tokens: tokens,
-          logit_bias: bias,
+          ...(tokens > 0 && { max_tokens: tokens, logit_bias: bias }),
           stream: true,
           stream_options: { include_usage: true },
           ...(sampled && { ...SAMPLING, seed: 7 }),
+          ...fields,
         }),
       });
       if (!response.ok || !response.body) throw new Error(await response.text());
@@ -89,7 +89,8 @@ async function read(body, askedAt, tokens) {
     .filter((event) => event.startsWith('data: {'))
     .map((event) => JSON.parse(event.slice('data: '.length)));
   const { usage } = chunks.find((chunk) => chunk.usage) ?? {};
-  if (usage?.completion_tokens !== tokens) throw new Error(`asked for ${tokens} tokens: ${events.slice(-2000)}`);
+  const { completion_tokens: generated } = usage ?? {};
+  if (tokens > 0 && generated !== tokens) throw new Error(`asked for ${tokens} tokens: ${events.slice(-2000)}`);
   const text = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('');
-  return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens: usage.prompt_tokens, text };
+  return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens: usage.prompt_tokens, tokens: generated, text };
 }

@@ -15,8 +15,10 @@ export interface Turn {
 
 export interface Question {
   turns: Turn[];
-  /** The exact length of the answer: the end token is ruled out. */
+  /** The exact length of the answer, the end token is ruled out; 0: as long as it comes. */
   tokens: number;
+  /** Ours only: more fields of the request. */
+  fields?: Record<string, unknown>;
   /** As `../sampling.mjs` says. */
   sampled?: boolean;
 }
@@ -27,6 +29,8 @@ export interface Answer {
   firstMs: number;
   totalMs: number;
   promptTokens: number;
+  /** Ours only: how many tokens it has. */
+  tokens?: number;
   text: string;
 }
 

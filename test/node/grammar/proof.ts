@@ -1,7 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect } from 'vitest';
 import { isNearsightError } from '../../../src/protocol/errors.ts';
-import type { TextConstraint } from '../../../src/protocol/job.ts';
+import { GREEDY, type TextConstraint } from '../../../src/protocol/job.ts';
 import { Grammar } from '../../../worker/grammar/grammar-chunk.ts';
 import type { TemplateTokenizer } from '../../../worker/families/tokenizer.ts';
 import { isAllowed } from '../../../worker/sampling/token-constraint.ts';
@@ -33,8 +33,13 @@ export function summary({ finished, cut, refused }: Count): string {
   return `${finished} finished and validated, ${cut} cut at ${LIMIT} tokens (${share} % finished), ${refused} refused by name`;
 }
 
+/** As {@link proveSchemas}, by a sampler that always takes the token that is the least likely among those allowed. */
+export function proveAgainstAdversary(tokens: Tokens, count: number, seed: number): Count {
+  return proveSchemas(tokens, count, seed, true);
+}
+
 /** Answers by random logits and settings to so many schemas; each that finishes must validate, by another validator. */
-export function proveSchemas(tokens: Tokens, count: number, seed: number): Count {
+export function proveSchemas(tokens: Tokens, count: number, seed: number, adversarial = false): Count {
   const grammar = new Grammar(tokens, tokens.size);
   const total: Count = { finished: 0, cut: 0, refused: 0 };
   for (let index = 0; index < count; index++) {
@@ -42,7 +47,8 @@ export function proveSchemas(tokens: Tokens, count: number, seed: number): Count
     const random = xorshift(Math.imul(seed + index, 0x9e3779b1));
     const schema = generatedSchema(random);
     const where = `seed ${seed + index}: ${JSON.stringify(schema)}`;
-    const text = answer(grammar, tokens, { type: 'json', schema, param: 'schema' }, random, where);
+    const wanted = { type: 'json', schema, param: 'schema' } as const;
+    const text = answer(grammar, tokens, wanted, random, where, { adversarial });
     if (text === 'refused' || text === 'cut') {
       total[text]++;
       continue;
@@ -74,7 +80,7 @@ export function proveCalls(tokens: Tokens, count: number, seed: number): Count {
     const parallel = random() < 0.5;
     const required = random() < 0.6;
     const wanted = { type: 'tools', tools, required, parallel, param: 'tools' } as const;
-    const text = answer(grammar, tokens, wanted, random, where, required ? '' : LEAD);
+    const text = answer(grammar, tokens, wanted, random, where, { lead: required ? '' : LEAD });
     if (text === 'refused' || text === 'cut') {
       total[text]++;
       continue;
@@ -101,7 +107,7 @@ function answer(
   wanted: TextConstraint,
   random: Random,
   where: string,
-  lead = '',
+  { adversarial = false, lead = '' } = {},
 ): { whole: string } | 'refused' | 'cut' {
   let constraint;
   try {
@@ -111,13 +117,15 @@ function answer(
     expect(error.message, where).toMatch(/^(schema|tools\.[\w-]+): .*cannot be enforced: .+/);
     return 'refused';
   }
-  const sampler = new CpuSampler(randomSettings(random), new Int32Array(), 0, undefined);
+  const settings = adversarial ? GREEDY : randomSettings(random);
+  const sampler = new CpuSampler({ ...settings, seed: integer(random, 1000) }, new Int32Array(), 0, undefined);
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const first = lead === '' ? [] : tokens.encode(lead);
   let text = '';
   for (let step = 0; step < LIMIT; step++) {
+    const logits = randomLogits(tokens, random).map((logit) => (adversarial ? -logit : logit));
     const mask = constraint.mask(step);
-    const id = first[step] ?? sampler.sample(randomLogits(tokens, random), mask).id;
+    const id = first[step] ?? sampler.sample(logits, mask).id;
     if (mask) expect(isAllowed(mask, id), where).toBe(true);
     try {
       constraint.accept(id);
@@ -141,7 +149,6 @@ function randomSettings(random: Random) {
     presencePenalty: pick(random, [0, -1]),
     repetitionPenalty: pick(random, [1, 1.3]),
     logitBias: [],
-    seed: integer(random, 1000),
   };
 }
 
