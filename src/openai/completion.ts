@@ -54,8 +54,9 @@ export async function readCompletion(
 }
 
 /** The reader of a choice's calls; undefined if it may have none. */
-export function callReader({ toolChoice }: ChatRequest): ToolCallReader | undefined {
-  return toolChoice && new ToolCallReader(toolChoice !== 'auto');
+export function callReader({ toolChoice, job: { constraint } }: ChatRequest): ToolCallReader | undefined {
+  if (!toolChoice || constraint?.type !== 'tools') return undefined;
+  return new ToolCallReader(constraint.required ? 'calls' : constraint.otherwise ? 'either' : 'both');
 }
 
 /** As OpenAI has it: the call of a tool that the request names is no other end than that of a text. */

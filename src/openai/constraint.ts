@@ -3,17 +3,18 @@ import type { TextConstraint } from '../protocol/job.ts';
 import { jsonObject } from './constraint-checks.ts';
 import { mustBe, quoted, unsupported, type Values } from './field-checks.ts';
 import type { REQUEST } from './fields.ts';
+import type { ToolConstraint } from './tools.ts';
 
 /**
  * What the text of the answer must be, whichever field says it.
  *
  * @param tools what `tools` say
- * @throws NearsightError `invalid_request` if two fields say it, even if they agree; `unsupported_field` if one does, and
- *   `tools` as well
+ * @throws NearsightError `invalid_request` if two fields say it, even if they agree; `unsupported_field` if `tools` cannot
+ *   stand beside it
  */
 export function readConstraint(
   fields: Values<typeof REQUEST>,
-  tools: TextConstraint | undefined,
+  tools: ToolConstraint | undefined,
 ): TextConstraint | undefined {
   const { nvext = {}, structured_outputs: outputs = {} } = fields;
   const [format, other] = [
@@ -26,10 +27,7 @@ export function readConstraint(
     ...[fields, nvext].flatMap((at) => [at.guided_json, at.guided_regex, at.guided_choice, at.guided_grammar]),
   ].filter((given) => given !== undefined);
   if (format && other) throw oneOnly(format.param, other.param);
-  if (format && tools) {
-    throw unsupported(`the text would have to be what ${format.param} says as well. Remove one of them`, tools.param);
-  }
-  const constraint = format ?? tools;
+  const constraint = format && tools ? eitherOf(format, tools) : (format ?? tools);
   for (const name of ['stop', 'stop_token_ids'] as const) {
     if (constraint && fields[name]?.length) {
       throw unsupported(
@@ -39,6 +37,15 @@ export function readConstraint(
     }
   }
   return constraint;
+}
+
+/** Calls, or JSON. */
+function eitherOf(format: TextConstraint, tools: ToolConstraint): TextConstraint {
+  if (format.type === 'json') return { ...tools, otherwise: { schema: format.schema, param: format.param } };
+  throw unsupported(
+    `beside ${format.param}, which is not JSON, no call could be told from text. Remove one`,
+    tools.param,
+  );
 }
 
 /** The 400 for two fields with a constraint. */

@@ -12,14 +12,14 @@ const HEAD = new RegExp(`^${TOOL_CALL.name}([^"]*)${TOOL_CALL.arguments}`);
  * reader need not doubt it.
  */
 export class ToolCallReader {
-  readonly #required: boolean;
-  #place: 'text' | 'head' | 'arguments' | 'end' = 'text';
+  readonly #form: 'calls' | 'either' | 'both';
+  #place: 'text' | 'json' | 'head' | 'arguments' | 'end' = 'text';
   #held = '';
   #calls = 0;
 
-  /** @param required whether the text is calls and nothing else */
-  constructor(required: boolean) {
-    this.#required = required;
+  /** @param form `calls`: nothing else; `either`: calls, or JSON, in which anything may stand; `both`: text, then calls */
+  constructor(form: 'calls' | 'either' | 'both') {
+    this.#form = form;
   }
 
   /** How many calls have begun. */
@@ -37,7 +37,7 @@ export class ToolCallReader {
 
   /** What was held back and is text, at the end. */
   finish(): Delta[] {
-    const isText = this.#place === 'text' && this.#calls === 0 && !this.#required;
+    const isText = this.#place === 'text' && this.#calls === 0 && this.#form !== 'calls';
     return isText && this.#held ? [{ content: this.#held }] : [];
   }
 
@@ -45,6 +45,8 @@ export class ToolCallReader {
     switch (this.#place) {
       case 'text':
         return this.#text();
+      case 'json':
+        return this.#json();
       case 'head':
         return this.#head();
       case 'arguments':
@@ -61,11 +63,19 @@ export class ToolCallReader {
   }
 
   #text(): Delta | undefined {
+    if (this.#form === 'either' && this.#calls === 0 && this.#held && !this.#held.startsWith('<')) return this.#json();
     const begin = this.#held.indexOf(TOOL_CALL.begin);
     if (begin >= 0) this.#place = 'head';
     const content = (begin >= 0 ? this.#held.slice(0, begin) : withoutBeginning(this.#held)).trimEnd();
     this.#held = this.#held.slice(begin >= 0 ? begin + TOOL_CALL.begin.length : content.length);
     return content ? { content } : begin >= 0 ? this.#head() : undefined;
+  }
+
+  #json(): Delta | undefined {
+    this.#place = 'json';
+    const content = this.#held;
+    this.#held = '';
+    return content ? { content } : undefined;
   }
 
   #head(): Delta | undefined {

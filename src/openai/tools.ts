@@ -6,10 +6,12 @@ import type { TOOL } from './tool-fields.ts';
 /** How an answer may call tools. */
 export interface ToolUse {
   choice: 'auto' | 'required' | 'named';
-  constraint: TextConstraint;
+  constraint: ToolConstraint;
   /** What the model is told about them. */
   instruction: string;
 }
+
+export type ToolConstraint = Extract<TextConstraint, { type: 'tools' }>;
 
 /** A tool, checked, and what the model is shown of it. */
 interface ReadTool extends CallableTool {
@@ -62,7 +64,7 @@ function schemaOf({ properties = {}, ...schema }: Record<string, unknown> = {}):
   return { ...schema, type: 'object', properties, ...(isClosed && { additionalProperties: false }) };
 }
 
-function callsOf(tools: readonly ReadTool[], required: boolean, parallel: boolean): TextConstraint {
+function callsOf(tools: readonly ReadTool[], required: boolean, parallel: boolean): ToolConstraint {
   const callable = tools.map(({ name, schema, param }) => ({ name, schema, param }));
   return { type: 'tools', tools: callable, required, parallel, param: 'tools' };
 }

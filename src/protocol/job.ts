@@ -34,18 +34,26 @@ export type TextConstraint = { param: string } & (
   | { type: 'grammar'; ebnf: string }
   /**
    * Calls of tools, written as `tool-call.ts` has it; unless they are required, any text without a call may come before, or
-   * instead. Not `parallel`: one call.
+   * instead. Not `parallel`: one call. `otherwise`: without a call the text is JSON, and nothing comes before calls.
    */
-  | { type: 'tools'; tools: readonly CallableTool[]; required: boolean; parallel: boolean }
+  | {
+      type: 'tools';
+      tools: readonly CallableTool[];
+      required: boolean;
+      parallel: boolean;
+      otherwise?: NamedSchema | undefined;
+    }
 );
 
-/** A tool that an answer may call. */
-export interface CallableTool {
-  name: string;
-  /** JSON Schema of its arguments. */
+/** A JSON Schema, and the request field that it is in, for errors. */
+export interface NamedSchema {
   schema: unknown;
-  /** The request field of the schema, for errors. */
   param: string;
+}
+
+/** A tool that an answer may call, with the schema of its arguments. */
+export interface CallableTool extends NamedSchema {
+  name: string;
 }
 
 export interface Turn {

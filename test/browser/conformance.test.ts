@@ -659,6 +659,16 @@ test('where no token is allowed, the answer fails, and names the reason', async 
   expect(reply.body.error.code).toBe('constraint_unsatisfiable');
 });
 
+test('beside tools, the text is what its schema says, or calls', async () => {
+  const request = { ...chat([image(), text]), ...long, tools: [LOOK], guided_json: THING };
+  const reply = await ask(request);
+  if (callsOf(reply).length > 0) isCalled(reply);
+  else await isThing(reply, reply);
+  isCalled(await ask({ ...request, ...mustCall, parallel_tool_calls: false }));
+  // Without the first character of a call, only JSON is left.
+  await isThing(await ask({ ...request, bad_words: ['<'] }), reply);
+});
+
 test('a constrained text that is cut off is the beginning of the whole one, and so is what streams', async () => {
   const request = { ...chat([image(), text]), ...room, guided_json: THING };
   const whole = await ask(request);

@@ -1,6 +1,6 @@
 import { type Schema, Validator } from '@cfworker/json-schema';
 import { NearsightError } from '../../src/protocol/errors.ts';
-import type { CallableTool, TextConstraint } from '../../src/protocol/job.ts';
+import type { TextConstraint } from '../../src/protocol/job.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
 import { type ByteMachine, GrammarError } from './byte-machine.ts';
 import { compileChoice } from './choice.ts';
@@ -55,7 +55,7 @@ function compile(wanted: TextConstraint, vocabulary: Vocabulary): () => TokenCon
       case 'grammar':
         return withMachine(compileEbnf(wanted.ebnf), vocabulary);
       case 'tools':
-        return withMachine(compileToolCalls(wanted), vocabulary, callChecker(wanted.tools));
+        return withMachine(compileToolCalls(wanted), vocabulary, callChecker(wanted));
     }
   } catch (error) {
     if (!(error instanceof GrammarError)) throw error;
@@ -79,11 +79,14 @@ function jsonChecker(schema: unknown): (text: string) => void {
   return (text) => validate(JSON.parse(text));
 }
 
-/** As {@link jsonChecker}, for the arguments of calls. */
-function callChecker(tools: readonly CallableTool[]): (text: string) => void {
+/** As {@link jsonChecker}, for the arguments of calls, and for what is there instead. */
+function callChecker({ tools, otherwise }: Extract<TextConstraint, { type: 'tools' }>): (text: string) => void {
   const validators = new Map(tools.map(({ name, schema }) => [name, validatorOf(schema)]));
+  const checkOther = otherwise && jsonChecker(otherwise.schema);
   return (text) => {
-    for (const call of callsIn(text)) validators.get(call.name)?.(call.arguments);
+    const calls = callsIn(text);
+    for (const call of calls) validators.get(call.name)?.(call.arguments);
+    if (calls.length === 0) checkOther?.(text);
   };
 }
 

@@ -1,4 +1,4 @@
-import type { CallableTool, TextConstraint } from '../../src/protocol/job.ts';
+import type { CallableTool, NamedSchema, TextConstraint } from '../../src/protocol/job.ts';
 import { TOOL_CALL } from '../../src/protocol/tool-call.ts';
 import { choice, EMPTY, repeat, rule, type Rules, sequence, text } from './build-expression.ts';
 import { type ByteMachine, GrammarError } from './byte-machine.ts';
@@ -20,23 +20,28 @@ type Tools = Extract<TextConstraint, { type: 'tools' }>;
  *
  * @throws GrammarError with the field of the tool whose schema cannot be enforced
  */
-export function compileToolCalls({ tools, required, parallel }: Tools): ByteMachine<NfaState> {
+export function compileToolCalls({ tools, required, parallel, otherwise }: Tools): ByteMachine<NfaState> {
   const call = rule('call');
   const more = sequence(text(TOOL_CALL.between + TOOL_CALL.begin), call);
   const calls = sequence(call, repeat(more, 0, parallel ? MOST_CALLS - 1 : 0));
+  const onlyCalls = sequence(text(TOOL_CALL.begin), rule('calls'));
+  const free = required || otherwise ? [] : textBefore(TOOL_CALL.begin, rule('calls'));
+  const schemas = new Map<string, NamedSchema>(tools.map((tool, index) => [argumentsOf(index), tool]));
+  if (otherwise && !required) schemas.set('otherwise', otherwise);
+  const root = required ? onlyCalls : otherwise ? choice(onlyCalls, rule('otherwise')) : rule('text 0');
   const nfa = buildNfa(
     new Map([
-      ['root', required ? sequence(text(TOOL_CALL.begin), rule('calls')) : rule('text 0')],
+      ['root', root],
       ['calls', calls],
-      ...(required ? [] : textBefore(TOOL_CALL.begin, rule('calls'))),
+      ...free,
       ['call', sequence(text(TOOL_CALL.name), choice(...tools.map(nameAndArguments)), text(TOOL_CALL.end))],
-      ...tools.flatMap((tool, index) => [...argumentRules(tool, index)]),
+      ...[...schemas].flatMap(([name, schema]) => [...rulesOf(name, schema)]),
       ...COMMON,
     ]),
   );
   const empty = pruneNfa(nfa);
-  for (const [index, { param }] of tools.entries()) {
-    if (empty.includes(argumentsOf(index))) throw new GrammarError(noValue().message, { param });
+  for (const [name, { param }] of schemas) {
+    if (empty.includes(name)) throw new GrammarError(noValue().message, { param });
   }
   refuseLeftRecursion(nfa);
   return new NfaMachine(nfa, nfa.starts.get('root') ?? END);
@@ -56,10 +61,10 @@ function nameAndArguments({ name }: CallableTool, index: number): Expression {
   return sequence(text(name + TOOL_CALL.arguments), rule(argumentsOf(index)));
 }
 
-function argumentRules({ schema, param }: CallableTool, index: number): Rules {
+function rulesOf(name: string, { schema, param }: NamedSchema): Rules {
   try {
-    const { root, rules } = schemaRules(schema, `${argumentsOf(index)} `);
-    return new Map([[argumentsOf(index), root], ...rules]);
+    const { root, rules } = schemaRules(schema, `${name} `);
+    return new Map([[name, root], ...rules]);
   } catch (error) {
     if (error instanceof GrammarError) throw new GrammarError(error.message, { param, cause: error });
     throw error;

@@ -149,9 +149,9 @@ For each function call, return a json object with function name and arguments wi
 
 - **The chat**: each call of an assistant's message must be followed by a message with the role \`tool\` and its id, before any
   other. Results are text. The model reads them as a user's: \`<tool_response>…</tool_response>\`.
-- **Refused beside tools**, unless \`tool_choice\` is \`none\`: what constrains the text (\`response_format\`, \`guided_*\`,
-  \`structured_outputs\`), and \`stop\`. \`min_tokens\` and \`ignore_eos\` have no effect. \`functions\` and \`function_call\`, the older
-  forms, are refused.
+- **Beside a constraint that is JSON** (\`response_format\`, \`guided_json\`), the answer is calls, or else that JSON. Other constraints
+  (\`guided_regex\`, say) are refused beside tools, unless \`tool_choice\` is \`none\`, and so is \`stop\`. \`min_tokens\` and
+  \`ignore_eos\` have no effect. \`functions\` and \`function_call\`, the older forms, are refused.
 - \`logprobs\` and \`return_token_ids\` are those of the whole text as the model wrote it, calls included.
 
 \`\`\`json

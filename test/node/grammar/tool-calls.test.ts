@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { CallableTool } from '../../../src/protocol/job.ts';
+import type { CallableTool, NamedSchema } from '../../../src/protocol/job.ts';
 import { isAllowed } from '../../../worker/sampling/token-constraint.ts';
 import { GrammarError } from '../../../worker/grammar/byte-machine.ts';
 import { Grammar } from '../../../worker/grammar/grammar-chunk.ts';
@@ -22,7 +22,8 @@ const call = (name: string, args: string): string =>
 const WEATHER = call('weather', '{"city": "Oslo"}');
 const TIME = call('time', '{}');
 
-const machineOf = (fields: { required?: boolean; parallel?: boolean; tools?: CallableTool[] }) =>
+type Fields = { required?: boolean; parallel?: boolean; tools?: CallableTool[]; otherwise?: NamedSchema };
+const machineOf = (fields: Fields) =>
   compileToolCalls({ type: 'tools', param: 'tools', tools: TOOLS, required: false, parallel: true, ...fields });
 
 describe('required calls', () => {
@@ -104,6 +105,35 @@ describe('calls that are not required', () => {
     // Only bytes that are no beginning of a character.
     expect(refused.filter((byte) => byte < 0x80)).toEqual([]);
     expect(isAllowed(mask, 1279)).toBe(true);
+  });
+});
+
+describe('calls or JSON', () => {
+  const otherwise = {
+    schema: { type: 'object', properties: { a: { type: 'string' } }, required: ['a'] },
+    param: 'format',
+  };
+
+  test('are one or the other', () => {
+    const machine = machineOf({ otherwise });
+    for (const text of [TIME, `${TIME}\n${WEATHER}`, '{"a": "b"}', '{"a": "<tool_call>"}']) {
+      expect(accepts(machine, text), text).toBe(true);
+    }
+    for (const text of ['', 'x', '{}', `{"a": "b"}${TIME}`, `${TIME}{"a": "b"}`]) {
+      expect(accepts(machine, text), text).toBe(false);
+    }
+  });
+
+  test('are calls where these are required', () => {
+    const machine = machineOf({ otherwise, required: true });
+    expect([accepts(machine, TIME), accepts(machine, '{"a": "b"}')]).toEqual([true, false]);
+  });
+
+  test('name the field of the format that cannot be enforced', () => {
+    for (const schema of [{ not: {} }, false]) {
+      const refused = expect.objectContaining({ param: 'format' });
+      expect(() => machineOf({ otherwise: { schema, param: 'format' } })).toThrow(refused);
+    }
   });
 });
 

@@ -53,6 +53,15 @@ describe('a JSON body', () => {
     ]);
   });
 
+  it('has JSON where the format asks for it and nothing is called', async () => {
+    const fields = { response_format: { type: 'json_object' } };
+    const json = '{"a": "<tool_call>\\n"}';
+    const [choice] = await whole(fields, text(json.slice(0, 7)), text(json.slice(7)), finish());
+    expect(choice).toMatchObject({ message: { content: json }, finish_reason: 'stop' });
+    const [called] = await whole(fields, ...texts(CALL), finish());
+    expect(called).toMatchObject({ message: { content: null }, finish_reason: 'tool_calls' });
+  });
+
   it('has the text before the call', async () => {
     const [choice] = await whole({}, text('I look.\n'), ...texts(CALL), finish());
     expect(choice).toMatchObject({ message: { content: 'I look.', tool_calls: [{}] }, finish_reason: 'tool_calls' });

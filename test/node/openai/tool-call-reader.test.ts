@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ToolCallReader } from '../../../src/openai/tool-call-reader.ts';
 import type { ChatCompletionChunk, ToolCall } from '../../../src/openai/types.ts';
 
+type Form = ConstructorParameters<typeof ToolCallReader>[0];
 type Delta = ChatCompletionChunk['choices'][number]['delta'];
 
 const call = (name: string, args: string): string =>
@@ -9,8 +10,8 @@ const call = (name: string, args: string): string =>
 const ARGUMENTS = '{"a": "}\\n</tool_call>", "b": {"c": [{}]}}';
 
 /** The deltas of a text that comes in pieces. */
-function read(pieces: readonly string[], required = false): Delta[] {
-  const reader = new ToolCallReader(required);
+function read(pieces: readonly string[], form: Form = 'both'): Delta[] {
+  const reader = new ToolCallReader(form);
   return [...pieces.flatMap((piece) => reader.push(piece)), ...reader.finish()];
 }
 
@@ -33,12 +34,14 @@ function joined(deltas: readonly Delta[]): { content: string; calls: Pick<ToolCa
   return { content, calls };
 }
 
-describe.each<[string, string, content: string, calls: [name: string, args: string][], required?: boolean]>([
+describe.each<[string, string, content: string, calls: [name: string, args: string][], form?: Form]>([
   ['text', 'A cat. ', 'A cat. ', []],
   ['nothing', '', '', []],
   ['text that looks like a call', 'a <tool_cal> \n<<tool_', 'a <tool_cal> \n<<tool_', []],
   ['a call', call('f', ARGUMENTS), '', [['f', ARGUMENTS]]],
-  ['a required call', call('f', '{}'), '', [['f', '{}']], true],
+  ['a required call', call('f', '{}'), '', [['f', '{}']], 'calls'],
+  ['a call instead of JSON', call('f', '{}'), '', [['f', '{}']], 'either'],
+  ['JSON', `{"a": "<tool_call> <"}`, `{"a": "<tool_call> <"}`, [], 'either'],
   ['text and a call', `I look.\n\n${call('f-1_A', '{}')}`, 'I look.', [['f-1_A', '{}']]],
   ['white space and a call', ` \n${call('f', '{}')}`, '', [['f', '{}']]],
   [
@@ -60,19 +63,19 @@ describe.each<[string, string, content: string, calls: [name: string, args: stri
       ['f3', '{}'],
     ],
   ],
-])('%s', (_what, text, content, expected, required) => {
+])('%s', (_what, text, content, expected, form) => {
   const calls = expected.map(([name, args]) => ({ name, arguments: args }));
 
   it('is read whole, character by character, and in two at every place', () => {
     const pieces = [[text], Array.from(text), ...Array.from(text, (_, at) => [text.slice(0, at), text.slice(at)])];
     for (const split of pieces) {
-      expect(joined(read(split, required)), JSON.stringify(split)).toEqual({ content, calls });
+      expect(joined(read(split, form)), JSON.stringify(split)).toEqual({ content, calls });
     }
   });
 
   it('when it is cut off, has the beginning of what it would have', () => {
     for (let at = 0; at < text.length; at++) {
-      const cut = joined(read(Array.from(text.slice(0, at)), required));
+      const cut = joined(read(Array.from(text.slice(0, at)), form));
       if (cut.calls.length > 0) expect(content).toBe(cut.content);
       expect(cut.calls.length).toBeLessThanOrEqual(calls.length);
       for (const [index, { name, arguments: args }] of cut.calls.entries()) {
@@ -85,7 +88,7 @@ describe.each<[string, string, content: string, calls: [name: string, args: stri
 });
 
 it('text streams as soon as it can be no call', () => {
-  const reader = new ToolCallReader(false);
+  const reader = new ToolCallReader('both');
   expect(['A', ' ', 'cat <', 'b> ', '<tool_', 'x'].map((piece) => joined(reader.push(piece)).content)).toEqual([
     'A',
     '',
@@ -98,7 +101,7 @@ it('text streams as soon as it can be no call', () => {
 });
 
 it('arguments stream as they come, without the brace that may be that of the call', () => {
-  const reader = new ToolCallReader(true);
+  const reader = new ToolCallReader('calls');
   reader.push('<tool_call>\n{"name": "f", "arguments": ');
   const pieces = ['{"a', '": {', '}', '}', '}', '\n</tool', '_call>'].map((piece) =>
     joinedArguments(reader.push(piece)),

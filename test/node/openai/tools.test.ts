@@ -95,7 +95,6 @@ describe('the tools that may be called', () => {
   });
 
   it.each([
-    ['tools', { ...TOOLS, response_format: { type: 'json_object' } }, 'response_format'],
     ['tools', { ...TOOLS, guided_regex: 'a' }, 'guided_regex'],
     ['stop', { ...TOOLS, stop: 'a' }, 'tools'],
     ['tools[0].type', { tools: [{ type: 'custom', custom: {} }] }, ''],
@@ -107,6 +106,17 @@ describe('the tools that may be called', () => {
     const error = refusal(fields);
     expect(error).toMatchObject({ code: 'unsupported_field', param });
     expect(error.message).toContain(words);
+  });
+
+  it('may stand beside a format that is JSON', () => {
+    const otherwise = { schema: { type: 'object' }, param: 'response_format' };
+    expect(ask({ ...TOOLS, response_format: { type: 'json_object' } }).job.constraint).toMatchObject({ otherwise });
+    const schema = { guided_json: { const: 1 } };
+    expect(ask({ ...TOOLS, ...schema }).job.constraint).toMatchObject({
+      type: 'tools',
+      otherwise: { schema: { const: 1 } },
+    });
+    expect(ask({ ...TOOLS, ...schema, tool_choice: 'none' }).job.constraint).toMatchObject({ type: 'json' });
   });
 
   it('are too large beyond the limits of schemas', () => {

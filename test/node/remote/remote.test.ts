@@ -9,7 +9,7 @@ describe('a request that cannot be answered here', () => {
   it.each<[ErrorCode, object]>([
     ['model_not_found', {}],
     ['unsupported_field', { model: 'glimpse', documents: [{}] }],
-    ['unsupported_field', { model: 'glimpse', tools: [TOOL], response_format: { type: 'json_object' } }],
+    ['unsupported_field', { model: 'glimpse', tools: [TOOL], guided_regex: 'a' }],
     ['unsupported_field', { model: 'glimpse', tools: [{ type: 'custom', custom: { name: 'f' } }] }],
     ['unsupported_field', { model: 'glimpse', response_format: { type: 'structural_tag' } }],
     ['unsupported_field', { model: 'glimpse', messages: [{ role: 'function', content: 'x' }] }],
