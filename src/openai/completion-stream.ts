@@ -2,7 +2,7 @@ import { byteStream } from '../bytes/byte-stream.ts';
 import { asNearsightError } from '../protocol/errors.ts';
 import type { Part } from '../protocol/job.ts';
 import type { PartReader } from '../protocol/port.ts';
-import { endedEarly, writeLogprobs, writeUsage, type ResponseMeta } from './completion.ts';
+import { callReader, endedEarly, finishReason, writeLogprobs, writeUsage, type ResponseMeta } from './completion.ts';
 import { errorBody } from './error-response.ts';
 import type { ChatRequest } from './parse-request.ts';
 import type { ChatCompletionChunk } from './types.ts';
@@ -55,8 +55,10 @@ async function* encodeEvents(
 }
 
 /** Writes the data of the events for a part, or for the end of the parts. Throws at the end if a choice has not finished. */
-function chunkWriter({ job, includeUsage }: ChatRequest, meta: ResponseMeta): (part: Part | undefined) => string[] {
+function chunkWriter(request: ChatRequest, meta: ResponseMeta): (part: Part | undefined) => string[] {
   type Choice = ChatCompletionChunk['choices'][number];
+  const { job, includeUsage } = request;
+  const readers = Array.from({ length: job.choices }, () => callReader(request));
   let unfinished = job.choices;
   let usage: ChatCompletionChunk['usage'];
   const write = (choices: Choice[], more: Partial<ChatCompletionChunk> = {}): string => {
@@ -70,17 +72,26 @@ function chunkWriter({ job, includeUsage }: ChatRequest, meta: ResponseMeta): (p
       case 'start': {
         const prompt = part.promptIds && { prompt_token_ids: part.promptIds };
         return Array.from({ length: job.choices }, (_, choice) =>
-          event(choice, { role: 'assistant', content: '' }, {}, prompt),
+          // Whether there will be text is not known if there may be calls instead.
+          event(choice, { role: 'assistant', content: request.toolChoice ? null : '' }, {}, prompt),
         );
       }
       case 'text': {
         const logprobs = part.logprobs ? writeLogprobs(part.logprobs) : null;
         if (!part.text && !logprobs && !part.ids) return [];
-        return [event(part.choice, { content: part.text }, { logprobs, ...(part.ids && { token_ids: part.ids }) })];
+        const reader = readers[part.choice];
+        const deltas = reader ? reader.push(part.text) : [{ content: part.text }];
+        if (deltas.length === 0 && (logprobs || part.ids)) deltas.push({});
+        const tokens = { logprobs, ...(part.ids && { token_ids: part.ids }) };
+        return deltas.map((delta, index) => event(part.choice, delta, index === 0 ? tokens : {}));
       }
-      case 'finish':
+      case 'finish': {
         unfinished--;
-        return [event(part.choice, {}, { finish_reason: part.reason })];
+        const reader = readers[part.choice];
+        const last = reader?.finish().map((delta) => event(part.choice, delta)) ?? [];
+        const reason = finishReason(part.reason, reader?.calls ?? 0, request);
+        return [...last, event(part.choice, {}, { finish_reason: reason })];
+      }
       case 'usage':
         usage = writeUsage(part);
         return [];

@@ -2,7 +2,8 @@ import { NearsightError } from '../protocol/errors.ts';
 import type { Part, TokenLogprob } from '../protocol/job.ts';
 import type { PartReader } from '../protocol/port.ts';
 import type { ChatRequest } from './parse-request.ts';
-import type { ChatCompletion, ChoiceLogprobs, FinishReason, Usage } from './types.ts';
+import { ToolCallReader } from './tool-call-reader.ts';
+import type { ChatCompletion, ChoiceLogprobs, FinishReason, ToolCall, Usage } from './types.ts';
 
 /** The fields that all events of one answer share. */
 export type ResponseMeta = Pick<ChatCompletion, 'id' | 'created' | 'model'>;
@@ -12,7 +13,7 @@ interface Choice {
   text: string;
   logprobs: TokenLogprob[];
   ids: number[];
-  reason?: FinishReason;
+  reason?: 'stop' | 'length';
 }
 
 /** Reads parts to their end into one JSON body. Rejects with what the parts error with. */
@@ -40,15 +41,42 @@ export async function readCompletion(
   const wantsLogprobs = request.job.topLogprobs !== undefined;
   const written = choices.map(({ text, logprobs, ids, reason }, index) => {
     if (!reason) throw endedEarly();
+    const { content, calls } = splitCalls(text, request);
     return {
       index,
-      message: { role: 'assistant' as const, content: text, refusal: null },
+      message: { role: 'assistant' as const, content, refusal: null, ...(calls.length > 0 && { tool_calls: calls }) },
       logprobs: wantsLogprobs ? writeLogprobs(logprobs) : null,
-      finish_reason: reason,
+      finish_reason: finishReason(reason, calls.length, request),
       ...(request.job.tokenIds && { token_ids: ids }),
     };
   });
   return { ...meta, object: 'chat.completion', choices: written, usage, ...prompt };
+}
+
+/** The reader of a choice's calls; undefined if it may have none. */
+export function callReader({ toolChoice, job: { constraint } }: ChatRequest): ToolCallReader | undefined {
+  if (!toolChoice || constraint?.type !== 'tools') return undefined;
+  return new ToolCallReader(constraint.required ? 'calls' : constraint.otherwise ? 'either' : 'both');
+}
+
+/** As OpenAI has it: the call of a tool that the request names is no other end than that of a text. */
+export function finishReason(reason: 'stop' | 'length', calls: number, { toolChoice }: ChatRequest): FinishReason {
+  return reason === 'stop' && calls > 0 && toolChoice !== 'named' ? 'tool_calls' : reason;
+}
+
+function splitCalls(text: string, request: ChatRequest): { content: string | null; calls: ToolCall[] } {
+  const reader = callReader(request);
+  if (!reader) return { content: text, calls: [] };
+  let content = '';
+  const calls: ToolCall[] = [];
+  for (const delta of [...reader.push(text), ...reader.finish()]) {
+    content += delta.content ?? '';
+    for (const { index, id = '', function: called } of delta.tool_calls ?? []) {
+      const call = (calls[index] ??= { id, type: 'function', function: { name: called.name ?? '', arguments: '' } });
+      call.function.arguments += called.arguments;
+    }
+  }
+  return { content: content || (calls.length > 0 ? null : ''), calls };
 }
 
 /** The runtime sends a finish for every choice and a usage; an answer without them is not complete. */

@@ -3,15 +3,21 @@ import type { TextConstraint } from '../protocol/job.ts';
 import { jsonObject } from './constraint-checks.ts';
 import { mustBe, quoted, unsupported, type Values } from './field-checks.ts';
 import type { REQUEST } from './fields.ts';
+import type { ToolConstraint } from './tools.ts';
 
 /**
  * What the text of the answer must be, whichever field says it.
  *
- * @throws NearsightError `invalid_request` if two fields say it, even if they agree
+ * @param tools what `tools` say
+ * @throws NearsightError `invalid_request` if two fields say it, even if they agree; `unsupported_field` if `tools` cannot
+ *   stand beside it
  */
-export function readConstraint(fields: Values<typeof REQUEST>): TextConstraint | undefined {
+export function readConstraint(
+  fields: Values<typeof REQUEST>,
+  tools: ToolConstraint | undefined,
+): TextConstraint | undefined {
   const { nvext = {}, structured_outputs: outputs = {} } = fields;
-  const [constraint, other] = [
+  const [format, other] = [
     readFormat(fields.response_format),
     outputs.json,
     outputs.regex,
@@ -20,7 +26,8 @@ export function readConstraint(fields: Values<typeof REQUEST>): TextConstraint |
     outputs.json_object,
     ...[fields, nvext].flatMap((at) => [at.guided_json, at.guided_regex, at.guided_choice, at.guided_grammar]),
   ].filter((given) => given !== undefined);
-  if (constraint && other) throw oneOnly(constraint.param, other.param);
+  if (format && other) throw oneOnly(format.param, other.param);
+  const constraint = format && tools ? eitherOf(format, tools) : (format ?? tools);
   for (const name of ['stop', 'stop_token_ids'] as const) {
     if (constraint && fields[name]?.length) {
       throw unsupported(
@@ -30,6 +37,15 @@ export function readConstraint(fields: Values<typeof REQUEST>): TextConstraint |
     }
   }
   return constraint;
+}
+
+/** Calls, or JSON. */
+function eitherOf(format: TextConstraint, tools: ToolConstraint): TextConstraint {
+  if (format.type === 'json') return { ...tools, otherwise: { schema: format.schema, param: format.param } };
+  throw unsupported(
+    `beside ${format.param}, which is not JSON, no call could be told from text. Remove one`,
+    tools.param,
+  );
 }
 
 /** The 400 for two fields with a constraint. */

@@ -3,6 +3,7 @@ import { FIXED_SPACES, RESPONSE_FORMAT, STRUCTURED_OUTPUTS } from './constraint-
 import { anything, array, boolean, integer, number, object, oneOf, string } from './field-checks.ts';
 import { Dialect, harmless, honoured, refused } from './field-rows.ts';
 import { detail, logitBias, someText, stopTexts } from './field-values.ts';
+import { CALL, TOOL, toolChoice } from './tool-fields.ts';
 
 /**
  * size: one table, to be read with docs/api.md.
@@ -16,7 +17,7 @@ const { openai: OPENAI, nim1: NIM1, nim2: NIM2, hosted: HOSTED } = Dialect;
 const SELF_HOSTED = NIM1 | NIM2;
 const ALL = OPENAI | NIM1 | NIM2 | HOSTED;
 
-const NO_TOOLS = 'the model cannot call tools';
+const NO_FUNCTIONS = 'send tools and tool_calls instead';
 const NO_REASONING = 'the model does not reason before it answers';
 const NO_AUDIO = 'answers are text';
 const NO_TEMPLATE = "the prompt follows the model's own chat template";
@@ -53,15 +54,20 @@ export const NVEXT = {
 
 /** `messages[]`. */
 export const MESSAGE = {
-  /** `system` (or its newer name `developer`), `user` or `assistant`, in any order. Required. */
+  /** `system` (or its newer name `developer`), `user`, `assistant`, or `tool` for the result of a call. Required. */
   role: honoured(ALL, oneOf('system', 'developer', 'user', 'assistant', 'tool', 'function')),
   /**
    * A string, or an array of parts. `<img src="…">` in a user's string is an image at NVIDIA's paths with a model in them,
-   * or if the page set `images.tags`; otherwise it is text, and refused if its image is a `data:` URL.
+   * or if the page set `images.tags`; otherwise it is text, and refused if its image is a `data:` URL. An assistant's message
+   * with `tool_calls` may have none.
    */
   content: honoured(ALL, anything),
   /** An assistant's earlier refusal; used as the content if that is missing. */
   refusal: honoured(OPENAI | NIM2, string),
+  /** The calls of an earlier answer, up to 128: in an assistant's message, followed by a result for each. */
+  tool_calls: honoured(OPENAI | SELF_HOSTED, array(object(CALL), 0, 128)),
+  /** The call whose result this is: in a message with the role `tool`. */
+  tool_call_id: honoured(OPENAI | SELF_HOSTED, string),
   /** The author's name; the chat template does not use it. */
   name: harmless(OPENAI | SELF_HOSTED),
   /** Part of OpenAI's answers, accepted when sent back. */
@@ -70,9 +76,7 @@ export const MESSAGE = {
   reasoning: harmless(NIM2),
   /** The older name of `reasoning`. */
   reasoning_content: harmless(SELF_HOSTED | HOSTED),
-  tool_calls: refused(OPENAI | SELF_HOSTED, NO_TOOLS, []),
-  tool_call_id: refused(OPENAI | SELF_HOSTED, NO_TOOLS),
-  function_call: refused(OPENAI | NIM2, NO_TOOLS),
+  function_call: refused(OPENAI | NIM2, NO_FUNCTIONS),
   audio: refused(OPENAI | NIM2, NO_AUDIO),
 };
 
@@ -211,6 +215,15 @@ export const REQUEST = {
   guided_grammar: honoured(NIM2, grammar),
   /** vLLM's newer place of `guided_*`; see below. */
   structured_outputs: honoured(NIM2, object(STRUCTURED_OUTPUTS)),
+  /** Functions that the answer may call, up to 128; see below. */
+  tools: honoured(OPENAI | SELF_HOSTED, array(object(TOOL), 0, 128)),
+  /**
+   * `none`: no tool is called, and none is shown to the model. `auto`: text, or calls, or calls behind text. `required`: calls.
+   * `{"type": "function", "function": {"name": …}}`: one call of that tool. Default: `auto`.
+   */
+  tool_choice: honoured(OPENAI | SELF_HOSTED, toolChoice),
+  /** False: one call at most. True: up to 16. Has no effect without `tools`. Default: true. */
+  parallel_tool_calls: honoured(OPENAI | SELF_HOSTED, boolean),
   /** See below. */
   nvext: honoured(NIM1, object(NVEXT)),
   /**
@@ -239,8 +252,6 @@ export const REQUEST = {
   prompt_cache_retention: harmless(OPENAI),
   /** A guess at the answer, for speed; the answer is the same without. */
   prediction: harmless(OPENAI),
-  /** Has no effect without tools. */
-  parallel_tool_calls: harmless(OPENAI | SELF_HOSTED),
   /** The model does not reason. */
   include_reasoning: harmless(NIM2),
   /** For video, which is refused. */
@@ -254,11 +265,9 @@ export const REQUEST = {
   /** For mixtures of experts. */
   routed_experts_prompt_start: harmless(NIM2),
 
-  tools: refused(OPENAI | SELF_HOSTED, NO_TOOLS, []),
-  tool_choice: refused(OPENAI | SELF_HOSTED, NO_TOOLS, 'none'),
-  functions: refused(OPENAI, NO_TOOLS, []),
-  function_call: refused(OPENAI, NO_TOOLS, 'none'),
-  web_search_options: refused(OPENAI, NO_TOOLS),
+  functions: refused(OPENAI, NO_FUNCTIONS, []),
+  function_call: refused(OPENAI, NO_FUNCTIONS, 'none'),
+  web_search_options: refused(OPENAI, 'the model does not search'),
   guided_whitespace_pattern: refused(SELF_HOSTED, FIXED_SPACES),
   modalities: refused(OPENAI, NO_AUDIO, ['text']),
   audio: refused(OPENAI, NO_AUDIO),

@@ -1,6 +1,7 @@
 import type { Detail, Turn, TurnPart } from '../protocol/job.ts';
 import { isObject, mustBe, quoted, readFields, string, unsupported, type Values } from './field-checks.ts';
 import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
+import { checkToolMessages, writeCalls, writeResult } from './tool-messages.ts';
 
 /** A turn whose images are URLs. */
 export interface RequestTurn {
@@ -18,12 +19,39 @@ export interface RequestImage {
   param: string;
 }
 
-/** `messages` as turns, in order, without empty system messages: NVIDIA's samples send one, and it asks for nothing. */
-export function readTurns(messages: readonly Values<typeof MESSAGE>[], imgTags: boolean): RequestTurn[] {
-  const turns = messages.map((message, index) => readTurn(message, `messages[${index}]`, imgTags));
-  const asked = turns.filter(({ role, parts }) => role !== 'system' || !isEmpty(parts));
-  if (asked.length === 0) throw mustBe('at least one message that is not empty', messages, 'messages');
-  return asked;
+/**
+ * `messages` as turns, in order, without empty system messages: NVIDIA's samples send one, and it asks for nothing. Results
+ * of tools that follow each other are one turn.
+ *
+ * @param instruction is added to the system message that the chat begins with, or else becomes one: templates may take a
+ *   system message only there
+ */
+export function readTurns(
+  messages: readonly Values<typeof MESSAGE>[],
+  imgTags: boolean,
+  instruction?: string,
+): RequestTurn[] {
+  const turns: RequestTurn[] = [];
+  for (const [index, message] of messages.entries()) {
+    const turn = readTurn(message, `messages[${index}]`, imgTags);
+    const before = turns.at(-1);
+    if (before && message.role === 'tool' && messages[index - 1]?.role === 'tool') {
+      turns[turns.length - 1] = { ...before, parts: [...before.parts, textPart('\n'), ...turn.parts] };
+    } else if (turn.role !== 'system' || !isEmpty(turn.parts)) turns.push(turn);
+  }
+  if (turns.length === 0) throw mustBe('at least one message that is not empty', messages, 'messages');
+  checkToolMessages(messages);
+  return instruction === undefined ? turns : instruct(turns, instruction);
+}
+
+function instruct(turns: readonly RequestTurn[], instruction: string): RequestTurn[] {
+  const [first, ...others] = turns;
+  if (first?.role !== 'system') return [{ role: 'system', parts: [textPart(instruction)] }, ...turns];
+  return [{ ...first, parts: [...first.parts, textPart(`\n\n${instruction}`)] }, ...others];
+}
+
+function textPart(text: string): RequestPart {
+  return { type: 'text', text };
 }
 
 /** The turns of a job: image parts get the bytes of their URLs. */
@@ -64,7 +92,8 @@ function textOf(part: unknown): string | undefined {
 function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolean): RequestTurn {
   const role = readRole(message.role, `${path}.role`);
   const at = `${path}.content`;
-  const content = message.content ?? (role === 'assistant' ? message.refusal : undefined);
+  const calls = writeCalls(message.tool_calls ?? [], `${path}.tool_calls`);
+  const content = message.content ?? (role === 'assistant' ? (message.refusal ?? (calls ? [] : undefined)) : undefined);
   const parts = readContent(content, at, imgTags && role === 'user');
   const image = parts.find((part) => part.type === 'image');
   if (image && role !== 'user') {
@@ -79,16 +108,22 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
   }
   // An assistant's earlier answer may be empty; a question may not.
   if (role === 'user' && isEmpty(parts)) throw mustBe('at least one character or image', content, at, 'empty');
+  if (role === 'tool') return { role: 'user', parts: [textPart(writeResult(textIn(parts)))] };
+  if (calls) parts.push(textPart(isEmpty(parts) ? calls : `\n${calls}`));
   return { role, parts };
+}
+
+function textIn(parts: readonly RequestPart[]): string {
+  return parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
 }
 
 function isEmpty(parts: readonly RequestPart[]): boolean {
   return parts.every((part) => part.type === 'text' && part.text === '');
 }
 
-function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['role'] {
-  if (role === 'tool' || role === 'function') throw unsupported('the model cannot call tools', path);
-  if (role === undefined) throw mustBe("one of 'system', 'developer', 'user', 'assistant'", role, path);
+function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['role'] | 'tool' {
+  if (role === 'function') throw unsupported("send tools, and their results with the role 'tool'", path);
+  if (role === undefined) throw mustBe("one of 'system', 'developer', 'user', 'assistant', 'tool'", role, path);
   return role === 'developer' ? 'system' : role;
 }
 

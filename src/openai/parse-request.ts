@@ -4,6 +4,7 @@ import { readConstraint } from './constraint.ts';
 import { mustBe, readFields, type Values } from './field-checks.ts';
 import { REQUEST } from './fields.ts';
 import { readTurns, type RequestTurn } from './messages.ts';
+import { readTools, type ToolUse } from './tools.ts';
 
 /** A chat request that passed the checks, with defaults filled in. */
 export interface ChatRequest {
@@ -13,6 +14,8 @@ export interface ChatRequest {
   /** A last chunk with the usage. Streams only: a JSON body always has it. */
   includeUsage: boolean;
   turns: readonly RequestTurn[];
+  /** How the answer may call tools; absent: it may not, and its text is only text. */
+  toolChoice?: ToolUse['choice'] | undefined;
   /** The job without its turns, whose images are not loaded yet, and without the image limits. */
   job: Omit<ChatJob, 'turns' | 'limits'>;
 }
@@ -32,12 +35,14 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
   if (fields.stream_options && !stream) throw needs('stream_options', 'stream');
   if (fields.top_logprobs && !fields.logprobs) throw needs('top_logprobs', 'logprobs');
   const maxTokens = same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens);
-  const constraint = readConstraint(fields);
+  const tools = readTools(fields);
+  const constraint = readConstraint(fields, tools?.constraint);
   return {
     model: fields.model,
     stream,
     includeUsage: fields.stream_options?.include_usage ?? false,
-    turns: readTurns(fields.messages, imgTags),
+    turns: readTurns(fields.messages, imgTags, tools?.instruction),
+    toolChoice: tools?.choice,
     job: {
       maxTokens,
       stop: fields.stop ?? [],

@@ -37,6 +37,9 @@ export interface ChatCompletionRequest {
   guided_choice?: string[] | null;
   guided_grammar?: string | null;
   structured_outputs?: StructuredOutputs | null;
+  tools?: Tool[] | null;
+  tool_choice?: ToolChoice | null;
+  parallel_tool_calls?: boolean | null;
   nvext?: NVExt | null;
   cache?: boolean | null;
 }
@@ -67,6 +70,32 @@ export interface StructuredOutputs {
   json_object?: boolean | null;
 }
 
+/** A function that the answer may call. */
+export interface Tool {
+  type: 'function';
+  function: {
+    name: string;
+    description?: string;
+    /** The JSON Schema of its arguments, which are an object. */
+    parameters?: Record<string, unknown>;
+    strict?: boolean | null;
+  };
+}
+
+/** Whether tools are called: as the model decides, never, at least one of them, or this one. */
+export type ToolChoice = 'auto' | 'none' | 'required' | { type: 'function'; function: { name: string } };
+
+/** A call of a tool. */
+export interface ToolCall {
+  id: string;
+  type: 'function';
+  function: {
+    name: string;
+    /** JSON, valid under the tool's schema, unless `max_tokens` cut it off. */
+    arguments: string;
+  };
+}
+
 /** The extensions of NIM 1.x. */
 export interface NVExt {
   top_k?: number | null;
@@ -82,7 +111,9 @@ export interface NVExt {
 export type ChatMessage =
   | { role: 'system' | 'developer'; content: string | TextPart[] }
   | { role: 'user'; content: string | (TextPart | ImagePart)[] }
-  | { role: 'assistant'; content: string | TextPart[] };
+  | { role: 'assistant'; content?: string | TextPart[] | null; tool_calls?: ToolCall[] }
+  /** The result of a call. */
+  | { role: 'tool'; content: string | TextPart[]; tool_call_id: string };
 
 /** Text among the parts of a message. */
 export interface TextPart {
@@ -105,7 +136,8 @@ export interface ChatCompletion {
   model: string;
   choices: {
     index: number;
-    message: { role: 'assistant'; content: string; refusal: null };
+    /** `content` is null if the answer is nothing but calls of tools. */
+    message: { role: 'assistant'; content: string | null; refusal: null; tool_calls?: ToolCall[] };
     logprobs: ChoiceLogprobs | null;
     finish_reason: FinishReason;
     /** The answer's tokens, if `return_token_ids` is true. */
@@ -126,7 +158,7 @@ export interface ChatCompletionChunk {
   /** Empty in the chunk that carries the usage. */
   choices: {
     index: number;
-    delta: { role?: 'assistant'; content?: string; refusal?: null };
+    delta: { role?: 'assistant'; content?: string | null; refusal?: null; tool_calls?: ToolCallDelta[] };
     logprobs: ChoiceLogprobs | null;
     finish_reason: FinishReason | null;
     /** The tokens sampled since the chunk before, if `return_token_ids` is true. Their text may be in a later chunk. */
@@ -138,8 +170,20 @@ export interface ChatCompletionChunk {
   prompt_token_ids?: number[];
 }
 
-/** `stop`: the model ended its answer, or at a stop text. `length`: `max_tokens` or the context was reached first. */
-export type FinishReason = 'stop' | 'length';
+/** A piece of a call: first its id and name, then its arguments, piece by piece. */
+export interface ToolCallDelta {
+  /** Of the call among those of the choice. */
+  index: number;
+  id?: string;
+  type?: 'function';
+  function: { name?: string; arguments: string };
+}
+
+/**
+ * `stop`: the model ended its answer, or at a stop text, or it called the tool that `tool_choice` names. `tool_calls`: it called
+ * others. `length`: `max_tokens` or the context was reached first.
+ */
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 /** Exact counts, in tokens; images count as the tokens that stand for them. */
 export interface Usage {

@@ -32,7 +32,29 @@ export type TextConstraint = { param: string } & (
   | { type: 'choice'; texts: readonly string[] }
   /** A grammar in EBNF as xgrammar reads it; its first rule is `root`. */
   | { type: 'grammar'; ebnf: string }
+  /**
+   * Calls of tools, written as `tool-call.ts` has it; unless they are required, any text without a call may come before, or
+   * instead. Not `parallel`: one call. `otherwise`: without a call the text is JSON, and nothing comes before calls.
+   */
+  | {
+      type: 'tools';
+      tools: readonly CallableTool[];
+      required: boolean;
+      parallel: boolean;
+      otherwise?: NamedSchema | undefined;
+    }
 );
+
+/** A JSON Schema, and the request field that it is in, for errors. */
+export interface NamedSchema {
+  schema: unknown;
+  param: string;
+}
+
+/** A tool that an answer may call, with the schema of its arguments. */
+export interface CallableTool extends NamedSchema {
+  name: string;
+}
 
 export interface Turn {
   role: 'system' | 'user' | 'assistant';

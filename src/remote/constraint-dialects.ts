@@ -15,7 +15,8 @@ interface Given {
 /** The constraints' names in `structured_outputs`; elsewhere they begin with `guided_`. */
 const NAMES = ['json', 'regex', 'choice', 'grammar', 'json_object'];
 
-const UNDOCUMENTED = 'the remote does not document it';
+/** Why a field is refused that the remote would reject or ignore. */
+export const UNDOCUMENTED = 'the remote does not document it';
 
 /**
  * A request whose constraint on the text has the name that the remote has for it. NIM 1.x: `nvext.guided_*`. NIM 2.x:

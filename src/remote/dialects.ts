@@ -1,7 +1,7 @@
 import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
 import { Dialect } from '../openai/field-rows.ts';
 import { MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
-import { renameConstraints } from './constraint-dialects.ts';
+import { renameConstraints, UNDOCUMENTED } from './constraint-dialects.ts';
 import type { DialectName } from './remote-options.ts';
 
 type Json = Record<string, unknown>;
@@ -31,6 +31,10 @@ const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   return_token_ids: [false],
   logprobs: [false],
   top_logprobs: [0],
+  tools: [[]],
+  tool_choice: ['none', 'auto'],
+  parallel_tool_calls: [true, false],
+  tool_calls: [[]],
   nvext: [{}],
   cache: [true],
 };
@@ -47,7 +51,7 @@ export async function toDialect(body: Json, dialect: DialectName, inline: Inline
     const field = fieldOf(REQUEST, name);
     if (value === null || !field) continue;
     if (isDocumentedBy(dialect, name, field)) sent[name] = value;
-    else if (!isDroppable(name, field, value)) throw unsupported('the remote does not document it', name);
+    else if (!isDroppable(name, field, value)) throw unsupported(UNDOCUMENTED, name);
   }
   if (dialect === 'legacy') delete sent['model'];
   const { messages } = body;
@@ -63,6 +67,8 @@ export async function toDialect(body: Json, dialect: DialectName, inline: Inline
 /** The body with its fields under the remote's names. */
 function renamed(body: Json, dialect: DialectName): Json {
   const { max_completion_tokens, nvext, ...rest } = body;
+  // Its default is 'none'.
+  if (dialect === 'nim1' && Array.isArray(rest['tools'])) rest['tool_choice'] ??= 'auto';
   const nested: Json = { ...(isObject(nvext) ? nvext : {}) };
   const limit = max_completion_tokens ?? rest['max_tokens'];
   const tokens = limit != null && (dialect === 'nim2' ? { max_completion_tokens: limit } : { max_tokens: limit });
@@ -92,6 +98,7 @@ function isDroppable(name: string, field: Field, value: unknown): boolean {
 async function convertMessage(message: Json, path: string, dialect: DialectName, inline: Inline): Promise<Json> {
   const kept = Object.entries(message).filter(([name, value]) => value !== null && documents(MESSAGE, name, dialect));
   const sent: Json = Object.fromEntries(kept);
+  refuseToolMessage(message, path, dialect);
   if (sent['role'] === 'developer') sent['role'] = 'system';
   const { content } = message;
   if (!Array.isArray(content)) return sent;
@@ -101,6 +108,15 @@ async function convertMessage(message: Json, path: string, dialect: DialectName,
   // Strict servers accept arrays in a user's message only.
   const flat = dialect === 'legacy' || (dialect !== 'nim2' && message['role'] !== 'user');
   return { ...sent, content: flat ? parts.map((part, i) => asText(part, `${path}.content[${i}]`)).join('') : parts };
+}
+
+/** Without them, the remote would answer another chat. */
+function refuseToolMessage(message: Json, path: string, dialect: DialectName): void {
+  if (documents(MESSAGE, 'tool_calls', dialect)) return;
+  const name = message['role'] === 'tool' ? 'role' : 'tool_calls';
+  const value = message[name];
+  if (value == null || isNoop(NOOP_VALUES[name] ?? [], value)) return;
+  throw unsupported(UNDOCUMENTED, `${path}.${name}`);
 }
 
 async function convertPart(part: unknown, path: string, dialect: DialectName, inline: Inline): Promise<unknown> {
@@ -116,7 +132,7 @@ async function convertPart(part: unknown, path: string, dialect: DialectName, in
   if (text !== undefined) return { type: 'text', text };
   if (refusal !== undefined) return { type: 'text', text: refusal };
   const row = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
-  if (row && !isDocumentedBy(dialect, '', row)) throw unsupported('the remote does not document it', `${path}.type`);
+  if (row && !isDocumentedBy(dialect, '', row)) throw unsupported(UNDOCUMENTED, `${path}.type`);
   return part;
 }
 

@@ -25,7 +25,7 @@ interface Reply {
 interface Completion {
   model: string;
   choices: {
-    message: { content: string };
+    message: { content: string | null; tool_calls?: { id: string; function: { name: string; arguments: string } }[] };
     finish_reason: string;
     token_ids?: number[];
     logprobs: { content: { token: string; bytes: number[]; top_logprobs: { logprob: number }[] }[] } | null;
@@ -105,6 +105,13 @@ const repeated = { logit_bias: { [TOKEN]: 100 }, return_token_ids: true };
 const image = (fields: Json = {}): Json => ({ type: 'image_url', image_url: { url: BANANA }, ...fields });
 const HOW_MANY = { role: 'user', content: [{ image_url: THREE }, 'how many things are there'] };
 const chat = (content: unknown, role = 'user'): Json => ({ model: 'glimpse', messages: [{ role, content }] });
+/** A tool without arguments, a call of it, and the result. */
+const LOOK = { type: 'function', function: { name: 'look' } };
+const CALL = { id: 'call_1', function: { name: 'look', arguments: '{}' } };
+const CALLS = { role: 'assistant', content: null, tool_calls: [CALL] };
+const RESULT = { role: 'tool', tool_call_id: 'call_1', content: 'seven' };
+const callsOf = ({ body }: Reply): unknown[] =>
+  body.choices[0]?.message.tool_calls?.map(({ function: called }) => called) ?? [];
 const textOf = ({ body }: Reply): string => body.choices[0]?.message.content ?? '';
 const promptTokens = ({ body }: Reply): number => body.usage?.prompt_tokens ?? NaN;
 const refused = (param: string): object => ({ status: 400, body: { error: { code: 'unsupported_field', param } } });
@@ -164,6 +171,8 @@ function differenceFromReference(reply: Reply): number {
 
 /** Tokens enough for a constrained text to end by itself. */
 const room = { max_tokens: 64 };
+/** And for calls of tools. */
+const long = { max_tokens: 160 };
 /** Its properties are not in the order of the alphabet. */
 const THING = {
   type: 'object',
@@ -174,6 +183,13 @@ const THING = {
 
 /** Valid under `THING`, in its order, with the documented white space. */
 const isThing = ends(/^\{"count": \d, "color": "(red|yellow)"\}$/);
+
+const mustCall = { tools: [LOOK], tool_choice: 'required' };
+/** The tool is called once, with no arguments and no text. */
+const isCalled = (reply: Reply): void => {
+  expect(callsOf(reply)).toEqual([{ name: 'look', arguments: '{}' }]);
+  expect(reply.body.choices[0]).toMatchObject({ message: { content: null }, finish_reason: 'tool_calls' });
+};
 
 /** The constraints that have the same names in the body and in `nvext`. */
 const guided = {
@@ -280,7 +296,7 @@ const TABLES_UNDER_TEST: FieldTable[] = [
         value: true,
         check({ body }) {
           const { message, logprobs } = body.choices[0]!;
-          expect(message.content).not.toBe('');
+          expect(message.content).toMatch(/./);
           expect(logprobs?.content.map(({ token }) => token).join('')).toBe(message.content);
           const bytes = logprobs?.content.flatMap((token) => token.bytes) ?? [];
           expect(Buffer.from(bytes).toString()).toBe(message.content);
@@ -312,6 +328,16 @@ const TABLES_UNDER_TEST: FieldTable[] = [
       response_format: { value: { type: 'json_object' }, request: room, check: isObject },
       ...guided,
       structured_outputs: { ...guided.guided_choice, value: { choice: ['zebra', 'quagga'] } },
+      tools: { value: [LOOK], check: longer },
+      tool_choice: { value: 'required', request: { ...mustCall, ...long, logit_bias: { 1279: 5 } }, check: isCalled },
+      parallel_tool_calls: {
+        value: false,
+        request: { ...mustCall, ...long, logit_bias: endless.logit_bias },
+        check(reply, without) {
+          isCalled(reply);
+          expect(callsOf(without).length).toBeGreaterThan(1);
+        },
+      },
       nvext: { value: { top_k: 1 }, request: sampled, check: greedy },
       cache: {
         value: false,
@@ -369,6 +395,38 @@ const TABLES_UNDER_TEST: FieldTable[] = [
     },
   },
   {
+    about: '`tools[]`',
+    path: 'tools[0].',
+    send: (field) => ({ ...chat([image(), text]), tools: [{ function: LOOK.function, ...field }] }),
+    effects: {
+      type: {
+        value: 'function',
+        comparedTo: chat([image(), text]),
+        check: isRead({ ...chat([image(), text]), tools: [{ function: LOOK.function }] }),
+      },
+      function: { value: { name: 'look', description: 'Looks at it.' }, check: longer },
+    },
+  },
+  {
+    about: '`tools[].function`',
+    path: 'tools[0].function.',
+    send: (field) => ({ ...chat([image(), text]), tools: [{ function: { ...LOOK.function, ...field } }] }),
+    effects: {
+      name: { value: 'look_again_at_it', check: longer },
+      description: { value: 'Looks at it.', check: longer },
+      parameters: {
+        value: THING,
+        request: { ...long, tool_choice: { type: 'function', function: { name: 'look' } } },
+        check(reply, without) {
+          expect(callsOf(without)).toEqual([{ name: 'look', arguments: '{}' }]);
+          const args = expect.stringMatching(/^\{"count": \d, "color": "(red|yellow)"\}$/);
+          expect(callsOf(reply)).toEqual([{ name: 'look', arguments: args }]);
+          expect(reply.body.choices[0]?.finish_reason).toBe('stop');
+        },
+      },
+    },
+  },
+  {
     about: '`nvext`',
     path: 'nvext.',
     send: (field) => ({ ...chat([image(), text]), nvext: field }),
@@ -382,7 +440,16 @@ const TABLES_UNDER_TEST: FieldTable[] = [
   {
     about: '`messages[]`',
     path: 'messages[0].',
-    send: (field) => ({ ...chat(''), messages: [{ role: 'user', content: 'hi', ...field }, HOW_MANY] }),
+    // A call needs its result, and a result its call.
+    send: (field) => ({
+      ...chat(''),
+      messages: [
+        ...(field['role'] === 'tool' ? [CALLS] : []),
+        { role: 'user', content: 'hi', ...field },
+        ...(field['tool_calls'] ? [RESULT] : []),
+        HOW_MANY,
+      ],
+    }),
     effects: {
       role: {
         value: 'system',
@@ -403,12 +470,61 @@ const TABLES_UNDER_TEST: FieldTable[] = [
         },
       },
       content: { value: 'hi there, what is this?', check: longer },
+      tool_calls: {
+        value: [CALL],
+        siblings: { role: 'assistant' },
+        comparedTo: { ...chat(''), messages: [{ role: 'assistant', content: 'hi' }, HOW_MANY] },
+        check: longer,
+      },
+      tool_call_id: {
+        value: 'call_1',
+        siblings: { role: 'tool', content: 'seven' },
+        comparedTo: { ...chat(''), messages: [HOW_MANY] },
+        check: isRead({ ...chat(''), messages: [CALLS, RESULT, HOW_MANY] }),
+      },
       refusal: {
         value: 'That I will not say.',
         siblings: { role: 'assistant', content: null },
         comparedTo: { ...chat(''), messages: [{ role: 'assistant', content: '' }, HOW_MANY] },
         check: longer,
       },
+    },
+  },
+  {
+    about: '`messages[].tool_calls[]`',
+    path: 'messages[0].tool_calls[0].',
+    send: (field) => {
+      const call = { ...CALLS, tool_calls: [{ ...CALL, ...field }] };
+      return { ...chat(''), messages: [call, { ...RESULT, tool_call_id: field['id'] ?? CALL.id }, HOW_MANY] };
+    },
+    effects: {
+      id: {
+        value: 'call_2',
+        comparedTo: { ...chat(''), messages: [HOW_MANY] },
+        async check(reply, without) {
+          longer(reply, without);
+          const other = await ask({ ...chat(''), messages: [CALLS, { ...RESULT, tool_call_id: 'call_2' }, HOW_MANY] });
+          expect(other.body.error.param).toBe('messages[1].tool_call_id');
+        },
+      },
+      type: {
+        value: 'function',
+        comparedTo: { ...chat(''), messages: [HOW_MANY] },
+        check: isRead({ ...chat(''), messages: [CALLS, RESULT, HOW_MANY] }),
+      },
+      function: { value: { name: 'look', arguments: '{"at": "it"}' }, check: longer },
+    },
+  },
+  {
+    about: '`messages[].tool_calls[].function`',
+    path: 'messages[0].tool_calls[0].function.',
+    send: (field) => {
+      const call = { ...CALLS, tool_calls: [{ ...CALL, function: { ...CALL.function, ...field } }] };
+      return { ...chat(''), messages: [call, RESULT, HOW_MANY] };
+    },
+    effects: {
+      name: { value: 'look_again_at_it', check: longer },
+      arguments: { value: '{"at": "it"}', check: longer },
     },
   },
   {
@@ -541,6 +657,16 @@ test.each<Json>([
 test('where no token is allowed, the answer fails, and names the reason', async () => {
   const reply = await ask({ ...chat(text.text), allowed_token_ids: [1279], min_tokens: 1 });
   expect(reply.body.error.code).toBe('constraint_unsatisfiable');
+});
+
+test('beside tools, the text is what its schema says, or calls', async () => {
+  const request = { ...chat([image(), text]), ...long, tools: [LOOK], guided_json: THING };
+  const reply = await ask(request);
+  if (callsOf(reply).length > 0) isCalled(reply);
+  else await isThing(reply, reply);
+  isCalled(await ask({ ...request, ...mustCall, parallel_tool_calls: false }));
+  // Without the first character of a call, only JSON is left.
+  await isThing(await ask({ ...request, bad_words: ['<'] }), reply);
 });
 
 test('a constrained text that is cut off is the beginning of the whole one, and so is what streams', async () => {

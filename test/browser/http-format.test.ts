@@ -260,7 +260,7 @@ test('local-only: no request leaves the origin after the load', async () => {
         });
         await post();
         await post({ model: 'meta/llama' });
-        await post({ tools: [{}] });
+        await post({ documents: [{}] });
         await post(image(`${remote}/cat.png`));
         await post(image('data:image/png;base64,AAAA'));
         for (const path of ['embeddings', 'models']) {

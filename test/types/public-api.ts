@@ -10,7 +10,13 @@ import {
   type ModelFile,
   type ModelGraph,
   type ModelSpec,
+  type ChatCompletion,
+  type ChatCompletionChunk,
+  type ChatMessage,
   type ResponseFormat,
+  type Tool,
+  type ToolCall,
+  type ToolChoice,
 } from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
 import OpenAI from 'openai';
@@ -70,6 +76,41 @@ ours satisfies typeof theirs;
 }) satisfies ChatCompletionRequest;
 // @ts-expect-error Free text with constrained parts is not supported.
 ({ type: 'structural_tag' }) satisfies ResponseFormat;
+
+// So are functions, their calls and their results. Custom tools are refused, and so are sets of allowed tools.
+declare const theirTool: OpenAI.ChatCompletionFunctionTool;
+theirTool satisfies Tool;
+declare const ourTool: Tool;
+ourTool satisfies OpenAI.ChatCompletionTool;
+declare const theirChoice: OpenAI.ChatCompletionToolChoiceOption;
+theirChoice satisfies ToolChoice | OpenAI.ChatCompletionAllowedToolChoice | OpenAI.ChatCompletionNamedToolChoiceCustom;
+declare const ourChoice: ToolChoice;
+ourChoice satisfies typeof theirChoice;
+declare const theirCall: OpenAI.ChatCompletionMessageFunctionToolCall;
+theirCall satisfies ToolCall;
+declare const ourCall: ToolCall;
+ourCall satisfies OpenAI.ChatCompletionMessageToolCall;
+declare const ourMessage: ChatMessage;
+ourMessage satisfies OpenAI.ChatCompletionMessageParam;
+declare const ourAnswer: ChatCompletion;
+ourAnswer.choices satisfies OpenAI.ChatCompletion['choices'];
+declare const ourChunk: ChatCompletionChunk;
+ourChunk.choices satisfies OpenAI.ChatCompletionChunk['choices'];
+// An answer is sent back as it came.
+ourAnswer.choices[0]!.message satisfies ChatMessage;
+({
+  model: 'glimpse',
+  messages: [
+    { role: 'user', content: 'What is it?' },
+    { role: 'assistant', tool_calls: [theirCall] },
+    { role: 'tool', tool_call_id: 'a', content: 'done' },
+  ],
+  tools: [theirTool],
+  tool_choice: { type: 'function', function: { name: 'f' } },
+  parallel_tool_calls: false,
+}) satisfies ChatCompletionRequest;
+// @ts-expect-error Only functions.
+({ type: 'custom', custom: { name: 'f' } }) satisfies Tool;
 
 // The state is a discriminated union: a property of one state is not in another.
 const { value } = nearsight.status;

@@ -11,11 +11,11 @@ export const codeLines = {
   'src/index.ts': 11,
   'src/client/': 443,
   'src/fetch/': 435,
-  'src/openai/': 1091,
-  'src/remote/': 639,
+  'src/openai/': 1457,
+  'src/remote/': 652,
   'src/media/': 172,
   'src/host/': 414,
-  'src/protocol/': 387,
+  'src/protocol/': 408,
   'src/async/': 93,
   'src/bytes/': 295,
   'worker/*': 189,
@@ -29,7 +29,7 @@ export const codeLines = {
   'worker/families/': 600,
   'worker/vision/': 741,
   'worker/sampling/': 408,
-  'worker/grammar/': 2350,
+  'worker/grammar/': 2560,
   'worker/onnx/': 2280,
   'worker/storage/': 886,
   'src/storage/': 653,
@@ -40,13 +40,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 17300;
+export const codeLinesTogether = 17800;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 11_600, worker: 84_000 };
+export const gzipBytes = { page: 15_500, answer: 14_200, worker: 84_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

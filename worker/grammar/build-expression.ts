@@ -1,7 +1,7 @@
 import { codePoints, type Range } from './code-points.ts';
 import { codePoint, type Expression } from './expression.ts';
 
-/** Rules by name; the first is named `root`. */
+/** Rules by name. That of the whole text is named `root`. */
 export type Rules = ReadonlyMap<string, Expression>;
 
 /** Matches nothing, not even the empty text. */

@@ -13,4 +13,11 @@ export interface ByteMachine<State> {
 /** A regular expression, list of choices or grammar that cannot be used. The message says what is wrong, and where. */
 export class GrammarError extends Error {
   override readonly name = 'GrammarError';
+  /** The request field at fault, where it is not that of the whole constraint. */
+  readonly param: string | undefined;
+
+  constructor(message: string, options?: ErrorOptions & { param?: string }) {
+    super(message, options);
+    this.param = options?.param;
+  }
 }

@@ -9,6 +9,7 @@ import { GrammarConstraint, TokenMasks, type Vocabulary } from './grammar-constr
 import { compileJsonSchema } from './json-schema.ts';
 import { compileRegex } from './regex.ts';
 import { buildTokenTrie } from './token-trie.ts';
+import { callsIn, compileToolCalls } from './tool-calls.ts';
 
 /** How many compiled constraints are kept: pages ask for the same fields of many images. */
 const MOST_KEPT = 4;
@@ -46,17 +47,19 @@ function compile(wanted: TextConstraint, vocabulary: Vocabulary): () => TokenCon
   try {
     switch (wanted.type) {
       case 'json':
-        return withMachine(compileJsonSchema(wanted.schema), vocabulary, validatorOf(wanted.schema));
+        return withMachine(compileJsonSchema(wanted.schema), vocabulary, jsonChecker(wanted.schema));
       case 'regex':
         return withMachine(compileRegex(wanted.pattern), vocabulary);
       case 'choice':
         return withMachine(compileChoice(wanted.texts), vocabulary);
       case 'grammar':
         return withMachine(compileEbnf(wanted.ebnf), vocabulary);
+      case 'tools':
+        return withMachine(compileToolCalls(wanted), vocabulary, callChecker(wanted));
     }
   } catch (error) {
     if (!(error instanceof GrammarError)) throw error;
-    const { param } = wanted;
+    const { param = wanted.param } = error;
     throw new NearsightError('unsupported_schema', `${param}: ${error.message}.`, { param, cause: error });
   }
 }
@@ -71,12 +74,29 @@ function withMachine<State>(
 }
 
 /** The last line of defence: a grammar that lets an invalid text pass is a defect, and the text must not be trusted. */
-function validatorOf(schema: unknown): (text: string) => void {
+function jsonChecker(schema: unknown): (text: string) => void {
+  const validate = validatorOf(schema);
+  return (text) => validate(JSON.parse(text));
+}
+
+/** As {@link jsonChecker}, for the arguments of calls, and for what is there instead. */
+function callChecker({ tools, otherwise }: Extract<TextConstraint, { type: 'tools' }>): (text: string) => void {
+  const validators = new Map(tools.map(({ name, schema }) => [name, validatorOf(schema)]));
+  const checkOther = otherwise && jsonChecker(otherwise.schema);
+  return (text) => {
+    const calls = callsIn(text);
+    for (const call of calls) validators.get(call.name)?.(call.arguments);
+    if (calls.length === 0) checkOther?.(text);
+  };
+}
+
+/** Throws if a value is not valid. */
+function validatorOf(schema: unknown): (value: unknown) => void {
   // A copy, because the validator adds to its schema.
   const copy: Schema | boolean = JSON.parse(JSON.stringify(schema));
   const whole = new Validator(copy, '2020-12');
-  return (text) => {
-    const [error] = whole.validate(JSON.parse(text)).errors;
+  return (value) => {
+    const [error] = whole.validate(value).errors;
     if (!error) return;
     const { instanceLocation, keywordLocation, error: what } = error;
     throw new NearsightError(

@@ -27,10 +27,21 @@ const MOST_NESTED = 100;
  * @throws GrammarError with path and keyword, where a schema cannot be enforced
  */
 export function compileJsonSchema(schema: unknown): ByteMachine<NfaState> {
-  const nfa = buildNfa(new Converter(schema).rules());
+  const { root, rules } = schemaRules(schema);
+  const nfa = buildNfa(new Map([['root', root], ...rules, ...COMMON]));
   if (pruneNfa(nfa).includes('root')) throw noValue();
   refuseLeftRecursion(nfa);
   return new NfaMachine(nfa, nfa.starts.get('root') ?? END);
+}
+
+/**
+ * The texts of one schema, for a grammar with more than that: `root` refers to `rules`, and both to those of `COMMON`.
+ *
+ * @param prefix of the names of its rules
+ * @throws GrammarError as {@link compileJsonSchema}
+ */
+export function schemaRules(schema: unknown, prefix = ''): { root: Expression; rules: Rules } {
+  return new Converter(schema, prefix).convert();
 }
 
 /** A schema within the schema, and where it is. */
@@ -39,26 +50,29 @@ interface Place {
   path: string;
 }
 
-function noValue(): GrammarError {
+/** The error for a schema under which no value is valid. */
+export function noValue(): GrammarError {
   return unsupportedSchema('#', '', 'no value is valid');
 }
 
 class Converter implements SchemaContext {
   readonly #root: unknown;
+  readonly #prefix: string;
   readonly #rules = new Map<string, Expression>();
   /** Rules of schemas that are referred to. */
   readonly #named = new Map<unknown, Expression>();
   #schemas = 0;
   #nested = 0;
 
-  constructor(root: unknown) {
+  constructor(root: unknown, prefix: string) {
     this.#root = root;
+    this.#prefix = prefix;
   }
 
-  rules(): Rules {
+  convert(): { root: Expression; rules: Rules } {
     const root = this.#ruleFor({ schema: this.#root, path: '#' });
     if (isNothing(root)) throw noValue();
-    return new Map([['root', root], ...this.#rules, ...COMMON]);
+    return { root, rules: this.#rules };
   }
 
   visit(schema: unknown, path: string): Expression {
@@ -85,7 +99,7 @@ class Converter implements SchemaContext {
 
   name(expression: Expression): Expression {
     if (expression.kind === 'rule' || expression.kind === 'class' || isNothing(expression)) return expression;
-    const name = `part ${this.#rules.size}`;
+    const name = `${this.#prefix}part ${this.#rules.size}`;
     this.#rules.set(name, expression);
     return rule(name);
   }
@@ -101,7 +115,7 @@ class Converter implements SchemaContext {
   #ruleFor({ schema, path }: Place): Expression {
     const known = this.#named.get(schema);
     if (known) return known;
-    const name = `schema ${path}`;
+    const name = `${this.#prefix}schema ${path}`;
     this.#named.set(schema, rule(name));
     const expression = this.visit(schema, path);
     if (isNothing(expression)) this.#named.set(schema, NOTHING);

@@ -6,6 +6,8 @@ declare const OpenAI: typeof import('openai').default;
 /** The AI SDK and LangChain. */
 declare function loadClients(): Promise<typeof import('./clients.ts')>;
 declare function loadStructured(): Promise<typeof import('./structured.ts')>;
+/** Their loops that call tools. */
+declare function loadToolClients(): Promise<typeof import('./tool-clients.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
 
 /** A question about an image, and glimpse's answer from the Python reference. */

@@ -12,6 +12,8 @@ const loadClients = (): Promise<typeof import('./clients.ts')> => import('./clie
 
 /** The same clients with schemas. */
 const loadStructured = (): Promise<typeof import('./structured.ts')> => import('./structured.ts');
+/** As {@link loadClients}, with tools. */
+const loadToolClients = (): Promise<typeof import('./tool-clients.ts')> => import('./tool-clients.ts');
 
 /** React and Vue, loaded when a test asks for them. */
 const loadFrameworks = (): Promise<typeof import('./frameworks.ts')> => import('./frameworks.ts');
@@ -35,6 +37,7 @@ Object.assign(globalThis, {
   OpenAI,
   loadClients,
   loadStructured,
+  loadToolClients,
   loadFrameworks,
   goldens,
 });

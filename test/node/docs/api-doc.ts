@@ -5,11 +5,12 @@
 import { readFileSync } from 'node:fs';
 import * as constraints from '../../../src/openai/constraint-fields.ts';
 import * as tables from '../../../src/openai/fields.ts';
+import * as tools from '../../../src/openai/tool-fields.ts';
 import { Dialect } from '../../../src/openai/field-rows.ts';
 import type { Field, Fields } from '../../../src/openai/field-checks.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 
-const SOURCE = ['fields', 'constraint-fields']
+const SOURCE = ['fields', 'constraint-fields', 'tool-fields']
   .map((name) => readFileSync(new URL(`../../../src/openai/${name}.ts`, import.meta.url), 'utf8'))
   .join('\n');
 const ERROR_SOURCE = readFileSync(new URL('../../../src/protocol/errors.ts', import.meta.url), 'utf8');
@@ -21,8 +22,12 @@ export const SECTIONS = {
   RESPONSE_FORMAT: constraints.RESPONSE_FORMAT,
   JSON_SCHEMA: constraints.JSON_SCHEMA,
   STRUCTURED_OUTPUTS: constraints.STRUCTURED_OUTPUTS,
+  TOOL: tools.TOOL,
+  TOOL_FUNCTION: tools.TOOL_FUNCTION,
   NVEXT: tables.NVEXT,
   MESSAGE: tables.MESSAGE,
+  CALL: tools.CALL,
+  CALLED_FUNCTION: tools.CALLED_FUNCTION,
   TEXT_PART: tables.TEXT_PART,
   IMAGE_PART: tables.IMAGE_PART,
   IMAGE_URL: tables.IMAGE_URL,
@@ -49,7 +54,7 @@ export function undocumented(): string[] {
 /** The whole page, as Markdown. */
 export function apiPage(): string {
   const sections = Object.entries(SECTIONS).map(([table, fields]) => section(table, fields));
-  return `${INTRODUCTION}\n${sections.join('\n')}\n${CONSTRAINTS}\n${HEADERS}\n${ERROR_INTRODUCTION}\n${errors()}`;
+  return `${INTRODUCTION}\n${sections.join('\n')}\n${CONSTRAINTS}\n${TOOLS}\n${HEADERS}\n${ERROR_INTRODUCTION}\n${errors()}`;
 }
 
 const INTRODUCTION = `<!-- Generated from src/openai/fields.ts and src/protocol/errors.ts: run \`npx vitest run --project node test/node/docs/api-doc -u\`. -->
@@ -90,7 +95,8 @@ for. If \`max_tokens\` or the context ends it before, the finish reason is \`len
 - **Limits**: a schema has at most 65,536 characters as JSON and 64 levels of objects and arrays; a regular expression has 4,096
   characters; a grammar has 32,768; choices together have 32,768.
 - The schema is not shown to the model. Say in the prompt what you want: the constraint only takes away what does not fit.
-- A text is constrained as a whole. Free text with a constrained part in it (\`structural_tag\`) is refused.
+- A text is constrained as a whole. Free text with a constrained part in it (\`structural_tag\`) is refused; calls of tools are
+  the exception.
 
 \`\`\`json
 {
@@ -108,6 +114,68 @@ for. If \`max_tokens\` or the context ends it before, the finish reason is \`len
       }
     }
   }
+}
+\`\`\`
+`;
+
+const TOOLS = `## Tools
+
+\`tools\` are functions that the answer may call: the page runs them and sends what they return, as with OpenAI. Calls are held
+to their form and to their tool's \`parameters\` as the text above is to a schema, so arguments parse and validate unless
+\`max_tokens\` cuts them off. A model that was not trained to call tools calls rarely, or badly, if it need not: with
+\`"tool_choice": "required"\`, or a tool that is named, it always does.
+
+- **The answer** has \`tool_calls\` with an id, the name and the arguments as text. \`content\` is the text before them, or null. The
+  finish reason is \`tool_calls\`; it is \`stop\` if \`tool_choice\` names the tool, as it is with OpenAI; it is \`length\` if
+  \`max_tokens\` cut the answer off, and the last call may then have the beginning of its arguments.
+- **Streamed**, the first delta of a call has its index, id, type and name, and those behind it pieces of its arguments.
+- **Arguments** are an object, written as constrained JSON is. Where \`parameters\` names none (\`{}\`, no \`properties\`), there are
+  none. A schema that cannot be enforced is refused with \`unsupported_schema\`; \`param\` is \`tools[0].function.parameters\`.
+- **The model is told** in the words of Qwen's chat template, behind the system message if there is one at the beginning, and
+  calls and results stand in the chat as that template writes them:
+
+\`\`\`
+# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+{"type":"function","function":{"name":"find","description":"…","parameters":{…}}}
+</tools>
+
+For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>
+\`\`\`
+
+- **The chat**: each call of an assistant's message must be followed by a message with the role \`tool\` and its id, before any
+  other. Results are text. The model reads them as a user's: \`<tool_response>…</tool_response>\`.
+- **Beside a constraint that is JSON** (\`response_format\`, \`guided_json\`), the answer is calls, or else that JSON. Other constraints
+  (\`guided_regex\`, say) are refused beside tools, unless \`tool_choice\` is \`none\`, and so is \`stop\`. \`min_tokens\` and
+  \`ignore_eos\` have no effect. \`functions\` and \`function_call\`, the older forms, are refused.
+- \`logprobs\` and \`return_token_ids\` are those of the whole text as the model wrote it, calls included.
+
+\`\`\`json
+{
+  "model": "smolvlm-256m",
+  "messages": [{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:…" } }, "Add this to the list."] }],
+  "tools": [
+    {
+      "type": "function",
+      "function": {
+        "name": "add",
+        "description": "Adds a thing to the shopping list.",
+        "parameters": {
+          "type": "object",
+          "properties": { "thing": { "type": "string", "maxLength": 40 }, "count": { "type": "integer", "minimum": 1, "maximum": 99 } },
+          "required": ["thing", "count"]
+        }
+      }
+    }
+  ],
+  "tool_choice": "required"
 }
 \`\`\`
 `;

@@ -39,11 +39,16 @@ function accepts(body: unknown): boolean {
 /** Rules between fields, which the prose states and the schema omits. */
 const BEYOND = [
   // top_logprobs needs logprobs; a question must not be empty; only a refusal can replace content; a type of
-  // response_format needs its schema, and the other way round.
+  // response_format needs its schema, and the other way round; a tool that is named must be there, each name once; a result
+  // follows its call.
   /"top_logprobs":[1-9]\d*,?(?!.*"logprobs":true)/,
   /"content":(""|\[\]|\[""\]|null)/,
   /"type":"json_schema"(?!,"json_schema":\{)/,
   /"response_format":\{"json_schema":\{/,
+  /"tool_choice":\{.*"g"/,
+  /("name":"f".*){2}/,
+  /"messages":\[\{"role":"tool"/,
+  /"id":"call_2"/,
 ];
 
 describe.each(CASES)('requests: %s', (_name, _path, fields, samples, send) => {
@@ -96,6 +101,20 @@ describe('answers', () => {
     const response = await answer({ n: 2, logprobs: true, stream: true, stream_options: { include_usage: true } });
     const events = (await response.text()).split('\n\n').slice(0, -2);
     expect(events.length).toBeGreaterThan(ANSWER.length);
+    for (const event of events) expect(describes('VisionChatChunk', JSON.parse(event.slice(6))), event).toBe(true);
+  });
+
+  it('calls of tools, whole and streamed', async () => {
+    const call = text('Hm.\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>');
+    const ask = (stream: boolean): Promise<Response> => {
+      const request = parseChat({ ...MIN, stream, tools: [{ function: { name: 'f' } }] });
+      return respond(request, partsOf(START, call, finish(), USAGE), { model: 'm', reason: 'local-first' });
+    };
+    const body = await (await ask(false)).json();
+    expect(body).toHaveProperty('choices[0].message.tool_calls');
+    expect(describes('VisionChatResponse', body), ajv.errorsText()).toBe(true);
+    const events = (await (await ask(true)).text()).split('\n\n').slice(0, -2);
+    expect(events.join('')).toContain('tool_calls');
     for (const event of events) expect(describes('VisionChatChunk', JSON.parse(event.slice(6))), event).toBe(true);
   });
 

@@ -18,6 +18,8 @@ import {
 } from '../../../src/openai/constraint-checks.ts';
 import type * as constraints from '../../../src/openai/constraint-fields.ts';
 import { detail, logitBias, someText, stopTexts } from '../../../src/openai/field-values.ts';
+import type * as tools from '../../../src/openai/tool-fields.ts';
+import { parameters, toolChoice, toolName, toolType } from '../../../src/openai/tool-fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { commentOf, SECTIONS, type TableName } from './api-doc.ts';
 import { noted, schemaOf, type Schema } from './openapi-checks.ts';
@@ -34,8 +36,12 @@ const NAMES = {
   RESPONSE_FORMAT: 'ResponseFormat',
   JSON_SCHEMA: 'JSONSchemaFormat',
   STRUCTURED_OUTPUTS: 'StructuredOutputs',
+  TOOL: 'Tool',
+  TOOL_FUNCTION: 'ToolFunction',
   NVEXT: 'NVExt',
   MESSAGE: 'Message',
+  CALL: 'ToolCall',
+  CALLED_FUNCTION: 'CalledFunction',
   TEXT_PART: 'TextPart',
   REFUSAL_PART: 'RefusalPart',
   IMAGE_PART: 'ImagePart',
@@ -43,7 +49,7 @@ const NAMES = {
 } as const satisfies Partial<Record<TableName, string>>;
 
 type Described = keyof typeof NAMES;
-type Tables = typeof tables & typeof constraints;
+type Tables = typeof tables & typeof constraints & typeof tools;
 type Refined = { [Table in Described]?: Partial<Record<keyof Values<Tables[Table]> & string, Schema>> };
 
 const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
@@ -63,6 +69,24 @@ noted(jsonObject, () => ({ type: 'boolean' }));
 noted(regex, () => ({ ...text, maxLength: 4096 }));
 noted(choices, () => ({ type: 'array', items: text, minItems: 1, maxItems: 1024 }));
 noted(grammar, () => ({ ...text, maxLength: 32768 }));
+const name = { type: 'string', pattern: '^[A-Za-z0-9_-]{1,64}$' };
+noted(toolName, () => name);
+noted(toolType, () => ({ enum: ['function'] }));
+noted(parameters, () => ({ type: 'object', properties: { type: { const: 'object' } } }));
+noted(toolChoice, () => ({
+  anyOf: [
+    { enum: ['none', 'auto', 'required'] },
+    {
+      type: 'object',
+      properties: {
+        type: { const: 'function' },
+        function: { type: 'object', properties: { name }, required: ['name'], additionalProperties: false },
+      },
+      required: ['function'],
+      additionalProperties: false,
+    },
+  ],
+}));
 noted(stopTexts, () => ({ anyOf: [text, { type: 'array', items: text, minItems: 0, maxItems: 16 }] }));
 noted(logitBias, () => ({
   type: 'object',
@@ -76,7 +100,7 @@ const PARTS = { anyOf: [{ type: 'string' }, ref('TextPart'), ref('ImagePart'), r
 const REFINED: Refined = {
   REQUEST: { model: text },
   MESSAGE: {
-    role: { enum: ['system', 'developer', 'user', 'assistant'] },
+    role: { enum: ['system', 'developer', 'user', 'assistant', 'tool'] },
     content: { anyOf: [{ type: 'string' }, { type: 'array', items: PARTS }] },
   },
   IMAGE_PART: { image_url: { anyOf: [{ type: 'string', format: 'uri' }, ref('ImageURL')] } },

@@ -4,7 +4,7 @@ import { ConfigReader } from '../../../worker/families/config-reader.ts';
 import { openTokenizer } from '../../../worker/families/tokenizer.ts';
 import { runSeed } from '../../random.ts';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
-import { proveAgainstAdversary, proveSchemas, summary, tokensOf } from './proof.ts';
+import { proveAgainstAdversary, proveCalls, proveSchemas, summary, tokensOf } from './proof.ts';
 
 const folder = process.env['SMOLVLM_DIR'];
 
@@ -12,6 +12,12 @@ test('answers to 2,000 generated schemas validate, with the tokens of glimpse', 
   const count = proveSchemas(tokensOf(glimpseTokenizer(), 1280), 2000, runSeed());
   console.log(summary(count));
   expect(count.finished).toBeGreaterThan(9 * count.cut);
+});
+
+test('calls of 500 sets of generated tools validate', { timeout: 600_000 }, () => {
+  const count = proveCalls(tokensOf(glimpseTokenizer(), 1280), 500, runSeed());
+  console.log(summary(count));
+  expect(count.finished).toBeGreaterThan(4 * count.cut);
 });
 
 test('an adversarial sampler cannot leave 300 of them', { timeout: 600_000 }, () => {

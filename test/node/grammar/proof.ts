@@ -4,6 +4,7 @@ import { isNearsightError } from '../../../src/protocol/errors.ts';
 import { GREEDY, type TextConstraint } from '../../../src/protocol/job.ts';
 import { Grammar } from '../../../worker/grammar/grammar-chunk.ts';
 import type { TemplateTokenizer } from '../../../worker/families/tokenizer.ts';
+import { isAllowed } from '../../../worker/sampling/token-constraint.ts';
 import { CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { integer, pick, type Random, xorshift } from '../../random.ts';
 import { generatedSchema } from './generated-schema.ts';
@@ -47,7 +48,7 @@ export function proveSchemas(tokens: Tokens, count: number, seed: number, advers
     const schema = generatedSchema(random);
     const where = `seed ${seed + index}: ${JSON.stringify(schema)}`;
     const wanted = { type: 'json', schema, param: 'schema' } as const;
-    const text = answer(grammar, tokens, wanted, random, where, adversarial);
+    const text = answer(grammar, tokens, wanted, random, where, { adversarial });
     if (text === 'refused' || text === 'cut') {
       total[text]++;
       continue;
@@ -63,29 +64,71 @@ export function proveSchemas(tokens: Tokens, count: number, seed: number, advers
   return total;
 }
 
+/** What the text of an answer begins with where calls are not required: a model without sense would never call. */
+const LEAD = 'I see <b> <tool_call>';
+
+/** As {@link proveSchemas}, for answers that call tools: each call's arguments must validate under that tool's schema. */
+export function proveCalls(tokens: Tokens, count: number, seed: number): Count {
+  const grammar = new Grammar(tokens, tokens.size);
+  const total: Count = { finished: 0, cut: 0, refused: 0 };
+  for (let index = 0; index < count; index++) {
+    const random = xorshift(Math.imul(seed + index, 0x9e3779b1));
+    const tools = ['a', 'ab', 'b-c_2'].slice(0, 1 + integer(random, 3)).map((name) => {
+      const properties = { [pick(random, ['x', 'a "b"', '</tool_call>'])]: generatedSchema(random, 1) };
+      const schema = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+      return { name, schema, param: `tools.${name}` };
+    });
+    const where = `seed ${seed + index}: ${JSON.stringify(tools)}`;
+    const parallel = random() < 0.5;
+    const required = random() < 0.6;
+    const wanted = { type: 'tools', tools, required, parallel, param: 'tools' } as const;
+    const text = answer(grammar, tokens, wanted, random, where, { lead: required ? '' : LEAD });
+    if (text === 'refused' || text === 'cut') {
+      total[text]++;
+      continue;
+    }
+    total.finished++;
+    const calls = [...text.whole.matchAll(/<tool_call>\n(.*)\n<\/tool_call>$/gm)];
+    const before = required ? '' : 'I see <b> ';
+    expect(before + calls.map(([call]) => call).join('\n'), where).toBe(text.whole);
+    expect(parallel ? calls.length > 0 : calls.length === 1, text.whole).toBe(true);
+    for (const [, json = ''] of calls) {
+      const call = JSON.parse(json);
+      expect(Object.keys(call)).toEqual(['name', 'arguments']);
+      const schema = tools.find(({ name }) => name === call.name)?.schema ?? false;
+      const validate = new Ajv2020({ strict: false, validateFormats: false }).compile(schema);
+      expect(validate(call.arguments), `${where} gave ${json}: ${JSON.stringify(validate.errors)}`).toBe(true);
+    }
+  }
+  return total;
+}
+
 function answer(
   grammar: Grammar,
   tokens: Tokens,
   wanted: TextConstraint,
   random: Random,
   where: string,
-  adversarial: boolean,
+  { adversarial = false, lead = '' } = {},
 ): { whole: string } | 'refused' | 'cut' {
   let constraint;
   try {
     constraint = grammar.open(wanted, false)();
   } catch (error) {
     if (!isNearsightError(error) || error.code !== 'unsupported_schema') throw new Error(where, { cause: error });
-    expect(error.message, where).toMatch(/^schema: .*cannot be enforced: .+/);
+    expect(error.message, where).toMatch(/^(schema|tools\.[\w-]+): .*cannot be enforced: .+/);
     return 'refused';
   }
   const settings = adversarial ? GREEDY : randomSettings(random);
   const sampler = new CpuSampler({ ...settings, seed: integer(random, 1000) }, new Int32Array(), 0, undefined);
   const decoder = new TextDecoder('utf-8', { fatal: true });
+  const first = lead === '' ? [] : tokens.encode(lead);
   let text = '';
   for (let step = 0; step < LIMIT; step++) {
     const logits = randomLogits(tokens, random).map((logit) => (adversarial ? -logit : logit));
-    const { id } = sampler.sample(logits, constraint.mask(step));
+    const mask = constraint.mask(step);
+    const id = first[step] ?? sampler.sample(logits, mask).id;
+    if (mask) expect(isAllowed(mask, id), where).toBe(true);
     try {
       constraint.accept(id);
     } catch (error) {

@@ -1,6 +1,7 @@
 /** Makes broken chat requests: valid ones, mutated as values and as bytes. Seeded, so that failures are reproducible. */
 import { JSON_SCHEMA, RESPONSE_FORMAT, STRUCTURED_OUTPUTS } from '../../../src/openai/constraint-fields.ts';
 import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
+import { CALL, CALLED_FUNCTION, TOOL, TOOL_FUNCTION } from '../../../src/openai/tool-fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
 import { integer, pick, type Random, xorshift } from '../../random.ts';
@@ -50,8 +51,20 @@ const SEEDS: readonly object[] = [
     },
   },
   { model: 'glimpse', messages: [{ role: 'user', content: 'hi' }], structured_outputs: { choice: ['a', 'b'] } },
+  {
+    model: 'glimpse',
+    messages: [
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+      { role: 'tool', tool_call_id: 'a', content: 'done' },
+    ],
+    tools: [{ type: 'function', function: { name: 'f', description: 'Does.', parameters: { properties: { a: {} } } } }],
+    tool_choice: { type: 'function', function: { name: 'f' } },
+    parallel_tool_calls: false,
+  },
 ];
-const TABLES = [REQUEST, MESSAGE, IMAGE_PART, NVEXT, RESPONSE_FORMAT, JSON_SCHEMA, STRUCTURED_OUTPUTS];
+const FORMATS = [RESPONSE_FORMAT, JSON_SCHEMA, STRUCTURED_OUTPUTS];
+const TABLES = [REQUEST, MESSAGE, IMAGE_PART, NVEXT, ...FORMATS, TOOL, TOOL_FUNCTION, CALL, CALLED_FUNCTION];
 const NAMES = TABLES.flatMap((table) => Object.keys(table));
 const ODD: readonly unknown[] = [
   null,

@@ -1,10 +1,14 @@
 /**
  * For each honoured field a value, its effect on the parsed request, and values that must be refused; and how a field is
  * sent alone. Tests of the parser and of docs/openapi.yaml share them.
+ *
+ * size: one table, to be read with docs/api.md.
  */
+import { expect } from 'vitest';
 import type { Fields, Values } from '../../../src/openai/field-checks.ts';
 import * as constraints from '../../../src/openai/constraint-fields.ts';
 import * as tables from '../../../src/openai/fields.ts';
+import * as tools from '../../../src/openai/tool-fields.ts';
 
 export type Body = Record<string, unknown>;
 
@@ -14,6 +18,9 @@ export const MIN: Body = { model: 'm', messages: [{ role: 'user', content: 'hi' 
 /** With properties in an order that is not the alphabet's. */
 const SCHEMA = { type: 'object', properties: { b: {}, a: {} } };
 const GRAMMAR = 'root ::= "a"+';
+const TOOL = { type: 'function', function: { name: 'f', parameters: { properties: { a: {} } } } };
+const TOOL_CALL = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+const BAD_NAMES = ['', 'a b', 'ä', 'x'.repeat(65), 7, {}];
 const BAD_TEXTS = ['', 7, {}, ['a']];
 const BAD_CHOICES = [[], 'a', {}, [''], [1], Array(1025).fill('a')];
 const BAD_SCHEMA_TEXTS = [7, [], '', 'x', '[]', '7', '"{}"'];
@@ -93,6 +100,23 @@ const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
     sees: regex('structured_outputs.regex'),
     bad: ['a+', [], { regex: 1 }],
   },
+  tools: {
+    value: [TOOL],
+    sees: { toolChoice: 'auto', ...constraint({ type: 'tools', required: false, parallel: true, param: 'tools' }) },
+    bad: ['f', {}, ['f'], [{}], [{ function: {} }], [TOOL, TOOL], Array(129).fill(TOOL)],
+  },
+  tool_choice: {
+    value: { type: 'function', function: { name: 'f' } },
+    with: { tools: [TOOL] },
+    sees: { toolChoice: 'named', ...constraint({ required: true, parallel: false }) },
+    bad: ['f', 7, [], { function: { name: 'g' } }, { type: 'function' }, { type: 'function', function: {} }],
+  },
+  parallel_tool_calls: {
+    value: false,
+    with: { tools: [TOOL] },
+    sees: constraint({ parallel: false }),
+    bad: ['false', 0, {}],
+  },
   nvext: { value: { top_k: 4 }, sees: sampling({ topK: 4 }), bad: [1, [], { top_k: 'x' }] },
   cache: { value: false, sees: { job: { cache: false } }, bad: ['false', 0] },
 };
@@ -140,10 +164,56 @@ const NVEXT: Record<keyof Values<typeof tables.NVEXT>, Sample> = {
 const MESSAGE: Record<keyof Values<typeof tables.MESSAGE>, Sample> = {
   role: { value: 'system', sees: { turns: [{ role: 'system' }] }, bad: ['robot', 1, {}] },
   content: { value: 'ho', sees: { turns: [{ parts: [{ text: 'ho' }] }] }, bad: ['', 7, {}, [], [7], [''], [{}]] },
+  tool_calls: {
+    value: [TOOL_CALL],
+    with: { role: 'assistant' },
+    sees: { turns: [{ parts: [{ text: 'hi' }, { text: expect.stringMatching(/^\n<tool_call>\n/) }] }, {}] },
+    bad: ['f', {}, ['f'], [{}], [{ ...TOOL_CALL, id: null }], Array(129).fill(TOOL_CALL)],
+  },
+  // A first message is no result of a call: tool-messages.test.ts sends one behind its call.
+  tool_call_id: { value: 'call_1', with: { role: 'tool' }, sees: refusal('invalid_request'), bad: [7, {}, 'call_9'] },
   refusal: {
     value: 'no',
     with: { role: 'assistant', content: null },
     sees: { turns: [{ parts: [{ text: 'no' }] }] },
+    bad: [7, {}],
+  },
+};
+
+const TOOL_FIELDS: Record<keyof Values<typeof tools.TOOL>, Sample> = {
+  type: { value: 'custom', sees: refusal('unsupported_field'), bad: ['tool', 7, {}] },
+  function: { value: { name: 'g' }, sees: callable({ name: 'g' }), bad: ['f', {}, { name: 'f', code: '' }] },
+};
+
+const TOOL_FUNCTION: Record<keyof Values<typeof tools.TOOL_FUNCTION>, Sample> = {
+  name: { value: 'g-2_B', sees: callable({ name: 'g-2_B' }), bad: BAD_NAMES },
+  description: {
+    value: 'Does it.',
+    sees: { turns: [{ role: 'system', parts: [{ text: expect.stringContaining('Does it.') }] }, {}] },
+    bad: [7, {}, ['x']],
+  },
+  parameters: {
+    value: SCHEMA,
+    sees: callable({ schema: SCHEMA, param: 'tools[0].function.parameters' }),
+    bad: [7, '{}', [], true, { type: 'string' }, { type: ['object'] }],
+  },
+};
+
+const CALL: Record<keyof Values<typeof tools.CALL>, Sample> = {
+  id: { value: 'call_2', sees: refusal('invalid_request'), bad: [7, {}] },
+  type: { value: 'custom', sees: refusal('unsupported_field'), bad: ['tool', 7, {}] },
+  function: {
+    value: { name: 'g', arguments: '{"a": 1}' },
+    sees: { turns: [{ parts: [{ text: '<tool_call>\n{"name": "g", "arguments": {"a": 1}}\n</tool_call>' }] }, {}] },
+    bad: ['f', {}, { name: 'g' }, { arguments: '{}' }],
+  },
+};
+
+const CALLED_FUNCTION: Record<keyof Values<typeof tools.CALLED_FUNCTION>, Sample> = {
+  name: { value: 'g', sees: { turns: [{ parts: [{ text: expect.stringContaining('"g"') }] }, {}] }, bad: BAD_NAMES },
+  arguments: {
+    value: '{"a": ',
+    sees: { turns: [{ parts: [{ text: expect.stringContaining('{"a": }') }] }, {}] },
     bad: [7, {}],
   },
 };
@@ -181,6 +251,10 @@ export const CASES: [name: string, path: string, Fields, Record<string, Sample |
     ['structured_outputs', 'structured_outputs.', constraints.STRUCTURED_OUTPUTS, STRUCTURED_OUTPUTS, inOutputs],
     ['nvext', 'nvext.', tables.NVEXT, NVEXT, (nvext) => ({ ...MIN, nvext })],
     ['a message', 'messages[0].', tables.MESSAGE, MESSAGE, inMessage],
+    ['a tool', 'tools[0].', tools.TOOL, TOOL_FIELDS, inTool],
+    ['a function', 'tools[0].function.', tools.TOOL_FUNCTION, TOOL_FUNCTION, inFunction],
+    ['a call', 'messages[0].tool_calls[0].', tools.CALL, CALL, inCall],
+    ['a called function', 'messages[0].tool_calls[0].function.', tools.CALLED_FUNCTION, CALLED_FUNCTION, inCalled],
     ['a text part', 'messages[0].content[0].', tables.TEXT_PART, TEXT_PART, inText],
     ['a refusal part', 'messages[0].content[0].', tables.REFUSAL_PART, REFUSAL_PART, inRefusal],
     ['an image part', 'messages[0].content[0].', tables.IMAGE_PART, IMAGE_PART, inImage],
@@ -239,8 +313,31 @@ function inOutputs(field: Body): Body {
   return { ...MIN, structured_outputs: field };
 }
 
+/** Calls of tools get a result. */
 function inMessage(field: Body): Body {
-  return { model: 'm', messages: [{ role: 'user', content: 'hi', ...field }] };
+  const isCall = Array.isArray(field['tool_calls']) && field['tool_calls'].length > 0;
+  const results = isCall ? [{ role: 'tool', tool_call_id: 'call_1', content: 'done' }] : [];
+  return { model: 'm', messages: [{ role: 'user', content: 'hi', ...field }, ...results] };
+}
+
+function inTool(field: Body): Body {
+  return { ...MIN, tools: [{ ...TOOL, ...field }] };
+}
+
+function inFunction(field: Body): Body {
+  return inTool({ function: { ...TOOL.function, ...field } });
+}
+
+function inCall(field: Body): Body {
+  return inMessage({ role: 'assistant', content: null, tool_calls: [{ ...TOOL_CALL, ...field }] });
+}
+
+function inCalled(field: Body): Body {
+  return inCall({ function: { ...TOOL_CALL.function, ...field } });
+}
+
+function callable(sees: object): object {
+  return constraint({ tools: [sees] });
 }
 
 function inText(field: Body): Body {

@@ -20,6 +20,16 @@ const VLLM_NOOPS = {
   return_token_ids: false,
 };
 
+const TOOL = { type: 'function', function: { name: 'f', parameters: {}, strict: true } };
+const CALLED = [
+  {
+    role: 'assistant',
+    content: null,
+    tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }],
+  },
+  { role: 'tool', tool_call_id: 'a', content: 'done' },
+];
+
 describe('dialects', () => {
   const fields = {
     max_completion_tokens: 5,
@@ -107,7 +117,16 @@ describe('dialects', () => {
     ['nim2', VLLM, VLLM],
     ['nim1', VLLM_NOOPS, { nvext: {} }],
     ['nim2', { max_tokens: 7 }, { max_completion_tokens: 7 }],
-    ['nim1', { tools: [{}] }, { tools: [{}] }],
+    // The default of NIM 1.x is 'none'.
+    ['nim1', { tools: [TOOL] }, { tools: [TOOL], tool_choice: 'auto' }],
+    ['nim1', { tools: [TOOL], tool_choice: 'required' }, { tools: [TOOL], tool_choice: 'required' }],
+    ['nim2', { tools: [TOOL], parallel_tool_calls: false }, { tools: [TOOL], parallel_tool_calls: false }],
+    [
+      'nim2',
+      { messages: CALLED },
+      { messages: CALLED.map(({ content, ...rest }) => ({ ...rest, ...(content && { content }) })) },
+    ],
+    ['hosted', { tools: [], tool_choice: 'auto', messages: [{ role: 'assistant', content: 'a', tool_calls: [] }] }, {}],
     [
       'hosted',
       { max_tokens: 7, stream: true, stream_options: { include_usage: true } },
@@ -120,7 +139,8 @@ describe('dialects', () => {
   });
 
   it.each([
-    ['hosted', 'tools', { tools: [{}] }],
+    ['hosted', 'tools', { tools: [TOOL] }],
+    ['hosted', 'messages[0].tool_calls', { messages: CALLED }],
     ['hosted', 'top_k', { top_k: 5 }],
     ['hosted', 'n', { n: 2 }],
     ['hosted', 'logprobs', { logprobs: true }],

@@ -12,7 +12,7 @@ describe('privacy', () => {
     const near = await fetchWithRemote({ ...options, engine: failing('unsupported_device'), fetch: network });
     expect((await near.fetch(...ask({}, { headers }))).status).toBe(404);
     expect((await near.fetch(...ask({ model: 'glimpse', ...image() }, { headers }))).status).toBe(503);
-    expect((await near.fetch(...ask({ model: 'glimpse', tools: [{}] }, { headers }))).status).toBe(400);
+    expect((await near.fetch(...ask({ model: 'glimpse', documents: [{}] }, { headers }))).status).toBe(400);
     expect(network).not.toHaveBeenCalled();
     expect(near.nim.seen).toEqual([]);
   });

@@ -3,12 +3,16 @@ import type { ErrorCode } from '../../../src/protocol/errors.ts';
 import { engineOf, failingAfter, START, text } from '../job-parts.ts';
 import { ask, failing, image, INTERCEPTED, fetchWithRemote } from '../with-remote.ts';
 
+const TOOL = { type: 'function', function: { name: 'f' } };
+
 describe('a request that cannot be answered here', () => {
   it.each<[ErrorCode, object]>([
     ['model_not_found', {}],
-    ['unsupported_field', { model: 'glimpse', tools: [{}] }],
+    ['unsupported_field', { model: 'glimpse', documents: [{}] }],
+    ['unsupported_field', { model: 'glimpse', tools: [TOOL], guided_regex: 'a' }],
+    ['unsupported_field', { model: 'glimpse', tools: [{ type: 'custom', custom: { name: 'f' } }] }],
     ['unsupported_field', { model: 'glimpse', response_format: { type: 'structural_tag' } }],
-    ['unsupported_field', { model: 'glimpse', messages: [{ role: 'tool', content: 'x' }] }],
+    ['unsupported_field', { model: 'glimpse', messages: [{ role: 'function', content: 'x' }] }],
   ])('goes to the remote, and the response has the reason: %s', async (reason, fields) => {
     const { fetch } = await fetchWithRemote({ remote: { dialect: 'nim2', model: 'meta/llama' } });
     const response = await fetch(...ask(fields));
