@@ -29,7 +29,7 @@ export const codeLines = {
   'worker/families/': 600,
   'worker/vision/': 741,
   'worker/sampling/': 408,
-  'worker/grammar/': 2560,
+  'worker/grammar/': 2530,
   'worker/onnx/': 2280,
   'worker/storage/': 886,
   'src/storage/': 653,
@@ -40,7 +40,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 17800;
+export const codeLinesTogether = 17762;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
