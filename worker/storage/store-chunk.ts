@@ -4,8 +4,11 @@ import { statFile } from '../../src/storage/stat.ts';
 import { resolveHub } from '../hub/resolve-hub.ts';
 import { DownloadedFiles } from './downloaded-files.ts';
 import { storedHubSpec } from './hub-spec.ts';
+import { serveHashes } from './hasher.ts';
 import { OpfsFiles } from './opfs-files.ts';
 import type { ModelStore } from './store.ts';
+
+serveHashes();
 
 /** Opens the store of this origin; where there is none, models are downloaded at every load. */
 export async function openStore(): Promise<ModelStore> {

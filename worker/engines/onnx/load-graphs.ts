@@ -1,3 +1,4 @@
+import { bytesIn } from '../../../src/bytes/file-bytes.ts';
 import { isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import type { Device, GraphName } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../generation/decoder.ts';
@@ -60,7 +61,7 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   const next = async (): Promise<GraphFile> => {
     const file = await readNext();
     signal.throwIfAborted();
-    return file;
+    return gpu ? file : inMemory(file);
   };
   const opened: Session[] = [];
   const open = async (name: GraphName, file: GraphFile, capture = false): Promise<Session> => {
@@ -82,6 +83,16 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     await closeSessions(opened, gpu?.fault);
     throw error;
   }
+}
+
+/**
+ * Graphs for the CPU are read at once, if they are not very large. For a GPU, tensors are read one by one: that takes no
+ * memory, but in Chromium a millisecond for each of a thousand.
+ */
+const MAX_READ_BYTES = 100 << 20;
+
+function inMemory({ graph, externalData }: GraphFile): GraphFile {
+  return { graph: graph.byteLength > MAX_READ_BYTES ? graph : bytesIn(graph), externalData };
 }
 
 interface Loading extends GraphOptions {
