@@ -1,11 +1,10 @@
 import { race } from '../../src/async/race.ts';
 import { settledWithin } from '../../src/async/settled-within.ts';
+import { trustedURL } from '../../src/bytes/trusted-url.ts';
+import { HASH_THREAD } from '../../src/protocol/runtime-calls.ts';
 import { hashOf } from './verify.ts';
 
-/** The name of a worker that runs the store's script to hash files, and nothing else. */
-const NAME = 'nearsight-hash';
-
-/** A thread that has not started by then is not waited for: in Firefox, some never do. */
+/** A thread that has not started by then is not waited for. */
 const START_MS = 3000;
 
 const never = new AbortController().signal;
@@ -21,8 +20,8 @@ function hashInTurn(blob: Blob, signal: AbortSignal): Promise<string> {
 
 /** Answers each blob with its hash, on the port that comes with it, if this thread was started for that. */
 export function serveHashes(): void {
-  // Tests in Node have no threads with names.
-  if (!('name' in globalThis) || globalThis.name !== NAME) return;
+  // By its name, which neither a page's library nor Node's declares.
+  if (Reflect.get(globalThis, 'name') !== HASH_THREAD) return;
   addEventListener('message', ({ data, ports: [port] }: MessageEvent<Blob>) => {
     const reply = (hash?: string): void => port?.postMessage(hash);
     hashInTurn(data, never).then(reply, () => reply());
@@ -31,8 +30,9 @@ export function serveHashes(): void {
 }
 
 /**
- * Hashes files in a thread of its own: while a graph is opened, the worker's own can do nothing else. Where there is no such
- * thread, this one does it.
+ * Hashes files in a thread of its own, which runs the store's script, because while a graph is opened the worker's own can do
+ * nothing else. Only in Chromium: in Firefox, `new Worker()` in a worker sometimes never returns. Elsewhere, and where that
+ * thread fails, this one does it.
  */
 export class Hasher {
   #worker: Worker | undefined;
@@ -43,8 +43,9 @@ export class Hasher {
     let failed = (): void => {};
     this.#failed = new Promise((resolve) => (failed = () => resolve(undefined)));
     this.#isRunning = new Promise((resolve) => {
+      if (!('userAgentData' in navigator)) return resolve(false);
       try {
-        const worker = new Worker(import.meta.url, { type: 'module', name: NAME });
+        const worker = new Worker(trustedURL(import.meta.url), { type: 'module', name: HASH_THREAD });
         this.#worker = worker;
         worker.onmessage = () => resolve(true);
         worker.onerror = (event) => {

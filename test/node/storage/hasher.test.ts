@@ -31,6 +31,7 @@ function stubWorker({ starts = true, reply }: { starts?: boolean; reply?: () => 
     }
   }
   vi.stubGlobal('Worker', StubWorker);
+  vi.stubGlobal('navigator', { userAgentData: {} });
   return { workers };
 }
 
@@ -42,9 +43,14 @@ test('the hash is what the thread says', async () => {
   expect(workers).toEqual([expect.objectContaining({ isTerminated: true })]);
 });
 
-test('this thread hashes where there are no workers, or the file cannot be read in one', async () => {
+test('this thread hashes outside Chromium, where there are no workers, and files that cannot be read in one', async () => {
+  vi.stubGlobal('navigator', { userAgentData: {} });
   expect(await new Hasher().hash(BLOB, never)).toBe(HASH);
-  stubWorker({ reply: () => undefined });
+  const { workers } = stubWorker({ reply: () => undefined });
+  vi.stubGlobal('navigator', {});
+  expect(await new Hasher().hash(BLOB, never)).toBe(HASH);
+  expect(workers).toEqual([]);
+  vi.stubGlobal('navigator', { userAgentData: {} });
   expect(await new Hasher().hash(BLOB, never)).toBe(HASH);
 });
 
