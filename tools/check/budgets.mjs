@@ -20,7 +20,7 @@ export const codeLines = {
   'src/bytes/': 295,
   'worker/*': 189,
   'worker/engines/*': 45,
-  'worker/engines/onnx/': 758,
+  'worker/engines/onnx/': 769,
   'worker/generation/': 1108,
   'worker/backend/': 124,
   'worker/webgpu/': 1425,
@@ -39,7 +39,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 14325;
+export const codeLinesTogether = 14336;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
