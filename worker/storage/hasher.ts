@@ -35,6 +35,8 @@ export function serveHashes(): void {
  * thread fails, this one does it.
  */
 export class Hasher {
+  /** The URL of the store's script: bundlers replace a script's own. */
+  static script: string | undefined;
   #worker: Worker | undefined;
   readonly #isRunning: Promise<boolean>;
   readonly #failed: Promise<undefined>;
@@ -43,9 +45,10 @@ export class Hasher {
     let failed = (): void => {};
     this.#failed = new Promise((resolve) => (failed = () => resolve(undefined)));
     this.#isRunning = new Promise((resolve) => {
-      if (!('userAgentData' in navigator)) return resolve(false);
+      const { script } = Hasher;
+      if (script === undefined || !('userAgentData' in navigator)) return resolve(false);
       try {
-        const worker = new Worker(trustedURL(import.meta.url), { type: 'module', name: HASH_THREAD });
+        const worker = new Worker(trustedURL(script), { type: 'module', name: HASH_THREAD });
         this.#worker = worker;
         worker.onmessage = () => resolve(true);
         worker.onerror = (event) => {

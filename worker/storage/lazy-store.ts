@@ -14,7 +14,7 @@ function openStore(): Promise<ModelStore> {
   const { href } = new URL('./store-chunk.ts', import.meta.url);
   const chunk: Promise<typeof import('./store-chunk.ts')> = import(/* @vite-ignore */ /* webpackIgnore: true */ href);
   opened ??= chunk.then(
-    (module) => module.openStore(),
+    (module) => module.openStore(href),
     (cause: unknown) => {
       opened = undefined;
       throw missingAsset('store.js', href, String(cause), cause);

@@ -1,9 +1,11 @@
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { Hasher } from '../../../worker/storage/hasher.ts';
 
 const BLOB = new Blob(['abc']);
 const HASH = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
 const never = new AbortController().signal;
+
+beforeAll(() => void (Hasher.script = 'store.js'));
 
 afterEach(() => {
   vi.unstubAllGlobals();
