@@ -53,7 +53,6 @@ const [{ openSite }, { launchBrowser }, { installCounters }, { specOfFolder }] =
 const site = await openSite();
 try {
   const spec = await specOfFolder(standinFolder, `${site.origin}/models/standin/`);
-  useHalfTable(spec);
   /** @type {Opening} */
   const opening = { model: { id: spec.id, folder: 'standin', spec, endTokens: [] }, device, dtype: 'q4', cached: true };
   for (const kind of /** @type {const} */ (['ours', 'theirs'])) {
@@ -88,16 +87,6 @@ async function measure(kind, opening, profile) {
     const above = { peak: load.peak - base.settled, settled: load.settled - base.settled };
     console.log(JSON.stringify({ kind, device, mb: mb(above), base: mb(base), load: mb(load), machine: loadavg()[0] }));
   }
-}
-
-/**
- * Takes the table in half precision, as the spec of SmolVLM-256M that ships does.
- *
- * @param {import('nearsight').ModelSpec} spec
- */
-function useHalfTable({ variants }) {
-  const half = variants.find(({ dtype }) => dtype === 'q4f16')?.graphs.embed;
-  if (half) for (const variant of variants) variant.graphs.embed = half;
 }
 
 /** @param {Record<string, number>} sizes in bytes, `ms` aside */

@@ -20,7 +20,13 @@ const now = () => performance.timeOrigin + performance.now();
 export async function openOurs({ model, device, dtype }, image, worker, ort) {
   const variants = model.spec.variants.filter((variant) => variant.dtype === dtype);
   const nearsight = createNearsight({ model: { ...model.spec, variants }, device, ...(ort && { assets: { ort } }) });
-  const facts = await nearsight.load();
+  /** @type {number[]} */
+  const steps = [];
+  const facts = await nearsight.load({
+    onProgress(status) {
+      if (status.state === 'preparing' && status.done === steps.length + 1) steps.push(now());
+    },
+  });
   const bias = Object.fromEntries(model.endTokens.map((id) => [id, -100]));
 
   /** @param {Turn} turn */
@@ -38,6 +44,7 @@ export async function openOurs({ model, device, dtype }, image, worker, ort) {
       device: facts.device,
       dtype: facts.dtype,
       hardware: facts.hardware,
+      steps,
     },
     worker: worker(),
     async ask({ turns, tokens, sampled = false, fields = {} }) {

@@ -54,8 +54,12 @@ export function serveCounters(request) {
   return new Response(`import '/counters/patch.mjs';\nimport ${real};`, { headers });
 }
 
-/** Runs in the page: module workers started from now on are counted. `counters.newest()` is the last of them. */
-export function installCounters() {
+/**
+ * Runs in the page: module workers started from now on are counted. `counters.newest()` is the last of them.
+ *
+ * @param {number} [gigabytes] what workers are told of the device's memory, in place of what the browser says
+ */
+export function installCounters(gigabytes) {
   let name = '';
   let lastId = 0;
   const RealWorker = globalThis.Worker;
@@ -66,7 +70,8 @@ export function installCounters() {
      */
     constructor(url, options) {
       const channel = `counters-${crypto.randomUUID()}`;
-      super(`/counters/worker.mjs?counters=${channel}&real=${encodeURIComponent(String(url))}`, options);
+      const memory = gigabytes === undefined ? '' : `&gigabytes=${gigabytes}`;
+      super(`/counters/worker.mjs?counters=${channel}${memory}&real=${encodeURIComponent(String(url))}`, options);
       name = channel;
     }
   };

@@ -19,6 +19,14 @@ export interface Measured extends Answer {
   after: CounterReport;
 }
 
+/** Times of an opening, in milliseconds since 1970. */
+export interface Start {
+  from: number;
+  to: number;
+  steps: number[];
+  waits: [number, number][];
+}
+
 const sides = new Map<string, Side>();
 
 function side(name: string): Side {
@@ -48,6 +56,14 @@ const page = {
     const before = await worker.take();
     const answer = await ask(question);
     return { ...answer, before, after: await worker.take() };
+  },
+  /** Opens a side: when that began and ended, when each of our steps was done, and when the GPU was awaited. */
+  async start(kind: 'ours' | 'theirs', opening: Opening): Promise<Start> {
+    const now = (): number => performance.timeOrigin + performance.now();
+    const from = now();
+    const { steps = [] } = await page.open(kind, kind, opening);
+    const to = now();
+    return { from, to, steps, waits: (await side(kind).worker.take()).spans };
   },
   /** Samples GPU memory during an answer. `growth`: by how much its peak rose after the first 40 tokens. */
   async growth(name: string, question: Question): Promise<{ growth: number; peak: number }> {

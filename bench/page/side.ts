@@ -42,6 +42,8 @@ export interface Facts {
   /** Of each file. */
   dtype: string;
   hardware: string;
+  /** Ours only: when each step of the load was done, in milliseconds since 1970. */
+  steps?: number[];
 }
 
 /** A runtime that is measured, with its model open. */

@@ -1,8 +1,8 @@
 /**
  * Bytes that are made when `subarray` asks for them: read from a file, or computed. Each call gives bytes of its own, which
- * nobody else holds. It is a `Uint8Array` because onnxruntime takes nothing else that can be read in parts: it asks for
- * `byteLength`, and for one `subarray` per tensor. Its own buffer is empty, so indexing, `set`, TextDecoder and the like
- * find no bytes.
+ * nobody else holds, unless `isScratch` says otherwise. It is a `Uint8Array` because onnxruntime takes nothing else that can
+ * be read in parts: it asks for `byteLength`, and for one `subarray` per tensor. Its own buffer is empty, so indexing, `set`,
+ * TextDecoder and the like find no bytes.
  */
 export class LazyBytes extends Uint8Array {
   readonly #byteLength: number;
@@ -13,11 +13,22 @@ export class LazyBytes extends Uint8Array {
     return Uint8Array;
   }
 
-  /** @param make gives the bytes from one index to another, new ones at each call */
-  constructor(byteLength: number, make: (from: number, to: number) => Uint8Array<ArrayBuffer>) {
+  /** Whether the bytes are a view on memory that the next call writes to, so that nobody may free it. */
+  readonly isScratch: boolean;
+
+  /**
+   * @param make gives the bytes from one index to another, new ones at each call
+   * @param isScratch see {@link isScratch}
+   */
+  constructor(
+    byteLength: number,
+    make: (from: number, to: number) => Uint8Array<ArrayBuffer>,
+    { isScratch = false } = {},
+  ) {
     super();
     this.#byteLength = byteLength;
     this.#make = make;
+    this.isScratch = isScratch;
   }
 
   override get byteLength(): number {

@@ -1,6 +1,9 @@
 import type { DebugStats, LoadRequest, Verdict } from './calls.ts';
 import type { ChatJob } from './job.ts';
 
+/** The name of a thread that hashes files. Nobody needs to notice if it does not start. */
+export const HASH_THREAD = 'nearsight-hash';
+
 /**
  * What the worker posts before it starts a thread of onnxruntime's, and once the thread has answered. Not an answer to a
  * call: the worker may hang in between.

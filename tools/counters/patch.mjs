@@ -230,13 +230,17 @@ function run(command, value) {
   return report;
 }
 
-const name = new URL(location.href).searchParams.get('counters');
+const { searchParams } = new URL(location.href);
+const name = searchParams.get('counters');
 if (name) {
   const channel = new BroadcastChannel(name);
   channel.onmessage = ({ data: { command, value, id } }) => {
     if (command) channel.postMessage({ id, report: run(command, value) });
   };
 }
+
+const gigabytes = searchParams.get('gigabytes');
+if (gigabytes) Object.defineProperty(navigator, 'deviceMemory', { value: Number(gigabytes) });
 
 /** For scripts in the same thread: the wrapper of ONNX Runtime, and the benchmark on Dawn. */
 Object.assign(globalThis, { counted: { spans, runs, now, run } });

@@ -1,5 +1,6 @@
 import { type ByteSource, bytesIn, FileBytes } from '../../src/bytes/file-bytes.ts';
 import { LazyBytes } from '../../src/bytes/lazy-bytes.ts';
+import { freeMemory } from '../../src/bytes/free-memory.ts';
 import type { NearsightError } from '../../src/protocol/errors.ts';
 import { missingAsset } from '../../src/protocol/missing-asset.ts';
 import type { InferenceSession, Ort, Tensor } from './ort.ts';
@@ -24,6 +25,9 @@ export type Tensors = Record<string, Tensor>;
  * a step's intermediate values.
  */
 const MAX_CAPTURES = 64;
+
+/** A larger graph holds its weights. */
+const MAX_GRAPH_BYTES = 16 << 20;
 
 /** In a session that captures runs, each that is to be neither captured nor replayed has to say so. */
 const UNCAPTURED = { extra: { gpu_graph_id: '-1' } };
@@ -96,8 +100,9 @@ export class Session {
    *   throws
    */
   static async open(ort: Ort, file: GraphFile, device?: GPUDevice, capture = false): Promise<Session> {
-    // A graph that was not optimized would be read whole, with its weights.
-    const { graph, externalData } = file.graph instanceof FileBytes ? encodeApart(decode(file)) : file;
+    // A graph that was not optimized would be read whole, and onnxruntime's heap would hold its weights three times.
+    const isWhole = file.graph instanceof FileBytes || file.graph.byteLength > MAX_GRAPH_BYTES;
+    const { graph, externalData } = isWhole ? encodeApart(decode(file)) : file;
     const mounted = new MountedFiles();
     const data = externalData.map(({ path, data: bytes }) => ({ path, data: mounted.of(bytes) }));
     // Errors only: otherwise the console shows that a graph's lengths are computed on the CPU, which is expected.
@@ -208,8 +213,7 @@ class MountedFiles {
   #last: Uint8Array<ArrayBuffer> | undefined;
 
   of(bytes: ByteSource): Uint8Array {
-    if (bytes instanceof FileBytes) return bytes;
-    if (bytes instanceof LazyBytes) return this.#freed(bytes);
+    if (bytes instanceof LazyBytes && !bytes.isScratch) return this.#freed(bytes);
     if (bytes instanceof Uint8Array) return bytes;
     throw new TypeError('Expected a Uint8Array.');
   }
@@ -223,10 +227,8 @@ class MountedFiles {
   }
 
   free(): void {
-    // In all browsers since 2024; others collect the memory when they see fit. TypeScript's library does not have it yet.
-    const buffer: (ArrayBuffer & { transfer?(length: number): ArrayBuffer }) | undefined = this.#last?.buffer;
+    if (this.#last) freeMemory(this.#last);
     this.#last = undefined;
-    buffer?.transfer?.(0);
   }
 }
 

@@ -1,5 +1,5 @@
 import { trustedURL } from '../../src/bytes/trusted-url.ts';
-import type { ThreadState } from '../../src/protocol/runtime-calls.ts';
+import { HASH_THREAD, type ThreadState } from '../../src/protocol/runtime-calls.ts';
 
 /** What of a worker's global object starts threads and reaches the page. */
 interface WorkerGlobal {
@@ -18,6 +18,10 @@ export function watchThreads(global: WorkerGlobal = globalThis): void {
   const tell = (message: ThreadState): void => global.postMessage(message);
   global.Worker = class extends RealWorker {
     constructor(...[url, options]: ConstructorParameters<typeof Worker>) {
+      if (options?.name === HASH_THREAD) {
+        super(url, options);
+        return;
+      }
       const thread = count++;
       tell({ thread, state: 'starting' });
       super(trustedURL(String(url)), options);

@@ -10,12 +10,13 @@ let opened: Promise<ModelStore> | undefined;
 
 /** The code of the store is a file of its own, which a page that uses packaged models only never fetches. */
 function openStore(): Promise<ModelStore> {
-  opened ??= importChunk<typeof import('./store-chunk.ts')>('store.js', new URL('./store-chunk.ts', import.meta.url))
+  const url = new URL('./store-chunk.ts', import.meta.url);
+  opened ??= importChunk<typeof import('./store-chunk.ts')>('store.js', url)
     .catch((error: unknown) => {
       opened = undefined;
       throw error;
     })
-    .then((chunk) => chunk.openStore());
+    .then((chunk) => chunk.openStore(url.href));
   return opened;
 }
 

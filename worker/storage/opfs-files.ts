@@ -21,6 +21,7 @@ import { parseJSON } from '../hub/hub-fetch.ts';
 import { checkQuota, quotaError } from './quota.ts';
 import { download } from './download.ts';
 import { hashError } from './fetch-file.ts';
+import { Hasher } from './hasher.ts';
 import { holdLock } from './hold-lock.ts';
 import { PartFile } from './part-file.ts';
 import { Progress } from './shared-progress.ts';
@@ -39,8 +40,10 @@ export class OpfsFiles implements ModelFiles {
   readonly #name: string;
   readonly #isGiven: boolean;
   readonly #release: () => void;
-  /** Files that came from the disk, as their hashes are checked one after the other. */
-  #checking: Promise<void> = Promise.resolve();
+  /** Files that came from the disk, as their hashes are checked. */
+  #checking: Promise<unknown> = Promise.resolve();
+  readonly #checked = new Set<string>();
+  #hasher: Hasher | undefined;
   readonly #closed = new AbortController();
   #planned: readonly ModelFile[] = [];
 
@@ -70,6 +73,11 @@ export class OpfsFiles implements ModelFiles {
 
   async plan(files: readonly ModelFile[]): Promise<void> {
     this.#planned = files;
+    for (const file of files) {
+      const blob = this.#spec.files.includes(file) ? undefined : await this.#stored(file);
+      // The others are checked when they are read.
+      if (blob) this.#check(file, blob);
+    }
     const missing = await this.#missingBytes(files);
     if (missing > 0) await checkQuota(this.#folders, this.#name, missing);
     await locked(LOCKS.records, async () => {
@@ -111,7 +119,12 @@ export class OpfsFiles implements ModelFiles {
   }
 
   async verify(): Promise<void> {
-    await this.#checking;
+    try {
+      await this.#checking;
+    } finally {
+      this.#hasher?.close();
+      this.#hasher = undefined;
+    }
     // After a load that failed, it may not be whole.
     if ((await this.#missingBytes(this.#planned)) === 0)
       await supersede(this.#folders, this.#spec.id, this.#name, owner);
@@ -119,6 +132,7 @@ export class OpfsFiles implements ModelFiles {
 
   close(): void {
     this.#closed.abort();
+    this.#hasher?.close();
     this.#release();
   }
 
@@ -177,14 +191,21 @@ export class OpfsFiles implements ModelFiles {
     return blob?.size === bytes ? blob : undefined;
   }
 
+  /** Once for each file. */
   #check(file: ModelFile, blob: File): void {
-    this.#checking = this.#checking.then(async () => {
-      const digest = await hashOf(blob, this.#closed.signal).catch(() => 'that cannot be read');
-      this.#closed.signal.throwIfAborted();
-      if (digest !== file.sha256) throw await this.#discard(file, digest);
-    });
+    if (this.#checked.has(file.sha256)) return;
+    this.#checked.add(file.sha256);
+    this.#hasher ??= new Hasher();
+    const checked = this.#compare(file, this.#hasher.hash(blob, this.#closed.signal));
+    this.#checking = Promise.all([this.#checking, checked]);
     // It is reported by `verify`.
     this.#checking.catch(() => {});
+  }
+
+  async #compare(file: ModelFile, hash: Promise<string>): Promise<void> {
+    const digest = await hash.catch(() => 'that cannot be read');
+    this.#closed.signal.throwIfAborted();
+    if (digest !== file.sha256) throw await this.#discard(file, digest);
   }
 
   async #discard(file: ModelFile, digest: string): Promise<NearsightError> {

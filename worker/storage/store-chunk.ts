@@ -4,11 +4,19 @@ import { statFile } from '../../src/storage/stat.ts';
 import { resolveHub } from '../hub/resolve-hub.ts';
 import { DownloadedFiles } from './downloaded-files.ts';
 import { storedHubSpec } from './hub-spec.ts';
+import { Hasher, serveHashes } from './hasher.ts';
 import { OpfsFiles } from './opfs-files.ts';
 import type { ModelStore } from './store.ts';
 
-/** Opens the store of this origin; where there is none, models are downloaded at every load. */
-export async function openStore(): Promise<ModelStore> {
+serveHashes();
+
+/**
+ * Opens the store of this origin; where there is none, models are downloaded at every load.
+ *
+ * @param script the URL of this script
+ */
+export async function openStore(script: string): Promise<ModelStore> {
+  Hasher.script = script;
   try {
     return onDisk(await openFolders());
   } catch (error) {

@@ -1,3 +1,5 @@
+import { freeMemory } from '../../src/bytes/free-memory.ts';
+import { LazyBytes } from '../../src/bytes/lazy-bytes.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Embedder } from '../backend/embedder.ts';
 import type { Tensor } from '../onnx/ort.ts';
@@ -61,9 +63,13 @@ export class GpuEmbedder implements Embedder {
     // Through one piece of memory: Chromium keeps each that was written until it collects garbage.
     const piece = new Uint8Array(Math.min(UPLOAD_BYTES, size));
     for (let at = 0; at < size; at += UPLOAD_BYTES) {
-      const bytes = data.subarray(at, Math.min(at + UPLOAD_BYTES, size));
-      piece.set(bytes);
-      this.#device.queue.writeBuffer(this.#table, at, piece, 0, bytes.length);
+      const end = Math.min(at + UPLOAD_BYTES, size);
+      if (data instanceof LazyBytes) {
+        const bytes = data.subarray(at, end);
+        piece.set(bytes);
+        freeMemory(bytes);
+      } else piece.set(data.subarray(at, end));
+      this.#device.queue.writeBuffer(this.#table, at, piece, 0, end - at);
       await this.#device.queue.onSubmittedWorkDone();
     }
   }

@@ -110,14 +110,15 @@ if (plan.has('clockBackwards')) {
 if (plan.has('freeBytes')) {
   StorageManager.prototype.estimate = async () => ({ usage: 0, quota: Number(plan.get('freeBytes')) });
 }
-// Kills the worker in the middle of the planned write to the disk, or finds the disk full from then on.
-let writes = 0;
-const [killAtWrite, fullAtWrite] = ['killAtWrite', 'fullAtWrite'].map((name) => Number(plan.get(name) ?? Infinity));
+// Kills the worker in the middle of the write to the disk that reaches the planned byte, or finds the disk full there.
+let written = 0;
+const [killAtByte, fullAtByte] = ['killAtByte', 'fullAtByte'].map((name) => Number(plan.get(name) ?? Infinity));
 if (globalThis.FileSystemSyncAccessHandle) {
   const { write } = FileSystemSyncAccessHandle.prototype;
   FileSystemSyncAccessHandle.prototype.write = function (bytes, options) {
-    if (++writes >= fullAtWrite) throw new DOMException('full', 'QuotaExceededError');
-    if (writes === killAtWrite) {
+    written += bytes.length;
+    if (written >= fullAtByte) throw new DOMException('full', 'QuotaExceededError');
+    if (written >= killAtByte) {
       write.call(this, bytes.subarray(0, bytes.length / 2), options);
       new BroadcastChannel('faults').postMessage({ event: 'kill' });
       for (;;);
@@ -224,10 +225,10 @@ export interface FaultPlan {
   clockBackwards?: boolean;
   /** Bytes that the browser says are free. */
   freeBytes?: number;
-  /** The number of the write to the disk, counted from 1, in the middle of which the worker is killed. */
-  killAtWrite?: number;
-  /** The number of the write from which on the disk is full. */
-  fullAtWrite?: number;
+  /** The worker is killed in the middle of the write to the disk that reaches this many bytes. */
+  killAtByte?: number;
+  /** The disk is full from this many bytes on. */
+  fullAtByte?: number;
   /** Globals that the worker has not. */
   without?: string[];
   /** How `requestAdapter` fails. */

@@ -29,8 +29,8 @@ export class Native {
 
   static async open(model: Uint8Array | GraphFile): Promise<Native> {
     const { graph, externalData: files } = model instanceof Uint8Array ? { graph: model, externalData: [] } : model;
-    // Native ORT reads the buffer itself, and cannot read lazy bytes.
-    const externalData = files.map(({ path, data }) => ({ path, data: data.subarray(0, data.byteLength) }));
+    // Native ORT reads the buffer itself, and cannot read lazy bytes. Copied, because some are computed in the same memory.
+    const externalData = files.map(({ path, data }) => ({ path, data: new Uint8Array(bytesIn(data)) }));
     const options = { intraOpNumThreads: 1, externalData, logSeverityLevel: 3 as const };
     return new Native(await ort.InferenceSession.create(bytesIn(graph), options));
   }

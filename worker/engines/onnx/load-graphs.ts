@@ -1,3 +1,5 @@
+import { FileBytes } from '../../../src/bytes/file-bytes.ts';
+import { freeMemory } from '../../../src/bytes/free-memory.ts';
 import { isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import type { Device, GraphName } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../generation/decoder.ts';
@@ -84,6 +86,24 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
   }
 }
 
+/** Larger graphs are never read at once. */
+const MAX_READ_BYTES = 100 << 20;
+
+/**
+ * Opens a graph for the CPU, read at once. For a GPU, tensors are read one by one: that takes no memory, but in Chromium a
+ * millisecond for each of a thousand.
+ */
+async function inMemory<T>(file: GraphFile, open: (file: GraphFile) => Promise<T>): Promise<T> {
+  const { graph, externalData } = file;
+  if (!(graph instanceof FileBytes) || graph.byteLength > MAX_READ_BYTES) return open(file);
+  const bytes = graph.subarray();
+  try {
+    return await open({ graph: bytes, externalData });
+  } finally {
+    freeMemory(bytes);
+  }
+}
+
 interface Loading extends GraphOptions {
   /** Opens a graph, which is closed again if a later step fails. */
   open: (name: GraphName, file: GraphFile, capture?: boolean) => Promise<Session>;
@@ -99,7 +119,7 @@ async function countStep<T>(opening: Promise<T>, onStep: () => void): Promise<T>
 async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
   const { ort, gpu, encoderInputs: inputs, precision, open, onStep, signal } = loading;
   // On wasm, onnxruntime itself fuses everything that we would: optimizing saves no time and costs half a second.
-  if (!gpu) return countStep(open('vision', file), onStep);
+  if (!gpu) return inMemory(file, (loaded) => countStep(open('vision', loaded), onStep));
   const attention = !gpu.workarounds.unfusedVisionAttention;
   const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
   const session = await countStep(open('vision', model), onStep);
@@ -110,17 +130,20 @@ async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
 
 async function openTextDecoder(loading: Loading, file: GraphFile): Promise<OpenedDecoder> {
   const { ort, gpu, positions, precision, open, onStep, signal } = loading;
-  const optimize = async (memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
+  const optimize = async (graph: GraphFile, memoryBudget?: MemoryBudget): Promise<OptimizedGraph> => {
     signal.throwIfAborted();
     const inPlace = !gpu && ortModule(ort) !== undefined;
-    return optimizeDecoder(file, { positions, evaluate: evaluator(ort), memoryBudget, inPlace });
+    return optimizeDecoder(graph, { positions, evaluate: evaluator(ort), memoryBudget, inPlace });
   };
   if (!gpu)
-    return countStep(
-      openDequantized(optimize, (model) => open('decoder', model)),
-      onStep,
-    );
-  const model = await optimize();
+    return inMemory(file, (loaded) => {
+      const opened = openDequantized(
+        (memoryBudget) => optimize(loaded, memoryBudget),
+        (model) => open('decoder', model),
+      );
+      return countStep(opened, onStep);
+    });
+  const model = await optimize(file);
   let isOpened = false;
   const openTested = async (capture: boolean): Promise<Session> => {
     const session = await open('decoder', model, capture);

@@ -23,15 +23,20 @@ export const onnxEngine: EngineKind = {
   name: 'onnx',
   modelTypes,
   probe,
-  start: startThreads,
+  start,
   open: openEngine,
 };
 
-/** Starts onnxruntime with its threads, if the model will be opened on the CPU. */
-async function startThreads({ spec, device, assets, threads }: OpenRequest): Promise<void> {
+/**
+ * Starts onnxruntime. With threads it is waited for; without, its wasm is compiled while the first files are opened, and what
+ * fails is reported by the first session.
+ */
+async function start({ spec, device, assets, threads }: OpenRequest): Promise<void> {
   const [choice] = await choicesFor(spec, device);
   const count = threadsFor(choice.device, threads);
-  if (count > 1) await startOrt(await loadOrt(choice.device, assets.ort, count));
+  const started = loadOrt(choice.device, assets.ort, count).then(startOrt);
+  if (count > 1) await started;
+  else started.catch(() => {});
 }
 
 /** What stays the same whichever variant is opened. */

@@ -43,16 +43,17 @@ export function dequantizeWeights(graph: Graph, budget: MemoryBudget): Skipped {
     const why = budget.reason === undefined ? '' : `; ${budget.reason}`;
     return `the weights would take ${bytes} bytes, over ${budget.bytes}${why}`;
   }
+  const scratch = new Scratch();
   graph.nodes = graph.nodes.flatMap((node) => {
     const matrix = matrices.get(node);
-    return matrix ? product(graph, node, matrix) : node;
+    return matrix ? product(graph, node, matrix, scratch) : node;
   });
   prune(graph);
   return undefined;
 }
 
 /** The nodes that replace a quantized product: a product with each part of the matrix, concatenated. */
-function product(graph: Graph, node: Node, matrix: QuantizedMatrix): Node[] {
+function product(graph: Graph, node: Node, matrix: QuantizedMatrix, scratch: Scratch): Node[] {
   const [input = '', weights = '', scales = ''] = node.inputs;
   const parts = splitMatrix(matrix, MAX_PART_BYTES);
   const outputs = parts.length === 1 ? node.outputs : parts.map((_, index) => `${node.outputs[0]}/${index}`);
@@ -60,7 +61,7 @@ function product(graph: Graph, node: Node, matrix: QuantizedMatrix): Node[] {
     const name = `${weights}/${scales}/float32/${index}`;
     // Two nodes may share their weights.
     if (!graph.tensors.has(name)) {
-      const lazy = { path: `nearsight.dequantized.${graph.tensors.size}`, data: lazyBytes(part) };
+      const lazy = { path: `nearsight.dequantized.${graph.tensors.size}`, data: lazyBytes(part, scratch) };
       const dims = [part.columns, part.rows];
       graph.tensors.set(name, { name, type: FLOAT, dims, data: undefined, lazy });
     }
@@ -69,15 +70,27 @@ function product(graph: Graph, node: Node, matrix: QuantizedMatrix): Node[] {
   return parts.length === 1 ? nodes : [...nodes, makeNode('Concat', outputs, node.outputs, { axis: -1 })];
 }
 
-/** The part's bytes, which are computed when onnxruntime asks for them, so that JavaScript holds one tensor at a time. */
-function lazyBytes(part: QuantizedMatrix): LazyBytes {
-  return new LazyBytes(dequantizedBytes(part), (from, to) =>
-    new Uint8Array(dequantize(part).buffer).subarray(from, to),
-  );
+/** Memory that one matrix after the other is computed in: in new memory, each takes more than twice the time. */
+class Scratch {
+  #memory = new Float32Array();
+
+  take(length: number): Float32Array<ArrayBuffer> {
+    if (this.#memory.length < length) this.#memory = new Float32Array(length);
+    return this.#memory.subarray(0, length);
+  }
 }
 
-function dequantize({ rows, columns, block, levels, scales }: QuantizedMatrix): Float32Array<ArrayBuffer> {
-  const matrix = new Float32Array(rows * columns);
+/** The part's bytes, which are computed when onnxruntime asks for them, so that JavaScript holds one tensor at a time. */
+function lazyBytes(part: QuantizedMatrix, scratch: Scratch): LazyBytes {
+  const make = (from: number, to: number): Uint8Array<ArrayBuffer> => {
+    const matrix = scratch.take(part.rows * part.columns);
+    dequantize(part, matrix);
+    return new Uint8Array(matrix.buffer, matrix.byteOffset + from, to - from);
+  };
+  return new LazyBytes(dequantizedBytes(part), make, { isScratch: true });
+}
+
+function dequantize({ block, levels, scales }: QuantizedMatrix, into: Float32Array): void {
   // Those of a file are read only now.
   const pairs = bytesIn(levels);
   let at = 0;
@@ -85,9 +98,8 @@ function dequantize({ rows, columns, block, levels, scales }: QuantizedMatrix): 
   for (const scale of new Float32Array(new Uint8Array(bytesIn(scales)).buffer)) {
     for (const end = at + block; at < end; at += 2) {
       const pair = pairs[at >> 1] ?? 0;
-      matrix[at] = ((pair & 15) - ZERO_POINT) * scale;
-      matrix[at + 1] = ((pair >> 4) - ZERO_POINT) * scale;
+      into[at] = ((pair & 15) - ZERO_POINT) * scale;
+      into[at + 1] = ((pair >> 4) - ZERO_POINT) * scale;
     }
   }
-  return matrix;
 }
