@@ -10,7 +10,7 @@ export interface TokenReadback {
   copy(encoder: GPUCommandEncoder, ring: GPUBuffer, from: number, to: number, entryBytes: number): void;
   /** Requests the batch that was copied, if any. */
   send(): void;
-  /** Resolves when the oldest batch is received or has failed. */
+  /** Resolves when the oldest batch is received or has failed; without any, when one that was abandoned has. */
   oldest(): Promise<void>;
   /** The words of the oldest batch, if it is received. @throws the error that its readback failed with */
   take(): Uint32Array | undefined;

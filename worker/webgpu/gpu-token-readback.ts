@@ -20,6 +20,8 @@ export class GpuTokenReadback implements TokenReadback {
   readonly buffers = MAX_PENDING;
   readonly #freeBuffers: GPUBuffer[];
   readonly #pending: Batch[] = [];
+  /** Those that nobody takes any more, as long as they are in flight. */
+  readonly #discarded = new Set<Batch>();
   #copied: Batch | undefined;
 
   constructor(device: GPUDevice, ringBytes: number) {
@@ -62,7 +64,8 @@ export class GpuTokenReadback implements TokenReadback {
   }
 
   async oldest(): Promise<void> {
-    await this.#pending[0]?.settled;
+    const [discarded] = this.#discarded;
+    await (this.#pending[0] ?? discarded)?.settled;
   }
 
   take(): Uint32Array | undefined {
@@ -76,15 +79,21 @@ export class GpuTokenReadback implements TokenReadback {
     return words;
   }
 
+  /** A buffer is free once it is mapped: Firefox crashed at times where a mapping was cancelled and started again at once. */
   abandon(): void {
-    for (const { buffer } of this.#pending.splice(0)) {
-      buffer.unmap();
-      this.#freeBuffers.push(buffer);
+    for (const batch of this.#pending.splice(0)) {
+      this.#discarded.add(batch);
+      void batch.settled?.then(() => {
+        if (!this.#discarded.delete(batch)) return;
+        batch.buffer.unmap();
+        this.#freeBuffers.push(batch.buffer);
+      });
     }
   }
 
   close(): void {
-    this.abandon();
+    for (const { buffer } of [...this.#pending.splice(0), ...this.#discarded]) buffer.destroy();
+    this.#discarded.clear();
     for (const buffer of this.#freeBuffers) buffer.destroy();
   }
 }
