@@ -2,10 +2,12 @@ import { samplerParams } from '../sampling/sampler-params.ts';
 import { isAllowed, type TokenConstraint } from '../sampling/token-constraint.ts';
 import type { SamplingRequest } from './decoder.ts';
 
-/** Tokens that are sampled one by one after a miss, at most. */
+/** Tokens that are sampled one by one where too many miss, at most. */
 const LONGEST_PAUSE = 32;
-/** Hits in a row after which a miss counts as the first. */
-const FORGIVEN = 8;
+/** Weight of the last token in the share of hits. */
+const RECENT = 0.3;
+/** Below this share of hits, waiting for each token is faster than going back so often. */
+const WORTH_IT = 0.5;
 
 /**
  * Holds an answer to its constraint while samplings are submitted ahead of it: without masks, and checked when they come
@@ -13,18 +15,21 @@ const FORGIVEN = 8;
  * away, and a token's noise and penalties do not depend on other tokens. (Top-k, top-p and min-p do depend on them, so
  * with these each token is sampled with its mask.)
  *
- * A miss wastes the samplings in flight. So after one, tokens are sampled one by one with masks: twice as many after each
- * further miss.
+ * A miss wastes the samplings in flight, and costs the time of a readback twice. The token behind it, as any whose
+ * predecessors are known, is sampled with its mask. Where too many miss, each token waits for the one before, for a while
+ * that gets longer each time.
  */
 export class Guide {
   /** Tokens of a text that can go on in one way only. They are not sampled, wherever they are: so all devices agree. */
   expected: readonly number[];
   readonly #constraint: TokenConstraint | undefined;
   readonly #forces: boolean;
-  /** Tokens to sample with their masks before any is sampled ahead. */
+  /** Tokens that wait for the one before, and have masks. */
   #pause: number;
-  #nextPause = 1;
-  #hits = 0;
+  #nextPause = 2;
+  #hitShare = 1;
+  /** Whether all tokens before the next sampling are known. */
+  #isCertain = true;
   /** Index of the token that was sampled with its mask. */
   #masked = -1;
   #accepted = 0;
@@ -44,7 +49,9 @@ export class Guide {
 
   /** The mask of the next sampling; undefined: it is checked when it comes back. */
   maskFor(index: number): Uint32Array | undefined {
-    if (!this.#constraint?.byIndex && !this.waits) return undefined;
+    const isKnown = this.#isCertain || this.waits || this.#constraint?.byIndex;
+    this.#isCertain = false;
+    if (!isKnown) return undefined;
     this.#masked = index;
     return this.#constraint?.mask(index);
   }
@@ -59,14 +66,10 @@ export class Guide {
     const isMasked = this.#masked === this.#accepted;
     const [wanted] = this.expected;
     const mask = isMasked || wanted !== undefined ? undefined : constraint.mask(this.#accepted);
-    if (wanted !== undefined ? id !== wanted : mask && !isAllowed(mask, id)) {
-      this.#pause = this.#nextPause;
-      this.#nextPause = Math.min(LONGEST_PAUSE, 2 * this.#nextPause);
-      this.#hits = 0;
-      return false;
-    }
-    if (isMasked) this.#pause--;
-    else if (++this.#hits === FORGIVEN) this.#nextPause = 1;
+    const hit = wanted !== undefined ? id === wanted : !mask || isAllowed(mask, id);
+    if (!isMasked) this.#learn(hit);
+    if (!hit) return false;
+    if (isMasked && this.waits) this.#pause--;
     this.#take([id]);
     this.expected = wanted === undefined || this.expected.length === 1 ? this.#forced() : this.expected.slice(1);
     return true;
@@ -77,7 +80,19 @@ export class Guide {
     const taken = this.expected.slice(0, most);
     this.#take(taken);
     this.expected = [];
+    this.#isCertain = true;
     return taken;
+  }
+
+  #learn(hit: boolean): void {
+    this.#hitShare += RECENT * (Number(hit) - this.#hitShare);
+    if (hit) return;
+    this.#isCertain = true;
+    if (this.#hitShare >= WORTH_IT) return;
+    this.#pause = this.#nextPause;
+    this.#nextPause = Math.min(LONGEST_PAUSE, 2 * this.#nextPause);
+    // The next try may miss once.
+    this.#hitShare = WORTH_IT / (1 - RECENT);
   }
 
   #take(ids: readonly number[]): void {

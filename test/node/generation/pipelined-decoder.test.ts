@@ -170,7 +170,7 @@ const pipelined =
         expect(sampled).not.toEqual(free);
       });
 
-      test('keeps steps in flight, and uploads no mask, as long as the model does what the constraint allows', async () => {
+      test('keeps steps in flight without masks, as long as the model does what the constraint allows', async () => {
         const free = await onCpu({ sampling: FREE });
         const obeyed = (): ToyConstraint =>
           new ToyConstraint(VOCAB, ({ length }) => [free[length] ?? 0, ((free[length] ?? 0) + 1) % VOCAB]);
@@ -180,7 +180,8 @@ const pipelined =
         const waits = mapped.mock.calls.length;
         mapped.mockClear();
         expect(await take(decoder, { sampling: FREE, constraint: obeyed() })).toEqual(free);
-        expect(written.mock.calls.filter(([{ label }]) => label === 'sampler mask')).toEqual([]);
+        // The first token's mask is known.
+        expect(written.mock.calls.filter(([{ label }]) => label === 'sampler mask')).toHaveLength(1);
         // As many batches as without it, give or take what the time of a step decides.
         expect(mapped.mock.calls.length).toBeLessThanOrEqual(2 * waits);
       });
