@@ -1,4 +1,5 @@
 // @module-tag long
+// @module-tag nightly-in-firefox
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DemoSite, lastText, openDemo as openDemoAt } from './demo-page.ts';
 import type { TestPage } from './harness/harness.ts';

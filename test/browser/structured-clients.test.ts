@@ -1,4 +1,4 @@
-// @module-tag long-in-chromium
+// @module-tag nightly-in-chromium
 /**
  * Structured output through the client libraries, unmodified in a real page: each asks glimpse for an object of a zod type by
  * its own means, and gets one that its own parser takes.

@@ -1,4 +1,4 @@
-// @module-tag long-in-chromium
+// @module-tag nightly-in-chromium
 /**
  * The loops in which client libraries call tools, unmodified: glimpse calls one, the client runs it and sends its result,
  * and glimpse answers.
