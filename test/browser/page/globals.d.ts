@@ -9,6 +9,7 @@ declare function loadStructured(): Promise<typeof import('./structured.ts')>;
 /** Their loops that call tools. */
 declare function loadToolClients(): Promise<typeof import('./tool-clients.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
+declare const longest: typeof import('./longest-task.ts').longest;
 
 /** A question about an image, and glimpse's answer from the Python reference. */
 interface GoldenCase {
