@@ -55,12 +55,15 @@ function readTool({ function: fields }: Values<typeof TOOL>, path: string): Read
 }
 
 /** Keywords that say nothing about which arguments there are. */
-const SILENT = ['type', '$schema', 'title', 'description'];
+const SILENT = ['type', '$schema', '$defs', 'title', 'description'];
 
 /** Where the schema names no argument there is none: a small model would make them up. */
 function schemaOf({ properties = {}, ...schema }: Record<string, unknown> = {}): unknown {
   const names = Object.keys(Object(properties));
-  const isClosed = names.length === 0 && Object.keys(schema).every((keyword) => SILENT.includes(keyword));
+  const required = Array.isArray(schema['required']) ? schema['required'] : [];
+  const silent = ([keyword]: [string, unknown]): boolean =>
+    SILENT.includes(keyword) || (keyword === 'required' && required.length === 0);
+  const isClosed = names.length === 0 && Object.entries(schema).every(silent);
   return { ...schema, type: 'object', properties, ...(isClosed && { additionalProperties: false }) };
 }
 

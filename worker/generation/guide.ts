@@ -79,7 +79,7 @@ export class Guide {
   takeExpected(most: number): readonly number[] {
     const taken = this.expected.slice(0, most);
     this.#take(taken);
-    this.expected = [];
+    this.expected = this.#forced();
     this.#isCertain = true;
     return taken;
   }

@@ -47,6 +47,8 @@ export class PipelinedAnswer {
   readonly #limit: number;
   readonly #guide: Guide;
   readonly #tokens: number[] = [];
+  /** How many of them the consumer has. */
+  #yielded = 0;
   /** How many samplings were submitted, and how many of them are in batches on their way back. */
   #submitted = 0;
   #sent = 0;
@@ -74,12 +76,13 @@ export class PipelinedAnswer {
           await race(readback.oldest(), signal);
           waited = this.#submitted < this.#limit;
         }
-        yield* this.#received(signal);
-        if (waited && this.#tokens.length === this.#submitted) scheduler.reportIdle();
+        const restarted = yield* this.#received(signal);
+        const isIdle = waited && !restarted && this.#tokens.length === this.#submitted;
+        if (isIdle && !this.#guide.waits) scheduler.reportIdle();
       }
     } finally {
       readback.abandon();
-      onEnd(this.#tokens.length);
+      onEnd(this.#yielded);
     }
   }
 
@@ -109,13 +112,13 @@ export class PipelinedAnswer {
     steps.submitSampling(sampler, mask, !isLast, batch);
     if (complete) {
       this.#sent = this.#submitted;
-      scheduler.sent();
+      if (!this.#guide.waits) scheduler.sent();
     }
     if (!isLast) await steps.runStep();
   }
 
-  /** The tokens that have come back. */
-  async *#received(signal: AbortSignal): AsyncGenerator<SampledToken, void> {
+  /** The tokens that have come back. @returns whether the loop went back behind one of them */
+  async *#received(signal: AbortSignal): AsyncGenerator<SampledToken, boolean> {
     const { readback, sampler, scheduler } = this.#parts;
     const words = sampler.entryBytes / 4;
     for (let batch = readback.take(); batch; batch = readback.take()) {
@@ -124,11 +127,16 @@ export class PipelinedAnswer {
         signal.throwIfAborted();
         const token = sampler.read(batch.subarray(at, at + words));
         // What is in flight follows a token that cannot come.
-        if (!this.#guide.accept(token.id)) return this.#restart(Math.min(1, this.#tokens.length));
+        if (!this.#guide.accept(token.id)) {
+          await this.#restart(Math.min(1, this.#tokens.length));
+          return true;
+        }
         this.#tokens.push(token.id);
+        this.#yielded++;
         yield token;
       }
     }
+    return false;
   }
 
   /** Tokens that need no sampling, where there are more of them than samplings in flight. */
@@ -136,18 +144,20 @@ export class PipelinedAnswer {
     const left = this.#limit - this.#tokens.length;
     if (this.#guide.expected.length <= this.#submitted - this.#tokens.length) return;
     const forced = this.#guide.takeExpected(left);
+    this.#tokens.push(...forced);
+    // Read first: what was in flight must not stay behind the answer, wherever it ends.
+    await this.#restart(forced.length);
     for (const id of forced) {
       signal.throwIfAborted();
-      this.#tokens.push(id);
+      this.#yielded++;
       yield { id };
     }
-    await this.#restart(forced.length);
   }
 
   async #restart(unread: number): Promise<void> {
     const { steps, readback, sampler } = this.#parts;
     readback.abandon();
     this.#submitted = this.#sent = this.#tokens.length;
-    if (this.#submitted < this.#limit) await steps.restart(sampler, this.#tokens, unread);
+    await steps.restart(sampler, this.#tokens, unread);
   }
 }

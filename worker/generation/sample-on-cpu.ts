@@ -22,6 +22,7 @@ export async function* sampleOnCpu(
       yield { id };
     }
     if (count === limit) return;
+    if (forced.length > 0) continue;
     await yieldToEvents(signal);
     if (unread.length > 0) await decoder.read(Int32Array.from(unread.splice(0)));
     const token = sampler.sample(await decoder.logits(), constraint?.mask(count));

@@ -27,18 +27,19 @@ export class Grammar {
   /**
    * Compiles a constraint.
    *
-   * @param keep whether it may be kept for the next request
+   * @param keep whether it may be kept for the next request, and one that was kept may be used
    * @returns makes the constraint of one answer
    * @throws NearsightError `unsupported_schema` naming the request's field, if it cannot be enforced
    */
   open(wanted: TextConstraint, keep: boolean): () => TokenConstraint {
+    if (!keep) return compile(wanted, this.#vocabulary);
     const key = JSON.stringify(wanted);
     const known = this.#kept.get(key);
     if (known) return known;
     const opened = compile(wanted, this.#vocabulary);
     const [oldest] = this.#kept.keys();
     if (this.#kept.size >= MOST_KEPT && oldest !== undefined) this.#kept.delete(oldest);
-    if (keep) this.#kept.set(key, opened);
+    this.#kept.set(key, opened);
     return opened;
   }
 }
@@ -58,10 +59,17 @@ function compile(wanted: TextConstraint, vocabulary: Vocabulary): () => TokenCon
         return withMachine(compileToolCalls(wanted), vocabulary, callChecker(wanted));
     }
   } catch (error) {
-    if (!(error instanceof GrammarError)) throw error;
-    const { param = wanted.param } = error;
-    throw new NearsightError('unsupported_schema', `${param}: ${error.message}.`, { param, cause: error });
+    const { param = wanted.param, message } = asGrammarError(error);
+    throw new NearsightError('unsupported_schema', `${param}: ${message}.`, { param, cause: error });
   }
+}
+
+/** A stack that overflows is a schema that is nested too deep. */
+function asGrammarError(error: unknown): GrammarError {
+  if (error instanceof GrammarError) return error;
+  if (error instanceof RangeError)
+    return new GrammarError('it is nested too deep, or has too many parts', { cause: error });
+  throw error;
 }
 
 function withMachine<State>(
@@ -90,10 +98,15 @@ function callChecker({ tools, otherwise }: Extract<TextConstraint, { type: 'tool
   };
 }
 
+const UNCHECKED = new Set(['pattern', '$id', '$anchor', '$schema']);
+
 /** Throws if a value is not valid. */
 function validatorOf(schema: unknown): (value: unknown) => void {
-  // A copy, because the validator adds to its schema.
-  const copy: Schema | boolean = JSON.parse(JSON.stringify(schema));
+  // A copy, because the validator adds to its schema; without names of schemas, because references are read from the root;
+  // and without patterns: the browser's may take exponential time, and it does not know all that ours do.
+  const copy: Schema | boolean = JSON.parse(JSON.stringify(schema), (keyword, value: unknown) =>
+    typeof value === 'string' && UNCHECKED.has(keyword) ? undefined : value,
+  );
   const whole = new Validator(copy, '2020-12');
   return (value) => {
     const [error] = whole.validate(value).errors;

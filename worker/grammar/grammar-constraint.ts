@@ -8,9 +8,11 @@ const SPACE = 0x20;
 
 /** Longest time for one mask, in milliseconds. Those of ordinary grammars take 0.01 to 5. */
 const DEADLINE = 2000;
-const TOO_SLOW = `The constraint is too ambiguous: which tokens may come next is not known after ${DEADLINE / 1000} s`;
+const TOO_SLOW = 'The constraint is too ambiguous: it takes too long to find which tokens may come next';
+/** For all masks of an answer. */
+const LONGEST = 10_000;
 /** How many nodes are visited between two looks at the clock. */
-const NODES_PER_LOOK = 4096;
+const NODES_PER_LOOK = 64;
 
 /** Bytes of a text that is read without sampling. A shorter one is one or two tokens. */
 const SHORTEST_FORCED = 6;
@@ -49,12 +51,7 @@ export class TokenMasks<State> {
     if (known) return known;
     const mask = new Uint32Array(this.vocabulary.trie.words);
     if (this.machine.accepting(state)) for (const id of this.vocabulary.stopIds) allow(mask, id);
-    try {
-      this.#fill(mask, state, isFirst);
-    } catch (error) {
-      if (error instanceof GrammarError) throw new NearsightError('unsupported_schema', `${error.message}.`);
-      throw error;
-    }
+    withinTime((check) => this.#fill(mask, state, isFirst, check));
     if (key !== undefined) this.#keep(key, mask);
     return mask;
   }
@@ -65,17 +62,16 @@ export class TokenMasks<State> {
     this.#masks.set(key, mask);
   }
 
-  #fill(mask: Uint32Array, start: State, isFirst: boolean): void {
+  #fill(mask: Uint32Array, start: State, isFirst: boolean, check: () => void): void {
     const { machine } = this;
     const path = this.#path;
     const { bytes, depths, ends, ids, firstIds } = this.vocabulary.trie;
-    const end = performance.now() + DEADLINE;
     path[0] = start;
     let look = NODES_PER_LOOK;
     for (let node = 0; node < bytes.length;) {
       if (--look === 0) {
         look = NODES_PER_LOOK;
-        if (performance.now() > end) throw new GrammarError(TOO_SLOW);
+        check();
       }
       const depth = depths[node] ?? 0;
       const byte = bytes[node] ?? 0;
@@ -89,6 +85,24 @@ export class TokenMasks<State> {
       for (let index = firstIds[node] ?? 0; index < (firstIds[node + 1] ?? 0); index++) allow(mask, ids[index] ?? 0);
       node++;
     }
+  }
+}
+
+/**
+ * Runs what may take long for an ambiguous grammar.
+ *
+ * @param work calls its argument now and then
+ * @throws NearsightError `unsupported_schema`
+ */
+function withinTime<T>(work: (check: () => void) => T): T {
+  const end = performance.now() + DEADLINE;
+  try {
+    return work(() => {
+      if (performance.now() > end) throw new GrammarError(TOO_SLOW);
+    });
+  } catch (error) {
+    if (error instanceof GrammarError) throw new NearsightError('unsupported_schema', `${error.message}.`);
+    throw error;
   }
 }
 
@@ -114,6 +128,8 @@ export class GrammarConstraint<State> implements TokenConstraint {
   #state: State;
   #bytes: number[] = [];
   #isFirst = true;
+  /** Milliseconds that its masks took. */
+  #spent = 0;
 
   /** @param check throws if a whole text is not what it must be */
   constructor(masks: TokenMasks<State>, check: (text: string) => void) {
@@ -123,7 +139,11 @@ export class GrammarConstraint<State> implements TokenConstraint {
   }
 
   mask(): Uint32Array {
-    return this.#masks.maskOf(this.#state, this.#isFirst);
+    const start = performance.now();
+    const mask = this.#masks.maskOf(this.#state, this.#isFirst);
+    this.#spent += performance.now() - start;
+    if (this.#spent > LONGEST) throw new NearsightError('unsupported_schema', `${TOO_SLOW}.`);
+    return mask;
   }
 
   /**
@@ -132,7 +152,7 @@ export class GrammarConstraint<State> implements TokenConstraint {
    */
   forced(): readonly number[] {
     const { vocabulary } = this.#masks;
-    const bytes = this.#forcedBytes();
+    const bytes = withinTime((check) => this.#forcedBytes(check));
     if (bytes.length < SHORTEST_FORCED) return [];
     // A character that is not whole decodes to one that no token of the text gives: it is cut off below.
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes));
@@ -143,11 +163,12 @@ export class GrammarConstraint<State> implements TokenConstraint {
   }
 
   /** The bytes that must follow, as far as no other can. */
-  #forcedBytes(): number[] {
+  #forcedBytes(check: () => void): number[] {
     const { machine } = this.#masks;
     const bytes: number[] = [];
     let state = this.#state;
     while (bytes.length < LONGEST_FORCED && !machine.accepting(state)) {
+      check();
       const next = onlyByte(machine, state);
       if (next === undefined) break;
       bytes.push(next);

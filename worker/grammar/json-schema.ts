@@ -18,6 +18,10 @@ import { stringContent } from './string-content.ts';
 /** Limits against schemas that grow without end: schemas within a schema, counted as often as they are merged; and nesting. */
 const MOST_SCHEMAS = 10_000;
 const MOST_NESTED = 100;
+/** Longest time for a schema, in milliseconds. Ordinary ones take 1 to 300. */
+const DEADLINE = 1500;
+/** All pairs of them are compared. */
+const MOST_DISJOINT = 300;
 
 /**
  * A machine for texts of JSON that a schema validates. Not for all of them: properties come in the schema's order; others
@@ -61,6 +65,7 @@ class Converter implements SchemaContext {
   readonly #rules = new Map<string, Expression>();
   /** Rules of schemas that are referred to. */
   readonly #named = new Map<unknown, Expression>();
+  readonly #end = performance.now() + DEADLINE;
   #schemas = 0;
   #nested = 0;
 
@@ -77,9 +82,15 @@ class Converter implements SchemaContext {
 
   visit(schema: unknown, path: string): Expression {
     if (schema === false) return NOTHING;
+    this.spend(path);
     const limits = limitsOf(schema, path);
-    const reference = Object.keys(limits).every((keyword) => keyword === '$ref') ? limits['$ref'] : undefined;
-    if (reference !== undefined) return this.#ruleFor(this.#resolve(reference, path));
+    const [only, ...others] = Object.keys(limits);
+    if (others.length === 0 && only === '$ref') return this.#ruleFor(this.#resolve(limits['$ref'], path));
+    if (others.length === 0 && only === 'allOf') {
+      const [member, ...more] = schemasOf(limits, 'allOf', path);
+      if (member !== undefined && more.length === 0)
+        return this.#nest(path, () => this.visit(member, below(path, 'allOf', 0)));
+    }
     return this.#nest(path, () => this.#visitFlat(this.flatten(limits, path), path));
   }
 
@@ -97,6 +108,11 @@ class Converter implements SchemaContext {
     return merged;
   }
 
+  spend(path: string): void {
+    if (performance.now() < this.#end) return;
+    throw unsupportedSchema(path, '', `what it allows is not worked out within ${DEADLINE / 1000} s. Make it simpler`);
+  }
+
   name(expression: Expression): Expression {
     if (expression.kind === 'rule' || expression.kind === 'class' || isNothing(expression)) return expression;
     const name = `${this.#prefix}part ${this.#rules.size}`;
@@ -105,7 +121,7 @@ class Converter implements SchemaContext {
   }
 
   include(make: (prefix: string) => Rules): Expression {
-    const rules = make(`text ${this.#rules.size}`);
+    const rules = make(`${this.#prefix}text ${this.#rules.size}`);
     for (const [name, expression] of rules) this.#rules.set(name, expression);
     const [first = ''] = rules.keys();
     return rule(first);
@@ -138,6 +154,7 @@ class Converter implements SchemaContext {
   }
 
   #nest<T>(path: string, inside: () => T): T {
+    this.spend(path);
     if (++this.#schemas > MOST_SCHEMAS) throw unsupportedSchema(path, '', `it has more than ${MOST_SCHEMAS} parts`);
     if (++this.#nested > MOST_NESTED) throw unsupportedSchema(path, '', `it is nested more than ${MOST_NESTED} deep`);
     const result = inside();
@@ -155,24 +172,29 @@ class Converter implements SchemaContext {
 
   #visitOptions(keyword: 'anyOf' | 'oneOf', schema: SchemaObject, path: string): Expression {
     const { [keyword]: _, ...rest } = schema;
-    const options = schemasOf(schema, keyword, path).flatMap((option, index) => {
-      const at = below(path, keyword, index);
-      return option === false ? [] : [{ at, flat: this.flatten({ ...rest, allOf: [option] }, at) }];
-    });
-    if (keyword === 'oneOf') {
-      this.#checkDisjoint(
-        options.map(({ flat }) => flat),
-        path,
-      );
-    }
-    return choice(...options.map(({ flat, at }) => this.#nest(at, () => this.#visitFlat(flat, at))));
+    const options = schemasOf(schema, keyword, path).flatMap((option, index) =>
+      option === false ? [] : [{ option, at: below(path, keyword, index) }],
+    );
+    const flattened = ({ option, at }: (typeof options)[number]): SchemaObject =>
+      this.#nest(at, () => this.flatten({ ...rest, allOf: [option] }, at));
+    if (keyword === 'oneOf') this.#checkDisjoint(options, flattened, path);
+    // Where nothing else limits the options, one that refers to a schema stays a reference: it may lead back here.
+    const isAlone = Object.keys(rest).length === 0;
+    return choice(
+      ...options.map((each) =>
+        this.#nest(each.at, () =>
+          isAlone ? this.visit(each.option, each.at) : this.#visitFlat(flattened(each), each.at),
+        ),
+      ),
+    );
   }
 
-  #checkDisjoint(options: readonly SchemaObject[], path: string): void {
+  #checkDisjoint<T>(options: readonly T[], flattened: (option: T) => SchemaObject, path: string): void {
+    if (options.length > MOST_DISJOINT)
+      throw unsupportedSchema(path, 'oneOf', `it has more than ${MOST_DISJOINT} schemas`);
     const resolve = (part: unknown): unknown => (isSchemaObject(part) ? this.flatten(part, path) : part);
-    const overlap = options.some((one, index) =>
-      options.slice(index + 1).some((other) => !areDisjoint(one, other, resolve)),
-    );
+    const flat = options.map(flattened);
+    const overlap = flat.some((one, index) => flat.slice(index + 1).some((other) => !areDisjoint(one, other, resolve)));
     if (!overlap) return;
     throw unsupportedSchema(path, 'oneOf', 'more than one of its schemas may be valid at once. Use anyOf instead');
   }

@@ -16,6 +16,7 @@ export function patternsOf(pattern: unknown): readonly unknown[] {
 
 /** Two schemas as one: what is valid for both. Only where that can be written as one schema. */
 export function mergeSchemas(one: SchemaObject, other: SchemaObject, path: string): SchemaObject {
+  checkTuples(one, other, path);
   const merged: Record<string, unknown> = { ...one };
   for (const [keyword, value] of Object.entries(other)) {
     const mine = one[keyword];
@@ -24,12 +25,33 @@ export function mergeSchemas(one: SchemaObject, other: SchemaObject, path: strin
   return closeProperties(merged, one, other, path);
 }
 
+/** What applies to the items behind those with places of their own depends on both keywords of one schema. */
+function checkTuples(one: SchemaObject, other: SchemaObject, path: string): void {
+  for (const [mine, theirs] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    for (const keyword of ['prefixItems', 'items']) {
+      const places = mine[keyword];
+      const others = theirs['items'] ?? theirs['prefixItems'];
+      if (!Array.isArray(places) || others === undefined) continue;
+      if (same(places, theirs[keyword]) && same(mine['items'], theirs['items'])) continue;
+      throw unsupportedSchema(path, keyword, 'two schemas that must both hold say what the items are');
+    }
+  }
+}
+
 function mergeKeyword(keyword: string, mine: unknown, value: unknown, path: string): unknown {
   if (keyword === 'type') return mergeTypes(mine, value);
   if (keyword === 'required') return [...new Set([...listOf(mine), ...listOf(value)])];
-  if (keyword === 'enum') return listOf(mine).filter((item) => listOf(value).some((wanted) => same(item, wanted)));
+  if (keyword === 'enum') {
+    const wanted = new Set(listOf(value).map(canonical));
+    return listOf(mine).filter((item) => wanted.has(canonical(item)));
+  }
   if (keyword === 'properties' && isSchemaObject(mine) && isSchemaObject(value)) {
-    const both = Object.entries(value).map(([name, schema]) => [name, allOf(mine[name], schema)] as const);
+    const both = Object.entries(value).map(
+      ([name, schema]) => [name, allOf(Object.hasOwn(mine, name) ? mine[name] : undefined, schema)] as const,
+    );
     return { ...mine, ...Object.fromEntries(both) };
   }
   if (keyword === 'items' || keyword === 'propertyNames') return allOf(mine, value);
@@ -89,6 +111,13 @@ function mergeTypes(mine: unknown, value: unknown): unknown {
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
+}
+
+/** The same text for values that are the same, whatever the order of their keys. */
+export function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    isSchemaObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  );
 }
 
 /** Whether two values of JSON are the same, whatever the order of their keys. */

@@ -39,7 +39,7 @@ export function ordered(
   const rest = (index: number, count: number): Expression => {
     if (count > max) return NOTHING;
     const part = parts[index];
-    if (!part) return count < min ? NOTHING : count === 0 ? more.alone : more.behind;
+    if (!part) return counted && count < min ? NOTHING : count === 0 ? more.alone : more.behind;
     const key = `${index} ${count}`;
     const found = known.get(key);
     if (found) return found;

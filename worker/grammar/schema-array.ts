@@ -2,7 +2,7 @@ import { choice, EMPTY, NOTHING, repeat, sequence, text } from './build-expressi
 import type { Expression } from './expression.ts';
 import type { SchemaContext } from './schema-context.ts';
 import { BETWEEN, listOf, written } from './json-text.ts';
-import { same } from './merge-schemas.ts';
+import { canonical } from './merge-schemas.ts';
 import { ordered } from './ordered-list.ts';
 import { below, countOf, isSchemaObject, type SchemaObject, schemasOf, unsupportedSchema } from './schema-keywords.ts';
 import { allowedValues } from './schema-values.ts';
@@ -53,7 +53,9 @@ function uniqueItems(
     throw unsupportedSchema(path, 'uniqueItems', 'it can be enforced only where all items follow one enum');
   }
   const values = allowedValues(items, at);
-  const different = values.filter((value, index) => !values.slice(0, index).some((other) => same(other, value)));
-  const parts = different.map((value) => ({ expression: text(written(value)), required: false }));
+  const different = new Map(values.map((value) => [canonical(value), value]));
+  if (different.size > MOST_ITEMS)
+    throw unsupportedSchema(path, 'uniqueItems', `there are more than ${MOST_ITEMS} values`);
+  const parts = [...different.values()].map((value) => ({ expression: text(written(value)), required: false }));
   return ordered(parts, counts, (expression) => context.name(expression));
 }

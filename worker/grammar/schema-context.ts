@@ -10,6 +10,8 @@ export interface SchemaContext {
   flatten(schema: SchemaObject, path: string): SchemaObject;
   /** Adds rules whose names start with a prefix of their own. Returns a call of the first. */
   include(make: (prefix: string) => Rules): Expression;
+  /** @throws GrammarError where the conversion has taken too long */
+  spend(path: string): void;
   /** Names an expression that is used several times. */
   name(expression: Expression): Expression;
 }

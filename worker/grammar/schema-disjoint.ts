@@ -37,7 +37,7 @@ function haveDisjointProperty(
 ): boolean {
   const [mine, theirs] = [propertiesOf(one), propertiesOf(other)];
   return Object.keys(mine).some((name) => {
-    if (!isRequired(one, name) || !isRequired(other, name)) return false;
+    if (!isRequired(one, name) || !isRequired(other, name) || !Object.hasOwn(theirs, name)) return false;
     const [a, b] = [resolve(mine[name]), resolve(theirs[name])];
     return isSchemaObject(a) && isSchemaObject(b) && disjoint(a, b);
   });

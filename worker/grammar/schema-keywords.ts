@@ -42,6 +42,7 @@ export function limitsOf(schema: unknown, path: string): SchemaObject {
   const limits: Record<string, unknown> = {};
   for (const [keyword, value] of Object.entries(schema)) {
     if (ANNOTATIONS.has(keyword) || keyword.startsWith('x-') || value === undefined) continue;
+    if (value === null && keyword !== 'const') throw unsupportedSchema(path, keyword, 'it is null');
     if (!ENFORCED.has(keyword)) {
       throw unsupportedSchema(path, keyword, 'the keyword is not known here. Remove it, or check the answer yourself');
     }

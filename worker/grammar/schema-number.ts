@@ -17,7 +17,21 @@ function boundsOf(schema: SchemaObject, path: string): Bounds {
   const [maximum, under] = [numberOf(schema, 'maximum', path), numberOf(schema, 'exclusiveMaximum', path)];
   const minIncluded = above === undefined || (minimum !== undefined && minimum > above);
   const maxIncluded = under === undefined || (maximum !== undefined && maximum < under);
+  for (const [keyword, bound] of [
+    ['exclusiveMinimum', above],
+    ['exclusiveMaximum', under],
+  ] as const) {
+    if (bound === undefined || digitsOf(bound) <= EXACT_DIGITS) continue;
+    throw unsupportedSchema(path, keyword, `a bound of more than ${EXACT_DIGITS} digits is not exact`);
+  }
   return { min: minIncluded ? minimum : above, max: maxIncluded ? maximum : under, minIncluded, maxIncluded };
+}
+
+/** Decimal numbers of so many digits are different doubles. */
+const EXACT_DIGITS = 15;
+
+function digitsOf(value: number): number {
+  return String(value).replace(/e.*$/, '').replace(/\D/g, '').replace(/^0+/, '').length;
 }
 
 function multiples(step: number, { min, max, minIncluded, maxIncluded }: Bounds, path: string): Expression {
@@ -28,10 +42,14 @@ function multiples(step: number, { min, max, minIncluded, maxIncluded }: Bounds,
     const why = `it takes minimum and maximum, with at most ${MOST_MULTIPLES} multiples between them`;
     throw unsupportedSchema(path, 'multipleOf', why);
   }
-  const values: Expression[] = [];
-  for (let count = Math.ceil(min / step); count * step <= max; count++) {
-    const value = count * step;
-    if ((value > min || minIncluded) && (value < max || maxIncluded)) values.push(text(String(value)));
+  if (Math.max(Math.abs(min), Math.abs(max)) > Number.MAX_SAFE_INTEGER) {
+    throw unsupportedSchema(path, 'multipleOf', 'with bounds so large it is not exact');
   }
-  return choice(...values);
+  const first = Math.ceil(min / step);
+  const multiplesBetween = Array.from(
+    { length: Math.floor(max / step) - first + 1 },
+    (_, index) => (first + index) * step,
+  );
+  const allowed = multiplesBetween.filter((value) => (value > min || minIncluded) && (value < max || maxIncluded));
+  return choice(...allowed.map((value) => text(String(value))));
 }

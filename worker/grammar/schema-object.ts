@@ -14,7 +14,6 @@ import {
   unsupportedSchema,
 } from './schema-keywords.ts';
 import { allowedValues } from './schema-values.ts';
-import { stringContent } from './string-content.ts';
 
 /** The members of an object, in the order of `properties`; then others, where they are asked for. */
 export function objectMembers(given: SchemaObject, path: string, context: SchemaContext): Expression {
@@ -72,8 +71,8 @@ const NOT_COUNTED = 'beside properties and others that are not named, they canno
 function memberCounts(schema: SchemaObject, path: string): { min: number; max: number } {
   const min = countOf(schema, 'minProperties', path) ?? 0;
   // More than one member without a name could have the same name, and count once.
-  const isOpen = Object.keys(namedSchemasOf(schema, 'properties', path)).length === 0;
-  if (isOpen && min > 1 && !schema['properties']) {
+  const named = namedSchemasOf(schema, 'properties', path).size + stringsOf(schema, 'required', path).length;
+  if (named === 0 && min > 1) {
     throw unsupportedSchema(path, 'minProperties', 'above 1 it can be enforced only for properties with names');
   }
   return { min, max: countOf(schema, 'maxProperties', path) ?? Infinity };
@@ -87,22 +86,23 @@ function extraMember(
   context: SchemaContext,
 ): Expression {
   const rest = schema['additionalProperties'];
+  const known = [...new Set([...properties.keys(), ...stringsOf(schema, 'required', path)])];
+  const { propertyNames: names = true } = schema;
+  if (names !== true && known.length > 0) {
+    throw unsupportedSchema(path, 'propertyNames', 'beside properties or required it is not known');
+  }
   // A small model that may add properties does so. So they must be asked for, or be all that the object has.
   if (rest === false || (rest === undefined && properties.size > 0)) return NOTHING;
   const value = context.name(context.visit(rest ?? true, below(path, 'additionalProperties')));
-  const known = [...new Set([...properties.keys(), ...stringsOf(schema, 'required', path)])];
-  const names = schema['propertyNames'];
-  if (names === undefined || names === true) return context.name(member(quoted(otherThan(known, context)), value));
-  if (names === false) return NOTHING;
-  if (known.length > 0) throw unsupportedSchema(path, 'propertyNames', 'beside properties or required it is not known');
-  const at = below(path, 'propertyNames');
-  if (!isSchemaObject(names)) throw unsupportedSchema(at, '', 'a schema is an object or a boolean');
-  return context.name(member(quoted(stringContent(context.flatten(names, at), at, context)), value));
+  if (names === true) return context.name(member(quoted(otherThan(known, path, context)), value));
+  const name = context.visit({ type: 'string', allOf: [names] }, below(path, 'propertyNames'));
+  return context.name(member(name, value));
 }
 
 /** The content of a string that is none of these. */
-function otherThan(names: readonly string[], context: SchemaContext): Expression {
+function otherThan(names: readonly string[], path: string, context: SchemaContext): Expression {
   if (names.length === 0) return repeat(ANY_CHARACTER);
+  context.spend(path);
   const rest = new Map<number, string[]>();
   for (const name of names) {
     const point = name.codePointAt(0);
@@ -110,7 +110,9 @@ function otherThan(names: readonly string[], context: SchemaContext): Expression
       rest.set(point, [...(rest.get(point) ?? []), name.slice(String.fromCodePoint(point).length)]);
   }
   const others = complement(codePoints([...rest.keys()].map((point) => [point, point])));
-  const deeper = [...rest].map(([point, tails]) => sequence(character([[point, point]]), otherThan(tails, context)));
+  const deeper = [...rest].map(([point, tails]) =>
+    sequence(character([[point, point]]), otherThan(tails, path, context)),
+  );
   return context.name(
     choice(names.includes('') ? NOTHING : EMPTY, sequence(character(others), repeat(ANY_CHARACTER)), ...deeper),
   );

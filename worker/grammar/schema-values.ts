@@ -2,7 +2,7 @@ import { Validator } from '@cfworker/json-schema';
 import { choice, text } from './build-expression.ts';
 import type { Expression } from './expression.ts';
 import { written } from './json-text.ts';
-import { patternsOf, same } from './merge-schemas.ts';
+import { same } from './merge-schemas.ts';
 import { isSchemaObject, KEYWORDS_OF, type SchemaObject, stringsOf, unsupportedSchema } from './schema-keywords.ts';
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'] as const;
@@ -28,15 +28,17 @@ export function fixedValue(schema: SchemaObject, path: string): Expression {
   return choice(...allowedValues(schema, path).map((value) => text(written(value))));
 }
 
-/** Keywords without schemas in them. */
-const PLAIN: readonly string[] = [...KEYWORDS_OF.string, ...KEYWORDS_OF.number];
+/** Keywords without schemas in them. Not `pattern`: the browser may take exponential time to match one. */
+const PLAIN: readonly string[] = [...KEYWORDS_OF.string, ...KEYWORDS_OF.number].filter(
+  (keyword) => keyword !== 'pattern',
+);
 
 /** The values of `enum` and `const` that everything else in the schema allows. */
 export function allowedValues(schema: SchemaObject, path: string): readonly unknown[] {
-  const { enum: _enum, const: _const, type: _type, pattern, ...rest } = schema;
+  const { enum: _enum, const: _const, type: _type, ...rest } = schema;
   const unknown = Object.keys(rest).find((keyword) => !PLAIN.includes(keyword));
   if (unknown !== undefined) throw unsupportedSchema(path, unknown, 'beside enum or const it is not known');
-  const others = new Validator({ ...rest, allOf: patternsOf(pattern).map((one) => ({ pattern: String(one) })) });
+  const others = new Validator(rest);
   const listed = schema['enum'] ?? [schema['const']];
   if (!Array.isArray(listed)) throw unsupportedSchema(path, 'enum', 'it must be an array');
   const types = schema['type'] === undefined ? undefined : typesOf(schema, path);

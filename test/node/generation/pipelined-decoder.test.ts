@@ -203,6 +203,18 @@ const pipelined =
           const constraint = forcing();
           expect(await take(decoder, { sampling, constraint, limit })).toEqual(expected);
           expect(constraint.accepted).toEqual(expected);
+          // Nothing of what was in flight stays among the answer's keys and values.
+          const next = async (read: number): Promise<Float32Array> => {
+            const ids = Int32Array.of(...PROMPT, ...expected.slice(0, limit - 1), 5);
+            await decoder.reset(ids.length, read);
+            await decoder.prefill(ids.subarray(read), -1, [], signal);
+            return decoder.logits();
+          };
+          const kept = await next(PROMPT.length + limit - 1);
+          const fresh = await next(0);
+          for (const [id, logit] of fresh.entries()) expect(kept[id]).toBeCloseTo(logit, 2);
+          await decoder.reset(PROMPT.length + STEPS);
+          await decoder.prefill(PROMPT, -1, [], signal);
         }
         // With log probabilities every token is sampled.
         const scored = { sampling, topLogprobs: 0 };

@@ -79,7 +79,6 @@ const cases: [name: string, schema: unknown, accepted: unknown[]][] = [
     { type: 'string', allOf: [{ pattern: '^a' }, { pattern: 'b$' }, { pattern: 'c' }] },
     ['acb', 'abcb'],
   ],
-  ['an enum with patterns', { enum: ['ab', 'ac', 3], allOf: [{ pattern: '^a' }, { pattern: 'b$' }] }, ['ab', 3]],
   [
     'property names by an enum',
     {
@@ -158,6 +157,49 @@ const cases: [name: string, schema: unknown, accepted: unknown[]][] = [
   ...['date', 'time', 'date-time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid', 'uri'].map(
     (format): [string, unknown, unknown[]] => [`the format ${format}`, { type: 'string', format }, []],
   ),
+  [
+    'recursion through an option, as pydantic writes it',
+    {
+      $defs: {
+        Node: {
+          type: 'object',
+          properties: { v: { type: 'integer' }, next: { anyOf: [{ $ref: '#/$defs/Node' }, { type: 'null' }] } },
+          required: ['v', 'next'],
+        },
+      },
+      $ref: '#/$defs/Node',
+    },
+    [
+      { v: 1, next: null },
+      { v: 1, next: { v: 2, next: null } },
+    ],
+  ],
+  [
+    'recursion through all of one',
+    {
+      $defs: { N: { type: 'object', properties: { n: { description: 'more', allOf: [{ $ref: '#/$defs/N' }] } } } },
+      $ref: '#/$defs/N',
+    },
+    [{}, { n: { n: {} } }],
+  ],
+  [
+    'property names by one of two patterns',
+    {
+      type: 'object',
+      propertyNames: { anyOf: [{ pattern: '^a' }, { pattern: '^b' }] },
+      additionalProperties: { type: 'integer' },
+    },
+    [{ ab: 1, b: 2 }],
+  ],
+  [
+    'properties with names that objects have',
+    {
+      type: 'object',
+      allOf: [{ properties: { a: { type: 'null' } } }, { properties: { constructor: { type: 'string' } } }],
+    },
+    [{ a: null, constructor: 'x' }],
+  ],
+  ['enough required names', { type: 'object', required: ['a', 'b'], minProperties: 2 }, [{ a: 1, b: 2 }]],
 ];
 
 /** JSON with the separators that are documented. */
@@ -168,11 +210,14 @@ const written = (value: unknown): string =>
 
 describe('texts follow the schema', () => {
   test.each(cases)('%s', (_name, schema, accepted) => {
-    const validate = new Ajv2020({ strict: false, formats: formats() }).compile(legacy(schema) as object);
+    const validate = new Ajv2020({ strict: false, ownProperties: true, formats: formats() }).compile(
+      legacy(schema) as object,
+    );
     const machine = compileJsonSchema(schema);
     const random = xorshift(7);
     for (let count = 0; count < 40; count++) {
-      const text = randomText(machine, random, 60) ?? '';
+      const text = randomText(machine, random, 60);
+      if (text === undefined) continue;
       expect(validate(JSON.parse(text)), `${text}: ${JSON.stringify(validate.errors)}`).toBe(true);
     }
     for (const value of accepted) expect(accepts(machine, written(value)), JSON.stringify(value)).toBe(true);
@@ -180,6 +225,28 @@ describe('texts follow the schema', () => {
 });
 
 const refusals: [schema: unknown, message: string][] = [
+  [
+    { type: 'array', minItems: 1, allOf: [{ prefixItems: [{ type: 'string' }] }, { items: { type: 'integer' } }] },
+    "'prefixItems' at # cannot be enforced: two schemas that must both hold say what the items are",
+  ],
+  [
+    { type: 'object', properties: { foo: { type: 'integer' } }, propertyNames: { maxLength: 2 } },
+    "'propertyNames' at # cannot be enforced: beside properties or required it is not known",
+  ],
+  [
+    { type: 'object', properties: {}, additionalProperties: { type: 'integer' }, minProperties: 2 },
+    "'minProperties' at # cannot be enforced",
+  ],
+  [
+    { type: 'number', exclusiveMinimum: 0.30000000000000004 },
+    "'exclusiveMinimum' at # cannot be enforced: a bound of more than 15 digits is not exact",
+  ],
+  [
+    { type: 'integer', multipleOf: 2, minimum: 2e16, maximum: 2e16 },
+    "'multipleOf' at # cannot be enforced: with bounds so large it is not exact",
+  ],
+  [{ enum: ['aaa!'], pattern: '^(a+)+$' }, "'pattern' at # cannot be enforced: beside enum or const it is not known"],
+  [{ enum: null }, "'enum' at # cannot be enforced: it is null"],
   [
     { type: 'array', contains: { type: 'integer' } },
     "'contains' at # cannot be enforced: the keyword is not known here. Remove it, or check the answer yourself",
@@ -220,6 +287,31 @@ test.each(refusals)('%j is refused by name', (schema, message) => {
 });
 
 const bombs: [name: string, schema: unknown][] = [
+  [
+    'referred to again and again',
+    {
+      $defs: {
+        a: {
+          properties: Object.fromEntries(Array.from({ length: 900 }, (_, index) => [`property ${index}`, false])),
+          additionalProperties: true,
+        },
+      },
+      anyOf: Array.from({ length: 10 }, (_, index) => ({ $ref: '#/$defs/a', minProperties: index - index })),
+    },
+  ],
+  [
+    'full of values',
+    {
+      allOf: Array.from({ length: 300 }, (_, index) => ({
+        enum: Array.from({ length: 100 }, (__, value) => (index % 2 === 0 ? value : 99 - value)),
+      })),
+    },
+  ],
+  [
+    'of many unique values',
+    { type: 'array', uniqueItems: true, items: { enum: Array.from({ length: 12_000 }, (_, value) => value) } },
+  ],
+  ['one of many', { oneOf: Array.from({ length: 2500 }, (_, value) => ({ const: value })) }],
   ['nested too deep', nested(5000)],
   ['merged without end', { allOf: [{ $ref: '#' }, { $ref: '#' }] }],
   [
@@ -264,7 +356,8 @@ test.each(bombs)('a schema that is %s ends at once', (_name, schema) => {
   } catch (error) {
     expect(error).toBeInstanceOf(GrammarError);
   }
-  expect(performance.now() - start).toBeLessThan(1000);
+  // The converter's own limit is 1.5 s.
+  expect(performance.now() - start).toBeLessThan(3000);
 });
 
 function nested(depth: number): unknown {

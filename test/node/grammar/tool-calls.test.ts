@@ -205,3 +205,19 @@ test('names of rules in one schema are not those of another', () => {
   expect(accepts(machine, call('b', '{"a": true}'))).toBe(true);
   expect(accepts(machine, call('b', '{"a": null}'))).toBe(false);
 });
+
+test('each tool has its own patterns', () => {
+  const tool = (name: string, pattern: string) => ({
+    name,
+    param: name,
+    schema: { type: 'object', properties: { x: { type: 'string', pattern, maxLength: 5 } }, required: ['x'] },
+  });
+  const tools = [tool('a', '^a+$'), tool('b', '^b+$')];
+  const machine = compileToolCalls({ type: 'tools', tools, required: true, parallel: false, param: 'tools' });
+  const call = (name: string, x: string): string =>
+    `<tool_call>\n{"name": "${name}", "arguments": {"x": "${x}"}}\n</tool_call>`;
+  expect(['aaa', 'bbb'].map((x) => [accepts(machine, call('a', x)), accepts(machine, call('b', x))])).toEqual([
+    [true, false],
+    [false, true],
+  ]);
+});
