@@ -86,10 +86,10 @@ for. If \`max_tokens\` or the context ends it before, the finish reason is \`len
   schema names none.
 - **Strings** may have a \`format\` (date, time, date-time, duration, email, hostname, ipv4, ipv6, uuid, uri), a \`pattern\` (an
   expression of ECMAScript, with lookaheads), \`minLength\` and \`maxLength\`, also together. What zod and pydantic write is tested:
-  refused are, among others, sets (\`uniqueItems\`) of free strings, steps like 0.01 (\`multipleOf\`) and \`\\p{…}\`.
+  refused are, among others, sets (\`uniqueItems\`) of free strings, steps like 0.01 (\`multipleOf\`), \`pattern\` beside \`enum\` and \`\\p{…}\`.
 - **What cannot be enforced is refused** with \`unsupported_schema\` before a token is sampled. \`param\` names the field, the
-  message the place inside the schema and the keyword. \`constraint_unsatisfiable\`: other fields of the request leave no token
-  that the constraint allows.
+  message the place inside the schema and the keyword. Only that a grammar is too ambiguous to follow (more than 2 s for one token,
+  or 10 s in all) may show later. \`constraint_unsatisfiable\`: other fields of the request leave no token that the constraint allows.
 - **One constraint for each request.** Two fields with one are a 400 that names both, even if they agree. \`response_format\`
   with the type \`text\` is none. \`stop\` cannot be combined with a constraint, because it could end the text too early.
 - **Limits**: a schema has at most 65,536 characters as JSON and 64 levels of objects and arrays; a regular expression has 4,096
