@@ -1,3 +1,4 @@
+// size: a table of schemas, what each accepts, and what is refused.
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { GrammarError } from '../../../worker/grammar/byte-machine.ts';
