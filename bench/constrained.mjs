@@ -7,13 +7,9 @@
  * The model is glimpse; with `--full` the full-size stand-in for SmolVLM-256M. Prints medians.
  */
 import { loadavg } from 'node:os';
-import { chdir } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { prepare } from '../tools/fresh.mjs';
-import { fillStandin, standinAvailable, standinFolder } from '../tools/standin.mjs';
-
-chdir(fileURLToPath(new URL('..', import.meta.url)));
+import { openModelSite } from './one-model.mjs';
+import { median } from './rows.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -52,29 +48,10 @@ const SIDES = {
   'without a, e, i': { guided_regex: '[^aei]*' },
 };
 
-prepare();
-if (values.full && !standinAvailable)
-  throw new Error('The full-size stand-in for SmolVLM-256M is not on this machine.');
-if (values.full) fillStandin('q4');
-// Imported here, after `prepare()` has installed the packages that these need.
-const [{ openSite }, { launchBrowser }, { installCounters }, { specOfFolder }] = await Promise.all([
-  import('./site.mjs'),
-  import('../tools/browser.mjs'),
-  import('../tools/counters.mjs'),
-  import('../tools/ask/model.mjs'),
-]);
-
 const device = values.device === 'webgpu' ? 'webgpu' : 'wasm';
-const site = await openSite();
-const browser = await launchBrowser(values.browser === 'firefox' ? 'firefox' : 'chromium', { protocolTimeout: 0 });
+const { site, model, openPage } = await openModelSite(values.full);
+const { browser, page } = await openPage(values.browser);
 try {
-  const page = await browser.newPage();
-  await page.evaluateOnNewDocument(installCounters);
-  await page.goto(`${site.origin}/`);
-  await page.waitForFunction(() => 'bench' in globalThis);
-  const folder = values.full ? 'standin' : 'glimpse';
-  const spec = await specOfFolder(values.full ? standinFolder : 'models/glimpse', `${site.origin}/models/${folder}/`);
-  const model = { id: spec.id, folder, spec, endTokens: values.full ? [49279] : [1279] };
   /** @type {import('./page/side.ts').Opening} */
   const opening = { model, device, dtype: 'q4' };
   const facts = await page.evaluate((given) => bench.open('ours', 'ours', given), opening);
@@ -107,21 +84,17 @@ try {
     if (round > 0) times['as many tokens freely']?.push(freely.totalMs - freely.firstMs);
     if (round === 0) console.log(`${tokens} tokens: ${forced.text}`);
   }
-  const free = median(times['free'] ?? []);
+  const free = median(times['free'] ?? []) ?? NaN;
   for (const name of Object.keys(SIDES)) {
-    const time = median(times[name] ?? []);
+    const time = median(times[name] ?? []) ?? NaN;
     console.log(`${name}: ${time.toFixed(2)} ms a token, ${(time / free).toFixed(3)} of free`);
   }
-  const [forced, freely] = [median(times['forced'] ?? []), median(times['as many tokens freely'] ?? [])];
+  const forced = median(times['forced'] ?? []) ?? NaN;
+  const freely = median(times['as many tokens freely'] ?? []) ?? NaN;
   console.log(
     `a schema: ${forced.toFixed(1)} ms, as many tokens freely ${freely.toFixed(1)} ms: ${(forced / freely).toFixed(2)}`,
   );
 } finally {
   await browser.close();
   await site.close();
-}
-
-/** @param {readonly number[]} samples */
-function median(samples) {
-  return samples.toSorted((one, other) => one - other)[Math.floor(samples.length / 2)] ?? NaN;
 }

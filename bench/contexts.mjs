@@ -9,14 +9,10 @@
  */
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { chdir } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { prepare } from '../tools/fresh.mjs';
-import { fillStandin, standinAvailable, standinFolder } from '../tools/standin.mjs';
 import { chart } from './chart.mjs';
-
-chdir(fileURLToPath(new URL('..', import.meta.url)));
+import { openModelSite } from './one-model.mjs';
+import { median } from './rows.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -33,32 +29,13 @@ const { values } = parseArgs({
 const SHORT = 4;
 const LONG = 24;
 
-prepare();
-if (values.full && !standinAvailable)
-  throw new Error('The full-size stand-in for SmolVLM-256M is not on this machine.');
-if (values.full) fillStandin('q4');
-// Imported here, after `prepare()` has installed the packages that these need.
-const [{ openSite }, { launchBrowser }, { installCounters }, { specOfFolder }] = await Promise.all([
-  import('./site.mjs'),
-  import('../tools/browser.mjs'),
-  import('../tools/counters.mjs'),
-  import('../tools/ask/model.mjs'),
-]);
-
 const device = values.device === 'webgpu' ? 'webgpu' : 'wasm';
 const contexts = (values.contexts ?? (values.full ? '100,500,1000,1900,4000' : '100,500,1000,2000,4000'))
   .split(',')
   .map(Number);
-const site = await openSite();
-const browser = await launchBrowser(values.browser === 'firefox' ? 'firefox' : 'chromium', { protocolTimeout: 0 });
+const { site, model, openPage } = await openModelSite(values.full);
+const { browser, page } = await openPage(values.browser);
 try {
-  const page = await browser.newPage();
-  await page.evaluateOnNewDocument(installCounters);
-  await page.goto(`${site.origin}/`);
-  await page.waitForFunction(() => 'bench' in globalThis);
-  const folder = values.full ? 'standin' : 'glimpse';
-  const spec = await specOfFolder(values.full ? standinFolder : 'models/glimpse', `${site.origin}/models/${folder}/`);
-  const model = { id: spec.id, folder, spec, endTokens: values.full ? [49279] : [1279] };
   /** @type {import('./page/side.ts').Opening} */
   const opening = { model, device, dtype: 'q4' };
   const facts = await page.evaluate((given) => bench.open('ours', 'ours', given), opening);
@@ -94,7 +71,7 @@ try {
       const long = await ask(text, LONG);
       decode.push((long.totalMs - short.totalMs) / (LONG - SHORT));
     }
-    const row = { tokens: promptTokens, firstMs: median(first), decodeMs: median(decode) };
+    const row = { tokens: promptTokens, firstMs: median(first) ?? NaN, decodeMs: median(decode) ?? NaN };
     rows.push(row);
     console.log(JSON.stringify({ ...row, load: loadavg()[0] }));
   }
@@ -103,9 +80,4 @@ try {
 } finally {
   await browser.close();
   await site.close();
-}
-
-/** @param {readonly number[]} samples */
-function median(samples) {
-  return samples.toSorted((one, other) => one - other)[Math.floor(samples.length / 2)] ?? NaN;
 }

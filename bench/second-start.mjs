@@ -12,15 +12,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chdir } from 'node:process';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { prepare } from '../tools/fresh.mjs';
-import { fillStandin, standinAvailable, standinFolder } from '../tools/standin.mjs';
+import { openModelSite } from './one-model.mjs';
 
 /** @typedef {import('./page/side.ts').Opening} Opening */
-
-chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 const { values } = parseArgs({
   options: {
@@ -31,7 +26,6 @@ const { values } = parseArgs({
     side: { type: 'string' },
   },
 });
-const name = values.browser === 'firefox' ? 'firefox' : 'chromium';
 /** @type {Opening['device']} */
 const device = values.device === 'webgpu' ? 'webgpu' : 'wasm';
 
@@ -45,25 +39,11 @@ const sides = {
   'transformers.js': { kind: 'theirs' },
 };
 
-prepare();
-if (values.full && !standinAvailable)
-  throw new Error('The full-size stand-in for SmolVLM-256M is not on this machine.');
-if (values.full) fillStandin('q4');
-// Imported here, after `prepare()` has installed the packages that these need.
-const [{ openSite }, { launchBrowser }, { installCounters }, { specOfFolder }] = await Promise.all([
-  import('./site.mjs'),
-  import('../tools/browser.mjs'),
-  import('../tools/counters.mjs'),
-  import('../tools/ask/model.mjs'),
-]);
-
-const site = await openSite();
+const { site, model, openPage } = await openModelSite(values.full);
 const profile = mkdtempSync(join(tmpdir(), 'nearsight-start-'));
 try {
-  const folder = values.full ? 'standin' : 'glimpse';
-  const spec = await specOfFolder(values.full ? standinFolder : 'models/glimpse', `${site.origin}/models/${folder}/`);
   /** @type {Opening} */
-  const opening = { model: { id: spec.id, folder, spec, endTokens: [] }, device, dtype: 'q4', cached: true };
+  const opening = { model, device, dtype: 'q4', cached: true };
   const chosen = Object.entries(sides).filter(([side]) => (values.side ?? side) === side);
   // On wasm, which takes the same files and less time on a software GPU.
   for (const kind of new Set(chosen.map(([, side]) => side.kind)))
@@ -85,13 +65,8 @@ try {
  * @param {Opening} opening
  */
 async function start({ kind, gigabytes }, opening) {
-  const browser = await launchBrowser(name, { profile, protocolTimeout: 0 });
+  const { browser, page } = await openPage(values.browser, { profile, gigabytes });
   try {
-    const page = await browser.newPage();
-    page.on('pageerror', (error) => console.error(String(error)));
-    await page.evaluateOnNewDocument(installCounters, gigabytes);
-    await page.goto(`${site.origin}/`);
-    await page.waitForFunction(() => 'bench' in globalThis);
     const { from, to, steps, waits } = await page.evaluate((...args) => bench.start(...args), kind, opening);
     const tests = selfTests(steps, to);
     const tested = covered(tests);
