@@ -8,7 +8,7 @@
  * Each measurement is made in a browser of its own, which keeps the profile of the visit that stored the model. Memory of
  * the GPU is not counted: it belongs to another process. Other load on the machine changes times, and hardly the peak.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chdir } from 'node:process';
@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { prepare } from '../tools/fresh.mjs';
 import { fillStandin, standinAvailable, standinFolder } from '../tools/standin.mjs';
+import { renderersOf, residentBytes } from './renderer-memory.mjs';
 
 /** @typedef {import('./page/side.ts').Opening} Opening */
 /** @typedef {'ours' | 'theirs'} Kind */
@@ -125,14 +126,12 @@ async function visit(profile, work) {
     await page.evaluateOnNewDocument(installCounters);
     await page.goto(`${site.origin}/`);
     await page.waitForFunction(() => 'bench' in globalThis);
-    const cdp = await browser.target().createCDPSession();
-    const { processInfo } = await cdp.send('SystemInfo.getProcessInfo');
-    const renderers = processInfo.filter(({ type }) => type === 'renderer').map(({ id }) => id);
+    const renderers = await renderersOf(browser);
     /** @type {Map<number, { peak: number, settled: number }>} */
     const watched = new Map(renderers.map((id) => [id, { peak: 0, settled: 0 }]));
     const timer = setInterval(() => {
       for (const [id, seen] of watched) {
-        seen.settled = residentBytes(id);
+        seen.settled = residentBytes(id, ['Anon', 'Shmem']);
         seen.peak = Math.max(seen.peak, seen.settled);
       }
     }, EVERY_MS);
@@ -147,15 +146,4 @@ async function visit(profile, work) {
   } finally {
     await browser.close();
   }
-}
-
-/**
- * Memory of a process that no file backs.
- *
- * @param {number} pid
- */
-function residentBytes(pid) {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  const kilobytes = [...status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)].map(([, count]) => Number(count));
-  return kilobytes.reduce((sum, count) => sum + count, 0) * 1024;
 }

@@ -30,10 +30,10 @@ export async function openOurs({ model, device, dtype }, image, worker, ort) {
   const bias = Object.fromEntries(model.endTokens.map((id) => [id, -100]));
 
   /** @param {Turn} turn */
-  async function message({ role, text, image: number }) {
+  async function message({ role, text, image: number, detail = 'low' }) {
     if (number === undefined) return { role, content: text };
     const url = (await image(number)).dataUrl;
-    const part = { type: 'image_url', image_url: { url, detail: 'low' } };
+    const part = { type: 'image_url', image_url: { url, detail } };
     return { role, content: [part, { type: 'text', text }] };
   }
 
@@ -99,5 +99,7 @@ async function read(body, askedAt, tokens) {
   const { completion_tokens: generated } = usage ?? {};
   if (tokens > 0 && generated !== tokens) throw new Error(`asked for ${tokens} tokens: ${events.slice(-2000)}`);
   const text = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('');
-  return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens: usage.prompt_tokens, tokens: generated, text };
+  const promptTokens = usage.prompt_tokens;
+  const cachedTokens = usage.prompt_tokens_details?.cached_tokens;
+  return { askedAt, firstMs: firstMs ?? totalMs, totalMs, promptTokens, cachedTokens, tokens: generated, text };
 }

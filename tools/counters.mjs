@@ -57,9 +57,10 @@ export function serveCounters(request) {
 /**
  * Runs in the page: module workers started from now on are counted. `counters.newest()` is the last of them.
  *
- * @param {number} [gigabytes] what workers are told of the device's memory, in place of what the browser says
+ * @param {{ gigabytes?: number | undefined, cores?: number | undefined }} [device] what workers are told of the device, in
+ *   place of what the browser says
  */
-export function installCounters(gigabytes) {
+export function installCounters(device = {}) {
   let name = '';
   let lastId = 0;
   const RealWorker = globalThis.Worker;
@@ -70,8 +71,11 @@ export function installCounters(gigabytes) {
      */
     constructor(url, options) {
       const channel = `counters-${crypto.randomUUID()}`;
-      const memory = gigabytes === undefined ? '' : `&gigabytes=${gigabytes}`;
-      super(`/counters/worker.mjs?counters=${channel}${memory}&real=${encodeURIComponent(String(url))}`, options);
+      const told = Object.entries(device).map(([key, value]) => (value === undefined ? '' : `&${key}=${value}`));
+      super(
+        `/counters/worker.mjs?counters=${channel}${told.join('')}&real=${encodeURIComponent(String(url))}`,
+        options,
+      );
       name = channel;
     }
   };

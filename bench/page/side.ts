@@ -11,6 +11,8 @@ export interface Turn {
   role: 'user' | 'assistant';
   text: string;
   image?: number;
+  /** Ours only; default: `low`, one crop. */
+  detail?: 'low' | 'high';
 }
 
 export interface Question {
@@ -29,6 +31,8 @@ export interface Answer {
   firstMs: number;
   totalMs: number;
   promptTokens: number;
+  /** Ours only: how many of them were not read again. */
+  cachedTokens?: number;
   /** Ours only: how many tokens it has. */
   tokens?: number;
   text: string;

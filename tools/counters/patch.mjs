@@ -239,8 +239,15 @@ if (name) {
   };
 }
 
-const gigabytes = searchParams.get('gigabytes');
-if (gigabytes) Object.defineProperty(navigator, 'deviceMemory', { value: Number(gigabytes) });
+/** @type {[string, string][]} */
+const told = [
+  ['gigabytes', 'deviceMemory'],
+  ['cores', 'hardwareConcurrency'],
+];
+for (const [key, property] of told) {
+  const value = searchParams.get(key);
+  if (value) Object.defineProperty(navigator, property, { value: Number(value) });
+}
 
 /** For scripts in the same thread: the wrapper of ONNX Runtime, and the benchmark on Dawn. */
 Object.assign(globalThis, { counted: { spans, runs, now, run } });
