@@ -109,7 +109,7 @@ def decoder(model, half, bits4):
         else:
             y, x = skip_norm(g, f"{base}/input_layernorm", x, skip, norm, epsilon)
         attn = layer.self_attn
-        q, k, v = (g.linear(y, f"{name}.attn.{p}_proj", getattr(attn, f"{p}_proj").weight) for p in "qkv")
+        q, k, v = (g.linear(y, f"{name}.attn.{p}_proj", m.weight, m.bias) for p in "qkv" for m in [getattr(attn, f"{p}_proj")])
         q, k = (g.node("RotaryEmbedding", [t, "position_ids", cos_cache, sin_cache], f"{base}/attn/{p}_rotary/RotaryEmbedding/output_0", MS,
                        interleaved=0, num_heads=0, rotary_embedding_dim=0) for t, p in ((q, "q"), (k, "k")))
         z = g.node("GroupQueryAttention", [q, k, v, f"past_key_values.{i}.key", f"past_key_values.{i}.value", seqlens, total, "", ""],
