@@ -8,4 +8,5 @@ export type { ChoosePolicy, FetchOptions, ImageOptions, Policy, RouteFacts } fro
 export type { Status, StatusValue } from './host/status.ts';
 export { isNearsightError, NearsightError, type ErrorCode } from './protocol/errors.ts';
 export type { DebugStats, LoadState, ModelFacts, Verdict } from './protocol/calls.ts';
-export type { Device, ModelFile, ModelGraph, ModelLicence, ModelSpec, ModelVariant } from './protocol/model-spec.ts';
+export type { Device, ModelFile, ModelGraph, ModelVariant } from './protocol/model-spec.ts';
+export type { HubModel, ModelLicence, ModelSpec } from './protocol/model-spec.ts';

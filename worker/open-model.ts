@@ -1,5 +1,6 @@
 import { ERRORS, isNearsightError } from '../src/protocol/errors.ts';
-import type { LoadRequest } from '../src/protocol/calls.ts';
+import type { LoadRequest, ModelFacts } from '../src/protocol/calls.ts';
+import type { ModelSpec } from '../src/protocol/model-spec.ts';
 import {
   type Engine,
   type EngineKind,
@@ -13,6 +14,7 @@ import type { ModelFiles, ModelStore } from './storage/store.ts';
 /** A model that is open, and its files, which are to be closed with it. */
 export interface OpenedModel {
   engine: Engine;
+  facts: ModelFacts;
   files: ModelFiles;
 }
 
@@ -31,12 +33,21 @@ export async function openModel(
   for (let isFirst = true; ; isFirst = false) {
     const files = await store.use(spec, { ...use, signal });
     try {
-      return { engine: await openVerified(kind, { ...request, spec }, { ...options, files }), files };
+      const engine = await openVerified(kind, { ...request, spec }, { ...options, files });
+      const found = use.isGiven ? '' : foundOnHub(spec, kind);
+      const { licence } = spec;
+      return { engine, facts: { ...engine.facts, reason: engine.facts.reason + found, licence }, files };
     } catch (error) {
       files.close();
       if (!isFirst || !files.damaged || signal.aborted || isFatal(error)) throw error;
     }
   }
+}
+
+/** What a repository's `config.json` and file list decided. */
+function foundOnHub({ modelType, variants, revision }: ModelSpec, { name }: EngineKind): string {
+  const dtypes = variants.map(({ dtype }) => dtype).join(', ');
+  return `; the hub has model_type '${modelType}', which the engine '${name}' runs, in ${dtypes}, at commit ${revision?.slice(0, 7)}`;
 }
 
 /** Opens a model; when it is open, its files are verified. */

@@ -35,10 +35,11 @@ export function createRuntime(
   /** Ends when the GPU is lost, or when the page cancels it. */
   async function load(request: LoadRequest, emit: (part: LoadPart) => void, signal: AbortSignal): Promise<void> {
     check();
-    const { engine, files } = await queue.run(() => openModel(store, engines, request, { emit, signal }), signal);
+    const opened = await queue.run(() => openModel(store, engines, request, { emit, signal }), signal);
+    const { engine, facts, files } = opened;
     const current = { engine, maxWaiting: request.waiting };
     loaded = current;
-    emit({ state: 'ready', facts: engine.facts });
+    emit({ state: 'ready', facts });
     const loss = await race(engine.lost, signal).catch(() => undefined);
     if (loaded === current) loaded = undefined;
     if (loss) throw loss;
@@ -59,8 +60,7 @@ export function createRuntime(
       check();
       const spec = await store.specOf(model, modelTypesOf(engines), never);
       const { verdict, files } = await engineFor(spec, engines).probe(spec, device);
-      const saveData = isSavingData();
-      return { ...verdict, ...(await store.stat(spec, files)), ...(saveData !== undefined && { saveData }) };
+      return { ...verdict, licence: spec.licence, ...(await store.stat(spec, files)), ...savingData() };
     } catch (error) {
       if (isNearsightError(error)) return { verdict: 'no', reason: error.message };
       throw error;
@@ -88,9 +88,9 @@ export function createRuntime(
 }
 
 /** Only Chromium tells. */
-function isSavingData(): boolean | undefined {
+function savingData(): Pick<Verdict, 'saveData'> {
   const { connection }: { connection?: { saveData?: boolean } } = Object(globalThis.navigator);
-  return connection?.saveData;
+  return connection?.saveData === undefined ? {} : { saveData: connection.saveData };
 }
 
 /**

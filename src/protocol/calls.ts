@@ -1,5 +1,5 @@
 // What calls of the worker take and give. Public declarations reach this file, so it needs no newer TypeScript than 5.2.
-import type { Device, HubModel, ModelSpec } from './model-spec.ts';
+import type { Device, HubModel, ModelLicence, ModelSpec } from './model-spec.ts';
 
 export interface LoadRequest {
   /** A spec with absolute URLs, or a repository whose spec the worker makes. */
@@ -47,9 +47,14 @@ export interface ModelFacts {
   contextLength: number;
   /** The adapter's own description (`vendor architecture description`), or the number of wasm threads. */
   hardware: string;
-  /** Why this device and dtype: one sentence, with what was tried before and failed. */
+  /**
+   * Why this device and dtype: one sentence, with what was tried before and failed. For a repository on the hub also what was
+   * found there, and which engine runs it.
+   */
   reason: string;
   storage: Storage;
+  /** The terms under which the model is published; absent if its spec does not name any. */
+  licence?: ModelLicence | undefined;
 }
 
 /** Where the files of a model are kept. */
@@ -71,6 +76,8 @@ export interface Verdict {
   /** How many of them are stored. */
   storedBytes?: number | undefined;
   storage?: Storage | undefined;
+  /** The terms under which the model is published, so that a page can show them before a download. */
+  licence?: ModelLicence | undefined;
   /** Whether the visitor asked the browser to save data (`navigator.connection.saveData`); absent where it does not say. */
   saveData?: boolean | undefined;
   /** One sentence: the limit or the missing feature that decided. */

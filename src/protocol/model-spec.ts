@@ -60,8 +60,10 @@ export interface ModelLicence {
   name?: string | undefined;
   /** Where its text is. */
   url?: string | undefined;
-  /** Whether it restricts what the model may be used for, or by whom. */
+  /** Whether it restricts what the model may be used for, or by whom: say so before you download the model. */
   restricted: boolean;
+  /** What it restricts, in one line. */
+  restriction?: string | undefined;
 }
 
 /** A file that is used only if its bytes match. */

@@ -8,17 +8,17 @@
  * @type {Record<string, number>}
  */
 export const codeLines = {
-  'src/index.ts': 11,
+  'src/index.ts': 12,
   'src/client/': 443,
   'src/fetch/': 435,
   'src/openai/': 1460,
   'src/remote/': 652,
   'src/media/': 172,
   'src/host/': 414,
-  'src/protocol/': 409,
+  'src/protocol/': 433,
   'src/async/': 93,
   'src/bytes/': 295,
-  'worker/*': 189,
+  'worker/*': 198,
   'worker/engines/*': 45,
   'worker/engines/onnx/': 788,
   'worker/generation/': 1311,
@@ -33,20 +33,20 @@ export const codeLines = {
   'worker/onnx/': 2294,
   'worker/storage/': 977,
   'src/storage/': 653,
-  'worker/hub/': 479,
+  'worker/hub/': 492,
   'models/': 146,
   'bin/': 54,
   'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 18023;
+export const codeLinesTogether = 18070;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_200, worker: 84_000 };
+export const gzipBytes = { page: 15_500, answer: 14_200, worker: 84_200 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

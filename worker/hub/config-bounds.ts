@@ -25,6 +25,8 @@ const MOST: Readonly<Record<string, number>> = {
   width: 2 ** 14,
   image_seq_len: 2 ** 16,
   max_image_tokens: 2 ** 16,
+  // Of Gemma's encoder of sound: no size.
+  gradient_clipping: 1e12,
 };
 
 /** For all other keys: what 32 bits hold. */

@@ -1,4 +1,5 @@
 import type { ModelLicence } from '../../src/protocol/model-spec.ts';
+import { RESTRICTED } from '../../src/protocol/restricted-licences.ts';
 
 /** Licences that allow any use by anybody: the hub's name, and SPDX's. */
 const OPEN: Readonly<Record<string, string>> = {
@@ -10,6 +11,7 @@ const OPEN: Readonly<Record<string, string>> = {
   'cc-by-4.0': 'CC-BY-4.0',
   'cc-by-sa-4.0': 'CC-BY-SA-4.0',
   isc: 'ISC',
+  'cdla-permissive-2.0': 'CDLA-Permissive-2.0',
 };
 
 /**
@@ -25,11 +27,14 @@ export function licenceOf(info: Record<string, unknown>): ModelLicence {
   const tag = tags.map(text).find((one) => one?.startsWith('license:'));
   const name = text(card['license']) ?? tag?.slice('license:'.length);
   if (name !== undefined && Object.hasOwn(OPEN, name)) return { spdx: OPEN[name], restricted: false };
+  // The hub says `other` for a licence that has no name of its own there.
+  const called = (name === 'other' && text(card['license_name'])) || (name ?? 'unknown');
+  const known: Readonly<Record<string, ModelLicence>> = RESTRICTED;
+  const restricted = Object.hasOwn(known, called) ? known[called] : undefined;
+  if (restricted) return restricted;
   const link = text(card['license_link']);
   const url = link !== undefined && URL.canParse(link) && new URL(link).protocol === 'https:' ? link : undefined;
-  // The hub says `other` for a licence that has no name of its own there.
-  const own = name === 'other' ? text(card['license_name']) : undefined;
-  return { name: own ?? name ?? 'unknown', ...(url === undefined ? {} : { url }), restricted: true };
+  return { name: called, ...(url === undefined ? {} : { url }), restricted: true };
 }
 
 function text(value: unknown): string | undefined {

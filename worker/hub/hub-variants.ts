@@ -66,8 +66,11 @@ function variantOf(files: ReadonlyMap<string, HubEntry>, precision: Precision): 
   const { dtype, suffix, devices, f16 } = precision;
   const vision = graphFiles(files, `vision_encoder${suffix}`);
   const decoder = graphFiles(files, `decoder_model_merged${suffix}`);
-  // The table is the same in each, and in half precision the smallest; our kernels read it without `shader-f16`.
-  const embed = ['_q4f16', '_fp16', suffix, ''].map((one) => graphFiles(files, `embed_tokens${one}`)).find(Boolean);
+  // The table is the same in each: the smallest, in 4 bits or in half precision. No lookup of ours needs `shader-f16`.
+  const [embed] = ['_q4f16', '_fp16', suffix, '']
+    .map((one) => graphFiles(files, `embed_tokens${one}`))
+    .filter((paths) => paths !== undefined)
+    .sort((one, other) => bytesOf(files, one) - bytesOf(files, other));
   return vision && embed && decoder && { dtype, devices, f16, graphs: { vision, embed, decoder } };
 }
 
@@ -77,4 +80,8 @@ function graphFiles(files: ReadonlyMap<string, HubEntry>, name: string): string[
   const data = Array.from({ length: MOST_DATA_FILES }, (_, at) => `${graph}_data${at === 0 ? '' : `_${at}`}`);
   const missing = data.findIndex((path) => !files.has(path));
   return [graph, ...data.slice(0, missing < 0 ? data.length : missing)];
+}
+
+function bytesOf(files: ReadonlyMap<string, HubEntry>, paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + (files.get(path)?.bytes ?? 0), 0);
 }

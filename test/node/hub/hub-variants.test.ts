@@ -1,6 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { licenceOf } from '../../../worker/hub/hub-licence.ts';
 import { findVariants } from '../../../worker/hub/hub-variants.ts';
@@ -55,23 +52,17 @@ describe('the graphs of a repository', () => {
     });
   });
 
-  const shared = process.env['NEARSIGHT_SHARED'] ?? fileURLToPath(new URL('../../../../shared', import.meta.url));
-  const lists = join(shared, 'models/catalogues/LFM2.5-VL-450M/hub-files.tsv');
-  it.skipIf(!existsSync(lists))('are found in a real listing with external data (needs NEARSIGHT_SHARED)', () => {
-    const paths = readFileSync(lists, 'utf8')
-      .split('\n')
-      .filter((line) => line.startsWith('onnx/'));
-    const files = new Map(paths.map((line) => [line.split('\t')[0] ?? '', { path: line, bytes: 1 }]));
-    expect(findVariants(files, undefined)).toMatchObject([
-      {
-        dtype: 'q4',
-        graphs: {
-          vision: ['onnx/vision_encoder_q4.onnx', 'onnx/vision_encoder_q4.onnx_data'],
-          embed: ['onnx/embed_tokens_fp16.onnx', 'onnx/embed_tokens_fp16.onnx_data'],
-          decoder: ['onnx/decoder_model_merged_q4.onnx', 'onnx/decoder_model_merged_q4.onnx_data'],
-        },
-      },
-    ]);
+  it('have the smallest table of embeddings that there is', () => {
+    const sized = (sizes: Record<string, number>) => {
+      const table = (suffix: string) => `onnx/embed_tokens${suffix}.onnx`;
+      const files = listing(...graphs('_q4').filter((name) => !name.startsWith('embed')));
+      for (const [suffix, bytes] of Object.entries(sizes)) files.set(table(suffix), { path: table(suffix), bytes });
+      return findVariants(files, undefined)[0]?.graphs.embed;
+    };
+    // SmolVLM's table in 4 bits is in full precision, Qwen's is really in 4 bits.
+    expect(sized({ _q4: 113, _q4f16: 57, _fp16: 57, '': 113 })).toEqual(['onnx/embed_tokens_q4f16.onnx']);
+    expect(sized({ _q4: 163, _fp16: 508, '': 1017 })).toEqual(['onnx/embed_tokens_q4.onnx']);
+    expect(sized({ _fp16: 134, '': 268 })).toEqual(['onnx/embed_tokens_fp16.onnx']);
   });
 });
 
@@ -79,15 +70,27 @@ describe('the licence of a repository', () => {
   it('is that of its card, and restricted unless it is known to be open', () => {
     expect(licenceOf({ cardData: { license: 'mit' } })).toEqual({ spdx: 'MIT', restricted: false });
     expect(licenceOf({ tags: ['onnx', 'license:apache-2.0'] })).toEqual({ spdx: 'Apache-2.0', restricted: false });
-    expect(licenceOf({ cardData: { license: 'gemma' } })).toEqual({ name: 'gemma', restricted: true });
-    const own = { license: 'other', license_name: 'lfm1.0', license_link: 'https://example.test/LICENSE' };
-    expect(licenceOf({ cardData: own })).toEqual({ name: 'lfm1.0', url: own.license_link, restricted: true });
+    const own = { license: 'other', license_name: 'own1.0', license_link: 'https://example.test/LICENSE' };
+    expect(licenceOf({ cardData: own })).toEqual({ name: 'own1.0', url: own.license_link, restricted: true });
     expect(licenceOf({ cardData: { ...own, license_link: 'javascript:alert(1)' } })).toEqual({
-      name: 'lfm1.0',
+      name: 'own1.0',
       restricted: true,
     });
     expect(licenceOf({ cardData: { license: 'x'.repeat(1000) } })).toEqual({ name: 'unknown', restricted: true });
     expect(licenceOf({ cardData: { license: 'constructor' } })).toEqual({ name: 'constructor', restricted: true });
     expect(licenceOf({})).toEqual({ name: 'unknown', restricted: true });
+  });
+
+  it('says what a known one restricts, whatever the card links to', () => {
+    expect(licenceOf({ cardData: { license: 'gemma' } })).toMatchObject({
+      name: 'Gemma Terms of Use',
+      restricted: true,
+    });
+    expect(licenceOf({ tags: ['license:apple-amlr'] }).restriction).toContain('research only');
+    const lfm = { license: 'other', license_name: 'lfm1.0', license_link: 'https://example.test/' };
+    expect(licenceOf({ cardData: lfm })).toMatchObject({
+      url: expect.stringContaining('liquid.ai') as string,
+      restriction: expect.stringContaining('10 million') as string,
+    });
   });
 });

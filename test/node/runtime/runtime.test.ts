@@ -164,6 +164,25 @@ test('the first engine that supports a model opens it, with files of the store t
   await parts.cancel();
 });
 
+test('a repository on the hub: the status says what was found there, and under which licence it is', async () => {
+  const licence = { name: 'Licence of the test', restricted: true };
+  const variants = ['q4f16', 'q4'].map((dtype) => ({ dtype, devices: [], f16: false, graphs: Object(null) }));
+  const spec = { ...fakeModel, licence, variants, revision: '0123456'.padEnd(40, '7') };
+  const runtime = createRuntime([fakeEngine], { ...memoryStore, specOf: async () => spec });
+  const request = { ...REQUEST, model: { hub: 'org/fake' } };
+  expect(await runtime.probe(request)).toMatchObject({ licence });
+  const { port1, port2 } = new MessageChannel();
+  const parts = readPort<LoadPart>(port1, { sent, dead: never });
+  runtime.load(request, port2);
+  let part = (await parts.read()).value;
+  while (part?.state !== 'ready') part = (await parts.read()).value;
+  expect(part.facts).toMatchObject({ model: 'fake', licence });
+  expect(part.facts.reason).toMatch(
+    /model_type 'fake', which the engine 'fake' runs, in q4f16, q4, at commit 0123456$/,
+  );
+  await parts.cancel();
+});
+
 test('a model that no engine supports is refused by its type', async () => {
   const runtime = createRuntime([fakeEngine], memoryStore);
   const request = { ...REQUEST, model: { ...fakeModel, modelType: 'llava' } };
