@@ -10,6 +10,7 @@ const configs = [
   'preprocessor_config.json',
   'processor_config.json',
   'chat_template.json',
+  'chat_template.jinja',
   'tokenizer.json',
   'tokenizer_config.json',
 ];
@@ -26,8 +27,6 @@ const dtypes = [
   { dtype: 'fp32', suffix: '', f16: false },
 ];
 
-const graphs = { vision: 'vision_encoder', embed: 'embed_tokens', decoder: 'decoder_model_merged' };
-
 /**
  * @param {string} folder
  * @param {string} path within it
@@ -37,6 +36,21 @@ async function describeFile(folder, path) {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file)) hash.update(chunk);
   return { path, bytes: statSync(file).size, sha256: hash.digest('hex') };
+}
+
+/**
+ * A graph with the files of its external data.
+ *
+ * @param {string} folder
+ * @param {string} name
+ */
+async function describeGraph(folder, name) {
+  const path = `onnx/${name}.onnx`;
+  const data = [];
+  for (let next = `${path}_data`; existsSync(join(folder, next)); next = `${path}_data_${data.length}`) {
+    data.push(await describeFile(folder, next));
+  }
+  return { file: await describeFile(folder, path), data };
 }
 
 /**
@@ -51,23 +65,30 @@ export async function specOfFolder(folder, baseURL) {
   /** @type {import('../../src/protocol/model-spec.ts').ModelVariant[]} */
   const variants = [];
   for (const { dtype, suffix, f16 } of dtypes) {
-    const paths = Object.entries(graphs).map(([name, graph]) => ({ name, path: `onnx/${graph}${suffix}.onnx` }));
-    if (!paths.every(({ path }) => existsSync(join(folder, path)))) continue;
-    const described = paths.map(async ({ name, path }) => [name, { file: await describeFile(folder, path), data: [] }]);
+    const isThere = (/** @type {string} */ name) => existsSync(join(folder, `onnx/${name}.onnx`));
+    const [vision, decoder] = [`vision_encoder${suffix}`, `decoder_model_merged${suffix}`];
+    // The embeddings are the same in each, and some exports have fewer precisions of them.
+    const embed = [suffix, '_fp16', ''].map((one) => `embed_tokens${one}`).find(isThere);
+    if (!isThere(vision) || !isThere(decoder) || !embed) continue;
+    const graphs = {
+      vision: await describeGraph(folder, vision),
+      embed: await describeGraph(folder, embed),
+      decoder: await describeGraph(folder, decoder),
+    };
     /** @type {import('../../src/protocol/model-spec.ts').Device[]} */
     const devices = f16 ? ['webgpu'] : ['webgpu', 'wasm'];
-    variants.push({ dtype, devices, f16, graphs: Object.fromEntries(await Promise.all(described)) });
+    variants.push({ dtype, devices, f16, graphs });
   }
   if (variants.length === 0) throw new UsageError(`${folder} has no complete set of graphs in its onnx folder.`);
   const present = configs.filter((path) => existsSync(join(folder, path)));
   return {
     format: 1,
     id: basename(resolve(folder)),
-    modelType: 'idefics3',
+    modelType: config.model_type,
     baseURL,
     files: await Promise.all(present.map((path) => describeFile(folder, path))),
     variants,
-    contextLength: config.text_config.max_position_embeddings,
+    contextLength: (config.text_config ?? config).max_position_embeddings,
     wasm: 'ok', // a folder is named in order to run the model in it
     licence: { name: 'unknown', restricted: true },
   };

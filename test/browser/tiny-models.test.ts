@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { serveTiny, tinyAvailable, tinyCases, tinyMissing, tinySpec } from '../fixtures/tiny-folders.ts';
+import { nightlyInChromium, openPage, type TestPage } from './harness/harness.ts';
+
+/** Models whose tiny twins are answered by the fast path. */
+const FOLDERS = ['smolvlm2-tiny', 'smolvlm2-tiny-gqa', 'granite-docling-tiny'];
+
+test.skipIf(tinyAvailable)(tinyMissing, () => {});
+
+describe.skipIf(!tinyAvailable).each(FOLDERS)('%s', (folder) => {
+  const cases = tinyCases(folder);
+
+  describe.each(['wasm', 'webgpu'] as const)('on %s gives the ids of the Python reference', (device) => {
+    const { tags } = device === 'webgpu' ? nightlyInChromium : { tags: [] };
+    let page: TestPage;
+
+    beforeAll(async () => {
+      page = await openPage({ answer: serveTiny });
+      const spec = await tinySpec(folder, 'q4', page.origin);
+      await page.evaluate(
+        async (model, on) => {
+          const near = nearsight.createNearsight({ model, device: on });
+          await near.load();
+          Object.assign(globalThis, { near });
+        },
+        spec,
+        device,
+      );
+    }, 240_000);
+
+    afterAll(async () => {
+      await page?.[Symbol.asyncDispose]();
+    });
+
+    test.each(cases)('$name', { timeout: 240_000, tags }, async ({ request, promptIds, tokens }) => {
+      const body = JSON.stringify({ model: folder, ...request });
+      const answer = await page.evaluate(async (text) => {
+        const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };
+        const url = 'https://integrate.api.nvidia.com/v1/chat/completions';
+        const response = await near.fetch(url, { method: 'POST', body: text });
+        const { error, prompt_token_ids, choices } = await response.json();
+        return { error, prompt: prompt_token_ids, tokens: choices?.[0].token_ids };
+      }, body);
+      expect(answer).toEqual({ prompt: promptIds, tokens });
+      expect(page.foreign).toEqual([]);
+    });
+  });
+});
