@@ -47,7 +47,8 @@ function addressOf(folder) {
 function copyAssets(folder, glimpse) {
   if (!existsSync(join(dist, 'worker.js'))) throw new Error(`${dist} is not there: build the package first`);
   mkdirSync(folder, { recursive: true });
-  for (const part of ['worker.js', 'store.js', 'grammar.js', 'ort', ...(glimpse ? ['glimpse'] : [])]) {
+  const scripts = ['worker.js', 'store.js', 'grammar.js', 'group-queries.js'];
+  for (const part of [...scripts, 'ort', ...(glimpse ? ['glimpse'] : [])]) {
     const from = join(dist, part);
     cpSync(from, join(folder, part), { recursive: true });
     console.log(`${(bytesOf(from) / 1e6).toFixed(1).padStart(6)} MB  ${join(folder, part)}`);

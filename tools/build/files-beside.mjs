@@ -57,6 +57,7 @@ export const scripts = {
   'worker/index.ts': 'worker.js',
   'worker/storage/store-chunk.ts': 'store.js',
   'worker/grammar/grammar-chunk.ts': 'grammar.js',
+  'worker/onnx/optimize/group-queries.ts': 'group-queries.js',
 };
 
 /**

@@ -11,11 +11,11 @@ export const codeLines = {
   'src/index.ts': 12,
   'src/client/': 443,
   'src/fetch/': 435,
-  'src/openai/': 1460,
-  'src/remote/': 652,
+  'src/openai/': 1462,
+  'src/remote/': 653,
   'src/media/': 172,
   'src/host/': 414,
-  'src/protocol/': 433,
+  'src/protocol/': 434,
   'src/async/': 93,
   'src/bytes/': 295,
   'worker/*': 198,
@@ -23,30 +23,30 @@ export const codeLines = {
   'worker/engines/onnx/': 788,
   'worker/generation/': 1311,
   'worker/backend/': 125,
-  'worker/webgpu/': 1438,
+  'worker/webgpu/': 1475,
   'worker/wasm/': 268,
   'worker/self-test/': 281,
-  'worker/families/': 600,
+  'worker/families/': 613,
   'worker/vision/': 741,
   'worker/sampling/': 408,
   'worker/grammar/': 2617,
-  'worker/onnx/': 2294,
+  'worker/onnx/': 2554,
   'worker/storage/': 977,
   'src/storage/': 653,
   'worker/hub/': 492,
   'models/': 146,
-  'bin/': 54,
+  'bin/': 55,
   'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 18070;
+export const codeLinesTogether = 18417;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_200, worker: 84_200 };
+export const gzipBytes = { page: 15_500, answer: 14_200, worker: 85_300 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

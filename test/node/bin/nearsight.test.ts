@@ -10,7 +10,15 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'nearsight-bin-'));
   cpSync('bin', join(folder, 'package/bin'), { recursive: true });
-  for (const file of ['worker.js', 'store.js', 'grammar.js', 'index.js', 'ort/a.wasm', 'glimpse/onnx/decoder.onnx'])
+  for (const file of [
+    'worker.js',
+    'store.js',
+    'grammar.js',
+    'group-queries.js',
+    'index.js',
+    'ort/a.wasm',
+    'glimpse/onnx/decoder.onnx',
+  ])
     writePart(file, 'first');
 });
 
@@ -33,7 +41,13 @@ const copied = (to: string): string[] =>
 test('copies the worker and ONNX Runtime, and prints sizes and the option', () => {
   const { status, stdout, stderr } = run('assets', 'public/nearsight');
   expect([status, stderr]).toEqual([0, '']);
-  expect(copied('public/nearsight').toSorted()).toEqual(['grammar.js', 'ort/a.wasm', 'store.js', 'worker.js']);
+  expect(copied('public/nearsight').toSorted()).toEqual([
+    'grammar.js',
+    'group-queries.js',
+    'ort/a.wasm',
+    'store.js',
+    'worker.js',
+  ]);
   expect(stdout).toMatch(/0\.0 MB {2}public\/nearsight\/worker\.js/);
   expect(stdout).toContain("createNearsight({ …, assets: '/nearsight/' })");
 });

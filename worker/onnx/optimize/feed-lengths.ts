@@ -7,6 +7,7 @@ import { equals, feedStep, type Step, STEPS } from './evaluate-lengths.ts';
 import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
+export const MULTI_HEAD = 'com.microsoft.MultiHeadAttention';
 
 /** Indices of GroupQueryAttention's inputs. */
 export const AT = { query: 0, key: 1, seqlensK: 5, totalLength: 6, cos: 7, sin: 8, bias: 10 } as const;

@@ -4,7 +4,8 @@ import { decode } from '../model/graph.ts';
 import { opaque } from '../model/graph-edit.ts';
 import type { Evaluate } from './evaluate-model.ts';
 import { keepLastRow } from './keep-last-row.ts';
-import { feedLengths } from './feed-lengths.ts';
+import { feedLengths, MULTI_HEAD } from './feed-lengths.ts';
+import { loadGroupQueries } from './load-group-queries.ts';
 import { extractLayer } from './extract-layer.ts';
 import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
 import { foldRotary, trimRotaryTables } from './fold-rotary.ts';
@@ -39,13 +40,20 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
   if (reason !== undefined) {
     return { ...encodeOptimized(graph, [{ pass: 'feed-lengths', reason }]), uncapturable: reason };
   }
-  const lengths = await feedLengths(graph, evaluate);
-  const outcomes: PassOutcome[] = [
+  const outcomes: PassOutcome[] = [];
+  if (graph.nodes.some(({ type }) => type === MULTI_HEAD)) {
+    const { groupQueries } = await loadGroupQueries();
+    outcomes.push({ pass: 'group-queries', reason: await groupQueries(graph, evaluate) });
+  }
+  // Grouped queries have lengths as inputs already.
+  const isGrouped = outcomes.some((outcome) => outcome.reason === undefined);
+  const lengths = isGrouped ? undefined : await feedLengths(graph, evaluate);
+  outcomes.push(
     { pass: 'feed-lengths', reason: lengths },
     { pass: 'fold-rotary', reason: foldRotary(graph) },
     { pass: 'keep-last-row', reason: keepLastRow(graph) },
     { pass: 'trim-rotary-tables', reason: trimRotaryTables(graph, positions) },
-  ];
+  );
   if (memoryBudget) outcomes.push({ pass: 'dequantize-weights', reason: dequantizeWeights(graph, memoryBudget) });
   // The last one: other passes do not look into branches.
   if (inPlace) outcomes.push({ pass: 'write-out-attention', reason: writeOutAttention(graph) });

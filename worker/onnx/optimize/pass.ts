@@ -4,6 +4,8 @@ import { splitProducts } from './split-products.ts';
 
 /** The optimizer's passes, each named after its function. */
 export type PassName =
+  /** Attention over repeated keys and values repeats nothing, and takes its lengths as inputs. */
+  | 'group-queries'
   /** The decoder takes its lengths as inputs; `attention_mask` and what was computed from it are gone. */
   | 'feed-lengths'
   /** The decoder computes logits of the last row only. */
