@@ -38,6 +38,7 @@ export interface Node {
 
 /** The values of TensorProto.DataType that are used here. */
 export const FLOAT = 1;
+export const UINT8 = 2;
 export const INT32 = 6;
 export const INT64 = 7;
 export const BOOL = 9;

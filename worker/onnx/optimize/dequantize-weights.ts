@@ -3,10 +3,13 @@ import { LazyBytes } from '../../../src/bytes/lazy-bytes.ts';
 import { FLOAT, type Graph, type Node } from '../model/graph.ts';
 import { makeNode, prune, Wiring } from '../model/graph-edit.ts';
 import type { Skipped } from './pass.ts';
-import { dequantizedBytes, type QuantizedMatrix, quantizedMatrix, splitMatrix } from './quantized-matrix.ts';
-
-/** The quantized value of zero, without zero points. */
-const ZERO_POINT = 8;
+import {
+  dequantizedBytes,
+  type QuantizedMatrix,
+  quantizedMatrix,
+  splitMatrix,
+  ZERO_POINT,
+} from './quantized-matrix.ts';
 
 /**
  * Larger matrices are split into parts. While a matrix is opened, JavaScript and onnxruntime's heap each hold a copy,

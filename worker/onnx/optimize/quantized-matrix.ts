@@ -5,6 +5,9 @@ import { intAttribute, type Wiring } from '../model/graph-edit.ts';
 /** A product with a quantized matrix. */
 export const MATMUL_NBITS = 'com.microsoft.MatMulNBits';
 
+/** The level of zero, without zero points. */
+export const ZERO_POINT = 8;
+
 /** A transposed matrix of 4-bit levels: `columns` runs of `rows` levels, in blocks with one scale each. */
 export interface QuantizedMatrix {
   rows: number;

@@ -1,9 +1,6 @@
-import { type Graph, makeTensor, type Node } from '../model/graph.ts';
+import { type Graph, makeTensor, type Node, UINT8 } from '../model/graph.ts';
 import { makeNode, prune, setInt, Wiring } from '../model/graph-edit.ts';
 import { dequantizedBytes, type QuantizedMatrix, quantizedMatrix, splitMatrix } from './quantized-matrix.ts';
-
-/** TensorProto.DataType of levels, two in a byte. */
-const UINT8 = 2;
 
 /**
  * Splits products with large 4-bit matrices into several, for the CPU: onnxruntime makes a float32 copy of a matrix for each
