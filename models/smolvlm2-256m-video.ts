@@ -2,8 +2,12 @@ import type { ModelSpec } from '../src/protocol/model-spec.ts';
 import { file, variants } from './hub-files.ts';
 
 /**
- * SmolVLM2-256M-Video-Instruct by Hugging Face (Apache-2.0), as published on their hub, for still images: about 190 MB with
- * `shader-f16`, else about 210 MB.
+ * SmolVLM2-256M-Video-Instruct by Hugging Face (Apache-2.0), as published on their hub: about 190 MB with `shader-f16`, else
+ * about 210 MB.
+ *
+ * Frames of a video are images with `detail: 'low'`. The prompt is the reference's if the message has, in this order: the text
+ * `You are provided the following series of three frames from a 0:01:03 [H:MM:SS] video.\n`; for each frame the text
+ * `\nFrame from 00:01:` and its image; the text `\n\n`; the question.
  */
 export const smolvlm2Video256m: ModelSpec = {
   format: 1,

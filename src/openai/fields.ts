@@ -199,6 +199,11 @@ export const REQUEST = {
    * were generated, those of an end token or a stop text, too. Default: false.
    */
   return_token_ids: honoured(NIM2, boolean),
+  /**
+   * False: the text has the names of special tokens, such as the tags that Granite-Docling writes a page with; not that of the
+   * end token. Default: true, without them.
+   */
+  skip_special_tokens: honoured(NIM2, boolean),
   /** True: server-sent events as the text comes. Default: false, one JSON body. */
   stream: honoured(ALL, boolean),
   /** Only where `stream` is true; see below. */
@@ -295,8 +300,7 @@ export const REQUEST = {
   watermarking: refused(NIM2, NO_SAMPLER, false),
   logits_processors: refused(NIM2, NO_SAMPLER, []),
   repetition_detection: refused(NIM2, NO_SAMPLER),
-  skip_special_tokens: refused(NIM2, 'special tokens are never shown', true),
-  spaces_between_special_tokens: refused(NIM2, 'special tokens are never shown', true),
+  spaces_between_special_tokens: refused(NIM2, 'special tokens stand as the model wrote them', true),
   prompt_logprobs: refused(SELF_HOSTED, NO_REPORT),
   logprob_token_ids: refused(NIM2, NO_REPORT),
   return_tokens_as_token_ids: refused(NIM2, NO_REPORT, false),

@@ -53,6 +53,7 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
       constraint,
       topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,
       tokenIds: fields.return_token_ids ?? false,
+      specialTokens: fields.skip_special_tokens === false,
       cache: fields.cache ?? true,
     },
   };

@@ -29,6 +29,7 @@ export interface ChatCompletionRequest {
   logprobs?: boolean | null;
   top_logprobs?: number | null;
   return_token_ids?: boolean | null;
+  skip_special_tokens?: boolean | null;
   stream?: boolean | null;
   stream_options?: { include_usage?: boolean | null } | null;
   response_format?: ResponseFormat | null;

@@ -12,6 +12,8 @@ export interface ChatJob {
   rules?: TokenRules | undefined;
   /** True: the parts carry token ids. */
   tokenIds?: boolean | undefined;
+  /** True: the text has the names of special tokens, which are left out otherwise. */
+  specialTokens?: boolean | undefined;
   /** How many answers to the prompt. */
   choices: number;
   /** How many alternatives to report per token, with log probabilities; absent: no log probabilities. */

@@ -29,6 +29,7 @@ const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   min_tokens: [0],
   bad_words: [[]],
   return_token_ids: [false],
+  skip_special_tokens: [true],
   logprobs: [false],
   top_logprobs: [0],
   tools: [[]],

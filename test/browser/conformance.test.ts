@@ -317,6 +317,14 @@ const TABLES_UNDER_TEST: FieldTable[] = [
           expect(streamed.body).toMatchObject({ prompt_token_ids, choices: [{ token_ids: choices[0]?.token_ids }] });
         },
       },
+      skip_special_tokens: {
+        value: false,
+        request: { logit_bias: { 1278: 100 }, max_tokens: 2 },
+        check(reply, without) {
+          expect(textOf(reply)).toBe('<image><image>');
+          expect(textOf(without)).toBe('');
+        },
+      },
       stream: {
         value: true,
         check(reply, without) {

@@ -5,8 +5,12 @@ import { rustPreTokenizer } from './pre-tokenizer.ts';
 export interface Tokenizer {
   /** Encodes plain text: names of special tokens in it are text like any other. */
   encode(text: string): number[];
-  /** The bytes of a token; none for special tokens. They may be parts of characters: decode them as a stream. */
-  bytes(id: number): Uint8Array;
+  /**
+   * The bytes of a token. They may be parts of characters: decode them as a stream.
+   *
+   * @param withSpecial whether special tokens have those of their names; default: they have none
+   */
+  bytes(id: number, withSpecial?: boolean): Uint8Array;
 }
 
 /** A tokenizer that also encodes rendered templates, in which names of special tokens are those tokens. */
@@ -50,7 +54,7 @@ export function openTokenizer(file: ConfigReader): TemplateTokenizer {
   const names = [...special.keys()].sort((a, b) => b.length - a.length);
   const splitter = new RegExp(`(${names.map(escape).join('|')})`);
   const firstLetters = new RegExp(`[${names.map((name) => escape(name.charAt(0))).join('')}]`, 'g');
-  const specialIds = new Set(special.values());
+  const namesById = new Map(Array.from(special, ([name, id]) => [id, name]));
 
   const encode = (text: string): number[] => (text === '' ? [] : bpe.encode(text).ids);
   return {
@@ -62,8 +66,10 @@ export function openTokenizer(file: ConfigReader): TemplateTokenizer {
       text
         .split(splitter)
         .flatMap((section) => special.get(section) ?? encode(section.replace(/\uFFFF(\uFFFF?)/g, '$1'))),
-    bytes(id) {
-      const token = specialIds.has(id) ? '' : (bpe.id_to_token(id) ?? '');
+    bytes(id, withSpecial = false) {
+      const name = namesById.get(id);
+      if (name !== undefined) return withSpecial ? new TextEncoder().encode(name) : new Uint8Array();
+      const token = bpe.id_to_token(id) ?? '';
       return Uint8Array.from(token, (letter) => byteOf.get(letter) ?? 0);
     },
   };

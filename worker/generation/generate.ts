@@ -36,7 +36,7 @@ export interface ChoiceContext {
  */
 export async function generateChoice(
   context: ChoiceContext,
-  job: Pick<ChatJob, 'sampling' | 'stop' | 'rules' | 'topLogprobs' | 'tokenIds'>,
+  job: Pick<ChatJob, 'sampling' | 'stop' | 'rules' | 'topLogprobs' | 'tokenIds' | 'specialTokens'>,
   choice: number,
   emit: (part: Part) => void,
   signal: AbortSignal,
@@ -62,7 +62,7 @@ export async function generateChoice(
       tokens++;
       context.onToken(token.id);
       const shownBytes = (id: number): Uint8Array => {
-        const bytes = tokenizer.bytes(id);
+        const bytes = tokenizer.bytes(id, job.specialTokens);
         return tokens === 1 && bytes[0] === SPACE ? bytes.subarray(1) : bytes;
       };
       const isEnd = ends.has(token.id);

@@ -89,6 +89,26 @@ describe('opening a model', () => {
     expect([...ids]).toEqual(tokenizer.encode('Hello1'));
   });
 
+  it('refuses a prompt with a token behind the end of the table, as Granite-Docling has one', async () => {
+    const template = new TextEncoder().encode('<image>');
+    const small = changed('config.json', { text_config: { vocab_size: 900, max_position_embeddings: 512 } });
+    const { encodeChat } = openProcessor(new Map(small).set('chat_template.jinja', template), decoding(pattern(8, 8)));
+    await expect(encodeChat(chat('low'), 1e6, true, never)).rejects.toMatchObject({
+      code: 'load_failed',
+      message: expect.stringMatching(/template writes token 9\d\d, but its embeddings end at 899/) as string,
+    });
+  });
+
+  it('refuses grids whose tiles have no tag in the vocabulary', () => {
+    const json = JSON.parse(new TextDecoder().decode(files.get('tokenizer.json'))) as {
+      added_tokens: { content: string }[];
+    };
+    const added_tokens = json.added_tokens.filter(({ content }) => content !== '<row_4_col_3>');
+    expect(() => openProcessor(changed('tokenizer.json', { added_tokens }))).toThrow(
+      'size.longest_edge should be at most 96',
+    );
+  });
+
   it('reports a file that is not JSON', () => {
     const broken = new Map(files).set('config.json', new TextEncoder().encode('<html>'));
     expect(() => openProcessor(broken)).toThrow("The model's config.json is not JSON.");

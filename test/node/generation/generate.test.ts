@@ -47,6 +47,8 @@ describe('the rules of a request', () => {
   const tokenizer = glimpseTokenizer();
   /** The end token; it has no text. */
   const END = 1279;
+  /** A special token as well. */
+  const IMAGE = 1278;
   const [A = 0, B = 0, STOP = 0] = ['a', 'b', '.'].flatMap((letter) => tokenizer.encode(letter));
 
   /** The parts of an answer with these tokens. */
@@ -91,6 +93,8 @@ describe('the rules of a request', () => {
   test('the text of what ends the answer is part of it if it is included', async () => {
     expect(textOf(await answer([A, STOP, B], { stopIds: [STOP], includeStop: true }))).toBe('a.');
     expect(textOf(await answer([A, END, B], { includeStop: true }))).toBe('a');
+    expect(textOf(await answer([A, IMAGE, END, B], {}))).toBe('a');
+    expect(textOf(await answer([A, IMAGE, END, B], {}, { specialTokens: true }))).toBe('a<image>');
     expect(textOf(await answer([A, STOP, B], { includeStop: true }, { stop: ['.'] }))).toBe('a.');
   });
 

@@ -114,6 +114,7 @@ describe('the body as a whole', () => {
         constraint: undefined,
         topLogprobs: undefined,
         tokenIds: false,
+        specialTokens: false,
         cache: true,
       },
     } satisfies ChatRequest);

@@ -79,6 +79,7 @@ const REQUEST: Record<keyof Values<typeof tables.REQUEST>, Sample> = {
     bad: [-1, 21, 1.5, '1'],
   },
   return_token_ids: { value: true, sees: { job: { tokenIds: true } }, bad: ['true', 1] },
+  skip_special_tokens: { value: false, sees: { job: { specialTokens: true } }, bad: ['false', 0] },
   stream: { value: true, sees: { stream: true }, bad: ['true', 1] },
   stream_options: {
     value: { include_usage: true },

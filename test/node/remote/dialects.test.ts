@@ -9,6 +9,7 @@ const VLLM = {
   stop_token_ids: [7],
   include_stop_str_in_output: true,
   return_token_ids: true,
+  skip_special_tokens: false,
 };
 /** And with values that ask for nothing. */
 const VLLM_NOOPS = {
@@ -18,6 +19,7 @@ const VLLM_NOOPS = {
   stop_token_ids: [],
   include_stop_str_in_output: false,
   return_token_ids: false,
+  skip_special_tokens: true,
 };
 
 const TOOL = { type: 'function', function: { name: 'f', parameters: {}, strict: true } };

@@ -16,7 +16,10 @@ test.for(readJson<Resize[]>('resizes.json'))('resizes $from to $to to the same b
   expect(sha256(resized.data)).toBe(golden.sha256);
 });
 
-test.for(readJson<GoldenCrops[]>('crops.json'))(
+/** Those of the processors of published models, beside those of made-up ones. */
+const published = Object.values(readJson<Record<string, { crops: GoldenCrops[] }>>('families.json'));
+
+test.for([...readJson<GoldenCrops[]>('crops.json'), ...published.flatMap(({ crops }) => crops)])(
   'splits $image into crops of $size (tiles: $splitting) to the same bits as the Python processor',
   async (golden) => {
     const image = pattern(...golden.image);

@@ -1,3 +1,4 @@
+import { NearsightError } from '../../../src/protocol/errors.ts';
 import { openChatTemplate } from '../chat-template.ts';
 import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
 import type { Processor } from '../processor.ts';
@@ -6,22 +7,24 @@ import { type IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
 import type { decodeImage, ImagePart } from '../../vision/image-decoder.ts';
 import type { PromptImage } from '../../vision/vision-inputs.ts';
 import { encoderInputs, namedInputs } from './idefics3-inputs.ts';
-import { IMAGE, imagePrompt } from './idefics3-prompt.ts';
+import { IMAGE, imagePrompt, mostTiles } from './idefics3-prompt.ts';
 import { activationBytesPerCrop, imageSettings, rowsPerCrop } from './idefics3-settings.ts';
 import { type ImageSettings, NO_TILES, splitPlan, type TileGrid, tileGrid } from './idefics3-tiles.ts';
 
 /** Opens the processor of an Idefics3 model, such as SmolVLM: see `openProcessor`. */
 export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Processor {
   const config = readConfig(files, 'config.json');
-  const settings = imageSettings(config, readConfig(files, 'preprocessor_config.json'));
-  const rows = rowsPerCrop(config, readConfig(files, 'processor_config.json'));
   const tokenizer = openTokenizer(readConfig(files, 'tokenizer.json'));
+  const tiles = mostTiles(tokenizer.special);
+  const settings = imageSettings(config, readConfig(files, 'preprocessor_config.json'), tiles);
+  const rows = rowsPerCrop(config, readConfig(files, 'processor_config.json'));
   const encodeTurns = openChatTemplate(files, tokenizer);
   const imageTokenId = config.count('image_token_id');
   if (tokenizer.special.get(IMAGE) !== imageTokenId) throw config.error('image_token_id', `the id of ${IMAGE}`);
   const cache = new ImageCache(decode);
+  const text = textConfig(config, readConfig(files, 'generation_config.json'));
   return {
-    config: textConfig(config, readConfig(files, 'generation_config.json')),
+    config: text,
     tokenizer,
     imageTokenId,
     encoderInputs: encoderInputs(settings.cropSize, activationBytesPerCrop(config)),
@@ -31,7 +34,11 @@ export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Pro
       const grids = identified.map((image) => gridFor(image, settings));
       const prompts = grids.map((grid) => imagePrompt(grid, rows));
       const images = identified.map((image, at) => promptImage(image, grids[at]!, rows, settings));
-      return { ids: encodeTurns(turns, IMAGE, prompts), images };
+      const ids = encodeTurns(turns, IMAGE, prompts);
+      const outside = ids.find((id) => id >= text.vocab);
+      if (outside === undefined) return { ids, images };
+      const message = `The model's chat template writes token ${outside}, but its embeddings end at ${text.vocab - 1}.`;
+      throw new NearsightError('load_failed', message);
     },
     forget: () => cache.forget(),
   };

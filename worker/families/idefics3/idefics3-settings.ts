@@ -8,18 +8,19 @@ const LANCZOS = 1;
 /** The reference scales longer images down in another step, which is not implemented. */
 const MAX_EDGE = 4096;
 
-/** The vocabulary has tokens for tiles up to `<row_6_col_6>`. */
-const MAX_TILES = 6;
-
-/** Reads how images are split and scaled. A config that needs a step that is not implemented is refused. */
-export function imageSettings(config: ConfigReader, preprocessor: ConfigReader): ImageSettings {
+/**
+ * Reads how images are split and scaled. A config that needs a step that is not implemented is refused.
+ *
+ * @param mostTiles that the vocabulary has tags for, along an edge
+ */
+export function imageSettings(config: ConfigReader, preprocessor: ConfigReader, mostTiles: number): ImageSettings {
   for (const step of ['do_resize', 'do_rescale', 'do_normalize']) preprocessor.expect(step, true);
   preprocessor.expect('resample', LANCZOS);
   preprocessor.expect('rescale_factor', RESCALE_FACTOR);
   const cropSize = preprocessor.count('max_image_size.longest_edge');
   config.expect('vision_config.image_size', cropSize);
   const longestEdge = preprocessor.count('size.longest_edge');
-  const max = Math.min(MAX_TILES * cropSize, MAX_EDGE);
+  const max = Math.min(mostTiles * cropSize, MAX_EDGE);
   if (longestEdge > max) throw preprocessor.error('size.longest_edge', `at most ${max}`);
   return {
     cropSize,
