@@ -1,5 +1,6 @@
 import { type AnswerFormat, formatOf } from './answer-format.ts';
-import { announce, elements, make } from './elements.ts';
+import { copies } from './copy.ts';
+import { elements, make } from './elements.ts';
 import type { Models } from './models.ts';
 import { readySchemas } from './ready-schemas.ts';
 import { requestCode } from './request-code.ts';
@@ -18,7 +19,7 @@ export class DataPanel {
     elements.schema.addEventListener('input', () => void this.check());
     elements.code.addEventListener('toggle', () => this.#showCode());
     elements.question.addEventListener('input', () => this.#showCode());
-    elements.copy.addEventListener('click', () => void this.#copy());
+    copies(elements.copy, elements.request);
     models.subscribe(() => this.#showCode());
     this.#switch();
   }
@@ -95,17 +96,5 @@ export class DataPanel {
     } catch {
       return undefined;
     }
-  }
-
-  async #copy(): Promise<void> {
-    try {
-      await navigator.clipboard.writeText(elements.request.textContent ?? '');
-      announce('Copied.');
-      elements.copy.textContent = 'Copied';
-    } catch {
-      getSelection()?.selectAllChildren(elements.request);
-      elements.copy.textContent = 'Selected';
-    }
-    setTimeout(() => (elements.copy.textContent = 'Copy'), 2000);
   }
 }

@@ -28,3 +28,9 @@ export function timeLeft(seconds: number): string {
 export function licenceName({ spdx, name }: ModelLicence): string {
   return spdx ?? name ?? 'unknown licence';
 }
+
+/** A duration with three digits at most. */
+export function milliseconds(ms: number): string {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+  return `${ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0)} ms`;
+}

@@ -6,6 +6,7 @@ import { elements, make } from './elements.ts';
 import { failureOf } from './failure.ts';
 import { deviceName } from './format.ts';
 import { type ChosenImage, offerImages } from './image.ts';
+import { MeasurePanel } from './measure-panel.ts';
 import { Models } from './models.ts';
 import { rememberedOffer } from './offers.ts';
 import { registerOffline } from './offline.ts';
@@ -43,6 +44,7 @@ models.subscribe(() => {
 showStatus(models);
 showPicker(models);
 const dataPanel = new DataPanel(models);
+new MeasurePanel(models).start();
 offerImages((chosen) => {
   image = chosen;
   startAgain();

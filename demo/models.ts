@@ -1,6 +1,14 @@
-import { createNearsight, type Nearsight, type NearsightOptions, type StatusValue, type Verdict } from 'nearsight';
+import {
+  createNearsight,
+  type DebugStats,
+  type Nearsight,
+  type NearsightOptions,
+  type StatusValue,
+  type Verdict,
+} from 'nearsight';
 import { failureOf } from './failure.ts';
 import { type Offer, rememberOffer } from './offers.ts';
+import { isStored } from './status-text.ts';
 import { deleteModel, importModel } from './store.ts';
 
 /** The model in use and its state, and what is known about the others. */
@@ -15,6 +23,8 @@ export class Models {
   /** Stops the load under way. */
   #loading: { abort: AbortController; ended: Promise<void> } | undefined;
   #unsubscribe: () => void;
+  /** How long the model in use took to be ready, if it was stored before. */
+  #startMs: number | undefined;
 
   constructor(offer: Offer, options: Omit<NearsightOptions, 'model'>, offlineReady: Promise<void>) {
     this.#options = options;
@@ -36,6 +46,15 @@ export class Models {
   /** Whether a load was asked for that has not ended; its first state may be a while to come. */
   get loading(): boolean {
     return this.#loading !== undefined;
+  }
+
+  /** How long the model in use took to be ready, from the store; undefined where it was downloaded, or that is not known. */
+  get startMs(): number | undefined {
+    return this.#startMs;
+  }
+
+  debugStats(): Promise<DebugStats> {
+    return this.#nearsight.debugStats();
   }
 
   get fetch(): typeof globalThis.fetch {
@@ -124,9 +143,13 @@ export class Models {
 
   async #load(signal: AbortSignal): Promise<void> {
     const [offer, nearsight] = [this.#offer, this.#nearsight];
+    const stored = isStored(this.#verdicts.get(offer));
+    this.#startMs = undefined;
     try {
       await this.#offlineReady;
+      const started = performance.now();
       await nearsight.load({ signal });
+      if (stored && nearsight === this.#nearsight) this.#startMs = performance.now() - started;
     } catch {
       // The status has the error.
     }
