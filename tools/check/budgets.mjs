@@ -22,12 +22,12 @@ export const codeLines = {
   'worker/engines/*': 45,
   'worker/engines/onnx/': 788,
   'worker/generation/': 1311,
-  'worker/backend/': 125,
-  'worker/webgpu/': 1475,
+  'worker/backend/': 144,
+  'worker/webgpu/': 1510,
   'worker/wasm/': 268,
   'worker/self-test/': 281,
-  'worker/families/': 613,
-  'worker/vision/': 741,
+  'worker/families/': 1412,
+  'worker/vision/': 825,
   'worker/sampling/': 408,
   'worker/grammar/': 2617,
   'worker/onnx/': 2554,
@@ -40,13 +40,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 18417;
+export const codeLinesTogether = 19325;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_200, worker: 85_300 };
+export const gzipBytes = { page: 15_500, answer: 14_200, worker: 86_500 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -8,17 +8,47 @@ export interface Size {
   height: number;
 }
 
+/** Filters of Pillow, each stretched to cover all input samples where an image is scaled down. */
+export type Filter = 'lanczos' | 'bicubic' | 'bilinear';
+
+/** What an image is resized to. */
+export interface Resize extends Size {
+  /** The only part of the result that is computed; default: all of it. */
+  part?: Size & { left: number; top: number };
+  /** Of the image itself, and not of the result of the resize before. */
+  ofImage?: boolean;
+}
+
 /** How an image becomes the values that a vision encoder reads. */
 export interface SplitPlan {
-  /** Lanczos resizes, each of the result of the one before; the first is of the image itself. */
-  resizes: readonly Size[];
-  /** What is cut out: squares with this corner at the top left, from the result of the resize with this index. */
-  crops: readonly { resize: number; left: number; top: number }[];
-  /** Edge of a crop, in pixels. */
-  cropSize: number;
+  filter: Filter;
+  /** Each of the result of the one before, if it does not say otherwise; the first is of the image itself. */
+  resizes: readonly Resize[];
+  crops: readonly Crop[];
+  /** Values of each crop. Those that its layout leaves out are 0. */
+  cropValues: number;
   /** Per channel: values are `(level / 255 - mean) / std`. */
   mean: readonly number[];
   std: readonly number[];
+}
+
+/** What is cut out of the result of the resize with this index, from this corner at the top left. */
+export interface Crop {
+  resize: number;
+  left: number;
+  top: number;
+  /** Has the crop's size as well. */
+  layout: CropLayout;
+}
+
+/** Where the values of a pixel go: the red one to `rows[y] + columns[x]`, each further channel `channelStep` after that. */
+export interface CropLayout {
+  rows: Uint32Array<ArrayBuffer>;
+  columns: Uint32Array<ArrayBuffer>;
+  channelStep: number;
+  /** Each value is written as often, `frameStep` apart: an encoder of videos reads a still image as equal frames. */
+  frames: number;
+  frameStep: number;
 }
 
 /** Resizes images and cuts crops out of them, on the GPU or on the CPU, to the same bits. */
@@ -29,7 +59,7 @@ export interface ImageSplitter {
 /** The crops of one image. */
 export interface Crops {
   /**
-   * The values of some crops, float32 [count, 3, size, size]: in memory, or at the start of a GPU buffer, which the next
+   * The values of some crops, float32, `cropValues` for each: in memory, or at the start of a GPU buffer, which the next
    * batch is written to as well. On the GPU it waits until the last batch but one was encoded, so that an abort finds
    * little queued.
    */

@@ -1,4 +1,4 @@
-import type { ImageSplitter, Rgb, SplitPlan } from '../backend/image-splitter.ts';
+import type { Crop, ImageSplitter, Rgb, SplitPlan } from '../backend/image-splitter.ts';
 import { resize } from './resample.ts';
 
 /** 1/255, with the digits that model configs have. */
@@ -9,23 +9,18 @@ export const CHANNELS = 3;
 
 /** Splits images in memory, for wasm. */
 export const cpuImageSplitter: ImageSplitter = {
-  split(image, plan) {
+  split(image, { filter, resizes, crops, cropValues, ...levels }) {
     const resized: Rgb[] = [];
-    for (const { width, height } of plan.resizes) resized.push(resize(resized.at(-1) ?? image, width, height));
-    const tables = levelTables(plan);
-    const { cropSize } = plan;
+    for (const target of resizes) {
+      const from = target.ofImage ? undefined : resized.at(-1);
+      resized.push(resize(from ?? image, target, filter));
+    }
+    const tables = levelTables(levels);
     return {
       async batch(first, count) {
-        const values = new Float32Array(count * CHANNELS * cropSize ** 2);
-        let to = 0;
-        for (const { resize: index, left, top } of plan.crops.slice(first, first + count)) {
-          const { width, data } = resized[index]!;
-          for (const [channel, table] of tables.entries()) {
-            for (let y = top; y < top + cropSize; y++) {
-              let from = (y * width + left) * CHANNELS + channel;
-              for (let x = 0; x < cropSize; x++, from += CHANNELS) values[to++] = table[data[from]!]!;
-            }
-          }
+        const values = new Float32Array(count * cropValues);
+        for (const [at, crop] of crops.slice(first, first + count).entries()) {
+          cutOut(resized[crop.resize]!, crop, tables, values.subarray(at * cropValues));
         }
         return values;
       },
@@ -33,6 +28,25 @@ export const cpuImageSplitter: ImageSplitter = {
     };
   },
 };
+
+function cutOut(
+  { width, data }: Rgb,
+  { left, top, layout }: Crop,
+  tables: readonly Float32Array[],
+  values: Float32Array,
+) {
+  const { rows, columns, channelStep, frames, frameStep } = layout;
+  for (const [channel, table] of tables.entries()) {
+    for (const [y, row] of rows.entries()) {
+      let from = ((top + y) * width + left) * CHANNELS + channel;
+      for (const column of columns) {
+        let to = row + column + channel * channelStep;
+        for (let frame = 0; frame < frames; frame++, to += frameStep) values[to] = table[data[from]!]!;
+        from += CHANNELS;
+      }
+    }
+  }
+}
 
 /** Of a channel. */
 export const LEVELS = 256;

@@ -1,7 +1,11 @@
 import type { Size, SplitPlan } from '../../backend/image-splitter.ts';
+import { CHANNELS } from '../../vision/cpu-image-splitter.ts';
+import { planes } from '../../vision/crop-layout.ts';
 
 /** How the model's images are split, from `preprocessor_config.json`. */
-export interface ImageSettings extends Pick<SplitPlan, 'cropSize' | 'mean' | 'std'> {
+export interface ImageSettings extends Pick<SplitPlan, 'mean' | 'std'> {
+  /** Edge of a crop, in pixels. */
+  cropSize: number;
   /** The image is first scaled (small ones up) so that its longer edge has this many pixels. */
   longestEdge: number;
   /** Whether images are split into tiles by default. */
@@ -38,14 +42,16 @@ export function splitPlan(image: Size, { rows, columns }: TileGrid, settings: Im
   const { cropSize, longestEdge, mean, std } = settings;
   const scaled = longestEdgeSize(image, longestEdge);
   const resizes = rows > 0 ? [scaled, tiledSize(scaled, cropSize)] : [scaled];
+  const layout = planes(cropSize, cropSize);
   const crops = Array.from({ length: rows * columns }, (_, tile) => ({
     resize: 1,
     left: (tile % columns) * cropSize,
     top: Math.floor(tile / columns) * cropSize,
+    layout,
   }));
-  crops.push({ resize: resizes.length, left: 0, top: 0 });
+  crops.push({ resize: resizes.length, left: 0, top: 0, layout });
   resizes.push({ width: cropSize, height: cropSize });
-  return { resizes, crops, cropSize, mean, std };
+  return { filter: 'lanczos', resizes, crops, cropValues: CHANNELS * cropSize ** 2, mean, std };
 }
 
 /** Scales the longer edge to `edge`; the other is truncated, made even, and at least 1. */

@@ -65,32 +65,40 @@ fn resample(@builtin(global_invocation_id) id: vec3u) {
 }
 `;
 
-/** Cuts out one crop, and maps each channel's levels to floats with a table. */
+/**
+ * Cuts out one crop, maps each channel's levels to floats with a table, and puts them where the layout says. `line` is the
+ * width of the resized image, `base` the first value of the crop in the batch. Offsets are those of the rows, then of the columns.
+ */
 export const CROP = /* wgsl */ `
 struct Crop {
-  /** Edge of the crop, and width of the resized image. */
-  size: u32,
   width: u32,
+  height: u32,
   left: u32,
   top: u32,
-  /** Index in the batch. */
-  index: u32,
+  line: u32,
+  base: u32,
+  channel_step: u32,
+  frames: u32,
+  frame_step: u32,
 }
 
 @group(0) @binding(0) var<uniform> crop: Crop;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
 /** ${LEVELS} for each channel. */
 @group(0) @binding(2) var<storage, read> values: array<f32>;
-@group(0) @binding(3) var<storage, read_write> result: array<f32>;
+@group(0) @binding(3) var<storage, read> offsets: array<u32>;
+@group(0) @binding(4) var<storage, read_write> result: array<f32>;
 
 @compute @workgroup_size(${WORKGROUP_SIZE}, ${WORKGROUP_SIZE})
 fn cut_out(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= crop.size || id.y >= crop.size) { return; }
-  let rgb = source[(crop.top + id.y) * crop.width + crop.left + id.x];
-  let plane = crop.size * crop.size;
-  let at = crop.index * 3u * plane + id.y * crop.size + id.x;
-  result[at] = values[rgb & ${LEVELS - 1}u];
-  result[at + plane] = values[${LEVELS}u + ((rgb >> 8u) & ${LEVELS - 1}u)];
-  result[at + 2u * plane] = values[${2 * LEVELS}u + ((rgb >> 16u) & ${LEVELS - 1}u)];
+  if (id.x >= crop.width || id.y >= crop.height) { return; }
+  let rgb = source[(crop.top + id.y) * crop.line + crop.left + id.x];
+  var at = crop.base + offsets[id.y] + offsets[crop.height + id.x];
+  for (var frame = 0u; frame < crop.frames; frame++) {
+    result[at] = values[rgb & ${LEVELS - 1}u];
+    result[at + crop.channel_step] = values[${LEVELS}u + ((rgb >> 8u) & ${LEVELS - 1}u)];
+    result[at + 2u * crop.channel_step] = values[${2 * LEVELS}u + ((rgb >> 16u) & ${LEVELS - 1}u)];
+    at += crop.frame_step;
+  }
 }
 `;
