@@ -1,6 +1,6 @@
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { Turn, TurnPart } from '../../src/protocol/job.ts';
-import { type BoundedTemplate, openTemplate } from './bounded-template.ts';
+import { openTemplate } from './bounded-template.ts';
 import { type ModelFiles, readConfig } from './config-reader.ts';
 import type { TemplateTokenizer } from './tokenizer.ts';
 
@@ -14,19 +14,20 @@ const EMPTY: TurnPart = { type: 'text', text: '' };
  */
 export type EncodeTurns = (turns: readonly Turn[], placeholder: string, images: readonly string[]) => Int32Array;
 
-/** @throws NearsightError `load_failed` if no file has a template, or it is not accepted */
-export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer): EncodeTurns {
+/**
+ * @param inText the placeholder, for templates that take a message as text with its images in it
+ * @throws NearsightError `load_failed` if no file has a template, or it is not accepted
+ */
+export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer, inText?: string): EncodeTurns {
   const template = openTemplate(templateText(files));
-  tryOut(template);
+  const variables = specialTokens(files);
+  const render = (turns: readonly Turn[]): string => {
+    const messages = turns.map(({ role, parts }) => ({ role, content: contentOf(parts, tokenizer, inText) }));
+    return template.render({ ...variables, messages, add_generation_prompt: true });
+  };
+  tryOut(render);
   return (turns, placeholder, images) => {
-    const messages = turns.map(({ role, parts }) => ({
-      role,
-      // Templates read the first part of each message, so an empty message needs one.
-      content: (parts.length > 0 ? parts : [EMPTY]).map((part) =>
-        part.type === 'text' ? { type: 'text', text: tokenizer.quote(part.text) } : { type: 'image' },
-      ),
-    }));
-    const sections = template.render({ messages, add_generation_prompt: true }).split(placeholder);
+    const sections = render(turns).split(placeholder);
     if (sections.length !== images.length + 1) {
       const counts = `${sections.length - 1} of the chat's ${images.length} images`;
       throw new NearsightError('load_failed', `The model's chat template has placeholders for ${counts}.`);
@@ -34,6 +35,14 @@ export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer
     const text = sections.map((section, at) => section + (images[at] ?? '')).join('');
     return Int32Array.from(tokenizer.encodeTemplate(text));
   };
+}
+
+function contentOf(parts: readonly TurnPart[], { quote }: TemplateTokenizer, inText?: string): object[] | string {
+  if (inText !== undefined) return parts.map((part) => (part.type === 'text' ? quote(part.text) : inText)).join('');
+  // Templates read the first part of each message, so an empty message needs one.
+  return (parts.length > 0 ? parts : [EMPTY]).map((part) =>
+    part.type === 'text' ? { type: 'text', text: quote(part.text) } : { type: 'image' },
+  );
 }
 
 /** Newer models have a file of its own, older ones a field. */
@@ -44,11 +53,18 @@ function templateText(files: ModelFiles): string {
   return readConfig(files, file).string('chat_template');
 }
 
+/** The special tokens that templates name, by the names of their fields. */
+function specialTokens(files: ModelFiles): Record<string, unknown> {
+  if (!files.has('tokenizer_config.json')) return {};
+  const config = readConfig(files, 'tokenizer_config.json');
+  const names = ['bos_token', 'eos_token', 'pad_token', 'unk_token'];
+  return Object.fromEntries(names.map((name) => [name, config.get(`${name}.content`) ?? config.get(name) ?? '']));
+}
+
 /** A template that fails or does not end on any chat fails the load, and not each request. */
-function tryOut(template: BoundedTemplate): void {
-  const messages = [{ role: 'user', content: [{ type: 'text', text: 'Hello' }] }];
+function tryOut(render: (turns: readonly Turn[]) => string): void {
   try {
-    template.render({ messages, add_generation_prompt: true });
+    render([{ role: 'user', parts: [{ type: 'text', text: 'Hello' }] }]);
   } catch (error) {
     // It may refuse chats without an image, say.
     if (asNearsightError(error).code !== 'invalid_request') throw error;

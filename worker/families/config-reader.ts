@@ -28,11 +28,22 @@ export function readConfig(files: ModelFiles, name: string): ConfigReader {
   }
 }
 
-/** Reads the decoder's config. `stopIds` come from the generation config: the text config's `eos_token_id` is wrong. */
-export function textConfig(config: ConfigReader, generation: ConfigReader): TextConfig {
+/**
+ * Reads the decoder's config. `stopIds` come from the generation config: the text config's `eos_token_id` is wrong.
+ *
+ * @param absent what stands for fields that are not there
+ */
+export function textConfig(
+  config: ConfigReader,
+  generation: ConfigReader,
+  absent?: Omit<TextConfig, 'stopIds'>,
+): TextConfig {
+  // Older configs have the decoder's fields beside the others.
+  const flat = config.get('text_config.vocab_size') === undefined && config.get('vocab_size') !== undefined;
+  const path = flat ? '' : 'text_config.';
   return {
-    vocab: config.count('text_config.vocab_size'),
-    maxPositions: config.count('text_config.max_position_embeddings'),
+    vocab: config.count(`${path}vocab_size`, absent?.vocab),
+    maxPositions: config.count(`${path}max_position_embeddings`, absent?.maxPositions),
     stopIds: generation.numbers('eos_token_id'),
   };
 }
@@ -60,16 +71,20 @@ export class ConfigReader {
     return value;
   }
 
-  /** A positive whole number. */
-  count(path: string): number {
-    const value = this.get(path);
+  /**
+   * A positive whole number.
+   *
+   * @param absent what a field that is not there, or null, stands for
+   */
+  count(path: string, absent?: number): number {
+    const value = this.get(path) ?? absent;
     if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return value;
     throw this.error(path, 'a positive whole number');
   }
 
   /** A list of numbers; a single one counts as a list of one. */
-  numbers(path: string, length?: number): number[] {
-    const value = [this.get(path)].flat();
+  numbers(path: string, length?: number, absent?: readonly number[]): number[] {
+    const value = [this.get(path) ?? absent].flat();
     if (value.every((item) => typeof item === 'number') && value.length === (length ?? value.length)) return value;
     throw this.error(path, `a list of ${length === undefined ? '' : `${length} `}numbers`);
   }
@@ -80,9 +95,13 @@ export class ConfigReader {
     throw this.error(path, 'a string');
   }
 
-  /** Refuses any other value: the code supports only this one. */
-  expect(path: string, expected: string | number | boolean): void {
-    if (this.get(path) !== expected) throw this.error(path, JSON.stringify(expected));
+  /**
+   * Refuses any other value: the code supports only this one.
+   *
+   * @param absent what a field that is not there, or null, stands for
+   */
+  expect(path: string, expected: string | number | boolean, absent?: string | number | boolean): void {
+    if ((this.get(path) ?? absent) !== expected) throw this.error(path, JSON.stringify(expected));
   }
 
   error(path: string, expected: string): NearsightError {

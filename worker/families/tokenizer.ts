@@ -1,6 +1,6 @@
-import { Tokenizer as Bpe } from '@huggingface/tokenizers';
+import { escape, type OpenBpe, openLibrary } from './bpe.ts';
+import { openByteLevel } from './byte-level-bpe.ts';
 import { type ConfigReader, isRecord } from './config-reader.ts';
-import { rustPreTokenizer } from './pre-tokenizer.ts';
 
 export interface Tokenizer {
   /** Encodes plain text: names of special tokens in it are text like any other. */
@@ -27,100 +27,104 @@ export interface TemplateTokenizer extends Tokenizer {
 const MARK = '\uFFFF';
 
 /**
- * Opens a byte-level BPE `tokenizer.json`.
+ * Opens a BPE `tokenizer.json`.
  *
- * Special tokens are split off here, because the library would find them in plain text too. Sections between them are
- * encoded one by one, as every implementation does, so the ids are the same.
+ * Added tokens are split off here, because the library would find special ones in plain text too. Sections between them are
+ * encoded one by one, as every implementation does, so the ids are the same. Added tokens that are not special (tags of
+ * tool calls, runs of line breaks) are part of any text, as in the Python reference.
+ *
+ * @param openBpe opens what is between them; default: byte-level BPE
  */
-export function openTokenizer(file: ConfigReader): TemplateTokenizer {
+export function openTokenizer(file: ConfigReader, openBpe: OpenBpe = openByteLevel): TemplateTokenizer {
   file.expect('model.type', 'BPE');
-  file.expect('decoder.type', 'ByteLevel');
-  // Either would change the text or the ids around special tokens, which are split off before.
-  if (file.get('normalizer')) throw file.error('normalizer', 'absent');
-  if (file.get('post_processor')) throw file.error('post_processor', 'absent');
-  const special = specialTokens(file);
-  const byteOf = byteAlphabet();
-  const pretokenizers = [rustPreTokenizer(file), ...dropUnknown(file, byteOf.keys())];
-  const json = {
-    model: file.get('model'),
-    decoder: file.get('decoder'),
-    normalizer: null,
-    pre_tokenizer: { type: 'Sequence', pretokenizers },
-    post_processor: null,
-    added_tokens: [],
-  };
-  const bpe = new Bpe(json, {});
-  // Longest first: of two names that start at the same index, the longer one wins.
-  const names = [...special.keys()].sort((a, b) => b.length - a.length);
-  const splitter = new RegExp(`(${names.map(escape).join('|')})`);
-  const firstLetters = new RegExp(`[${names.map((name) => escape(name.charAt(0))).join('')}]`, 'g');
-  const namesById = new Map(Array.from(special, ([name, id]) => [id, name]));
-
-  const encode = (text: string): number[] => (text === '' ? [] : bpe.encode(text).ids);
+  const { special, ordinary } = addedTokens(file);
+  const start = startToken(file, special);
+  const bpe = openBpe(file, openLibrary);
+  const names: Ids = new Map([...special, ...ordinary]);
+  const split = splitAt(names);
+  const splitOrdinary = splitAt(ordinary);
+  const namesById = new Map([...names].map(([name, id]) => [id, name]));
+  const encode = (text: string): number[] => (text === '' ? [] : bpe.encode(text));
   return {
     special,
-    encode,
-    // Marks of the text itself are doubled; single ones are ours.
-    quote: (text) => text.replaceAll(MARK, MARK + MARK).replace(firstLetters, `$&${MARK}`),
-    encodeTemplate: (text) =>
-      text
-        .split(splitter)
-        .flatMap((section) => special.get(section) ?? encode(section.replace(/\uFFFF(\uFFFF?)/g, '$1'))),
+    encode: (text) => splitOrdinary(text).flatMap((section) => ordinary.get(section) ?? encode(section)),
+    quote: quoteNames(special, ordinary),
+    encodeTemplate(text) {
+      const ids = split(text).flatMap(
+        (section) => names.get(section) ?? encode(section.replace(/\uFFFF(\uFFFF?)/g, '$1')),
+      );
+      return start === undefined || ids[0] === start ? ids : [start, ...ids];
+    },
     bytes(id, withSpecial = false) {
       const name = namesById.get(id);
-      if (name !== undefined) return withSpecial ? new TextEncoder().encode(name) : new Uint8Array();
-      const token = bpe.id_to_token(id) ?? '';
-      return Uint8Array.from(token, (letter) => byteOf.get(letter) ?? 0);
+      if (name === undefined) return bpe.bytes(id);
+      return new TextEncoder().encode(withSpecial || ordinary.has(name) ? name : '');
     },
   };
 }
 
+/** Marks each letter that could start a special token's name. Ordinary names stay, as templates may look for them. */
+function quoteNames(special: Ids, ordinary: Ids): (text: string) => string {
+  const firstLetters = [...special.keys()].map((name) => escape(name.charAt(0))).join('');
+  const kept = [...ordinary.keys()].filter((name) => ![...special.keys()].some((other) => other.startsWith(name)));
+  const pattern = new RegExp(`${alternatives(kept)}${kept.length > 0 ? '|' : ''}[${firstLetters}]`, 'g');
+  // Marks of the text itself are doubled; single ones are ours.
+  return (text) =>
+    text
+      .replaceAll(MARK, MARK + MARK)
+      .replace(pattern, (found) => (found.length === 1 && !ordinary.has(found) ? found + MARK : found));
+}
+
 /** Gemma has 6,415. All names are in one regular expression. */
-const MOST_SPECIAL = 2 ** 14;
+const MOST_ADDED = 2 ** 14;
 const MOST_NAME = 256;
 
-const escape = (text: string): string => text.replace(/\W/g, '\\$&');
+type Ids = ReadonlyMap<string, number>;
 
-function specialTokens(file: ConfigReader): Map<string, number> {
-  const tokens = new Map<string, number>();
+function addedTokens(file: ConfigReader): { special: Ids; ordinary: Ids } {
+  const special = new Map<string, number>();
+  const ordinary = new Map<string, number>();
   const added = file.get('added_tokens');
-  if (!Array.isArray(added) || added.length === 0 || added.length > MOST_SPECIAL) {
-    throw file.error('added_tokens', `a list of up to ${MOST_SPECIAL} special tokens`);
+  if (!Array.isArray(added) || added.length === 0 || added.length > MOST_ADDED) {
+    throw file.error('added_tokens', `a list of up to ${MOST_ADDED} tokens`);
   }
   for (const token of added) {
-    const plain = isRecord(token) && token['special'] && !token['lstrip'] && !token['rstrip'] && !token['single_word'];
-    const { content, id } = plain ? token : {};
-    const named = typeof content === 'string' && content.length >= 2 && content.length <= MOST_NAME;
+    const plain = isRecord(token) && !token['lstrip'] && !token['rstrip'] && !token['single_word'];
+    const { content, id, special: isSpecial } = plain ? token : {};
+    // A quoted name has a mark in it.
+    const named = typeof content === 'string' && content.length >= (isSpecial ? 2 : 1) && content.length <= MOST_NAME;
     if (!named || typeof id !== 'number') {
-      throw file.error('added_tokens', `special tokens that match by name alone (see ${JSON.stringify(token)})`);
+      throw file.error('added_tokens', `tokens that match by name alone (see ${JSON.stringify(token)})`);
     }
-    tokens.set(content, id);
+    (isSpecial ? special : ordinary).set(content, id);
   }
-  return tokens;
+  return { special, ordinary };
 }
 
-/**
- * A step that removes bytes without a token in the vocabulary (control characters, in SmolVLM's). Rust removes them
- * before merging, so that their neighbours merge; the library removes them after.
- */
-function dropUnknown(file: ConfigReader, alphabet: Iterable<string>): object[] {
-  const vocab = file.get('model.vocab');
-  if (!isRecord(vocab) || file.get('model.unk_token')) return [];
-  const unknown = [...alphabet].filter((letter) => !(letter in vocab));
-  if (unknown.length === 0) return [];
-  return [{ type: 'Replace', pattern: { Regex: `[${unknown.map(escape).join('')}]` }, content: '' }];
+/** The token that every prompt starts with, if the file adds one. Templates that write it themselves have it once. */
+function startToken(file: ConfigReader, special: Ids): number | undefined {
+  // It changes no ids.
+  if (!file.get('post_processor') || file.get('post_processor.type') === 'ByteLevel') return undefined;
+  const single = JSON.stringify(file.get('post_processor.single'));
+  const name = /^\[{"SpecialToken":{"id":("[^"]+"),"type_id":0}},{"Sequence":{"id":"A","type_id":0}}\]$/.exec(
+    single,
+  )?.[1];
+  const id = name && special.get(String(JSON.parse(name)));
+  if (typeof id === 'number') return id;
+  throw file.error('post_processor', 'one special token, then the text');
 }
 
-/**
- * The alphabet of byte-level BPE, from letter to byte: printable Latin-1 letters are their own bytes, and the letters from
- * U+0100 on are the other bytes in order (GPT-2's `bytes_to_unicode`).
- */
-function byteAlphabet(): Map<string, number> {
-  const letters = new Map<string, number>();
-  let next = 0x100;
-  for (let byte = 0; byte < 256; byte++) {
-    const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
-    letters.set(String.fromCharCode(printable ? byte : next++), byte);
-  }
-  return letters;
+/** As alternatives: of two names that start at the same index, the longer one wins. */
+function alternatives(names: Iterable<string>): string {
+  return [...names]
+    .sort((a, b) => b.length - a.length)
+    .map(escape)
+    .join('|');
+}
+
+/** Splits a text at names, which are sections of their own. */
+function splitAt(names: Ids): (text: string) => string[] {
+  if (names.size === 0) return (text) => [text];
+  const pattern = new RegExp(`(${alternatives(names.keys())})`);
+  return (text) => text.split(pattern);
 }

@@ -69,7 +69,7 @@ describe('opening a model', () => {
       { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false } },
       'pre_tokenizer should be one that is known, without the split pattern {"Regex":"(a+)+$"}',
     ],
-    ['tokenizer.json', { normalizer: { type: 'NFC' } }, 'normalizer should be absent'],
+    ['tokenizer.json', { normalizer: { type: 'NFKC' } }, 'normalizer.type should be "NFC", and is "NFKC"'],
     [
       'tokenizer.json',
       { added_tokens: [{ id: 1, content: '<s>', special: true, lstrip: true }] },

@@ -106,7 +106,7 @@ describe('special tokens', () => {
   it('are refused if they are too many, or have too long names', () => {
     const token = (id: number, content: string) => ({ id, content, special: true });
     const many = Array.from({ length: 2 ** 14 + 1 }, (_, id) => token(id, `<${id}>`));
-    expect(() => openWith(many)).toThrow('a list of up to 16384 special tokens');
+    expect(() => openWith(many)).toThrow('a list of up to 16384 tokens');
     expect(() => openWith([token(1, `<${'x'.repeat(300)}>`)])).toThrow('match by name alone');
     expect(openWith(json.added_tokens).special.size).toBe(json.added_tokens.length);
   });

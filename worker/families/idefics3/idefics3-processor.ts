@@ -1,11 +1,10 @@
-import { NearsightError } from '../../../src/protocol/errors.ts';
+import type { decodeImage } from '../../vision/image-decoder.ts';
+import { type IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
 import { openChatTemplate } from '../chat-template.ts';
 import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
+import { type PlannedImage, processorOf } from '../image-processor.ts';
 import type { Processor } from '../processor.ts';
 import { openTokenizer } from '../tokenizer.ts';
-import { type IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
-import type { decodeImage, ImagePart } from '../../vision/image-decoder.ts';
-import type { PromptImage } from '../../vision/vision-inputs.ts';
 import { encoderInputs, namedInputs } from './idefics3-inputs.ts';
 import { IMAGE, imagePrompt, mostTiles } from './idefics3-prompt.ts';
 import { activationBytesPerCrop, imageSettings, rowsPerCrop } from './idefics3-settings.ts';
@@ -17,31 +16,31 @@ export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Pro
   const tokenizer = openTokenizer(readConfig(files, 'tokenizer.json'));
   const tiles = mostTiles(tokenizer.special);
   const settings = imageSettings(config, readConfig(files, 'preprocessor_config.json'), tiles);
+  const { cropSize } = settings;
   const rows = rowsPerCrop(config, readConfig(files, 'processor_config.json'));
-  const encodeTurns = openChatTemplate(files, tokenizer);
   const imageTokenId = config.count('image_token_id');
   if (tokenizer.special.get(IMAGE) !== imageTokenId) throw config.error('image_token_id', `the id of ${IMAGE}`);
-  const cache = new ImageCache(decode);
-  const text = textConfig(config, readConfig(files, 'generation_config.json'));
-  return {
-    config: text,
+  const planImage = (image: IdentifiedImage): PlannedImage => {
+    const grid = gridFor(image, settings);
+    const plan = splitPlan(image, grid, settings);
+    return {
+      variant: `${grid.rows}x${grid.columns}`,
+      plan,
+      tokens: plan.crops.length * rows,
+      prompt: imagePrompt(grid, rows),
+      inputs: (values, _first, count) => namedInputs(values, count, cropSize),
+    };
+  };
+  const family = {
+    config: textConfig(config, readConfig(files, 'generation_config.json')),
     tokenizer,
     imageTokenId,
-    encoderInputs: encoderInputs(settings.cropSize, activationBytesPerCrop(config)),
-    async encodeChat(turns, maxPixels, useCache, signal) {
-      const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'image'));
-      const identified = await cache.identify(parts, maxPixels, useCache, signal);
-      const grids = identified.map((image) => gridFor(image, settings));
-      const prompts = grids.map((grid) => imagePrompt(grid, rows));
-      const images = identified.map((image, at) => promptImage(image, grids[at]!, rows, settings));
-      const ids = encodeTurns(turns, IMAGE, prompts);
-      const outside = ids.find((id) => id >= text.vocab);
-      if (outside === undefined) return { ids, images };
-      const message = `The model's chat template writes token ${outside}, but its embeddings end at ${text.vocab - 1}.`;
-      throw new NearsightError('load_failed', message);
-    },
-    forget: () => cache.forget(),
+    encoderInputs: encoderInputs(cropSize, activationBytesPerCrop(config)),
+    encodeTurns: openChatTemplate(files, tokenizer),
+    placeholder: IMAGE,
+    planImage,
   };
+  return processorOf(family, new ImageCache(decode));
 }
 
 /**
@@ -54,23 +53,4 @@ function gridFor({ width, height, detail }: IdentifiedImage, settings: ImageSett
   const large = Math.max(width, height) > 2 * settings.cropSize;
   const tiles = detail === 'high' || (detail === 'auto' && settings.splitting && large);
   return tiles ? tileGrid({ width, height }, settings) : NO_TILES;
-}
-
-function promptImage(image: IdentifiedImage, grid: TileGrid, rows: number, settings: ImageSettings): PromptImage {
-  const { width, height, hash } = image;
-  const plan = splitPlan(image, grid, settings);
-  return {
-    key: `${width}x${height}/${grid.rows}x${grid.columns}/${hash}`,
-    crops: plan.crops.length,
-    tokens: plan.crops.length * rows,
-    async open(splitter, signal) {
-      const pixels = await image.pixels();
-      signal.throwIfAborted();
-      const crops = splitter.split(pixels, plan);
-      return {
-        batch: async (first, count) => namedInputs(await crops.batch(first, count), count, settings.cropSize),
-        close: () => crops.close(),
-      };
-    },
-  };
 }
