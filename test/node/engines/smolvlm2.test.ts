@@ -1,48 +1,79 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Engine, GREEDY, openEngine } from './dawn-engine.ts';
+import type { Decoder } from '../../../worker/generation/decoder.ts';
+import { InPlaceDecoder } from '../../../worker/generation/in-place-decoder.ts';
+import { StepwiseDecoder } from '../../../worker/generation/stepwise-decoder.ts';
+import { embedByGraph } from '../../../worker/onnx/embed-tokens.ts';
+import { Session } from '../../../worker/onnx/ort-session.ts';
+import { loadOrt } from '../../../worker/onnx/ort.ts';
+import { CpuMemory } from '../../../worker/wasm/cpu-memory.ts';
+import { tinyAvailable, tinyCases, tinyFile, tinyMissing } from '../../fixtures/tiny-folders.ts';
+import { assets, type Engine, GREEDY, openEngine } from './dawn-engine.ts';
 
-const shared = process.env['NEARSIGHT_SHARED'];
-const tiny = shared
-  ? new URL(`file://${shared}/models/tiny/`)
-  : new URL('../../../../shared/models/tiny/', import.meta.url);
-const folder = new URL('smolvlm2-tiny/', tiny);
-const here = existsSync(folder);
+const [text] = tinyCases('smolvlm2-tiny').filter(({ name }) => name === 'text');
+const file = (name: string): Uint8Array => readFileSync(tinyFile('smolvlm2-tiny', `onnx/${name}_q4.onnx`));
 
-test.skipIf(here)('the tiny SmolVLM2 is not here: set NEARSIGHT_SHARED to the folder that has it', () => {});
+/** Reads the prompt up to each of these first, as a follow-up question is read behind what is kept of the conversation. */
+const CUTS = [[[]], [[10]], [[8, 20]]];
+
+async function answer(decoder: Decoder, cuts: readonly number[]): Promise<number[]> {
+  const { promptIds: ids, tokens: expected } = text!;
+  const { signal } = new AbortController();
+  decoder.clear();
+  await decoder.reset(ids.length + expected.length);
+  let start = 0;
+  for (const end of [...cuts, ids.length]) {
+    await decoder.prefill(Int32Array.from(ids.slice(start, end)), -1, [], signal);
+    start = end;
+  }
+  const request = { sampling: GREEDY, prompt: Int32Array.from(ids), choice: 0, topLogprobs: undefined };
+  const tokens: number[] = [];
+  for await (const { id } of decoder.sample({ ...request, limit: expected.length }, signal)) tokens.push(id);
+  return tokens;
+}
+
+test.skipIf(tinyAvailable)(tinyMissing, () => {});
 
 /** Its decoder has MultiHeadAttention, as SmolVLM2's on the hub may have. */
-describe.skipIf(!here)('SmolVLM2 on wasm', () => {
-  const golden = (here ? JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8')) : {}) as {
-    cases: { text: { input_ids: number[]; python_same_inputs: { tokens: number[] } } };
-  };
+describe.skipIf(!tinyAvailable)('SmolVLM2 on wasm', () => {
   let engine: Engine;
 
   beforeAll(async () => {
-    engine = await openEngine('wasm', (name) => readFileSync(new URL(`onnx/${name}_q4.onnx`, folder)), 512);
+    engine = await openEngine('wasm', file, 512);
   }, 120_000);
 
-  afterAll(() => engine.close());
+  afterAll(() => engine?.close());
 
-  test.each([[[]], [[10]], [[8, 20]]])(
-    'gives the tokens of the Python reference, the prompt read up to %j first',
-    async (cuts) => {
-      const { input_ids: ids, python_same_inputs: expected } = golden.cases.text;
-      const { decoder } = engine;
-      const { signal } = new AbortController();
-      decoder.clear();
-      await decoder.reset(ids.length + 16);
-      let start = 0;
-      // As a follow-up question is read: behind what is kept of the conversation.
-      for (const end of [...cuts, ids.length]) {
-        await decoder.prefill(Int32Array.from(ids.slice(start, end)), -1, [], signal);
-        start = end;
-      }
-      const sampling = { sampling: GREEDY, prompt: Int32Array.from(ids), choice: 0, topLogprobs: undefined };
-      const tokens: number[] = [];
-      for await (const { id } of decoder.sample({ ...sampling, limit: expected.tokens.length }, signal))
-        tokens.push(id);
-      expect(tokens).toEqual(expected.tokens);
-    },
-  );
+  test.each(CUTS)('gives the tokens of the Python reference in place, the prompt read up to %j first', async (cuts) => {
+    expect(engine.decoder).toBeInstanceOf(InPlaceDecoder);
+    expect(await answer(engine.decoder, cuts)).toEqual(text?.tokens);
+  });
+});
+
+describe.skipIf(!tinyAvailable)('the same graph as it is, where no pass recognises it', () => {
+  let decoder: StepwiseDecoder;
+  let sessions: Session[] = [];
+
+  beforeAll(async () => {
+    const ort = await loadOrt('wasm', assets.ort);
+    const open = (name: string): Promise<Session> => Session.open(ort, { graph: file(name), externalData: [] });
+    const [embed, session] = [await open('embed_tokens'), await open('decoder_model_merged')];
+    sessions = [embed, session];
+    decoder = new StepwiseDecoder({
+      ort,
+      embed: embedByGraph(ort, embed),
+      session,
+      memory: new CpuMemory(ort),
+      positions: 512,
+    });
+  }, 120_000);
+
+  afterAll(async () => {
+    decoder?.close();
+    for (const session of sessions) await session.close();
+  });
+
+  test.each(CUTS)('reads rows behind others one by one, after %j', async (cuts) => {
+    expect(await answer(decoder, cuts)).toEqual(text?.tokens);
+  });
 });

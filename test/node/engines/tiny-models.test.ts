@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Device } from '../../../src/protocol/model-spec.ts';
 import type { Turn } from '../../../src/protocol/job.ts';
 import { openProcessor } from '../../../worker/families/registry.ts';
+import { InPlaceDecoder } from '../../../worker/generation/in-place-decoder.ts';
+import { PipelinedDecoder } from '../../../worker/generation/pipelined-decoder.ts';
 import type { Processor } from '../../../worker/families/processor.ts';
 import { cpuImageSplitter } from '../../../worker/vision/cpu-image-splitter.ts';
 import {
@@ -48,7 +50,7 @@ describe.skipIf(!tinyAvailable).each(FOLDERS)('%s', (folder) => {
     ['wasm', 'q4'],
     ['webgpu', 'fp32'],
     ['webgpu', 'q4'],
-  ] as const)('on %s in %s', { timeout: 600_000, tags: [] }, (device: Device, dtype) => {
+  ] as const)('on %s in %s', { timeout: 600_000 }, (device: Device, dtype) => {
     const tags = device === 'webgpu' ? ['long'] : [];
     let engine: Engine;
 
@@ -62,6 +64,8 @@ describe.skipIf(!tinyAvailable).each(FOLDERS)('%s', (folder) => {
       const { ids, images } = await processor.encodeChat(turnsOf(request), 1e8, true, signal);
       expect([...ids]).toEqual(promptIds);
       const { decoder, vision } = engine;
+      expect(decoder).toBeInstanceOf(device === 'wasm' ? InPlaceDecoder : PipelinedDecoder);
+      expect(decoder.replays).toBe(device === 'webgpu');
       const features = await vision.encode(images, signal);
       if (device === 'wasm' && expected)
         expectSample(

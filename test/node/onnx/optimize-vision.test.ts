@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode } from '../../../worker/onnx/model/graph.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
+import { tinyAvailable, tinyFile, tinyMissing } from '../../fixtures/tiny-folders.ts';
 import { census, distance, encodeCrops, evaluate, glimpse, Native, singleFile } from './optimize-graphs.ts';
 
 const size = 96;
@@ -58,6 +60,27 @@ describe.each(FILES)('glimpse: %s', (name, tolerance) => {
       await optimizeVision(file, { inputs: encoderInputs(size, 0), evaluate, attention: false }),
     );
     await expect(encodeCrops(after, 1, size * 2)).rejects.toThrow(/pixel_values/);
+    await after.close();
+  });
+});
+
+test.skipIf(tinyAvailable)(tinyMissing, () => {});
+
+describe.skipIf(!tinyAvailable).each(['', '_q4'])('a tiny Granite-Docling: vision_encoder%s', (suffix) => {
+  test('no pass is stopped by external data', async () => {
+    const name = `vision_encoder${suffix}.onnx`;
+    const read = (path: string): Uint8Array => readFileSync(tinyFile('granite-docling-tiny', `onnx/${path}`));
+    const data = { path: `${name}_data`, data: read(`${name}_data`) };
+    const file = { graph: read(name), externalData: [data] };
+    const optimized = await optimizeVision(file, { inputs: encoderInputs(512, 0), evaluate, attention: true });
+    // Of float32 matrices, none adds a bias by itself.
+    const skipped = optimized.outcomes.flatMap(({ pass, reason }) => (reason === undefined ? [] : [pass]));
+    expect(skipped).toEqual(suffix === '' ? ['fuse-bias'] : []);
+    expect(optimized.externalData).toContainEqual(data);
+    const [before, after] = [await Native.open(file), await Native.open(optimized)];
+    const [expected, actual] = [await encodeCrops(before, 2, 512), await encodeCrops(after, 2, 512)];
+    expect(distance(expected.data, actual.data)).toBeLessThan(1e-5);
+    await before.close();
     await after.close();
   });
 });
