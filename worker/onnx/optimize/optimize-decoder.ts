@@ -45,9 +45,9 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
     const { groupQueries } = await loadGroupQueries();
     outcomes.push({ pass: 'group-queries', reason: await groupQueries(graph, evaluate) });
   }
+  const [grouped] = outcomes;
   // Grouped queries have lengths as inputs already.
-  const isGrouped = outcomes.some((outcome) => outcome.reason === undefined);
-  const lengths = isGrouped ? undefined : await feedLengths(graph, evaluate);
+  const lengths = grouped && grouped.reason === undefined ? undefined : await feedLengths(graph, evaluate);
   outcomes.push(
     { pass: 'feed-lengths', reason: lengths },
     { pass: 'fold-rotary', reason: foldRotary(graph) },
@@ -59,5 +59,5 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
   if (inPlace) outcomes.push({ pass: 'write-out-attention', reason: writeOutAttention(graph) });
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
   const optimized = encodeOptimized(graph, outcomes, memoryBudget || inPlace ? undefined : extractLayer(graph, LOGITS));
-  return { ...optimized, uncapturable: uncapturable(graph, lengths) };
+  return { ...optimized, uncapturable: uncapturable(graph, grouped?.reason ?? lengths) };
 }
