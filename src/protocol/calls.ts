@@ -42,6 +42,8 @@ export type LoadState =
 /** What was opened, and on what. */
 export interface ModelFacts {
   model: string;
+  /** What runs it: `onnx`, or `transformers` for families that only transformers.js knows. */
+  engine: string;
   device: Device;
   dtype: string;
   contextLength: number;

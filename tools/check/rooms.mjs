@@ -46,9 +46,22 @@ export const rooms = {
 
   // The entry, the runtime and its queue. The registry in engines/ decides which engine opens a model.
   'worker/*': ['worker/engines/*', 'worker/storage/', 'comlink'],
-  'worker/engines/*': ['worker/engines/onnx/', 'types of worker/storage/'],
+  'worker/engines/*': ['worker/engines/onnx/', 'worker/engines/transformers/', 'types of worker/storage/'],
+  // What every engine is made of: the choice of a device, the load, and answering with a model's parts.
+  'worker/engines/common/': [
+    'types of worker/engines/*',
+    'worker/families/',
+    'worker/vision/',
+    'worker/generation/',
+    'worker/sampling/',
+    'worker/webgpu/',
+    'worker/onnx/',
+    'worker/storage/',
+    'worker/grammar/',
+  ],
   'worker/engines/onnx/': [
     'types of worker/engines/*',
+    'worker/engines/common/',
     'worker/families/',
     'worker/vision/',
     'worker/generation/',
@@ -58,8 +71,21 @@ export const rooms = {
     'worker/wasm/',
     'worker/onnx/',
     'worker/self-test/',
-    'worker/storage/',
-    'worker/grammar/',
+  ],
+  // What is in the chunk is given the rest by the engine: only code without a state may be in both.
+  'worker/engines/transformers/': [
+    'types of worker/engines/*',
+    'worker/engines/common/',
+    'worker/families/',
+    'worker/vision/',
+    'worker/generation/',
+    'types of worker/sampling/',
+    'types of worker/backend/',
+    'worker/webgpu/',
+    'worker/wasm/',
+    'worker/onnx/',
+    'worker/self-test/',
+    '@huggingface/transformers',
   ],
   'worker/generation/': [
     'worker/backend/',

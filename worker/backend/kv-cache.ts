@@ -25,8 +25,13 @@ export interface KvCache {
    * @throws NearsightError as {@link reserve} does
    */
   grow(): Promise<void>;
-  /** Drops all positions from `length` on. */
+  /** Drops all positions from `length` on; with states, from the last {@link reachable} one on. */
   rewind(length: number): void;
+  /**
+   * The longest length, up to `length`, that {@link rewind} can go back to. Absent: any. States that stand for one position
+   * (of convolutions, of linear attention) cannot be cut.
+   */
+  reachable?(length: number): number;
   /** Inputs of the next run. On a GPU, the same object as long as its buffers are the same. */
   feeds(): Tensors;
   /** Outputs of the next run, if its buffers are fixed. */
@@ -50,6 +55,8 @@ export interface KvSnapshot {
   readonly bytes: number;
   /** True once it is known that there was no memory for the copy. */
   readonly lost: boolean;
+  /** The longest length, up to `length`, that can be restored. Absent: any. */
+  reachable?(length: number): number;
   release(): void;
 }
 

@@ -1,5 +1,6 @@
 import type { Sampling } from '../../src/protocol/job.ts';
 import type { KvCache } from '../backend/kv-cache.ts';
+import type { Prompt } from '../families/processor.ts';
 import type { Tensor } from '../onnx/ort.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
@@ -19,12 +20,18 @@ export interface SamplingRequest {
   constraint?: TokenConstraint | undefined;
 }
 
+/** What a decoder holds of the positions it has read. */
+export type CachedStates = Pick<
+  KvCache,
+  'rewind' | 'reachable' | 'snapshotBytes' | 'snapshot' | 'restore' | 'onOutOfMemory'
+>;
+
 /** The language model: reads a prompt, keeps its keys and values, and samples answers to it. */
 export interface Decoder {
   /** Type of the keys and values, and most likely of everything computed from them. */
   readonly precision: 'float32' | 'float16';
   /** Keys and values of the positions read. */
-  readonly kv: Pick<KvCache, 'rewind' | 'snapshotBytes' | 'snapshot' | 'restore' | 'onOutOfMemory'>;
+  readonly kv: CachedStates;
   /** Positions read so far. */
   readonly length: number;
   /** Whether steps are captured on the GPU and replayed. Setting it to false ends that. */
@@ -36,6 +43,8 @@ export interface Decoder {
    * @throws NearsightError `context_length_exceeded` if there is no memory, as steps do; the decoder is empty then
    */
   reset(positions: number, kept?: number): Promise<void>;
+  /** Told the whole prompt before {@link prefill} reads its rest: where its positions depend on its images. */
+  plan?(prompt: Prompt): void;
   /**
    * Reads a prompt, or the rest of one, in chunks.
    *

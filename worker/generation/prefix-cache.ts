@@ -58,7 +58,8 @@ export class PrefixCache {
     const reusable: Sequence = reuse ? { ...prompt, ids: prompt.ids.subarray(0, -1) } : EMPTY;
     const held = this.#held();
     const shared = commonPrefixLength(held, reusable);
-    const kept = shared < MIN_REUSABLE_TOKENS ? 0 : shared;
+    const reachable = this.#decoder.kv.reachable?.(shared) ?? shared;
+    const kept = reachable < MIN_REUSABLE_TOKENS ? 0 : reachable;
     const entry = this.#entries.longest(reusable);
     const better = entry && entry.length >= MIN_REUSABLE_TOKENS && entry.length > kept ? entry : undefined;
     if (held.ids.length - kept >= MIN_REUSABLE_TOKENS) this.#snapshot(held, better?.snapshot);
@@ -131,6 +132,8 @@ export class PrefixCache {
     if (this.#entries.covers(held)) return;
     const { kv } = this.#decoder;
     kv.rewind(held.ids.length);
-    if (this.#entries.reserve(kv.snapshotBytes, inUse)) this.#entries.add(held, kv.snapshot());
+    const { length } = this.#decoder;
+    if (length < MIN_REUSABLE_TOKENS || !this.#entries.reserve(kv.snapshotBytes, inUse)) return;
+    this.#entries.add({ ...held, ids: held.ids.subarray(0, length) }, kv.snapshot());
   }
 }

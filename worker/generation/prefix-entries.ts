@@ -54,7 +54,8 @@ export class PrefixEntries {
   longest(sequence: Sequence): { snapshot: KvSnapshot; length: number } | undefined {
     let best: { snapshot: KvSnapshot; length: number; own: Sequence } | undefined;
     for (const [snapshot, own] of this.#sequences) {
-      const length = commonPrefixLength(own, sequence);
+      const shared = commonPrefixLength(own, sequence);
+      const length = snapshot.reachable?.(shared) ?? shared;
       if (snapshot.lost) this.#drop(snapshot);
       else if (length > (best?.length ?? 0)) best = { snapshot, length, own };
     }

@@ -1,4 +1,22 @@
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
+import { LOGITS, LOGITS_TO_KEEP } from '../onnx/decoder-ports.ts';
+import type { Session } from '../onnx/ort-session.ts';
+import { elementBytes } from '../onnx/tensor.ts';
+
+/** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
+export const MAX_CHUNK_ROWS = 512;
+
+/** Graphs that compute logits for every row get chunks whose logits stay below this size. */
+const CHUNK_LOGIT_BYTES = 64 << 20;
+
+/** The most rows of a prompt to read at once. */
+export function chunkRows({ inputs, outputs }: Session): number {
+  const logits = outputs.get(LOGITS);
+  const [, logitRows, vocab] = logits?.shape ?? [];
+  if (logitRows === 1 || inputs.has(LOGITS_TO_KEEP) || typeof vocab !== 'number') return MAX_CHUNK_ROWS;
+  const rows = Math.floor(CHUNK_LOGIT_BYTES / (vocab * elementBytes(logits?.type ?? 'float32')));
+  return Math.max(32, Math.min(MAX_CHUNK_ROWS, rows));
+}
 
 /**
  * The ids of a prompt in chunks. Before each, events are handled, so that an abort ends it.

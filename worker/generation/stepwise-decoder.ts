@@ -6,21 +6,15 @@ import type { Embed } from '../onnx/embed-tokens.ts';
 import { kvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/ort-session.ts';
-import { elementBytes, int64, release, rowsOf } from '../onnx/tensor.ts';
+import { int64, release, rowsOf } from '../onnx/tensor.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
-import { promptChunks } from './prompt-chunks.ts';
+import { chunkRows, MAX_CHUNK_ROWS, promptChunks } from './prompt-chunks.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
-
-/** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
-export const MAX_CHUNK_ROWS = 512;
 
 /** A whole split image and its question, where what comes behind has to be read row by row. */
 const MAX_FIRST_ROWS = 1280;
-
-/** Graphs that compute logits for every row get chunks whose logits stay below this size. */
-const CHUNK_LOGIT_BYTES = 64 << 20;
 
 export interface StepwiseDecoderOptions {
   ort: Ort;
@@ -158,14 +152,6 @@ export class StepwiseDecoder implements Decoder {
     for (const [name, make] of Object.entries(makers)) if (session.inputs.has(name)) feeds[name] = make();
     return feeds;
   }
-}
-
-function chunkRows({ inputs, outputs }: Session): number {
-  const logits = outputs.get(ports.LOGITS);
-  const [, logitRows, vocab] = logits?.shape ?? [];
-  if (logitRows === 1 || inputs.has(ports.LOGITS_TO_KEEP) || typeof vocab !== 'number') return MAX_CHUNK_ROWS;
-  const rows = Math.floor(CHUNK_LOGIT_BYTES / (vocab * elementBytes(logits?.type ?? 'float32')));
-  return Math.max(32, Math.min(MAX_CHUNK_ROWS, rows));
 }
 
 /**

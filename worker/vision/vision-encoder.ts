@@ -2,7 +2,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import type { ImageSplitter } from '../backend/image-splitter.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import type { Session, Tensors } from '../onnx/ort-session.ts';
+import type { Port, Tensors } from '../onnx/ort-session.ts';
 import { release, rowsOf } from '../onnx/tensor.ts';
 import { pseudoRandomInput } from '../onnx/optimize/test-input.ts';
 import { cpuImageSplitter } from './cpu-image-splitter.ts';
@@ -22,11 +22,17 @@ export function cropsPerRun(bytesPerCrop: number, limits: GPUSupportedLimits | u
   return Math.max(1, Math.min(MAX_CROPS, Math.floor(maxBytes / bytesPerCrop)));
 }
 
+/** A vision encoder that is open: a session, or one behind other code. */
+export interface EncoderSession {
+  readonly inputs: ReadonlyMap<string, Port>;
+  run(feeds: Tensors): Promise<Tensors>;
+}
+
 /** Encodes images, and caches their features. */
 export class VisionEncoder {
   readonly features = new FeatureCache();
   readonly #ort: Ort;
-  readonly #session: Session;
+  readonly #session: EncoderSession;
   readonly #splitter: ImageSplitter;
   readonly #cropsPerRun: number;
 
@@ -37,7 +43,7 @@ export class VisionEncoder {
    */
   constructor(
     ort: Ort,
-    session: Session,
+    session: EncoderSession,
     inputs: EncoderInputs,
     limits?: GPUSupportedLimits,
     splitter = cpuImageSplitter,
@@ -83,14 +89,14 @@ export class VisionEncoder {
 }
 
 /** The features of some crops, in one run. The caller must release them. */
-export async function runEncoder(ort: Ort, session: Session, inputs: NamedTensors): Promise<Tensor> {
+export async function runEncoder(ort: Ort, session: EncoderSession, inputs: NamedTensors): Promise<Tensor> {
   const { image_features: features } = await session.run(feedsOf(ort, session, inputs));
   if (!features) throw new NearsightError('internal', 'The vision encoder returned no image_features.');
   return features;
 }
 
 /** The inputs that the graph takes: the optimizer may have removed others. */
-function feedsOf(ort: Ort, session: Session, inputs: NamedTensors): Tensors {
+function feedsOf(ort: Ort, session: EncoderSession, inputs: NamedTensors): Tensors {
   const feeds: Tensors = {};
   for (const [name, { type }] of session.inputs) {
     const input = inputs[name];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
-import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
+import { onnxEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { withDeviceGuard } from '../../../worker/webgpu/device-guard.ts';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { fakeAdapter } from '../webgpu/fake-gpu.ts';

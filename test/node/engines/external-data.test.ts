@@ -5,7 +5,7 @@ import { bytesIn } from '../../../src/bytes/file-bytes.ts';
 import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
 import type { LoadPart } from '../../../src/protocol/calls.ts';
 import type { ModelFile, ModelGraph, ModelSpec } from '../../../src/protocol/model-spec.ts';
-import { onnxEngine } from '../../../worker/engines/onnx/open-engine.ts';
+import { onnxEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { DownloadedFiles } from '../../../worker/storage/downloaded-files.ts';
 import { split } from '../onnx/split-graph.ts';
 import { assets } from './dawn-engine.ts';

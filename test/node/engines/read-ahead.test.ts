@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readAhead } from '../../../worker/engines/onnx/read-ahead.ts';
+import { readAhead } from '../../../worker/engines/common/read-ahead.ts';
 
 /** Files whose reads end when the test says so. */
 function pendingFiles(): {

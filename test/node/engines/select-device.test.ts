@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { smolvlm256m } from '../../../models/smolvlm-256m.ts';
 import type { Device, ModelSpec } from '../../../src/protocol/model-spec.ts';
-import { chooseVariants, type Machine } from '../../../worker/engines/onnx/select-device.ts';
+import { chooseVariants, type Machine } from '../../../worker/engines/common/select-device.ts';
 
 /** What of an adapter decides. */
 function adapter(features: string[], { vendor = 'card', maxBufferSize = 2 ** 30 } = {}): GPUAdapter {

@@ -9,6 +9,7 @@ export const FACTS: ModelFacts = {
   device: 'wasm',
   dtype: 'q4',
   contextLength: 64,
+  engine: 'onnx',
   hardware: '1 thread',
   reason: 'It is the only one.',
   storage: { kind: 'disk' },

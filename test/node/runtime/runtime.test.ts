@@ -37,6 +37,7 @@ function setUp() {
       device: 'wasm',
       dtype: 'q4',
       contextLength: 64,
+      engine: 'fake',
       hardware: '',
       reason: '',
       storage,

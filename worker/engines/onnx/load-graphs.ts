@@ -19,7 +19,8 @@ import type { EncoderInputs } from '../../vision/vision-inputs.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { openDequantized, type OpenedDecoder } from './dequantized-decoder.ts';
 import { canLookUpOnGpu, checkTypes, type Graphs } from './open-decoder.ts';
-import { readAhead } from './read-ahead.ts';
+import { closeSessions } from '../common/close-sessions.ts';
+import { readAhead } from '../common/read-ahead.ts';
 import { openCaptured } from './captured-decoder.ts';
 
 export interface GraphOptions {
@@ -173,12 +174,6 @@ async function openEmbed(loading: Loading, file: GraphFile, decoder: Session): P
   if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return countStep(open('embed', file), onStep);
   onStep();
   return table;
-}
-
-/** Frees the weights, but not after the GPU has failed: runs may never settle then, and closing waits for them. */
-export async function closeSessions(sessions: readonly Session[], fault: AbortSignal | undefined): Promise<void> {
-  if (fault?.aborted) return;
-  for (const session of sessions) await session.close();
 }
 
 /** The sessions to close. An embedding table has no session: the decoder frees it. */
