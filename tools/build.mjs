@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { exit } from 'node:process';
 import { build } from 'rolldown';
-import { filesBeside, scripts } from './build/files-beside.mjs';
+import { alias, filesBeside, scripts } from './build/files-beside.mjs';
 import { tool } from './setup/command.mjs';
 
 /**
@@ -17,6 +17,7 @@ import { tool } from './setup/command.mjs';
 async function bundle(input) {
   await build({
     input,
+    resolve: { alias },
     transform: { target: 'es2023' },
     preserveEntrySignatures: 'strict',
     plugins: [filesBeside()],

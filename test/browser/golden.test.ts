@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { engine } from './harness/engine.ts';
 import { browserName, openPage, slowInChromium, type TestPage } from './harness/harness.ts';
 
 interface Message {
@@ -57,16 +58,18 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
 
   beforeAll(async () => {
     page = await openPage();
-    await page.evaluate(async (on) => {
+    const opened = await page.evaluate(async (on) => {
       const [exact, half] = glimpse.variants;
       const mixed = { ...glimpse, variants: [{ ...exact!, graphs: { ...exact!.graphs, embed: half!.graphs.embed } }] };
       const near = nearsight.createNearsight({
         model: on === 'halves' ? mixed : glimpse,
         device: on === 'wasm' ? on : 'webgpu',
       });
-      await near.load();
+      const facts = await near.load();
       Object.assign(globalThis, { near });
+      return facts.engine;
     }, way);
+    expect(opened).toBe(engine);
   }, 240_000);
 
   afterAll(async () => {

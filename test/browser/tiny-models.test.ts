@@ -3,12 +3,16 @@ import { serveTiny, tinyAvailable, tinyCases, tinyMissing, tinySpec } from '../f
 import { nightlyInChromium, openPage, type TestPage } from './harness/harness.ts';
 
 /** Models whose tiny twins are answered by the fast path. */
-const FOLDERS = ['smolvlm2-tiny', 'smolvlm2-tiny-gqa', 'granite-docling-tiny'];
+const FAST = ['smolvlm2-tiny', 'smolvlm2-tiny-gqa', 'granite-docling-tiny'];
+
+/** And those of the second engine. */
+const OTHERS = ['qwen3.5-tiny', 'gemma3-tiny', 'fastvlm-tiny', 'lfm2-vl-tiny'];
 
 test.skipIf(tinyAvailable)(tinyMissing, () => {});
 
-describe.skipIf(!tinyAvailable).each(FOLDERS)('%s', (folder) => {
-  const cases = tinyCases(folder);
+describe.skipIf(!tinyAvailable).each([...FAST, ...OTHERS])('%s', (folder) => {
+  // A chat's template has its own settings.
+  const cases = tinyCases(folder).filter(({ templateOptions }) => !templateOptions);
 
   describe.each(['wasm', 'webgpu'] as const)('on %s gives the ids of the Python reference', (device) => {
     const { tags } = device === 'webgpu' ? nightlyInChromium : { tags: [] };

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 
 /** `new URL('…', import.meta.url)`, as bundlers recognise it. */
 const expression = /new URL\(\s*'(\.[^']+)',\s*import\.meta\.url,?\s*\)/g;
@@ -58,7 +58,12 @@ export const scripts = {
   'worker/storage/store-chunk.ts': 'store.js',
   'worker/grammar/grammar-chunk.ts': 'grammar.js',
   'worker/onnx/optimize/group-queries.ts': 'group-queries.js',
+  'worker/engines/transformers/transformers-chunk.ts': 'transformers.js',
 };
+
+/** transformers.js imports onnxruntime by these names. It gets the one that the worker has loaded. */
+const ortFacade = resolve('worker/engines/transformers/ort-facade.ts');
+export const alias = { 'onnxruntime-web/webgpu': ortFacade, 'onnxruntime-common': ortFacade };
 
 /**
  * Where a file that the source names is in the package. ONNX Runtime's have a folder of their own, which the option

@@ -1,5 +1,6 @@
 import type { EngineKind } from './engine.ts';
-import { onnxEngine } from './onnx/open-engine.ts';
+import { onnxEngine } from './onnx/onnx-engine.ts';
+import { transformersEngine } from './transformers/transformers-engine.ts';
 
 /** The engines of the package, in order of preference. */
-export const engines: readonly EngineKind[] = [onnxEngine];
+export const engines: readonly EngineKind[] = [onnxEngine, transformersEngine];

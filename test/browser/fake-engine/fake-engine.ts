@@ -32,6 +32,7 @@ export const fakeEngine: EngineKind = {
         device: 'wasm',
         dtype: 'none',
         contextLength,
+        engine: 'fake',
         hardware: 'none',
         reason: 'nothing is computed',
         storage: files.storage,

@@ -5,6 +5,7 @@
 import puppeteer, { type BrowserContext, type Page } from 'puppeteer-core';
 import { inject } from 'vitest';
 import { serve, type Server } from '../../../tools/serve.mjs';
+import { engine } from './engine.ts';
 
 export const browserName = inject('browserName');
 
@@ -113,11 +114,17 @@ export async function openPage({
   try {
     await page.page.goto(`${server.origin}/`);
     await page.page.waitForFunction(() => 'nearsight' in globalThis, { timeout: 60_000 });
+    if (engine === 'transformers') await page.evaluate(moveGlimpse);
     return page;
   } catch (error) {
     await page[Symbol.asyncDispose]();
     throw new Error(`the test page did not start: ${describe(error)}\n  ${page.log.join('\n  ')}`, { cause: error });
   }
+}
+
+/** Runs in the page. The spec decides which engine runs a model, and its config which family it is. */
+function moveGlimpse(): void {
+  Object.assign(globalThis, { glimpse: { ...glimpse, modelType: 'llava' } });
 }
 
 function describe(error: unknown): string {

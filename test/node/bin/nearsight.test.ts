@@ -15,6 +15,7 @@ beforeEach(() => {
     'store.js',
     'grammar.js',
     'group-queries.js',
+    'transformers.js',
     'index.js',
     'ort/a.wasm',
     'glimpse/onnx/decoder.onnx',
@@ -46,6 +47,7 @@ test('copies the worker and ONNX Runtime, and prints sizes and the option', () =
     'group-queries.js',
     'ort/a.wasm',
     'store.js',
+    'transformers.js',
     'worker.js',
   ]);
   expect(stdout).toMatch(/0\.0 MB {2}public\/nearsight\/worker\.js/);

@@ -1,0 +1,5 @@
+// @module-tag long
+import { useTransformers } from '../harness/engine.ts';
+
+useTransformers();
+await import('../clients.test.ts');

@@ -1,0 +1,4 @@
+import { useTransformers } from '../harness/engine.ts';
+
+useTransformers();
+await import('../golden.test.ts');

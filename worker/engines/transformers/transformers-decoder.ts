@@ -1,0 +1,187 @@
+import { NearsightError } from '../../../src/protocol/errors.ts';
+import type { Prompt, PromptPositions } from '../../families/processor.ts';
+import type { Decoder, SamplingRequest } from '../../generation/decoder.ts';
+import { featureMerger } from '../../generation/merge-features.ts';
+import { chunkRows, promptChunks } from '../../generation/prompt-chunks.ts';
+import { sampleOnCpu } from '../../generation/sample-on-cpu.ts';
+import { ATTENTION_MASK, INPUTS_EMBEDS, LOGITS, LOGITS_TO_KEEP, POSITION_IDS } from '../../onnx/decoder-ports.ts';
+import type { Tensors } from '../../onnx/ort-session.ts';
+import type { Tensor } from '../../onnx/ort.ts';
+import { int64, rowsOf } from '../../onnx/tensor.ts';
+import type { SampledToken } from '../../sampling/cpu-sampler.ts';
+import { CheckpointedCache } from './checkpointed-cache.ts';
+import type { TransformersKit } from './kit.ts';
+import type { TransformersModel } from './transformers-model.ts';
+
+/**
+ * A template's opening of an answer is shorter. The checkpoint before it serves the next question where the template drops
+ * parts of earlier answers, or writes the opening of an answer in another way than the answer itself.
+ */
+const OPENING_TOKENS = 16;
+
+/** Runs a decoder as transformers.js does, one step after the other. */
+export class TransformersDecoder implements Decoder {
+  readonly kv: CheckpointedCache;
+  readonly replays = false;
+  readonly #kit: TransformersKit;
+  readonly #model: TransformersModel;
+  readonly #maxRows: number;
+  /** Whether the graph can read several rows behind others. Those with MultiHeadAttention cannot. */
+  #readsBehind = true;
+  #ones = new BigInt64Array(0);
+  #positions: PromptPositions | undefined;
+  #logits: Float32Array | undefined;
+  /** State after the prompt, for further answers to it. */
+  #prompt: { length: number; logits: Float32Array | undefined } = { length: 0, logits: undefined };
+
+  constructor(kit: TransformersKit, model: TransformersModel) {
+    this.#kit = kit;
+    this.#model = model;
+    this.kv = new CheckpointedCache(kit);
+    this.#maxRows = Math.min(kit.maxRows ?? Infinity, chunkRows(kit.sessions.decoder));
+  }
+
+  get precision(): 'float32' | 'float16' {
+    return this.kv.type;
+  }
+
+  get length(): number {
+    return this.kv.length;
+  }
+
+  /** Finds out how the graph can be run. Drops all positions. */
+  async calibrate(): Promise<void> {
+    try {
+      for (let run = 0; run < 2; run++) await this.#read(Int32Array.of(1, 2));
+    } catch {
+      this.#readsBehind = false;
+    }
+    this.clear();
+    // Throws if it cannot be run at all.
+    for (let run = 0; run < 2; run++) await this.#read(Int32Array.of(1));
+    const logits = await this.logits();
+    this.clear();
+    if (!logits.every(Number.isFinite)) {
+      throw new NearsightError('unsupported_device', 'some logits are not finite numbers');
+    }
+  }
+
+  async reset(_positions: number, kept = 0): Promise<void> {
+    this.kv.rewind(kept);
+  }
+
+  plan({ positions }: Prompt): void {
+    this.#positions = positions;
+  }
+
+  async prefill(
+    ids: Int32Array,
+    imageTokenId: number,
+    features: readonly Tensor[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const merge = featureMerger(features, imageTokenId);
+    const behindImages = ids.lastIndexOf(imageTokenId) + 1;
+    const beforeOpening = Math.max(ids.length - OPENING_TOKENS, behindImages);
+    const marks = this.kv.hasStates ? [behindImages, beforeOpening] : [];
+    let done = 0;
+    const rows = (): number => {
+      const most = this.length === 0 || this.#readsBehind ? this.#maxRows : 1;
+      const mark = marks.find((at) => at > done) ?? ids.length;
+      return Math.min(most, mark - done);
+    };
+    for await (const chunk of promptChunks(ids, rows, signal)) {
+      done += chunk.length;
+      await this.#read(chunk, (embeddings) =>
+        merge(chunk, (tensor, row, count, at) => this.#kit.memory.copyRows(tensor, row, count, embeddings, at)),
+      );
+      if (marks.includes(done) || done === ids.length) this.kv.checkpoint();
+    }
+    this.#prompt = { length: this.length, logits: this.#logits };
+  }
+
+  async step(id: number): Promise<void> {
+    await this.#read(Int32Array.of(id));
+  }
+
+  async read(ids: Int32Array): Promise<void> {
+    if (this.#readsBehind) return this.#read(ids);
+    for (const id of ids) await this.step(id);
+  }
+
+  async logits(): Promise<Float32Array> {
+    if (!this.#logits) throw new NearsightError('internal', 'Nothing has been read yet.');
+    return this.#logits;
+  }
+
+  sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
+    this.kv.rewind(this.#prompt.length);
+    this.#logits = this.#prompt.logits;
+    return sampleOnCpu(this, request, signal);
+  }
+
+  clear(): void {
+    this.kv.clear();
+    this.#logits = undefined;
+    this.#positions = undefined;
+    this.#prompt = { length: 0, logits: undefined };
+  }
+
+  get buffers(): number {
+    return this.#kit.memory.buffers();
+  }
+
+  close(): void {
+    this.clear();
+    this.#kit.memory.close();
+  }
+
+  async #read(ids: Int32Array, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
+    const { ort, sessions, release, memory } = this.#kit;
+    // Some families have more inputs for each token than one embedding.
+    const embedded = await sessions.embed.run({ input_ids: int64(ort, ids, [1, ids.length]) });
+    let outputs: Tensors;
+    try {
+      const embeddings = embedded[INPUTS_EMBEDS];
+      if (!embeddings) throw new NearsightError('internal', `The embedding graph returned no ${INPUTS_EMBEDS}.`);
+      mergeFeatures?.(embeddings);
+      outputs = await this.#model.forward({ ...embedded, ...this.#feeds(ids.length) }, this.kv.feeds());
+    } finally {
+      Object.values(embedded).forEach(release);
+    }
+    const { [LOGITS]: logits, ...present } = outputs;
+    this.kv.advance(ids.length, present);
+    if (!logits) throw new NearsightError('internal', 'The decoder returned no logits.');
+    try {
+      this.#logits = await memory.readRow(logits, rowsOf(logits).rows - 1);
+    } finally {
+      release(logits);
+    }
+  }
+
+  #feeds(count: number): Tensors {
+    const { ort } = this.#kit;
+    const total = this.length + count;
+    if (this.#ones.length < total) this.#ones = new BigInt64Array(2 * total).fill(1n);
+    const feeds: Tensors = {
+      [ATTENTION_MASK]: new ort.Tensor('int64', this.#ones.subarray(0, total), [1, total]),
+      [LOGITS_TO_KEEP]: int64(ort, Int32Array.of(1), []),
+    };
+    // Others are counted by transformers.js.
+    if (this.#model.hasGridPositions) feeds[POSITION_IDS] = this.#gridPositions(count);
+    return feeds;
+  }
+
+  #gridPositions(count: number): Tensor {
+    const { axes = [], next = 0 } = this.#positions ?? {};
+    const positions = new BigInt64Array(3 * count);
+    for (let axis = 0; axis < 3; axis++) {
+      const known = axes[axis] ?? new Int32Array(0);
+      for (let row = 0; row < count; row++) {
+        const at = this.length + row;
+        positions[axis * count + row] = BigInt(known[at] ?? next + at - known.length);
+      }
+    }
+    return new this.#kit.ort.Tensor('int64', positions, [3, 1, count]);
+  }
+}

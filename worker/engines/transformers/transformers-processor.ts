@@ -1,0 +1,218 @@
+import { RawImage } from '@huggingface/transformers';
+import { NearsightError } from '../../../src/protocol/errors.ts';
+import type { Turn } from '../../../src/protocol/job.ts';
+import { type ConfigReader, type ModelFiles, readConfig, type TextConfig } from '../../families/config-reader.ts';
+import type { EncodeTurns } from '../../families/chat-template.ts';
+import type { FamilyTools, Processor, Prompt } from '../../families/processor.ts';
+import type { TemplateTokenizer } from '../../families/tokenizer.ts';
+import type { IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
+import type { ImagePart } from '../../vision/image-decoder.ts';
+import type { EncoderInputs, NamedTensors, PromptImage, VisionInputs } from '../../vision/vision-inputs.ts';
+import type { Session } from '../../onnx/ort-session.ts';
+import type { Tensor } from '../../onnx/ort.ts';
+import { tensorOf } from './ort-facade.ts';
+import { exported, type ImageGrid, type TransformersModel } from './transformers-model.ts';
+
+/** How many images' prompts are kept, so that a known image is not scaled to count its rows. */
+const MOST_KEPT = 64;
+
+/** Processors that take images before texts. */
+const IMAGES_FIRST = ['LlavaProcessor', 'PaliGemmaProcessor', 'PixtralProcessor', 'Lfm2VlProcessor'];
+
+/** What transformers.js makes of an image. */
+interface Processed {
+  /** What stands in the prompt for it. */
+  prompt: string;
+  tensors: NamedTensors<Tensor['data']>;
+}
+
+/** What is known of an image once it was processed. */
+type KnownImage = Pick<PromptImage, 'tokens'> & Pick<Processed, 'prompt'> & { grid: ImageGrid | undefined };
+
+/** A family's processor. */
+interface Family {
+  /** The template's text for an image. */
+  placeholder: string;
+  process: (image: RawImage) => Promise<Processed>;
+}
+
+/**
+ * A processor for families that nearsight has none for: transformers.js scales the images and says what stands for each in
+ * the prompt. Tokenizer and template are ours, so that no text of a message becomes a special token.
+ */
+export class TransformersProcessor implements Processor {
+  readonly config: TextConfig;
+  readonly tokenizer: TemplateTokenizer;
+  readonly imageTokenId: number;
+  encoderInputs: EncoderInputs = anyInputs(new Map());
+  readonly #encodeTurns: EncodeTurns;
+  readonly #images: ImageCache;
+  readonly #family: Family;
+  #model: TransformersModel | undefined;
+  readonly #kept = new Map<string, KnownImage>();
+
+  /** @throws NearsightError `load_failed` for a family that transformers.js does not know */
+  constructor(files: ModelFiles, tools: FamilyTools) {
+    const config = readConfig(files, 'config.json');
+    const imageToken = config.get('image_token_id') === undefined ? 'image_token_index' : 'image_token_id';
+    this.imageTokenId = config.count(imageToken);
+    this.config = textConfigOf(config, readConfig(files, 'generation_config.json'));
+    this.tokenizer = tools.openTokenizer(readConfig(files, 'tokenizer.json'));
+    const name = [...this.tokenizer.special].find(([, id]) => id === this.imageTokenId)?.[0];
+    if (name === undefined) throw config.error(imageToken, 'the id of a special token');
+    this.#family = openFamily(files, name);
+    this.#encodeTurns = tools.openChatTemplate(files, this.tokenizer);
+    this.#images = tools.imageCache();
+  }
+
+  /** Called once the model is open, before the first chat. */
+  attach(model: TransformersModel, inputs: Session['inputs']): void {
+    this.#model = model;
+    this.encoderInputs = anyInputs(inputs);
+  }
+
+  async encodeChat(turns: readonly Turn[], maxPixels: number, useCache: boolean, signal: AbortSignal): Promise<Prompt> {
+    const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'image'));
+    const prompts: string[] = [];
+    const grids: ImageGrid[] = [];
+    const images: PromptImage[] = [];
+    for (const image of await this.#images.identify(parts, maxPixels, useCache, signal)) {
+      signal.throwIfAborted();
+      const { prompt, grid, ...made } = await this.#image(image, useCache);
+      prompts.push(prompt);
+      images.push(made);
+      if (grid) grids.push(grid);
+    }
+    const ids = this.#encodeTurns(turns, this.#family.placeholder, prompts);
+    return { ids, images, positions: this.#model?.gridPositions(ids, grids) };
+  }
+
+  forget(): void {
+    this.#images.forget();
+    this.#kept.clear();
+  }
+
+  async #image(image: IdentifiedImage, useCache: boolean): Promise<PromptImage & KnownImage> {
+    const key = `${image.width}x${image.height}/${image.hash}`;
+    const run = async (): Promise<Processed> => {
+      const { data, width, height } = await image.pixels();
+      return this.#family.process(new RawImage(new Uint8ClampedArray(data), width, height, 3));
+    };
+    const kept = useCache ? this.#kept.get(key) : undefined;
+    const processed = kept ? undefined : await run();
+    const known = kept ?? this.#count(processed!);
+    if (useCache) this.#keep(key, known);
+    const open = async (): Promise<VisionInputs> => {
+      const { tensors } = processed ?? (await run());
+      return { batch: async () => tensors, close() {} };
+    };
+    return { key, crops: 1, open, ...known };
+  }
+
+  #count({ prompt, tensors }: Processed): KnownImage {
+    const tokens = this.tokenizer.encodeTemplate(prompt).filter((id) => id === this.imageTokenId).length;
+    return { prompt, tokens, grid: gridOf(tensors) };
+  }
+
+  #keep(key: string, known: KnownImage): void {
+    this.#kept.delete(key);
+    this.#kept.set(key, known);
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > MOST_KEPT && oldest !== undefined) this.#kept.delete(oldest);
+  }
+}
+
+/** Calls the family's processor for one image, because several are a video to some. */
+function openFamily(files: ModelFiles, imageToken: string): Family {
+  const preprocessor = readConfig(files, 'preprocessor_config.json');
+  const ownConfig = files.has('processor_config.json') ? readConfig(files, 'processor_config.json') : preprocessor;
+  const name = [ownConfig.get('processor_class'), preprocessor.get('processor_class')].find(
+    (each) => each !== undefined,
+  );
+  const imageProcessor = construct(
+    preprocessor.get('image_processor_type'),
+    preprocessor,
+    rootOf(files, 'preprocessor_config.json'),
+  );
+  let text = '';
+  // Gets the prompt with everything in it that stands for the image.
+  const tokenizer = Object.assign(
+    (expanded: string | readonly string[]) => {
+      text = [expanded].flat().join('');
+      return {};
+    },
+    { bos_token: '' },
+  );
+  const processor = construct(
+    name,
+    ownConfig,
+    files.has('processor_config.json') ? rootOf(files, 'processor_config.json') : {},
+    { tokenizer, image_processor: imageProcessor },
+    null,
+  );
+  const imagesFirst = IMAGES_FIRST.some((each) => each === name);
+  const { boi_token: placeholder = imageToken }: { boi_token?: string } = Object(processor);
+  return {
+    placeholder,
+    async process(image) {
+      const made = await processor(...(imagesFirst ? [image, placeholder] : [placeholder, image]));
+      return { prompt: text, tensors: tensorsIn(made) };
+    },
+  };
+}
+
+function rootOf(files: ModelFiles, name: string): unknown {
+  return JSON.parse(new TextDecoder().decode(files.get(name)));
+}
+
+function construct(name: unknown, config: ConfigReader, ...args: unknown[]) {
+  const found = typeof name === 'string' ? exported[name.replace(/Fast$/, '')] : undefined;
+  if (typeof found !== 'function') throw config.error('processor_class', 'one that transformers.js knows');
+  return Reflect.construct(found, args);
+}
+
+function tensorsIn(made: Readonly<Record<string, unknown>>): NamedTensors<Tensor['data']> {
+  const tensors: Record<string, Pick<Tensor, 'type' | 'dims' | 'data'>> = {};
+  for (const [name, value] of Object.entries(made)) {
+    const { ort_tensor: handle }: { ort_tensor?: unknown } = Object(value);
+    if (handle === undefined) continue;
+    const { type, dims, data } = tensorOf(handle);
+    tensors[name] = { type, dims, data };
+  }
+  return tensors;
+}
+
+function gridOf({ image_grid_thw: grid }: NamedTensors<Tensor['data']>): ImageGrid | undefined {
+  if (!(grid?.data instanceof BigInt64Array)) return undefined;
+  const [frames = 0, rows = 0, columns = 0] = Array.from(grid.data, Number);
+  return [frames, rows, columns];
+}
+
+/** Some families have the text's settings at the root. */
+function textConfigOf(config: ConfigReader, generation: ConfigReader): TextConfig {
+  const at = config.get('text_config') === undefined ? '' : 'text_config.';
+  return {
+    vocab: config.count(`${at}vocab_size`),
+    maxPositions: config.count(`${at}max_position_embeddings`),
+    stopIds: generation.numbers('eos_token_id'),
+  };
+}
+
+/** Nothing is known of what these encoders take: whatever transformers.js gives them. */
+function anyInputs(inputs: Session['inputs']): EncoderInputs {
+  return {
+    example: () =>
+      Object.fromEntries(
+        [...inputs].map(([name, { type, shape }]) => [name, { type, dims: shape.map(() => 0), data: emptyOf(type) }]),
+      ),
+    constant: [],
+    activationBytesPerCrop: 0,
+  };
+}
+
+function emptyOf(type: Tensor.Type): Tensor['data'] {
+  if (type === 'int64') return new BigInt64Array(0);
+  if (type === 'bool') return new Uint8Array(0);
+  if (type === 'float32') return new Float32Array(0);
+  throw new NearsightError('load_failed', `The vision encoder takes ${type}, which transformers.js does not make.`);
+}
