@@ -36,13 +36,13 @@ export const codeLines = {
   'worker/storage/': 977,
   'src/storage/': 653,
   'worker/hub/': 492,
-  'models/': 146,
+  'models/': 383,
   'bin/': 55,
   'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 20234;
+export const codeLinesTogether = 20471;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { knownModels } from '../../../models/index.ts';
+import { lfm25Vl450m } from '../../../models/lfm2.5-vl-450m.ts';
 import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
 import { resolveHub } from '../../../worker/hub/resolve-hub.ts';
 import listings from '../../fixtures/hub/listings.json' with { type: 'json' };
@@ -53,6 +55,10 @@ const pathsOf = ({ variants }: ModelSpec) =>
     dtype,
     paths: Object.values(graphs).flatMap(({ file, data }) => [file, ...data].map(({ path }) => path)),
   }));
+const bytesOf = ({ variants: [first] }: ModelSpec) =>
+  Object.values(first?.graphs ?? {})
+    .flatMap(({ file, data }) => [file, ...data])
+    .reduce((sum, { bytes }) => sum + bytes, 0);
 const graphs = (embed: string) => [
   'onnx/vision_encoder_q4.onnx',
   'onnx/vision_encoder_q4.onnx_data',
@@ -63,24 +69,38 @@ const graphs = (embed: string) => [
 ];
 
 describe('repositories of other families, by their listings', () => {
-  it('LFM2.5-VL-450M has no table in 4 bits: the one in half precision is taken', async () => {
+  it('LFM2.5-VL-450M has no table in 4 bits: the one in half precision is taken; its spec is the one that ships', async () => {
     const listing = listingOf('LFM2.5-VL-450M-ONNX');
     const spec = await resolve(listing);
     expect(pathsOf(spec)).toEqual([{ dtype: 'q4', paths: graphs('_fp16') }]);
-    expect(spec.licence).toMatchObject({ name: 'LFM Open License 1.0', restricted: true });
+    const plain = JSON.parse(
+      JSON.stringify(spec, (key, value: unknown) => (key === 'url' ? undefined : value)),
+    ) as ModelSpec;
+    const hashes = new Map(listing.files.map(([path, bytes, sha256]) => [path, { bytes, sha256 }]));
+    const files = plain.files.map((file) => ({ ...file, ...hashes.get(file.path) }));
+    const { id, description, licence, ...shipped } = lfm25Vl450m;
+    expect({ ...plain, files }).toMatchObject(shipped);
+    expect(spec.licence).toEqual(licence);
+    expect([id, description]).toEqual(['lfm2.5-vl-450m', expect.any(String)]);
   });
 
-  it.each(['Qwen3.5-0.8B-ONNX-OPT', 'Qwen3-VL-2B-Instruct-ONNX', 'LightOnOCR-2-1B-ONNX'])(
-    '%s has all of its graphs and their data',
-    async (name) => {
-      const listing = listingOf(name, ['processor_config.json', 'chat_template.jinja']);
-      const spec = await resolve(listing);
-      expect(pathsOf(spec)).toEqual([{ dtype: 'q4', paths: graphs('_q4') }]);
-      const expected = [...CONFIGS, 'processor_config.json', 'chat_template.jinja'];
-      expect(spec.files.map(({ path }) => path).sort()).toEqual(expected.sort());
-      expect(spec).toMatchObject({ modelType: listing.modelType, wasm: 'slow', contextLength: 128_000 });
-    },
-  );
+  it.each([
+    ['Qwen3.5-0.8B-ONNX-OPT', 'onnx-community/Qwen3.5-0.8B-ONNX-OPT'],
+    ['Qwen3-VL-2B-Instruct-ONNX', 'onnx-community/Qwen3-VL-2B-Instruct-ONNX'],
+    ['LightOnOCR-2-1B-ONNX', 'onnx-community/LightOnOCR-2-1B-ONNX'],
+  ])('%s has all of its graphs and their data, in the bytes that are named for it', async (name, hub) => {
+    const listing = listingOf(name, ['processor_config.json', 'chat_template.jinja']);
+    const spec = await resolve(listing);
+    expect(pathsOf(spec)).toEqual([{ dtype: 'q4', paths: graphs('_q4') }]);
+    const expected = [...CONFIGS, 'processor_config.json', 'chat_template.jinja'];
+    expect(spec.files.map(({ path }) => path).sort()).toEqual(expected.sort());
+    expect(spec).toMatchObject({ modelType: listing.modelType, wasm: 'slow', contextLength: 128_000 });
+    const known = knownModels.find(({ model }) => 'hub' in model && model.hub === hub);
+    expect(known).toMatchObject({ modelType: listing.modelType, model: { revision: listing.revision } });
+    // Configs and tokenizer are 20 MB at most.
+    const difference = (known?.bytes?.other ?? 0) - bytesOf(spec);
+    expect(Math.abs(difference)).toBeLessThan(20e6);
+  });
 
   it('Gemma 4: data in parts are followed, an encoder of sound is left out, and numbers that size nothing may be large', async () => {
     const listing = listingOf('gemma-4-E2B-it-ONNX');

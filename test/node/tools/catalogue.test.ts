@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import listed from '../../../models/glimpse/files.json' with { type: 'json' };
+import { knownModels } from '../../../models/index.ts';
 import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
 import { specAsCode } from '../../../tools/catalogue/print-spec.mjs';
 import { type Hub, startHub } from '../../hub/hub-server.ts';
@@ -66,6 +67,15 @@ test('a repository is printed as a spec that pins it', async () => {
   expect(spec?.variants[1]?.graphs.vision).toEqual({ file: find('onnx/vision_encoder_q4.onnx'), data: [] });
 });
 
+test('without a repository, all models that we know of are printed', async () => {
+  const { code, stdout, stderr } = await run();
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toContain('SmolVLM-256M: The smallest');
+  expect(stdout).toContain('192 MB, or 211 MB without shader-f16');
+  expect(stdout).toMatch(/licence {3}LFM Open License 1\.0: Commercial use is free only below/);
+  expect(stdout.split('\n\n')).toHaveLength(knownModels.length);
+});
+
 test('what cannot be used is an error that says why', async () => {
   const unknown = await run('org/unknown', '--base-url', hub.origin);
   expect(unknown).toMatchObject({ code: 1, stdout: '' });
@@ -75,7 +85,7 @@ test('what cannot be used is an error that says why', async () => {
   expect(await run('org/nothing', '--base-url', hub.origin)).toMatchObject({ code: 1, stdout: '' });
 });
 
-test.each([[[]], [['one', 'two']], [['org/name', '--colour']]])('wrong arguments: %j', async (args) => {
+test.each([[['--dtype', 'q4']], [['one', 'two']], [['org/name', '--colour']]])('wrong arguments: %j', async (args) => {
   const { code, stderr } = await run(...args);
   expect(code).toBe(2);
   expect(stderr).toContain('Usage: npm run catalogue --');
