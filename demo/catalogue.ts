@@ -1,2 +1,2 @@
 // A module of its own, so that a page with other models changes this one only.
-export { catalogue } from 'nearsight/models';
+export { knownModels } from 'nearsight/models';

@@ -34,3 +34,10 @@ export function milliseconds(ms: number): string {
   if (ms >= 1000) return `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
   return `${ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0)} ms`;
 }
+
+/** What the visitor should know before a download: undefined for a licence that lets everybody do everything. */
+export function termsOf(licence: ModelLicence): string | undefined {
+  if (!licence.restricted) return undefined;
+  const what = licence.restriction === undefined ? '' : `: ${licence.restriction}`;
+  return `${licenceName(licence)} restricts the use of this model${what}.`;
+}

@@ -96,7 +96,7 @@ async function answer(text: string, format?: AnswerFormat): Promise<void> {
   try {
     await loadedFor(abort);
     const receipt = await ask(models.fetch, {
-      model: offer.spec.id,
+      model: offer.id,
       image: image.url,
       // A conversation in front of it would draw the answer towards sentences.
       history: format ? [] : history,

@@ -75,7 +75,7 @@ export class MeasurePanel {
     try {
       const measured = await measure({
         fetch,
-        model: offer.spec.id,
+        model: offer.id,
         contexts: CONTEXTS,
         newImage,
         onProgress: (next) => (elements.measureHint.textContent = `Measuring: ${next}…`),
@@ -118,7 +118,7 @@ export class MeasurePanel {
       ...(disturbances.length > 0 ? [`Times are too long, because ${disturbances.join(' and ')} meanwhile.`] : []),
     ].join(' ');
     const result = {
-      model: offer.spec.id,
+      model: offer.id,
       device,
       dtype,
       hardware,

@@ -1,6 +1,7 @@
 import {
   createNearsight,
   type DebugStats,
+  type ModelSpec,
   type Nearsight,
   type NearsightOptions,
   type StatusValue,
@@ -114,7 +115,7 @@ export class Models {
   async refresh(offer: Offer): Promise<void> {
     const nearsight = this.#nearsight;
     const verdict = await nearsight
-      .probe(offer.spec)
+      .probe(offer.model)
       .catch((error: unknown): Verdict => ({ verdict: 'no', reason: failureOf(error).detail }));
     // Another model was chosen meanwhile, which ended the probe.
     if (nearsight !== this.#nearsight) return this.refresh(offer);
@@ -128,14 +129,14 @@ export class Models {
       this.pause();
       await this.#nearsight.unload();
     }
-    await deleteModel(offer.spec.id);
+    await deleteModel(offer.id);
     await this.refresh(offer);
   }
 
-  /** Stores the files of a model from a folder of the visitor's. Rejects if they are not those of the model. */
-  async import(offer: Offer, files: readonly File[], onProgress: (bytes: number) => void): Promise<void> {
+  /** Stores the files of a model from a folder of the visitor's. Rejects if they are not those of its spec. */
+  async import(offer: Offer, spec: ModelSpec, files: readonly File[], onProgress: (n: number) => void): Promise<void> {
     try {
-      await importModel(offer.spec, files, onProgress);
+      await importModel(spec, files, onProgress);
     } finally {
       await this.refresh(offer);
     }
@@ -158,7 +159,7 @@ export class Models {
   }
 
   #make(): Nearsight {
-    return createNearsight({ ...this.#options, model: this.#offer.spec });
+    return createNearsight({ ...this.#options, model: this.#offer.model });
   }
 
   #watch(): () => void {

@@ -1,37 +1,42 @@
-import type { ModelSpec } from 'nearsight';
+import type { HubModel, ModelLicence, ModelSpec } from 'nearsight';
 import { glimpse } from 'nearsight/glimpse';
-import { catalogue } from './catalogue.ts';
+import { knownModels } from './catalogue.ts';
 
 /** A model that the visitor can choose. */
 export interface Offer {
-  spec: ModelSpec;
+  model: ModelSpec | HubModel;
+  /** What it is called in requests, and in the store. */
+  id: string;
   /** For headings and buttons. */
   name: string;
   description: string;
+  licence: ModelLicence;
+  /** The download where the GPU has `shader-f16`, and elsewhere, as far as it is known. */
+  bytes: { f16: number; other: number } | undefined;
   /** Its files come with the page; nothing of it is downloaded from elsewhere or kept in the store. */
   toy: boolean;
 }
 
-/** The names that models have on their cards, where it is not the id. */
-const NAMES: Record<string, string> = {
-  'smolvlm-256m': 'SmolVLM-256M',
-  'smolvlm2-256m-video': 'SmolVLM2-256M',
-};
-
 const toy: Offer = {
-  spec: glimpse,
+  model: glimpse,
+  id: glimpse.id,
   name: glimpse.id,
   description: 'A toy that comes with this page. It knows simple drawings, not photographs, and is often wrong.',
+  licence: glimpse.licence,
+  bytes: undefined,
   toy: true,
 };
 
 /** All models, the toy first. */
 export const offers: readonly Offer[] = [
   toy,
-  ...catalogue.map((spec) => ({
-    spec,
-    name: NAMES[spec.id] ?? spec.id,
-    description: `${spec.description ?? 'Describes images and answers questions about them'}.`,
+  ...knownModels.map(({ model, name, goodAt, licence, bytes }) => ({
+    model,
+    id: 'hub' in model ? model.hub : model.id,
+    name,
+    description: `${goodAt}.`,
+    licence,
+    bytes,
     toy: false,
   })),
 ];
@@ -39,11 +44,9 @@ export const offers: readonly Offer[] = [
 /** The first one that is no toy: what a first visit is offered. */
 export const realOffer = offers.find((offer) => !offer.toy);
 
-/** The download of the variant that most devices take. */
-export function likelyBytes({ files, variants }: ModelSpec): number {
-  const graphs = Object.values(variants[0]?.graphs ?? {});
-  const all = [...files, ...graphs.flatMap(({ file, data }) => [file, ...data])];
-  return all.reduce((sum, { bytes }) => sum + bytes, 0);
+/** Whether a probe asks the hub which files it has: for what is not stored here, only when the visitor wants to know. */
+export function isOnHub({ model }: Offer): boolean {
+  return 'hub' in model;
 }
 
 const KEY = 'nearsight-demo-model';
@@ -52,7 +55,7 @@ const KEY = 'nearsight-demo-model';
 export function rememberedOffer(): Offer {
   try {
     const id = localStorage.getItem(KEY);
-    return offers.find(({ spec }) => spec.id === id) ?? toy;
+    return offers.find((offer) => offer.id === id) ?? toy;
   } catch {
     // Storage is blocked.
     return toy;
@@ -60,9 +63,9 @@ export function rememberedOffer(): Offer {
 }
 
 /** Keeps the choice for the next visit. It is all that this page stores itself. */
-export function rememberOffer({ spec }: Offer): void {
+export function rememberOffer({ id }: Offer): void {
   try {
-    localStorage.setItem(KEY, spec.id);
+    localStorage.setItem(KEY, id);
   } catch {
     // The next visit starts with the toy.
   }

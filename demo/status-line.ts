@@ -1,7 +1,7 @@
 import { announce, elements } from './elements.ts';
 import { megabytes } from './format.ts';
 import type { Models } from './models.ts';
-import { likelyBytes, realOffer } from './offers.ts';
+import { realOffer } from './offers.ts';
 import { isStored, statusLine } from './status-text.ts';
 
 /** The shortest time between two announcements of a download's progress, in milliseconds. */
@@ -53,8 +53,8 @@ function showOffer(models: Models): void {
   offer.hidden = !models.offer.toy || !realOffer || verdict?.verdict === 'no';
   if (offer.hidden || !realOffer) return;
   offerText.textContent = `This is a toy that knows simple drawings. ${realOffer.name} understands photographs.`;
-  const { spec, name } = realOffer;
-  const size = isStored(verdict) ? 'stored here' : megabytes(verdict?.bytes ?? likelyBytes(spec));
+  const { bytes, name } = realOffer;
+  const size = isStored(verdict) ? 'stored here' : megabytes(verdict?.bytes ?? bytes?.f16 ?? 0);
   useReal.textContent = `Use ${name} (${size})`;
 }
 

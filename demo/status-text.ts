@@ -1,6 +1,6 @@
 import type { ModelFacts, StatusValue, Verdict } from 'nearsight';
 import { failureOf } from './failure.ts';
-import { deviceName, megabytes, percent, timeLeft } from './format.ts';
+import { deviceName, megabytes, percent, termsOf, timeLeft } from './format.ts';
 import type { Offer } from './offers.ts';
 
 /** The content of the status line. */
@@ -87,9 +87,14 @@ function idleLine(verdict: Verdict | undefined, offer: Offer): StatusLine {
     const stored = `${megabytes(storedBytes)} of ${megabytes(bytes)} stored (${percent(storedBytes, bytes)})`;
     return { text: `${name}: paused, ${stored}.`, action: 'Resume' };
   }
+  const terms = termsOf(verdict.licence ?? offer.licence);
+  const licence = terms === undefined ? '' : ` ${terms}`;
   const asked = verdict.saveData ? ' You asked this browser to save data.' : '';
   const again = storage?.kind === 'memory' ? ' This browser cannot keep it: the next visit downloads it again.' : '';
-  return { text: `${name}, a download of ${megabytes(bytes)}, will run ${where}.${asked}${again}`, action: 'Download' };
+  return {
+    text: `${name}, a download of ${megabytes(bytes)}, will run ${where}.${licence}${asked}${again}`,
+    action: 'Download',
+  };
 }
 
 /** Whether a load downloads nothing. */

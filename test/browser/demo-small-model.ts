@@ -11,14 +11,19 @@ const CATALOGUE = `
   const graphs = (all) =>
     Object.fromEntries(Object.entries(all).map(([name, { file }]) => [name, { file: plain(file), data: [] }]));
   const { assets, ...rest } = glimpse;
-  export const catalogue = [{
+  const licence = { name: 'Licence of the test', url: 'https://example.test/licence', restricted: true, restriction: 'Only for tests' };
+  const real = {
     ...rest,
     id: 'smolvlm-256m',
     baseURL: '/model/',
-    description: 'Describes photographs and answers questions about them',
     files: glimpse.files.map(plain),
     variants: glimpse.variants.map((variant) => ({ ...variant, graphs: graphs(variant.graphs) })),
-  }];
+  };
+  const goodAt = 'Describes photographs and answers questions about them';
+  export const knownModels = [
+    { name: 'SmolVLM-256M', model: real, goodAt, licence: real.licence, bytes: { f16: 3e6, other: 3e6 } },
+    { name: 'Restricted', model: { hub: 'org/restricted' }, goodAt, licence, bytes: { f16: 7e8, other: 7e8 } },
+  ];
 `;
 
 /** A model of 3 MB in place of the demo's real ones, from the demo's own server. */

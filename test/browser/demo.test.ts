@@ -108,6 +108,27 @@ test('the policy blocks other servers, for requests and for images', async () =>
   expect(await response.text()).toContain('http-equiv="Content-Security-Policy"');
 });
 
+test('a licence that restricts use is said before the download; the hub is not asked what nobody chose', async () => {
+  await using demo = await openDemo();
+  await demo.evaluate(() => Object.assign(document.querySelector('#picker')!, { open: true }));
+  const part = (id: string, selector: string) =>
+    demo.evaluate((query) => document.querySelector(query)?.textContent ?? '', `[data-model="${id}"] ${selector}`);
+  await expect.poll(() => part('lfm2.5-vl-450m', '.facts')).not.toContain('checking');
+  const [pinned, onHub, open] = ['lfm2.5-vl-450m', 'onnx-community/FastVLM-0.5B-ONNX', 'smolvlm-256m'] as const;
+  expect(await part(pinned, '.terms')).toMatch(/^LFM Open License 1\.0 restricts .*revenue.* Read it\.$/);
+  expect(await part(onHub, '.terms')).toMatch(/^Apple .* restricts .*research only/);
+  expect(await part(onHub, '.facts')).toMatch(/^810 MB · Apple .* · from Hugging Face, not checked on this device$/);
+  expect(await part(onHub, 'button')).toBe('Download (810 MB)');
+  expect(await part(open, '.terms')).toBe('');
+  expect(await part('HuggingFaceTB/SmolVLM-500M-Instruct', '.facts')).toMatch(/^358 to 391 MB · Apache-2\.0/);
+  const links = await demo.evaluate(() =>
+    Array.from(document.querySelectorAll<HTMLAnchorElement>('.terms a'), (a) => a.href),
+  );
+  expect(links.length).toBeGreaterThan(1);
+  expect(links.every((href) => href.startsWith('https://'))).toBe(true);
+  expect(demo.foreign).toEqual([]);
+});
+
 test('works by keyboard alone; Escape stops, and the next question is answered', async () => {
   await using demo = await openDemo();
   const { keyboard } = demo.page;
