@@ -34,7 +34,9 @@ function readArguments() {
 async function print({ hub, ...model }) {
   if (hub === undefined) return console.log(modelsAsText(await importTypeScript('models/index.ts')));
   const { resolveHub } = await importTypeScript('worker/hub/resolve-hub.ts');
-  const { modelTypes } = await importTypeScript('worker/families/registry.ts');
+  const { modelTypes: onnx } = await importTypeScript('worker/families/registry.ts');
+  const others = await importTypeScript('worker/engines/transformers/model-types.ts');
+  const modelTypes = [...onnx, ...others.PREPARED_BY_US, ...others.PREPARED_BY_IT];
   const { signal } = new AbortController();
   const { spec } = await resolveHub({ hub, ...model }, { modelTypes, signal });
   console.log(specAsCode(spec));

@@ -22,7 +22,7 @@ export const codeLines = {
   'worker/engines/*': 46,
   'worker/engines/common/': 462,
   'worker/engines/onnx/': 355,
-  'worker/engines/transformers/': 858,
+  'worker/engines/transformers/': 859,
   'worker/generation/': 1324,
   'worker/backend/': 146,
   'worker/webgpu/': 1510,

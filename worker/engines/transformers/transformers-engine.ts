@@ -23,16 +23,11 @@ import { readAhead } from '../common/read-ahead.ts';
 import { probe } from '../common/select-device.ts';
 import type { Engine, EngineKind } from '../engine.ts';
 import { loadTransformers } from './load-transformers.ts';
+import { PREPARED_BY_IT, PREPARED_BY_US } from './model-types.ts';
 
 const NAME = 'transformers';
 
 const GRAPHS = ['vision', 'decoder', 'embed'] as const satisfies GraphName[];
-
-/** Whose images and prompts nearsight prepares itself: `families/other-families.ts`, which is in the chunk. */
-const PREPARED_BY_US = ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl', 'qwen3_5', 'gemma3', 'lfm2_vl', 'llava_qwen2'];
-
-/** Those that transformers.js prepares. */
-const PREPARED_BY_IT = ['llava', 'llava_onevision', 'mistral3', 'lighton_ocr', 'glm_ocr'];
 
 /** Runs the models of other families as transformers.js does, step by step. */
 export const transformersEngine: EngineKind = {
