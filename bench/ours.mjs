@@ -44,6 +44,7 @@ export async function openOurs({ model, device, dtype }, image, worker, ort) {
       device: facts.device,
       dtype: facts.dtype,
       hardware: facts.hardware,
+      reason: facts.reason,
       steps,
     },
     worker: worker(),

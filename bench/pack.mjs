@@ -28,10 +28,11 @@ import { standinAvailable, standinSource } from '../tools/standin.mjs';
 const MAX_BYTES = 60e6;
 
 const command = `#!/bin/sh
-# Compares nearsight with a classic loop on this machine's GPU. Needs sh, tar, gzip and the GPU's Vulkan driver.
+# Compares nearsight on this machine's GPU with a classic loop, and with itself where steps are not captured. Needs sh, tar,
+# gzip and the GPU's Vulkan driver.
 #   ./bench.sh             glimpse, the small model
 #   ./bench.sh --full      and SmolVLM-256M at full size, with random weights (260 MB, made here)
-# Other options go to bench/dawn/main.mjs. Results: glimpse.json, smolvlm.json.
+# Other options go to bench/dawn/main.mjs, such as --sides classic. Results: glimpse.json, smolvlm.json.
 set -eu
 cd "$(dirname "$0")"
 if [ ! -x unpacked/node ]; then
@@ -59,9 +60,9 @@ const files = [
   'bench/rows.mjs',
   'bench/sampling.mjs',
   'bench/scenarios.mjs',
-  'bench/timed-ort.mjs',
   'bench/dawn',
   'tools/counters/patch.mjs',
+  'tools/counters/timed-ort.mjs',
   'tools/ask/model.mjs',
   'tools/ask/usage.mjs',
   'dist/index.js',

@@ -58,15 +58,16 @@ class Table {
    *
    * @param {string} measure
    * @param {string} title
-   * @param {(ours: number, theirs: number) => { result: string, bar?: string, met?: boolean } | undefined} judge gets
-   *   our value and the best of the other sides, or NaN if there is none
+   * @param {(ours: number, theirs: number, uncaptured?: number) => { result: string, bar?: string, met?: boolean } | undefined} judge
+   *   gets our value, the best of the other sides, or NaN if there is none, and ours without captured steps
    */
   add(measure, title, judge) {
     const ours = this.ours(measure);
     if (ours === undefined) return;
     const theirs = this.theirs(measure);
-    const best = Object.keys(theirs).length > 0 ? Math.min(...Object.values(theirs)) : NaN;
-    const { result = '', bar = '', met } = judge(ours, best) ?? {};
+    const { uncaptured, ...peers } = theirs;
+    const best = Object.keys(peers).length > 0 ? Math.min(...Object.values(peers)) : NaN;
+    const { result = '', bar = '', met } = judge(ours, best, uncaptured) ?? {};
     this.rows.push({
       measure: title,
       ours,
@@ -86,14 +87,17 @@ const atMost = (max) => (/** @type {number} */ ours) => ({
 });
 
 /** @param {number} times */
-const faster = (times) => (/** @type {number} */ ours, /** @type {number} */ theirs) =>
-  Number.isNaN(theirs)
-    ? undefined
-    : {
-        result: `${short(theirs / ours)}x`,
-        bar: times === 1 ? 'never slower' : `${times}x faster`,
-        met: theirs / ours >= times,
-      };
+const faster =
+  (times) =>
+  (/** @type {number} */ ours, /** @type {number} */ theirs, /** @type {number | undefined} */ uncaptured) => {
+    const results = [
+      ...(Number.isNaN(theirs) ? [] : [`${short(theirs / ours)}x`]),
+      ...(uncaptured === undefined ? [] : [`${short(uncaptured / ours)}x uncaptured`]),
+    ];
+    if (results.length === 0) return undefined;
+    const slower = theirs / ours < times || (uncaptured ?? Infinity) < ours;
+    return { result: results.join(', '), bar: times === 1 ? 'never slower' : `${times}x faster`, met: !slower };
+  };
 
 /**
  * @param {number | undefined} of
@@ -135,8 +139,8 @@ export function rowsOf(outcome) {
     // The bar is for SmolVLM's vocabulary of 49,280 tokens.
     return glimpse ? judged && { result: judged.result } : judged;
   });
-  table.add('host', 'host work, ms a token', (ours, theirs) => {
-    const judged = faster(2)(ours, theirs);
+  table.add('host', 'host work, ms a token', (ours, ...others) => {
+    const judged = faster(glimpse ? 3 : 6)(ours, ...others);
     // A decode loop can save host work and waits only. The arithmetic is the same for all.
     const arithmetic = Math.round((1 - ours / (greedy ?? ours)) * 100);
     return judged && { ...judged, result: `${judged.result}; the GPU's part of our decode is ${arithmetic} %` };

@@ -5,7 +5,7 @@ import { dirname, extname, join, resolve } from 'node:path';
 import { serveCounters } from '../tools/counters.mjs';
 import { serve } from '../tools/serve.mjs';
 import { standinFolder } from '../tools/standin.mjs';
-import { timedOrt } from './timed-ort.mjs';
+import { timedOrt } from '../tools/counters/timed-ort.mjs';
 
 /** Cross-origin isolation, so that wasm can use threads. */
 const headers = {

@@ -29,7 +29,13 @@ const locks = {
         }),
 };
 
-/** Runs a worker's script in this thread. Only one can exist. */
+/** The ends of all workers' channels that their scripts use. @type {MessagePort[]} */
+const scopes = [];
+
+/**
+ * Runs a worker's script in this thread. A script that listens does so when it starts, so several can run if each is started
+ * when the one before has. What one posts, the pages of all get: Comlink drops what is no answer to a call of its own.
+ */
 class InlineWorker {
   #port;
 
@@ -37,13 +43,18 @@ class InlineWorker {
   constructor(url) {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
+    scopes.push(port2);
     Object.assign(globalThis, {
       addEventListener: port2.addEventListener.bind(port2),
       removeEventListener: port2.removeEventListener.bind(port2),
-      postMessage: port2.postMessage.bind(port2),
+      /** @param {unknown} message */
+      postMessage(message) {
+        for (const scope of scopes) scope.postMessage(message);
+      },
     });
     port1.start();
-    void import(url.href).then(() => port2.start());
+    // Each has an instance of the script.
+    void import(`${url.href}?${scopes.length}`).then(() => port2.start());
   }
 
   /** @param {Parameters<MessagePort['addEventListener']>} args */
@@ -119,7 +130,6 @@ export function installBrowserGlobals(options = []) {
     navigator: { gpu: create(options), hardwareConcurrency: availableParallelism(), locks },
     location: { href: `${pathToFileURL(cwd()).href}/?counters=dawn` },
     isSecureContext: true,
-    Worker: InlineWorker,
     OffscreenCanvas: InlineCanvas,
     createImageBitmap,
     fetch: fetchFile,
@@ -128,4 +138,6 @@ export function installBrowserGlobals(options = []) {
   for (const [name, value] of Object.entries(values)) {
     Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
+  // A worker wraps its own scope's, to watch its threads. Here it starts none, and the page needs this one for the next side.
+  Object.defineProperty(globalThis, 'Worker', { get: () => InlineWorker, set() {} });
 }

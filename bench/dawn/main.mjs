@@ -1,55 +1,50 @@
 /**
  * The benchmark without a browser: the built package in Node on Dawn, compared with a hand-written classic loop
- * (`classic.mjs`) on the same ONNX Runtime and adapter. `../scenarios.mjs` defines the measures.
+ * (`classic.mjs`) on the same ONNX Runtime and adapter, and with itself where decode steps are recorded anew instead of
+ * captured and replayed. `../scenarios.mjs` defines the measures.
  *
- *   node bench/dawn/main.mjs [--model FOLDER] [--rounds N] [--json FILE] [--dawn backend=vulkan]
+ *   node bench/dawn/main.mjs [--model FOLDER] [--sides uncaptured,classic] [--rounds N] [--json FILE] [--no-counts]
+ *                            [--dawn backend=vulkan]
  *
- * Dawn runs in this process, so both sides lack the round trips to a browser's GPU process. It needs only the built
+ * Dawn runs in this process, so all sides lack the round trips to a browser's GPU process. It needs only the built
  * package, `webgpu` and Node, so that it can be packed for another machine (`../pack.mjs`).
  */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { join } from 'node:path';
 import { exit, versions } from 'node:process';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { specOfFolder } from '../../tools/ask/model.mjs';
 import { markdown } from '../rows.mjs';
 import { Scenarios } from '../scenarios.mjs';
-import { timedOrt } from '../timed-ort.mjs';
-import { Classic } from './classic.mjs';
-import { encodePng } from './png.mjs';
 import { installBrowserGlobals } from './browser-globals.mjs';
+import { Classic } from './classic.mjs';
+import { openOurSide, readModel, root } from './our-side.mjs';
 
 /** @typedef {import('../page/side.ts').Question} Question */
-/** @typedef {import('../page/side.ts').Side} Side */
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string' },
+    sides: { type: 'string', default: 'uncaptured,classic' },
     rounds: { type: 'string', default: '3' },
     json: { type: 'string' },
+    'no-counts': { type: 'boolean', default: false },
     dawn: { type: 'string', multiple: true, default: [] },
   },
 });
 
+const others = values.sides.split(',').filter((side) => side !== '');
+if (others.some((side) => !['uncaptured', 'classic'].includes(side))) throw new Error(`--sides ${values.sides}`);
 const load = Number(values.rounds) > 0 ? loadavg() : undefined;
 installBrowserGlobals(values.dawn);
 await import('../../tools/counters/patch.mjs');
-const { openOurs } = await import('../ours.mjs');
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const folder = values.model ? resolve(values.model) : join(root, 'dist/glimpse');
-/** @param {string} name */
-const read = (name) => JSON.parse(readFileSync(join(folder, name), 'utf8'));
-const config = read('config.json');
-const glimpse = config.vocab_size < 10_000;
-// The end token of the text config is wrong.
-const endTokens = [read('generation_config.json').eos_token_id].flat();
-
+const model = await readModel(values.model);
+const { folder, config, glimpse } = model;
 const { run } = globalThis.counted;
 
-/** Both sides run in this thread, one at a time. */
+/** All sides run in this thread, one at a time. */
 const worker = {
   take: async () => run('take', 0),
   /** @param {number} ms */
@@ -58,39 +53,10 @@ const worker = {
   idle: async (on) => run('idle', on ? 1 : 0),
 };
 
-/** @param {number} number */
-async function image(number) {
-  const file = encodePng(
-    640,
-    480,
-    (x, y, channel) => (x * (number + channel) + y * 7 + ((x >> 5) ^ (y >> 5)) * 31) & 255,
-  );
-  return { dataUrl: `data:image/png;base64,${file.toString('base64')}` };
-}
-
-/** A folder with ONNX Runtime's files, and the wrapper that records when each graph runs. */
-function timedFolder() {
-  const temporary = mkdtempSync(join(tmpdir(), 'nearsight-bench-'));
-  const real = join(root, 'dist/ort');
-  const name = 'ort-wasm-simd-threaded.asyncify';
-  // A copy: Node gives a linked script the URL of the real one, under which the worker would not look for its module.
-  copyFileSync(join(real, `${name}.mjs`), join(temporary, `${name}.mjs`));
-  symlinkSync(join(real, `${name}.wasm`), join(temporary, `${name}.wasm`));
-  writeFileSync(join(temporary, 'ort.webgpu.min.mjs'), timedOrt(pathToFileURL(join(real, 'ort.webgpu.min.mjs')).href));
-  return temporary;
-}
-
-/** @param {string} ort the folder of our ONNX Runtime */
-async function openSides(ort) {
-  const spec = await specOfFolder(folder, `${pathToFileURL(folder).href}/`);
-  const model = { id: glimpse ? 'glimpse' : 'SmolVLM-256M (random weights)', folder, spec, endTokens };
-  const ours = await openOurs(
-    { model, device: 'webgpu', dtype: 'q4' },
-    image,
-    () => worker,
-    `${pathToFileURL(ort).href}/`,
-  );
-  return { model, ours, classic: await openClassic(ours.facts.hardware) };
+async function openSides() {
+  const ours = await openOurSide(model, true, worker);
+  const uncaptured = others.includes('uncaptured') ? await openOurSide(model, false, worker) : undefined;
+  return { ours, uncaptured, classic: others.includes('classic') ? await openClassic(ours.facts.hardware) : undefined };
 }
 
 /**
@@ -131,11 +97,12 @@ async function openClassic(hardware) {
 }
 
 /**
- * @param {Classic} classic
+ * @param {Classic | undefined} classic
  * @param {Question} question
  * @param {number} promptTokens the length of our prompt
  */
 async function askClassic(classic, { tokens }, promptTokens) {
+  if (!classic) throw new Error('the classic loop is not open');
   const ids = Int32Array.from({ length: promptTokens }, (_, at) => (at * 7919 + 1) % config.vocab_size);
   const askedAt = performance.timeOrigin + performance.now();
   const elapsed = () => performance.timeOrigin + performance.now() - askedAt;
@@ -152,11 +119,11 @@ async function askClassic(classic, { tokens }, promptTokens) {
  */
 function plan(hardware) {
   const common = {
-    sides: ['ours', 'classic'],
+    sides: ['ours', ...others],
     imageSides: ['ours'],
     gpu: true,
     contexts: [100, 600],
-    exact: true,
+    exact: !values['no-counts'],
     growth: false,
   };
   // At full size, a software adapter takes half a second for each token.
@@ -174,7 +141,7 @@ function isSoftware(hardware) {
 }
 
 /** @param {Awaited<ReturnType<typeof openSides>>} sides */
-async function measure({ model, ours, classic }) {
+async function measure({ ours, uncaptured, classic }) {
   /** Prompt lengths by question: ours is always asked first. @type {Map<string, number>} */
   const lengths = new Map();
   const scenarios = new Scenarios(
@@ -182,8 +149,10 @@ async function measure({ model, ours, classic }) {
       async ask(side, question) {
         const key = JSON.stringify(question.turns);
         const before = await worker.take();
-        const answer =
-          side === 'ours' ? await ours.ask(question) : await askClassic(classic, question, lengths.get(key) ?? 0);
+        const ourSide = side === 'ours' ? ours : side === 'uncaptured' ? uncaptured : undefined;
+        const answer = ourSide
+          ? await ourSide.ask(question)
+          : await askClassic(classic, question, lengths.get(key) ?? 0);
         lengths.set(key, answer.promptTokens);
         return { ...answer, before, after: await worker.take() };
       },
@@ -195,19 +164,14 @@ async function measure({ model, ours, classic }) {
     plan(ours.facts.hardware),
   );
   await scenarios.run();
-  const facts = { ours: ours.facts, classic: { ...ours.facts } };
+  const facts = Object.fromEntries(['ours', ...others].map((side) => [side, { ...ours.facts }]));
   const { samples, lengths: prompts } = scenarios;
   const place = { where: 'Dawn, webgpu', version: `Node ${versions.node}`, model: model.id, load };
   return { ...place, facts, failed: {}, samples, lengths: prompts };
 }
 
-const ort = timedFolder();
-try {
-  const outcome = await measure(await openSides(ort));
-  console.log(markdown(outcome));
-  if (values.json) writeFileSync(values.json, JSON.stringify(outcome));
-} finally {
-  rmSync(ort, { recursive: true });
-}
+const outcome = await measure(await openSides());
+console.log(markdown(outcome));
+if (values.json) writeFileSync(values.json, JSON.stringify(outcome));
 // Dawn and the message channels would keep the process alive.
 exit(0);

@@ -31,7 +31,7 @@ export interface Answer {
   firstMs: number;
   totalMs: number;
   promptTokens: number;
-  /** Ours only: how many of them were not read again. */
+  /** How many of them were not read again; absent where a side does not say. */
   cachedTokens?: number;
   /** Ours only: how many tokens it has. */
   tokens?: number;
@@ -46,6 +46,8 @@ export interface Facts {
   /** Of each file. */
   dtype: string;
   hardware: string;
+  /** Ours only: why this device and dtype, and what is not done on it. */
+  reason?: string;
   /** Ours only: when each step of the load was done, in milliseconds since 1970. */
   steps?: number[];
 }

@@ -1,6 +1,7 @@
-// The benchmark's table: bars that are met and missed.
+// The benchmark's table, and its charts.
 import { expect, test } from 'vitest';
 import type { Outcome } from '../../../bench/browser.mjs';
+import { chart } from '../../../bench/chart.mjs';
 import { markdown, median, rowsOf } from '../../../bench/rows.mjs';
 
 const facts = { build: 'asyncify', threads: 1, device: 'webgpu', dtype: 'q4', hardware: 'a GPU' } as const;
@@ -68,4 +69,22 @@ test('a side that could not be opened is listed under the table', () => {
   const failed = { 'with our threads': 'it did not open' };
   const table = markdown({ ...outcome({ five: [1] }, { five: [2] }), failed });
   expect(table.split('\n').at(-1)).toBe('with our threads is left out: it did not open');
+});
+
+test('where our own side runs without captured steps as well, it is told apart from the peers', () => {
+  const samples = { ours: { host: [2] }, uncaptured: { host: [4] }, classic: { host: [14] } };
+  const table = markdown({ ...outcome({}, {}, 'Dawn, webgpu', 'SmolVLM'), facts: { ours: facts }, samples });
+  expect(table).toMatch(/\| host work, ms a token \| 2 \| 7x, 2x uncaptured; .* \| 6x faster \| met \|/);
+});
+
+test('a chart has a line for each place in each plot that has points', () => {
+  const line = (name: string, ...ys: number[]) => ({ name, points: ys.map((y, x) => ({ x: x * 10, y })) });
+  const svg = chart('a model', [
+    { label: 's', axis: 'tokens', lines: [line('one', 0, 5, 10), line('two', 10, 10, 10)] },
+    { label: 'ms', axis: 'turns', lines: [line('two')] },
+  ]);
+  // From the origin to the right top corner, and along the top.
+  expect(svg).toContain('d="M48.0 164.0L176.0 98.0L304.0 32.0"');
+  expect(svg).toContain('d="M48.0 32.0L176.0 32.0L304.0 32.0"');
+  expect(svg).not.toContain('turns');
 });

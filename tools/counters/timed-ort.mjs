@@ -3,8 +3,10 @@
  * bundles its own, so these measures are not compared.
  *
  * @param {string} real URL of the real script
+ * @param {boolean} [capture] false: sessions that would capture runs are not created, after which the worker opens the
+ *   graph again without: it has no option for that
  */
-export const timedOrt = (real) => `
+export const timedOrt = (real, capture = true) => `
 import * as ort from ${JSON.stringify(real)};
 export * from ${JSON.stringify(real)};
 const { spans, runs, now } = globalThis.counted;
@@ -27,6 +29,8 @@ const timed = (run, nameOf) => async (...args) => {
 const names = new Map();
 const wrapped = new Set();
 async function create(...args) {
+  // The option is a getter that answers once: it is not read here.
+  if (!${capture} && 'enableGraphCapture' in args.at(-1)) throw new Error('the benchmark measures without capture');
   const session = await ort.InferenceSession.create(...args);
   const kind = Object.keys(kinds).find((name) => session.inputNames.includes(name));
   const name = kinds[kind] ?? 'other';
