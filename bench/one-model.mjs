@@ -30,17 +30,17 @@ export async function openModelSite(full) {
    * Starts a browser and opens the benchmark's page in it.
    *
    * @param {string | undefined} name `firefox`; else Chromium
-   * @param {{ profile?: string, gigabytes?: number | undefined, cores?: number }} [options] `gigabytes` and `cores`: what
-   *   workers are told that the device has
+   * @param {{ profile?: string, gigabytes?: number | undefined, cores?: number, counted?: boolean }} [options]
+   *   `gigabytes` and `cores`: what workers are told that the device has; `counted`: whether workers are counted, which ours need
    */
-  async function openPage(name, { gigabytes, cores, ...options } = {}) {
+  async function openPage(name, { gigabytes, cores, counted = true, ...options } = {}) {
     const browser = await launchBrowser(name === 'firefox' ? 'firefox' : 'chromium', {
       ...options,
       protocolTimeout: 0,
     });
     const page = await browser.newPage();
     page.on('pageerror', (error) => console.error(String(error)));
-    await page.evaluateOnNewDocument(installCounters, { gigabytes, cores });
+    if (counted) await page.evaluateOnNewDocument(installCounters, { gigabytes, cores });
     await page.goto(`${site.origin}/`);
     await page.waitForFunction(() => 'bench' in globalThis);
     return { browser, page };

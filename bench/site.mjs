@@ -5,6 +5,7 @@ import { dirname, extname, join, resolve } from 'node:path';
 import { serveCounters } from '../tools/counters.mjs';
 import { serve } from '../tools/serve.mjs';
 import { standinFolder } from '../tools/standin.mjs';
+import { ggufFolder } from './gguf/smolvlm.mjs';
 import { timedOrt } from '../tools/counters/timed-ort.mjs';
 
 /** Cross-origin isolation, so that wasm can use threads. */
@@ -20,6 +21,8 @@ const transformersRequire = createRequire(createRequire(import.meta.url).resolve
 const folders = {
   '/models/glimpse/': 'models/glimpse',
   '/models/standin/': standinFolder,
+  '/models/gguf/': ggufFolder,
+  '/wllama/': dirname(createRequire(import.meta.url).resolve('@wllama/wllama')),
   '/ort/': dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm')),
   '/transformers-ort/': dirname(transformersRequire.resolve('onnxruntime-web/webgpu')),
 };
@@ -42,9 +45,14 @@ function answer(request) {
   const file = fileAt(pathname);
   if (!file) return serveCounters(request);
   /** @type {Record<string, string>} */
-  const types = { '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json' };
+  const types = {
+    '.mjs': 'text/javascript',
+    '.js': 'text/javascript',
+    '.wasm': 'application/wasm',
+    '.json': 'application/json',
+  };
   const type = types[extname(file)] ?? 'application/octet-stream';
-  return new Response(readFileSync(file), {
+  return new Response(request.method === 'HEAD' ? null : readFileSync(file), {
     headers: { ...headers, 'content-type': type, 'content-length': String(statSync(file).size) },
   });
 }

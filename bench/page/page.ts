@@ -3,8 +3,9 @@ import type { Counters, CounterReport } from '../../tools/counters.mjs';
 import { openOurs } from '../ours.mjs';
 import { image } from './images.ts';
 import type { OrtFiles } from './ort-worker.ts';
-import type { Answer, Facts, Opening, Question, Side } from './side.ts';
+import type { Answer, Facts, GgufFiles, Opening, Question, Side } from './side.ts';
 import { openTheirs } from './theirs.ts';
+import { openWllama } from './wllama.ts';
 
 declare global {
   // oxlint-disable-next-line no-var -- only `var` declares a global
@@ -40,6 +41,16 @@ const page = {
     const opened = await (kind === 'ours' ? openOurs(opening, image, counters.newest) : openTheirs(opening));
     sides.set(name, opened);
     return opened.facts;
+  },
+  /** Opens llama.cpp as the side `wllama`, and gives how long that took in milliseconds. */
+  async openWllama(files: GgufFiles, threads: number): Promise<number> {
+    const from = performance.now();
+    sides.set('wllama', await openWllama(files, threads));
+    return performance.now() - from;
+  },
+  /** As {@link ask}, without counts. */
+  time(name: string, question: Question): Promise<Answer> {
+    return side(name).ask(question);
   },
   /** Loads onnxruntime alone in a worker, which stays. */
   async loadOrt(files: OrtFiles, device: 'webgpu' | 'wasm'): Promise<void> {

@@ -59,6 +59,12 @@ export interface Side {
   ask(question: Question): Promise<Answer>;
 }
 
+/** llama.cpp's files, by their names on the server: the text model, and the vision encoder with its projector. */
+export interface GgufFiles {
+  text: string;
+  mmproj: string;
+}
+
 /** How to open a side. */
 export interface Opening {
   /** All sides load the same folder, from the benchmark's server. */

@@ -1,7 +1,11 @@
-// The benchmark's table, and its charts.
+// The benchmark's table, its charts, and the files that it makes for a peer.
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Outcome } from '../../../bench/browser.mjs';
 import { chart } from '../../../bench/chart.mjs';
+import { writeGguf } from '../../../bench/gguf/write-gguf.mjs';
 import { markdown, median, rowsOf } from '../../../bench/rows.mjs';
 
 const facts = { build: 'asyncify', threads: 1, device: 'webgpu', dtype: 'q4', hardware: 'a GPU' } as const;
@@ -75,6 +79,43 @@ test('where our own side runs without captured steps as well, it is told apart f
   const samples = { ours: { host: [2] }, uncaptured: { host: [4] }, classic: { host: [14] } };
   const table = markdown({ ...outcome({}, {}, 'Dawn, webgpu', 'SmolVLM'), facts: { ours: facts }, samples });
   expect(table).toMatch(/\| host work, ms a token \| 2 \| 7x, 2x uncaptured; .* \| 6x faster \| met \|/);
+});
+
+test('a GGUF file has its metadata, and each tensor where it says', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'gguf-')), 'x.gguf');
+  writeGguf(
+    path,
+    [
+      ['general.architecture', 'string', 'llama'],
+      ['tokens', 'string', ['a', 'bc']],
+      ['eps', 'f32', [0.5]],
+    ],
+    [
+      { name: 'norm', shape: [3], type: 'f32', value: 1 },
+      { name: 'matrix', shape: [64, 2], type: 'q8_0' },
+    ],
+  );
+  const bytes = readFileSync(path);
+  let at = 4;
+  const u32 = (): number => bytes.readUInt32LE((at += 4) - 4);
+  const u64 = (): number => Number(bytes.readBigUInt64LE((at += 8) - 8));
+  const text = (): string => {
+    const length = u64();
+    return bytes.toString('utf8', at, (at += length));
+  };
+  expect([bytes.toString('latin1', 0, 4), u32(), u64(), u64()]).toEqual(['GGUF', 3, 2, 3]);
+  expect([text(), u32(), text()]).toEqual(['general.architecture', 8, 'llama']);
+  expect([text(), u32(), u32(), u64(), text(), text()]).toEqual(['tokens', 9, 8, 2, 'a', 'bc']);
+  expect([text(), u32(), u32(), u64(), bytes.readFloatLE((at += 4) - 4)]).toEqual(['eps', 9, 6, 1, 0.5]);
+  expect([text(), u32(), u64(), u32(), u64()]).toEqual(['norm', 1, 3, 0, 0]);
+  expect([text(), u32(), u64(), u64(), u32(), u64()]).toEqual(['matrix', 2, 64, 2, 8, 32]);
+  const data = Math.ceil(at / 32) * 32;
+  expect([0, 4, 8].map((offset) => bytes.readFloatLE(data + offset))).toEqual([1, 1, 1]);
+  // Four blocks of 34 bytes.
+  expect(bytes.length).toBe(data + 32 + Math.ceil((4 * 34) / 32) * 32);
+  // Half precision.
+  const scale = bytes.readUInt16LE(data + 32);
+  expect(2 ** ((scale >> 10) - 15) * (1 + (scale & 1023) / 1024)).toBeCloseTo(0.02 / 73.9, 6);
 });
 
 test('a chart has a line for each place in each plot that has points', () => {
