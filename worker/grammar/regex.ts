@@ -18,7 +18,11 @@ const plain = (set: CodePoints): Expression => ({ kind: 'class', set });
  */
 export function compileRegex(source: string): ByteMachine<NfaState> {
   if (source.length > MAX_LENGTH) throw new GrammarError(`Longer than ${MAX_LENGTH} characters`);
-  const expression = parseRegex(source);
+  return machineOf(parseRegex(source));
+}
+
+/** @throws GrammarError if it is too large, or matches no text */
+export function machineOf(expression: Expression): ByteMachine<NfaState> {
   const rules = hasLookahead(expression)
     ? rulesOfLookahead(expression, 'regex', plain)
     : new Map([['regex', expression]]);

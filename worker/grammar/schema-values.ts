@@ -4,6 +4,7 @@ import type { Expression } from './expression.ts';
 import { written } from './json-text.ts';
 import { same } from './merge-schemas.ts';
 import { isSchemaObject, KEYWORDS_OF, type SchemaObject, stringsOf, unsupportedSchema } from './schema-keywords.ts';
+import { patternTest } from './string-content.ts';
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'] as const;
 export type Type = (typeof TYPES)[number];
@@ -28,17 +29,16 @@ export function fixedValue(schema: SchemaObject, path: string): Expression {
   return choice(...allowedValues(schema, path).map((value) => text(written(value))));
 }
 
-/** Keywords without schemas in them. Not `pattern`: the browser may take exponential time to match one. */
-const PLAIN: readonly string[] = [...KEYWORDS_OF.string, ...KEYWORDS_OF.number].filter(
-  (keyword) => keyword !== 'pattern',
-);
+/** Keywords without schemas in them. */
+const PLAIN: readonly string[] = [...KEYWORDS_OF.string, ...KEYWORDS_OF.number];
 
 /** The values of `enum` and `const` that everything else in the schema allows. */
 export function allowedValues(schema: SchemaObject, path: string): readonly unknown[] {
-  const { enum: _enum, const: _const, type: _type, ...rest } = schema;
+  const { enum: _enum, const: _const, type: _type, pattern, ...rest } = schema;
   const unknown = Object.keys(rest).find((keyword) => !PLAIN.includes(keyword));
   if (unknown !== undefined) throw unsupportedSchema(path, unknown, 'beside enum or const it is not known');
   const others = new Validator(rest);
+  const matches = patternTest({ pattern }, path);
   const listed = schema['enum'] ?? [schema['const']];
   if (!Array.isArray(listed)) throw unsupportedSchema(path, 'enum', 'it must be an array');
   const types = schema['type'] === undefined ? undefined : typesOf(schema, path);
@@ -46,7 +46,8 @@ export function allowedValues(schema: SchemaObject, path: string): readonly unkn
     (value: unknown) =>
       (schema['const'] === undefined || same(value, schema['const'])) &&
       (!types || types.some((type) => hasType(value, type))) &&
-      others.validate(value).valid,
+      others.validate(value).valid &&
+      (typeof value !== 'string' || matches(value)),
   );
 }
 

@@ -1,10 +1,11 @@
 import { repeat } from './build-expression.ts';
-import { GrammarError } from './byte-machine.ts';
+import { type ByteMachine, GrammarError } from './byte-machine.ts';
 import { ANY } from './code-points.ts';
 import { type Expression, sequence } from './expression.ts';
 import { ANY_CHARACTER, character, escaped } from './json-text.ts';
 import { hasLookahead, rulesOfLookahead } from './lookahead.ts';
 import { patternsOf } from './merge-schemas.ts';
+import { machineOf } from './regex.ts';
 import { parsePattern } from './regex-parser.ts';
 import type { SchemaContext } from './schema-context.ts';
 import { countOf, type SchemaObject, unsupportedSchema } from './schema-keywords.ts';
@@ -34,6 +35,24 @@ export function stringContent(schema: SchemaObject, path: string, context: Schem
   } catch (error) {
     throw asUnsupported(error, path, isCounted ? 'maxLength' : 'pattern');
   }
+}
+
+/** Whether a string has what the patterns ask for: in a time that grows with its length alone, as a browser's may not. */
+export function patternTest(schema: SchemaObject, path: string): (text: string) => boolean {
+  try {
+    const machines = patternTexts(schema, path).map(machineOf);
+    return (text) => machines.every((machine) => acceptsText(machine, text));
+  } catch (error) {
+    throw asUnsupported(error, path, 'pattern');
+  }
+}
+
+function acceptsText<State>(machine: ByteMachine<State>, text: string): boolean {
+  // The encoder would put another character in the place of half of one.
+  if (/\p{Surrogate}/u.test(text)) return false;
+  let state = machine.initial;
+  for (const byte of new TextEncoder().encode(text)) state = machine.transition(state, byte);
+  return machine.accepting(state);
 }
 
 /** A pattern may match any part of a string that it is not tied to by `^` and `$`. */

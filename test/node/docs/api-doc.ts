@@ -86,7 +86,7 @@ for. If \`max_tokens\` or the context ends it before, the finish reason is \`len
   schema names none.
 - **Strings** may have a \`format\` (date, time, date-time, duration, email, hostname, ipv4, ipv6, uuid, uri), a \`pattern\` (an
   expression of ECMAScript, with lookaheads), \`minLength\` and \`maxLength\`, also together. What zod and pydantic write is tested:
-  refused are, among others, sets (\`uniqueItems\`) of free strings, steps like 0.01 (\`multipleOf\`), \`pattern\` beside \`enum\` and \`\\p{…}\`.
+  refused are, among others, sets (\`uniqueItems\`) of free strings, steps like 0.01 (\`multipleOf\`) and \`\\p{…}\`.
 - **What cannot be enforced is refused** with \`unsupported_schema\` before a token is sampled. \`param\` names the field, the
   message the place inside the schema and the keyword. Only that a grammar is too ambiguous to follow (more than 2 s for one token,
   or 10 s in all) may show later. \`constraint_unsatisfiable\`: other fields of the request leave no token that the constraint allows.

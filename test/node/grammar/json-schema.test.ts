@@ -45,6 +45,9 @@ const cases: [name: string, schema: unknown, accepted: unknown[]][] = [
   ],
   ['an enum', { enum: ['red', 'green', 3, null, { a: [1, 'x'] }] }, ['red', 3, null, { a: [1, 'x'] }]],
   ['an enum with a type', { type: 'string', enum: ['red', 3] }, ['red']],
+  ['an enum and a pattern', { enum: ['ab', 'b', 'xaab', 'a\nb', 3], pattern: 'a.*b' }, ['ab', 'xaab', 3]],
+  ['an enum and two patterns', { allOf: [{ enum: ['a1', 'b1', 'a'], pattern: '^a' }, { pattern: '\\d$' }] }, ['a1']],
+  ['a const and a slow pattern', { const: `${'a'.repeat(5000)}!`, pattern: '^(a+)+!$' }, [`${'a'.repeat(5000)}!`]],
   ['an array', { type: 'array', items: { type: 'boolean' }, minItems: 1, maxItems: 3 }, [[true], [true, false, true]]],
   [
     'an array without a limit',
@@ -246,7 +249,10 @@ const refusals: [schema: unknown, message: string][] = [
     { type: 'integer', multipleOf: 2, minimum: 2e16, maximum: 2e16 },
     "'multipleOf' at # cannot be enforced: with bounds so large it is not exact",
   ],
-  [{ enum: ['aaa!'], pattern: '^(a+)+$' }, "'pattern' at # cannot be enforced: beside enum or const it is not known"],
+  [{ enum: ['aaa!'], pattern: '^(a+)+$' }, 'the schema at # cannot be enforced: no value is valid'],
+  [{ enum: ['a', '\ud800'], pattern: '(?<=a)' }, "'pattern' at # cannot be enforced: A lookbehind"],
+  [{ const: '\ud800', pattern: '.' }, 'the schema at # cannot be enforced: no value is valid'],
+  [{ const: {}, minProperties: 1 }, "'minProperties' at # cannot be enforced: beside enum or const it is not known"],
   [{ enum: null }, "'enum' at # cannot be enforced: it is null"],
   [
     { type: 'array', contains: { type: 'integer' } },

@@ -103,7 +103,8 @@ export function proveCalls(tokens: Tokens, count: number, seed: number): Count {
   return total;
 }
 
-function answer(
+/** An answer by random logits, or why there is none. A refusal must say what cannot be enforced. */
+export function answer(
   grammar: Grammar,
   tokens: Tokens,
   wanted: TextConstraint,
