@@ -1,4 +1,4 @@
-import type { Detail, Turn, TurnPart } from '../protocol/job.ts';
+import type { Detail, ToolInstruction, Turn, TurnPart } from '../protocol/job.ts';
 import { isObject, mustBe, quoted, readFields, string, unsupported, type Values } from './field-checks.ts';
 import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
 import { checkToolMessages, writeCalls, writeResult } from './tool-messages.ts';
@@ -9,7 +9,7 @@ export interface RequestTurn {
   parts: readonly RequestPart[];
 }
 
-export type RequestPart = { type: 'text'; text: string } | RequestImage;
+export type RequestPart = Exclude<TurnPart, { type: 'image' }> | RequestImage;
 
 /** An image part; `param` is the path of the field that holds the URL. */
 export interface RequestImage {
@@ -29,7 +29,7 @@ export interface RequestImage {
 export function readTurns(
   messages: readonly Values<typeof MESSAGE>[],
   imgTags: boolean,
-  instruction?: string,
+  instruction?: ToolInstruction,
 ): RequestTurn[] {
   const turns: RequestTurn[] = [];
   for (const [index, message] of messages.entries()) {
@@ -44,10 +44,10 @@ export function readTurns(
   return instruction === undefined ? turns : instruct(turns, instruction);
 }
 
-function instruct(turns: readonly RequestTurn[], instruction: string): RequestTurn[] {
+function instruct(turns: readonly RequestTurn[], instruction: ToolInstruction): RequestTurn[] {
   const [first, ...others] = turns;
-  if (first?.role !== 'system') return [{ role: 'system', parts: [textPart(instruction)] }, ...turns];
-  return [{ ...first, parts: [...first.parts, textPart(`\n\n${instruction}`)] }, ...others];
+  if (first?.role !== 'system') return [{ role: 'system', parts: [instruction] }, ...turns];
+  return [{ ...first, parts: [...first.parts, { ...instruction, text: `\n\n${instruction.text}` }] }, ...others];
 }
 
 function textPart(text: string): RequestPart {
@@ -57,7 +57,7 @@ function textPart(text: string): RequestPart {
 /** The turns of a job: image parts get the bytes of their URLs. */
 export function withImages(turns: readonly RequestTurn[], files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): Turn[] {
   const withBytes = (part: RequestPart): TurnPart => {
-    if (part.type === 'text') return part;
+    if (part.type !== 'image') return part;
     const { url, ...image } = part;
     return { ...image, bytes: files.get(url) ?? new Uint8Array() };
   };

@@ -1,4 +1,4 @@
-import type { CallableTool, TextConstraint } from '../protocol/job.ts';
+import type { CallableTool, TextConstraint, ToolInstruction } from '../protocol/job.ts';
 import { mustBe, quoted, type Values } from './field-checks.ts';
 import type { REQUEST } from './fields.ts';
 import type { TOOL } from './tool-fields.ts';
@@ -8,7 +8,7 @@ export interface ToolUse {
   choice: 'auto' | 'required' | 'named';
   constraint: ToolConstraint;
   /** What the model is told about them. */
-  instruction: string;
+  instruction: ToolInstruction;
 }
 
 export type ToolConstraint = Extract<TextConstraint, { type: 'tools' }>;
@@ -72,12 +72,12 @@ function callsOf(tools: readonly ReadTool[], required: boolean, parallel: boolea
   return { type: 'tools', tools: callable, required, parallel, param: 'tools' };
 }
 
-/** In the words of Qwen's chat template, which small models have seen most. */
-function instructionFor(tools: readonly ReadTool[]): string {
+/** In the words of Qwen's chat template, which small models have seen most; a template that knows tools has its own. */
+function instructionFor(tools: readonly ReadTool[]): ToolInstruction {
   const shown = tools.map(({ name, description, parameters }) =>
     JSON.stringify({ type: 'function', function: { name, description, parameters } }),
   );
-  return `# Tools
+  const text = `# Tools
 
 You may call one or more functions to assist with the user query.
 
@@ -90,4 +90,5 @@ For each function call, return a json object with function name and arguments wi
 <tool_call>
 {"name": <function-name>, "arguments": <args-json-object>}
 </tool_call>`;
+  return { type: 'tools', text, tools: shown };
 }

@@ -65,8 +65,17 @@ export interface Turn {
 
 export type TurnPart =
   | { type: 'text'; text: string }
+  | ToolInstruction
   /** `param` names the request field that the image came from, for errors. */
   | { type: 'image'; bytes: Uint8Array<ArrayBuffer>; detail: Detail; param: string };
+
+/** What tells the model about its tools: the text; or the tools, as OpenAI has them, to a chat template that knows tools. */
+export interface ToolInstruction {
+  type: 'tools';
+  text: string;
+  /** Each as JSON. */
+  tools: readonly string[];
+}
 
 /**
  * OpenAI's `image_url.detail`: `low` the whole image only, `high` tiles and the whole image, `auto` by the image's

@@ -1,5 +1,6 @@
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { Turn, TurnPart } from '../../src/protocol/job.ts';
+import { TOOL_CALL } from '../../src/protocol/tool-call.ts';
 import { openTemplate } from './bounded-template.ts';
 import { type ModelFiles, readConfig } from './config-reader.ts';
 import type { TemplateTokenizer } from './tokenizer.ts';
@@ -19,11 +20,25 @@ export type EncodeTurns = (turns: readonly Turn[], placeholder: string, images: 
  * @throws NearsightError `load_failed` if no file has a template, or it is not accepted
  */
 export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer, inText?: string): EncodeTurns {
-  const template = openTemplate(templateText(files));
-  const variables = specialTokens(files);
+  const source = templateText(files);
+  const template = openTemplate(source);
+  const special = specialTokens(files);
+  // Calls are held to this form and found by it: a template that asks for another one is not shown the tools. And JSON can be
+  // quoted only if all that it marks is within strings.
+  const knowsTools =
+    source.includes('tools') &&
+    source.includes(TOOL_CALL.begin) &&
+    /"arguments\\?":/.test(source) &&
+    [...tokenizer.special.keys()].every((name) => name.startsWith('<'));
   const render = (turns: readonly Turn[]): string => {
-    const messages = turns.map(({ role, parts }) => ({ role, content: contentOf(parts, tokenizer, inText) }));
-    return template.render({ ...variables, messages, add_generation_prompt: true });
+    const instruction = knowsTools ? turns[0]?.parts.find((part) => part.type === 'tools') : undefined;
+    const messages = turns.flatMap(({ role, parts }) => {
+      if (parts.length === 1 && parts[0] === instruction) return [];
+      const told = parts.filter((part) => part !== instruction);
+      return [{ role, content: contentOf(told, tokenizer, inText) }];
+    });
+    const tools: unknown = instruction && JSON.parse(tokenizer.quote(`[${instruction.tools.join()}]`));
+    return template.render({ ...special, messages, add_generation_prompt: true, ...(instruction && { tools }) });
   };
   tryOut(render);
   return (turns, placeholder, images) => {
@@ -38,10 +53,10 @@ export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer
 }
 
 function contentOf(parts: readonly TurnPart[], { quote }: TemplateTokenizer, inText?: string): object[] | string {
-  if (inText !== undefined) return parts.map((part) => (part.type === 'text' ? quote(part.text) : inText)).join('');
+  if (inText !== undefined) return parts.map((part) => (part.type === 'image' ? inText : quote(part.text))).join('');
   // Templates read the first part of each message, so an empty message needs one.
   return (parts.length > 0 ? parts : [EMPTY]).map((part) =>
-    part.type === 'text' ? { type: 'text', text: quote(part.text) } : { type: 'image' },
+    part.type === 'image' ? { type: 'image' } : { type: 'text', text: quote(part.text) },
   );
 }
 

@@ -25,7 +25,7 @@ function refusal(fields: object): NearsightError {
 /** The turns as one text each. */
 function turns(messages: unknown, fields: object = {}): string[] {
   return ask({ messages, ...fields }).turns.map(
-    ({ role, parts }) => `${role}: ${parts.map((part) => (part.type === 'text' ? part.text : '[image]')).join('')}`,
+    ({ role, parts }) => `${role}: ${parts.map((part) => (part.type === 'image' ? '[image]' : part.text)).join('')}`,
   );
 }
 
@@ -143,6 +143,21 @@ describe('what the model is told', () => {
       'user: hi',
     ]);
     expect(turns([{ role: 'system', content: '' }, hi], TOOLS)).toEqual([instruction, 'user: hi']);
+  });
+
+  it('comes with the tools themselves, for templates that know tools', () => {
+    const [system] = ask({ messages: [{ role: 'system', content: 'Be brief.' }, hi], ...TOOLS }).turns;
+    expect(system?.parts).toEqual([
+      { type: 'text', text: 'Be brief.' },
+      {
+        type: 'tools',
+        text: expect.stringMatching(/^\n\n# Tools\n/),
+        tools: [
+          `{"type":"function","function":{"name":"f","description":"Does f.","parameters":${JSON.stringify(PARAMETERS)}}}`,
+          '{"type":"function","function":{"name":"g"}}',
+        ],
+      },
+    ]);
   });
 
   it('is nothing but the tool that is named', () => {
