@@ -12,15 +12,18 @@ import itertools
 import json
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+import fields
+import messages
 import phrases
 import prompt
 import questions as q
 import scenes as s
+from constraint import Choices, Constrained, Fields, Vocabulary
 from export import write_json
 from runner import Runner, processor
 from samples import EasyVqa
@@ -32,14 +35,27 @@ HERE = Path(__file__).parent
 class Question:
     images: list
     text: str
-    answer: str
+    answer: str | dict  # a dict of fields, each of which is an item of its own
     earlier: tuple = ()  # questions of the turns before; the model answers them itself
     split: bool = False
+    grammar: Fields | Choices | None = None
+    system: str | None = None
 
 
 def exact(told, answer):
     tidy = lambda t: t.lower().strip().rstrip(".")
     return tidy(told) == tidy(answer)
+
+
+def right(told, question):
+    """How many items are right, of how many."""
+    if isinstance(question.answer, str):
+        return exact(told, question.answer), 1
+    try:
+        fields_told = json.loads(told)
+    except ValueError:  # cut off
+        fields_told = {}
+    return sum(fields_told.get(name) == value for name, value in question.answer.items()), len(question.answer)
 
 
 def draw(make, rng, *wanted):
@@ -163,6 +179,38 @@ class Rows:
     def noise(self, rng):
         return self.not_a_drawing(s.noise_scene, rng)
 
+    def fields(self, rng):
+        make = self.make("things", "things", "shapes", "text")
+        while True:
+            scene, art = make(rng)
+            known = {field: value for field, value in fields.facts(art, scene).items() if field in FIELDS and value not in (None, "")}
+            wanted = {name: known[name] for name in rng.sample(list(known), rng.randint(1, len(known)))}
+            if rng.random() < 0.5:
+                text = rng.choice(fields.UNSEEN_PLAIN)
+            else:
+                text = fields.as_json({name: (name, value) for name, value in wanted.items()}, rng, fields.UNSEEN_AS_JSON)
+            yield Question([scene.image], fields.spelled(text, rng), wanted, grammar=Fields({name: FIELDS[name] for name in wanted}))
+
+    def naming_choice(self, rng):
+        """The questions of `naming`, with all names as the choices."""
+        every = Choices(self.seen.names)
+        for question in self.naming(random.Random("evaluate naming")):
+            yield replace(question, grammar=every)
+
+    def choice_of_ten(self, rng):
+        for question in self.naming(rng):
+            others = rng.sample([name for name in self.seen.names if name != question.answer], 9)
+            yield replace(question, grammar=Choices([question.answer, *others]))
+
+    def system_message(self, rng):
+        """Any question; the answer that counts as right is the one without a system message."""
+        kinds = [self.naming, self.counting, self.place, self.color, self.group, self.presence, self.relation, self.reading, self.unanswerable]
+        streams = [kind(rng) for kind in kinds]
+        while True:
+            yield replace(next(rng.choice(streams)), system=rng.choice(messages.UNSEEN))
+
+
+FIELDS = {"thing": "string", "group": "string", "color": "string", "count": "integer", "text": "string", "where": "string"}
 
 TABLE = [  # (row, title, bar)
     ("easy_vqa", "easy-VQA, held-out tenth of the training images, all their questions", "98 %"),
@@ -187,8 +235,14 @@ TABLE = [  # (row, title, bar)
     ("relation", "left of, right of, above, below; what is on a side", ""),
     ("naming_split", "naming, split mode", ""),
     ("reading_split", "reading, split mode", ""),
+    ("fields", "data: fields right under a schema (thing, group, color, count, text, where: any of them, any order)", "90 %"),
+    ("choice_of_ten", "`guided_choice` among ten names", "95 %"),
+    ("naming_choice", "naming by `guided_choice` of all 223 names", "naming, above"),
+    ("system_message", "the same answer under the system messages of other chat programs, none of them trained", "97 %"),
 ]
 REFUSALS = ("unanswerable", "unanswerable_others", "photos", "noise")
+NEVER_REFUSED = ("fields", "choice_of_ten", "naming_choice")
+MOST_CONSTRAINED = 128  # tokens
 
 
 BATCH = 32
@@ -202,22 +256,24 @@ class Answerer:
         self.reference = {split: processor(args.model, do_image_splitting=split).image_processor for split in (False, True)}
         self.tokenizer = processor(args.model).tokenizer
         self.image_id, self.end = (self.tokenizer.convert_tokens_to_ids(t) for t in ("<image>", "<end_of_utterance>"))
+        self.vocabulary = Vocabulary(self.tokenizer, self.end)
 
     def prepare(self, question):
         """(pixels, the prompt up to the first question)."""
         batch = self.reference[question.split]([question.images], return_tensors="np", return_row_col_info=True)
         pictures = [prompt.picture(r, c) for r, c in zip(batch["rows"][0], batch["cols"][0])]
-        return batch["pixel_values"].astype(np.float32), prompt.opening(pictures)
+        return batch["pixel_values"].astype(np.float32), prompt.opening(pictures, question.system)
 
     def answers(self, runner, questions, prepared):
         texts = [opening for _, opening in prepared]
         for turn in range(len(questions[0].earlier)):
             asked = [text + question.earlier[turn] + prompt.ASK for text, question in zip(texts, questions)]
             texts = [text + told + prompt.END + prompt.NEXT for text, told in zip(asked, self.say(runner, asked, prepared))]
-        return self.say(runner, [text + question.text + prompt.ASK for text, question in zip(texts, questions)], prepared)
+        asked = [text + question.text + prompt.ASK for text, question in zip(texts, questions)]
+        return self.say(runner, asked, prepared, [question.grammar for question in questions])
 
-    def say(self, runner, texts, prepared):
-        """Greedy answers; prompts of one length go through the model together."""
+    def say(self, runner, texts, prepared, grammars=None):
+        """Greedy answers; prompts of one length go through the model together. All of `grammars` are None, or none."""
         ids = self.tokenizer(texts)["input_ids"]
         lengths, told = {}, [None] * len(texts)
         for i, row in enumerate(ids):
@@ -225,10 +281,19 @@ class Answerer:
         for members in lengths.values():
             for start in range(0, len(members), BATCH):
                 part = members[start : start + BATCH]
-                answers, _ = runner.greedy([ids[i] for i in part], np.concatenate([prepared[i][0] for i in part]), self.image_id, self.end)
+                pixels, options = np.concatenate([prepared[i][0] for i in part]), {}
+                if grammars and grammars[0]:
+                    options = dict(constrained=[Constrained(grammars[i], self.vocabulary) for i in part], most=MOST_CONSTRAINED)
+                answers, _ = runner.greedy([ids[i] for i in part], pixels, self.image_id, self.end, **options)
                 for i, answer in zip(part, answers):
                     told[i] = self.tokenizer.decode(answer, skip_special_tokens=True)
         return told
+
+    def with_own_answers(self, questions, label):
+        """The same questions, with what the model says without a system message as the answer."""
+        bare = [replace(question, system=None) for question in questions]
+        told = self.answers(self.runners[label], bare, [self.prepare(question) for question in bare])
+        return [replace(question, answer=answer) for question, answer in zip(questions, told)]
 
     def top5(self, runner, question, prepared, names):
         pixels, opening = prepared
@@ -245,21 +310,25 @@ def measure(args, weights):
             continue
         begun = time.monotonic()
         questions = list(itertools.islice(getattr(rows, row)(random.Random(f"evaluate {row}")), args.items))
+        if row == "system_message":
+            questions = answerer.with_own_answers(questions, args.suffix)
         prepared = [answerer.prepare(question) for question in questions]
         told = {label: answerer.answers(runner, questions, prepared) for label, runner in answerer.runners.items()}
-        result = {"items": len(questions), "same": sum(len(set(answers)) == 1 for answers in zip(*told.values()))}
+        graded = {label: [right(t, question) for t, question in zip(told[label], questions)] for label in told}
+        result = {"items": sum(items for _, items in graded[args.suffix]), "asked": len(questions),
+                  "same": sum(len(set(answers)) == 1 for answers in zip(*told.values()))}
         for label in told:
             result[label] = {
-                "right": sum(exact(t, question.answer) for t, question in zip(told[label], questions)),
+                "right": sum(count for count, _ in graded[label]),
                 "refused": sum(exact(t, phrases.CANNOT_TELL) for t in told[label]),
             }
         if row == "held_out_style":
             result["top5"] = sum(answerer.top5(answerer.runners[args.suffix], question, ready, rows.style.names)
                                  for question, ready in zip(questions, prepared))
         write_json(weights / f"{row}.json", result)
-        shares = "  ".join(f"{label} {result[label]['right'] / len(questions):.3f}" for label in told)
+        shares = "  ".join(f"{label} {result[label]['right'] / result['items']:.3f}" for label in told)
         print(f"{row:22} {shares}  "
-              f"{len(questions)} items, {time.monotonic() - begun:.0f} s", flush=True)
+              f"{result['items']} items, {time.monotonic() - begun:.0f} s", flush=True)
         if args.show:
             print("   ", [(question.text, question.answer, t) for question, t in list(zip(questions, told[args.suffix]))[: args.show]])
 
@@ -270,11 +339,11 @@ def summary(weights, label):
     rows = {row: (r[label]["right"] / r["items"], r["items"]) for row, r in files.items()}
     if "held_out_style" in files:
         rows["held_out_style_top5"] = (files["held_out_style"]["top5"] / files["held_out_style"]["items"], files["held_out_style"]["items"])
-    answerable = [r for row, r in files.items() if row not in REFUSALS]
+    answerable = [r for row, r in files.items() if row not in (*REFUSALS, *NEVER_REFUSED, "system_message")]
     if answerable:
         asked = sum(r["items"] for r in answerable)
         rows["refused"] = (sum(r[label]["refused"] for r in answerable) / asked, asked)
-    return rows, sum(r["same"] for r in files.values()) / max(1, sum(r["items"] for r in files.values()))
+    return rows, sum(r["same"] for r in files.values()) / max(1, sum(r["asked"] for r in files.values()))
 
 
 def fill_card(card, rows):

@@ -49,16 +49,20 @@ class Runner:
         features = self.features(pixels) if pixels is not None else None
         return self.step(np.asarray(ids, dtype=np.int64), None, features, image_token_id)
 
-    def greedy(self, ids, pixels, image_token_id, end):
-        """(answers as id lists with the end token, first-step logits) for prompts of one length."""
+    def greedy(self, ids, pixels, image_token_id, end, constrained=None, most=MAX_NEW_TOKENS):
+        """(answers as id lists with the end token, first-step logits) for prompts of one length.
+
+        `constrained` has a constraint.Constrained for each prompt, or is None."""
         logits, past = self.prefill(ids, pixels, image_token_id)
         first, answers = logits[:, -1], [[] for _ in ids]
         while True:
             chosen = logits[:, -1].argmax(-1)
-            for answer, token in zip(answers, chosen):
+            for row, answer in enumerate(answers):
                 if not answer or answer[-1] != end:
-                    answer.append(int(token))
-            if all(a[-1] == end for a in answers) or max(map(len, answers)) == MAX_NEW_TOKENS:
+                    if constrained:
+                        chosen[row] = constrained[row].choose(logits[row, -1])
+                    answer.append(int(chosen[row]))
+            if all(a[-1] == end for a in answers) or max(map(len, answers)) == most:
                 return answers, first
             logits, past = self.step(chosen[:, None], past)
 

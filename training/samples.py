@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
+import fields
+import messages
 import prompt
 import questions as q
 import scenes as s
@@ -17,6 +19,8 @@ from model import IMAGE, SHUFFLE
 
 IGNORE = -100
 LENGTH = 96  # no further conversation is packed on a picture beyond so many tokens
+AS_WRITTEN = {"easy-vqa", "fields", "json", "choice"}  # questions whose spelling is settled
+FOREIGN = 0.3  # share of the last stage's samples under another program's system message
 WINDOW = 4  # so many batches are drawn together and sorted by length, so that little of a batch is padding
 LONGEST = 2 * IMAGE  # preprocessor_config.json: size.longest_edge
 
@@ -80,11 +84,13 @@ class EasyVqa:
 
 
 class Samples:
-    def __init__(self, cache, vision_only=False):
+    """`kind` is "vision" for scenes alone, "questions" for conversations, "data" for those with answers as data and foreign system messages."""
+
+    def __init__(self, cache, kind="questions"):
         self.art = s.Art(cache)
         self.easy = EasyVqa(cache, held_out=False)
         self.tokenizer = Tokenizer.from_file(str(cache / "tokenizer/tokenizer.json"))
-        self.vision_only = vision_only
+        self.kind = kind
         self.image_id = self.tokenizer.token_to_id("<image>")
         self.token_cache = {}
 
@@ -110,7 +116,7 @@ class Samples:
 
     def __getitem__(self, seed):
         rng = random.Random(seed)
-        if self.vision_only:  # much text and many single things: the rest is easier once these are known
+        if self.kind == "vision":  # much text and many single things: the rest is easier once these are known
             if rng.random() < 0.1:
                 scene = s.text_scene(self.art, rng, characters=rng.randint(1, 3))
             elif rng.random() < 0.5:
@@ -131,11 +137,26 @@ class Samples:
         if form == "split":
             scene = self.scene(rng, longest=rng.randint(150, 260), kinds=[50, 10, 34, 4, 2, 0])
             frames, rows, cols = split(scene.image)
-            groups = q.conversations(self.art, scene, rng, 4)
+            groups = self.conversations(scene, rng, 4)
             return self.assemble([prompt.picture(rows, cols)], frames, [None] * (len(frames) - 1) + [scene.classes], groups, rng)
         scene = self.scene(rng)
-        groups = q.conversations(self.art, scene, rng, 5)
+        groups = self.conversations(scene, rng, 5)
         return self.assemble([prompt.picture()], whole(scene.image), [scene.classes], groups, rng, scene, form == "question first")
+
+    def conversations(self, scene, rng, turns):
+        if self.kind != "data":
+            return q.conversations(self.art, scene, rng, turns)
+        plain = q.conversations(self.art, scene, rng, turns - 3)
+        data = fields.turns(self.art, scene, rng)
+        if data and rng.random() < 0.15:  # a turn of the one kind after one of the other
+            first, second = rng.choice([(plain[0], data[:1]), (data[:1], plain[0])])
+            return [[*first, *second], *plain[1:], *([turn] for turn in data[1:])]
+        return [*([turn] for turn in data), *plain] if rng.random() < 0.5 else [*plain, *([turn] for turn in data)]
+
+    def system_message(self, rng):
+        if self.kind == "data" and rng.random() < FOREIGN:
+            return messages.foreign_message(rng, self.art.words)
+        return q.system_message(rng)
 
     def two(self, rng):
         pair = [self.scene(rng), self.scene(rng)]
@@ -160,27 +181,30 @@ class Samples:
                 cells = {cell for i in colored or scene.items if i.name == name for cell in cells_of(scene, i)}
                 found.append((next(k for k, end in enumerate(ends) if end >= match.end()), 0, cells))
         answer, ends = self.tokens(told)
-        if scene.letters and told == f" {scene.text}{prompt.END}":
+        within = f': "{scene.text}"'  # a field of JSON
+        first = told.index(within) + 3 if within in told else told == f" {scene.text}{prompt.END}"  # behind the space
+        if scene.letters and first:
             for k, (start, end) in enumerate(zip([0, *ends], ends)):
-                letters = scene.letters[max(0, start - 1) : max(0, end - 1)]  # the first character is the space
+                letters = scene.letters[max(0, start - first) : max(0, end - first)]
                 if letters:
                     found.append((len(asked) + k - 1, 1, {cell_at(x, y) for x, y in letters}))
         return found
 
     def assemble(self, pictures, frames, classes, groups, rng, scene=None, question_first=False):
-        groups = [[(skill, q.dress(question, rng) if skill != "easy-vqa" else question, answer) for skill, question, answer in group] for group in groups]
-        system = q.system_message(rng)
+        groups = [[(skill, q.dress(question, rng) if skill not in AS_WRITTEN else question, answer) for skill, question, answer in group] for group in groups]
+        system = self.system_message(rng)
         if question_first:
             groups = [sum(groups, [])[:3]]
         start = prompt.opening(pictures, system, groups[0][0][1] if question_first else None)
         sample = Sample(frames, classes, list(self.encode(start)), [], [], [])
+        length = LENGTH if self.kind != "data" else len(sample.ids) + LENGTH
         sample.groups = [0] * len(sample.ids)
         sample.targets = [IGNORE] * len(sample.ids)
         for number, group in enumerate(groups, 1):
-            room = LENGTH - len(sample.ids)
+            room = length - len(sample.ids)
             if number > 1 and room < sum(len(self.encode(question)) + len(self.encode(answer)) + 6 for _, question, answer in group):
                 continue
-            for turn, (_, question, answer) in enumerate(group):
+            for turn, (skill, question, answer) in enumerate(group):
                 lead = "" if turn == 0 else prompt.NEXT
                 ask = lead + ("" if question_first and turn == 0 else question) + prompt.ASK
                 answer = " " + answer + prompt.END
@@ -191,8 +215,16 @@ class Samples:
                 sample.ids += asked + told
                 sample.groups += [number] * (len(asked) + len(told))
                 # the target of a token is the token after it
-                sample.targets += [IGNORE] * (len(asked) - 1) + told + [IGNORE]
+                learned = self.learned(answer) if skill == "fields" else told
+                sample.targets += [IGNORE] * (len(asked) - 1) + learned + [IGNORE]
         return sample
+
+    def learned(self, told):
+        """The tokens of JSON that nothing in the chat asks for: what the constraint forces is not the model's to say."""
+        ids, ends = self.tokens(told)
+        spans = [(start + 1, end + 1) for start, end in fields.sampled_spans(told[1:].removesuffix(prompt.END))]
+        spans.append((len(told) - len(prompt.END), len(told)))
+        return [token if any(start < b and a < end for a, b in spans) else IGNORE for token, start, end in zip(ids, [0, *ends], ends)]
 
 
 def cell_at(x, y):
@@ -240,8 +272,8 @@ def collate(samples):
 class Stream(torch.utils.data.Dataset):
     """An endless, seeded stream: batch n is the same whenever it is asked for, so training resumes where it stopped."""
 
-    def __init__(self, cache, batch, seed, vision_only):
-        self.cache, self.batch, self.seed, self.vision_only = cache, batch, seed, vision_only
+    def __init__(self, cache, batch, seed, kind):
+        self.cache, self.batch, self.seed, self.kind = cache, batch, seed, kind
         self.samples, self.window, self.drawn = None, None, []
 
     def __len__(self):
@@ -249,8 +281,8 @@ class Stream(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         if self.samples is None:  # in the worker, so that memory maps and fonts are not pickled
-            self.samples = Samples(self.cache, self.vision_only)
-        if self.vision_only:
+            self.samples = Samples(self.cache, self.kind)
+        if self.kind == "vision":
             return collate(self.draw(index, self.batch))
         if index // WINDOW != self.window:
             self.window = index // WINDOW

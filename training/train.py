@@ -3,6 +3,7 @@
     python train.py vision  --cache DIR --steps N      the tower alone: name what each patch shows
     python train.py joint   --cache DIR --steps N      everything: answer questions, and still name the patches
     python train.py quantized --cache DIR --steps N    the same with 4-bit rounding in the loop, learning rate falling to zero
+    python train.py data    --cache DIR --steps N      decoder and connector alone: answers as data, foreign system messages; rounded, falling to zero
 
 Checkpoints are CACHE/STAGE.pt; a stage starts from its own, else from the stage before, else, with --shipped, from the files in models/glimpse.
 """
@@ -26,12 +27,14 @@ from restore import restore
 from samples import IGNORE, Stream, whole
 from scenes import Art, things_scene
 
-STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, seed of the sample stream
-    "vision": dict(batch=64, rate=1e-3, patches=1.0, seed=1, before=None),
-    "joint": dict(batch=32, rate=1e-3, patches=0.5, seed=2, before="vision"),
-    "quantized": dict(batch=32, rate=1e-3, patches=1.0, seed=3, before="joint"),
+STAGES = {  # batch, peak learning rate, weight of the patch-naming loss, kind and seed of the sample stream
+    "vision": dict(batch=64, rate=1e-3, patches=1.0, samples="vision", seed=1, before=None),
+    "joint": dict(batch=32, rate=1e-3, patches=0.5, samples="questions", seed=2, before="vision"),
+    "quantized": dict(batch=32, rate=1e-3, patches=1.0, samples="questions", seed=3, before="joint"),
+    "data": dict(batch=32, rate=1e-3, patches=0.0, samples="data", seed=5, before="quantized"),
 }
-FALL = {"vision": (1, 1), "joint": (1, 0.4), "quantized": (0.4, 0)}  # parts of the peak rate at the first and the last step
+ROUNDED = ("quantized", "data")
+FALL = {"vision": (1, 1), "joint": (1, 0.4), "quantized": (0.4, 0), "data": (0.6, 0)}  # parts of the peak rate at the first and the last step
 LOOKING = 0.3  # weight of the loss on where two heads of the decoder look
 WARMUP = 100
 SAVE_EVERY, CHECK_EVERY = 100, 500
@@ -46,7 +49,7 @@ def losses(model, batch, vision_only):
         classes = classes.gather(1, kept.unsqueeze(-1).expand(-1, -1, 2))
     patches = model.patches(pixels, kept)
     known = classes != IGNORE
-    naming = F.cross_entropy(model.named(patches)[known], classes[known])
+    naming = F.cross_entropy(model.named(patches)[known], classes[known]) if patches.requires_grad else patches.new_zeros(())
     if vision_only:
         return naming, naming.new_zeros(()), naming.new_zeros(())
     features = model.picture_tokens(patches).flatten(0, 1)
@@ -56,11 +59,12 @@ def losses(model, batch, vision_only):
     return naming, F.cross_entropy(model.idefics.lm_head(states[asked]), batch["targets"][asked]), looking.sum() / max(1, len(looking))
 
 
-def optimizers(model, rate, vision_only):
-    """Muon for the hidden matrices, AdamW for embeddings, heads, norms and biases."""
-    matrices, rest = [], []
+def optimizers(model, stage):
+    """Muon for the hidden matrices, AdamW for embeddings, heads, norms and biases. What the stage does not train is frozen."""
+    matrices, rest, rate = [], [], STAGES[stage]["rate"]
     for name, p in model.named_parameters():
-        if vision_only and not ("vision_model" in name or "patch_classes" in name):
+        if ("vision_model" in name or "patch_classes" in name) != (stage == "vision") and stage in ("vision", "data"):
+            p.requires_grad_(False)
             continue
         inner = p.ndim == 2 and not any(part in name for part in ("embed", "lm_head", "patch_classes"))
         (matrices if inner else rest).append(p)
@@ -126,10 +130,12 @@ def start(stage, model, opts, cache, shipped):
             opt.load_state_dict(saved)
         return state["step"], state["seconds"]
     if before and (cache / f"{before}.pt").exists():
-        model.load_state_dict(torch.load(cache / f"{before}.pt")["average"])
+        # At a rate that has fallen to zero the last weights are the best.
+        model.load_state_dict(torch.load(cache / f"{before}.pt")["model" if before in ROUNDED else "average"])
     elif shipped:
         restore(model, shipped)
-        fit_head(model, cache)
+        if stage != "data":
+            fit_head(model, cache)
     elif before:
         raise SystemExit(f"there is no {cache / before}.pt to start from: run that stage first, or name a model folder with --shipped")
     return 0, 0.0
@@ -138,7 +144,7 @@ def start(stage, model, opts, cache, shipped):
 def fit_head(model, cache, steps=300):
     """The shipped files lack the head that names patches: it learns to read the tower before it may change it."""
     head = torch.optim.AdamW(model.patch_classes.parameters(), lr=1e-2)
-    stream = Stream(cache, 32, seed=4, vision_only=True)
+    stream = Stream(cache, 32, seed=4, kind="vision")
     for step in range(steps):
         batch = stream[step]
         with torch.no_grad():
@@ -152,10 +158,10 @@ def train(stage, model, opts, average, progress, args):
     """Runs the steps that are left; `progress` is (step, seconds) so far."""
     plan, vision_only, (step, seconds) = STAGES[stage], stage == "vision", progress
     torch.manual_seed(step)
-    stream = Stream(args.cache, plan["batch"], plan["seed"], vision_only)
+    stream = Stream(args.cache, plan["batch"], plan["seed"], plan["samples"])
     loader = torch.utils.data.DataLoader(
         stream, batch_size=None, sampler=range(step, args.steps), num_workers=1, prefetch_factor=6)
-    check, clock, shown = Check(args.cache), time.monotonic(), [0.0, 0.0, 0.0]
+    check, clock, shown = None if stage == "data" else Check(args.cache), time.monotonic(), [0.0, 0.0, 0.0]
     for batch in loader:
         rate = learning_rate(stage, step, args.steps)
         for opt in opts:
@@ -178,8 +184,8 @@ def train(stage, model, opts, average, progress, args):
             shown = [0.0, 0.0, 0.0]
             if not math.isfinite(naming.item() + answering.item()):
                 raise SystemExit("the loss is not finite")
-        if step % CHECK_EVERY == 0:
-            mean = "" if stage == "quantized" else f", their mean {check(model, average.state):.3f}"
+        if step % CHECK_EVERY == 0 and stage != "data":
+            mean = "" if stage in ROUNDED else f", their mean {check(model, average.state):.3f}"
             print(f"single things named: last weights {check(model):.3f}{mean}", flush=True)
         if step % SAVE_EVERY == 0 or step == args.steps:
             save(args.cache / f"{stage}.pt", model=plain_state(model), average=average.state,
@@ -198,10 +204,10 @@ def main():
     tokenizer = Tokenizer.from_file(str(args.cache / "tokenizer/tokenizer.json"))
     cfg = config(tokenizer.token_to_id("<image>"), tokenizer.token_to_id("<end_of_utterance>"))
     model = Glimpse(cfg, len(Art(args.cache).class_names))
-    opts = optimizers(model, STAGES[args.stage]["rate"], args.stage == "vision")
+    opts = optimizers(model, args.stage)
     progress = start(args.stage, model, opts, args.cache, args.shipped)
     average = Average(model, args.cache / f"{args.stage}.pt")
-    if args.stage == "quantized":
+    if args.stage in ROUNDED:
         fake_quantize(model)
     train(args.stage, model, opts, average, progress, args)
 
