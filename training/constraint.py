@@ -9,6 +9,7 @@ import json
 import numpy as np
 
 SHORTEST_FORCED = 6  # bytes, as in worker/grammar/grammar-constraint.ts
+MOST_DIGITS = 15  # of an integer without bounds, as in worker/grammar/number-range.ts
 
 
 class Fields:
@@ -36,7 +37,7 @@ class Fields:
             return (part, "\\" if character == "\\" else "") if " " <= character <= "~" else None
         if wanted == "integer":
             digits = read.lstrip("-")
-            if character.isdigit() and digits != "0" and len(digits) < 9:
+            if character.isdigit() and digits != "0" and len(digits) < MOST_DIGITS and read + character != "-0":
                 return part, read + character
             if character == "-" and not read:
                 return part, "-"

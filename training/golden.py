@@ -16,6 +16,7 @@ import transformers
 from PIL import Image
 
 import scenes as s
+from constraint import Choices, Constrained, Fields, Vocabulary
 from runner import Runner, processor
 
 HERE = Path(__file__).parent
@@ -124,6 +125,16 @@ def cases():
     yield "no-picture", [{"role": "user", "content": "What is the capital of France?"}], False
 
 
+def constrained_cases():
+    """(name, OpenAI messages, the field of the request that constrains the answer, the same in Python)."""
+    shape = {"thing": "string", "count": "integer"}
+    schema = {"type": "object", "properties": {field: {"type": kind} for field, kind in shape.items()}, "required": list(shape)}
+    response_format = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    yield "data-three", [ask(["three.png"], "Give me thing and count as JSON.")], {"response_format": response_format}, Fields(shape)
+    names = ["pizza", "cat", "banana", "dog", "monkey"]
+    yield "choice-banana", [ask(["banana.png"], "What is this?")], {"guided_choice": names}, Choices(names)
+
+
 def template_messages(messages):
     """OpenAI messages in the shape that the chat template reads."""
     def parts(content):
@@ -162,24 +173,34 @@ def main():
     tokenizer = reference[False].tokenizer
     image_id, end = (tokenizer.convert_tokens_to_ids(t) for t in ("<image>", "<end_of_utterance>"))
     golden = {"versions": {"transformers": transformers.__version__, "pillow": PIL.__version__, "onnxruntime": onnxruntime.__version__},
-              "cases": [], "pixels": []}
-    for name, messages, split in cases():
+              "cases": [], "constrained": [], "pixels": []}
+
+    def prepared(messages, split):
         names = picture_names(messages)
         rendered = reference[split].apply_chat_template(template_messages(messages), add_generation_prompt=True)
         batch = reference[split](text=[rendered], images=[[opened(args.out / n) for n in names]] if names else None, return_tensors="np")
-        ids, pixels = batch["input_ids"][0].tolist(), batch.get("pixel_values")
-        pixels = None if pixels is None else pixels.astype(np.float32)
+        pixels = batch.get("pixel_values")
+        return rendered, batch["input_ids"][0].tolist(), None if pixels is None else pixels.astype(np.float32)
+
+    said = lambda answer: {"ids": answer, "text": tokenizer.decode(answer, skip_special_tokens=True).strip()}
+    for name, messages, split in cases():
+        rendered, ids, pixels = prepared(messages, split)
         (answer,), (first,) = q4.greedy([ids], pixels, image_id, end)
         (full_answer,), (full_first,) = fp32.greedy([ids], pixels, image_id, end)
         golden["cases"].append({
             "name": name, "messages": messages, "split": split, "prompt": rendered, "input_ids": ids, "frames": 0 if pixels is None else pixels.shape[1],
-            "answer": {"ids": answer, "text": tokenizer.decode(answer, skip_special_tokens=True).strip()}, "fp32_answer_ids": full_answer,
+            "answer": said(answer), "fp32_answer_ids": full_answer,
             "first_logits": {"q4": top(first), "fp32": top(full_first)},
         })
         if name in ("large", "alpha-frog", "split-square"):
             levels = np.round((pixels[0].transpose(0, 2, 3, 1) * 0.5 + 0.5) * 255).astype(np.uint8)
             (args.out / f"{name}.rgb.gz").write_bytes(gzip.compress(levels.tobytes(), mtime=0))
-            golden["pixels"].append({"case": name, "image": names[0], "split": split, "file": f"{name}.rgb.gz", "shape": list(levels.shape)})
+            golden["pixels"].append({"case": name, "image": picture_names(messages)[0], "split": split, "file": f"{name}.rgb.gz", "shape": list(levels.shape)})
+    vocabulary = Vocabulary(tokenizer, end)
+    for name, messages, field, grammar in constrained_cases():
+        _, ids, pixels = prepared(messages, False)
+        (answer,), _ = q4.greedy([ids], pixels, image_id, end, [Constrained(grammar, vocabulary)], 128)
+        golden["constrained"].append({"name": name, "messages": messages, "split": False, "fields": field, "input_ids": ids, "answer": said(answer)})
     (args.out / "golden.json").write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")
     (args.out / "README.md").write_text(README)
     size = sum(f.stat().st_size for f in args.out.iterdir())
@@ -192,7 +213,8 @@ Written by `training/golden.py` from the files in `models/glimpse`; do not edit 
 
 `golden.json` has `cases`: OpenAI `messages` (an image is named by its file here), `split` (2 x 2 tiles and the whole image, or the whole image alone),
 `prompt` (the rendered chat template), `input_ids` (after image-token expansion), `answer` (greedy ids of the q4 files, with the end token, at most 32),
-`fp32_answer_ids`, and `first_logits`: the ten largest logits of the first step as [id, value]. `pixels` names raw images after preprocessing,
+`fp32_answer_ids`, and `first_logits`: the ten largest logits of the first step as [id, value]. `constrained` has requests with a constraint
+in `fields`, answered by `training/constraint.py`, which the evaluation of such answers uses. `pixels` names raw images after preprocessing,
 before normalisation: gzip of uint8 levels, crops x height x width x RGB (`shape`). Transparency is first blended on white.
 
 The drawings are Noto Emoji (Google, Apache-2.0) and Fluent Emoji (Microsoft, MIT); the photo is scikit-image's `coffee` (Rachel Michetti, CC0).

@@ -12,24 +12,27 @@ interface Case {
   name: string;
   messages: Message[];
   split: boolean;
+  /** Constrains the answer. */
+  fields?: object;
   input_ids: number[];
   answer: { ids: number[]; text: string };
 }
 
 const folder = new URL('../fixtures/glimpse/', import.meta.url);
-const { cases } = JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8')) as { cases: Case[] };
+const file = readFileSync(new URL('golden.json', folder), 'utf8');
+const { cases, constrained } = JSON.parse(file) as { cases: Case[]; constrained: Case[] };
 
 /** One case of each form. On a software GPU a token takes a second, so the other cases are long tests. */
 const forms = ['dog', 'split-square', 'two-pictures', 'follow-up', 'no-picture'];
 const chosen = {
-  wasm: cases,
+  wasm: [...cases, ...constrained],
   webgpu: cases.filter(({ name }) => forms.includes(name)),
   /** With the embedding table in half precision, which our own kernel reads without `shader-f16`. */
   halves: cases.filter(({ name }) => ['dog', 'no-picture'].includes(name)),
 };
 
 /** The request as a client sends it, with images as `data:` URLs. */
-function request({ messages, split, answer }: Case): string {
+function request({ messages, split, fields, answer }: Case): string {
   const inline = (content: Message['content']): Message['content'] =>
     typeof content === 'string'
       ? content
@@ -48,6 +51,7 @@ function request({ messages, split, answer }: Case): string {
     messages: messages.map(({ role, content }) => ({ role, content: inline(content) })),
     max_tokens: answer.ids.length,
     temperature: 0,
+    ...fields,
   });
 }
 
