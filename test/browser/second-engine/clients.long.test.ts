@@ -1,5 +1,5 @@
+// @module-tag nightly-in-chromium
 // @module-tag long
-import { useTransformers } from '../harness/engine.ts';
+import { onSecondEngine } from '../harness/engine.ts';
 
-useTransformers();
-await import('../clients.test.ts');
+await onSecondEngine('clients');

@@ -1,5 +1,5 @@
+// @module-tag nightly-in-firefox
 // @module-tag long
-import { useTransformers } from '../harness/engine.ts';
+import { onSecondEngine } from '../harness/engine.ts';
 
-useTransformers();
-await import('../conformance.test.ts');
+await onSecondEngine('conformance');

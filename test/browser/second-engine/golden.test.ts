@@ -1,4 +1,4 @@
-import { useTransformers } from '../harness/engine.ts';
+// @module-tag nightly-in-chromium
+import { onSecondEngine } from '../harness/engine.ts';
 
-useTransformers();
-await import('../golden.test.ts');
+await onSecondEngine('golden');

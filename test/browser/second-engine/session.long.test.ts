@@ -1,5 +1,5 @@
+// @module-tag nightly-in-chromium
 // @module-tag long
-import { useTransformers } from '../harness/engine.ts';
+import { onSecondEngine } from '../harness/engine.ts';
 
-useTransformers();
-await import('../session.test.ts');
+await onSecondEngine('session');

@@ -6,9 +6,10 @@ import { chunkRows, promptChunks } from '../../generation/prompt-chunks.ts';
 import { sampleOnCpu } from '../../generation/sample-on-cpu.ts';
 import { ATTENTION_MASK, INPUTS_EMBEDS, LOGITS, LOGITS_TO_KEEP, POSITION_IDS } from '../../onnx/decoder-ports.ts';
 import type { Tensors } from '../../onnx/ort-session.ts';
-import type { Tensor } from '../../onnx/ort.ts';
+import type { Ort, Tensor } from '../../onnx/ort.ts';
 import { int64, rowsOf } from '../../onnx/tensor.ts';
 import type { SampledToken } from '../../sampling/cpu-sampler.ts';
+import { COPY_DST, COPY_SRC, STORAGE } from '../../webgpu/buffer-usage.ts';
 import { CheckpointedCache } from './checkpointed-cache.ts';
 import type { TransformersKit } from './kit.ts';
 import type { TransformersModel } from './transformers-model.ts';
@@ -137,9 +138,8 @@ export class TransformersDecoder implements Decoder {
   }
 
   async #read(ids: Int32Array, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
-    const { ort, sessions, release, memory } = this.#kit;
-    // Some families have more inputs for each token than one embedding.
-    const embedded = await sessions.embed.run({ input_ids: int64(ort, ids, [1, ids.length]) });
+    const { release, memory } = this.#kit;
+    const embedded = await this.#embed(ids);
     let outputs: Tensors;
     try {
       const embeddings = embedded[INPUTS_EMBEDS];
@@ -157,6 +157,19 @@ export class TransformersDecoder implements Decoder {
     } finally {
       release(logits);
     }
+  }
+
+  /** Some families have more inputs for each token than one embedding. */
+  async #embed(ids: Int32Array): Promise<Tensors> {
+    const { ort, device, sessions, track } = this.#kit;
+    const embedded = await sessions.embed.run({ input_ids: int64(ort, ids, [1, ids.length]) });
+    if (!device) return embedded;
+    for (const [name, tensor] of Object.entries(embedded)) {
+      if (tensor.location === 'gpu-buffer') continue;
+      embedded[name] = upload(ort, device, tensor);
+      track(embedded[name]);
+    }
+    return embedded;
   }
 
   #feeds(count: number): Tensors {
@@ -184,4 +197,13 @@ export class TransformersDecoder implements Decoder {
     }
     return new this.#kit.ort.Tensor('int64', positions, [3, 1, count]);
   }
+}
+
+/** A float32 tensor in a GPU buffer of its own. */
+function upload({ Tensor }: Ort, device: GPUDevice, { data, dims }: Tensor): Tensor {
+  if (!(data instanceof Float32Array)) throw new TypeError('Embeddings should be float32.');
+  const usage = STORAGE | COPY_SRC | COPY_DST;
+  const buffer = device.createBuffer({ label: 'embeddings', size: data.byteLength, usage });
+  device.queue.writeBuffer(buffer, 0, data);
+  return Tensor.fromGpuBuffer(buffer, { dataType: 'float32', dims, dispose: () => buffer.destroy() });
 }

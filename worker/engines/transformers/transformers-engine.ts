@@ -6,6 +6,8 @@ import type { FamilyTools, Processor } from '../../families/processor.ts';
 import { modelTypes as known, openProcessor } from '../../families/registry.ts';
 import { openTokenizer } from '../../families/tokenizer.ts';
 import type { Decoder } from '../../generation/decoder.ts';
+import { embeddingTable } from '../../onnx/embedding-table.ts';
+import type { GraphFile } from '../../onnx/model/external-data.ts';
 import { Session } from '../../onnx/ort-session.ts';
 import { release, track } from '../../onnx/tensor.ts';
 import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
@@ -13,6 +15,7 @@ import { ImageCache } from '../../vision/image-cache.ts';
 import { decodeImage } from '../../vision/image-decoder.ts';
 import { VisionEncoder } from '../../vision/vision-encoder.ts';
 import { CpuMemory } from '../../wasm/cpu-memory.ts';
+import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
 import { GpuMemory } from '../../webgpu/gpu-memory.ts';
 import { ChatEngine } from '../common/chat-engine.ts';
@@ -111,7 +114,9 @@ async function openSessions(
   const openNext = async (name: GraphName): Promise<Session> => {
     const file = await next();
     signal.throwIfAborted();
-    const session = await Session.open(ort, file, gpu?.device).catch((cause: unknown) => {
+    const isOnCpu = name === 'embed' && gpu && !canEmbed(gpu, file);
+    const device = isOnCpu ? undefined : gpu?.device;
+    const session = await Session.open(ort, file, device).catch((cause: unknown) => {
       if (isNearsightError(cause)) throw cause;
       throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
@@ -125,4 +130,9 @@ async function openSessions(
     reading.abort();
     throw error;
   }
+}
+
+/** Variants for every device have tables in half precision too, for which onnxruntime's kernels need `shader-f16`. */
+function canEmbed({ device }: Gpu, file: GraphFile): boolean {
+  return device.features.has('shader-f16') || embeddingTable(file)?.type !== 'float16';
 }
