@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { quantizeEmbeddings } from '../fixtures/quantize-embeddings.ts';
-import { openPage, slowInChromium } from './harness/harness.ts';
+import { openPage, nightlyInChromium } from './harness/harness.ts';
 
 const PATH = 'onnx/embed_tokens_blocks.onnx';
 const folder = new URL('../../models/glimpse/', import.meta.url);
 
 test.each([true, false])(
   '4-bit embeddings are looked up, on wasm and on WebGPU; zero points: %s',
-  { ...slowInChromium, timeout: 240_000 },
+  { ...nightlyInChromium, timeout: 240_000 },
   async (zeros) => {
     const file = quantizeEmbeddings(readFileSync(new URL('onnx/embed_tokens_q4.onnx', folder)), zeros);
     const sha256 = createHash('sha256').update(file).digest('hex');

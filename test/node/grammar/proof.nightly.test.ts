@@ -1,3 +1,4 @@
+// @module-tag nightly
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { ConfigReader } from '../../../worker/families/config-reader.ts';
