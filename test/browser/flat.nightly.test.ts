@@ -1,5 +1,4 @@
-// @module-tag long
-// @module-tag nightly-in-chromium
+// @module-tag nightly
 /** What must not grow with a chat, counted; what grows with the context, by generous ratios. The benchmark draws the curves. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { timedOrt } from '../../tools/counters/timed-ort.mjs';
