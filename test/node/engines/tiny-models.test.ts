@@ -51,7 +51,8 @@ describe.skipIf(!tinyAvailable).each(FOLDERS)('%s', (folder) => {
     ['webgpu', 'fp32'],
     ['webgpu', 'q4'],
   ] as const)('on %s in %s', { timeout: 600_000 }, (device: Device, dtype) => {
-    const tags = device === 'webgpu' ? ['long'] : [];
+    const onDawn = dtype === 'q4' ? 'long' : 'nightly';
+    const tags = device === 'webgpu' ? [onDawn] : [];
     let engine: Engine;
 
     beforeAll(async () => {
