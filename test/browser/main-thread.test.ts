@@ -126,7 +126,8 @@ const CHOICE = '{"model":"far","choices":[{"index":0,"delta":{"content":';
 
 test.each([
   ['one line of 8 MB', `data: ${CHOICE}"${'x'.repeat(8e6)}"}}]}\n\n`, 1],
-  ['100,000 small events', `data: ${CHOICE}"x"}}]}\n\n`, 1e5],
+  // 100,000 take six seconds, in which other processes nearly always hold this one up for 50 ms.
+  ['20,000 small events', `data: ${CHOICE}"x"}}]}\n\n`, 2e4],
 ])('relaying %s takes no task over 50 ms', async (_what, event, count) => {
   const { size, least } = await page.evaluate(
     async (event, count, budget) => {
@@ -141,7 +142,7 @@ test.each([
     count,
     BUDGET_MS,
   );
-  expect(size).toBeGreaterThan(4e6);
+  expect(size).toBeGreaterThan(0.9 * event.length * count);
   expect(least).toBeLessThanOrEqual(BUDGET_MS);
 });
 
