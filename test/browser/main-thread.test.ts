@@ -124,11 +124,19 @@ test.each([0.1, 1, 4])('answering a request of %f MB takes no task over 50 ms', 
 
 const CHOICE = '{"model":"far","choices":[{"index":0,"delta":{"content":';
 
+const EVENT = `data: ${CHOICE}"x"}}]}\n\n`;
+
 test.each([
   ['one line of 8 MB', `data: ${CHOICE}"${'x'.repeat(8e6)}"}}]}\n\n`, 1],
-  // 100,000 take six seconds, in which other processes nearly always hold this one up for 50 ms.
-  ['20,000 small events', `data: ${CHOICE}"x"}}]}\n\n`, 2e4],
-])('relaying %s takes no task over 50 ms', async (_what, event, count) => {
+  ['20,000 small events', EVENT, 2e4],
+])('relaying %s takes no task over 50 ms', (_what, event, count) => expectShortTasks(event, count));
+
+// It takes six seconds a round, in which other processes nearly always hold this one up: for a quiet machine.
+test('relaying 100,000 small events takes no task over 50 ms', { tags: ['nightly'] }, () =>
+  expectShortTasks(EVENT, 1e5),
+);
+
+async function expectShortTasks(event: string, count: number): Promise<void> {
   const { size, least } = await page.evaluate(
     async (event, count, budget) => {
       const ask = relay(event, count);
@@ -144,7 +152,7 @@ test.each([
   );
   expect(size).toBeGreaterThan(0.9 * event.length * count);
   expect(least).toBeLessThanOrEqual(BUDGET_MS);
-});
+}
 
 test('downloading, verifying and loading a model takes no task over 50 ms', async () => {
   await using session = await openStoredPage();
