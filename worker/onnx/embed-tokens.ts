@@ -1,4 +1,5 @@
-import { bytesIn } from '../../src/bytes/file-bytes.ts';
+import { type ByteSource, bytesIn, FileBytes } from '../../src/bytes/file-bytes.ts';
+import { freeMemory } from '../../src/bytes/free-memory.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Ort, Tensor } from './ort.ts';
 import type { Session } from './ort-session.ts';
@@ -18,42 +19,72 @@ export function embedByGraph(ort: Ort, session: Session): Embed {
   };
 }
 
-/** Embeds tokens from a table, which is kept in memory: reading a file at every token would take longer than the rest. */
-export function embedByTable(ort: Ort, table: EmbeddingTable): Embed {
-  const look = table.blocks ? dequantizedRows(table, table.blocks) : floatRows(table);
+/** More bytes that nobody needs are not read to save a read: each takes a millisecond in Chromium, whatever its size. */
+const MAX_GAP = 512 << 10;
+const MAX_READ = 4 << 20;
+
+/**
+ * Embeds tokens from a table.
+ *
+ * @param maxMemory bytes. A larger table that is on disk stays there, and its rows are read when they are needed: a
+ *   millisecond for each token in Chromium. Default: any table is kept in memory
+ */
+export function embedByTable(ort: Ort, table: EmbeddingTable, maxMemory = Infinity): Embed {
+  const look = table.blocks ? dequantizedRows(table, table.blocks, maxMemory) : floatRows(table, maxMemory);
   return async (ids) => new ort.Tensor('float32', look(ids), [1, ids.length, table.width]);
 }
 
-type LookUp = (ids: Int32Array) => Float32Array;
+type LookUp<Row> = (ids: Int32Array) => Row;
 
-function floatRows({ width, type, data }: EmbeddingTable): LookUp {
-  const rowBytes = width * (type === 'float16' ? 2 : 4);
-  const table = bytesIn(data);
+function floatRows({ rows, width, type, data }: EmbeddingTable, maxMemory: number): LookUp<Float32Array> {
+  const read = rowReader(data, rows, maxMemory);
   return (ids) => {
-    // As bytes, because the table may start at any byte offset of its file.
-    const bytes = new Uint8Array(ids.length * rowBytes);
-    for (const [row, id] of ids.entries())
-      bytes.set(table.subarray(id * rowBytes, (id + 1) * rowBytes), row * rowBytes);
-    return type === 'float16' ? halfToFloat(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
+    const { buffer } = read(ids);
+    return type === 'float16' ? halfToFloat(new Uint16Array(buffer)) : new Float32Array(buffer);
   };
 }
 
-function dequantizedRows({ width, data }: EmbeddingTable, { size, scales, zeroPoints }: EmbeddingBlocks): LookUp {
-  const [levels, zeros] = [bytesIn(data), zeroPoints && bytesIn(zeroPoints)];
-  // Copied to align them.
-  const factors = new Float32Array(new Uint8Array(bytesIn(scales)).buffer);
+function dequantizedRows(
+  { rows, width, data }: EmbeddingTable,
+  { size, scales, zeroPoints }: EmbeddingBlocks,
+  maxMemory: number,
+): LookUp<Float32Array> {
+  const [readLevels, readScales] = [rowReader(data, rows, maxMemory), rowReader(scales, rows, maxMemory)];
+  const readZeros = zeroPoints && rowReader(zeroPoints, rows, maxMemory);
   const blocks = width / size;
   const nibble = (bytes: Uint8Array, at: number): number => ((bytes[at >> 1] ?? 0) >> ((at & 1) * 4)) & 15;
   return (ids) => {
+    const [levels, factors, zeros] = [readLevels(ids), new Float32Array(readScales(ids).buffer), readZeros?.(ids)];
     const floats = new Float32Array(ids.length * width);
-    for (const [row, id] of ids.entries()) {
-      for (let at = 0; at < width; at++) {
-        const block = Math.floor(at / size);
-        const zero = zeros ? nibble(zeros, id * 2 * Math.ceil(blocks / 2) + block) : ZERO_POINT;
-        const level = nibble(levels, id * width + at);
-        floats[row * width + at] = (level - zero) * (factors[id * blocks + block] ?? 0);
-      }
+    for (let at = 0; at < floats.length; at++) {
+      const block = Math.floor(at / size);
+      const row = Math.floor(at / width);
+      const zero = zeros ? nibble(zeros, row * 2 * Math.ceil(blocks / 2) + block - row * blocks) : ZERO_POINT;
+      floats[at] = (nibble(levels, at) - zero) * (factors[block] ?? 0);
     }
     return floats;
+  };
+}
+
+/** Copies rows of a table, as bytes: the table may start at any byte offset of its file. */
+function rowReader(source: ByteSource, rows: number, maxMemory: number): LookUp<Uint8Array<ArrayBuffer>> {
+  const rowBytes = source.byteLength / rows;
+  const isOnDisk = source instanceof FileBytes && source.byteLength > maxMemory;
+  const table = isOnDisk ? source : bytesIn(source);
+  return (ids) => {
+    const found = new Uint8Array(ids.length * rowBytes);
+    const order = [...ids.keys()].sort((a, b) => (ids[a] ?? 0) - (ids[b] ?? 0));
+    const startOf = (at: number): number => (ids[order[at] ?? 0] ?? 0) * rowBytes;
+    for (let at = 0, end = 1; at < order.length; at = end++) {
+      const from = startOf(at);
+      while (end < order.length && startOf(end) - startOf(end - 1) <= MAX_GAP && startOf(end) - from < MAX_READ) end++;
+      const part = table.subarray(from, startOf(end - 1) + rowBytes);
+      for (const index of order.slice(at, end)) {
+        const start = (ids[index] ?? 0) * rowBytes - from;
+        found.set(part.subarray(start, start + rowBytes), index * rowBytes);
+      }
+      if (isOnDisk) freeMemory(part);
+    }
+    return found;
   };
 }

@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 import { bytesIn, type ByteSource, FileBytes } from '../../../src/bytes/file-bytes.ts';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { embedByTable } from '../../../worker/onnx/embed-tokens.ts';
-import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
+import { embeddingTable, type EmbeddingTable } from '../../../worker/onnx/embedding-table.ts';
 import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
 import { decode, encode, encodeApart, type Graph } from '../../../worker/onnx/model/graph.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
@@ -169,6 +169,25 @@ test('a table of embeddings in a file is found without being read, and read once
   disk.reads.length = 0;
   expect((await embed(ids)).data).toEqual((await expected(ids)).data);
   expect(disk.reads).toEqual([]);
+});
+
+test('a table with more bytes than memory is for stays on disk: rows that are close together are read at once', async () => {
+  const [rows, width] = [100_000, 4];
+  const floats = Float32Array.from({ length: rows * width }, (_, at) => at);
+  // At an odd offset: a table may start anywhere in its file.
+  const disk = fileOnDisk(new Uint8Array(await new Blob(['.', floats]).arrayBuffer()));
+  const data = disk.file.view(1, disk.file.byteLength);
+  const table: EmbeddingTable = { rows, width, type: 'float32', data };
+  const embed = embedByTable(ort, table, data.byteLength - 1);
+  const ids = Int32Array.of(99_999, 7, 0, 20_000, 7, 60_000);
+  const expected = [...ids].flatMap((id) => [0, 1, 2, 3].map((at) => id * width + at));
+  disk.reads.length = 0;
+  expect([...((await embed(ids)).data as Float32Array)]).toEqual(expected);
+  expect(disk.reads).toEqual([
+    { at: 1, bytes: 20_001 * 16 },
+    { at: 1 + 60_000 * 16, bytes: 4096 },
+    { at: 1 + 99_999 * 16, bytes: 16 },
+  ]);
 });
 
 test('a file that is deleted while it is decoded is load_failed', () => {

@@ -15,7 +15,9 @@ const MIN_DEVICE_GIGABYTES = 8;
  * How much memory dequantized weights may take. Chromium tells how much there is, as `navigator.deviceMemory`, on secure
  * pages. Of the others, only Firefox on desktops gets the large budget.
  */
-export function estimateMemoryBudget(browser: { userAgent?: string; deviceMemory?: unknown }): MemoryBudget {
+export function estimateMemoryBudget(
+  browser: { userAgent?: string; deviceMemory?: unknown } = globalThis.navigator ?? {},
+): MemoryBudget {
   const { deviceMemory, userAgent = '' } = browser;
   if (typeof deviceMemory === 'number') {
     if (deviceMemory >= MIN_DEVICE_GIGABYTES) return { bytes: LARGE_BUDGET };
@@ -43,7 +45,7 @@ export interface OpenedDecoder {
 export async function openDequantized(
   optimize: (memoryBudget: MemoryBudget | undefined) => Promise<OptimizedGraph>,
   open: (model: OptimizedGraph) => Promise<Session>,
-  memoryBudget: MemoryBudget = estimateMemoryBudget(globalThis.navigator ?? {}),
+  memoryBudget: MemoryBudget = estimateMemoryBudget(),
 ): Promise<OpenedDecoder> {
   const model = await optimize(memoryBudget);
   const outcome = model.outcomes.find(({ pass }) => pass === 'dequantize-weights');

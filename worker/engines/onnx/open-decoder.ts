@@ -21,6 +21,7 @@ import { GpuEmbedder } from '../../webgpu/gpu-embedder.ts';
 import { GpuMemory } from '../../webgpu/gpu-memory.ts';
 import { GpuSampler } from '../../webgpu/gpu-sampler.ts';
 import { GpuTokenReadback } from '../../webgpu/gpu-token-readback.ts';
+import { estimateMemoryBudget } from './dequantized-decoder.ts';
 
 /** A model's graphs, ready to run. */
 export interface Graphs {
@@ -46,7 +47,7 @@ export async function openDecoder(
   const isGraph = embed instanceof Session;
   if (isGraph) checkTypes(embed, INPUTS_EMBEDS, session);
   if (!gpu || isGraph) {
-    const embedTokens = isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed);
+    const embedTokens = isGraph ? embedByGraph(ort, embed) : embedByTable(ort, embed, estimateMemoryBudget().bytes);
     const inPlace = gpu ? undefined : openInPlace(ort, session, embedTokens, positions);
     if (inPlace) return inPlace;
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
