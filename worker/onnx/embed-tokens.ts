@@ -36,7 +36,7 @@ export function embedByTable(ort: Ort, table: EmbeddingTable, maxMemory = Infini
 
 type LookUp<Row> = (ids: Int32Array) => Row;
 
-function floatRows({ rows, width, type, data }: EmbeddingTable, maxMemory: number): LookUp<Float32Array> {
+function floatRows({ rows, type, data }: EmbeddingTable, maxMemory: number): LookUp<Float32Array> {
   const read = rowReader(data, rows, maxMemory);
   return (ids) => {
     const { buffer } = read(ids);
@@ -69,8 +69,8 @@ function dequantizedRows(
 /** Copies rows of a table, as bytes: the table may start at any byte offset of its file. */
 function rowReader(source: ByteSource, rows: number, maxMemory: number): LookUp<Uint8Array<ArrayBuffer>> {
   const rowBytes = source.byteLength / rows;
-  const isOnDisk = source instanceof FileBytes && source.byteLength > maxMemory;
-  const table = isOnDisk ? source : bytesIn(source);
+  const onDisk = source instanceof FileBytes && source.byteLength > maxMemory ? source : undefined;
+  const table = onDisk ?? bytesIn(source);
   return (ids) => {
     const found = new Uint8Array(ids.length * rowBytes);
     const order = [...ids.keys()].sort((a, b) => (ids[a] ?? 0) - (ids[b] ?? 0));
@@ -78,12 +78,14 @@ function rowReader(source: ByteSource, rows: number, maxMemory: number): LookUp<
     for (let at = 0, end = 1; at < order.length; at = end++) {
       const from = startOf(at);
       while (end < order.length && startOf(end) - startOf(end - 1) <= MAX_GAP && startOf(end) - from < MAX_READ) end++;
-      const part = table.subarray(from, startOf(end - 1) + rowBytes);
+      const until = startOf(end - 1) + rowBytes;
+      const read = onDisk?.subarray(from, until);
+      const part = read ?? table.subarray(from, until);
       for (const index of order.slice(at, end)) {
         const start = (ids[index] ?? 0) * rowBytes - from;
         found.set(part.subarray(start, start + rowBytes), index * rowBytes);
       }
-      if (isOnDisk) freeMemory(part);
+      if (read) freeMemory(read);
     }
     return found;
   };
