@@ -121,7 +121,7 @@ export function rowsOf(outcome) {
   const gpu = outcome.facts['ours']?.device === 'webgpu';
   const timed = gpu && outcome.where.startsWith('firefox') && glimpse;
   if (gpu) addCountRows(table, outcome, glimpse);
-  for (const context of [100, 600]) {
+  for (const context of contextsOf(outcome)) {
     const decode = table.ours(`decode ${context}`);
     table.add(`decode ${context}`, `decode, ms a token, ${context} tokens of context`, faster(timed ? 4 : 1));
     if (!gpu) {
@@ -141,13 +141,21 @@ export function rowsOf(outcome) {
   });
   table.add('host', 'host work, ms a token', (ours, ...others) => {
     const judged = faster(glimpse ? 3 : 6)(ours, ...others);
+    if (!judged || greedy === undefined) return judged;
     // A decode loop can save host work and waits only. The arithmetic is the same for all.
-    const arithmetic = Math.round((1 - ours / (greedy ?? ours)) * 100);
-    return judged && { ...judged, result: `${judged.result}; the GPU's part of our decode is ${arithmetic} %` };
+    const arithmetic = Math.round((1 - ours / greedy) * 100);
+    return { ...judged, result: `${judged.result}; the GPU's part of our decode is ${arithmetic} %` };
   });
+  table.add('heap', 'JavaScript heap allocated, bytes a token', glimpse ? () => undefined : atMost(24_000));
   table.add('five', 'five tokens, ms', faster(timed ? 2 : 1));
   addQuestionRows(table, { glimpse, gpu, timed });
   return table.rows;
+}
+
+/** @param {Outcome} outcome */
+function contextsOf({ samples }) {
+  const measures = Object.keys(samples['ours'] ?? {});
+  return measures.flatMap((name) => (name.startsWith('decode ') ? [Number(name.slice('decode '.length))] : []));
 }
 
 /**

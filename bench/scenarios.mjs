@@ -21,6 +21,8 @@
  * - **growth**: how far the peak of GPU memory rose after the first 40 of 540 tokens of one answer; for the other sides, of
  *   140, to save time.
  * - **host**: milliseconds a token without the GPU: JavaScript and wasm alone.
+ * - **heap**: bytes allocated on V8's heap a token, without the GPU as well, on both ends of the worker's channel. On Dawn only
+ *   (`dawn/allocated.mjs`).
  * - **ort**: ours only: milliseconds of `session.run` a token. On wasm, decode is compared with it, as bare ONNX Runtime
  *   with the same graph, files and threads, in the same run.
  *
@@ -38,6 +40,7 @@
  * @property {(side: string, ms: number) => Promise<void>} hold
  * @property {(side: string, on: boolean) => Promise<void>} idle
  * @property {(side: string, question: Question) => Promise<{ growth: number, peak: number }>} growth
+ * @property {(side: string, work: () => Promise<unknown>) => Promise<number>} [allocated] bytes on V8's heap
  * @property {(words: string) => void} say
  *
  * @typedef {object} Plan
@@ -51,6 +54,7 @@
  * @property {number} hold how many milliseconds promises are held while counting: longer than the host work of a step
  * @property {boolean} exact whether to measure counts as well
  * @property {boolean} growth whether to measure growth, which takes 540 tokens
+ * @property {'decode' | 'own' | undefined} [only] greedy decoding, or what needs no GPU; default: all measures
  *
  * @typedef {Record<string, Record<string, number[]>>} Samples by side, by measure
  */
@@ -93,17 +97,23 @@ export class Scenarios {
   }
 
   async run() {
+    const { rounds, gpu, exact, only, sides } = this.#plan;
     await this.#calibrate();
+    if (only !== 'own') await this.#rounds();
+    if (!gpu || only === 'decode') return;
+    if (exact && only !== 'own') await this.#exact();
+    if (rounds > 0) for (const side of sides) await this.#host(side);
+  }
+
+  async #rounds() {
+    const { rounds } = this.#plan;
     this.#bench.say('warming up');
-    if (this.#plan.rounds > 0) await this.#round();
+    if (rounds > 0) await this.#round();
     this.samples = {};
-    for (let round = 1; round <= this.#plan.rounds; round++) {
-      this.#bench.say(`round ${round} of ${this.#plan.rounds}`);
+    for (let round = 1; round <= rounds; round++) {
+      this.#bench.say(`round ${round} of ${rounds}`);
       await this.#round();
     }
-    if (!this.#plan.gpu) return;
-    if (this.#plan.exact) await this.#exact();
-    if (this.#plan.rounds > 0) for (const side of this.#plan.sides) await this.#host(side);
   }
 
   async #calibrate() {
@@ -118,6 +128,7 @@ export class Scenarios {
 
   async #round() {
     for (const context of this.#plan.contexts) await this.#decode(context, false);
+    if (this.#plan.only === 'decode') return;
     const [context] = this.#plan.contexts;
     if (context !== undefined) await this.#decode(context, true);
     await this.#five();
@@ -227,6 +238,12 @@ export class Scenarios {
       const full = await this.#bench.ask(side, plain(words, long * 5));
       const brief = await this.#bench.ask(side, plain(words, short));
       this.#note(side, 'host', (full.totalMs - brief.totalMs) / (long * 5 - short));
+    }
+    const { allocated } = this.#bench;
+    if (allocated) {
+      const brief = await allocated(side, () => this.#bench.ask(side, plain(words, short)));
+      const full = await allocated(side, () => this.#bench.ask(side, plain(words, long * 5)));
+      this.#note(side, 'heap', (full - brief) / (long * 5 - short));
     }
     // On Dawn, the next side uses the same GPU calls.
     await this.#bench.idle(side, false);

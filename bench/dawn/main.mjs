@@ -4,7 +4,9 @@
  * captured and replayed. `../scenarios.mjs` defines the measures.
  *
  *   node bench/dawn/main.mjs [--model FOLDER] [--sides uncaptured,classic] [--rounds N] [--json FILE] [--no-counts]
- *                            [--dawn backend=vulkan]
+ *                            [--contexts 100,600] [--only decode|own] [--heap FOLDER] [--dawn backend=vulkan]
+ *
+ * `--heap` writes where each side allocates without the GPU, as files for DevTools (`*.heapprofile`).
  *
  * Dawn runs in this process, so all sides lack the round trips to a browser's GPU process. It needs only the built
  * package, `webgpu` and Node, so that it can be packed for another machine (`../pack.mjs`).
@@ -17,6 +19,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { markdown } from '../rows.mjs';
 import { Scenarios } from '../scenarios.mjs';
+import { allocated } from './allocated.mjs';
 import { installBrowserGlobals } from './browser-globals.mjs';
 import { Classic } from './classic.mjs';
 import { openOurSide, readModel, root } from './our-side.mjs';
@@ -30,6 +33,9 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     json: { type: 'string' },
     'no-counts': { type: 'boolean', default: false },
+    contexts: { type: 'string', default: '100,600' },
+    only: { type: 'string' },
+    heap: { type: 'string' },
     dawn: { type: 'string', multiple: true, default: [] },
   },
 });
@@ -122,7 +128,10 @@ function plan(hardware) {
     sides: ['ours', ...others],
     imageSides: ['ours'],
     gpu: true,
-    contexts: [100, 600],
+    contexts: values.contexts.split(',').map(Number),
+    ...(values.only && {
+      only: values.only === 'own' ? /** @type {const} */ ('own') : /** @type {const} */ ('decode'),
+    }),
     exact: !values['no-counts'],
     growth: false,
   };
@@ -159,6 +168,12 @@ async function measure({ ours, uncaptured, classic }) {
       hold: async (_, ms) => void (await worker.hold(ms)),
       idle: async (_, on) => void (await worker.idle(on)),
       growth: async () => ({ growth: NaN, peak: NaN }),
+      async allocated(side, work) {
+        const { bytes, profile } = await allocated(work);
+        // The longest answer's is written last.
+        if (values.heap) writeFileSync(join(values.heap, `${side}.heapprofile`), JSON.stringify(profile));
+        return bytes;
+      },
       say: (words) => console.error(`bench: ${words}`),
     },
     plan(ours.facts.hardware),
