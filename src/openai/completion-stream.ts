@@ -44,7 +44,7 @@ async function* encodeEvents(
   try {
     for (;;) {
       while (events.length === 0) events.push(...write((await parts.read()).value));
-      const [event = DONE] = events.splice(0, 1);
+      const event = events.shift() ?? DONE;
       yield encode(event);
       if (event === DONE) return;
     }
@@ -61,9 +61,10 @@ function chunkWriter(request: ChatRequest, meta: ResponseMeta): (part: Part | un
   const readers = Array.from({ length: job.choices }, () => callReader(request));
   let unfinished = job.choices;
   let usage: ChatCompletionChunk['usage'];
+  const noUsage = includeUsage && { usage: null };
   const write = (choices: Choice[], more: Partial<ChatCompletionChunk> = {}): string => {
-    const chunk: ChatCompletionChunk = { ...meta, object: 'chat.completion.chunk', choices };
-    return JSON.stringify({ ...chunk, ...(includeUsage && { usage: null }), ...more });
+    const chunk: ChatCompletionChunk = { ...meta, object: 'chat.completion.chunk', choices, ...noUsage, ...more };
+    return JSON.stringify(chunk);
   };
   const event = (index: number, delta: Choice['delta'], more: Partial<Choice> = {}, prompt = {}): string =>
     write([{ index, delta, logprobs: null, finish_reason: null, ...more }], prompt);

@@ -13,7 +13,12 @@ export const openByteLevel: OpenBpe = (file, open) => {
   const library = open(file, { type: 'Sequence', pretokenizers });
   return {
     encode: (text) => library.encode(composed ? text.normalize('NFC') : text).ids,
-    bytes: (id) => Uint8Array.from(library.id_to_token(id) ?? '', (letter) => byteOf.get(letter) ?? 0),
+    bytes(id) {
+      const letters = library.id_to_token(id) ?? '';
+      const bytes = new Uint8Array(letters.length);
+      for (let at = 0; at < letters.length; at++) bytes[at] = byteOf.get(letters.charAt(at)) ?? 0;
+      return bytes;
+    },
   };
 };
 

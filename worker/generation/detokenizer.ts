@@ -65,7 +65,8 @@ export class Detokenizer {
   /** Emits the whole characters within the first `limit` withheld bytes. */
   #emit(limit: number): TextPiece {
     const length = limit - unfinished(this.#withheld.slice(0, limit));
-    const bytes = Uint8Array.from(this.#withheld.slice(0, length), (letter) => letter.charCodeAt(0));
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; at++) bytes[at] = this.#withheld.charCodeAt(at);
     this.#withheld = this.#withheld.slice(length);
     this.#emitted += length;
     const incomplete = this.#entries.findIndex(({ start, entry }) => start + entry.bytes.length > this.#emitted);
@@ -94,7 +95,9 @@ export class Detokenizer {
 
 /** Bytes as characters from U+0000 to U+00FF, which can be searched like text. */
 function binary(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
+  let text = '';
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
 }
 
 /** Length of an incomplete character at the end of `text`. */

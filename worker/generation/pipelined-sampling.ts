@@ -1,5 +1,5 @@
 import { race } from '../../src/async/race.ts';
-import { yieldToEvents } from '../../src/async/yield-to-events.ts';
+import { isYieldDue, yieldToEvents } from '../../src/async/yield-to-events.ts';
 import type { TokenReadback } from '../backend/token-readback.ts';
 import type { AnswerSampler } from '../backend/token-sampler.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
@@ -66,17 +66,19 @@ export class PipelinedAnswer {
     scheduler.begin();
     try {
       while (this.#tokens.length < this.#limit) {
-        yield* this.#forced(signal);
+        if (this.#isForced) yield* this.#forced(signal);
         if (this.#tokens.length === this.#limit) return;
         if (this.#maySubmit()) {
-          await yieldToEvents(signal);
+          if (isYieldDue()) await yieldToEvents(signal);
+          else signal.throwIfAborted();
           await this.#submit();
           waited = false;
         } else {
           await race(readback.oldest(), signal);
           waited = this.#submitted < this.#limit;
         }
-        const restarted = yield* this.#received(signal);
+        const batch = readback.take();
+        const restarted = batch !== undefined && (yield* this.#received(batch, signal));
         const isIdle = waited && !restarted && this.#tokens.length === this.#submitted;
         if (isIdle && !this.#guide.waits) scheduler.reportIdle();
       }
@@ -100,7 +102,7 @@ export class PipelinedAnswer {
    * Submits a sampling, and the step that reads its token. That does not wait, so the mask of the next token is computed
    * while the GPU works.
    */
-  async #submit(): Promise<void> {
+  #submit(): Promise<void> | undefined {
     const { steps, sampler, scheduler } = this.#parts;
     const { maxInFlight, batchSize } = this.#pace;
     const mask = this.#guide.maskFor(this.#submitted);
@@ -114,14 +116,14 @@ export class PipelinedAnswer {
       this.#sent = this.#submitted;
       if (!this.#guide.waits) scheduler.sent();
     }
-    if (!isLast) await steps.runStep();
+    return isLast ? undefined : steps.runStep();
   }
 
-  /** The tokens that have come back. @returns whether the loop went back behind one of them */
-  async *#received(signal: AbortSignal): AsyncGenerator<SampledToken, boolean> {
+  /** The tokens that have come back, from this batch on. @returns whether the loop went back behind one of them */
+  async *#received(first: Uint32Array, signal: AbortSignal): AsyncGenerator<SampledToken, boolean> {
     const { readback, sampler, scheduler } = this.#parts;
     const words = sampler.entryBytes / 4;
-    for (let batch = readback.take(); batch; batch = readback.take()) {
+    for (let batch: Uint32Array | undefined = first; batch; batch = readback.take()) {
       if (!this.#guide.waits) scheduler.received(batch.length / words, performance.now());
       for (let at = 0; at < batch.length; at += words) {
         signal.throwIfAborted();
@@ -139,11 +141,14 @@ export class PipelinedAnswer {
     return false;
   }
 
-  /** Tokens that need no sampling, where there are more of them than samplings in flight. */
+  /** Whether more tokens need no sampling than there are samplings in flight. */
+  get #isForced(): boolean {
+    return this.#guide.expected.length > this.#submitted - this.#tokens.length;
+  }
+
+  /** Tokens that need no sampling. */
   async *#forced(signal: AbortSignal): AsyncGenerator<SampledToken, void> {
-    const left = this.#limit - this.#tokens.length;
-    if (this.#guide.expected.length <= this.#submitted - this.#tokens.length) return;
-    const forced = this.#guide.takeExpected(left);
+    const forced = this.#guide.takeExpected(this.#limit - this.#tokens.length);
     this.#tokens.push(...forced);
     // Read first: what was in flight must not stay behind the answer, wherever it ends.
     await this.#restart(forced.length);

@@ -1,4 +1,4 @@
-import { yieldToEvents } from '../../src/async/yield-to-events.ts';
+import { isYieldDue, yieldToEvents } from '../../src/async/yield-to-events.ts';
 import { type SampledToken, CpuSampler } from '../sampling/cpu-sampler.ts';
 import type { Decoder, SamplingRequest } from './decoder.ts';
 
@@ -23,7 +23,8 @@ export async function* sampleOnCpu(
     }
     if (count === limit) return;
     if (forced.length > 0) continue;
-    await yieldToEvents(signal);
+    if (isYieldDue()) await yieldToEvents(signal);
+    else signal.throwIfAborted();
     if (unread.length > 0) await decoder.read(Int32Array.from(unread.splice(0)));
     const token = sampler.sample(await decoder.logits(), constraint?.mask(count));
     constraint?.accept(token.id);

@@ -39,16 +39,16 @@ export interface BoundRun {
   release(): Promise<void>;
 }
 
-let lastCall: Promise<unknown> = Promise.resolve();
+let lastCall: Promise<void> = Promise.resolve();
+let pendingCalls = 0;
+/** Returns nothing, so that {@link lastCall} does not keep the outputs of the last run alive. */
+const settled = (): void => void pendingCalls--;
 
 /** Runs calls one after the other: onnxruntime allows one suspended call in the whole module. */
 function serialize<T>(work: () => Promise<T>): Promise<T> {
-  const result = lastCall.then(work);
-  // Resolves to undefined, so that it does not keep the outputs of the last run alive.
-  lastCall = result.then(
-    () => {},
-    () => {},
-  );
+  const isFirst = pendingCalls++ === 0;
+  const result = isFirst ? work() : lastCall.then(work);
+  lastCall = result.then(settled, settled);
   return result;
 }
 
@@ -57,7 +57,7 @@ function serialize<T>(work: () => Promise<T>): Promise<T> {
  * that alone, so it is asked for a session of nothing. If it does not start, the first session says why.
  */
 export async function startOrt(ort: Ort): Promise<void> {
-  await serialize(() => ort.InferenceSession.create(new Uint8Array(1), { executionProviders: ['wasm'] })).catch(
+  await serialize(async () => ort.InferenceSession.create(new Uint8Array(1), { executionProviders: ['wasm'] })).catch(
     () => {},
   );
 }
@@ -112,7 +112,7 @@ export class Session {
       options.preferredOutputLocation = 'gpu-buffer';
       if (capture) captureOnGpu(options);
     } else options.executionProviders = ['wasm'];
-    const create = () => ort.InferenceSession.create(bytesIn(graph), options);
+    const create = async () => ort.InferenceSession.create(bytesIn(graph), options);
     const session = await serialize(create)
       .catch((cause: unknown) => {
         throw failedRead(externalData) ?? missingWasm(ort, cause) ?? cause;
@@ -169,12 +169,12 @@ export class Session {
     const handle = sessionHandle(this.#session);
     if (!module || handle === undefined) return undefined;
     let bound: IoBinding | undefined;
+    const run = async (): Promise<void> => {
+      bound ??= await IoBinding.bind(module, handle, feeds, into, config);
+      await bound.run();
+    };
     return {
-      run: () =>
-        serialize(async () => {
-          bound ??= await IoBinding.bind(module, handle, feeds, into, config);
-          await bound.run();
-        }),
+      run: () => serialize(run),
       release: () =>
         serialize(async () => {
           bound?.release();
