@@ -3,8 +3,10 @@
  * Prints one table for each environment, and writes `bench/results/<date>-<adapter>.json`.
  *
  *   npm run bench -- [--browser chromium|firefox|dawn] [--device webgpu|wasm] [--gpu hardware] [--no-dawn]
- *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-images]
+ *                    [--full | --full-only] [--rounds N] [--no-counts] [--no-images] [--only decode|own]
+ *                    [--contexts 100,600] [--sides uncaptured,transformers.js]
  *
+ * `--only` takes greedy decoding alone, or what needs no GPU; the side `uncaptured` is ours without captured steps, on WebGPU.
  * `--rounds 0` measures counts only, which do not depend on the machine; `--no-counts` measures times only. Results that
  * other runs of the same day wrote into the file are kept, except for what is measured again.
  *
@@ -41,6 +43,9 @@ const { values } = parseArgs({
     'no-counts': { type: 'boolean', default: false },
     // At full size, a software GPU takes a minute for one crop.
     'no-images': { type: 'boolean', default: false },
+    only: { type: 'string' },
+    contexts: { type: 'string' },
+    sides: { type: 'string' },
   },
 });
 
@@ -69,18 +74,26 @@ save();
 function runs() {
   const browsers = /** @type {const} */ (['chromium', 'firefox']).filter((name) => name === (values.browser ?? name));
   const devices = /** @type {const} */ (['webgpu', 'wasm']).filter((name) => name === (values.device ?? name));
-  const common = { exact: !values['no-counts'], ...(values['no-images'] && { imageSides: [] }) };
-  const small = { ...common, rounds, contexts: [100, 600], short: 8, long: 40, hold: 400, growth: true };
+  /** @type {'decode' | 'own' | undefined} */
+  const only = values.only === 'decode' || values.only === 'own' ? values.only : undefined;
+  const contexts = values.contexts?.split(',').map(Number);
+  const common = {
+    exact: !values['no-counts'],
+    ...(values['no-images'] && { imageSides: [] }),
+    only,
+  };
+  const small = { ...common, rounds, contexts: contexts ?? [100, 600], short: 8, long: 40, hold: 400, growth: true };
   const large = {
     ...common,
     rounds: Math.min(rounds, 3),
-    contexts: [100],
+    contexts: contexts ?? [100],
     short: 4,
     long: 12,
     hold: 400,
     growth: false,
   };
-  const places = browsers.flatMap((browser) => devices.map((device) => ({ browser, device, dtype: 'q4', gpu })));
+  const sides = values.sides?.split(',');
+  const places = browsers.flatMap((browser) => devices.map((device) => ({ browser, device, dtype: 'q4', gpu, sides })));
   /** @type {PlannedRun[]} */
   const glimpse = places.map((place) => ({ ...place, folder: 'glimpse', plan: small }));
   if (!full) return glimpse;
@@ -134,8 +147,12 @@ function takeDawn(...args) {
   const json = join(mkdtempSync(join(tmpdir(), 'nearsight-bench-')), 'dawn.json');
   const driver = gpu === 'software' ? lavapipeEnvironment() : {};
   say(`Dawn ${args.join(' ')}`);
+  const { rounds: count, only, contexts } = values;
+  const sides = values.sides?.split(',').filter((side) => ['uncaptured', 'classic'].includes(side));
+  for (const [name, value] of Object.entries({ rounds: count, json, only, contexts, sides: sides?.join(',') }))
+    if (value !== undefined) args.push(`--${name}`, value);
   // A separate process, because the environment selects the Vulkan driver.
-  const { status } = spawnSync(execPath, ['bench/dawn/main.mjs', '--rounds', values.rounds, '--json', json, ...args], {
+  const { status } = spawnSync(execPath, ['bench/dawn/main.mjs', ...args], {
     stdio: 'inherit',
     env: { ...process.env, ...driver },
   });

@@ -14,6 +14,7 @@ import { Scenarios } from './scenarios.mjs';
  * @property {Opening['model']} model
  * @property {string} dtype
  * @property {'software' | 'hardware'} gpu
+ * @property {readonly string[] | undefined} [sides] beside ours; default: transformers.js's
  * @property {Omit<import('./scenarios.mjs').Plan, 'sides' | 'gpu'>} plan
  *
  * @typedef {object} Outcome
@@ -28,15 +29,28 @@ import { Scenarios } from './scenarios.mjs';
  */
 
 /**
- * The other sides: transformers.js with its defaults, and with the one setting that helps it most here.
+ * The other sides: transformers.js with its defaults, and with the one setting that helps it most here; ours without captured
+ * steps only if asked for.
  *
  * @param {Run} run
  * @param {Facts} ours
+ * @param {string} origin
  * @returns {Record<string, Partial<Opening>>}
  */
-function theirs({ device }, ours) {
-  if (device === 'webgpu') return { 'transformers.js': {}, 'without validation': { unvalidated: true } };
-  return { 'transformers.js': {}, 'with our threads': { threads: ours.threads } };
+function others({ device, sides }, ours, origin) {
+  /** @type {Record<string, Partial<Opening>>} */
+  const peers =
+    device === 'webgpu'
+      ? { 'transformers.js': {}, 'without validation': { unvalidated: true } }
+      : { 'transformers.js': {}, 'with our threads': { threads: ours.threads } };
+  if (!sides) return peers;
+  const all = { ...peers, ...(device === 'webgpu' && { uncaptured: { ort: `${origin}/uncaptured-ort/` } }) };
+  return Object.fromEntries(Object.entries(all).filter(([side]) => sides.includes(side)));
+}
+
+/** @param {Facts} ours */
+function isCaptured({ device, reason = '' }) {
+  return device === 'webgpu' && !reason.includes('steps are not captured');
 }
 
 /**
@@ -59,13 +73,17 @@ export async function benchInBrowser(run, origin, say) {
     const open = (side, kind, extra) =>
       page.evaluate((...args) => bench.open(...args), side, kind, { model, device, dtype, ...extra });
     const ours = await open('ours', 'ours');
+    if (run.sides?.includes('uncaptured') && !isCaptured(ours)) throw new Error(`nothing to compare: ${ours.reason}`);
     /** @type {Record<string, Facts>} */
     const facts = { ours };
     /** @type {Record<string, string>} */
     const failed = {};
-    for (const [side, extra] of Object.entries(theirs(run, ours))) {
+    for (const [side, extra] of Object.entries(others(run, ours, origin))) {
       try {
-        facts[side] = await open(side, 'theirs', extra);
+        const opened = await open(side, side === 'uncaptured' ? 'ours' : 'theirs', extra);
+        // Else it would be the same side twice.
+        if (side === 'uncaptured' && isCaptured(opened)) throw new Error('its steps are captured');
+        facts[side] = opened;
       } catch (error) {
         failed[side] = String(error);
         say(`${side} is left out: ${failed[side]}`);

@@ -17,12 +17,16 @@ const headers = {
 /** The onnxruntime-web version that transformers.js pins, which may differ from ours. */
 const transformersRequire = createRequire(createRequire(import.meta.url).resolve('@huggingface/transformers'));
 
+const UNCAPTURED = '/uncaptured-ort/';
+
 /** @type {Record<string, string>} */
 const folders = {
   '/models/glimpse/': 'models/glimpse',
   '/models/standin/': standinFolder,
   '/models/gguf/': ggufFolder,
   '/wllama/': dirname(createRequire(import.meta.url).resolve('@wllama/wllama')),
+  // The package's own copies once more, for a side whose steps are not captured.
+  [UNCAPTURED]: 'dist/ort',
   '/ort/': dirname(createRequire(import.meta.url).resolve('onnxruntime-web/wasm')),
   '/transformers-ort/': dirname(transformersRequire.resolve('onnxruntime-web/webgpu')),
 };
@@ -41,7 +45,7 @@ function answer(request) {
   const { pathname, search } = new URL(request.url);
   const script = { ...headers, 'content-type': 'text/javascript' };
   if (/\/ort\.(jspi|webgpu|wasm)\.min[^/]*\.mjs$/.test(pathname) && search !== '?real')
-    return new Response(timedOrt(`${pathname}?real`), { headers: script });
+    return new Response(timedOrt(`${pathname}?real`, !pathname.startsWith(UNCAPTURED)), { headers: script });
   const file = fileAt(pathname);
   if (!file) return serveCounters(request);
   /** @type {Record<string, string>} */

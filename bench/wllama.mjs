@@ -1,9 +1,9 @@
 /**
  * Ours beside llama.cpp as wllama runs it, on wasm in Chromium: SmolVLM-256M's shapes with random weights, each side in a browser
  * of its own, in turn within a round. `gguf/smolvlm.mjs` says what the other sides' files are: their 4 bits stay 4 bits in memory,
- * ours are dequantized at load.
+ * ours are dequantized at load, but for side ours_4bits, which is told of a device with little memory.
  *
- *   node bench/wllama.mjs [--rows decode,prompts,images,start] [--sides ours,q8_0,q4_0] [--rounds N] [--contexts 100,900]
+ *   node bench/wllama.mjs [--rows decode,prompts,images,start] [--sides ours,ours_4bits,q8_0,q4_0] [--rounds N] [--contexts 100,900]
  *                         [--prompts 503,1899] [--threads N]
  *
  * - **decode**: milliseconds a token, as the difference of answers of 44 and of 4 tokens to one prompt, which is in the cache.
@@ -46,6 +46,8 @@ const SHORT = 4;
 const LONG = 44;
 /** Garbage is collected some time after a page has loaded. */
 const SETTLE_MS = 3000;
+/** A device that says so keeps 4-bit weights. */
+const FEW_GIGABYTES = 2;
 
 /** @type {Record<string, import('./page/side.ts').GgufFiles>} */
 const FILES = {
@@ -89,6 +91,7 @@ async function open(side, profile) {
   const files = FILES[side];
   const opened = await openPage('chromium', {
     counted: files === undefined,
+    gigabytes: side === 'ours_4bits' ? FEW_GIGABYTES : undefined,
     ...(profile !== undefined && { profile }),
   });
   const { page } = opened;
@@ -105,7 +108,7 @@ async function open(side, profile) {
 
 /** @param {Opened} opened @param {string} side @param {Question['turns']} turns @param {number} tokens */
 function ask({ page }, side, turns, tokens) {
-  const name = side === 'ours' ? 'ours' : 'wllama';
+  const name = FILES[side] ? 'wllama' : 'ours';
   return page.evaluate((...args) => bench.time(...args), name, { turns, tokens });
 }
 

@@ -38,7 +38,9 @@ function side(name: string): Side {
 
 const page = {
   async open(name: string, kind: 'ours' | 'theirs', opening: Opening): Promise<Facts> {
-    const opened = await (kind === 'ours' ? openOurs(opening, image, counters.newest) : openTheirs(opening));
+    const opened = await (kind === 'ours'
+      ? openOurs(opening, image, counters.newest, opening.ort)
+      : openTheirs(opening));
     sides.set(name, opened);
     return opened.facts;
   },

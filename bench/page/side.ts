@@ -71,6 +71,8 @@ export interface Opening {
   model: { id: string; folder: string; spec: import('nearsight').ModelSpec; endTokens: number[] };
   device: 'webgpu' | 'wasm';
   dtype: string;
+  /** Ours only: the folder of onnxruntime's files; default: the package's own. */
+  ort?: string;
   /** transformers.js only: `executionProviders` as an object that turns validation off. */
   unvalidated?: boolean;
   /** transformers.js only: its files come from its cache once they were loaded; default: from the server. */
