@@ -146,6 +146,35 @@ describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 600_000 }, (devic
     expect(last.liveBytes - second.liveBytes).toBeLessThanOrEqual(2 * (last.promptTokens + 2) * BYTES_A_POSITION);
   });
 
+  test.runIf(device === 'webgpu')(
+    '1,000 requests of mixed lengths: GPU memory grows by 5 MB at most, keys and values aside, and not after the first 200',
+    { timeout: 3_600_000 },
+    async () => {
+      /** Each prompt comes again after a hundred others: in the cache only as far as its budget goes. */
+      const request = async (index: number): Promise<Asked> => {
+        const kind = index % 100;
+        // One of ten has several hundred tokens, another is about an image.
+        const fillers = kind % 10 === 3 ? 100 + kind : kind % 7;
+        const text = `${kind}: what is this?${words(fillers)}`;
+        return ask([{ text, ...(kind % 10 === 6 && { images: [1000 + kind] }) }], 1 + (kind % 13));
+      };
+      /** Without snapshots and features, which have budgets of their own. */
+      const liveBytes = async (): Promise<number> => {
+        await page.evaluate(() => chat.forget());
+        return (await ask([{ text: 'What?' }], 1)).liveBytes;
+      };
+      const first = await liveBytes();
+      const taken: number[] = [];
+      for (let index = 0; index < 1000; index++) {
+        await request(index);
+        if (index % 100 === 99) taken.push(await liveBytes());
+      }
+      const [, settled = 0] = taken;
+      expect(Math.max(...taken.slice(2))).toBeLessThanOrEqual(settled);
+      expect(settled - first).toBeLessThanOrEqual(5e6 + 1024 * BYTES_A_POSITION);
+    },
+  );
+
   test('1, 4 and 16 images take as many runs of the vision encoder, and a further question none', async () => {
     let number = 100;
     for (const count of [1, 4, 16]) {
