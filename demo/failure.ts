@@ -1,4 +1,4 @@
-import type { ErrorCode } from 'nearsight';
+import type { ErrorCode, Verdict } from 'nearsight';
 
 /** An error in a visitor's words: one sentence, then the library's message. */
 export interface Failure {
@@ -30,4 +30,9 @@ export function failureOf(error: unknown): Failure {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const known = Object.entries(summaries).find(([name]) => name === code);
   return { summary: known?.[1] ?? 'Something went wrong.', detail };
+}
+
+/** Why a model cannot run. The library's sentence begins with which one, and that it cannot. */
+export function refusalOf({ reason }: Verdict): string {
+  return reason.replace(/^.+ cannot run here: /, '');
 }

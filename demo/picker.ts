@@ -1,6 +1,6 @@
 import type { ModelLicence, ModelSpec, Verdict } from 'nearsight';
 import { announce, elements, make } from './elements.ts';
-import { failureOf } from './failure.ts';
+import { failureOf, refusalOf } from './failure.ts';
 import { deviceName, licenceName, megabytes, percent, termsOf } from './format.ts';
 import type { Models } from './models.ts';
 import { isOnHub, offers, type Offer } from './offers.ts';
@@ -173,7 +173,7 @@ function factsOf(offer: Offer, verdict: Verdict | undefined): string[] {
   if (!verdict && isOnHub(offer))
     return [sizeOf(offer) ?? 'size not known', ...facts, 'from Hugging Face, not checked on this device'];
   if (!verdict) return [...facts, 'checking this device…'];
-  if (verdict.verdict === 'no') return [...facts, `cannot run here: ${verdict.reason}`];
+  if (verdict.verdict === 'no') return [...facts, `cannot run here: ${refusalOf(verdict)}`];
   const { bytes = 0, storedBytes = 0 } = verdict;
   facts.unshift(megabytes(bytes));
   facts.push(`runs on ${deviceName(verdict.device)}${verdict.verdict === 'slow' ? `, slowly: ${verdict.reason}` : ''}`);

@@ -1,5 +1,5 @@
 import type { ModelFacts, StatusValue, Verdict } from 'nearsight';
-import { failureOf } from './failure.ts';
+import { failureOf, refusalOf } from './failure.ts';
 import { deviceName, megabytes, percent, termsOf, timeLeft } from './format.ts';
 import type { Offer } from './offers.ts';
 
@@ -78,7 +78,7 @@ function downloadText(
 function idleLine(verdict: Verdict | undefined, offer: Offer): StatusLine {
   const { name, toy } = offer;
   if (!verdict) return { text: `${name}: checking what this browser can do…`, action: 'Load now' };
-  if (verdict.verdict === 'no') return { text: `This browser cannot run ${name}. ${verdict.reason}` };
+  if (verdict.verdict === 'no') return { text: `This browser cannot run ${name}: ${refusalOf(verdict)}` };
   const { bytes = 0, storedBytes = 0, storage } = verdict;
   const where = `on ${deviceName(verdict.device)}${verdict.verdict === 'slow' ? ', slowly' : ''}`;
   if (toy) return { text: `${name}, a toy of ${megabytes(bytes)}, will run ${where}.`, action: 'Load now' };
