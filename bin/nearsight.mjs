@@ -47,7 +47,7 @@ function addressOf(folder) {
 function copyAssets(folder, glimpse) {
   if (!existsSync(join(dist, 'worker.js'))) throw new Error(`${dist} is not there: build the package first`);
   mkdirSync(folder, { recursive: true });
-  const scripts = ['worker.js', 'store.js', 'grammar.js', 'group-queries.js', 'transformers.js'];
+  const scripts = ['worker.js', 'store.js', 'grammar.js', 'group-queries.js', 'wasm-passes.js', 'transformers.js'];
   for (const part of [...scripts, 'ort', ...(glimpse ? ['glimpse'] : [])]) {
     const from = join(dist, part);
     cpSync(from, join(folder, part), { recursive: true });

@@ -112,7 +112,12 @@ export function bytesIn(source: ByteSource): Uint8Array {
 
 /** A part of the bytes, without reading or copying them. */
 export function partOf(source: ByteSource, from: number, to: number): ByteSource {
-  return source instanceof FileBytes ? source.view(from, to) : source.subarray(from, to);
+  return isFile(source) ? source.view(from, to) : source.subarray(from, to);
+}
+
+/** By what it can do: scripts that are fetched later have a class of their own. */
+function isFile(source: ByteSource): source is FileBytes {
+  return 'view' in source;
 }
 
 /** Where `part` begins in `source`; undefined if it is not a part of it. */

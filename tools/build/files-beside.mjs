@@ -58,6 +58,7 @@ export const scripts = {
   'worker/storage/store-chunk.ts': 'store.js',
   'worker/grammar/grammar-chunk.ts': 'grammar.js',
   'worker/onnx/optimize/group-queries.ts': 'group-queries.js',
+  'worker/onnx/optimize/wasm-passes.ts': 'wasm-passes.js',
   'worker/engines/transformers/transformers-chunk.ts': 'transformers.js',
 };
 

@@ -15,6 +15,7 @@ beforeEach(() => {
     'store.js',
     'grammar.js',
     'group-queries.js',
+    'wasm-passes.js',
     'transformers.js',
     'index.js',
     'ort/a.wasm',
@@ -48,6 +49,7 @@ test('copies the worker and ONNX Runtime, and prints sizes and the option', () =
     'ort/a.wasm',
     'store.js',
     'transformers.js',
+    'wasm-passes.js',
     'worker.js',
   ]);
   expect(stdout).toMatch(/0\.0 MB {2}public\/nearsight\/worker\.js/);

@@ -19,6 +19,9 @@ export class Wiring {
         else this.#consumers.set(name, [node]);
       }
     }
+    // What is left out has no name.
+    this.#producers.delete('');
+    this.#consumers.delete('');
   }
 
   /** The node that computes a value, if its operator is one of `types` (without `types`: any operator). */

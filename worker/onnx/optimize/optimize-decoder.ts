@@ -9,9 +9,9 @@ import { loadGroupQueries } from './load-group-queries.ts';
 import { extractLayer } from './extract-layer.ts';
 import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
 import { foldRotary, trimRotaryTables } from './fold-rotary.ts';
-import { writeOutAttention } from './write-out-attention.ts';
 import { uncapturable } from './capturable.ts';
-import { type MemoryBudget, dequantizeWeights } from './dequantize-weights.ts';
+import type { MemoryBudget } from './dequantize-weights.ts';
+import { loadWasmPasses } from './load-wasm-passes.ts';
 
 export interface DecoderOptions {
   /** The largest number of positions that a sequence will have. */
@@ -54,10 +54,13 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
     { pass: 'keep-last-row', reason: keepLastRow(graph) },
     { pass: 'trim-rotary-tables', reason: trimRotaryTables(graph, positions) },
   );
-  if (memoryBudget) outcomes.push({ pass: 'dequantize-weights', reason: dequantizeWeights(graph, memoryBudget) });
+  const onWasm = memoryBudget || inPlace ? await loadWasmPasses() : undefined;
+  if (onWasm && memoryBudget) {
+    outcomes.push({ pass: 'dequantize-weights', reason: onWasm.dequantizeWeights(graph, memoryBudget) });
+  }
   // The last one: other passes do not look into branches.
-  if (inPlace) outcomes.push({ pass: 'write-out-attention', reason: writeOutAttention(graph) });
+  if (onWasm && inPlace) outcomes.push({ pass: 'write-out-attention', reason: onWasm.writeOutAttention(graph) });
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
-  const optimized = encodeOptimized(graph, outcomes, memoryBudget || inPlace ? undefined : extractLayer(graph, LOGITS));
+  const optimized = encodeOptimized(graph, outcomes, onWasm ? undefined : extractLayer(graph, LOGITS));
   return { ...optimized, uncapturable: uncapturable(graph, grouped?.reason ?? lengths) };
 }
