@@ -26,6 +26,7 @@ const variant = having({
   devices: array(oneOf('webgpu', 'wasm'), 0, Infinity),
   graphs: having({ vision: graph, embed: graph, decoder: graph }),
 });
+const ids = array(integer(0), 1, 256);
 const spec = having({
   id: string,
   modelType: string,
@@ -35,6 +36,7 @@ const spec = having({
   files: array(file, 0, Infinity),
   variants: array(variant, 0, Infinity),
   contextLength: integer(1),
+  canary: optional(having({ prompt: ids, tokens: ids })),
 });
 
 const hubModel = within<HubModel>({

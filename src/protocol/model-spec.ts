@@ -35,6 +35,19 @@ export interface ModelSpec {
   licence: ModelLicence;
   /** What the model is good at, in one line. */
   description?: string | undefined;
+  /** A known answer, which a device must give before it is used. */
+  canary?: ModelCanary | undefined;
+}
+
+/**
+ * A prompt without images, and its greedy answer in every variant: take one in which each token is far ahead of the next.
+ * Where other tokens come out, the next variant or device is tried.
+ */
+export interface ModelCanary {
+  /** Token ids, those of the chat template included: 1 to 256. */
+  prompt: readonly number[];
+  /** Token ids: 1 to 256. */
+  tokens: readonly number[];
 }
 
 /**

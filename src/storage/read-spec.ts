@@ -6,6 +6,9 @@ import { filesOf } from './records.ts';
 /** A larger one is refused: SmolVLM's has 4 kB. */
 export const MAX_SPEC_BYTES = 1 << 20;
 
+/** Each start reads them. */
+const MAX_CANARY_IDS = 256;
+
 /** More than any model has that could run here. */
 const MAX_CONTEXT = 1 << 21;
 
@@ -27,9 +30,11 @@ export function readSpec(text: string): ModelSpec {
     }
     if (spec.revision !== undefined && !/^[0-9a-f]{40}$/.test(spec.revision))
       throw new Error('its revision is no commit');
-    const { contextLength, variants } = spec;
+    const { contextLength, variants, canary } = spec;
     if (!Number.isSafeInteger(contextLength) || contextLength < 1 || contextLength > MAX_CONTEXT)
       throw new Error('its contextLength is not a number of tokens');
+    if (canary && ![canary.prompt, canary.tokens].every(areIds))
+      throw new Error('its canary is not two lists of tokens');
     for (const { dtype, devices } of variants) {
       if (typeof dtype !== 'string' || dtype.length > 40) throw new Error('a dtype is not a short text');
       if (!devices.every((device) => device === 'webgpu' || device === 'wasm')) throw new Error('it has other devices');
@@ -56,6 +61,11 @@ export function readSpec(text: string): ModelSpec {
   } catch (cause) {
     throw new NearsightError('integrity', `spec.json is not a spec of a model: ${String(cause)}.`, { cause });
   }
+}
+
+function areIds(ids: readonly number[]): boolean {
+  const isId = (id: number): boolean => Number.isSafeInteger(id) && id >= 0;
+  return ids.length > 0 && ids.length <= MAX_CANARY_IDS && ids.every(isId);
 }
 
 function check({ path, bytes, sha256 }: ModelFile): void {

@@ -80,7 +80,7 @@ export const rooms = {
     'worker/vision/',
     'worker/generation/',
     'types of worker/sampling/',
-    'types of worker/backend/',
+    'worker/backend/',
     'worker/webgpu/',
     'worker/wasm/',
     'worker/onnx/',

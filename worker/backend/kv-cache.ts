@@ -1,4 +1,4 @@
-import { isNearsightError } from '../../src/protocol/errors.ts';
+import { isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 
 /** Keys and values of the positions read so far. */
@@ -66,6 +66,23 @@ export interface KvSnapshot {
  */
 export function isOutOfMemory(error: unknown): boolean {
   return isNearsightError(error) && error.code === 'context_length_exceeded';
+}
+
+/** The error of a reservation on a GPU without memory for it. */
+export function outOfMemory(positions: number, bytes: number): NearsightError {
+  return new NearsightError(
+    'context_length_exceeded',
+    `This device has no memory for the keys and values of ${positions} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
+      'Set or lower max_tokens, or send fewer messages or images.',
+    { param: 'max_tokens' },
+  );
+}
+
+/** What a run threw that reads rows on the CPU; {@link isOutOfMemory} if onnxruntime's heap could not grow. */
+export function failedRun(cause: unknown, rows: number, behind: number): unknown {
+  if (!/alloc|memory/i.test(String(cause))) return cause;
+  const message = `There is no memory to read ${rows} tokens behind ${behind}. Send fewer messages or images.`;
+  return new NearsightError('context_length_exceeded', message, { cause });
 }
 
 /** The smallest capacity. */

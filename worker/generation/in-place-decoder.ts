@@ -1,5 +1,6 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
+import { failedRun } from '../backend/kv-cache.ts';
 import type { LogitsRow } from '../backend/token-sampler.ts';
 import * as ports from '../onnx/decoder-ports.ts';
 import type { Embed } from '../onnx/embed-tokens.ts';
@@ -159,9 +160,7 @@ export class InPlaceDecoder implements Decoder {
     try {
       await run.run();
     } catch (cause) {
-      if (!/alloc|memory/i.test(String(cause))) throw cause;
-      const message = `There is no memory to read ${rows} tokens behind ${this.length}. Send fewer messages or images.`;
-      throw new NearsightError('context_length_exceeded', message, { cause });
+      throw failedRun(cause, rows, this.length);
     } finally {
       await run.release();
     }

@@ -7,11 +7,10 @@ import { kvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Session, Tensors } from '../onnx/ort-session.ts';
 import { int64, release, rowsOf } from '../onnx/tensor.ts';
-import type { SampledToken } from '../sampling/cpu-sampler.ts';
-import type { Decoder, SamplingRequest } from './decoder.ts';
+import { CpuSampledDecoder } from './cpu-sampled-decoder.ts';
+import type { Decoder } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
 import { chunkRows, MAX_CHUNK_ROWS, promptChunks } from './prompt-chunks.ts';
-import { sampleOnCpu } from './sample-on-cpu.ts';
 
 /** A whole split image and its question, where what comes behind has to be read row by row. */
 const MAX_FIRST_ROWS = 1280;
@@ -28,22 +27,20 @@ export interface StepwiseDecoderOptions {
 }
 
 /** Runs a decoder's graph as exported, one step after the other. For graphs that the other decoders cannot run. */
-export class StepwiseDecoder implements Decoder {
+export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
-  readonly replays = false;
   readonly #parts: StepwiseDecoderOptions;
+  protected readonly readsBehind: boolean;
   /** Rows of a chunk at the start of a sequence, and of one behind others. */
   readonly #chunkRows: { first: number; behind: number };
   /** The attention mask: 1 for each position. Longer than needed, so that it is rarely reallocated. */
   #ones = new BigInt64Array(0);
-  #logits: Float32Array | undefined;
-  /** State after the prompt, for further answers to it. */
-  #prompt: { length: number; logits: Float32Array | undefined } = { length: 0, logits: undefined };
 
   /** @throws NearsightError `load_failed` if the graph needs inputs that are unknown here */
   constructor(options: StepwiseDecoderOptions) {
     const { session, memory, positions, maxRows = MAX_CHUNK_ROWS } = options;
+    super();
     checkInputs(session);
     this.#parts = options;
     const layout = kvLayout(session);
@@ -51,11 +48,8 @@ export class StepwiseDecoder implements Decoder {
     this.kv = memory.cache(layout, positions);
     const rows = Math.min(maxRows, chunkRows(session));
     const first = options.maxRows ?? (rows < MAX_CHUNK_ROWS ? rows : MAX_FIRST_ROWS);
-    this.#chunkRows = readsRowsBehindOthers(session) ? { first: rows, behind: rows } : { first, behind: 1 };
-  }
-
-  get length(): number {
-    return this.kv.length;
+    this.readsBehind = readsRowsBehindOthers(session);
+    this.#chunkRows = this.readsBehind ? { first: rows, behind: rows } : { first, behind: 1 };
   }
 
   reset(positions: number, kept = 0): Promise<void> {
@@ -73,40 +67,14 @@ export class StepwiseDecoder implements Decoder {
     let left = ids.length;
     for await (const chunk of promptChunks(ids, () => (this.length === 0 ? first : behind), signal)) {
       left -= chunk.length;
-      await this.#read(chunk, left === 0, (embeddings) =>
+      await this.readRows(chunk, left === 0, (embeddings) =>
         merge(chunk, (tensor, row, count, at) => this.#parts.memory.copyRows(tensor, row, count, embeddings, at)),
       );
     }
-    this.#prompt = { length: this.length, logits: this.#logits };
-  }
-
-  async step(id: number): Promise<void> {
-    await this.#read(Int32Array.of(id), true);
-  }
-
-  async read(ids: Int32Array): Promise<void> {
-    if (this.#chunkRows.behind > 1) return this.#read(ids, true);
-    for (const id of ids) await this.step(id);
-  }
-
-  async logits(): Promise<Float32Array> {
-    if (!this.#logits) throw new NearsightError('internal', 'Nothing has been read yet.');
-    return this.#logits;
-  }
-
-  sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
-    this.kv.rewind(this.#prompt.length);
-    this.#logits = this.#prompt.logits;
-    return sampleOnCpu(this, request, signal);
+    this.endPrompt();
   }
 
   async calibrate(): Promise<void> {}
-
-  clear(): void {
-    this.kv.clear();
-    this.#logits = undefined;
-    this.#prompt = { length: 0, logits: undefined };
-  }
 
   get buffers(): number {
     return this.#parts.memory.buffers();
@@ -116,7 +84,11 @@ export class StepwiseDecoder implements Decoder {
     this.#parts.memory.close();
   }
 
-  async #read(ids: Int32Array, withLogits: boolean, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
+  protected async readRows(
+    ids: Int32Array,
+    withLogits = true,
+    mergeFeatures?: (embeddings: Tensor) => void,
+  ): Promise<void> {
     while (this.length + ids.length > this.kv.capacity) await this.kv.grow();
     const embeddings = await this.#parts.embed(ids);
     let outputs: Tensors;
@@ -130,7 +102,7 @@ export class StepwiseDecoder implements Decoder {
     const logits = outputs[ports.LOGITS];
     if (!logits) throw new NearsightError('internal', 'The decoder returned no logits.');
     try {
-      if (withLogits) this.#logits = await this.#parts.memory.readRow(logits, rowsOf(logits).rows - 1);
+      if (withLogits) this.lastLogits = await this.#parts.memory.readRow(logits, rowsOf(logits).rows - 1);
     } finally {
       release(logits);
     }

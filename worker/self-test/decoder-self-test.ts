@@ -101,9 +101,9 @@ async function testSampling(
   }
 }
 
-/** Samples; logits that are not finite, which the sampler reports as an `internal` error, are a kernel mismatch. */
-async function* sample(
-  decoder: DecoderUnderTest,
+/** Samples, for a test; logits that are not finite, which the sampler reports as an `internal` error, are a kernel mismatch. */
+export async function* sample(
+  decoder: Pick<Decoder, 'sample'>,
   request: SamplingRequest,
   signal: AbortSignal,
 ): AsyncGenerator<SampledToken, void> {

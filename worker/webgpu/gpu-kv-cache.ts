@@ -1,5 +1,4 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
-import { capacityFor, type KvCache, type KvSnapshot, MOST_KEPT } from '../backend/kv-cache.ts';
+import { capacityFor, type KvCache, type KvSnapshot, MOST_KEPT, outOfMemory } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
@@ -159,12 +158,7 @@ export class GpuKvCache implements KvCache {
       if (tensors) return tensors;
     } while (this.onOutOfMemory());
     const bytes = this.#layout.names.size * this.#layout.heads * capacity * this.#rowBytes;
-    throw new NearsightError(
-      'context_length_exceeded',
-      `This device has no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
-        'Set or lower max_tokens, or send fewer messages or images.',
-      { param: 'max_tokens' },
-    );
+    throw outOfMemory(capacity, bytes);
   }
 
   /** Allocates tensors, or returns undefined if there is no memory for all of them. */

@@ -95,6 +95,7 @@ async function openDecoder(folder: string, dtype: string, opened: Session[]): Pr
     track,
     release,
     config: JSON.parse(readFileSync(tinyFile(folder, 'config.json'), 'utf8')),
+    positions: 1024,
     maxRows: undefined,
     // The decoder alone is used.
     processor: {} as Processor,

@@ -5,8 +5,13 @@ import type { Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/ort-session.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
+import { release, track } from '../../../worker/onnx/tensor.ts';
+import type { Processor } from '../../../worker/families/processor.ts';
+import { CpuMemory } from '../../../worker/wasm/cpu-memory.ts';
+import { GpuMemory } from '../../../worker/webgpu/gpu-memory.ts';
 import { singleFile } from '../onnx/optimize-graphs.ts';
 import { GREEDY } from '../engines/dawn-engine.ts';
+import { useFacade } from '../engines/use-facade.ts';
 
 /** Maximum length of a sequence in tests of the toy model. */
 export const POSITIONS = 1024;
@@ -21,15 +26,15 @@ export interface Toy {
 
 /**
  * Opens a toy model on the GPU: optimized for the pipelined decoder, which captures its steps or not, or as exported for the
- * stepwise decoder.
+ * stepwise decoder, or for the second engine's.
  */
 export async function openToy(
   ort: Ort,
   gpu: Gpu,
   files: { decoder: Uint8Array; embed: Uint8Array },
-  kind: 'captured' | 'pipelined' | 'stepwise',
+  kind: 'captured' | 'pipelined' | 'stepwise' | 'transformers',
 ): Promise<Toy> {
-  const pipelined = kind !== 'stepwise';
+  const pipelined = kind === 'captured' || kind === 'pipelined';
   const [decoderFile, embedFile] = [singleFile(files.decoder), singleFile(files.embed)];
   const table = embeddingTable(embedFile);
   if (!table) throw new Error('no table');
@@ -38,7 +43,10 @@ export async function openToy(
     : decoderFile;
   const session = await Session.open(ort, model, gpu.device, kind === 'captured');
   const embed = pipelined ? table : await Session.open(ort, embedFile, gpu.device);
-  const decoder = await openDecoder(ort, { decoder: session, embed }, POSITIONS, gpu);
+  const decoder =
+    kind === 'transformers' && embed instanceof Session
+      ? await asTransformers(ort, gpu, session, embed)
+      : await openDecoder(ort, { decoder: session, embed }, POSITIONS, gpu);
   return {
     decoder,
     async close() {
@@ -47,6 +55,32 @@ export async function openToy(
       if (embed instanceof Session) await embed.close();
     },
   };
+}
+
+/** The second engine's decoder; on wasm without a GPU. */
+export async function asTransformers(
+  ort: Ort,
+  gpu: Gpu | undefined,
+  decoder: Session,
+  embed: Session,
+): Promise<Decoder> {
+  useFacade();
+  const { assemble } = await import('../../../worker/engines/transformers/transformers-chunk.ts');
+  const sizes = { hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 2, head_dim: 16 };
+  return assemble({
+    ort,
+    device: gpu?.device,
+    memory: gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort),
+    // It gets no images.
+    sessions: { vision: embed, embed, decoder },
+    openOnCpu: (graph) => Session.open(ort, singleFile(graph)),
+    track,
+    release,
+    config: { model_type: 'llava', text_config: { model_type: 'llama', ...sizes } },
+    positions: POSITIONS,
+    maxRows: undefined,
+    processor: {} as Processor,
+  }).decoder;
 }
 
 /** The first `count` ids of an answer to the prompt read. Default: 40 tokens, greedy. */

@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { encoderInputs } from '../../../worker/families/idefics3/idefics3-inputs.ts';
 import { decode, encode, makeTensor, makeValue } from '../../../worker/onnx/model/graph.ts';
 import { prune } from '../../../worker/onnx/model/graph-edit.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
 import type { GraphFile } from '../../../worker/onnx/model/external-data.ts';
+import { exportedLayer } from '../../../worker/onnx/optimize/exported-layer.ts';
 import type { OptimizedGraph } from '../../../worker/onnx/optimize/pass.ts';
 import { optimizeVision } from '../../../worker/onnx/optimize/optimize-vision.ts';
 import { census, distance, encodeCrops, evaluate, glimpse, Native, readAll, singleFile } from './optimize-graphs.ts';
@@ -96,4 +98,30 @@ test('graphs without norms have no layer to extract', async () => {
   expect(
     (await optimizeDecoder(singleFile(glimpse('embed_tokens_q4')), { positions: 64, evaluate })).layer,
   ).toBeUndefined();
+});
+
+describe('a decoder that runs as exported', () => {
+  const folder = 'test/fixtures/tiny-llava/onnx/';
+  const name = 'decoder_model_merged_q4.onnx';
+  const data = { path: `${name}_data`, data: readFileSync(`${folder}${name}_data`) };
+  const file = { graph: readFileSync(folder + name), externalData: [data] };
+
+  test('gives one layer, also where nodes leave inputs and outputs out', () => {
+    const found = exportedLayer(file);
+    if (typeof found === 'string') throw new Error(found);
+    const { nodes, inputs } = decode(found.layer!);
+    expect(census(nodes)['com.microsoft.GroupQueryAttention']).toBe(1);
+    const past = inputs.map((input) => input.name).filter((input) => input.startsWith('past'));
+    expect(past).toEqual(['past_key_values.0.key', 'past_key_values.0.value']);
+  });
+
+  test('or says why not', () => {
+    expect(exportedLayer(singleFile(toyDecoder({})))).toBe('its layers are not recognised');
+    const graph = decode(file);
+    const renamed = (input: string): string => (input === 'position_ids' ? 'past_conv.0' : input);
+    const inputs = graph.inputs.map((input) => (input.name === 'position_ids' ? makeValue('past_conv.0') : input));
+    const nodes = graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map(renamed) }));
+    const other = singleFile(encode({ ...graph, inputs, nodes }));
+    expect(exportedLayer(other)).toBe('it has the input past_conv.0');
+  });
 });

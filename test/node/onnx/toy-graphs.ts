@@ -185,7 +185,7 @@ function tables(b: Builder, positions: number): void {
 function addLayer(b: Builder, quirks: Quirks, hidden: string, layer: number, lengthsAndBias: string[]): string {
   const [last = '', total = '', bias = ''] = lengthsAndBias;
   for (const part of ['key', 'value']) {
-    b.graph.inputs.push(makeValue(`past_key_values.${layer}.${part}`, FLOAT, ['batch', 1, 'past', HEAD]));
+    b.graph.inputs.push(makeValue(`past_key_values.${layer}.${part}`, FLOAT, ['batch_size', 1, 'past', HEAD]));
     b.graph.outputs.push(makeValue(`present.${layer}.${part}`, FLOAT, ['batch', 1, 'total', HEAD]));
   }
   const project = (part: string, width: number): string =>

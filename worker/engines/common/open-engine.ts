@@ -2,7 +2,7 @@ import { FileBytes } from '../../../src/bytes/file-bytes.ts';
 import { asNearsightError, isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import { missingAsset } from '../../../src/protocol/missing-asset.ts';
 import type { ModelFacts } from '../../../src/protocol/calls.ts';
-import type { Device, ModelSpec } from '../../../src/protocol/model-spec.ts';
+import type { Device, ModelCanary, ModelSpec } from '../../../src/protocol/model-spec.ts';
 import { loadOrt, type Ort, threadsFor } from '../../onnx/ort.ts';
 import { startOrt } from '../../onnx/ort-session.ts';
 import type { ModelFiles } from '../../storage/store.ts';
@@ -46,6 +46,8 @@ export interface Opening {
   ort: Ort;
   choice: Choice;
   gpu: Gpu | undefined;
+  /** The spec's known answer. */
+  canary: ModelCanary | undefined;
   read: ReadFile;
   onStep: () => void;
   /** The facts of the engine, if the model has so many positions. */
@@ -117,7 +119,8 @@ async function openFirst<Prepared>(
         ...facts,
         contextLength: Math.min(spec.contextLength, most),
       });
-      const opening = { choice, gpu, read: counted('open'), onStep: () => progress.step(), facts: withLength };
+      const { canary } = spec;
+      const opening = { choice, gpu, canary, read: counted('open'), onStep: () => progress.step(), facts: withLength };
       return await withDeviceGuard(gpu?.fault, signal, async (guarded) => {
         const ort = await loadOrt(device, request.assets.ort, threads);
         const engine = await opener.open(prepared, { ...opening, ort }, guarded);
@@ -133,8 +136,9 @@ async function openFirst<Prepared>(
     }
   }
   gpu?.close();
-  const what = `This GPU or its driver cannot run ${spec.id}, or computes it wrongly (${failures.join('; ')})`;
-  throw new NearsightError('unsupported_device', `${what}. Update the driver or the browser, or use device 'wasm'.`);
+  const who = gpu ? 'This GPU or its driver' : 'This browser';
+  const what = `${who} cannot run ${spec.id}, or computes it wrongly (${failures.join('; ')})`;
+  throw new NearsightError('unsupported_device', `${what}. Update the browser or the driver, or use another device.`);
 }
 
 /** Reads files and counts their bytes. */

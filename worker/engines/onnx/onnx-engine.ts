@@ -1,6 +1,7 @@
 import type { Processor } from '../../families/processor.ts';
 import { openProcessor } from '../../families/registry.ts';
 import type { Decoder } from '../../generation/decoder.ts';
+import { selfTestCanary } from '../../self-test/canary-self-test.ts';
 import { selfTestDecoder } from '../../self-test/decoder-self-test.ts';
 import { replayFailure } from '../../self-test/replay-self-test.ts';
 import { VisionEncoder } from '../../vision/vision-encoder.ts';
@@ -27,7 +28,7 @@ export const onnxEngine: EngineKind = {
 };
 
 async function open(processor: Processor, opening: Opening, signal: AbortSignal): Promise<Engine> {
-  const { ort, gpu, read, onStep } = opening;
+  const { ort, gpu, canary, read, onStep } = opening;
   const { variant } = opening.choice;
   const facts = opening.facts(processor.config.maxPositions);
   const { contextLength: positions } = facts;
@@ -55,8 +56,9 @@ async function open(processor: Processor, opening: Opening, signal: AbortSignal)
     const splitter = gpu && new GpuImageSplitter(gpu.device);
     const vision = new VisionEncoder(ort, graphs.vision, encoderInputs, gpu?.device.limits, splitter);
     const parts = { processor, decoder, vision, facts, gpu, close };
-    // Wasm runs the same code on every device, so there is nothing to check.
+    // Wasm runs the same code on every device, so there is nothing to compare.
     if (gpu) await selfTest(parts, signal);
+    if (canary) await selfTestCanary(decoder, canary, processor.config.vocab, signal);
     return new ChatEngine(parts);
   } catch (error) {
     decoder?.close();

@@ -3,10 +3,10 @@ import type { KvSnapshot } from '../../backend/kv-cache.ts';
 import type { CachedStates } from '../../generation/decoder.ts';
 import { PAST } from '../../onnx/decoder-ports.ts';
 import type { Tensor } from '../../onnx/ort.ts';
-import type { Tensors } from '../../onnx/ort-session.ts';
+import type { Session, Tensors } from '../../onnx/ort-session.ts';
 import { elementBytes } from '../../onnx/tensor.ts';
-import { COPY_DST, COPY_SRC, STORAGE } from '../../webgpu/buffer-usage.ts';
 import type { TransformersKit } from './kit.ts';
+import { type CachePort, KvBuffers } from './kv-buffers.ts';
 
 /** Checkpoints of one sequence. Each has the states of all layers: 19 MB for Qwen3.5-0.8B. */
 const MOST_CHECKPOINTS = 4;
@@ -20,45 +20,57 @@ interface Checkpoint {
  * What a decoder keeps of the positions it has read, as the tensors that each run returns: keys and values, which grow and
  * can be cut anywhere, and states (of convolutions, of linear attention), which have a fixed size and stand for one position.
  * With states, the cache can only go back to where a {@link checkpoint} was made. Tensors are never written to, so that
- * checkpoints and snapshots share them with the cache, and cost nothing until it goes on.
+ * checkpoints share their states with the cache.
  */
 export class CheckpointedCache implements CachedStates {
-  /** Never called: onnxruntime allocates the tensors, and where it cannot, the GPU reports an error. */
-  onOutOfMemory = (): boolean => false;
   /** The first graph input for keys or values. */
   readonly type: 'float32' | 'float16';
   length = 0;
   readonly #kit: TransformersKit;
-  /** Output to input. */
-  readonly #names = new Map<string, string>();
+  readonly #ports: readonly CachePort[];
   /** Inputs that cannot be cut. */
-  readonly #states = new Set<string>();
+  readonly #states: ReadonlySet<string>;
+  /** Absent on wasm, where onnxruntime returns arrays. */
+  readonly #buffers: KvBuffers | undefined;
   #tensors: Tensors = {};
   #checkpoints: Checkpoint[] = [];
   readonly #uses = new Map<Tensor, number>();
 
   /** @throws NearsightError `load_failed` for a decoder whose inputs have another form */
   constructor(kit: TransformersKit) {
+    const { ort, device, positions } = kit;
     this.#kit = kit;
-    const { inputs, outputs } = kit.sessions.decoder;
-    let type: Tensor.Type | undefined;
-    for (const [name, port] of inputs) {
-      if (!name.startsWith('past')) continue;
-      const present = name.startsWith(PAST) ? `present.${name.slice(PAST.length)}` : name.replace('past', 'present');
-      const found = [present, present.replace('present.', 'present_key_values.')].find((each) => outputs.has(each));
-      const grows = typeof port.shape[2] === 'string' && port.shape.length === 4;
-      const isFixed = port.shape.slice(1).every((size) => typeof size === 'number');
-      if (found === undefined || !(grows || isFixed)) throw unknownState(name, port.shape);
-      this.#names.set(found, name);
-      if (!grows) this.#states.add(name);
-      else type ??= port.type;
-    }
-    if (type !== 'float32' && type !== 'float16') throw unknownState(`${PAST}*`, []);
-    this.type = type;
+    this.#ports = cachePorts(kit.sessions.decoder);
+    this.#states = new Set(this.#ports.filter((port) => !grows(port)).map(({ past }) => past));
+    const first = this.#ports.find(grows);
+    if (!first) throw unknownState(`${PAST}*`, []);
+    this.type = first.type;
+    this.#buffers = device && new KvBuffers(ort, device, this.#ports, positions);
+  }
+
+  set onOutOfMemory(evict: () => boolean) {
+    // On wasm, nothing that could be evicted is in onnxruntime's heap.
+    if (this.#buffers) this.#buffers.onOutOfMemory = evict;
   }
 
   get hasStates(): boolean {
     return this.#states.size > 0;
+  }
+
+  get buffers(): number {
+    return this.#buffers?.count ?? 0;
+  }
+
+  /**
+   * Goes back to the first `kept` positions and reserves memory for `positions` in total.
+   *
+   * @throws NearsightError `context_length_exceeded` if there is none; the cache is empty then
+   */
+  async reserve(positions: number, kept: number): Promise<void> {
+    if (kept === 0) this.#empty();
+    const own = Object.fromEntries(Object.entries(this.#tensors).filter(([, tensor]) => this.#uses.get(tensor) === 1));
+    await this.#orClear(async () => this.#buffers?.reserve(positions, own));
+    this.rewind(kept);
   }
 
   /** Inputs of the next run; none at the start, where transformers.js makes them. */
@@ -66,11 +78,24 @@ export class CheckpointedCache implements CachedStates {
     return this.#tensors;
   }
 
+  /**
+   * Tensors for what the next run returns; none on wasm. Give them to {@link advance}, or to {@link discard}.
+   *
+   * @throws NearsightError as {@link reserve} does
+   */
+  async targets(count: number): Promise<Tensors> {
+    return this.#orClear(async () => (await this.#buffers?.take(this.length + count)) ?? {});
+  }
+
+  discard(targets: Tensors): void {
+    for (const tensor of Object.values(targets)) this.#buffers?.give(tensor);
+  }
+
   /** Takes over what a run returned for `count` more positions. */
   advance(count: number, outputs: Tensors): void {
     const before = this.#tensors;
     this.#tensors = {};
-    for (const [present, past] of this.#names) {
+    for (const { present, past } of this.#ports) {
       const tensor = outputs[present];
       if (!tensor) throw new NearsightError('internal', `The decoder returned no ${present}.`);
       this.#tensors[past] = tensor;
@@ -103,7 +128,7 @@ export class CheckpointedCache implements CachedStates {
     this.#tensors = {};
     if (kept > 0) {
       for (const [name, tensor] of Object.entries(before))
-        this.#tensors[name] = this.#states.has(name) ? states[name]! : this.#cut(tensor, kept);
+        this.#tensors[name] = this.#states.has(name) ? states[name]! : this.#cut(name, tensor, kept);
     }
     this.#retain(this.#tensors);
     this.#drop(before);
@@ -118,12 +143,16 @@ export class CheckpointedCache implements CachedStates {
 
   snapshot(): KvSnapshot {
     const { length, snapshotBytes: bytes } = this;
-    const tensors = { ...this.#tensors };
     const checkpoints = [...this.#checkpoints];
+    // A buffer of the cache has space for more positions: the snapshot gets smaller ones.
+    const growing = Object.fromEntries(Object.entries(this.#tensors).filter(([name]) => !this.#states.has(name)));
+    const [copies, outOfMemory] = this.#buffers?.copy(growing, length) ?? [growing, Promise.resolve(false)];
+    const tensors = { ...this.#tensors, ...copies };
     const all = [tensors, ...checkpoints.map(({ states }) => states)];
     all.forEach((each) => this.#retain(each));
     const release = (): void => all.forEach((each) => this.#drop(each));
-    return new Snapshot({ length, tensors, checkpoints, bytes, hasStates: this.hasStates, release });
+    const held = { length, tensors, checkpoints, bytes, hasStates: this.hasStates, release };
+    return new Snapshot(held, outOfMemory);
   }
 
   restore(saved: KvSnapshot, length: number): void {
@@ -131,7 +160,7 @@ export class CheckpointedCache implements CachedStates {
     const { tensors, checkpoints } = saved.held;
     this.#retain(tensors);
     checkpoints.forEach(({ states }) => this.#retain(states));
-    this.clear();
+    this.#empty();
     this.#tensors = { ...tensors };
     this.#checkpoints = [...checkpoints];
     this.length = saved.held.length;
@@ -139,6 +168,12 @@ export class CheckpointedCache implements CachedStates {
   }
 
   clear(): void {
+    this.#empty();
+    this.#buffers?.clear();
+  }
+
+  /** Drops all positions, and keeps what is reserved. */
+  #empty(): void {
     this.#drop(this.#tensors);
     this.#dropAll(this.#checkpoints);
     this.#tensors = {};
@@ -146,25 +181,33 @@ export class CheckpointedCache implements CachedStates {
     this.length = 0;
   }
 
+  async #orClear<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.clear();
+      throw error;
+    }
+  }
+
   /** A copy of the first positions. */
-  #cut(tensor: Tensor, length: number): Tensor {
+  #cut(name: string, tensor: Tensor, length: number): Tensor {
     const [batch = 1, heads = 0, positions = 0, width = 0] = tensor.dims;
-    const cut = this.#allocate(tensor.type, [batch, heads, length, width]);
-    this.#kit.track(cut);
+    const cut = this.#buffers?.takeOne(name, length) ?? this.#array(tensor.type, [batch, heads, length, width]);
     for (let head = 0; head < heads; head++)
       this.#kit.memory.copyRows(tensor, head * positions, length, cut, head * length);
     return cut;
   }
 
-  #allocate(type: Tensor.Type, dims: readonly number[]): Tensor {
-    const { ort, device } = this.#kit;
+  #array(type: Tensor.Type, dims: readonly number[]): Tensor {
     const count = dims.reduce((product, dim) => product * dim, 1);
-    const dataType = type === 'float16' ? 'float16' : 'float32';
-    if (!device)
-      return new ort.Tensor(dataType, type === 'float16' ? new Uint16Array(count) : new Float32Array(count), dims);
-    const usage = STORAGE | COPY_SRC | COPY_DST;
-    const buffer = device.createBuffer({ label: 'KV', size: count * elementBytes(type), usage });
-    return ort.Tensor.fromGpuBuffer(buffer, { dataType, dims, dispose: () => buffer.destroy() });
+    const { Tensor } = this.#kit.ort;
+    const tensor =
+      type === 'float16'
+        ? new Tensor(type, new Uint16Array(count), dims)
+        : new Tensor('float32', new Float32Array(count), dims);
+    this.#kit.track(tensor);
+    return tensor;
   }
 
   #retain(tensors: Tensors): void {
@@ -175,7 +218,10 @@ export class CheckpointedCache implements CachedStates {
     for (const tensor of Object.values(tensors)) {
       const uses = (this.#uses.get(tensor) ?? 0) - 1;
       if (uses > 0) this.#uses.set(tensor, uses);
-      else if (this.#uses.delete(tensor)) this.#kit.release(tensor);
+      else if (this.#uses.delete(tensor)) {
+        this.#buffers?.give(tensor);
+        this.#kit.release(tensor);
+      }
     }
   }
 
@@ -194,11 +240,15 @@ interface Held {
 }
 
 class Snapshot implements KvSnapshot {
-  readonly lost = false;
+  lost = false;
   readonly held: Held;
 
-  constructor(held: Held) {
+  constructor(held: Held, outOfMemory: Promise<boolean>) {
     this.held = held;
+    outOfMemory.then(
+      (lost) => (this.lost = lost),
+      () => (this.lost = true),
+    );
   }
 
   get bytes(): number {
@@ -219,6 +269,26 @@ function reachableIn(end: number, checkpoints: readonly Checkpoint[] | undefined
   if (length >= end) return end;
   if (!checkpoints) return length;
   return checkpoints.findLast((each) => each.length <= length)?.length ?? 0;
+}
+
+/** Of keys and values the third axis counts positions. */
+function cachePorts({ inputs, outputs }: Pick<Session, 'inputs' | 'outputs'>): CachePort[] {
+  const ports: CachePort[] = [];
+  for (const [past, { shape, type }] of inputs) {
+    if (!past.startsWith('past')) continue;
+    const named = past.startsWith(PAST) ? `present.${past.slice(PAST.length)}` : past.replace('past', 'present');
+    const present = [named, named.replace('present.', 'present_key_values.')].find((each) => outputs.has(each));
+    const dims = shape.map((size, axis) => (axis === 0 ? 1 : typeof size === 'number' ? size : undefined));
+    const isKnown = dims.every((size, axis) => size !== undefined || (axis === 2 && dims.length === 4));
+    if (present === undefined || !isKnown || !(type === 'float32' || type === 'float16'))
+      throw unknownState(past, shape);
+    ports.push({ past, present, type, dims });
+  }
+  return ports;
+}
+
+function grows({ dims }: CachePort): boolean {
+  return dims.includes(undefined);
 }
 
 function unknownState(name: string, shape: readonly unknown[]): NearsightError {

@@ -1,14 +1,49 @@
 import type { Processor } from '../../families/processor.ts';
+import type { exportedLayer } from '../../onnx/optimize/exported-layer.ts';
+import type { embeddingTable } from '../../onnx/embedding-table.ts';
+import type { release, track } from '../../onnx/tensor.ts';
+import type { selfTestCanary } from '../../self-test/canary-self-test.ts';
+import type { reservePositions, selfTestDecoder } from '../../self-test/decoder-self-test.ts';
+import type { selfTestLayer } from '../../self-test/layer-self-test.ts';
 import type { TensorMemory } from '../../backend/tensor-memory.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import type { Ort, Tensor } from '../../onnx/ort.ts';
 import type { Session } from '../../onnx/ort-session.ts';
-import type { EncoderSession } from '../../vision/vision-encoder.ts';
+import type { EncoderSession, VisionEncoder } from '../../vision/vision-encoder.ts';
+import type { CpuMemory } from '../../wasm/cpu-memory.ts';
+import type { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
+import type { GpuMemory } from '../../webgpu/gpu-memory.ts';
+import type { ChatEngine } from '../common/chat-engine.ts';
+
+/** What is read of a model before its graphs. */
+export interface Prepared {
+  /** The model's `config.json`. */
+  config: object;
+  processor: Processor;
+}
 
 /**
  * What the worker gives to the chunk of transformers.js: everything with a state that there must be one of, and code that the
  * worker has anyway.
  */
+export interface WorkerTools {
+  ChatEngine: typeof ChatEngine;
+  CpuMemory: typeof CpuMemory;
+  GpuImageSplitter: typeof GpuImageSplitter;
+  GpuMemory: typeof GpuMemory;
+  Session: typeof Session;
+  VisionEncoder: typeof VisionEncoder;
+  embeddingTable: typeof embeddingTable;
+  exportedLayer: typeof exportedLayer;
+  release: typeof release;
+  reservePositions: typeof reservePositions;
+  selfTestCanary: typeof selfTestCanary;
+  selfTestDecoder: typeof selfTestDecoder;
+  selfTestLayer: typeof selfTestLayer;
+  track: typeof track;
+}
+
+/** What a model's parts are made of. */
 export interface TransformersKit {
   ort: Ort;
   /** Absent on wasm. */
@@ -22,6 +57,8 @@ export interface TransformersKit {
   release: (tensor: Tensor) => void;
   /** The model's `config.json`. */
   config: object;
+  /** Maximum number of positions in a sequence. */
+  positions: number;
   /** Most rows of a prompt to read at once; absent: as many as suit the graph. */
   maxRows: number | undefined;
   processor: Processor;

@@ -76,6 +76,8 @@ export class SessionHandle {
   readonly outputNames: readonly string[];
   readonly inputMetadata: readonly object[];
   readonly config = {};
+  /** Tensors that runs write outputs to. */
+  targets: Tensors = {};
   readonly #session: Session;
   #failure: { error: unknown } | undefined;
 
@@ -94,7 +96,7 @@ export class SessionHandle {
     try {
       const tensors: Tensors = {};
       for (const [name, handle] of Object.entries(feeds)) tensors[name] = tensorOf(handle);
-      const outputs = await this.#session.run(tensors);
+      const outputs = await this.#session.run(tensors, this.targets);
       return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, handleOf(tensor)]));
     } catch (error) {
       this.#failure = { error };

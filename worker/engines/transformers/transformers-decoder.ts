@@ -1,14 +1,14 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Prompt, PromptPositions } from '../../families/processor.ts';
-import type { Decoder, SamplingRequest } from '../../generation/decoder.ts';
+import { failedRun } from '../../backend/kv-cache.ts';
+import { CpuSampledDecoder } from '../../generation/cpu-sampled-decoder.ts';
+import type { Decoder } from '../../generation/decoder.ts';
 import { featureMerger } from '../../generation/merge-features.ts';
 import { chunkRows, promptChunks } from '../../generation/prompt-chunks.ts';
-import { sampleOnCpu } from '../../generation/sample-on-cpu.ts';
 import { ATTENTION_MASK, INPUTS_EMBEDS, LOGITS, LOGITS_TO_KEEP, POSITION_IDS } from '../../onnx/decoder-ports.ts';
 import type { Tensors } from '../../onnx/ort-session.ts';
 import type { Ort, Tensor } from '../../onnx/ort.ts';
 import { int64, rowsOf } from '../../onnx/tensor.ts';
-import type { SampledToken } from '../../sampling/cpu-sampler.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from '../../webgpu/buffer-usage.ts';
 import { CheckpointedCache } from './checkpointed-cache.ts';
 import type { TransformersKit } from './kit.ts';
@@ -21,21 +21,18 @@ import type { TransformersModel } from './transformers-model.ts';
 const OPENING_TOKENS = 16;
 
 /** Runs a decoder as transformers.js does, one step after the other. */
-export class TransformersDecoder implements Decoder {
+export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
   readonly kv: CheckpointedCache;
-  readonly replays = false;
   readonly #kit: TransformersKit;
   readonly #model: TransformersModel;
   readonly #maxRows: number;
-  /** Whether the graph can read several rows behind others. Those with MultiHeadAttention cannot. */
-  #readsBehind = true;
+  /** Graphs with MultiHeadAttention cannot. */
+  protected readsBehind = true;
   #ones = new BigInt64Array(0);
   #positions: PromptPositions | undefined;
-  #logits: Float32Array | undefined;
-  /** State after the prompt, for further answers to it. */
-  #prompt: { length: number; logits: Float32Array | undefined } = { length: 0, logits: undefined };
 
   constructor(kit: TransformersKit, model: TransformersModel) {
+    super();
     this.#kit = kit;
     this.#model = model;
     this.kv = new CheckpointedCache(kit);
@@ -46,20 +43,16 @@ export class TransformersDecoder implements Decoder {
     return this.kv.type;
   }
 
-  get length(): number {
-    return this.kv.length;
-  }
-
   /** Finds out how the graph can be run. Drops all positions. */
   async calibrate(): Promise<void> {
     try {
-      for (let run = 0; run < 2; run++) await this.#read(Int32Array.of(1, 2));
+      for (let run = 0; run < 2; run++) await this.readRows(Int32Array.of(1, 2));
     } catch {
-      this.#readsBehind = false;
+      this.readsBehind = false;
     }
     this.clear();
     // Throws if it cannot be run at all.
-    for (let run = 0; run < 2; run++) await this.#read(Int32Array.of(1));
+    for (let run = 0; run < 2; run++) await this.readRows(Int32Array.of(1));
     const logits = await this.logits();
     this.clear();
     if (!logits.every(Number.isFinite)) {
@@ -67,8 +60,8 @@ export class TransformersDecoder implements Decoder {
     }
   }
 
-  async reset(_positions: number, kept = 0): Promise<void> {
-    this.kv.rewind(kept);
+  reset(positions: number, kept = 0): Promise<void> {
+    return this.kv.reserve(positions, kept);
   }
 
   plan({ positions }: Prompt): void {
@@ -87,49 +80,27 @@ export class TransformersDecoder implements Decoder {
     const marks = this.kv.hasStates ? [behindImages, beforeOpening] : [];
     let done = 0;
     const rows = (): number => {
-      const most = this.length === 0 || this.#readsBehind ? this.#maxRows : 1;
+      const most = this.length === 0 || this.readsBehind ? this.#maxRows : 1;
       const mark = marks.find((at) => at > done) ?? ids.length;
       return Math.min(most, mark - done);
     };
     for await (const chunk of promptChunks(ids, rows, signal)) {
       done += chunk.length;
-      await this.#read(chunk, (embeddings) =>
+      await this.readRows(chunk, (embeddings) =>
         merge(chunk, (tensor, row, count, at) => this.#kit.memory.copyRows(tensor, row, count, embeddings, at)),
       );
       if (marks.includes(done) || done === ids.length) this.kv.checkpoint();
     }
-    this.#prompt = { length: this.length, logits: this.#logits };
+    this.endPrompt();
   }
 
-  async step(id: number): Promise<void> {
-    await this.#read(Int32Array.of(id));
-  }
-
-  async read(ids: Int32Array): Promise<void> {
-    if (this.#readsBehind) return this.#read(ids);
-    for (const id of ids) await this.step(id);
-  }
-
-  async logits(): Promise<Float32Array> {
-    if (!this.#logits) throw new NearsightError('internal', 'Nothing has been read yet.');
-    return this.#logits;
-  }
-
-  sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
-    this.kv.rewind(this.#prompt.length);
-    this.#logits = this.#prompt.logits;
-    return sampleOnCpu(this, request, signal);
-  }
-
-  clear(): void {
-    this.kv.clear();
-    this.#logits = undefined;
+  override clear(): void {
+    super.clear();
     this.#positions = undefined;
-    this.#prompt = { length: 0, logits: undefined };
   }
 
   get buffers(): number {
-    return this.#kit.memory.buffers();
+    return this.#kit.memory.buffers() + this.kv.buffers;
   }
 
   close(): void {
@@ -137,15 +108,20 @@ export class TransformersDecoder implements Decoder {
     this.#kit.memory.close();
   }
 
-  async #read(ids: Int32Array, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
-    const { release, memory } = this.#kit;
+  protected async readRows(ids: Int32Array, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
+    const { release, memory, device } = this.#kit;
     const embedded = await this.#embed(ids);
     let outputs: Tensors;
+    let targets: Tensors = {};
     try {
+      targets = await this.kv.targets(ids.length);
       const embeddings = embedded[INPUTS_EMBEDS];
       if (!embeddings) throw new NearsightError('internal', `The embedding graph returned no ${INPUTS_EMBEDS}.`);
       mergeFeatures?.(embeddings);
-      outputs = await this.#model.forward({ ...embedded, ...this.#feeds(ids.length) }, this.kv.feeds());
+      outputs = await this.#model.forward({ ...embedded, ...this.#feeds(ids.length) }, this.kv.feeds(), targets);
+    } catch (error) {
+      this.kv.discard(targets);
+      throw device ? error : failedRun(error, ids.length, this.length);
     } finally {
       Object.values(embedded).forEach(release);
     }
@@ -153,7 +129,7 @@ export class TransformersDecoder implements Decoder {
     this.kv.advance(ids.length, present);
     if (!logits) throw new NearsightError('internal', 'The decoder returned no logits.');
     try {
-      this.#logits = await memory.readRow(logits, rowsOf(logits).rows - 1);
+      this.lastLogits = await memory.readRow(logits, rowsOf(logits).rows - 1);
     } finally {
       release(logits);
     }

@@ -48,8 +48,9 @@ export class TransformersModel {
     this.hasGridPositions = this.#model.get_rope_index !== undefined && positions?.shape.length === 3;
   }
 
-  /** One run of the decoder. The caller owns the outputs. */
-  async forward(inputs: Tensors, past: Tensors): Promise<Tensors> {
+  /** One run of the decoder, which writes to `targets` the outputs of these names. The caller owns all outputs. */
+  async forward(inputs: Tensors, past: Tensors, targets: Tensors): Promise<Tensors> {
+    this.#decoder.targets = targets;
     // Without a past, transformers.js makes an empty one.
     const past_key_values = Object.keys(past).length > 0 ? wrap(past) : undefined;
     const outputs = await this.#model.forward({ ...wrap(inputs), past_key_values });

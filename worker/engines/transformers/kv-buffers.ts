@@ -1,0 +1,190 @@
+import { capacityFor, outOfMemory } from '../../backend/kv-cache.ts';
+import type { Ort, Tensor } from '../../onnx/ort.ts';
+import type { Tensors } from '../../onnx/ort-session.ts';
+import { elementBytes } from '../../onnx/tensor.ts';
+import { COPY_DST, COPY_SRC, STORAGE } from '../../webgpu/buffer-usage.ts';
+
+/** Of each kind, one is read while another is written. */
+const SETS = 2;
+
+/** onnxruntime copies whole blocks of so many bytes. */
+const BLOCK_BYTES = 16;
+
+/** What a decoder returns of the positions it has read, and takes again: keys or values, which grow, or a state. */
+export interface CachePort {
+  /** The input's name. */
+  past: string;
+  /** The output's name. */
+  present: string;
+  type: 'float32' | 'float16';
+  /** Undefined where the number of positions is; a state has none. */
+  dims: readonly (number | undefined)[];
+}
+
+/**
+ * GPU buffers for the tensors of a decoder's cache. A graph that does not write in place reads one set of them and writes
+ * another. They are made here and not by onnxruntime, so that there is an error to act on where the device has no memory:
+ * onnxruntime would compute with buffers that do not exist. They are larger than their tensors, and used again, so that
+ * decoding within the capacity allocates nothing.
+ */
+export class KvBuffers {
+  /** Evicts something, or returns false. */
+  onOutOfMemory = (): boolean => false;
+  readonly #ort: Ort;
+  readonly #device: GPUDevice;
+  readonly #ports: readonly CachePort[];
+  readonly #maxPositions: number;
+  #capacity = 0;
+  readonly #free = new Map<CachePort, GPUBuffer[]>();
+  readonly #used = new Map<Tensor, CachePort>();
+
+  constructor(ort: Ort, device: GPUDevice, ports: readonly CachePort[], maxPositions: number) {
+    this.#ort = ort;
+    this.#device = device;
+    this.#ports = ports;
+    this.#maxPositions = maxPositions;
+  }
+
+  /** Buffers that are in use, or kept to be used again. */
+  get count(): number {
+    return [...this.#free.values()].reduce((sum, buffers) => sum + buffers.length, this.#used.size);
+  }
+
+  /**
+   * Reserves memory to read and write so many positions.
+   *
+   * @param own tensors that nothing else refers to: their buffers will be free again
+   * @throws NearsightError `context_length_exceeded`
+   */
+  async reserve(positions: number, own: Tensors): Promise<void> {
+    const missing = (port: CachePort): number => SETS - this.#freeOf(port).length - (this.#isLarge(own, port) ? 1 : 0);
+    if (positions > this.#capacity && (await this.#fill(capacityFor(positions, this.#maxPositions), missing))) return;
+    // Nothing is evicted for more than what is needed.
+    await this.#fillEvicting(Math.max(positions, this.#capacity), missing);
+  }
+
+  /**
+   * Tensors for what the next run returns, with so many positions then.
+   *
+   * @throws NearsightError `context_length_exceeded`
+   */
+  async take(positions: number): Promise<Tensors> {
+    const missing = (port: CachePort): number => 1 - this.#freeOf(port).length;
+    const grown = Math.max(positions, Math.min(2 * this.#capacity, this.#maxPositions));
+    await this.#fillEvicting(positions > this.#capacity ? grown : this.#capacity, missing);
+    return Object.fromEntries(this.#ports.map((port) => [port.present, this.takeOne(port.past, positions)]));
+  }
+
+  /** One of the reserved tensors. */
+  takeOne(past: string, positions: number): Tensor {
+    const port = this.#ports.find((each) => each.past === past);
+    if (!port) throw new RangeError(`The decoder has no input ${past}.`);
+    return this.#wrap(port, this.#freeOf(port).pop() ?? this.#create(port, this.#capacity), positions);
+  }
+
+  /** Copies of tensors, in buffers of exactly the size; and, later, whether there was no memory for them. */
+  copy(tensors: Tensors, positions: number): [copies: Tensors, outOfMemory: Promise<boolean>] {
+    return this.#attempt(() => {
+      const copies: Tensors = {};
+      const encoder = this.#device.createCommandEncoder();
+      for (const [past, { gpuBuffer, size, type }] of Object.entries(tensors)) {
+        const port = this.#ports.find((each) => each.past === past)!;
+        const copy = this.#wrap(port, this.#create(port, positions, 'KV snapshot'), positions);
+        encoder.copyBufferToBuffer(gpuBuffer, 0, copy.gpuBuffer, 0, 4 * Math.ceil((size * elementBytes(type)) / 4));
+        copies[past] = copy;
+      }
+      this.#device.queue.submit([encoder.finish()]);
+      return copies;
+    });
+  }
+
+  /** Takes a tensor's buffer back. */
+  give(tensor: Tensor): void {
+    const port = this.#used.get(tensor);
+    if (!port) return;
+    this.#used.delete(tensor);
+    const { gpuBuffer } = tensor;
+    const buffers = this.#freeOf(port);
+    const isUseful = this.#capacity > 0 && buffers.length < SETS && gpuBuffer.size >= bytesOf(port, this.#capacity);
+    if (isUseful) buffers.push(gpuBuffer);
+    else gpuBuffer.destroy();
+  }
+
+  /** Frees the memory of what is not in use. */
+  clear(): void {
+    for (const buffers of this.#free.values()) buffers.forEach((buffer) => buffer.destroy());
+    this.#free.clear();
+    this.#capacity = 0;
+  }
+
+  async #fillEvicting(capacity: number, missing: (port: CachePort) => number): Promise<void> {
+    if (await this.#fill(capacity, missing)) return;
+    do {
+      // Destroyed buffers are freed once the submitted work is done.
+      await this.#device.queue.onSubmittedWorkDone();
+      if (await this.#fill(capacity, missing)) return;
+    } while (this.onOutOfMemory());
+    throw outOfMemory(
+      capacity,
+      this.#ports.reduce((sum, port) => sum + SETS * bytesOf(port, capacity), 0),
+    );
+  }
+
+  /** Allocates what is missing, or returns false if there is no memory for all of it. */
+  async #fill(capacity: number, missing: (port: CachePort) => number): Promise<boolean> {
+    const before = this.#capacity;
+    if (capacity > before) this.clear();
+    this.#capacity = capacity;
+    const wanted = this.#ports.flatMap((port) => Array.from({ length: Math.max(0, missing(port)) }, () => port));
+    if (wanted.length === 0) return true;
+    const [created, failed] = this.#attempt(() =>
+      wanted.map((port) => [port, this.#create(port, this.#capacity)] as const),
+    );
+    if (!(await failed)) {
+      for (const [port, buffer] of created) this.#freeOf(port).push(buffer);
+      return true;
+    }
+    for (const [, buffer] of created) buffer.destroy();
+    this.#capacity = before;
+    return false;
+  }
+
+  /** Creates buffers, and tells whether there was no memory, which must not fail the request. */
+  #attempt<T>(create: () => T): [created: T, outOfMemory: Promise<boolean>] {
+    this.#device.pushErrorScope('validation');
+    this.#device.pushErrorScope('out-of-memory');
+    const created = create();
+    const errors = Promise.all([this.#device.popErrorScope(), this.#device.popErrorScope()]);
+    return [created, errors.then((found) => found.some((error) => error !== null))];
+  }
+
+  #create(port: CachePort, positions: number, label = port.past): GPUBuffer {
+    return this.#device.createBuffer({
+      label,
+      size: bytesOf(port, positions),
+      usage: STORAGE | COPY_SRC | COPY_DST,
+    });
+  }
+
+  #wrap(port: CachePort, buffer: GPUBuffer, positions: number): Tensor {
+    const dims = port.dims.map((dim) => dim ?? positions);
+    const tensor = this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: port.type, dims });
+    this.#used.set(tensor, port);
+    return tensor;
+  }
+
+  #freeOf(port: CachePort): GPUBuffer[] {
+    const buffers = this.#free.get(port) ?? [];
+    this.#free.set(port, buffers);
+    return buffers;
+  }
+
+  #isLarge(own: Tensors, port: CachePort): boolean {
+    return (own[port.past]?.gpuBuffer.size ?? 0) >= bytesOf(port, this.#capacity);
+  }
+}
+
+function bytesOf({ dims, type }: CachePort, positions: number): number {
+  const count = dims.reduce<number>((product, dim) => product * (dim ?? positions), 1);
+  return Math.ceil((count * elementBytes(type)) / BLOCK_BYTES) * BLOCK_BYTES;
+}
