@@ -1,7 +1,13 @@
 import { afterAll } from 'vitest';
+import type { TESTS_NOT_RUN } from '../second-engine/reasons.ts';
 
 /** Which engine answers in this file's tests. */
 export let engine: 'onnx' | 'transformers' = 'onnx';
+
+/** Whether a test is left out, because the second engine answers; the list says why. */
+export function isLeftOut(_test: keyof typeof TESTS_NOT_RUN): boolean {
+  return engine === 'transformers';
+}
 
 /**
  * Registers the tests of another file, to run on the second engine.

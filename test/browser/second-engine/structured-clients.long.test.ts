@@ -1,0 +1,5 @@
+// @module-tag nightly-in-chromium
+// @module-tag long
+import { onSecondEngine } from '../harness/engine.ts';
+
+await onSecondEngine('structured-clients');
