@@ -69,7 +69,7 @@ export function isOutOfMemory(error: unknown): boolean {
 }
 
 /** The error of a reservation on a GPU without memory for it. */
-export function outOfMemory(positions: number, bytes: number): NearsightError {
+export function noMemoryFor(positions: number, bytes: number): NearsightError {
   return new NearsightError(
     'context_length_exceeded',
     `This device has no memory for the keys and values of ${positions} tokens (${Math.ceil(bytes / 1e6)} MB). ` +

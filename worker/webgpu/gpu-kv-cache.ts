@@ -1,4 +1,4 @@
-import { capacityFor, type KvCache, type KvSnapshot, MOST_KEPT, outOfMemory } from '../backend/kv-cache.ts';
+import { capacityFor, type KvCache, type KvSnapshot, MOST_KEPT, noMemoryFor } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
@@ -158,7 +158,7 @@ export class GpuKvCache implements KvCache {
       if (tensors) return tensors;
     } while (this.onOutOfMemory());
     const bytes = this.#layout.names.size * this.#layout.heads * capacity * this.#rowBytes;
-    throw outOfMemory(capacity, bytes);
+    throw noMemoryFor(capacity, bytes);
   }
 
   /** Allocates tensors, or returns undefined if there is no memory for all of them. */

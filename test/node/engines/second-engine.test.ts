@@ -11,10 +11,6 @@ test('every browser test is run on the second engine too, or it says why not', (
     const text = readFileSync(new URL(`second-engine/${name}`, folder), 'utf8');
     return /onSecondEngine\('(.+)'\)/.exec(text)?.[1];
   });
-  const known = [...run, ...Object.keys(FILES_NOT_RUN)].toSorted();
-  expect(known).toEqual(
-    testsIn('.')
-      .map((name) => name.replace('.test.ts', ''))
-      .toSorted(),
-  );
+  const known = new Set([...run, ...Object.keys(FILES_NOT_RUN)]);
+  expect(known).toEqual(new Set(testsIn('.').map((name) => name.replace('.test.ts', ''))));
 });

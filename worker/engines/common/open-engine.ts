@@ -104,7 +104,6 @@ async function openFirst<Prepared>(
         gpu?.close();
         gpu = undefined;
       }
-      const reason = [choice.reason, ...failures.map((failure) => `failed there: ${failure}`)].join('; ');
       const threads = threadsFor(device, request.threads);
       const facts = {
         model: spec.id,
@@ -112,18 +111,17 @@ async function openFirst<Prepared>(
         device,
         dtype: variant.dtype,
         hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
-        reason,
+        reason: [choice.reason, ...failures.map((failure) => `failed there: ${failure}`)].join('; '),
         storage: files.storage,
       };
       const withLength = (most: number): ModelFacts => ({
         ...facts,
         contextLength: Math.min(spec.contextLength, most),
       });
-      const { canary } = spec;
-      const opening = { choice, gpu, canary, read: counted('open'), onStep: () => progress.step(), facts: withLength };
+      const parts = { choice, gpu, canary: spec.canary, read: counted('open'), facts: withLength };
       return await withDeviceGuard(gpu?.fault, signal, async (guarded) => {
         const ort = await loadOrt(device, request.assets.ort, threads);
-        const engine = await opener.open(prepared, { ...opening, ort }, guarded);
+        const engine = await opener.open(prepared, { ...parts, ort, onStep: () => progress.step() }, guarded);
         progress.end();
         return engine;
       });

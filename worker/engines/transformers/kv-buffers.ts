@@ -1,4 +1,4 @@
-import { capacityFor, outOfMemory } from '../../backend/kv-cache.ts';
+import { capacityFor, noMemoryFor } from '../../backend/kv-cache.ts';
 import type { Ort, Tensor } from '../../onnx/ort.ts';
 import type { Tensors } from '../../onnx/ort-session.ts';
 import { elementBytes } from '../../onnx/tensor.ts';
@@ -124,7 +124,7 @@ export class KvBuffers {
       await this.#device.queue.onSubmittedWorkDone();
       if (await this.#fill(capacity, missing)) return;
     } while (this.onOutOfMemory());
-    throw outOfMemory(
+    throw noMemoryFor(
       capacity,
       this.#ports.reduce((sum, port) => sum + SETS * bytesOf(port, capacity), 0),
     );
