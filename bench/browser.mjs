@@ -16,6 +16,8 @@ import { Scenarios } from './scenarios.mjs';
  * @property {'software' | 'hardware'} gpu
  * @property {readonly string[] | undefined} [sides] beside ours; default: transformers.js's
  * @property {Omit<import('./scenarios.mjs').Plan, 'sides' | 'gpu'>} plan
+ * @property {Partial<Opening>} [one] whether transformers.js is one side only, with this: with our threads on wasm, without
+ *   validation on WebGPU
  *
  * @typedef {object} Outcome
  * @property {string} where
@@ -37,12 +39,11 @@ import { Scenarios } from './scenarios.mjs';
  * @param {string} origin
  * @returns {Record<string, Partial<Opening>>}
  */
-function others({ device, sides }, ours, origin) {
+function others({ device, sides, one }, ours, origin) {
+  const best = device === 'webgpu' ? { unvalidated: true } : { threads: ours.threads };
+  if (one) return { 'transformers.js': { ...best, ...one } };
   /** @type {Record<string, Partial<Opening>>} */
-  const peers =
-    device === 'webgpu'
-      ? { 'transformers.js': {}, 'without validation': { unvalidated: true } }
-      : { 'transformers.js': {}, 'with our threads': { threads: ours.threads } };
+  const peers = { 'transformers.js': {}, [device === 'webgpu' ? 'without validation' : 'with our threads']: best };
   if (!sides) return peers;
   const all = { ...peers, ...(device === 'webgpu' && { uncaptured: { ort: `${origin}/uncaptured-ort/` } }) };
   return Object.fromEntries(Object.entries(all).filter(([side]) => sides.includes(side)));

@@ -7,13 +7,15 @@ import { fillStandin, standinAvailable, standinFolder } from '../tools/standin.m
 /**
  * Prepares the package and the model's files, and serves them.
  *
- * @param {boolean | undefined} full glimpse, or the full-size stand-in for SmolVLM-256M (q4)
+ * @param {boolean | undefined | { folder: string, files: string, endTokens: number[] }} which true: the full-size stand-in for
+ *   SmolVLM-256M (q4); an object: another folder that the server has; else glimpse
  */
-export async function openModelSite(full) {
+export async function openModelSite(which) {
   chdir(fileURLToPath(new URL('..', import.meta.url)));
   prepare();
-  if (full && !standinAvailable) throw new Error('The full-size stand-in for SmolVLM-256M is not on this machine.');
-  if (full) fillStandin('q4');
+  if (which === true && !standinAvailable)
+    throw new Error('The full-size stand-in for SmolVLM-256M is not on this machine.');
+  if (which === true) fillStandin('q4');
   // Imported here, after `prepare()` has installed the packages that these need.
   const [{ openSite }, { launchBrowser }, { installCounters }, { specOfFolder }] = await Promise.all([
     import('./site.mjs'),
@@ -22,9 +24,11 @@ export async function openModelSite(full) {
     import('../tools/ask/model.mjs'),
   ]);
   const site = await openSite();
-  const folder = full ? 'standin' : 'glimpse';
-  const spec = await specOfFolder(full ? standinFolder : 'models/glimpse', `${site.origin}/models/${folder}/`);
-  const model = { id: spec.id, folder, spec, endTokens: full ? [49279] : [1279] };
+  const standin = { folder: 'standin', files: standinFolder, endTokens: [49279] };
+  const glimpse = { folder: 'glimpse', files: 'models/glimpse', endTokens: [1279] };
+  const { folder, files, endTokens } = typeof which === 'object' ? which : which ? standin : glimpse;
+  const spec = await specOfFolder(files, `${site.origin}/models/${folder}/`);
+  const model = { id: spec.id, folder, spec, endTokens };
 
   /**
    * Starts a browser and opens the benchmark's page in it.

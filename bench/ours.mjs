@@ -48,6 +48,7 @@ export async function openOurs({ model, device, dtype }, image, worker, ort) {
       steps,
     },
     worker: worker(),
+    unload: () => nearsight.unload(),
     async ask({ turns, tokens, sampled = false, fields = {} }) {
       const messages = await Promise.all(turns.map(message));
       const askedAt = now();

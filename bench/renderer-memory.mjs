@@ -1,5 +1,5 @@
-/** Memory of Chromium's renderers, as Linux counts it. */
-import { readFileSync } from 'node:fs';
+/** Memory of a browser's processes, as Linux counts it. */
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** @typedef {Awaited<ReturnType<typeof import('../tools/browser.mjs').launchBrowser>>} Browser */
 
@@ -19,4 +19,38 @@ export function residentBytes(pid, kinds) {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const sizes = kinds.map((kind) => Number(new RegExp(`^Rss${kind}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]));
   return sizes.reduce((sum, kilobytes) => sum + kilobytes) * 1024;
+}
+
+/**
+ * @param {Browser} browser
+ * @returns {number} bytes of no file in all of its processes: pages, workers, and a software GPU's buffers
+ */
+export function browserBytes(browser) {
+  /** @type {Map<number, number[]>} */
+  const children = new Map();
+  for (const id of readdirSync('/proc').map(Number).filter(Boolean)) {
+    const parent = parentOf(id);
+    children.set(parent, [...(children.get(parent) ?? []), id]);
+  }
+  /** @param {number} id @returns {number[]} */
+  const below = (id) => [id, ...(children.get(id) ?? []).flatMap(below)];
+  return below(browser.process()?.pid ?? 0).reduce((sum, id) => sum + (sizeOf(id) ?? 0), 0);
+}
+
+/** @param {number} id @returns {number} 0 if it has ended meanwhile */
+function parentOf(id) {
+  try {
+    return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${id}/status`, 'utf8'))?.[1]);
+  } catch {
+    return 0;
+  }
+}
+
+/** @param {number} id */
+function sizeOf(id) {
+  try {
+    return residentBytes(id, ['Anon', 'Shmem']);
+  } catch {
+    return undefined;
+  }
 }

@@ -199,13 +199,33 @@ function addQuestionRows(table, { glimpse, gpu, timed }) {
 }
 
 /**
+ * The rows of a model on the second engine.
+ *
  * @param {Outcome} outcome
+ * @returns {Row[]}
+ */
+export function secondEngineRows(outcome) {
+  const table = new Table(outcome);
+  table.add('decode 100', 'decode, ms a token, 100 tokens of context', faster(1));
+  table.add('image', 'new image, to the first token, ms', faster(1));
+  table.add('text', 'new text of a few words, to the first token, ms', faster(1));
+  const image = table.ours('image') ?? NaN;
+  table.add('followup', 'second question about the image, to the first token, ms', (ours, theirs) => {
+    const judged = faster(10)(ours, theirs, undefined);
+    return judged && { ...judged, result: `${judged.result}; ${short(image / ours)}x our new image` };
+  });
+  return table.rows;
+}
+
+/**
+ * @param {Outcome} outcome
+ * @param {readonly Row[]} [rows]
  * @returns {string} the rows as a Markdown table, with the facts of each side and the sides that failed
  */
-export function markdown(outcome) {
+export function markdown(outcome, rows = rowsOf(outcome)) {
   const others = Object.keys(outcome.facts).filter((side) => side !== 'ours');
   const columns = ['measure', 'ours', ...others, 'result', 'bar', ''];
-  const body = rowsOf(outcome).map(({ measure, ours, theirs, result, bar, verdict }) => [
+  const body = rows.map(({ measure, ours, theirs, result, bar, verdict }) => [
     measure,
     ours === null ? '' : short(ours),
     ...others.map((side) => (theirs[side] === undefined ? '' : short(theirs[side]))),

@@ -46,6 +46,8 @@
  * @typedef {object} Plan
  * @property {readonly string[]} sides `ours` first
  * @property {readonly string[]} [imageSides] the sides that support images; default: all
+ * @property {'low' | 'high'} [detail] of images on our side. Default: `low`, one crop
+ * @property {boolean} [sampled] whether decode is measured with sampling too. Default true
  * @property {boolean} gpu
  * @property {number} rounds 0: counts only
  * @property {readonly number[]} contexts prompt lengths, in tokens
@@ -130,7 +132,7 @@ export class Scenarios {
     for (const context of this.#plan.contexts) await this.#decode(context, false);
     if (this.#plan.only === 'decode') return;
     const [context] = this.#plan.contexts;
-    if (context !== undefined) await this.#decode(context, true);
+    if (context !== undefined && this.#plan.sampled !== false) await this.#decode(context, true);
     await this.#five();
     await this.#images();
   }
@@ -171,8 +173,9 @@ export class Scenarios {
   async #images() {
     const { ask } = this.#bench;
     const image = ++this.#lastNumber;
+    const { detail = 'low' } = this.#plan;
     /** @type {Question['turns'][number]} */
-    const first = { role: 'user', text: text(image), image };
+    const first = { role: 'user', text: text(image), image, detail };
     for (const side of this.#plan.imageSides ?? this.#plan.sides) {
       const answer = await ask(side, { turns: [first], tokens: 5 });
       this.#note(side, 'image', answer.firstMs);

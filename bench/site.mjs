@@ -6,6 +6,7 @@ import { serveCounters } from '../tools/counters.mjs';
 import { serve } from '../tools/serve.mjs';
 import { standinFolder } from '../tools/standin.mjs';
 import { ggufFolder } from './gguf/smolvlm.mjs';
+import { fullFolder, tinyFolder } from './qwen/qwen-model.mjs';
 import { timedOrt } from '../tools/counters/timed-ort.mjs';
 
 /** Cross-origin isolation, so that wasm can use threads. */
@@ -24,6 +25,8 @@ const folders = {
   '/models/glimpse/': 'models/glimpse',
   '/models/standin/': standinFolder,
   '/models/gguf/': ggufFolder,
+  '/models/qwen3.5-0.8b/': fullFolder,
+  '/models/qwen3.5-tiny/': tinyFolder,
   '/wllama/': dirname(createRequire(import.meta.url).resolve('@wllama/wllama')),
   // The package's own copies once more, for a side whose steps are not captured.
   [UNCAPTURED]: 'dist/ort',

@@ -8,7 +8,9 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const shared = process.env['NEARSIGHT_SHARED'] ?? fileURLToPath(new URL('../../shared', import.meta.url));
+/** A folder outside the repository, with models that are not in it. */
+export const shared = process.env['NEARSIGHT_SHARED'] ?? fileURLToPath(new URL('../../shared', import.meta.url));
+
 /** The graphs without weights, the configs, and the script that generates the weights. */
 export const standinSource = join(shared, 'models/SmolVLM-256M-Instruct');
 

@@ -50,6 +50,11 @@ const page = {
     sides.set('wllama', await openWllama(files, threads));
     return performance.now() - from;
   },
+  /** Ends a side; ours only. */
+  async unload(name: string): Promise<void> {
+    await side(name).unload?.();
+    sides.delete(name);
+  },
   /** As {@link ask}, without counts. */
   time(name: string, question: Question): Promise<Answer> {
     return side(name).ask(question);

@@ -57,6 +57,8 @@ export interface Side {
   readonly facts: Facts;
   readonly worker: CountedWorker;
   ask(question: Question): Promise<Answer>;
+  /** Ours only. */
+  unload?(): void | Promise<void>;
 }
 
 /** llama.cpp's files, by their names on the server: the text model, and the vision encoder with its projector. */
@@ -79,4 +81,6 @@ export interface Opening {
   cached?: boolean;
   /** transformers.js only: wasm threads; absent: its own choice. */
   threads?: number;
+  /** transformers.js only: of the embeddings, if they have another than the other graphs. */
+  embedDtype?: 'fp16' | 'fp32';
 }

@@ -19,7 +19,7 @@ export type TheirFacts = Pick<Facts, 'device' | 'dtype' | 'threads'>;
 export type WorkerCall =
   | ({ type: 'open'; site: string; folder: string } & Pick<
       Opening,
-      'device' | 'dtype' | 'unvalidated' | 'cached' | 'threads'
+      'device' | 'dtype' | 'unvalidated' | 'cached' | 'threads' | 'embedDtype'
     >)
   | { type: 'ask'; question: Question; images: Blob[] };
 
@@ -40,7 +40,7 @@ let opened: Opened | undefined;
 const post = (reply: Reply): void => postMessage(reply);
 
 async function open(call: Extract<WorkerCall, { type: 'open' }>) {
-  const { site, folder, device, dtype, unvalidated, cached = false, threads } = call;
+  const { site, folder, device, dtype, unvalidated, cached = false, threads, embedDtype } = call;
   env.allowLocalModels = true;
   env.allowRemoteModels = false;
   // A path, because it takes a full URL for a missing file.
@@ -64,7 +64,9 @@ async function open(call: Extract<WorkerCall, { type: 'open' }>) {
     : {};
   // The hub's names of dtypes.
   const kind = dtype === 'q4f16' ? 'q4f16' : 'q4';
-  const model = await AutoModelForImageTextToText.from_pretrained(folder, { device, dtype: kind, ...options });
+  const embed_tokens = embedDtype ?? kind;
+  const dtypes = { vision_encoder: kind, embed_tokens, decoder_model_merged: kind } as const;
+  const model = await AutoModelForImageTextToText.from_pretrained(folder, { device, dtype: dtypes, ...options });
   const processor = await AutoProcessor.from_pretrained(folder);
   opened = { model, processor, tokenizer: await AutoTokenizer.from_pretrained(folder) };
   // ONNX Runtime has set this by now; undefined means that wasm was not used.

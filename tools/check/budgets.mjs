@@ -22,7 +22,7 @@ export const codeLines = {
   'worker/engines/*': 46,
   'worker/engines/common/': 465,
   'worker/engines/onnx/': 360,
-  'worker/engines/transformers/': 1155,
+  'worker/engines/transformers/': 1157,
   'worker/generation/': 1348,
   'worker/backend/': 159,
   'worker/webgpu/': 1504,

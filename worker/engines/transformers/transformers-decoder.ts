@@ -20,6 +20,12 @@ import type { TransformersModel } from './transformers-model.ts';
  */
 const OPENING_TOKENS = 16;
 
+/**
+ * A checkpoint needs a run of its own, which takes at least as long as these many rows more: on wasm, onnxruntime dequantizes all
+ * weights in each. So fewer rows are rather read again.
+ */
+const ROWS_OF_A_RUN = 64;
+
 /** Runs a decoder as transformers.js does, one step after the other. */
 export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
   readonly kv: CheckpointedCache;
@@ -76,8 +82,9 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
   ): Promise<void> {
     const merge = featureMerger(features, imageTokenId);
     const behindImages = ids.lastIndexOf(imageTokenId) + 1;
-    const beforeOpening = Math.max(ids.length - OPENING_TOKENS, behindImages);
-    const marks = this.kv.hasStates ? [behindImages, beforeOpening] : [];
+    const beforeOpening = ids.length - OPENING_TOKENS;
+    const isWorth = beforeOpening - behindImages >= ROWS_OF_A_RUN;
+    const marks = this.kv.hasStates ? [behindImages, ...(isWorth ? [beforeOpening] : [])] : [];
     let done = 0;
     const rows = (): number => {
       const most = this.length === 0 || this.readsBehind ? this.#maxRows : 1;
