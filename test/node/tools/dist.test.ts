@@ -71,7 +71,7 @@ test.each(scripts)('%s survives other bundlers', (script) => {
 test('the worker, the files of ONNX Runtime and those of glimpse are named', () => {
   const named = (script: string) => read(script).urls;
   expect(named('dist/index.js')).toEqual(['./worker.js']);
-  expect(named('dist/worker.js')).toHaveLength(13);
+  expect(named('dist/worker.js')).toHaveLength(14);
   expect(named('dist/glimpse.js')).toHaveLength(13);
   expect(read('dist/worker.js').dynamic).toHaveLength(2);
 });

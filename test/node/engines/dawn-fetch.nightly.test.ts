@@ -1,4 +1,4 @@
-// @module-tag long
+// @module-tag nightly
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -14,7 +14,7 @@ const FOLDERS = [
   'qwen3.5-tiny',
   'gemma3-tiny',
   'fastvlm-tiny',
-  'lfm2-vl-tiny',
+  // Not lfm2-vl-tiny: on lavapipe it gave no answer in 15 minutes. What takes so long was not found out.
 ];
 
 interface Answered {
