@@ -64,7 +64,7 @@ test('an esbuild application, with the files beside its bundle', async () => {
   const folder = newApplication('esbuild-beside');
   const built = join(folder, 'built');
   run(folder, 'esbuild', 'application.js', '--bundle', '--format=esm', '--splitting', `--outdir=${built}`);
-  for (const part of ['worker.js', 'store.js', 'ort', 'glimpse']) {
+  for (const part of ['worker.js', 'store.js', 'wasm-passes.js', 'ort', 'glimpse']) {
     cpSync(join(folder, 'node_modules/nearsight/dist', part), join(built, part), { recursive: true });
   }
   writeFileSync(join(built, 'index.html'), pageOf('/application.js'));
