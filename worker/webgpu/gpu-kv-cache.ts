@@ -3,6 +3,7 @@ import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
 import { elementBytes } from '../onnx/tensor.ts';
+import { attemptAllocation } from './attempt-allocation.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
 import { submit } from './kernel.ts';
 
@@ -67,7 +68,7 @@ export class GpuKvCache implements KvCache {
   snapshot(): KvSnapshot {
     const size = this.snapshotBytes;
     const rows = this.length * this.#rowBytes;
-    const [buffer, outOfMemory] = this.#attempt(() => {
+    const [buffer, outOfMemory] = attemptAllocation(this.#device, () => {
       const created = this.#device.createBuffer({ label: 'KV snapshot', size, usage: COPY_SRC | COPY_DST });
       this.#copy((encoder, index, head, tensor) => {
         const at = (index * this.#layout.heads + head) * rows;
@@ -166,7 +167,7 @@ export class GpuKvCache implements KvCache {
     const { heads, headDim, type } = this.#layout;
     const size = heads * capacity * this.#rowBytes;
     const dims = [1, heads, capacity, headDim];
-    const [tensors, outOfMemory] = this.#attempt(() =>
+    const [tensors, outOfMemory] = attemptAllocation(this.#device, () =>
       labels.map((label) => {
         const buffer = this.#device.createBuffer({ label, size, usage: STORAGE | COPY_SRC | COPY_DST });
         return this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: type, dims, dispose: () => buffer.destroy() });
@@ -175,15 +176,6 @@ export class GpuKvCache implements KvCache {
     if (!(await outOfMemory)) return tensors;
     for (const tensor of tensors) tensor.dispose();
     return undefined;
-  }
-
-  /** Creates buffers or copies into them, and tells whether there was no memory, which must not fail the request. */
-  #attempt<T>(create: () => T): [created: T, outOfMemory: Promise<boolean>] {
-    this.#device.pushErrorScope('validation');
-    this.#device.pushErrorScope('out-of-memory');
-    const created = create();
-    const errors = Promise.all([this.#device.popErrorScope(), this.#device.popErrorScope()]);
-    return [created, errors.then((found) => found.some((error) => error !== null))];
   }
 
   /** Encodes a copy for each head of each tensor, and submits them together. */

@@ -2,6 +2,7 @@ import { capacityFor, noMemoryFor } from '../../backend/kv-cache.ts';
 import type { Ort, Tensor } from '../../onnx/ort.ts';
 import type { Tensors } from '../../onnx/ort-session.ts';
 import { elementBytes } from '../../onnx/tensor.ts';
+import { attemptAllocation } from '../../webgpu/attempt-allocation.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from '../../webgpu/buffer-usage.ts';
 
 /** Of each kind, one is read while another is written. */
@@ -84,7 +85,7 @@ export class KvBuffers {
 
   /** Copies of tensors, in buffers of exactly the size; and, later, whether there was no memory for them. */
   copy(tensors: Tensors, positions: number): [copies: Tensors, outOfMemory: Promise<boolean>] {
-    return this.#attempt(() => {
+    return attemptAllocation(this.#device, () => {
       const copies: Tensors = {};
       const encoder = this.#device.createCommandEncoder();
       for (const [past, { gpuBuffer, size, type }] of Object.entries(tensors)) {
@@ -137,7 +138,7 @@ export class KvBuffers {
     this.#capacity = capacity;
     const wanted = this.#ports.flatMap((port) => Array.from({ length: Math.max(0, missing(port)) }, () => port));
     if (wanted.length === 0) return true;
-    const [created, failed] = this.#attempt(() =>
+    const [created, failed] = attemptAllocation(this.#device, () =>
       wanted.map((port) => [port, this.#create(port, this.#capacity)] as const),
     );
     if (!(await failed)) {
@@ -147,15 +148,6 @@ export class KvBuffers {
     for (const [, buffer] of created) buffer.destroy();
     this.#capacity = before;
     return false;
-  }
-
-  /** Creates buffers, and tells whether there was no memory, which must not fail the request. */
-  #attempt<T>(create: () => T): [created: T, outOfMemory: Promise<boolean>] {
-    this.#device.pushErrorScope('validation');
-    this.#device.pushErrorScope('out-of-memory');
-    const created = create();
-    const errors = Promise.all([this.#device.popErrorScope(), this.#device.popErrorScope()]);
-    return [created, errors.then((found) => found.some((error) => error !== null))];
   }
 
   #create(port: CachePort, positions: number, label = port.past): GPUBuffer {
