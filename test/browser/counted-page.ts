@@ -47,7 +47,7 @@ export function answer(
           stream_options: { include_usage: true },
         }),
       });
-      const timer = setInterval(() => void worker.take().then((counts) => samples.push(counts)), 100);
+      const timer = setInterval(() => void worker.take().then((counts) => samples.push(counts)), 25);
       const text = await response.text();
       clearInterval(timer);
       if (!text.includes(`"completion_tokens":${tokens}`)) throw new Error(text);
