@@ -96,7 +96,9 @@ const faster =
     ];
     if (results.length === 0) return undefined;
     const slower = theirs / ours < times || (uncaptured ?? Infinity) < ours;
-    return { result: results.join(', '), bar: times === 1 ? 'never slower' : `${times}x faster`, met: !slower };
+    // A number of times faster than peers only.
+    const bar = times === 1 || Number.isNaN(theirs) ? 'never slower' : `${times}x faster`;
+    return { result: results.join(', '), bar, met: !slower };
   };
 
 /**
