@@ -1,17 +1,21 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
 import type { CachedStates, SamplingRequest } from './decoder.ts';
+import { promptChunks } from './prompt-chunks.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
 
 /** What decoders have in common that run one step after the other, and sample on the CPU. */
 export abstract class CpuSampledDecoder {
   abstract readonly kv: CachedStates & { readonly length: number; clear(): void };
   readonly replays = false;
-  /** Whether the graph can read several rows behind others. */
-  protected abstract readonly readsBehind: boolean;
   protected lastLogits: Float32Array | undefined;
   /** State after the prompt, for further answers to it. */
   #prompt: { length: number; logits: Float32Array | undefined } = { length: 0, logits: undefined };
+
+  abstract reset(positions: number, kept: number): Promise<void>;
+
+  /** The most rows to read at once behind those read so far. */
+  protected abstract maxRows(): number;
 
   /** Reads tokens at once. */
   protected abstract readRows(ids: Int32Array): Promise<void>;
@@ -24,9 +28,8 @@ export abstract class CpuSampledDecoder {
     return this.readRows(Int32Array.of(id));
   }
 
-  async read(ids: Int32Array): Promise<void> {
-    if (this.readsBehind) return this.readRows(ids);
-    for (const id of ids) await this.step(id);
+  async read(ids: Int32Array, signal: AbortSignal): Promise<void> {
+    for await (const chunk of promptChunks(ids, () => this.maxRows(), signal)) await this.readRows(chunk);
   }
 
   async logits(): Promise<Float32Array> {
@@ -34,10 +37,12 @@ export abstract class CpuSampledDecoder {
     return this.lastLogits;
   }
 
-  sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
-    this.kv.rewind(this.#prompt.length);
-    this.lastLogits = this.#prompt.logits;
-    return sampleOnCpu(this, request, signal);
+  async *sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {
+    const { length, logits } = this.#prompt;
+    // Not only a rewind: an earlier answer may have used up what was reserved.
+    await this.reset(length, length);
+    this.lastLogits = logits;
+    yield* sampleOnCpu(this, request, signal);
   }
 
   clear(): void {

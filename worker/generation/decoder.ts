@@ -55,8 +55,8 @@ export interface Decoder {
   prefill(ids: Int32Array, imageTokenId: number, features: readonly Tensor[], signal: AbortSignal): Promise<void>;
   /** Reads one token. */
   step(id: number): Promise<void>;
-  /** Reads several tokens of an answer, at once where the graph can. */
-  read(ids: Int32Array): Promise<void>;
+  /** Reads several tokens of an answer, in chunks as a prompt's. */
+  read(ids: Int32Array, signal: AbortSignal): Promise<void>;
   /** The logits after the last position read. */
   logits(): Promise<Float32Array>;
   /**

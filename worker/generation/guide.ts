@@ -56,7 +56,7 @@ export class Guide {
     return this.#constraint?.mask(index);
   }
 
-  /** @returns false if the token cannot come; then nothing has changed but the pace */
+  /** @returns false if the token cannot come; then nothing has changed but how many are in flight */
   accept(id: number): boolean {
     const constraint = this.#constraint;
     if (!constraint || constraint.byIndex) {

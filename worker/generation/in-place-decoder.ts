@@ -15,7 +15,7 @@ import { featureMerger } from './merge-features.ts';
 import { promptChunks } from './prompt-chunks.ts';
 import { sampleOnCpu } from './sample-on-cpu.ts';
 
-/** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
+/** Maximum rows in a chunk of a prompt, or of what is read of an answer. The abort signal is checked between chunks. */
 const CHUNK_ROWS = 512;
 
 /** A chunk far behind has fewer, so that the scores of a layer's attention take no more bytes than this. */
@@ -93,20 +93,20 @@ export class InPlaceDecoder implements Decoder {
     this.#promptLength = this.length;
   }
 
-  async read(ids: Int32Array): Promise<void> {
-    const [id] = ids;
-    if (ids.length === 1 && id !== undefined) return this.step(id);
-    await this.#makeRoom(ids.length);
-    await this.#embedTokens(ids);
-    await this.#read(ids.length, 'step logits');
+  async read(ids: Int32Array, signal: AbortSignal): Promise<void> {
+    for await (const chunk of promptChunks(ids, () => this.#chunkRows(), signal)) {
+      await this.#reserveRows(chunk.length);
+      await this.#embedTokens(chunk);
+      await this.#read(chunk.length, 'step logits');
+    }
   }
 
   async step(id: number): Promise<void> {
-    await this.#makeRoom(1);
+    await this.#reserveRows(1);
     await this.#embedTokens(Int32Array.of(id));
     this.#writeLengths(1);
     this.#step ??= this.#bind(1, 'step logits');
-    await this.#step.run();
+    await this.#run(this.#step, 1);
     this.#finish(1, 'step logits');
   }
 
@@ -140,7 +140,7 @@ export class InPlaceDecoder implements Decoder {
     void this.#unbind().then(free, free);
   }
 
-  async #makeRoom(rows: number): Promise<void> {
+  async #reserveRows(rows: number): Promise<void> {
     while (this.length + rows > this.kv.capacity) {
       await this.kv.grow();
       await this.#unbind();
@@ -156,15 +156,19 @@ export class InPlaceDecoder implements Decoder {
   async #read(rows: number, logits: LogitsSlot): Promise<void> {
     this.#writeLengths(rows);
     if (this.#writtenOut && rows > 1) this.#writeMask(rows);
-    const run = this.#bind(rows, logits);
+    const bound = this.#bind(rows, logits);
     try {
-      await run.run();
-    } catch (cause) {
-      throw failedRun(cause, rows, this.length);
+      await this.#run(bound, rows);
     } finally {
-      await run.release();
+      await bound.release();
     }
     this.#finish(rows, logits);
+  }
+
+  async #run(bound: BoundRun, rows: number): Promise<void> {
+    await bound.run().catch((cause: unknown) => {
+      throw failedRun(cause, rows, this.length);
+    });
   }
 
   #finish(rows: number, logits: LogitsSlot): void {

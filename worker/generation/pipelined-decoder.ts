@@ -111,7 +111,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     this.#stepTargets = { ...this.kv.targets(), [LOGITS]: this.#stepLogits };
     // A failed release leaks a little; what fails then also fails the next run.
     void this.#captured?.release().catch(() => {});
-    this.#captured = session.captured(this.#feeds, this.#stepTargets);
+    this.#captured = undefined;
   }
 
   async calibrate(): Promise<void> {
@@ -158,9 +158,10 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     this.#promptLength = this.length;
   }
 
-  async read(ids: Int32Array): Promise<void> {
+  async read(ids: Int32Array, signal: AbortSignal): Promise<void> {
     for (let start = 0; start < ids.length; start += this.#parts.maxRows) {
       const chunk = ids.slice(start, start + this.#parts.maxRows);
+      signal.throwIfAborted();
       if (chunk.length === 1) await this.step(chunk[0] ?? 0);
       else await this.#readChunk(chunk);
     }
@@ -206,10 +207,10 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     return answer.sample((tokens) => this.kv.rewind(Math.min(this.length, start + tokens)), signal);
   }
 
-  async restart(answer: AnswerSampler, tokens: readonly number[], unread: number): Promise<void> {
+  async restart(answer: AnswerSampler, tokens: readonly number[], unread: number, signal: AbortSignal): Promise<void> {
     answer.resume(tokens);
     this.#rewind(this.#promptLength + tokens.length - unread);
-    if (unread > 0) await this.read(Int32Array.from(tokens.slice(-unread)));
+    if (unread > 0) await this.read(Int32Array.from(tokens.slice(-unread)), signal);
     else this.#logits = this.#promptLogits;
   }
 
@@ -258,6 +259,8 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
       await this.kv.grow();
       this.#bind();
     }
+    // Not before the first step: a session has a limited number.
+    if (this.replays) this.#captured ??= this.#parts.session.captured(this.#feeds, this.#stepTargets);
     if (this.replays && this.#captured) await this.#captured.run();
     else await this.#run(this.#feeds, this.#stepTargets, 1);
     this.kv.advance(1, {});

@@ -24,10 +24,10 @@ export interface PipelinedSteps {
    *
    * @param unread how many of them, at the end, are to be read (again)
    */
-  restart(sampler: AnswerSampler, tokens: readonly number[], unread: number): Promise<void>;
+  restart(sampler: AnswerSampler, tokens: readonly number[], unread: number, signal: AbortSignal): Promise<void>;
 }
 
-/** How a constraint's masks pace the loop where each waits for the token before it. */
+/** Where a constraint's mask has to wait for the token before it. */
 const ONE_BY_ONE = { maxInFlight: 1, batchSize: 1 };
 
 /** What the loop works with. */
@@ -88,13 +88,13 @@ export class PipelinedAnswer {
     }
   }
 
-  get #pace(): Pick<ReadbackScheduler, 'maxInFlight' | 'batchSize'> {
+  get #batching(): Pick<ReadbackScheduler, 'maxInFlight' | 'batchSize'> {
     return this.#guide.waits ? ONE_BY_ONE : this.#parts.scheduler;
   }
 
   #maySubmit(): boolean {
     const { readback } = this.#parts;
-    const isNear = this.#submitted - this.#tokens.length < this.#pace.maxInFlight || readback.pending === 0;
+    const isNear = this.#submitted - this.#tokens.length < this.#batching.maxInFlight || readback.pending === 0;
     return this.#submitted < this.#limit && readback.hasFreeBuffer && isNear;
   }
 
@@ -104,7 +104,7 @@ export class PipelinedAnswer {
    */
   #submit(): Promise<void> | undefined {
     const { steps, sampler, scheduler } = this.#parts;
-    const { maxInFlight, batchSize } = this.#pace;
+    const { maxInFlight, batchSize } = this.#batching;
     const mask = this.#guide.maskFor(this.#submitted);
     this.#submitted++;
     const isLast = this.#submitted === this.#limit;
@@ -130,7 +130,7 @@ export class PipelinedAnswer {
         const token = sampler.read(batch.subarray(at, at + words));
         // What is in flight follows a token that cannot come.
         if (!this.#guide.accept(token.id)) {
-          await this.#restart(Math.min(1, this.#tokens.length));
+          await this.#restart(Math.min(1, this.#tokens.length), signal);
           return true;
         }
         this.#tokens.push(token.id);
@@ -151,7 +151,7 @@ export class PipelinedAnswer {
     const forced = this.#guide.takeExpected(this.#limit - this.#tokens.length);
     this.#tokens.push(...forced);
     // Read first: what was in flight must not stay behind the answer, wherever it ends.
-    await this.#restart(forced.length);
+    await this.#restart(forced.length, signal);
     for (const id of forced) {
       signal.throwIfAborted();
       this.#yielded++;
@@ -159,10 +159,10 @@ export class PipelinedAnswer {
     }
   }
 
-  async #restart(unread: number): Promise<void> {
+  async #restart(unread: number, signal: AbortSignal): Promise<void> {
     const { steps, readback, sampler } = this.#parts;
     readback.abandon();
     this.#submitted = this.#sent = this.#tokens.length;
-    await steps.restart(sampler, this.#tokens, unread);
+    await steps.restart(sampler, this.#tokens, unread, signal);
   }
 }

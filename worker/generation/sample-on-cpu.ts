@@ -4,7 +4,7 @@ import type { Decoder, SamplingRequest } from './decoder.ts';
 
 /** Reads the logits after each step and samples on the CPU. */
 export async function* sampleOnCpu(
-  decoder: Pick<Decoder, 'logits' | 'read'>,
+  decoder: Pick<Decoder, 'logits' | 'step' | 'read'>,
   { sampling, prompt, choice, topLogprobs, limit, constraint }: SamplingRequest,
   signal: AbortSignal,
 ): AsyncGenerator<SampledToken, void> {
@@ -25,7 +25,9 @@ export async function* sampleOnCpu(
     if (forced.length > 0) continue;
     if (isYieldDue()) await yieldToEvents(signal);
     else signal.throwIfAborted();
-    if (unread.length > 0) await decoder.read(Int32Array.from(unread.splice(0)));
+    const [last, ...more] = unread.splice(0);
+    if (last !== undefined && more.length === 0) await decoder.step(last);
+    else if (last !== undefined) await decoder.read(Int32Array.of(last, ...more), signal);
     const token = sampler.sample(await decoder.logits(), constraint?.mask(count));
     constraint?.accept(token.id);
     unread.push(token.id);

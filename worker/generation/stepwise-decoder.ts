@@ -31,7 +31,6 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
   readonly #parts: StepwiseDecoderOptions;
-  protected readonly readsBehind: boolean;
   /** Rows of a chunk at the start of a sequence, and of one behind others. */
   readonly #chunkRows: { first: number; behind: number };
   /** The attention mask: 1 for each position. Longer than needed, so that it is rarely reallocated. */
@@ -48,8 +47,7 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
     this.kv = memory.cache(layout, positions);
     const rows = Math.min(maxRows, chunkRows(session));
     const first = options.maxRows ?? (rows < MAX_CHUNK_ROWS ? rows : MAX_FIRST_ROWS);
-    this.readsBehind = readsRowsBehindOthers(session);
-    this.#chunkRows = this.readsBehind ? { first: rows, behind: rows } : { first, behind: 1 };
+    this.#chunkRows = readsRowsBehindOthers(session) ? { first: rows, behind: rows } : { first, behind: 1 };
   }
 
   reset(positions: number, kept = 0): Promise<void> {
@@ -63,9 +61,8 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     const merge = featureMerger(features, imageTokenId);
-    const { first, behind } = this.#chunkRows;
     let left = ids.length;
-    for await (const chunk of promptChunks(ids, () => (this.length === 0 ? first : behind), signal)) {
+    for await (const chunk of promptChunks(ids, () => this.maxRows(), signal)) {
       left -= chunk.length;
       await this.readRows(chunk, left === 0, (embeddings) =>
         merge(chunk, (tensor, row, count, at) => this.#parts.memory.copyRows(tensor, row, count, embeddings, at)),
@@ -82,6 +79,10 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
 
   close(): void {
     this.#parts.memory.close();
+  }
+
+  protected maxRows(): number {
+    return this.length === 0 ? this.#chunkRows.first : this.#chunkRows.behind;
   }
 
   protected async readRows(

@@ -13,7 +13,7 @@ test('each choice of a request gets its own constraint', async () => {
   const tokenizer = glimpseTokenizer();
   const digits = digitIds(tokenizer, VOCAB);
   const logits = Float32Array.from({ length: VOCAB }, (_, id) => Math.sin(id));
-  const source = { logits: async () => logits, read: async () => {} };
+  const source = { logits: async () => logits, step: async () => {}, read: async () => {} };
   const constraints: ToyConstraint[] = [];
   const context = {
     decoder: { sample: (request: Parameters<typeof sampleOnCpu>[1]) => sampleOnCpu(source, request, signal) },

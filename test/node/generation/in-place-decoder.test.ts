@@ -70,6 +70,24 @@ const inPlace = (writtenOut: boolean, quirks: Parameters<typeof toyDecoder>[0]) 
     }
   });
 
+  test('reads a long text of an answer in chunks, and stops between them', async () => {
+    const ids = Int32Array.from({ length: 700 }, (_, at) => (at * 5 + 1) % 24);
+    const [expected] = await native.answer(ids, 1);
+    await decoder.reset(20);
+    await read(ids.subarray(0, 10));
+    await decoder.step(ids[10] ?? NaN);
+    await decoder.read(ids.subarray(11), signal);
+    expect(decoder.length).toBe(ids.length);
+    const actual = await decoder.logits();
+    const differences = expected?.logits.map((value, at) => Math.abs(value - (actual[at] ?? NaN))) ?? [NaN];
+    expect(Math.max(...differences)).toBeLessThan(1e-5);
+    const abort = new AbortController();
+    const reading = decoder.read(ids, abort.signal);
+    abort.abort(new Error('enough'));
+    await expect(reading).rejects.toThrow('enough');
+    expect(decoder.length).toBeLessThan(2 * ids.length);
+  });
+
   test('answers again, after the cache has grown, and from a snapshot', async () => {
     const expected = (await native.answer(PROMPT, STEPS)).map(({ id }) => id);
     await decoder.reset(PROMPT.length);

@@ -223,13 +223,38 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
   });
 });
 
-test('on wasm, a run of the second engine without memory is refused, and the next one is right', async () => {
+/** The second engine's decoder on the CPU. */
+async function openOnWasm(): Promise<{ decoder: Decoder; session: Session } & AsyncDisposable> {
   const onWasm = await loadOrt('wasm', assets.ort);
-  const [session, embed] = [
-    await Session.open(onWasm, singleFile(FILES.decoder)),
-    await Session.open(onWasm, singleFile(FILES.embed)),
-  ];
+  const session = await Session.open(onWasm, singleFile(FILES.decoder));
+  const embed = await Session.open(onWasm, singleFile(FILES.embed));
   const decoder = await asTransformers(onWasm, undefined, session, embed);
+  const close = async (): Promise<void> => {
+    decoder.close();
+    await session.close();
+    await embed.close();
+  };
+  return { decoder, session, [Symbol.asyncDispose]: close };
+}
+
+test('a long text of an answer is read in chunks on wasm as well, which an abort ends', async () => {
+  await using opened = await openOnWasm();
+  const { decoder, session } = opened;
+  await decoder.prefill(PROMPT, -1, [], signal);
+  const run = vi.spyOn(session, 'run');
+  const ids = Int32Array.from({ length: 600 }, (_, at) => at % 24);
+  await decoder.read(ids, signal);
+  expect(run).toHaveBeenCalledTimes(2);
+  const abort = new AbortController();
+  const reading = decoder.read(ids, abort.signal);
+  abort.abort(new Error('enough'));
+  await expect(reading).rejects.toThrow('enough');
+  expect(run).toHaveBeenCalledTimes(2);
+});
+
+test('on wasm, a run of the second engine without memory is refused, and the next one is right', async () => {
+  await using opened = await openOnWasm();
+  const { decoder, session } = opened;
   const read = async (): Promise<number[]> => {
     decoder.clear();
     await decoder.prefill(PROMPT, -1, [], signal);
@@ -242,9 +267,8 @@ test('on wasm, a run of the second engine without memory is refused, and the nex
     message: expect.stringMatching(/11 tokens/),
   });
   expect(await read()).toEqual(expected);
-  run.mockRejectedValueOnce(new Error('Invalid rank'));
-  await expect(read()).rejects.toThrow('Invalid rank');
-  decoder.close();
-  await session.close();
-  await embed.close();
+  for (const other of ['Invalid rank', 'memory access out of bounds']) {
+    run.mockRejectedValueOnce(new Error(other));
+    await expect(read()).rejects.toThrow(other);
+  }
 });

@@ -7,6 +7,7 @@ import type { TokenConstraint } from '../../../worker/sampling/token-constraint.
 import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
 import { loadOrt, type Ort } from '../../../worker/onnx/ort.ts';
+import { Session } from '../../../worker/onnx/ort-session.ts';
 import { idsWhere, maskOf, otherThird, ToyConstraint } from '../sampling/toy-constraint.ts';
 import { toyDecoder, toyEmbed } from '../onnx/toy-graphs.ts';
 import { nativeDecoder, type NativeDecoder } from '../engines/native.ts';
@@ -300,6 +301,19 @@ const pipelined =
       expect(await filled()).toEqual([]);
       readback.close();
       expect(gpu.fault.aborted).toBe(false);
+    });
+
+    test('memory that no step uses takes no capture', async () => {
+      const captured = vi.spyOn(Session.prototype, 'captured');
+      for (const positions of [300, 500, 700]) {
+        decoder.clear();
+        await decoder.reset(positions);
+        await decoder.prefill(PROMPT, -1, [], signal);
+      }
+      expect(captured).not.toHaveBeenCalled();
+      await decoder.step(1);
+      await decoder.step(2);
+      expect(captured).toHaveBeenCalledTimes(kind === 'captured' ? 1 : 0);
     });
 
     test('keeps its positions when the cache grows, and when a snapshot is taken and restored', async () => {
