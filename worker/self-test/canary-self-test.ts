@@ -2,7 +2,7 @@ import { NearsightError } from '../../src/protocol/errors.ts';
 import { GREEDY } from '../../src/protocol/job.ts';
 import type { ModelCanary } from '../../src/protocol/model-spec.ts';
 import type { Decoder } from '../generation/decoder.ts';
-import { reservePositions, sample } from './decoder-self-test.ts';
+import { sample, withinMemory } from './decoder-self-test.ts';
 import { selfTestFailed } from './kernel-mismatch.ts';
 
 /**
@@ -21,12 +21,14 @@ export async function selfTestCanary(
     throw new NearsightError('load_failed', `The canary has a token that the vocabulary of ${vocab} lacks.`);
   }
   const ids = Int32Array.from(prompt);
-  await reservePositions(decoder, prompt.length + tokens.length);
-  await decoder.prefill(ids, -1, [], signal);
   const sampling = { ...GREEDY, seed: 0 };
   const request = { sampling, prompt: ids, choice: 0, topLogprobs: undefined, limit: tokens.length };
   const sampled: number[] = [];
-  for await (const { id } of sample(decoder, request, signal)) sampled.push(id);
+  await withinMemory(async () => {
+    await decoder.reset(prompt.length + tokens.length);
+    await decoder.prefill(ids, -1, [], signal);
+    for await (const { id } of sample(decoder, request, signal)) sampled.push(id);
+  });
   const at = sampled.findIndex((id, index) => id !== tokens[index]);
   if (at >= 0) throw selfTestFailed(`the canary's token ${at} is ${tokens[at]}, and ${sampled[at]} was sampled`);
 }

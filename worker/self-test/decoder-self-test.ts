@@ -45,7 +45,7 @@ type DecoderUnderTest = Pick<Decoder, 'reset' | 'prefill' | 'step' | 'logits' | 
 export async function selfTestDecoder(decoder: DecoderUnderTest, vocab: number, signal: AbortSignal): Promise<void> {
   const ids = Int32Array.from({ length: ROWS }, (_, at) => (at * 7919 + 1) % vocab);
   const prefill = (from: number, to: number): Promise<void> => decoder.prefill(ids.subarray(from, to), -1, [], signal);
-  await reservePositions(decoder, ROWS + 1);
+  await withinMemory(() => decoder.reset(ROWS + 1));
   await prefill(0, ROWS);
   const expected = await decoder.logits();
   if (!expected.every(Number.isFinite)) throw selfTestFailed('some logits are not finite numbers');
@@ -66,14 +66,14 @@ export async function selfTestDecoder(decoder: DecoderUnderTest, vocab: number, 
 }
 
 /**
- * Reserves memory for the positions of a self-test.
+ * A part of a self-test.
  *
  * @throws NearsightError `unsupported_device` when out of memory, instead of `context_length_exceeded`: no request is to
  *   blame, and another device may have the memory
  */
-export async function reservePositions(decoder: Pick<DecoderUnderTest, 'reset'>, positions: number): Promise<void> {
+export async function withinMemory<T>(part: () => Promise<T>): Promise<T> {
   try {
-    await decoder.reset(positions);
+    return await part();
   } catch (error) {
     throw isOutOfMemory(error) ? selfTestFailed('it has no memory for keys and values') : error;
   }

@@ -8,7 +8,7 @@ import type { GraphFile } from '../onnx/model/external-data.ts';
 import { CpuMemory } from '../wasm/cpu-memory.ts';
 import { embedByTable } from '../onnx/embed-tokens.ts';
 import { StepwiseDecoder } from '../generation/stepwise-decoder.ts';
-import { reservePositions } from './decoder-self-test.ts';
+import { withinMemory } from './decoder-self-test.ts';
 import { checkDifference } from './kernel-mismatch.ts';
 import { LAYER_TOLERANCE, type Precision } from './tolerances.ts';
 
@@ -74,7 +74,7 @@ async function prefill(
   chunks: readonly number[],
   signal: AbortSignal,
 ): Promise<Float32Array> {
-  await reservePositions(decoder, ROWS);
+  await withinMemory(() => decoder.reset(ROWS));
   let next = 0;
   for (const rows of chunks) {
     const ids = Int32Array.from({ length: rows }, () => next++);

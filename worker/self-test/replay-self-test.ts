@@ -1,6 +1,6 @@
 import { isNearsightError } from '../../src/protocol/errors.ts';
 import type { Decoder } from '../generation/decoder.ts';
-import { reservePositions } from './decoder-self-test.ts';
+import { withinMemory } from './decoder-self-test.ts';
 import { maxRelativeDifference } from './kernel-mismatch.ts';
 import { DECODER_TOLERANCE } from './tolerances.ts';
 
@@ -52,7 +52,7 @@ async function replaysRight(decoder: DecoderUnderTest, vocab: number, signal: Ab
     return replayed.every((logits) => maxRelativeDifference(expected, logits) <= DECODER_TOLERANCE[decoder.precision]);
   };
   const last = POSITIONS.at(-1) ?? 0;
-  await reservePositions(decoder, last + 1);
+  await withinMemory(() => decoder.reset(last + 1));
   for (const at of POSITIONS) {
     await read(at);
     if (!(await isRight(at, last + 1))) return false;

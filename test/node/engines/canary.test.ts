@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
 import { checkModel } from '../../../src/client/check-spec.ts';
 import type { Device, ModelSpec } from '../../../src/protocol/model-spec.ts';
@@ -8,6 +8,7 @@ import { readSpec } from '../../../src/storage/read-spec.ts';
 import type { EngineKind } from '../../../worker/engines/engine.ts';
 import { onnxEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { transformersEngine } from '../../../worker/engines/transformers/transformers-engine.ts';
+import { Session } from '../../../worker/onnx/ort-session.ts';
 import type { ModelFiles } from '../../../worker/storage/store.ts';
 import golden from '../../fixtures/glimpse/golden.json' with { type: 'json' };
 import { tinyLlavaSpec } from '../../fixtures/tiny-llava-spec.ts';
@@ -97,4 +98,13 @@ test('a canary of a page or an archive is two lists of tokens', () => {
     expect(() => checkModel(spec, 'model')).toThrow(/model\.canary\.(prompt|tokens)/);
     expect(() => readSpec(JSON.stringify(spec))).toThrow(/canary/);
   }
+});
+
+test('a self-test that finds no memory on wasm says so, and blames no request', async () => {
+  vi.spyOn(Session.prototype, 'run').mockRejectedValue(new Error('std::bad_alloc'));
+  await expect(load(transformersEngine, llava, llavaFiles)).rejects.toMatchObject({
+    code: 'unsupported_device',
+    message: expect.stringMatching(/no memory/),
+  });
+  vi.restoreAllMocks();
 });

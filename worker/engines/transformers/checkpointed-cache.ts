@@ -23,7 +23,7 @@ interface Checkpoint {
  * checkpoints share their states with the cache.
  */
 export class CheckpointedCache implements CachedStates {
-  /** The first graph input for keys or values. */
+  /** Of keys and values. */
   readonly type: 'float32' | 'float16';
   length = 0;
   readonly #kit: TransformersKit;

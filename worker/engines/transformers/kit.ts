@@ -3,7 +3,7 @@ import type { exportedLayer } from '../../onnx/optimize/exported-layer.ts';
 import type { embeddingTable } from '../../onnx/embedding-table.ts';
 import type { release, track } from '../../onnx/tensor.ts';
 import type { selfTestCanary } from '../../self-test/canary-self-test.ts';
-import type { reservePositions, selfTestDecoder } from '../../self-test/decoder-self-test.ts';
+import type { selfTestDecoder, withinMemory } from '../../self-test/decoder-self-test.ts';
 import type { selfTestLayer } from '../../self-test/layer-self-test.ts';
 import type { TensorMemory } from '../../backend/tensor-memory.ts';
 import type { Decoder } from '../../generation/decoder.ts';
@@ -36,7 +36,7 @@ export interface WorkerTools {
   embeddingTable: typeof embeddingTable;
   exportedLayer: typeof exportedLayer;
   release: typeof release;
-  reservePositions: typeof reservePositions;
+  withinMemory: typeof withinMemory;
   selfTestCanary: typeof selfTestCanary;
   selfTestDecoder: typeof selfTestDecoder;
   selfTestLayer: typeof selfTestLayer;

@@ -38,6 +38,8 @@ export class KvBuffers {
   #capacity = 0;
   readonly #free = new Map<CachePort, GPUBuffer[]>();
   readonly #used = new Map<Tensor, CachePort>();
+  /** Some may have no memory, so their buffers are not used again. */
+  readonly #copies = new WeakSet<Tensor>();
 
   constructor(ort: Ort, device: GPUDevice, ports: readonly CachePort[], maxPositions: number) {
     this.#ort = ort;
@@ -58,10 +60,13 @@ export class KvBuffers {
    * @throws NearsightError `context_length_exceeded`
    */
   async reserve(positions: number, own: Tensors): Promise<void> {
-    const missing = (port: CachePort): number => SETS - this.#freeOf(port).length - (this.#isLarge(own, port) ? 1 : 0);
-    if (positions > this.#capacity && (await this.#fill(capacityFor(positions, this.#maxPositions), missing))) return;
+    const missing = (port: CachePort): number =>
+      SETS - this.#freeOf(port).length - (this.#isLarge(own[port.past], port) ? 1 : 0);
+    const isEnough = positions <= this.#capacity;
+    if (await this.#fill(isEnough ? this.#capacity : capacityFor(positions, this.#maxPositions), missing)) return;
     // Nothing is evicted for more than what is needed.
-    await this.#fillEvicting(Math.max(positions, this.#capacity), missing);
+    if (isEnough) this.clear();
+    await this.#fillEvicting(positions, missing);
   }
 
   /**
@@ -92,6 +97,7 @@ export class KvBuffers {
         const port = this.#ports.find((each) => each.past === past)!;
         const copy = this.#wrap(port, this.#create(port, positions, 'KV snapshot'), positions);
         encoder.copyBufferToBuffer(gpuBuffer, 0, copy.gpuBuffer, 0, 4 * Math.ceil((size * elementBytes(type)) / 4));
+        this.#copies.add(copy);
         copies[past] = copy;
       }
       this.#device.queue.submit([encoder.finish()]);
@@ -104,11 +110,10 @@ export class KvBuffers {
     const port = this.#used.get(tensor);
     if (!port) return;
     this.#used.delete(tensor);
-    const { gpuBuffer } = tensor;
     const buffers = this.#freeOf(port);
-    const isUseful = this.#capacity > 0 && buffers.length < SETS && gpuBuffer.size >= bytesOf(port, this.#capacity);
-    if (isUseful) buffers.push(gpuBuffer);
-    else gpuBuffer.destroy();
+    const isUseful = this.#capacity > 0 && buffers.length < SETS && this.#isLarge(tensor, port);
+    if (isUseful) buffers.push(tensor.gpuBuffer);
+    else tensor.gpuBuffer.destroy();
   }
 
   /** Frees the memory of what is not in use. */
@@ -171,8 +176,9 @@ export class KvBuffers {
     return buffers;
   }
 
-  #isLarge(own: Tensors, port: CachePort): boolean {
-    return (own[port.past]?.gpuBuffer.size ?? 0) >= bytesOf(port, this.#capacity);
+  /** Whether the tensor's buffer can be used for any other. */
+  #isLarge(tensor: Tensor | undefined, port: CachePort): boolean {
+    return tensor !== undefined && !this.#copies.has(tensor) && tensor.gpuBuffer.size >= bytesOf(port, this.#capacity);
   }
 }
 

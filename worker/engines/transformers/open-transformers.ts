@@ -48,8 +48,10 @@ export async function open(
       processor,
     });
     ({ decoder } = parts);
-    await tools.reservePositions(decoder, 1);
-    await decoder.calibrate();
+    await tools.withinMemory(async () => {
+      await parts.decoder.reset(1);
+      await parts.decoder.calibrate();
+    });
     if (gpu) await tools.selfTestDecoder(decoder, vocab, signal);
     if (canary) await tools.selfTestCanary(decoder, canary, vocab, signal);
     decoder.clear();

@@ -33,7 +33,7 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
   readonly #model: TransformersModel;
   readonly #maxRows: number;
   /** Graphs with MultiHeadAttention cannot. */
-  protected readsBehind = true;
+  #readsBehind = true;
   #ones = new BigInt64Array(0);
   #positions: PromptPositions | undefined;
 
@@ -54,7 +54,7 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
     try {
       for (let run = 0; run < 2; run++) await this.readRows(Int32Array.of(1, 2));
     } catch {
-      this.readsBehind = false;
+      this.#readsBehind = false;
     }
     this.clear();
     // Throws if it cannot be run at all.
@@ -86,11 +86,7 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
     const isWorth = beforeOpening - behindImages >= ROWS_OF_A_RUN;
     const marks = this.kv.hasStates ? [behindImages, ...(isWorth ? [beforeOpening] : [])] : [];
     let done = 0;
-    const rows = (): number => {
-      const most = this.length === 0 || this.readsBehind ? this.#maxRows : 1;
-      const mark = marks.find((at) => at > done) ?? ids.length;
-      return Math.min(most, mark - done);
-    };
+    const rows = (): number => Math.min(this.maxRows(), (marks.find((at) => at > done) ?? ids.length) - done);
     for await (const chunk of promptChunks(ids, rows, signal)) {
       done += chunk.length;
       await this.readRows(chunk, (embeddings) =>
@@ -115,12 +111,17 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
     this.#kit.memory.close();
   }
 
+  protected maxRows(): number {
+    return this.length === 0 || this.#readsBehind ? this.#maxRows : 1;
+  }
+
   protected async readRows(ids: Int32Array, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {
     const { release, memory, device } = this.#kit;
-    const embedded = await this.#embed(ids);
-    let outputs: Tensors;
+    let embedded: Tensors = {};
     let targets: Tensors = {};
+    let outputs: Tensors;
     try {
+      embedded = await this.#embed(ids);
       targets = await this.kv.targets(ids.length);
       const embeddings = embedded[INPUTS_EMBEDS];
       if (!embeddings) throw new NearsightError('internal', `The embedding graph returned no ${INPUTS_EMBEDS}.`);

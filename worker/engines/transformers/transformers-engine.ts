@@ -8,7 +8,7 @@ import { exportedLayer } from '../../onnx/optimize/exported-layer.ts';
 import { Session } from '../../onnx/ort-session.ts';
 import { release, track } from '../../onnx/tensor.ts';
 import { selfTestCanary } from '../../self-test/canary-self-test.ts';
-import { reservePositions, selfTestDecoder } from '../../self-test/decoder-self-test.ts';
+import { selfTestDecoder, withinMemory } from '../../self-test/decoder-self-test.ts';
 import { selfTestLayer } from '../../self-test/layer-self-test.ts';
 import { ImageCache } from '../../vision/image-cache.ts';
 import { decodeImage } from '../../vision/image-decoder.ts';
@@ -58,7 +58,7 @@ const tools: WorkerTools = {
   embeddingTable,
   exportedLayer,
   release,
-  reservePositions,
+  withinMemory,
   selfTestCanary,
   selfTestDecoder,
   selfTestLayer,
