@@ -34,7 +34,7 @@ export function browserBytes(browser) {
   }
   /** @param {number} id @returns {number[]} */
   const below = (id) => [id, ...(children.get(id) ?? []).flatMap(below)];
-  return below(browser.process()?.pid ?? 0).reduce((sum, id) => sum + (sizeOf(id) ?? 0), 0);
+  return below(browser.process()?.pid ?? 0).reduce((sum, id) => sum + sizeOf(id), 0);
 }
 
 /** @param {number} id @returns {number} 0 if it has ended meanwhile */
@@ -46,11 +46,11 @@ function parentOf(id) {
   }
 }
 
-/** @param {number} id */
+/** @param {number} id @returns {number} bytes; 0 if it has ended, collected by its parent or not */
 function sizeOf(id) {
   try {
-    return residentBytes(id, ['Anon', 'Shmem']);
+    return residentBytes(id, ['Anon', 'Shmem']) || 0;
   } catch {
-    return undefined;
+    return 0;
   }
 }

@@ -24,9 +24,9 @@ import { readFileSync } from 'node:fs';
  * @property {number} liveBytes in buffers that are not destroyed
  * @property {number} peakBytes the maximum of `liveBytes` since the last report
  *
- * @typedef {Counts & { spans: [number, number][], runs: Record<string, number>, heapBytes: number }} CounterReport
+ * @typedef {Counts & { spans: [number, number][], runs: Record<string, number> }} CounterReport
  *   `spans`: when the GPU was awaited or ONNX Runtime ran, since the last report; `runs`: of each graph. Runs of ONNX
- *   Runtime are recorded only if the server wraps it. `heapBytes`: of ours, which never shrink
+ *   Runtime are recorded only if the server wraps it
  *
  * @typedef {object} CountedWorker
  * @property {() => Promise<CounterReport>} take the counts so far

@@ -22,12 +22,12 @@ export const codeLines = {
   'worker/engines/*': 46,
   'worker/engines/common/': 465,
   'worker/engines/onnx/': 360,
-  'worker/engines/transformers/': 1151,
-  'worker/generation/': 1348,
+  'worker/engines/transformers/': 1157,
+  'worker/generation/': 1357,
   'worker/backend/': 159,
   'worker/webgpu/': 1505,
   'worker/wasm/': 268,
-  'worker/self-test/': 306,
+  'worker/self-test/': 308,
   'worker/families/': 1430,
   'worker/vision/': 829,
   'worker/sampling/': 408,
@@ -42,13 +42,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 20946;
+export const codeLinesTogether = 20963;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_300, worker: 86_200 };
+export const gzipBytes = { page: 15_500, answer: 14_300, worker: 86_250 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

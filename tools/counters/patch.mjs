@@ -217,18 +217,6 @@ const commands = {
   idle: (value) => (idle = value !== 0),
 };
 
-/** Of the heaps of our onnxruntime. */
-function heapBytes() {
-  /** @type {{ nearsightOrtModules?: Record<string, { HEAPU8: Uint8Array, getValue(at: number, type: 'i32'): number }> }} */
-  const { nearsightOrtModules = {} } = Object(globalThis);
-  const modules = Object.values(nearsightOrtModules);
-  return modules.reduce((sum, module) => {
-    // Renews the module's view, if the heap has grown.
-    module.getValue(8, 'i32');
-    return sum + module.HEAPU8.length;
-  }, 0);
-}
-
 /**
  * @param {string} command
  * @param {number} value
@@ -236,7 +224,7 @@ function heapBytes() {
  */
 function run(command, value) {
   commands[command]?.(value);
-  const report = { ...counts, spans: spans.splice(0), runs: { ...runs }, heapBytes: heapBytes() };
+  const report = { ...counts, spans: spans.splice(0), runs: { ...runs } };
   // The next peak is that since this report.
   counts.peakBytes = counts.liveBytes;
   return report;
