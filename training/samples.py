@@ -21,6 +21,7 @@ IGNORE = -100
 LENGTH = 96  # no further conversation is packed on a picture beyond so many tokens
 AS_WRITTEN = {"easy-vqa", "fields", "json", "choice"}  # questions whose spelling is settled
 FOREIGN = 0.3  # share of the last stage's samples under another program's system message
+PLAIN = 0.75  # share of its conversations without answers as data (0.4 until step 5,400): with fewer, old answers get worse
 WINDOW = 4  # so many batches are drawn together and sorted by length, so that little of a batch is padding
 LONGEST = 2 * IMAGE  # preprocessor_config.json: size.longest_edge
 
@@ -144,7 +145,7 @@ class Samples:
         return self.assemble([prompt.picture()], whole(scene.image), [scene.classes], groups, rng, scene, form == "question first")
 
     def conversations(self, scene, rng, turns):
-        if self.kind != "data":
+        if self.kind != "data" or rng.random() < PLAIN:
             return q.conversations(self.art, scene, rng, turns)
         plain = q.conversations(self.art, scene, rng, turns - 3)
         data = fields.turns(self.art, scene, rng)
