@@ -31,7 +31,7 @@ export const codeLines = {
   'worker/families/': 1430,
   'worker/vision/': 829,
   'worker/sampling/': 408,
-  'worker/grammar/': 2635,
+  'worker/grammar/': 2802,
   'worker/onnx/': 2607,
   'worker/storage/': 977,
   'src/storage/': 660,
@@ -42,7 +42,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 20963;
+export const codeLinesTogether = 21130;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

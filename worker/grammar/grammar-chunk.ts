@@ -1,4 +1,3 @@
-import { type Schema, Validator } from '@cfworker/json-schema';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { TextConstraint } from '../../src/protocol/job.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
@@ -8,6 +7,7 @@ import { compileEbnf } from './ebnf.ts';
 import { GrammarConstraint, TokenMasks, type Vocabulary } from './grammar-constraint.ts';
 import { compileJsonSchema } from './json-schema.ts';
 import { compileRegex } from './regex.ts';
+import { SchemaValidator } from './schema-validator.ts';
 import { buildTokenTrie } from './token-trie.ts';
 import { callsIn, compileToolCalls } from './tool-calls.ts';
 
@@ -48,15 +48,15 @@ function compile(wanted: TextConstraint, vocabulary: Vocabulary): () => TokenCon
   try {
     switch (wanted.type) {
       case 'json':
-        return withMachine(compileJsonSchema(wanted.schema), vocabulary, jsonChecker(wanted.schema));
+        return withMachine(compileJsonSchema(wanted.schema), vocabulary, wanted.param, jsonChecker(wanted.schema));
       case 'regex':
-        return withMachine(compileRegex(wanted.pattern), vocabulary);
+        return withMachine(compileRegex(wanted.pattern), vocabulary, wanted.param);
       case 'choice':
-        return withMachine(compileChoice(wanted.texts), vocabulary);
+        return withMachine(compileChoice(wanted.texts), vocabulary, wanted.param);
       case 'grammar':
-        return withMachine(compileEbnf(wanted.ebnf), vocabulary);
+        return withMachine(compileEbnf(wanted.ebnf), vocabulary, wanted.param);
       case 'tools':
-        return withMachine(compileToolCalls(wanted), vocabulary, callChecker(wanted));
+        return withMachine(compileToolCalls(wanted), vocabulary, wanted.param, callChecker(wanted));
     }
   } catch (error) {
     const { param = wanted.param, message } = asGrammarError(error);
@@ -75,9 +75,10 @@ function asGrammarError(error: unknown): GrammarError {
 function withMachine<State>(
   machine: ByteMachine<State>,
   vocabulary: Vocabulary,
+  param: string,
   check: (text: string) => void = () => {},
 ): () => TokenConstraint {
-  const masks = new TokenMasks(machine, vocabulary);
+  const masks = new TokenMasks(machine, vocabulary, param);
   return () => new GrammarConstraint(masks, check);
 }
 
@@ -98,23 +99,12 @@ function callChecker({ tools, otherwise }: Extract<TextConstraint, { type: 'tool
   };
 }
 
-const UNCHECKED = new Set(['pattern', '$id', '$anchor', '$schema']);
-
 /** Throws if a value is not valid. */
 function validatorOf(schema: unknown): (value: unknown) => void {
-  // A copy, because the validator adds to its schema; without names of schemas, because references are read from the root;
-  // and without patterns: the browser's may take exponential time, and it does not know all that ours do.
-  const copy: Schema | boolean = JSON.parse(JSON.stringify(schema), (keyword, value: unknown) =>
-    typeof value === 'string' && UNCHECKED.has(keyword) ? undefined : value,
-  );
-  const whole = new Validator(copy, '2020-12');
+  const validator = new SchemaValidator(schema);
   return (value) => {
-    const [error] = whole.validate(value).errors;
-    if (!error) return;
-    const { instanceLocation, keywordLocation, error: what } = error;
-    throw new NearsightError(
-      'internal',
-      `The answer does not follow its schema: ${instanceLocation} ${what} (${keywordLocation})`,
-    );
+    const failure = validator.failure(value);
+    if (failure !== undefined)
+      throw new NearsightError('internal', `The answer does not follow its schema: ${failure}.`);
   };
 }

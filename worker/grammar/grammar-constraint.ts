@@ -35,13 +35,16 @@ export interface Vocabulary {
 export class TokenMasks<State> {
   readonly machine: ByteMachine<State>;
   readonly vocabulary: Vocabulary;
+  /** The request's field, for errors. */
+  readonly param: string;
   readonly #masks = new Map<string, Uint32Array>();
   /** States on the way down the tree. */
   readonly #path: State[] = [];
 
-  constructor(machine: ByteMachine<State>, vocabulary: Vocabulary) {
+  constructor(machine: ByteMachine<State>, vocabulary: Vocabulary, param: string) {
     this.machine = machine;
     this.vocabulary = vocabulary;
+    this.param = param;
   }
 
   /** @param isFirst whether an answer's first token is to come, whose leading space is not part of the text */
@@ -51,7 +54,7 @@ export class TokenMasks<State> {
     if (known) return known;
     const mask = new Uint32Array(this.vocabulary.trie.words);
     if (this.machine.accepting(state)) for (const id of this.vocabulary.stopIds) allow(mask, id);
-    withinTime((check) => this.#fill(mask, state, isFirst, check));
+    withinTime(this.param, (check) => this.#fill(mask, state, isFirst, check));
     if (key !== undefined) this.#keep(key, mask);
     return mask;
   }
@@ -94,16 +97,19 @@ export class TokenMasks<State> {
  * @param work calls its argument now and then
  * @throws NearsightError `unsupported_schema`
  */
-function withinTime<T>(work: (check: () => void) => T): T {
+function withinTime<T>(param: string, work: (check: () => void) => T): T {
   const end = performance.now() + DEADLINE;
   try {
     return work(() => {
       if (performance.now() > end) throw new GrammarError(TOO_SLOW);
     });
   } catch (error) {
-    if (error instanceof GrammarError) throw new NearsightError('unsupported_schema', `${error.message}.`);
-    throw error;
+    throw error instanceof GrammarError ? unsupported(param, error.message) : error;
   }
+}
+
+function unsupported(param: string, message: string): NearsightError {
+  return new NearsightError('unsupported_schema', `${param}: ${message}.`, { param });
 }
 
 /** The byte that alone can come next, if there is only one. */
@@ -128,7 +134,7 @@ export class GrammarConstraint<State> implements TokenConstraint {
   #state: State;
   #bytes: number[] = [];
   #isFirst = true;
-  /** Milliseconds that its masks took. */
+  /** Milliseconds that its masks and forced texts took. */
   #spent = 0;
 
   /** @param check throws if a whole text is not what it must be */
@@ -139,11 +145,16 @@ export class GrammarConstraint<State> implements TokenConstraint {
   }
 
   mask(): Uint32Array {
+    return this.#spend(() => this.#masks.maskOf(this.#state, this.#isFirst));
+  }
+
+  /** @throws NearsightError `unsupported_schema` once all of an answer's work has taken too long */
+  #spend<T>(work: () => T): T {
     const start = performance.now();
-    const mask = this.#masks.maskOf(this.#state, this.#isFirst);
+    const result = work();
     this.#spent += performance.now() - start;
-    if (this.#spent > LONGEST) throw new NearsightError('unsupported_schema', `${TOO_SLOW}.`);
-    return mask;
+    if (this.#spent > LONGEST) throw unsupported(this.#masks.param, TOO_SLOW);
+    return result;
   }
 
   /**
@@ -151,8 +162,8 @@ export class GrammarConstraint<State> implements TokenConstraint {
    * They are few or none where the text is short, so a model that samples it token by token loses little.
    */
   forced(): readonly number[] {
-    const { vocabulary } = this.#masks;
-    const bytes = withinTime((check) => this.#forcedBytes(check));
+    const { vocabulary, param } = this.#masks;
+    const bytes = this.#spend(() => withinTime(param, (check) => this.#forcedBytes(check)));
     if (bytes.length < SHORTEST_FORCED) return [];
     // A character that is not whole decodes to one that no token of the text gives: it is cut off below.
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes));

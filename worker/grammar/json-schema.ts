@@ -9,7 +9,16 @@ import { NfaMachine, type NfaState } from './nfa-machine.ts';
 import { arrayItems } from './schema-array.ts';
 import { areDisjoint } from './schema-disjoint.ts';
 import type { SchemaContext } from './schema-context.ts';
-import { below, isSchemaObject, limitsOf, type SchemaObject, schemasOf, unsupportedSchema } from './schema-keywords.ts';
+import {
+  below,
+  isSchemaObject,
+  limitsOf,
+  resolveReference,
+  type SchemaObject,
+  schemasOf,
+  type Subschema,
+  unsupportedSchema,
+} from './schema-keywords.ts';
 import { numberValue } from './schema-number.ts';
 import { objectMembers } from './schema-object.ts';
 import { fixedValue, type Type, typesOf } from './schema-values.ts';
@@ -48,12 +57,6 @@ export function schemaRules(schema: unknown, prefix = ''): { root: Expression; r
   return new Converter(schema, prefix).convert();
 }
 
-/** A schema within the schema, and where it is. */
-interface Place {
-  schema: unknown;
-  path: string;
-}
-
 /** The error for a schema under which no value is valid. */
 export function noValue(): GrammarError {
   return unsupportedSchema('#', '', 'no value is valid');
@@ -85,7 +88,8 @@ class Converter implements SchemaContext {
     this.spend(path);
     const limits = limitsOf(schema, path);
     const [only, ...others] = Object.keys(limits);
-    if (others.length === 0 && only === '$ref') return this.#ruleFor(this.#resolve(limits['$ref'], path));
+    if (others.length === 0 && only === '$ref')
+      return this.#ruleFor(resolveReference(this.#root, limits['$ref'], path));
     if (others.length === 0 && only === 'allOf') {
       const [member, ...more] = schemasOf(limits, 'allOf', path);
       if (member !== undefined && more.length === 0)
@@ -97,7 +101,7 @@ class Converter implements SchemaContext {
   flatten(schema: SchemaObject, path: string): SchemaObject {
     const { $ref: reference, allOf, ...rest } = limitsOf(schema, path);
     const members = allOf === undefined ? [] : [...schemasOf(schema, 'allOf', path)];
-    if (reference !== undefined) members.push(this.#resolve(reference, path).schema);
+    if (reference !== undefined) members.push(resolveReference(this.#root, reference, path).schema);
     let merged: SchemaObject = rest;
     for (const [index, member] of members.entries()) {
       const at = below(path, 'allOf', index);
@@ -128,29 +132,16 @@ class Converter implements SchemaContext {
   }
 
   /** The rule comes before what is in it, which may refer to it. */
-  #ruleFor({ schema, path }: Place): Expression {
+  #ruleFor({ schema, path }: Subschema): Expression {
     const known = this.#named.get(schema);
     if (known) return known;
     const name = `${this.#prefix}schema ${path}`;
     this.#named.set(schema, rule(name));
     const expression = this.visit(schema, path);
     if (isNothing(expression)) this.#named.set(schema, NOTHING);
-    else this.#rules.set(name, expression);
+    // Also of nothing: a part of it may call it.
+    this.#rules.set(name, expression);
     return isNothing(expression) ? NOTHING : rule(name);
-  }
-
-  #resolve(reference: unknown, path: string): Place {
-    const steps = typeof reference === 'string' ? /^#(?:\/(.*))?$/s.exec(reference) : null;
-    if (!steps)
-      throw unsupportedSchema(path, '$ref', 'only references within the schema, like #/$defs/name, are known');
-    let target: unknown = this.#root;
-    for (const step of steps[1]?.split('/') ?? []) {
-      const key = unescapePointer(step);
-      const inside: unknown = Array.isArray(target) ? target[Number(key)] : undefined;
-      target = isSchemaObject(target) && Object.hasOwn(target, key) ? target[key] : inside;
-    }
-    if (target === undefined) throw unsupportedSchema(path, '$ref', `${steps[0]} is not in the schema`);
-    return { schema: target, path: steps[0] };
   }
 
   #nest<T>(path: string, inside: () => T): T {
@@ -215,13 +206,5 @@ class Converter implements SchemaContext {
       case 'object':
         return inObject(objectMembers(schema, path, this));
     }
-  }
-}
-
-function unescapePointer(step: string): string {
-  try {
-    return decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
-  } catch {
-    return step;
   }
 }

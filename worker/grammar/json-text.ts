@@ -44,7 +44,9 @@ export const COMMON: Rules = new Map([
 function anyNumber(): Expression {
   const digit = chars('09');
   const whole = choice(text('0'), sequence(chars('19'), repeat(digit, 0, 8)));
-  return sequence(repeat(text('-'), 0, 1), whole, repeat(sequence(text('.'), repeat(digit, 1, 6)), 0, 1));
+  const large = sequence(chars('19'), repeat(digit, 9, 14));
+  const number = choice(sequence(whole, repeat(sequence(text('.'), repeat(digit, 1, 6)), 0, 1)), large);
+  return sequence(repeat(text('-'), 0, 1), number);
 }
 
 /** Any number of items, and at least `min`. */

@@ -66,20 +66,27 @@ interface Edge {
 }
 
 /**
- * The numbers within bounds as decimals of at most 9 and 6 digits; of larger ones, the integers. So there are numbers
+ * The numbers within bounds as decimals of at most 9 and 6 digits; of larger ones, the integers of at most 15. So there are numbers
  * within the bounds that it never writes, and it writes none that is outside of them once it is read as a double.
  */
 export function numbers(bounds: Bounds): Expression {
   const limit = 10 ** MOST_WHOLE_DIGITS;
-  const { min = -limit, max = limit, minIncluded, maxIncluded } = bounds;
+  const { min = -Infinity, max = Infinity, minIncluded, maxIncluded } = bounds;
   if (min >= limit || max <= -limit) return integers(bounds);
   const low = min < -limit ? -limit : min;
   const high = max > limit ? limit : max;
   return choice(
+    min < -limit ? integers({ ...bounds, max: -limit - 1, maxIncluded: true }) : NOTHING,
+    max > limit ? integers({ ...bounds, min: limit + 1, minIncluded: true }) : NOTHING,
     low < 0
-      ? sequence(text('-'), decimals(edge(Math.max(0, -high), high > 0 || maxIncluded), edge(-low, minIncluded)))
+      ? sequence(
+          text('-'),
+          decimals(edge(Math.max(0, -high), high > 0 || maxIncluded), edge(-low, minIncluded || min < -limit)),
+        )
       : NOTHING,
-    high >= 0 ? decimals(edge(Math.max(0, low), low < 0 || minIncluded), edge(high, maxIncluded)) : NOTHING,
+    high >= 0
+      ? decimals(edge(Math.max(0, low), low < 0 || minIncluded), edge(high, maxIncluded || max > limit))
+      : NOTHING,
   );
 }
 

@@ -1,6 +1,5 @@
-import { hasType } from './schema-values.ts';
 import { same } from './merge-schemas.ts';
-import { isSchemaObject, type SchemaObject } from './schema-keywords.ts';
+import { hasType, isSchemaObject, type SchemaObject } from './schema-keywords.ts';
 
 /** Properties of properties are not looked at deeper: schemas may refer to themselves. */
 const DEEPEST = 4;

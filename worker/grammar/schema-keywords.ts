@@ -31,6 +31,14 @@ export function isSchemaObject(value: unknown): value is SchemaObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Whether a value is of a type of JSON Schema. */
+export function hasType(value: unknown, type: unknown): boolean {
+  if (type === 'integer') return Number.isInteger(value);
+  if (type === 'array') return Array.isArray(value);
+  if (type === 'null') return value === null;
+  return type === 'object' ? isSchemaObject(value) : typeof value === type;
+}
+
 /**
  * The keywords of a schema that limit what is valid.
  *
@@ -89,4 +97,32 @@ export function namedSchemasOf(schema: SchemaObject, keyword: string, path: stri
 /** A part of a path: a JSON Pointer as the fragment of a URL. */
 export function below(path: string, ...keys: readonly (string | number)[]): string {
   return [path, ...keys.map((key) => String(key).replaceAll('~', '~0').replaceAll('/', '~1'))].join('/');
+}
+
+/** A schema within a schema, and where it is. */
+export interface Subschema {
+  schema: unknown;
+  path: string;
+}
+
+/** @throws GrammarError where there is none */
+export function resolveReference(root: unknown, reference: unknown, path: string): Subschema {
+  const steps = typeof reference === 'string' ? /^#(?:\/(.*))?$/s.exec(reference) : null;
+  if (!steps) throw unsupportedSchema(path, '$ref', 'only references within the schema, like #/$defs/name, are known');
+  let target = root;
+  for (const step of steps[1]?.split('/') ?? []) {
+    const key = unescapePointer(step);
+    const inside: unknown = Array.isArray(target) ? target[Number(key)] : undefined;
+    target = isSchemaObject(target) && Object.hasOwn(target, key) ? target[key] : inside;
+  }
+  if (target === undefined) throw unsupportedSchema(path, '$ref', `${steps[0]} is not in the schema`);
+  return { schema: target, path: steps[0] };
+}
+
+function unescapePointer(step: string): string {
+  try {
+    return decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
+  } catch {
+    return step;
+  }
 }

@@ -27,8 +27,8 @@ function boundsOf(schema: SchemaObject, path: string): Bounds {
   return { min: minIncluded ? minimum : above, max: maxIncluded ? maximum : under, minIncluded, maxIncluded };
 }
 
-/** Decimal numbers of so many digits are different doubles. */
-const EXACT_DIGITS = 15;
+/** Decimal numbers of so many digits and one more, which is written behind them, are different doubles. */
+const EXACT_DIGITS = 14;
 
 function digitsOf(value: number): number {
   return String(value).replace(/e.*$/, '').replace(/\D/g, '').replace(/^0+/, '').length;

@@ -1,9 +1,9 @@
-import { Validator } from '@cfworker/json-schema';
 import { choice, text } from './build-expression.ts';
 import type { Expression } from './expression.ts';
 import { written } from './json-text.ts';
 import { same } from './merge-schemas.ts';
-import { isSchemaObject, KEYWORDS_OF, type SchemaObject, stringsOf, unsupportedSchema } from './schema-keywords.ts';
+import { hasType, KEYWORDS_OF, type SchemaObject, stringsOf, unsupportedSchema } from './schema-keywords.ts';
+import { SchemaValidator } from './schema-validator.ts';
 import { patternTest } from './string-content.ts';
 
 const TYPES = ['object', 'array', 'string', 'number', 'integer', 'boolean', 'null'] as const;
@@ -37,7 +37,7 @@ export function allowedValues(schema: SchemaObject, path: string): readonly unkn
   const { enum: _enum, const: _const, type: _type, pattern, ...rest } = schema;
   const unknown = Object.keys(rest).find((keyword) => !PLAIN.includes(keyword));
   if (unknown !== undefined) throw unsupportedSchema(path, unknown, 'beside enum or const it is not known');
-  const others = new Validator(rest);
+  const others = new SchemaValidator(rest);
   const matches = patternTest({ pattern }, path);
   const listed = schema['enum'] ?? [schema['const']];
   if (!Array.isArray(listed)) throw unsupportedSchema(path, 'enum', 'it must be an array');
@@ -46,14 +46,7 @@ export function allowedValues(schema: SchemaObject, path: string): readonly unkn
     (value: unknown) =>
       (schema['const'] === undefined || same(value, schema['const'])) &&
       (!types || types.some((type) => hasType(value, type))) &&
-      others.validate(value).valid &&
+      others.failure(value) === undefined &&
       (typeof value !== 'string' || matches(value)),
   );
-}
-
-export function hasType(value: unknown, type: unknown): boolean {
-  if (type === 'integer') return Number.isInteger(value);
-  if (type === 'array') return Array.isArray(value);
-  if (type === 'null') return value === null;
-  return type === 'object' ? isSchemaObject(value) : typeof value === type;
 }

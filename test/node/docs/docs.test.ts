@@ -94,6 +94,7 @@ test('the sizes in README are those of what is built, to a twentieth', () => {
   const actual: Record<string, number[]> = {
     'the worker': [gzipped('dist/worker.js')],
     'transformers.js': [gzipped('dist/transformers.js')],
+    'the grammar': [gzipped('dist/grammar.js')],
   };
   const builds = { 'WebGPU in Chromium': '.jspi', 'WebGPU elsewhere': '.asyncify', 'wasm on the CPU': '' };
   for (const [use, build] of Object.entries(builds)) {

@@ -24,7 +24,7 @@ function allowed(constraint: TokenConstraint): string[] {
 }
 
 function constraintOf(texts: readonly string[]): TokenConstraint {
-  return new GrammarConstraint(new TokenMasks(compileChoice(texts), vocabularyOf(tokens)), () => {});
+  return new GrammarConstraint(new TokenMasks(compileChoice(texts), vocabularyOf(tokens), 'guided_choice'), () => {});
 }
 
 describe('masks', () => {
@@ -58,7 +58,7 @@ describe('masks', () => {
   test('equal those that each token gives by itself', () => {
     const machine = compileJsonSchema({ type: 'object', properties: { ab: { type: 'string' } }, required: ['ab'] });
     const vocabulary = vocabularyOf(tokens);
-    const masks = new TokenMasks(machine, vocabulary);
+    const masks = new TokenMasks(machine, vocabulary, 'schema');
     let state = machine.initial;
     for (const byte of encoder.encode('{"ab": "x"}')) {
       const mask = masks.maskOf(state, false);
@@ -102,7 +102,7 @@ describe('a grammar', () => {
     const check = (text: string): void => {
       throw new Error(`checked ${text}`);
     };
-    const constraint = new GrammarConstraint(new TokenMasks(compileChoice(['a']), vocabulary), check);
+    const constraint = new GrammarConstraint(new TokenMasks(compileChoice(['a']), vocabulary, 'guided_choice'), check);
     constraint.accept(6);
     expect(() => constraint.accept(END)).toThrow('checked a');
   });

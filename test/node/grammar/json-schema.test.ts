@@ -243,7 +243,7 @@ const refusals: [schema: unknown, message: string][] = [
   ],
   [
     { type: 'number', exclusiveMinimum: 0.30000000000000004 },
-    "'exclusiveMinimum' at # cannot be enforced: a bound of more than 15 digits is not exact",
+    "'exclusiveMinimum' at # cannot be enforced: a bound of more than 14 digits is not exact",
   ],
   [
     { type: 'integer', multipleOf: 2, minimum: 2e16, maximum: 2e16 },

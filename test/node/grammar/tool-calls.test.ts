@@ -91,12 +91,8 @@ describe('calls that are not required', () => {
   test('have a mask that costs once, in free text', () => {
     const tokenizer = glimpseTokenizer();
     const bytes = (id: number): Uint8Array => tokenizer.bytes(id);
-    const masks = new TokenMasks(machine, {
-      bytes,
-      encode: () => [],
-      stopIds: [1279],
-      trie: buildTokenTrie(bytes, 1280),
-    });
+    const vocabulary = { bytes, encode: () => [], stopIds: [1279], trie: buildTokenTrie(bytes, 1280) };
+    const masks = new TokenMasks(machine, vocabulary, 'tools');
     const mask = masks.maskOf(after(machine, encoder.encode('Some text')), false);
     // Another text in the same state, and the same array.
     expect(masks.maskOf(after(machine, encoder.encode('Other <b>')), false)).toBe(mask);

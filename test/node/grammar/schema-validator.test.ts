@@ -1,0 +1,138 @@
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, test } from 'vitest';
+import { Grammar } from '../../../worker/grammar/grammar-chunk.ts';
+import { compileJsonSchema } from '../../../worker/grammar/json-schema.ts';
+import { SchemaValidator } from '../../../worker/grammar/schema-validator.ts';
+import { isAllowed } from '../../../worker/sampling/token-constraint.ts';
+import { pick, type Random, xorshift } from '../../random.ts';
+import { generatedSchema } from './generated-schema.ts';
+import { randomText } from './walk.ts';
+
+/** Something else in place of one part of a value. */
+function changed(value: unknown, random: Random): unknown {
+  if (typeof value !== 'object' || value === null || random() < 0.2) {
+    return pick<unknown>(random, [null, true, 0, -7, 2.5, 1e6, '', 'abcdefghijklmnop', [], {}, [1, 1], { name: 'x' }]);
+  }
+  const keys = Object.keys(value);
+  const key = pick(random, [...keys, 'new']);
+  const inside = changed(Object(value)[key], random);
+  if (Array.isArray(value)) {
+    const items: unknown[] = value;
+    if (random() < 0.3) return items.slice(1);
+    return key === 'new' ? [...items, inside] : items.with(Number(key), inside);
+  }
+  const { [key]: _, ...rest } = Object(value);
+  return random() < 0.3 ? rest : { ...rest, [key]: inside };
+}
+
+test('says of valid and invalid values what ajv says', () => {
+  const counts = { valid: 0, invalid: 0 };
+  for (let seed = 1; seed <= 400; seed++) {
+    const random = xorshift(Math.imul(seed, 0x9e3779b1));
+    // Patterns are not checked, and ajv has no formats.
+    const without = (key: string, value: unknown): unknown =>
+      key === 'pattern' || key === 'format' ? undefined : value;
+    const schema: unknown = JSON.parse(JSON.stringify(generatedSchema(random)), without);
+    let text: string | undefined;
+    try {
+      text = randomText(compileJsonSchema(schema), random, 60);
+    } catch {}
+    // ajv takes a required property without a name for one that is there.
+    if (text === undefined || JSON.stringify(schema).includes('""')) continue;
+    const validate = new Ajv2020({ strict: false }).compile(Object(schema));
+    const validator = new SchemaValidator(schema);
+    const value: unknown = JSON.parse(text);
+    for (const each of [value, ...Array.from({ length: 12 }, () => changed(value, random))]) {
+      const failure = validator.failure(each);
+      expect(failure === undefined, `${JSON.stringify(schema)}: ${JSON.stringify(each)}: ${failure}`).toBe(
+        validate(each),
+      );
+      counts[failure === undefined ? 'valid' : 'invalid']++;
+    }
+  }
+  expect(counts.valid).toBeGreaterThan(500);
+  expect(counts.invalid).toBeGreaterThan(500);
+});
+
+test.each<[what: string, schema: unknown, value: unknown, failure: string | undefined]>([
+  ['a place', { properties: { a: { items: { type: 'null' } } } }, { a: [null, 1] }, "#/a/1 breaks 'type'"],
+  [
+    'items of a tuple by their old names',
+    { items: [{ const: 1 }], additionalItems: false },
+    [1, 2],
+    "#/1 breaks 'false'",
+  ],
+  ['a format', { format: 'date' }, '2026-02-30', "# breaks 'format'"],
+  ['names of properties', { propertyNames: { maxLength: 2 } }, { abc: 1 }, "#/abc breaks 'maxLength'"],
+  ['characters beyond the first plane as one', { minLength: 2 }, '😀', "# breaks 'minLength'"],
+  ['members of that name only as their own', { properties: { toString: { type: 'null' } } }, {}, undefined],
+])('checks %s', (_what, schema, value, failure) => {
+  expect(new SchemaValidator(schema).failure(value)).toBe(failure);
+});
+
+const encoder = new TextEncoder();
+
+/** Reads a text as the answer of a grammar whose tokens are bytes. */
+function answer(schema: unknown, text: string): void {
+  const bytes = (id: number): Uint8Array => (id < 256 ? Uint8Array.of(id) : new Uint8Array());
+  const encode = (of: string): number[] => [...encoder.encode(of)];
+  const grammar = new Grammar({ bytes, encode, stopIds: [256] }, 257);
+  const constraint = grammar.open({ type: 'json', schema, param: 'schema' }, false)();
+  for (const id of [...encoder.encode(text), 256]) {
+    expect(isAllowed(constraint.mask(0) ?? new Uint32Array(9), id), `${text} up to byte ${id}`).toBe(true);
+    constraint.accept(id);
+  }
+}
+
+describe('an answer that its grammar allows is valid', () => {
+  test('in little time, where options of unions have parts in common', () => {
+    const levels = Array.from({ length: 30 }, (_, level) => {
+      const items = { $ref: `#/$defs/a${level + 1}` };
+      const option = { type: 'array', items, minItems: 1, maxItems: 1 };
+      return [`a${level}`, { anyOf: [option, option] }];
+    });
+    const schema = { $ref: '#/$defs/a0', $defs: Object.fromEntries([...levels, ['a30', { type: 'null' }]]) };
+    const start = performance.now();
+    answer(schema, `${'['.repeat(30)}null${']'.repeat(30)}`);
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+
+  test.each<[what: string, schema: unknown, text: string]>([
+    [
+      'behind an encoded reference',
+      {
+        $ref: '#/definitions/Pair%3CA%2CB%3E',
+        definitions: { 'Pair<A,B>': { type: 'object', properties: { a: { type: 'string' } } } },
+      },
+      '{"a": "x"}',
+    ],
+    [
+      'with members named as keywords',
+      { enum: [{ pattern: 'striped', n: 1 }, { $id: 'x' }] },
+      '{"pattern": "striped", "n": 1}',
+    ],
+    [
+      'beside examples with ids',
+      { properties: { a: { type: 'null', example: { id: 1 } }, b: { type: 'null', example: { id: 1 } } } },
+      '{"a": null, "b": null}',
+    ],
+    [
+      'where an option has no value and refers to itself',
+      {
+        anyOf: [{ $ref: '#/$defs/a' }, { type: 'null' }],
+        $defs: {
+          a: {
+            type: 'object',
+            properties: { bad: false, list: { type: 'array', items: { $ref: '#/$defs/a' } } },
+            required: ['bad'],
+          },
+        },
+      },
+      'null',
+    ],
+    ['as a large number', { type: 'number', minimum: 0, maximum: 1e12 }, '400638133393'],
+    ['as a large number of any size', { type: 'object', additionalProperties: true }, '{"a": 4006381333931}'],
+  ])('%s', (_what, schema, text) => {
+    expect(() => answer(schema, text)).not.toThrow();
+  });
+});
