@@ -66,7 +66,8 @@ export async function generateChoice(
         return tokens === 1 && bytes[0] === SPACE ? bytes.subarray(1) : bytes;
       };
       const isEnd = ends.has(token.id);
-      const isShown = !isEnd || includeStop;
+      // The model's own end tokens are no text, even where special tokens are.
+      const isShown = !isEnd || (includeStop && more.includes(token.id));
       const mayStop = tokens > minTokens;
       const scores = scoresOf(token, shownBytes);
       send(isShown ? text.push(shownBytes(token.id), scores, mayStop) : NOTHING, token.id);

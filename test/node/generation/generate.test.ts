@@ -93,6 +93,9 @@ describe('the rules of a request', () => {
   test('the text of what ends the answer is part of it if it is included', async () => {
     expect(textOf(await answer([A, STOP, B], { stopIds: [STOP], includeStop: true }))).toBe('a.');
     expect(textOf(await answer([A, END, B], { includeStop: true }))).toBe('a');
+    expect(textOf(await answer([A, END, B], { includeStop: true }, { specialTokens: true }))).toBe('a');
+    const named = { includeStop: true, stopIds: [END] };
+    expect(textOf(await answer([A, END, B], named, { specialTokens: true }))).toBe('a<end_of_utterance>');
     expect(textOf(await answer([A, IMAGE, END, B], {}))).toBe('a');
     expect(textOf(await answer([A, IMAGE, END, B], {}, { specialTokens: true }))).toBe('a<image>');
     expect(textOf(await answer([A, STOP, B], { includeStop: true }, { stop: ['.'] }))).toBe('a.');
