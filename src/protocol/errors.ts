@@ -6,7 +6,7 @@ export interface ErrorTraits {
   retry?: true;
   /** False: the request itself is at fault, or the page decided, so the other side is not tried. Default: true. */
   reroute?: false;
-  /** Whether the worker must be replaced, because its GPU state cannot be trusted any more. Default: false. */
+  /** Whether the worker must be replaced: its memory or the GPU's cannot be trusted any more. Default: false. */
   fatal?: true;
 }
 
@@ -50,8 +50,8 @@ const TABLE = {
   aborted: { status: 499, reroute: false },
   /** A defect in nearsight. */
   internal: { status: 500 },
-  /** The worker died (out of memory, terminated). The next request starts a new one. */
-  worker_crashed: { status: 500, retry: true },
+  /** The worker died (out of memory, terminated, a crash of ONNX Runtime). The next request starts a new one. */
+  worker_crashed: { status: 500, retry: true, fatal: true },
   /** The GPU device was lost during the request. The next request opens a new one. */
   device_lost: { status: 500, retry: true, fatal: true },
   /** The GPU reported an error during the request, so its answer cannot be trusted. */

@@ -109,6 +109,10 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     };
     this.#promptTargets = { ...this.kv.targets(), [LOGITS]: this.#promptLogits };
     this.#stepTargets = { ...this.kv.targets(), [LOGITS]: this.#stepLogits };
+    this.#dropCaptured();
+  }
+
+  #dropCaptured(): void {
     // A failed release leaks a little; what fails then also fails the next run.
     void this.#captured?.release().catch(() => {});
     this.#captured = undefined;
@@ -235,7 +239,7 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
   }
 
   close(): void {
-    void this.#captured?.release().catch(() => {});
+    this.#dropCaptured();
     const { sampler, embedder, readback, memory } = this.#parts;
     for (const part of [sampler, embedder, readback, memory]) part.close();
   }
@@ -261,8 +265,14 @@ export class PipelinedDecoder implements Decoder, PipelinedSteps {
     }
     // Not before the first step: a session has a limited number.
     if (this.replays) this.#captured ??= this.#parts.session.captured(this.#feeds, this.#stepTargets);
-    if (this.replays && this.#captured) await this.#captured.run();
-    else await this.#run(this.#feeds, this.#stepTargets, 1);
+    try {
+      if (this.replays && this.#captured) await this.#captured.run();
+      else await this.#run(this.#feeds, this.#stepTargets, 1);
+    } catch (error) {
+      // onnxruntime would replay as much as it had captured.
+      this.#dropCaptured();
+      throw error;
+    }
     this.kv.advance(1, {});
     this.#logits = this.#stepLogits;
   }

@@ -13,6 +13,7 @@ import { callsIn, compileToolCalls } from './tool-calls.ts';
 
 /** How many compiled constraints are kept: pages ask for the same fields of many images. */
 const MOST_KEPT = 4;
+const NOTHING = new Uint8Array();
 
 /** Makes the constraints of one model. */
 export class Grammar {
@@ -21,7 +22,9 @@ export class Grammar {
 
   /** @param size token ids are below it */
   constructor(vocabulary: Omit<Vocabulary, 'trie'>, size: number) {
-    this.#vocabulary = { ...vocabulary, trie: buildTokenTrie((id) => vocabulary.bytes(id), size) };
+    // An end token is no text, even where the tokenizer has it as an ordinary one.
+    const bytes = (id: number): Uint8Array => (vocabulary.stopIds.includes(id) ? NOTHING : vocabulary.bytes(id));
+    this.#vocabulary = { ...vocabulary, trie: buildTokenTrie(bytes, size) };
   }
 
   /**

@@ -30,7 +30,7 @@ const MAX_CAPTURES = 64;
 const MAX_GRAPH_BYTES = 16 << 20;
 
 /** In a session that captures runs, each that is to be neither captured nor replayed has to say so. */
-const UNCAPTURED = { extra: { gpu_graph_id: '-1' } };
+const UNCAPTURED = { gpu_graph_id: '-1' };
 
 /** A run with its tensors for good. */
 export interface BoundRun {
@@ -142,14 +142,15 @@ export class Session {
 
   /**
    * A run that is captured the first time and replayed from then on, which saves onnxruntime's work for each kernel. It
-   * reads and writes these tensors for good: a replay with others would ignore them in silence.
+   * reads and writes these tensors for good: a replay with others would ignore them in silence. A session with too many
+   * captures takes no more: the run is only bound then.
    *
-   * @returns undefined if this session does not capture, or has too many captures
+   * @returns undefined if this session does not capture
    */
   captured(feeds: Tensors, into: Tensors): BoundRun | undefined {
-    if (!this.capturing || this.#captures === MAX_CAPTURES) return undefined;
+    if (!this.capturing) return undefined;
     const [inputs, outputs] = [{ ...feeds }, { ...into }];
-    const config = { gpu_graph_id: String(this.#captures++) };
+    const config = this.#captures < MAX_CAPTURES ? { gpu_graph_id: String(this.#captures++) } : UNCAPTURED;
     const bound = this.bound(inputs, outputs, config);
     if (bound) return bound;
     const options = { extra: config };
@@ -184,7 +185,7 @@ export class Session {
   }
 
   get #options(): InferenceSession.RunOptions {
-    return this.capturing ? UNCAPTURED : {};
+    return this.capturing ? { extra: UNCAPTURED } : {};
   }
 
   /** Frees the weights. Calls after the first do nothing. */

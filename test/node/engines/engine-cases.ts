@@ -81,6 +81,17 @@ export function testEngine(kind: EngineKind): void {
       ]);
     });
 
+    test('that ends in a trap of a wasm module ends the worker', async () => {
+      const trap = (): never => {
+        throw new WebAssembly.RuntimeError('unreachable');
+      };
+      const failed = engine.answer(job(), trap, new AbortController().signal);
+      await expect(failed).rejects.toMatchObject({
+        code: 'worker_crashed',
+        message: expect.stringContaining('unreachable'),
+      });
+    });
+
     test('ends before a stop string', async () => {
       const whole = textOf(await answer({ sampling: ENDLESS }));
       const stop = whole.slice(3, 6);

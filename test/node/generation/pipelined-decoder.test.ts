@@ -1,6 +1,7 @@
 // size: one model is opened for all of it.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
+import { PipelinedDecoder } from '../../../worker/generation/pipelined-decoder.ts';
 import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
 import type { SampledToken } from '../../../worker/sampling/cpu-sampler.ts';
 import type { TokenConstraint } from '../../../worker/sampling/token-constraint.ts';
@@ -35,6 +36,12 @@ afterAll(() => gpu.close());
 afterEach(() => {
   vi.restoreAllMocks();
 });
+
+/** The next step is captured anew. */
+function dropBuffers(decoder: Decoder): void {
+  if (!(decoder instanceof PipelinedDecoder)) throw new Error('not pipelined');
+  decoder.kv.clear();
+}
 
 const pipelined =
   (kind: 'captured' | 'pipelined', quirks: Parameters<typeof toyDecoder>[0], type: Parameters<typeof toyEmbed>[0]) =>
@@ -316,6 +323,21 @@ const pipelined =
       expect(captured).toHaveBeenCalledTimes(kind === 'captured' ? 1 : 0);
     });
 
+    if (kind === 'captured') {
+      test('a step that failed is captured anew', async () => {
+        const captured = vi.spyOn(Session.prototype, 'captured');
+        dropBuffers(decoder);
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(PROMPT, -1, [], signal);
+        const failure = new Error('bad_alloc');
+        captured.mockReturnValueOnce({ run: async () => Promise.reject(failure), release: async () => {} });
+        await expect(decoder.step(1)).rejects.toBe(failure);
+        await decoder.step(1);
+        await decoder.step(2);
+        expect(captured).toHaveBeenCalledTimes(2);
+      });
+    }
+
     test('keeps its positions when the cache grows, and when a snapshot is taken and restored', async () => {
       const read = (from: number): Promise<void> => decoder.prefill(PROMPT.subarray(from), -1, [], signal);
       const other = PROMPT.map((id) => (id + 5) % 24);
@@ -341,6 +363,26 @@ const pipelined =
       expect(decoder.length).toBe(0);
     });
   };
+
+test('after 64 captures, steps are bound but not captured', { tags: ['long'], timeout: 180_000 }, async () => {
+  const toy = await openToy(ort, gpu, { decoder: toyDecoder({}), embed: toyEmbed('float16') }, 'captured');
+  const { decoder } = toy;
+  const answer = async (limit = STEPS): Promise<number[]> => {
+    dropBuffers(decoder);
+    await decoder.reset(PROMPT.length + STEPS);
+    await decoder.prefill(PROMPT, -1, [], signal);
+    return take(decoder, { limit });
+  };
+  const expected = await answer();
+  for (let capture = 1; capture < 64; capture++) await answer(2);
+  const bound = vi.spyOn(GPUDevice.prototype, 'createBindGroup');
+  const ran = vi.spyOn(Object(ort.InferenceSession).prototype, 'run');
+  expect(await answer()).toEqual(expected);
+  expect(bound.mock.calls.length).toBeGreaterThan(STEPS);
+  // Only the prompt.
+  expect(ran).toHaveBeenCalledTimes(1);
+  await toy.close();
+});
 
 // Two generations of exports, and both types of embedding table. `npm test` takes the one that new models have.
 const title = 'the pipelined decoder, with a toy model as exported in';

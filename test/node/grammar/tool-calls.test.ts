@@ -189,6 +189,17 @@ test('the text of a call up to its arguments is forced where one tool is require
   expect(text.length).toBeGreaterThan(40);
 });
 
+test('an end token that has a text is no part of one', () => {
+  const texts = ['"', 'a', '<|end|>'];
+  const bytes = (id: number): Uint8Array => encoder.encode(texts[id]);
+  const grammar = new Grammar({ bytes, encode: () => [], stopIds: [2] }, 3);
+  const constraint = grammar.open({ type: 'json', schema: { type: 'string' }, param: 'guided_json' }, false)();
+  constraint.accept(0);
+  expect(constraint.mask(1)?.[0]).toBe(0b011);
+  constraint.accept(0);
+  expect(constraint.mask(2)?.[0]).toBe(0b100);
+});
+
 test('names of rules in one schema are not those of another', () => {
   const schema = (type: string) => ({
     type: 'object',

@@ -43,5 +43,5 @@ it('these errors are not rerouted', () => {
 });
 
 it('these errors replace the worker', () => {
-  expect(having(({ fatal }) => fatal === true)).toEqual(['device_lost', 'gpu_error']);
+  expect(having(({ fatal }) => fatal === true)).toEqual(['device_lost', 'gpu_error', 'worker_crashed']);
 });

@@ -1,4 +1,4 @@
-import type { NearsightError } from '../../../src/protocol/errors.ts';
+import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { ModelFacts } from '../../../src/protocol/calls.ts';
 import type { ChatJob, Part } from '../../../src/protocol/job.ts';
 import type { Processor, Prompt } from '../../families/processor.ts';
@@ -61,6 +61,11 @@ export class ChatEngine implements Engine {
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
     try {
       await withDeviceGuard(this.#parts.gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      // Nothing is known about the heap after a trap.
+      const message = `ONNX Runtime crashed: ${error.message}. The next request starts a new worker.`;
+      throw new NearsightError('worker_crashed', message, { cause: error });
     } finally {
       this.#parts.vision.features.trim();
     }
