@@ -22,13 +22,13 @@ export const codeLines = {
   'worker/engines/*': 46,
   'worker/engines/common/': 467,
   'worker/engines/onnx/': 360,
-  'worker/engines/transformers/': 1157,
+  'worker/engines/transformers/': 1211,
   'worker/generation/': 1365,
   'worker/backend/': 159,
   'worker/webgpu/': 1505,
   'worker/wasm/': 268,
   'worker/self-test/': 308,
-  'worker/families/': 1430,
+  'worker/families/': 1432,
   'worker/vision/': 829,
   'worker/sampling/': 408,
   'worker/grammar/': 2804,
@@ -42,13 +42,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21144;
+export const codeLinesTogether = 21200;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_300, worker: 86_330 };
+export const gzipBytes = { page: 15_500, answer: 14_300, worker: 86_350 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

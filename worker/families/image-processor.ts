@@ -1,9 +1,9 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
 import type { SplitPlan } from '../backend/image-splitter.ts';
 import type { IdentifiedImage, ImageCache } from '../vision/image-cache.ts';
 import type { ImagePart } from '../vision/image-decoder.ts';
 import type { NamedTensors, PromptImage } from '../vision/vision-inputs.ts';
 import type { EncodeTurns } from './chat-template.ts';
+import { checkTokens } from './check-tokens.ts';
 import type { Processor, Prompt } from './processor.ts';
 
 /** What a family makes of an image. */
@@ -46,12 +46,7 @@ export function processorOf<Planned extends PlannedImage>(
       const planned = identified.map((image, at) => planImage(image, parts[at]!.param));
       const prompts = planned.map(({ prompt }) => prompt);
       const ids = encodeTurns(turns, placeholder, prompts);
-      const { vocab } = rest.config;
-      const outside = ids.find((id) => id >= vocab);
-      if (outside !== undefined) {
-        const message = `The model's chat template writes token ${outside}, but its embeddings end at ${vocab - 1}.`;
-        throw new NearsightError('load_failed', message);
-      }
+      checkTokens(ids, rest.config.vocab);
       const images = identified.map((image, at) => promptImage(image, planned[at]!));
       return { ids, images, ...(positions && { positions: positions(ids, planned) }) };
     },

@@ -1,6 +1,7 @@
 import type { Processor } from '../../families/processor.ts';
 import type { exportedLayer } from '../../onnx/optimize/exported-layer.ts';
 import type { embeddingTable } from '../../onnx/embedding-table.ts';
+import type { pseudoRandomInput } from '../../onnx/optimize/test-input.ts';
 import type { release, track } from '../../onnx/tensor.ts';
 import type { selfTestCanary } from '../../self-test/canary-self-test.ts';
 import type { selfTestDecoder, withinMemory } from '../../self-test/decoder-self-test.ts';
@@ -9,7 +10,7 @@ import type { TensorMemory } from '../../backend/tensor-memory.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import type { Ort, Tensor } from '../../onnx/ort.ts';
 import type { Session } from '../../onnx/ort-session.ts';
-import type { EncoderSession, VisionEncoder } from '../../vision/vision-encoder.ts';
+import type { EncoderSession, runEncoder, VisionEncoder } from '../../vision/vision-encoder.ts';
 import type { CpuMemory } from '../../wasm/cpu-memory.ts';
 import type { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
 import type { GpuMemory } from '../../webgpu/gpu-memory.ts';
@@ -35,7 +36,9 @@ export interface WorkerTools {
   VisionEncoder: typeof VisionEncoder;
   embeddingTable: typeof embeddingTable;
   exportedLayer: typeof exportedLayer;
+  pseudoRandomInput: typeof pseudoRandomInput;
   release: typeof release;
+  runEncoder: typeof runEncoder;
   withinMemory: typeof withinMemory;
   selfTestCanary: typeof selfTestCanary;
   selfTestDecoder: typeof selfTestDecoder;

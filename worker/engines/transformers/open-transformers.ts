@@ -1,8 +1,10 @@
 import { isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import type { GraphName } from '../../../src/protocol/model-spec.ts';
+import type { Processor } from '../../families/processor.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
 import type { Session } from '../../onnx/ort-session.ts';
+import type { EncoderSession } from '../../vision/vision-encoder.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { closeSessions } from '../common/close-sessions.ts';
 import { readGraph } from '../common/model-reader.ts';
@@ -10,7 +12,8 @@ import type { Opening } from '../common/open-engine.ts';
 import { readAhead } from '../common/read-ahead.ts';
 import type { Engine } from '../engine.ts';
 import { assemble } from './assemble.ts';
-import type { Prepared, WorkerTools } from './kit.ts';
+import type { Prepared, TransformersKit, WorkerTools } from './kit.ts';
+import { TransformersProcessor } from './transformers-processor.ts';
 
 const GRAPHS = ['vision', 'decoder', 'embed'] as const satisfies GraphName[];
 
@@ -34,10 +37,11 @@ export async function open(
   try {
     const { remark, ...sessions } = await openSessions(opening, tools, opened, signal);
     const facts = opening.facts(maxPositions);
+    const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
     const parts = assemble({
       ort,
       device: gpu?.device,
-      memory: gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort),
+      memory,
       sessions,
       openOnCpu: (graph) => Session.open(ort, { graph, externalData: [] }),
       track: tools.track,
@@ -52,7 +56,11 @@ export async function open(
       await parts.decoder.reset(1);
       await parts.decoder.calibrate();
     });
-    if (gpu) await tools.selfTestDecoder(decoder, vocab, signal);
+    if (gpu) {
+      await testVision(parts.vision, processor, { ort, memory }, tools);
+      signal.throwIfAborted();
+      await tools.selfTestDecoder(decoder, vocab, signal);
+    }
     if (canary) await tools.selfTestCanary(decoder, canary, vocab, signal);
     decoder.clear();
     facts.reason += `; step by step as in transformers.js, because no faster engine knows this family${remark}`;
@@ -110,12 +118,39 @@ async function openSessions(
     if (gpu) onStep();
     const table = await next();
     const embed = await openGraph('embed', table, deviceFor(table));
-    const remark = skipped === undefined ? '' : `; no layer is compared with the CPU's (${skipped})`;
+    const remark = skipped === undefined ? '' : `; no layer of the decoder is compared with the CPU's (${skipped})`;
     return { vision, decoder, embed, remark };
   } catch (error) {
     reading.abort();
     throw error;
   }
+}
+
+/**
+ * Encodes an image. Only whether the features are finite is known then: in half precision, some encoders overflow.
+ *
+ * @throws NearsightError `unsupported_device` if they are not
+ */
+async function testVision(
+  vision: EncoderSession,
+  processor: Processor,
+  { ort, memory }: Pick<TransformersKit, 'ort' | 'memory'>,
+  { pseudoRandomInput, release, runEncoder }: WorkerTools,
+): Promise<void> {
+  const inputs =
+    processor instanceof TransformersProcessor
+      ? await processor.example()
+      : processor.encoderInputs.example(1, pseudoRandomInput);
+  const features = await runEncoder(ort, vision, inputs);
+  try {
+    const dims = [1, features.size];
+    const { gpuBuffer, type } = features;
+    const row = ort.Tensor.fromGpuBuffer(gpuBuffer, { dataType: type === 'float16' ? type : 'float32', dims });
+    if ((await memory.readRow(row, 0)).every(Number.isFinite)) return;
+  } finally {
+    release(features);
+  }
+  throw new NearsightError('unsupported_device', "an image's features are not finite numbers");
 }
 
 /**

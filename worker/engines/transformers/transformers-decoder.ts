@@ -1,6 +1,6 @@
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Prompt, PromptPositions } from '../../families/processor.ts';
-import { failedRun } from '../../backend/kv-cache.ts';
+import { failedRun, isOutOfMemory } from '../../backend/kv-cache.ts';
 import { CpuSampledDecoder } from '../../generation/cpu-sampled-decoder.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { featureMerger } from '../../generation/merge-features.ts';
@@ -53,7 +53,8 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
   async calibrate(): Promise<void> {
     try {
       for (let run = 0; run < 2; run++) await this.readRows(Int32Array.of(1, 2));
-    } catch {
+    } catch (error) {
+      if (isOutOfMemory(error)) throw error;
       this.#readsBehind = false;
     }
     this.clear();
@@ -90,7 +91,10 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
     for await (const chunk of promptChunks(ids, rows, signal)) {
       done += chunk.length;
       await this.readRows(chunk, (embeddings) =>
-        merge(chunk, (tensor, row, count, at) => this.#kit.memory.copyRows(tensor, row, count, embeddings, at)),
+        merge(chunk, (tensor, row, count, at) => {
+          checkAlike(tensor, embeddings);
+          this.#kit.memory.copyRows(tensor, row, count, embeddings, at);
+        }),
       );
       if (marks.includes(done) || done === ids.length) this.kv.checkpoint();
     }
@@ -181,6 +185,16 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
     }
     return new this.#kit.ort.Tensor('int64', positions, [3, 1, count]);
   }
+}
+
+/** Rows are copied as they are. */
+function checkAlike(features: Tensor, embeddings: Tensor): void {
+  const [given, taken] = [features, embeddings].map((tensor) => `${rowsOf(tensor).width} ${tensor.type}`);
+  if (given === taken) return;
+  throw new NearsightError(
+    'load_failed',
+    `The vision encoder returns rows of ${given}; the decoder takes rows of ${taken}.`,
+  );
 }
 
 /** A float32 tensor in a GPU buffer of its own. */

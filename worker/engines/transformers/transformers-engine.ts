@@ -6,13 +6,14 @@ import { openTokenizer } from '../../families/tokenizer.ts';
 import { embeddingTable } from '../../onnx/embedding-table.ts';
 import { exportedLayer } from '../../onnx/optimize/exported-layer.ts';
 import { Session } from '../../onnx/ort-session.ts';
+import { pseudoRandomInput } from '../../onnx/optimize/test-input.ts';
 import { release, track } from '../../onnx/tensor.ts';
 import { selfTestCanary } from '../../self-test/canary-self-test.ts';
 import { selfTestDecoder, withinMemory } from '../../self-test/decoder-self-test.ts';
 import { selfTestLayer } from '../../self-test/layer-self-test.ts';
 import { ImageCache } from '../../vision/image-cache.ts';
 import { decodeImage } from '../../vision/image-decoder.ts';
-import { VisionEncoder } from '../../vision/vision-encoder.ts';
+import { runEncoder, VisionEncoder } from '../../vision/vision-encoder.ts';
 import { CpuMemory } from '../../wasm/cpu-memory.ts';
 import { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
 import { GpuMemory } from '../../webgpu/gpu-memory.ts';
@@ -57,7 +58,9 @@ const tools: WorkerTools = {
   VisionEncoder,
   embeddingTable,
   exportedLayer,
+  pseudoRandomInput,
   release,
+  runEncoder,
   withinMemory,
   selfTestCanary,
   selfTestDecoder,

@@ -3,6 +3,7 @@ import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { Turn } from '../../../src/protocol/job.ts';
 import { type ConfigReader, type ModelFiles, readConfig, type TextConfig } from '../../families/config-reader.ts';
 import type { EncodeTurns } from '../../families/chat-template.ts';
+import { checkTokens } from '../../families/check-tokens.ts';
 import type { FamilyTools, Processor, Prompt } from '../../families/processor.ts';
 import type { TemplateTokenizer } from '../../families/tokenizer.ts';
 import type { IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
@@ -15,6 +16,9 @@ import { exported, type ImageGrid, type TransformersModel } from './transformers
 
 /** How many images' prompts are kept, so that a known image is not scaled to count its rows. */
 const MOST_KEPT = 64;
+
+/** Pixels. */
+const EXAMPLE_EDGE = 96;
 
 /** Processors that take images before texts. */
 const IMAGES_FIRST = ['LlavaProcessor', 'PaliGemmaProcessor', 'PixtralProcessor', 'Lfm2VlProcessor'];
@@ -71,6 +75,12 @@ export class TransformersProcessor implements Processor {
     this.encoderInputs = anyInputs(inputs);
   }
 
+  /** What the vision encoder takes for a small image. */
+  async example(): Promise<NamedTensors<Tensor['data']>> {
+    const levels = Uint8ClampedArray.from({ length: 3 * EXAMPLE_EDGE ** 2 }, (_, at) => (at * 31) % 256);
+    return (await this.#family.process(new RawImage(levels, EXAMPLE_EDGE, EXAMPLE_EDGE, 3))).tensors;
+  }
+
   async encodeChat(turns: readonly Turn[], maxPixels: number, useCache: boolean, signal: AbortSignal): Promise<Prompt> {
     const parts = turns.flatMap((turn) => turn.parts.filter((part): part is ImagePart => part.type === 'image'));
     const prompts: string[] = [];
@@ -84,6 +94,8 @@ export class TransformersProcessor implements Processor {
       if (grid) grids.push(grid);
     }
     const ids = this.#encodeTurns(turns, this.#family.placeholder, prompts);
+    // An image's features replace what is looked up for its tokens.
+    checkTokens(ids, this.config.vocab, this.imageTokenId);
     return { ids, images, positions: this.#model?.gridPositions(ids, grids) };
   }
 
