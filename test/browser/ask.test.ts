@@ -57,7 +57,7 @@ test("a file that is not an image is refused with the library's message", { tags
   expect(err).toMatch(/^ask: The image at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
 });
 
-test('a repository on the hub is downloaded by the first run only', async () => {
+test('a repository on the hub is downloaded by the first run only', { tags: ['long'] }, async () => {
   const files = Object.fromEntries(listed.map(({ path }) => [path, `models/glimpse/${path}`]));
   const commit = '0123456789abcdef0123456789abcdef01234567';
   const id = 'nearsight/glimpse';

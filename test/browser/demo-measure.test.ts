@@ -66,7 +66,7 @@ test('the loaded model is measured: a chart, and a JSON with what it ran on', as
   expect(demo.foreign).toEqual([]);
 });
 
-test('it can be stopped; a tab that was in the background says so', async () => {
+test('it can be stopped; a tab that was in the background says so', { tags: ['long'] }, async () => {
   await using demo = await openDemo(site.origin);
   await openPanel(demo);
   await loaded(demo, '#load');
@@ -85,18 +85,22 @@ test('it can be stopped; a tab that was in the background says so', async () => 
   expect(json.disturbances).toEqual(['this tab was in the background']);
 });
 
-test('a model from the store is measured with its start; another model hides the result', async () => {
-  await using demo = await openDemo(site.origin);
-  await demo.page.click('#use-real');
-  await demo.page.waitForSelector('#status[data-state=ready]', { timeout: 100_000 });
-  await visit(demo);
-  await openPanel(demo);
-  await loaded(demo, '#load');
-  const { rows, json } = await measured(demo);
-  expect(rows[0]).toMatch(/^Start from the store[\d.]+ m?s$/);
-  expect(json.startFromStoreMs).toBeGreaterThan(0);
-  await demo.page.click('#picker > summary');
-  await demo.page.click('[data-model=glimpse] .actions button');
-  await demo.page.waitForSelector('#measure-result', { hidden: true });
-  expect(await lastText(demo, '#status-text')).toMatch(/glimpse/);
-});
+test(
+  'a model from the store is measured with its start; another model hides the result',
+  { tags: ['long'] },
+  async () => {
+    await using demo = await openDemo(site.origin);
+    await demo.page.click('#use-real');
+    await demo.page.waitForSelector('#status[data-state=ready]', { timeout: 100_000 });
+    await visit(demo);
+    await openPanel(demo);
+    await loaded(demo, '#load');
+    const { rows, json } = await measured(demo);
+    expect(rows[0]).toMatch(/^Start from the store[\d.]+ m?s$/);
+    expect(json.startFromStoreMs).toBeGreaterThan(0);
+    await demo.page.click('#picker > summary');
+    await demo.page.click('[data-model=glimpse] .actions button');
+    await demo.page.waitForSelector('#measure-result', { hidden: true });
+    expect(await lastText(demo, '#status-text')).toMatch(/glimpse/);
+  },
+);

@@ -55,7 +55,7 @@ describe.each(CLIENTS)('%s', (client) => {
 });
 
 // Chromium's software adapter takes up to two seconds for each token that a constraint refuses: minutes in all.
-test('calls on WebGPU are those on wasm', { timeout: 600_000 }, async () => {
+test('calls on WebGPU are those on wasm', { tags: ['long'], timeout: 600_000 }, async () => {
   const answers = await page.evaluate(async () => {
     const parameters = { properties: { color: { enum: ['red', 'green'] }, count: { type: 'integer', minimum: 1 } } };
     const tools = [{ type: 'function', function: { name: 'add', parameters: { ...parameters, required: ['color'] } } }];

@@ -52,7 +52,8 @@ describe.skipIf(!tinyAvailable).each(FOLDERS)('%s', (folder) => {
     ['webgpu', 'q4'],
   ] as const)('on %s in %s', { timeout: 600_000 }, (device: Device, dtype) => {
     const onDawn = dtype === 'q4' ? 'long' : 'nightly';
-    const tags = device === 'webgpu' ? [onDawn] : [];
+    const onWasm = dtype === 'q4' || folder === FOLDERS[0] ? [] : ['long'];
+    const tags = device === 'webgpu' ? [onDawn] : onWasm;
     let engine: Engine;
 
     beforeAll(async () => {
@@ -129,12 +130,14 @@ function floats(data: unknown): Float32Array {
 
 /** @param relative of the sum, to the sum of all magnitudes */
 function expectSample(pieces: readonly Float32Array[], sample: TensorSample, each: number, relative: number): void {
-  const values = pieces.flatMap((piece) => [...piece]);
-  expect(values).toHaveLength(sample.shape.reduce((product, dim) => product * dim, 1));
-  const difference = (some: readonly number[], at: number): number =>
-    Math.max(...some.map((value, index) => Math.abs(value - (values.at(at + index) ?? NaN))));
-  expect(difference(sample.first16, 0)).toBeLessThanOrEqual(each);
-  expect(difference(sample.last16, -16)).toBeLessThanOrEqual(each);
-  const sum = values.reduce((total, value) => total + value, 0);
+  const count = pieces.reduce((sum, { length }) => sum + length, 0);
+  expect(count).toBe(sample.shape.reduce((product, dim) => product * dim, 1));
+  const difference = (some: readonly number[], values: Float32Array): number =>
+    Math.max(...some.map((value, at) => Math.abs(value - (values[at] ?? NaN))));
+  expect(difference(sample.first16, pieces[0]!)).toBeLessThanOrEqual(each);
+  expect(difference(sample.last16, pieces.at(-1)!.subarray(-16))).toBeLessThanOrEqual(each);
+  let sum = 0;
+  // Millions of values: no callback for each.
+  for (const piece of pieces) for (const value of piece) sum += value;
   expect(Math.abs(sum - sample.sum) / sample.abs_sum).toBeLessThan(relative);
 }

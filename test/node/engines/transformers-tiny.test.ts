@@ -24,6 +24,7 @@ describe.skipIf(!tinyAvailable).each(FOLDERS)('the decoder of %s, by transformer
   const texts = tinyCases(folder).filter(({ features, templateOptions }) => !features && !templateOptions);
 
   describe.each(['fp32', 'q4'])('in %s', (dtype) => {
+    const tags = dtype === 'q4' || folder === FOLDERS[0] ? [] : ['long'];
     let decoder: Decoder;
     const sessions: Session[] = [];
 
@@ -36,12 +37,12 @@ describe.skipIf(!tinyAvailable).each(FOLDERS)('the decoder of %s, by transformer
       for (const session of sessions) await session.close();
     });
 
-    test.each(texts)('gives the tokens of the Python reference: $name', async ({ promptIds, tokens }) => {
+    test.each(texts)('gives the tokens of the Python reference: $name', { tags }, async ({ promptIds, tokens }) => {
       decoder.clear();
       expect(await read(decoder, promptIds, tokens.length)).toEqual(tokens);
     });
 
-    test.each(texts)('and from any part that it can keep: $name', async ({ promptIds, tokens }) => {
+    test.each(texts)('and from any part that it can keep: $name', { tags }, async ({ promptIds, tokens }) => {
       decoder.clear();
       await read(decoder, promptIds, tokens.length);
       const kept = new Set<number>();
@@ -54,7 +55,7 @@ describe.skipIf(!tinyAvailable).each(FOLDERS)('the decoder of %s, by transformer
       expect(Math.max(...kept) > 0).toBe(!isShort);
     });
 
-    test('has a checkpoint before the opening of an answer where rows are worth a run', async () => {
+    test('has a checkpoint before the opening of an answer where rows are worth a run', { tags }, async () => {
       const reached: unknown[] = [];
       for (const count of [79, 80]) {
         decoder.clear();

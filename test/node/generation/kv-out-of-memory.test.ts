@@ -21,6 +21,16 @@ const FILES = {
   embed: toyEmbed('float32'),
 };
 
+/** Ids of the toy's vocabulary. */
+const chat = (first: number, length = PROMPT.length): Int32Array<ArrayBuffer> =>
+  Int32Array.from({ length }, (_, at) => (at * 7 + first) % 24);
+
+/** So much of the first block that an answer outgrows it after 8 tokens: steps are slow on a software adapter. */
+const LONG = BLOCK - 8;
+
+/** Tokens of an answer. */
+const LIMIT = 20;
+
 const SAMPLED = { ...GREEDY, temperature: 0.9, topP: 0.95, repetitionPenalty: 1.1 };
 
 let ort: Ort;
@@ -39,7 +49,7 @@ afterEach(() => {
 
 describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %s', { timeout: 180_000 }, (kind) => {
   // Grows twice, or once where steps are slow.
-  const limit = kind === 'pipelined' ? 600 : 300;
+  const limit = kind === 'pipelined' ? BLOCK + LIMIT : LIMIT;
   let toy: Toy;
   let decoder: Decoder;
 
@@ -50,15 +60,16 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
 
   afterAll(() => toy.close());
 
-  /** Answers the prompt with an empty cache, and reserves memory for so many positions at first. */
+  /** Answers a prompt with an empty cache, and reserves memory for so many positions at first. */
   async function answer(
     positions: number,
     changes: Partial<SamplingRequest>,
+    prompt = PROMPT,
   ): Promise<{ ids: number[]; logits: Float32Array }> {
     decoder.clear();
     await decoder.reset(positions);
-    await decoder.prefill(PROMPT, -1, [], signal);
-    return { ids: await take(decoder, changes), logits: await decoder.logits() };
+    await decoder.prefill(prompt, -1, [], signal);
+    return { ids: await take(decoder, { prompt, ...changes }), logits: await decoder.logits() };
   }
 
   test('gives the ids of native onnxruntime on the unmodified files', async () => {
@@ -75,11 +86,12 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
     'an answer that outgrows its reservation is the same as one with enough memory reserved: %s',
     { tags: ['long'] },
     async (_, sampling) => {
-      const expected = await answer(PROMPT.length + limit, { sampling, limit });
+      const prompt = chat(3, LONG);
+      const expected = await answer(LONG + limit, { sampling, limit }, prompt);
       const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
       const sizes = (): Set<number> =>
         new Set(made.mock.calls.filter(([{ label }]) => label?.startsWith('past')).map(([{ size }]) => size));
-      const { ids, logits } = await answer(PROMPT.length, { sampling, limit });
+      const { ids, logits } = await answer(LONG, { sampling, limit }, prompt);
       const [first = 0, ...larger] = sizes();
       expect(larger).toEqual(kind === 'pipelined' ? [2 * first, 4 * first] : [2 * first]);
       expect(ids).toHaveLength(limit);
@@ -97,8 +109,6 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
     let block: number;
     let memory: MemoryLimit;
     let cache: PrefixCache;
-    const chat = (first: number, length = PROMPT.length): Int32Array =>
-      Int32Array.from({ length }, (_, at) => (at * 7 + first) % 24);
 
     beforeAll(async () => {
       decoder.clear();
@@ -112,20 +122,20 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
     });
 
     /** Asks with memory reserved for so many positions. Returns how many positions were reused, and the answer. */
-    async function ask(ids: Int32Array, positions: number, limit = 20): Promise<{ known: number; ids: number[] }> {
+    async function ask(ids: Int32Array, positions: number): Promise<{ known: number; ids: number[] }> {
       const known = await cache.begin({ ids, images: [] }, positions, true);
       await decoder.prefill(ids.subarray(known), -1, [], signal);
       cache.beginAnswer();
-      const sampled = await take(decoder, { prompt: ids, limit });
+      const sampled = await take(decoder, { prompt: ids, limit: LIMIT });
       for (const id of sampled) cache.append(id);
       return { known, ids: sampled };
     }
 
     /** The answer with an empty cache and unlimited memory. */
-    async function cold(ids: Int32Array, limit = 20): Promise<number[]> {
+    async function cold(ids: Int32Array): Promise<number[]> {
       memory.bytes = Infinity;
       cache.forget();
-      const answered = await ask(ids, ids.length + limit, limit);
+      const answered = await ask(ids, ids.length + LIMIT);
       cache.forget();
       return answered.ids;
     }
@@ -163,11 +173,11 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
     });
 
     test('an answer that outgrows its reservation evicts snapshots', async () => {
-      const expected = await cold(chat(9), 400);
+      const expected = await cold(chat(9, LONG));
       for (const first of [1, 2]) await ask(chat(first), BLOCK);
       // The larger buffers, and, where they are replaced one by one, the last of the four smaller ones.
       memory.bytes = (sets === 1 ? 2.25 : 2) * block;
-      expect(await ask(chat(9), BLOCK, 400)).toEqual({ known: 0, ids: expected });
+      expect(await ask(chat(9, LONG), BLOCK)).toEqual({ known: 0, ids: expected });
       expect(cache.snapshots.count).toBe(0);
       memory.bytes = Infinity;
       cache.forget();
@@ -196,7 +206,7 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
       expect(memory.used).toBe(0);
       expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: expected });
       // Also in the middle of an answer.
-      await expect(ask(chat(3), BLOCK, 400)).rejects.toMatchObject(refusal);
+      await expect(ask(chat(3, LONG), BLOCK)).rejects.toMatchObject(refusal);
       expect(memory.used).toBe(0);
       expect(await ask(chat(1), BLOCK)).toEqual({ known: 0, ids: expected });
     });

@@ -81,7 +81,7 @@ const pipelined =
     });
 
     test('creates no buffer during an answer, and reads back 8 bytes a token', async () => {
-      const steps = 200;
+      const steps = 100;
       await decoder.reset(PROMPT.length + steps);
       await decoder.prefill(PROMPT, -1, [], signal);
       // Compiles the shaders of every shape first.

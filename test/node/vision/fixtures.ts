@@ -44,9 +44,8 @@ export function pattern(width: number, height: number): Rgb {
   let to = 0;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      for (let c = 0; c < 3; c++) {
-        data[to++] = x * x * 7 + y * 13 + c * 50 + ((x * y) >> 3) * 11 + ((x ^ y) & 16) * 9;
-      }
+      const first = x * x * 7 + y * 13 + ((x * y) >> 3) * 11 + ((x ^ y) & 16) * 9;
+      for (let c = 0; c < 3; c++) data[to++] = first + c * 50;
     }
   }
   return { width, height, data };

@@ -15,21 +15,14 @@ interface Resize {
 const resizes = readJson<Resize[]>('resizes.json');
 
 test.for(resizes)(
-  'resizes $from to $to ($filter) to the same bytes as Pillow',
-  ({ filter, from, to, sha256: hash }) => {
-    const [width, height] = to;
-    const resized = resize(pattern(...from), { width, height }, filter);
-    expect([resized.width, resized.height]).toEqual(to);
-    expect(sha256(resized.data)).toBe(hash);
-  },
-);
-
-test.for(resizes.filter(({ to: [width, height] }) => width > 3 && height > 3))(
-  'a part of $from resized to $to ($filter) is that part of the whole',
-  ({ filter, from, to: [width, height] }) => {
+  'resizes $from to $to ($filter) to the same bytes as Pillow, also where only a part is asked for',
+  ({ filter, from, to: [width, height], sha256: hash }) => {
     const image = pattern(...from);
-    const part = { left: 1, top: height >> 1, width: width >> 1, height: 2 };
     const whole = resize(image, { width, height }, filter);
+    expect([whole.width, whole.height]).toEqual([width, height]);
+    expect(sha256(whole.data)).toBe(hash);
+    if (width <= 3 || height <= 3) return;
+    const part = { left: 1, top: height >> 1, width: width >> 1, height: 2 };
     const rows = [0, 1].map((y) => {
       const start = ((part.top + y) * width + part.left) * 3;
       return whole.data.subarray(start, start + part.width * 3);
@@ -40,10 +33,13 @@ test.for(resizes.filter(({ to: [width, height] }) => width > 3 && height > 3))(
   },
 );
 
-/** Those of the processors of published models, beside those of made-up ones. */
+/** Those of the processors of published models, beside those of made-up ones. Most models split as others do. */
 const published = Object.values(readJson<Record<string, { crops: GoldenCrops[] }>>('families.json'));
+const goldens = [...readJson<GoldenCrops[]>('crops.json'), ...published.flatMap(({ crops }) => crops)];
+const keyOf = ({ image, size, longestEdge, splitting, mean, std, sha256: hash }: GoldenCrops): string =>
+  JSON.stringify([image, size, longestEdge, splitting, mean, std, hash]);
 
-test.for([...readJson<GoldenCrops[]>('crops.json'), ...published.flatMap(({ crops }) => crops)])(
+test.for([...new Map(goldens.map((golden) => [keyOf(golden), golden])).values()])(
   'splits $image into crops of $size (tiles: $splitting) to the same bits as the Python processor',
   async (golden) => {
     const image = pattern(...golden.image);
