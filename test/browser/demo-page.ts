@@ -40,7 +40,8 @@ export class DemoSite {
     await make('');
     const serve = (port: number): Promise<PreviewServer> =>
       preview({ configFile, logLevel: 'warn', plugins, build: { outDir }, preview: { port } });
-    const server = await serve(4700);
+    // Both browsers' tests may run at the same time, and a server that restarts needs the port that it had.
+    const server = await serve(browserName === 'chromium' ? 4700 : 4800);
     const port = Number(new URL(server.resolvedUrls?.local[0] ?? '').port);
     return new DemoSite(make, () => serve(port), server);
   }

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
 /**
@@ -17,6 +17,28 @@ export function succeeds(command, args, env = {}) {
     shell: process.platform === 'win32',
   });
   return status === 0;
+}
+
+/**
+ * As {@link succeeds}, while other commands run: its output is passed on piece by piece.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {Record<string, string>} [env] in addition to ours
+ * @returns {Promise<boolean>} whether it exited with 0
+ */
+export function succeedsBeside(command, args, env = {}) {
+  const color = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...color, ...env } });
+  child.stdout.on('data', (chunk) => process.stdout.write(chunk));
+  child.stderr.on('data', (chunk) => process.stderr.write(chunk));
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
+      console.error(error);
+      resolve(false);
+    });
+    child.on('close', (code) => resolve(code === 0));
+  });
 }
 
 /**
