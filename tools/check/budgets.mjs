@@ -30,7 +30,7 @@ export const codeLines = {
   'worker/self-test/': 308,
   'worker/families/': 1432,
   'worker/vision/': 829,
-  'worker/sampling/': 408,
+  'worker/sampling/': 428,
   'worker/grammar/': 2804,
   'worker/onnx/': 2607,
   'worker/storage/': 977,
@@ -42,13 +42,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21200;
+export const codeLinesTogether = 21220;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_300, worker: 86_350 };
+export const gzipBytes = { page: 15_500, answer: 14_300, worker: 86_450 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -57,7 +57,7 @@ export interface Decoder {
   step(id: number): Promise<void>;
   /** Reads several tokens of an answer, in chunks as a prompt's. */
   read(ids: Int32Array, signal: AbortSignal): Promise<void>;
-  /** The logits after the last position read. */
+  /** The logits after the last position read. The next run may overwrite them. */
   logits(): Promise<Float32Array>;
   /**
    * Samples an answer to the prompt; earlier answers to it do not matter. The consumer may stop at any token. A bounded

@@ -111,7 +111,7 @@ export class InPlaceDecoder implements Decoder {
   }
 
   async logits(): Promise<Float32Array> {
-    return this.#heap.floats(this.#slot(this.#logits, 4 * this.#vocab), this.#vocab).slice();
+    return this.#heap.floats(this.#slot(this.#logits, 4 * this.#vocab), this.#vocab);
   }
 
   sample(request: SamplingRequest, signal: AbortSignal): AsyncGenerator<SampledToken, void> {

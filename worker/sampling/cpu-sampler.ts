@@ -58,6 +58,9 @@ export class CpuSampler {
   readonly #topLogprobs: number | undefined;
   readonly #counts = new Map<number, number>();
   readonly #seen: Set<number>;
+  /** Adjusted logits, and how far they are below the largest: a vocabulary's, which are not allocated for each token. */
+  #adjusted = new Float32Array();
+  #below = new Uint32Array();
   #step = 0;
 
   /**
@@ -81,7 +84,8 @@ export class CpuSampler {
    * @throws NearsightError `internal` if logits are not finite, `constraint_unsatisfiable` if the mask allows no token
    */
   sample(logits: Float32Array, mask?: Uint32Array): SampledToken {
-    const id = this.#choose(this.#adjusted(logits, mask));
+    const { largest, withinLimits } = scan(logits);
+    const id = this.#changes(mask) || !withinLimits ? this.#choose(this.#adjust(logits, withinLimits, mask)) : largest;
     this.count(id);
     return this.#topLogprobs === undefined ? { id } : { id, ...logprobsOf(logits, id, this.#topLogprobs) };
   }
@@ -93,10 +97,19 @@ export class CpuSampler {
     this.#counts.set(id, (this.#counts.get(id) ?? 0) + 1);
   }
 
+  /** Whether the likeliest token may be another than that of the model's logits. */
+  #changes(mask: Uint32Array | undefined): boolean {
+    const { greedy, repetition, frequency, presence } = this.#params;
+    return !greedy || !!mask || this.#bias.length > 0 || repetition !== 1 || frequency !== 0 || presence !== 0;
+  }
+
   /** Steps 0 to 4. */
-  #adjusted(logits: Float32Array, mask: Uint32Array | undefined): Float32Array {
+  #adjust(logits: Float32Array, withinLimits: boolean, mask: Uint32Array | undefined): Float32Array {
     const { greedy, scale, repetition, inverseRepetition, frequency, presence } = this.#params;
-    const out = finite(logits);
+    if (this.#adjusted.length !== logits.length) this.#adjusted = new Float32Array(logits.length);
+    const out = this.#adjusted;
+    out.set(logits);
+    if (!withinLimits) clamp(out);
     if (mask) constrain(out, mask);
     for (const [id, bias] of this.#bias) out[id] = at(out, id) + Math.fround(bias);
     if (repetition !== 1) {
@@ -137,7 +150,8 @@ export class CpuSampler {
   #maxBelow(logits: Float32Array, max: number): number {
     const { topK, topP, maxBelow } = this.#params;
     if (topK === 0 && topP === TOP_P_ALL) return maxBelow;
-    const below = new Uint32Array(logits.length);
+    if (this.#below.length !== logits.length) this.#below = new Uint32Array(logits.length);
+    const below = this.#below;
     for (let id = 0; id < logits.length; id++) below[id] = unitsBelow(max, at(logits, id));
     const top = new TopTokens(below);
     if (topK === 0) {
@@ -168,24 +182,34 @@ export function argmax(logits: Float32Array): number {
 }
 
 /**
- * A clamped copy.
+ * What one pass over the logits tells: the id of the largest, the lowest among equals, and whether all are within the limits
+ * that they are clamped to.
  *
  * @throws NearsightError `internal` if a logit is NaN or infinite, or if all are minus infinity: a kernel was wrong, and
  *   any answer from such logits would be as well
  */
-function finite(logits: Float32Array): Float32Array {
-  let usable = false;
-  // A loop, because `map` takes three times as long, and this runs for every token on wasm.
-  const out = new Float32Array(logits.length);
+function scan(logits: Float32Array): { largest: number; withinLimits: boolean } {
+  let largest = 0;
+  let max = -Infinity;
+  let min = Infinity;
   for (let id = 0; id < logits.length; id++) {
     const logit = at(logits, id);
     // Written so that NaN does not pass.
     if (!(logit < Infinity)) throw notFinite();
-    usable ||= logit > -MAX_LOGIT;
-    out[id] = logit > MAX_LOGIT ? MAX_LOGIT : logit < -MAX_LOGIT ? -MAX_LOGIT : logit;
+    if (logit > max) {
+      max = logit;
+      largest = id;
+    }
+    if (logit < min) min = logit;
   }
-  if (!usable) throw notFinite();
-  return out;
+  if (!(max > -MAX_LOGIT)) throw notFinite();
+  return { largest, withinLimits: min >= -MAX_LOGIT && max <= MAX_LOGIT };
+}
+
+function clamp(logits: Float32Array): void {
+  for (let id = 0; id < logits.length; id++) {
+    logits[id] = Math.max(-MAX_LOGIT, Math.min(MAX_LOGIT, at(logits, id)));
+  }
 }
 
 /** Excludes tokens that are not allowed: minus infinity stays minus infinity in all later steps. */

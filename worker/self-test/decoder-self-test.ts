@@ -47,7 +47,7 @@ export async function selfTestDecoder(decoder: DecoderUnderTest, vocab: number, 
   const prefill = (from: number, to: number): Promise<void> => decoder.prefill(ids.subarray(from, to), -1, [], signal);
   await withinMemory(() => decoder.reset(ROWS + 1));
   await prefill(0, ROWS);
-  const expected = await decoder.logits();
+  const expected = (await decoder.logits()).slice();
   if (!expected.every(Number.isFinite)) throw selfTestFailed('some logits are not finite numbers');
   // Two tokens, so that the first is embedded and decoded.
   const request = { sampling: { ...GREEDY, seed: 0 }, prompt: ids, choice: 0, topLogprobs: undefined, limit: 2 };

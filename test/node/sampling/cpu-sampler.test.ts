@@ -96,9 +96,34 @@ describe('greedy', () => {
     expect(sampler({ temperature: 0, topK: 1, topP: 0.01, minP: 1 }).sample(LOGITS).id).toBe(2);
   });
 
-  test('throws if no logit is finite', () => {
-    expect(() => sampler({}).sample(new Float32Array(4).fill(NaN))).toThrow('no finite logits');
+  test('logits beyond the limit are equal', () => {
+    expect(new CpuSampler(GREEDY, NONE, 0).sample(Float32Array.of(0, 2e24, 3e24)).id).toBe(1);
   });
+
+  test.each([GREEDY, PLAIN])('throws if a logit is no number or infinite, or no logit is finite', (sampling) => {
+    const sample = (...logits: number[]): number =>
+      new CpuSampler(sampling, NONE, 0).sample(Float32Array.of(...logits)).id;
+    for (const wrong of [NaN, Infinity]) expect(() => sample(0, 1, wrong, 0)).toThrow('no finite logits');
+    expect(() => sample(-Infinity, -Infinity)).toThrow('no finite logits');
+    expect(sample(-Infinity, 1)).toBe(1);
+  });
+});
+
+test('a token does not depend on the logits of the one before', () => {
+  const mask = Uint32Array.of(0b01110111);
+  const steps = [
+    { logits: LOGITS, mask },
+    { logits: Float32Array.from(LOGITS, (logit) => -logit) },
+    { logits: LOGITS.toReversed(), mask },
+  ];
+  for (const sampling of [GREEDY, { ...GREEDY, logitBias: [[1, 3]] as const }, { ...PLAIN, topK: 4, topP: 0.9 }]) {
+    const answer = new CpuSampler(sampling, NONE, 0);
+    for (const [step, { logits, mask: allowed }] of steps.entries()) {
+      const fresh = new CpuSampler(sampling, NONE, 0);
+      for (let before = 0; before < step; before++) fresh.count(0);
+      expect(answer.sample(logits, allowed).id).toBe(fresh.sample(logits, allowed).id);
+    }
+  }
 });
 
 describe('penalties, by hand', () => {
