@@ -58,6 +58,7 @@ export const rooms = {
     'worker/onnx/',
     'worker/storage/',
     'worker/grammar/',
+    'worker/self-test/',
   ],
   'worker/engines/onnx/': [
     'types of worker/engines/*',

@@ -70,7 +70,7 @@ export interface Decoder {
   calibrate(): Promise<void>;
   /** Drops all positions and erases what was computed from them. */
   clear(): void;
-  /** GPU buffers held. */
+  /** GPU buffers held, those of snapshots too. */
   readonly buffers: number;
   close(): void;
 }

@@ -25,6 +25,8 @@ export class GpuKvCache implements KvCache {
   /** Past inputs, in the order of the layout. */
   #tensors: Tensor[] = [];
   #feeds: Tensors | undefined;
+  /** Of snapshots that are not released. */
+  readonly #copies = new Set<GPUBuffer>();
 
   constructor(ort: Ort, device: GPUDevice, layout: KvLayout, maxPositions: number) {
     this.#ort = ort;
@@ -76,7 +78,12 @@ export class GpuKvCache implements KvCache {
       });
       return created;
     });
-    return new GpuKvSnapshot(buffer, this.length, outOfMemory);
+    this.#copies.add(buffer);
+    const release = (): void => {
+      this.#copies.delete(buffer);
+      buffer.destroy();
+    };
+    return new GpuKvSnapshot(buffer, this.length, release, outOfMemory);
   }
 
   restore(saved: KvSnapshot, length: number): void {
@@ -107,7 +114,7 @@ export class GpuKvCache implements KvCache {
   }
 
   get buffers(): number {
-    return this.#tensors.length;
+    return this.#tensors.length + this.#copies.size;
   }
 
   /** Replaces all tensors by larger ones and keeps their positions. */
@@ -199,10 +206,12 @@ class GpuKvSnapshot implements KvSnapshot {
   lost = false;
   readonly buffer: GPUBuffer;
   readonly length: number;
+  readonly release: () => void;
 
-  constructor(buffer: GPUBuffer, length: number, outOfMemory: Promise<boolean>) {
+  constructor(buffer: GPUBuffer, length: number, release: () => void, outOfMemory: Promise<boolean>) {
     this.buffer = buffer;
     this.length = length;
+    this.release = release;
     outOfMemory.then(
       (lost) => (this.lost = lost),
       () => (this.lost = true),
@@ -211,9 +220,5 @@ class GpuKvSnapshot implements KvSnapshot {
 
   get bytes(): number {
     return this.buffer.size;
-  }
-
-  release(): void {
-    this.buffer.destroy();
   }
 }

@@ -5,6 +5,8 @@ const KV_LABELS = /^(past_key_values|KV snapshot)/;
 export interface MemoryLimit {
   bytes: number;
   readonly used: number;
+  /** Buffers for keys and values that were made since, and are not destroyed. */
+  readonly buffers: number;
   lift(): void;
 }
 
@@ -20,6 +22,9 @@ export function limitMemory(bytes = Infinity): MemoryLimit {
     bytes,
     get used(): number {
       return [...held].reduce((sum, { size }) => sum + size, 0);
+    },
+    get buffers(): number {
+      return held.size;
     },
     lift() {
       GPUDevice.prototype.createBuffer = createBuffer;

@@ -140,6 +140,21 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
       return answered.ids;
     }
 
+    test('the buffers of snapshots are counted once', async () => {
+      const others = async (chats: number[]): Promise<number> => {
+        for (const first of chats) await ask(chat(first), BLOCK);
+        return decoder.buffers - memory.buffers;
+      };
+      cache.forget();
+      const without = await others([1]);
+      expect(cache.snapshots.count).toBe(0);
+      expect(await others([2, 3])).toBe(without);
+      expect(cache.snapshots.count).toBe(2);
+      cache.drop();
+      cache.forget();
+      expect(await others([1])).toBe(without);
+    });
+
     test('snapshots are evicted, the oldest first, and the answer is right', async () => {
       const expected = await cold(chat(5));
       for (const first of [1, 2, 3, 4]) await ask(chat(first), BLOCK);

@@ -79,8 +79,7 @@ export class ChatEngine implements Engine {
   }
 
   gpuBuffers(): number {
-    const { decoder, gpu } = this.#parts;
-    return decoder.buffers + (gpu ? this.#prefixes.snapshots.count : 0) + liveTensors();
+    return this.#parts.decoder.buffers + liveTensors();
   }
 
   async close(): Promise<void> {

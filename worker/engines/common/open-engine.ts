@@ -5,6 +5,7 @@ import type { ModelFacts } from '../../../src/protocol/calls.ts';
 import type { Device, ModelCanary, ModelSpec } from '../../../src/protocol/model-spec.ts';
 import { loadOrt, type Ort, threadsFor } from '../../onnx/ort.ts';
 import { startOrt } from '../../onnx/ort-session.ts';
+import { CanaryMismatch } from '../../self-test/canary-self-test.ts';
 import type { ModelFiles } from '../../storage/store.ts';
 import { withDeviceGuard } from '../../webgpu/device-guard.ts';
 import { Gpu } from '../../webgpu/gpu-device.ts';
@@ -93,7 +94,7 @@ async function openFirst<Prepared>(
   };
   await plan(choices[0], configBytes(spec));
   const prepared = await opener.prepare(await readConfigs(spec.files, counted('read'), signal), signal);
-  const failures: string[] = [];
+  const failures: Failure[] = [];
   let gpu: Gpu | undefined;
   for (const choice of choices) {
     const { device, variant, adapter } = choice;
@@ -111,7 +112,7 @@ async function openFirst<Prepared>(
         device,
         dtype: variant.dtype,
         hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
-        reason: [choice.reason, ...failures.map((failure) => `failed there: ${failure}`)].join('; '),
+        reason: [choice.reason, ...failures.map((failure) => `failed there: ${told(failure)}`)].join('; '),
         storage: files.storage,
       };
       const withLength = (most: number): ModelFacts => ({
@@ -130,13 +131,30 @@ async function openFirst<Prepared>(
         gpu?.close();
         throw error;
       }
-      failures.push(`${device} ${variant.dtype}, ${error.message}`);
+      failures.push({ where: `${device} ${variant.dtype}`, error });
     }
   }
   gpu?.close();
-  const who = gpu ? 'This GPU or its driver' : 'This browser';
-  const what = `${who} cannot run ${spec.id}, or computes it wrongly (${failures.join('; ')})`;
-  throw new NearsightError('unsupported_device', `${what}. Update the browser or the driver, or use another device.`);
+  throw noneRuns(spec, failures, gpu ? 'This GPU or its driver' : 'This browser');
+}
+
+/** A choice that turned out not to run here, or to compute wrongly. */
+interface Failure {
+  where: string;
+  error: NearsightError;
+}
+
+function told({ where, error }: Failure): string {
+  return `${where}, ${error.message}`;
+}
+
+function noneRuns({ id }: ModelSpec, failures: readonly Failure[], who: string): NearsightError {
+  const tried = failures.map(told).join('; ');
+  const message = failures.every(({ error }) => error instanceof CanaryMismatch)
+    ? `${id} gives other tokens than its spec's canary wherever it was opened (${tried}). The model's files or the canary ` +
+      'may be wrong: compare both with the reference implementation.'
+    : `${who} cannot run ${id}, or computes it wrongly (${tried}). Update the browser or the driver, or use another device.`;
+  return new NearsightError('unsupported_device', message);
 }
 
 /** Reads files and counts their bytes. */
