@@ -58,7 +58,8 @@ test('a decoded token never waits for the GPU, and reads back one token id', { t
     await near.load();
   });
   const token = await perToken(page, END, 8, 24);
-  expect(token.submits).toBeGreaterThan(0);
+  // A replayed step of so few dispatches is one submission, sampling and embedding are another.
+  expect(Math.round(token.submits)).toBe(2);
   expect(token.dispatches).toBeGreaterThan(0);
   expect(token.readBytes).toBeGreaterThanOrEqual(4);
   expect(token.readBytes).toBeLessThanOrEqual(64);

@@ -26,6 +26,13 @@ const endThatKeeps =
   ';(globalThis.nearsightOrtModules??={})[import.meta.url]=moduleArg;return moduleRtn}export default';
 
 /**
+ * Where ONNX Runtime's script passes the options of its GPU side on. Its API has no name for one of them: how many dispatches
+ * make a submission, those of a replayed step as well (docs/decisions.md).
+ */
+const gpuOptions = 'te(a,"validationMode",l.validationMode,r);';
+const withDispatches = `${gpuOptions}te(a,"maxNumPendingDispatches","48",r);`;
+
+/**
  * A script of ONNX Runtime as the package has it.
  *
  * @param {string} name
@@ -33,6 +40,7 @@ const endThatKeeps =
  */
 export function mended(name, script) {
   const mapless = script.replace(lostMap, '\n');
+  if (/^ort\.(webgpu|jspi)\./.test(name)) return exchange(mapless, gpuOptions, withDispatches);
   if (!name.startsWith('ort-wasm-')) return mapless;
   const keeping = exchange(mapless, endOfGlue, endThatKeeps);
   return name === 'ort-wasm-simd-threaded.mjs' ? exchange(keeping, startOfThread, startAwake) : keeping;
@@ -44,7 +52,7 @@ export function mended(name, script) {
  * @param {string} to
  */
 function exchange(script, from, to) {
-  if (script.split(from).length !== 2) throw new Error(`ONNX Runtime's glue script no longer has one ${from}`);
+  if (script.split(from).length !== 2) throw new Error(`ONNX Runtime's script no longer has one ${from}`);
   return script.replace(from, () => to);
 }
 

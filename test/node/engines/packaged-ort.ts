@@ -19,7 +19,7 @@ export function packagedOrt(): string {
   const dist = join(root, 'node_modules/onnxruntime-web/dist');
   const names = readdirSync(dist);
   const scripts = names
-    .filter((name) => name.startsWith('ort-wasm-') && name.endsWith('.mjs'))
+    .filter((name) => /^ort(-wasm-.*|\.(webgpu|jspi)\.min)\.mjs$/.test(name))
     .map((name) => [name, mended(name, readFileSync(join(dist, name), 'utf8'))] as const);
   const hash = createHash('sha256').update(scripts.join()).digest('hex').slice(0, 16);
   const folder = join(root, '.cache', `ort-${hash}`);

@@ -42,3 +42,14 @@ describe.each(['jspi.', 'asyncify.', ''])('the glue script of the build %j', (bu
     expect(mended(name, script)).toContain('[import.meta.url]=moduleArg;return moduleRtn}');
   });
 });
+
+test.each(['webgpu', 'jspi'])(
+  'the script of the build %s tells the GPU side how many dispatches make a submission',
+  (build) => {
+    const name = `ort.${build}.min.mjs`;
+    const script = readFileSync(`node_modules/onnxruntime-web/dist/${name}`, 'utf8');
+    expect(mended(name, script)).toMatch(
+      /"validationMode",\w+\.validationMode,(\w+)\);\w+\(\w+,"maxNumPendingDispatches","48",\1\);/,
+    );
+  },
+);
