@@ -3,7 +3,7 @@ import { ANY, type CodePoints } from './code-points.ts';
 import { choice, codePoint, sequence, type Expression } from './expression.ts';
 import { SourceReader } from './source-reader.ts';
 
-const COUNTS = /\{\s*(\d+)\s*(,\s*(\d*)\s*)?\}/y;
+const COUNTS = /\{\s*(\d+)\s*(,\s*(?:(\d+)\s*)?)?\}/y;
 const ESCAPES: EscapeLetters = { ...COMMON_ESCAPES, a: 0x07, b: 0x08, e: 0x1b };
 
 /** A dot ends a name unless more of the name follows: alone, it stands for any character. */

@@ -3,6 +3,7 @@ import type { TextConstraint } from '../../src/protocol/job.ts';
 import type { TokenConstraint } from '../sampling/token-constraint.ts';
 import { type ByteMachine, GrammarError } from './byte-machine.ts';
 import { compileChoice } from './choice.ts';
+import { CompileClock } from './compile-clock.ts';
 import { compileEbnf } from './ebnf.ts';
 import { GrammarConstraint, TokenMasks, type Vocabulary } from './grammar-constraint.ts';
 import { compileJsonSchema } from './json-schema.ts';
@@ -48,18 +49,24 @@ export class Grammar {
 }
 
 function compile(wanted: TextConstraint, vocabulary: Vocabulary): () => TokenConstraint {
+  const clock = new CompileClock();
   try {
     switch (wanted.type) {
       case 'json':
-        return withMachine(compileJsonSchema(wanted.schema), vocabulary, wanted.param, jsonChecker(wanted.schema));
+        return withMachine(
+          compileJsonSchema(wanted.schema, clock),
+          vocabulary,
+          wanted.param,
+          jsonChecker(wanted.schema),
+        );
       case 'regex':
-        return withMachine(compileRegex(wanted.pattern), vocabulary, wanted.param);
+        return withMachine(compileRegex(wanted.pattern, clock), vocabulary, wanted.param);
       case 'choice':
         return withMachine(compileChoice(wanted.texts), vocabulary, wanted.param);
       case 'grammar':
-        return withMachine(compileEbnf(wanted.ebnf), vocabulary, wanted.param);
+        return withMachine(compileEbnf(wanted.ebnf, clock), vocabulary, wanted.param);
       case 'tools':
-        return withMachine(compileToolCalls(wanted), vocabulary, wanted.param, callChecker(wanted));
+        return withMachine(compileToolCalls(wanted, clock), vocabulary, wanted.param, callChecker(wanted));
     }
   } catch (error) {
     const { param = wanted.param, message } = asGrammarError(error);

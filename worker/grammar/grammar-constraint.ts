@@ -11,8 +11,8 @@ const DEADLINE = 2000;
 const TOO_SLOW = 'The constraint is too ambiguous: it takes too long to find which tokens may come next';
 /** For all masks of an answer. */
 const LONGEST = 10_000;
-/** How many nodes are visited between two looks at the clock. */
-const NODES_PER_LOOK = 64;
+/** How many nodes are visited between two looks at the clock. Of hostile grammars each may take 20 ms. */
+const NODES_PER_LOOK = 16;
 
 /** Bytes of a text that is read without sampling. A shorter one is one or two tokens. */
 const SHORTEST_FORCED = 6;

@@ -1,5 +1,6 @@
 import { choice, isNothing, NOTHING, rule, type Rules, text } from './build-expression.ts';
 import type { ByteMachine, GrammarError } from './byte-machine.ts';
+import { CompileClock } from './compile-clock.ts';
 import type { Expression } from './expression.ts';
 import { ANY, COMMON, inArray, inObject, quoted } from './json-text.ts';
 import { mergeSchemas } from './merge-schemas.ts';
@@ -7,11 +8,10 @@ import { buildNfa, END } from './nfa.ts';
 import { pruneNfa, refuseLeftRecursion } from './nfa-checks.ts';
 import { NfaMachine, type NfaState } from './nfa-machine.ts';
 import { arrayItems } from './schema-array.ts';
-import { areDisjoint } from './schema-disjoint.ts';
+import { DisjointSchemas } from './schema-disjoint.ts';
 import type { SchemaContext } from './schema-context.ts';
 import {
   below,
-  isSchemaObject,
   limitsOf,
   resolveReference,
   type SchemaObject,
@@ -27,8 +27,6 @@ import { stringContent } from './string-content.ts';
 /** Limits against schemas that grow without end: schemas within a schema, counted as often as they are merged; and nesting. */
 const MOST_SCHEMAS = 10_000;
 const MOST_NESTED = 100;
-/** Longest time for a schema, in milliseconds. Ordinary ones take 1 to 300. */
-const DEADLINE = 1500;
 /** All pairs of them are compared. */
 const MOST_DISJOINT = 300;
 
@@ -39,9 +37,9 @@ const MOST_DISJOINT = 300;
  *
  * @throws GrammarError with path and keyword, where a schema cannot be enforced
  */
-export function compileJsonSchema(schema: unknown): ByteMachine<NfaState> {
-  const { root, rules } = schemaRules(schema);
-  const nfa = buildNfa(new Map([['root', root], ...rules, ...COMMON]));
+export function compileJsonSchema(schema: unknown, clock = new CompileClock()): ByteMachine<NfaState> {
+  const { root, rules } = schemaRules(schema, clock);
+  const nfa = buildNfa(new Map([['root', root], ...rules, ...COMMON]), clock);
   if (pruneNfa(nfa).includes('root')) throw noValue();
   refuseLeftRecursion(nfa);
   return new NfaMachine(nfa, nfa.starts.get('root') ?? END);
@@ -53,8 +51,8 @@ export function compileJsonSchema(schema: unknown): ByteMachine<NfaState> {
  * @param prefix of the names of its rules
  * @throws GrammarError as {@link compileJsonSchema}
  */
-export function schemaRules(schema: unknown, prefix = ''): { root: Expression; rules: Rules } {
-  return new Converter(schema, prefix).convert();
+export function schemaRules(schema: unknown, clock: CompileClock, prefix = ''): { root: Expression; rules: Rules } {
+  return new Converter(schema, clock, prefix).convert();
 }
 
 /** The error for a schema under which no value is valid. */
@@ -63,17 +61,18 @@ export function noValue(): GrammarError {
 }
 
 class Converter implements SchemaContext {
+  readonly clock: CompileClock;
   readonly #root: unknown;
   readonly #prefix: string;
   readonly #rules = new Map<string, Expression>();
   /** Rules of schemas that are referred to. */
   readonly #named = new Map<unknown, Expression>();
-  readonly #end = performance.now() + DEADLINE;
   #schemas = 0;
   #nested = 0;
 
-  constructor(root: unknown, prefix: string) {
+  constructor(root: unknown, clock: CompileClock, prefix: string) {
     this.#root = root;
+    this.clock = clock;
     this.#prefix = prefix;
   }
 
@@ -85,7 +84,7 @@ class Converter implements SchemaContext {
 
   visit(schema: unknown, path: string): Expression {
     if (schema === false) return NOTHING;
-    this.spend(path);
+    this.clock.look();
     const limits = limitsOf(schema, path);
     const [only, ...others] = Object.keys(limits);
     if (others.length === 0 && only === '$ref')
@@ -110,11 +109,6 @@ class Converter implements SchemaContext {
       merged = mergeSchemas(merged, flat, path);
     }
     return merged;
-  }
-
-  spend(path: string): void {
-    if (performance.now() < this.#end) return;
-    throw unsupportedSchema(path, '', `what it allows is not worked out within ${DEADLINE / 1000} s. Make it simpler`);
   }
 
   name(expression: Expression): Expression {
@@ -145,7 +139,7 @@ class Converter implements SchemaContext {
   }
 
   #nest<T>(path: string, inside: () => T): T {
-    this.spend(path);
+    this.clock.look();
     if (++this.#schemas > MOST_SCHEMAS) throw unsupportedSchema(path, '', `it has more than ${MOST_SCHEMAS} parts`);
     if (++this.#nested > MOST_NESTED) throw unsupportedSchema(path, '', `it is nested more than ${MOST_NESTED} deep`);
     const result = inside();
@@ -156,7 +150,7 @@ class Converter implements SchemaContext {
   #visitFlat(schema: SchemaObject, path: string): Expression {
     if (schema['anyOf'] !== undefined) return this.#visitOptions('anyOf', schema, path);
     if (schema['oneOf'] !== undefined) return this.#visitOptions('oneOf', schema, path);
-    if (schema['const'] !== undefined || schema['enum'] !== undefined) return fixedValue(schema, path);
+    if (schema['const'] !== undefined || schema['enum'] !== undefined) return fixedValue(schema, path, this.clock);
     const types = typesOf(schema, path);
     return types ? choice(...types.map((type) => this.#visitType(type, schema, path))) : ANY;
   }
@@ -183,9 +177,9 @@ class Converter implements SchemaContext {
   #checkDisjoint<T>(options: readonly T[], flattened: (option: T) => SchemaObject, path: string): void {
     if (options.length > MOST_DISJOINT)
       throw unsupportedSchema(path, 'oneOf', `it has more than ${MOST_DISJOINT} schemas`);
-    const resolve = (part: unknown): unknown => (isSchemaObject(part) ? this.flatten(part, path) : part);
+    const pairs = new DisjointSchemas((part) => this.flatten(part, path), this.clock);
     const flat = options.map(flattened);
-    const overlap = flat.some((one, index) => flat.slice(index + 1).some((other) => !areDisjoint(one, other, resolve)));
+    const overlap = flat.some((one, index) => flat.slice(index + 1).some((other) => !pairs.areDisjoint(one, other)));
     if (!overlap) return;
     throw unsupportedSchema(path, 'oneOf', 'more than one of its schemas may be valid at once. Use anyOf instead');
   }

@@ -1,5 +1,6 @@
 import { choice, EMPTY, rule, sequence } from './build-expression.ts';
 import { GrammarError } from './byte-machine.ts';
+import type { CompileClock } from './compile-clock.ts';
 import { type CodePoints, codePoints } from './code-points.ts';
 import type { Expression } from './expression.ts';
 
@@ -32,6 +33,8 @@ interface Obligation {
 /** All that a text so far can mean: one of the threads must match the rest. States that are the same are one object. */
 interface State {
   id: number;
+  /** Whether the text may end here. */
+  accepting: boolean;
   threads: readonly Thread[];
   /** Where the code points start between which nothing differs, ascending. */
   starts: readonly number[];
@@ -39,20 +42,26 @@ interface State {
   next: Map<number, State>;
 }
 
+export interface LookaheadOptions {
+  /** Of the names of the rules. */
+  prefix: string;
+  /** The expression of one code point of a set. */
+  letter(set: CodePoints): Expression;
+  clock: CompileClock;
+}
+
 /**
  * Rules for the texts that match an expression with lookaheads, which automata do not have: all that must match is followed
  * at once, by a deterministic automaton whose states are the rules.
  *
- * @param letter the expression of one code point of a set
  * @returns the first rule is the whole
  * @throws GrammarError if the automaton would be too large
  */
 export function rulesOfLookahead(
   expression: Expression,
-  prefix: string,
-  letter: (set: CodePoints) => Expression,
+  { prefix, letter, clock }: LookaheadOptions,
 ): ReadonlyMap<string, Expression> {
-  const automaton = new Automaton(expression);
+  const automaton = new Automaton(expression, clock);
   const names = new Map<State, string>();
   const waiting: State[] = [];
   const nameOf = (state: State): string => {
@@ -67,8 +76,11 @@ export function rulesOfLookahead(
   const rules = new Map<string, Expression>();
   nameOf(automaton.initial);
   for (const state of waiting) {
-    const edges = automaton.edges(state).map(({ set, to }) => sequence(letter(set), rule(nameOf(to))));
-    rules.set(nameOf(state), choice(...(automaton.accepts(state) ? [EMPTY] : []), ...edges));
+    const edges = automaton.edges(state).map(({ set, to }) => {
+      clock.spend(set.length);
+      return sequence(letter(set), rule(nameOf(to)));
+    });
+    rules.set(nameOf(state), choice(...(state.accepting ? [EMPTY] : []), ...edges));
   }
   return rules;
 }
@@ -97,23 +109,22 @@ class Automaton {
   readonly initial: State;
   readonly #nodes: Node[] = [];
   readonly #states = new Map<string, State>();
+  /** By the first node of what must match ahead, what is reached from there. */
+  readonly #aheads = new Map<number, State>();
+  readonly #clock: CompileClock;
   #steps = 0;
 
-  constructor(expression: Expression) {
+  constructor(expression: Expression, clock: CompileClock) {
+    this.#clock = clock;
     this.#add({});
     this.initial = this.#close([{ node: this.#build(expression, END), obligations: [] }]);
-  }
-
-  accepts({ threads }: State): boolean {
-    return threads.some(
-      ({ node, obligations }) => node === END && obligations.every(({ not, state }) => this.accepts(state) !== not),
-    );
   }
 
   /** The states that follow, each with the code points that lead to it. */
   edges(state: State): { set: CodePoints; to: State }[] {
     const found = new Map<State, [number, number][]>();
     for (const [index, first] of state.starts.entries()) {
+      this.#clock.spend();
       const to = this.#step(state, first);
       if (to.threads.length === 0) continue;
       const ranges = found.get(to) ?? [];
@@ -144,19 +155,28 @@ class Automaton {
     const reached = new Map<string, Thread>();
     const waiting = [...seeds];
     for (let thread = waiting.pop(); thread; thread = waiting.pop()) {
-      this.#spend(1);
       const { node, obligations } = thread;
+      this.#spend(1);
+      this.#clock.spend(obligations.length);
       // What can no longer match fails the thread.
       if (obligations.some(({ not, state }) => !not && state.threads.length === 0)) continue;
       const key = `${node}(${obligations.map(({ not, state }) => (not ? -1 - state.id : state.id)).join(',')})`;
       if (reached.has(key)) continue;
       reached.set(key, thread);
       const { epsilons, ahead } = this.#node(node);
-      const more = ahead && { not: ahead.not, state: this.#close([{ node: ahead.start, obligations: [] }]) };
+      const more = ahead && { not: ahead.not, state: this.#ahead(ahead.start) };
       const all = more ? distinct([...obligations, more]) : obligations;
       for (const to of epsilons) waiting.push({ node: to, obligations: all });
     }
     return this.#state(reached);
+  }
+
+  #ahead(node: number): State {
+    const known = this.#aheads.get(node);
+    if (known) return known;
+    const state = this.#close([{ node, obligations: [] }]);
+    this.#aheads.set(node, state);
+    return state;
   }
 
   #state(reached: ReadonlyMap<string, Thread>): State {
@@ -168,12 +188,20 @@ class Automaton {
     const threads = kept.map(([, thread]) => thread);
     const starts = new Set([0]);
     for (const { node, obligations } of threads) {
-      for (const [first, last] of this.#node(node).edges.flatMap(({ set }) => set)) starts.add(first).add(last + 1);
-      for (const start of obligations.flatMap(({ state }) => state.starts)) starts.add(start);
+      const ranges = this.#node(node).edges.flatMap(({ set }) => set);
+      for (const [first, last] of ranges) starts.add(first).add(last + 1);
+      for (const { state } of obligations) {
+        for (const start of state.starts) starts.add(start);
+        this.#clock.spend(state.starts.length);
+      }
+      this.#clock.spend(ranges.length);
     }
     starts.delete(LAST + 1);
     const state: State = {
       id: this.#states.size,
+      accepting: threads.some(
+        ({ node, obligations }) => node === END && obligations.every((one) => one.state.accepting !== one.not),
+      ),
       threads,
       starts: [...starts].sort((a, b) => a - b),
       next: new Map(),
@@ -184,6 +212,7 @@ class Automaton {
 
   #spend(steps: number): void {
     if ((this.#steps += steps) > MOST_STEPS) throw tooLarge();
+    this.#clock.spend(steps);
   }
 
   #node(index: number): Node {
@@ -197,6 +226,7 @@ class Automaton {
 
   /** @returns the node from which an expression leads to the node `to` */
   #build(expression: Expression, to: number): number {
+    this.#clock.spend();
     switch (expression.kind) {
       case 'class':
         return this.#add({ edges: [{ set: expression.set, to }] });
@@ -232,7 +262,15 @@ class Automaton {
 const LAST = 0x10ffff;
 
 function isIn(set: CodePoints, point: number): boolean {
-  return set.some(([first, last]) => first <= point && point <= last);
+  let [from, to] = [0, set.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    const [first, last] = set[middle] ?? [0, 0];
+    if (point >= first && point <= last) return true;
+    if (point < first) to = middle;
+    else from = middle + 1;
+  }
+  return false;
 }
 
 /** Obligations that are the same are one; one that nothing can break any more is none. */

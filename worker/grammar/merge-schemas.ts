@@ -63,8 +63,9 @@ function mergeKeyword(keyword: string, mine: unknown, value: unknown, path: stri
   }
   if (keyword === 'pattern') return new Patterns([...patternsOf(mine), ...patternsOf(value)]);
   if (keyword === 'anyOf') {
-    const options = listOf(mine).flatMap((option) => listOf(value).map((wanted) => allOf(option, wanted)));
-    if (options.length <= MOST_OPTIONS) return options;
+    const [options, wanted] = [listOf(mine), listOf(value)];
+    if (options.length * wanted.length <= MOST_OPTIONS)
+      return options.flatMap((option) => wanted.map((other) => allOf(option, other)));
   }
   throw unsupportedSchema(path, keyword, 'two schemas that must both hold have it with different values');
 }
@@ -122,10 +123,11 @@ export function canonical(value: unknown): string {
 
 /** Whether two values of JSON are the same, whatever the order of their keys. */
 export function same(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
   if (Array.isArray(one) && Array.isArray(other)) {
     return one.length === other.length && one.every((item, index) => same(item, other[index]));
   }
-  if (!isSchemaObject(one) || !isSchemaObject(other)) return one === other;
+  if (!isSchemaObject(one) || !isSchemaObject(other)) return false;
   const keys = Object.keys(one);
   return (
     keys.length === Object.keys(other).length &&

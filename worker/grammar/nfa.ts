@@ -1,4 +1,5 @@
 import { GrammarError } from './byte-machine.ts';
+import type { CompileClock } from './compile-clock.ts';
 import type { CodePoints } from './code-points.ts';
 import type { Expression } from './expression.ts';
 import { utf8Sequences } from './utf8.ts';
@@ -28,8 +29,10 @@ export interface Nfa {
 /** The node in which every rule ends. */
 export const END = 0;
 
-/** The limit on nodes, and on repeats of parts that have none. */
-const MAX_SIZE = 30_000;
+/** The limit on nodes, and on repeats of parts that have none. 128 tools of six properties have 50,000. */
+const MAX_SIZE = 100_000;
+/** The limit on edges: classes of single characters have many. */
+const MAX_EDGES = 1_000_000;
 
 /** Thompson's construction, from the end to the start, so that each part knows where it leads. */
 class NfaBuilder {
@@ -39,6 +42,12 @@ class NfaBuilder {
   readonly #tails = new Map<number, number>();
   readonly #sequences = new Map<CodePoints, ReturnType<typeof utf8Sequences>>();
   #size = 0;
+  #edges = 0;
+  readonly #clock: CompileClock;
+
+  constructor(clock: CompileClock) {
+    this.#clock = clock;
+  }
 
   add(node: Partial<NfaNode>): number {
     this.#grow();
@@ -47,6 +56,8 @@ class NfaBuilder {
 
   /** @returns the node from which an expression leads to the node `to` */
   build(expression: Expression, to: number): number {
+    // Also where no node is added: a part may be repeated no times.
+    this.#clock.spend();
     switch (expression.kind) {
       case 'class':
         return this.#class(expression.set, to);
@@ -84,6 +95,8 @@ class NfaBuilder {
   #class(set: CodePoints, to: number): number {
     const sequences = this.#sequences.get(set) ?? set.flatMap(utf8Sequences);
     this.#sequences.set(set, sequences);
+    this.#clock.spend(sequences.length);
+    if ((this.#edges += sequences.length) > MAX_EDGES) throw tooLarge(`${MAX_EDGES} transitions`);
     const edges = sequences.map((bytes) => {
       const [[first, last] = [0, 0], ...rest] = bytes;
       return { first, last, to: rest.reduceRight((next, [low, high]) => this.#tail(low, high, next), to) };
@@ -99,16 +112,16 @@ class NfaBuilder {
   }
 
   #grow(): void {
-    if (++this.#size > MAX_SIZE) {
-      throw new GrammarError(
-        `Too large: its automaton, with all repeats written out, has more than ${MAX_SIZE} states`,
-      );
-    }
+    if (++this.#size > MAX_SIZE) throw tooLarge(`${MAX_SIZE} states`);
   }
 }
 
-export function buildNfa(rules: ReadonlyMap<string, Expression>): Nfa {
-  const builder = new NfaBuilder();
+function tooLarge(than: string): GrammarError {
+  return new GrammarError(`Too large: its automaton, with all repeats written out, has more than ${than}`);
+}
+
+export function buildNfa(rules: ReadonlyMap<string, Expression>, clock: CompileClock): Nfa {
+  const builder = new NfaBuilder(clock);
   builder.add({});
   // All starts first: a rule may be called before it is built.
   for (const name of rules.keys()) builder.starts.set(name, builder.add({}));

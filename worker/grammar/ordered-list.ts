@@ -34,11 +34,19 @@ export function ordered(
     throw new GrammarError(`${parts.length} parts are too many to count`);
   }
   const known = new Map<string, Expression>();
+  const firstRequired = parts.findIndex(({ required }) => required);
+  /** Behind parts that may all be missing there are two ways to write a part: with a comma before it, and without. */
+  const isShared = (index: number): boolean =>
+    counted || (index > 0 && (firstRequired === -1 || index <= firstRequired));
+  const named = parts.map(({ expression, required }, index) => ({
+    expression: isShared(index) ? name(expression) : expression,
+    required,
+  }));
 
   /** The list from a part on, behind so many others. (Uncounted, all numbers but 0 are the same.) */
   const rest = (index: number, count: number): Expression => {
     if (count > max) return NOTHING;
-    const part = parts[index];
+    const part = named[index];
     if (!part) return counted && count < min ? NOTHING : count === 0 ? more.alone : more.behind;
     const key = `${index} ${count}`;
     const found = known.get(key);

@@ -52,7 +52,7 @@ function uniqueItems(
   if (!Array.isArray(items['enum']) || schema['prefixItems'] !== undefined) {
     throw unsupportedSchema(path, 'uniqueItems', 'it can be enforced only where all items follow one enum');
   }
-  const values = allowedValues(items, at);
+  const values = allowedValues(items, at, context.clock);
   const different = new Map(values.map((value) => [canonical(value), value]));
   if (different.size > MOST_ITEMS)
     throw unsupportedSchema(path, 'uniqueItems', `there are more than ${MOST_ITEMS} values`);

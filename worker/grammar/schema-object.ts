@@ -20,10 +20,10 @@ export function objectMembers(given: SchemaObject, path: string, context: Schema
   const schema = withListedNames(given, path, context);
   const properties = namedSchemasOf(schema, 'properties', path);
   const required = stringsOf(schema, 'required', path);
-  const extra = extraMember(schema, properties, path, context);
   if (properties.size + required.length > MOST_PROPERTIES) {
     throw unsupportedSchema(path, 'properties', `there are more than ${MOST_PROPERTIES}`);
   }
+  const extra = extraMember(schema, properties, path, context);
   const counts = memberCounts(schema, path);
   const parts = [...properties].map(([name, value]) => ({
     expression: member(text(JSON.stringify(name)), context.visit(value, below(path, 'properties', name))),
@@ -52,7 +52,7 @@ function withListedNames(schema: SchemaObject, path: string, context: SchemaCont
   if (names['enum'] === undefined && names['const'] === undefined) return schema;
   const named = namedSchemasOf(schema, 'properties', path);
   const rest = schema['additionalProperties'] ?? named.size === 0;
-  const listed = new Set(allowedValues(names, at).filter((name) => typeof name === 'string'));
+  const listed = new Set(allowedValues(names, at, context.clock).filter((name) => typeof name === 'string'));
   const { propertyNames: _, ...others } = schema;
   const kept = [...named].filter(([name]) => listed.has(name));
   const required = stringsOf(schema, 'required', path).filter((name) => !listed.has(name));
@@ -94,25 +94,25 @@ function extraMember(
   // A small model that may add properties does so. So they must be asked for, or be all that the object has.
   if (rest === false || (rest === undefined && properties.size > 0)) return NOTHING;
   const value = context.name(context.visit(rest ?? true, below(path, 'additionalProperties')));
-  if (names === true) return context.name(member(quoted(otherThan(known, path, context)), value));
+  if (names === true) return context.name(member(quoted(otherThan(known, context)), value));
   const name = context.visit({ type: 'string', allOf: [names] }, below(path, 'propertyNames'));
   return context.name(member(name, value));
 }
 
 /** The content of a string that is none of these. */
-function otherThan(names: readonly string[], path: string, context: SchemaContext): Expression {
+function otherThan(names: readonly string[], context: SchemaContext): Expression {
   if (names.length === 0) return repeat(ANY_CHARACTER);
-  context.spend(path);
+  context.clock.look();
   const rest = new Map<number, string[]>();
   for (const name of names) {
     const point = name.codePointAt(0);
-    if (point !== undefined)
-      rest.set(point, [...(rest.get(point) ?? []), name.slice(String.fromCodePoint(point).length)]);
+    if (point === undefined) continue;
+    const tails = rest.get(point) ?? [];
+    tails.push(name.slice(String.fromCodePoint(point).length));
+    rest.set(point, tails);
   }
   const others = complement(codePoints([...rest.keys()].map((point) => [point, point])));
-  const deeper = [...rest].map(([point, tails]) =>
-    sequence(character([[point, point]]), otherThan(tails, path, context)),
-  );
+  const deeper = [...rest].map(([point, tails]) => sequence(character([[point, point]]), otherThan(tails, context)));
   return context.name(
     choice(names.includes('') ? NOTHING : EMPTY, sequence(character(others), repeat(ANY_CHARACTER)), ...deeper),
   );

@@ -1,4 +1,5 @@
 import { choice, text } from './build-expression.ts';
+import type { CompileClock } from './compile-clock.ts';
 import type { Expression } from './expression.ts';
 import { written } from './json-text.ts';
 import { same } from './merge-schemas.ts';
@@ -25,28 +26,30 @@ export function typesOf(schema: SchemaObject, path: string): readonly Type[] | u
 }
 
 /** One of the values of `enum` or `const`. */
-export function fixedValue(schema: SchemaObject, path: string): Expression {
-  return choice(...allowedValues(schema, path).map((value) => text(written(value))));
+export function fixedValue(schema: SchemaObject, path: string, clock: CompileClock): Expression {
+  return choice(...allowedValues(schema, path, clock).map((value) => text(written(value))));
 }
 
 /** Keywords without schemas in them. */
 const PLAIN: readonly string[] = [...KEYWORDS_OF.string, ...KEYWORDS_OF.number];
 
 /** The values of `enum` and `const` that everything else in the schema allows. */
-export function allowedValues(schema: SchemaObject, path: string): readonly unknown[] {
+export function allowedValues(schema: SchemaObject, path: string, clock: CompileClock): readonly unknown[] {
   const { enum: _enum, const: _const, type: _type, pattern, ...rest } = schema;
   const unknown = Object.keys(rest).find((keyword) => !PLAIN.includes(keyword));
   if (unknown !== undefined) throw unsupportedSchema(path, unknown, 'beside enum or const it is not known');
   const others = new SchemaValidator(rest);
-  const matches = patternTest({ pattern }, path);
+  const matches = patternTest({ pattern }, path, clock);
   const listed = schema['enum'] ?? [schema['const']];
   if (!Array.isArray(listed)) throw unsupportedSchema(path, 'enum', 'it must be an array');
   const types = schema['type'] === undefined ? undefined : typesOf(schema, path);
-  return listed.filter(
-    (value: unknown) =>
+  return listed.filter((value: unknown) => {
+    clock.look();
+    return (
       (schema['const'] === undefined || same(value, schema['const'])) &&
       (!types || types.some((type) => hasType(value, type))) &&
       others.failure(value) === undefined &&
-      (typeof value !== 'string' || matches(value)),
-  );
+      (typeof value !== 'string' || matches(value))
+    );
+  });
 }

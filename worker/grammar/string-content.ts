@@ -1,5 +1,6 @@
 import { repeat } from './build-expression.ts';
 import { type ByteMachine, GrammarError } from './byte-machine.ts';
+import type { CompileClock } from './compile-clock.ts';
 import { ANY } from './code-points.ts';
 import { type Expression, sequence } from './expression.ts';
 import { ANY_CHARACTER, character, escaped } from './json-text.ts';
@@ -31,27 +32,30 @@ export function stringContent(schema: SchemaObject, path: string, context: Schem
   const whole = sequence([...others.map((part): Expression => ({ kind: 'ahead', part, not: false })), first]);
   if (!hasLookahead(whole)) return escaped(whole);
   try {
-    return context.include((prefix) => rulesOfLookahead(whole, prefix, character));
+    return context.include((prefix) => rulesOfLookahead(whole, { prefix, letter: character, clock: context.clock }));
   } catch (error) {
     throw asUnsupported(error, path, isCounted ? 'maxLength' : 'pattern');
   }
 }
 
 /** Whether a string has what the patterns ask for: in a time that grows with its length alone, as a browser's may not. */
-export function patternTest(schema: SchemaObject, path: string): (text: string) => boolean {
+export function patternTest(schema: SchemaObject, path: string, clock: CompileClock): (text: string) => boolean {
   try {
-    const machines = patternTexts(schema, path).map(machineOf);
-    return (text) => machines.every((machine) => acceptsText(machine, text));
+    const machines = patternTexts(schema, path).map((pattern) => machineOf(pattern, clock));
+    return (text) => machines.every((machine) => acceptsText(machine, text, clock));
   } catch (error) {
     throw asUnsupported(error, path, 'pattern');
   }
 }
 
-function acceptsText<State>(machine: ByteMachine<State>, text: string): boolean {
+function acceptsText<State>(machine: ByteMachine<State>, text: string, clock: CompileClock): boolean {
   // The encoder would put another character in the place of half of one.
   if (/\p{Surrogate}/u.test(text)) return false;
   let state = machine.initial;
-  for (const byte of new TextEncoder().encode(text)) state = machine.transition(state, byte);
+  for (const byte of new TextEncoder().encode(text)) {
+    clock.look();
+    state = machine.transition(state, byte);
+  }
   return machine.accepting(state);
 }
 

@@ -2,6 +2,7 @@ import type { CallableTool, NamedSchema, TextConstraint } from '../../src/protoc
 import { TOOL_CALL } from '../../src/protocol/tool-call.ts';
 import { choice, EMPTY, repeat, rule, type Rules, sequence, text } from './build-expression.ts';
 import { type ByteMachine, GrammarError } from './byte-machine.ts';
+import { CompileClock } from './compile-clock.ts';
 import { codePoints, complement } from './code-points.ts';
 import type { Expression } from './expression.ts';
 import { COMMON } from './json-text.ts';
@@ -20,7 +21,10 @@ type Tools = Extract<TextConstraint, { type: 'tools' }>;
  *
  * @throws GrammarError with the field of the tool whose schema cannot be enforced
  */
-export function compileToolCalls({ tools, required, parallel, otherwise }: Tools): ByteMachine<NfaState> {
+export function compileToolCalls(
+  { tools, required, parallel, otherwise }: Tools,
+  clock = new CompileClock(),
+): ByteMachine<NfaState> {
   const call = rule('call');
   const more = sequence(text(TOOL_CALL.between + TOOL_CALL.begin), call);
   const calls = sequence(call, repeat(more, 0, parallel ? MOST_CALLS - 1 : 0));
@@ -35,13 +39,14 @@ export function compileToolCalls({ tools, required, parallel, otherwise }: Tools
       ['calls', calls],
       ...free,
       ['call', sequence(text(TOOL_CALL.name), choice(...tools.map(nameAndArguments)), text(TOOL_CALL.end))],
-      ...[...schemas].flatMap(([name, schema]) => [...rulesOf(name, schema)]),
+      ...[...schemas].flatMap(([name, schema]) => [...rulesOf(name, schema, clock)]),
       ...COMMON,
     ]),
+    clock,
   );
-  const empty = pruneNfa(nfa);
+  const empty = new Set(pruneNfa(nfa));
   for (const [name, { param }] of schemas) {
-    if (empty.includes(name)) throw new GrammarError(noValue().message, { param });
+    if (empty.has(name)) throw new GrammarError(noValue().message, { param });
   }
   refuseLeftRecursion(nfa);
   return new NfaMachine(nfa, nfa.starts.get('root') ?? END);
@@ -61,9 +66,9 @@ function nameAndArguments({ name }: CallableTool, index: number): Expression {
   return sequence(text(name + TOOL_CALL.arguments), rule(argumentsOf(index)));
 }
 
-function rulesOf(name: string, { schema, param }: NamedSchema): Rules {
+function rulesOf(name: string, { schema, param }: NamedSchema, clock: CompileClock): Rules {
   try {
-    const { root, rules } = schemaRules(schema, `${name} `);
+    const { root, rules } = schemaRules(schema, clock, `${name} `);
     return new Map([[name, root], ...rules]);
   } catch (error) {
     if (error instanceof GrammarError) throw new GrammarError(error.message, { param, cause: error });

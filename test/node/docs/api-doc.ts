@@ -93,7 +93,8 @@ for. If \`max_tokens\` or the context ends it before, the finish reason is \`len
 - **One constraint for each request.** Two fields with one are a 400 that names both, even if they agree. \`response_format\`
   with the type \`text\` is none. \`stop\` cannot be combined with a constraint, because it could end the text too early.
 - **Limits**: a schema has at most 65,536 characters as JSON and 64 levels of objects and arrays; a regular expression has 4,096
-  characters; a grammar has 32,768; choices together have 32,768.
+  characters; a grammar has 32,768; choices together have 32,768. What takes longer than 10 s to compile, all tools of a request
+  together, is refused (128 ordinary tools take less than a second on a desktop).
 - **Not all that is valid is written**: numbers have up to six digits behind the point, and none from 1,000,000,000 on, where they
   are integers of up to 15 digits. Where \`maxLength\` or \`maxItems\` is above 1,000, a string or an array ends there.
 - The schema is not shown to the model. Say in the prompt what you want: the constraint only takes away what does not fit.

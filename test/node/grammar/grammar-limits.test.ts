@@ -1,9 +1,12 @@
-/** Expressions and grammars that are small, but could cost much: each is either cheap or refused. */
+/** Expressions, grammars and schemas that are small, but could cost much: each is either cheap or refused. */
 import { cpuUsage } from 'node:process';
 import { describe, expect, test } from 'vitest';
 import { GrammarError, type ByteMachine } from '../../../worker/grammar/byte-machine.ts';
+import { CompileClock } from '../../../worker/grammar/compile-clock.ts';
 import { compileEbnf } from '../../../worker/grammar/ebnf.ts';
+import { compileJsonSchema } from '../../../worker/grammar/json-schema.ts';
 import { compileRegex } from '../../../worker/grammar/regex.ts';
+import { compileToolCalls } from '../../../worker/grammar/tool-calls.ts';
 import { pick, xorshift } from '../../random.ts';
 import { accepts, after } from './walk.ts';
 
@@ -44,7 +47,7 @@ function readInTime<State>(compile: () => ByteMachine<State>, text: string): str
   return machine.viable(state);
 }
 
-const TOO_LARGE = 'Too large: its automaton, with all repeats written out, has more than 30000 states';
+const TOO_LARGE = 'Too large: its automaton, with all repeats written out, has more than 100000 states';
 const TOO_AMBIGUOUS = 'Too ambiguous: a single byte can be read in too many ways';
 const words = Array.from({ length: 1500 }, (_, index) => `w${index}`).join('|');
 const nested = (count: number) => `${'('.repeat(count)}a${')*'.repeat(count)}`;
@@ -114,6 +117,18 @@ const GRAMMARS: readonly [title: string, source: string, text: string, outcome: 
   ],
   ['a long list', `root ::= ${Array.from({ length: 4000 }, (_, index) => `"w${index}"`).join(' | ')}`, 'w3999', true],
   ['many rules', chain(2000, (next) => next, '"x"'), '', 'More than 2000 rules'],
+  [
+    'many alternatives that lead to a long chain',
+    `${chain(1200, (next) => `${next} | "q"`, '"x"').replace('root ::= r0', '')}\nroot ::= ${Array(6500).fill('r0').join('|')}`,
+    'x',
+    true,
+  ],
+  [
+    'blanks in a repeat',
+    `root ::= "a"{1,${' '.repeat(60_000)}`,
+    '',
+    'A repeat has the form {2}, {2,} or {2,3}, at line 1, column 13',
+  ],
   ['large repeats', 'root ::= (("a" root?){1000}){1000}', '', TOO_LARGE],
   ['nested groups', `root ::= ${'('.repeat(5000)}`, '', 'More than 200 nested groups, at line 1, column 210'],
   ['a long source', `root ::= "${'a'.repeat(65_536)}"`, '', 'Longer than 65536 characters'],
@@ -125,6 +140,125 @@ test.each(REGEXES.map((row) => [row[0].slice(0, 40), ...row] as const))('%s', (_
 
 test.each(GRAMMARS)('%s', (_, source, text, outcome) => {
   expect(readInTime(() => compileEbnf(source), text)).toBe(outcome);
+});
+
+const random = xorshift(15);
+const letters = (count: number): string => Array.from({ length: count }, () => pick(random, ['a', 'b'])).join('');
+const list = <T>(length: number, item: (index: number) => T): T[] => Array.from({ length }, (_, index) => item(index));
+const objectOf = <T>(length: number, value: T): Record<string, T> =>
+  Object.fromEntries(list(length, (index) => [`p${index}`, value]));
+const tools = (schemaOf: (index: number) => unknown) => ({
+  type: 'tools' as const,
+  param: 'tools',
+  required: true,
+  parallel: true,
+  tools: list(128, (index) => ({ name: `f${index}`, param: `tools[${index}]`, schema: schemaOf(index) })),
+});
+const manyAtOnce = list(120, (index) => `(?!.{${index}}a.{${index % 7}}b)`).join('');
+
+/** Those whose cost is not limited by their size, beyond what the deadline allows. */
+const SLOW: readonly [title: string, compile: (clock: CompileClock) => unknown][] = [
+  [
+    'long alternatives that rules take over',
+    (clock) => {
+      const tail = 'b '.repeat(400);
+      const rules = list(28, (at) => `r${at} ::= r${(at + 27) % 28} ${tail}|r${(at + 1) % 28} ${tail}|"y"`);
+      return compileEbnf(`root ::= r0\nb ::= "b"\n${rules.join('\n')}`, clock);
+    },
+  ],
+  ['repeats of nothing', (clock) => compileEbnf(`root ::= (${'"a"{0}'.repeat(9000)}){10000}`, clock)],
+  ['all that must hold at once', (clock) => compileRegex(`${manyAtOnce}[ab]*`, clock)],
+  [
+    'an ambiguous pattern and a long value',
+    (clock) => compileJsonSchema({ enum: [letters(60_000)], pattern: '^[ab]*a[ab]{2000}$' }, clock),
+  ],
+  [
+    'patterns of values',
+    (clock) => compileJsonSchema({ enum: list(900, () => letters(60)), pattern: 'a[ab]{30}$' }, clock),
+  ],
+  [
+    'tools of which each takes long',
+    (clock) => {
+      const pattern = (index: number): string => `^(?=.*a)(?=.*b)(?=.*c).{0,5${index % 10}}$`;
+      return compileToolCalls(
+        tools((index) => ({ type: 'string', pattern: pattern(index) })),
+        clock,
+      );
+    },
+  ],
+];
+
+test.each(SLOW)('%s: the deadline ends it', (_title, compile) => {
+  const { result, ms } = cpuMs(() => {
+    try {
+      return compile(new CompileClock(100));
+    } catch (error) {
+      return error;
+    }
+  });
+  expect(result).toBeInstanceOf(GrammarError);
+  expect(String(result)).toContain('Too slow: to compile it takes longer than the limit of 0.1 s');
+  expect(ms).toBeLessThan(CPU_MS);
+});
+
+test('past the deadline, the error names the tool that is compiled', () => {
+  const compile = (): unknown =>
+    compileToolCalls(
+      tools((index) => ({ type: 'string', pattern: index === 3 ? `^${manyAtOnce}[ab]*$` : '^x$' })),
+      new CompileClock(300),
+    );
+  expect(compile).toThrow(expect.objectContaining({ param: 'tools[3]', message: expect.stringContaining('Too slow') }));
+});
+
+const kinds = { type: 'object', properties: objectOf(300, true), required: list(300, (index) => `p${index}`) };
+
+/** Schemas whose parts are compared or combined, and the message of their refusal. */
+const SCHEMAS: readonly [title: string, schema: unknown, refusal: string | undefined][] = [
+  [
+    'values of two options',
+    { oneOf: [{ enum: list(4500, (index) => [[index]]) }, { enum: list(4500, (index) => [[-1 - index]]) }] },
+    undefined,
+  ],
+  [
+    'many options with many properties',
+    {
+      oneOf: list(150, (kind) => ({ $ref: '#/$defs/base', properties: { kind: { const: kind } }, required: ['kind'] })),
+      $defs: { base: kinds },
+    },
+    TOO_LARGE,
+  ],
+  [
+    'two unions that must both hold',
+    { allOf: [{ anyOf: list(5000, () => ({})) }, { anyOf: list(4999, () => ({})) }] },
+    "'anyOf' at # cannot be enforced: two schemas that must both hold have it with different values",
+  ],
+  [
+    'required names that begin alike',
+    { type: 'object', required: list(9000, (index) => `a${index}`), additionalProperties: { type: 'null' } },
+    "'properties' at # cannot be enforced: there are more than 1000",
+  ],
+  ['a value and a format', { enum: [`http://${'a'.repeat(60_000)}!`], format: 'url' }, undefined],
+];
+
+test.each(SCHEMAS)('a schema with %s', (_title, schema, refusal) => {
+  const compiled = readInTime(() => compileJsonSchema(schema), '');
+  expect(compiled).toBe(refusal ?? true);
+});
+
+test('128 tools with ordinary schemas compile', () => {
+  const properties = (index: number): unknown => ({
+    [`query_${index}`]: { type: 'string' },
+    [`limit_of_${index}`]: { type: 'integer', minimum: 1, maximum: 100 },
+    include_closed: { type: 'boolean' },
+    state: { type: 'string', enum: ['open', 'closed', 'all', 'created', 'updated'] },
+    labels: { type: 'array', items: { type: 'string' } },
+    [`not_before_${index}`]: { type: ['string', 'null'], format: 'date-time' },
+  });
+  const machine = compileToolCalls(
+    tools((index) => ({ type: 'object', properties: properties(index), additionalProperties: false })),
+  );
+  const text = '<tool_call>\n{"name": "f127", "arguments": {"limit_of_127": 7, "state": "all"}}\n</tool_call>';
+  expect(accepts(machine, text)).toBe(true);
 });
 
 describe('a machine with more states than it keeps', () => {
