@@ -31,7 +31,7 @@ export const codeLines = {
   'worker/families/': 1432,
   'worker/vision/': 829,
   'worker/sampling/': 428,
-  'worker/grammar/': 2975,
+  'worker/grammar/': 3009,
   'worker/onnx/': 2607,
   'worker/storage/': 977,
   'src/storage/': 660,
@@ -42,7 +42,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21411;
+export const codeLinesTogether = 21445;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

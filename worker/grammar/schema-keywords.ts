@@ -112,7 +112,7 @@ export function resolveReference(root: unknown, reference: unknown, path: string
   let target = root;
   for (const step of steps[1]?.split('/') ?? []) {
     const key = unescapePointer(step);
-    const inside: unknown = Array.isArray(target) ? target[Number(key)] : undefined;
+    const inside: unknown = Array.isArray(target) && /^\d+$/.test(key) ? target[Number(key)] : undefined;
     target = isSchemaObject(target) && Object.hasOwn(target, key) ? target[key] : inside;
   }
   if (target === undefined) throw unsupportedSchema(path, '$ref', `${steps[0]} is not in the schema`);

@@ -2,9 +2,25 @@ import { format as formats } from '@cfworker/json-schema';
 import { same } from './merge-schemas.ts';
 import { below, hasType, isSchemaObject, resolveReference, type SchemaObject } from './schema-keywords.ts';
 
+/** How deep schemas are followed into a value at once. Each level takes some frames of the stack, which an answer may exhaust. */
+const DEEPEST = 100;
+
+/** What lies too deep is checked first, with a stack of its own. */
+class TooDeep extends Error {
+  readonly schema: unknown;
+  readonly place: Place;
+
+  constructor(schema: unknown, place: Place) {
+    super();
+    this.schema = schema;
+    this.place = place;
+  }
+}
+
 /** Checks values against a schema that compiles, without its patterns. In a time that grows with the schema times the value. */
 export class SchemaValidator {
   readonly #root: unknown;
+  #depth = 0;
 
   constructor(root: unknown) {
     this.#root = root;
@@ -12,26 +28,47 @@ export class SchemaValidator {
 
   /** @returns where the value breaks which keyword; undefined if it is valid */
   failure(value: unknown): string | undefined {
-    return this.#failureAt(this.#root, new Place(value, '#'));
+    const whole = { schema: this.#root, place: new Place(value, '#') };
+    const waiting: { schema: unknown; place: Place }[] = [whole];
+    for (let next = waiting.at(-1); next; next = waiting.at(-1)) {
+      try {
+        this.#failureAt(next.schema, next.place);
+        waiting.pop();
+      } catch (error) {
+        if (!(error instanceof TooDeep)) throw error;
+        waiting.push(error);
+      }
+    }
+    return whole.place.verdicts.get(whole.schema);
   }
 
   #failureAt(schema: unknown, place: Place): string | undefined {
     const { verdicts } = place;
     if (verdicts.has(schema)) return verdicts.get(schema);
+    if (this.#depth === DEEPEST) throw new TooDeep(schema, place);
     // A reference that leads back here without a step into the value adds nothing.
     verdicts.set(schema, undefined);
-    const broken = isSchemaObject(schema)
-      ? this.#broken(schema, place)
-      : schema === false
-        ? place.says('false')
-        : undefined;
-    verdicts.set(schema, broken);
-    return broken;
+    this.#depth++;
+    try {
+      const broken = isSchemaObject(schema)
+        ? this.#broken(schema, place)
+        : schema === false
+          ? place.says('false')
+          : undefined;
+      verdicts.set(schema, broken);
+      return broken;
+    } catch (error) {
+      // It will be checked again once what lies deeper is known.
+      verdicts.delete(schema);
+      throw error;
+    } finally {
+      this.#depth--;
+    }
   }
 
   #broken(schema: SchemaObject, place: Place): string | undefined {
     for (const [keyword, limit] of Object.entries(schema)) {
-      if (LIMITS[keyword]?.(place.value, limit) === false) return place.says(keyword);
+      if (Object.hasOwn(LIMITS, keyword) && LIMITS[keyword]?.(place.value, limit) === false) return place.says(keyword);
       const broken = this.#brokenWithin(keyword, limit, schema, place);
       if (broken !== undefined) return broken;
     }

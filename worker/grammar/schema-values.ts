@@ -45,6 +45,9 @@ export function allowedValues(schema: SchemaObject, path: string, clock: Compile
   const types = schema['type'] === undefined ? undefined : typesOf(schema, path);
   return listed.filter((value: unknown) => {
     clock.look();
+    if (!same(JSON.parse(written(value)), value)) {
+      throw unsupportedSchema(path, schema['enum'] === undefined ? 'const' : 'enum', 'it has an infinite number');
+    }
     return (
       (schema['const'] === undefined || same(value, schema['const'])) &&
       (!types || types.some((type) => hasType(value, type))) &&

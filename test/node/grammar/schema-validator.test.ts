@@ -85,9 +85,34 @@ test.each<[what: string, schema: unknown, value: unknown, failure: string | unde
   ['a format', { format: 'date' }, '2026-02-30', "# breaks 'format'"],
   ['names of properties', { propertyNames: { maxLength: 2 } }, { abc: 1 }, "#/abc breaks 'maxLength'"],
   ['characters beyond the first plane as one', { minLength: 2 }, '😀', "# breaks 'minLength'"],
+  ['formats that are no format of ours but a name that objects have', { format: '__proto__' }, 'x', undefined],
+  ['keywords that are names that objects have', JSON.parse('{"__proto__": 1, "constructor": 1}'), 1, undefined],
   ['members of that name only as their own', { properties: { toString: { type: 'null' } } }, {}, undefined],
 ])('checks %s', (_what, schema, value, failure) => {
   expect(new SchemaValidator(schema).failure(value)).toBe(failure);
+});
+
+test('follows values as deep as grammars allow them', () => {
+  const $defs = {
+    a: { anyOf: [{ type: 'null' }, { allOf: [{ $ref: '#/$defs/b' }] }] },
+    b: { type: 'array', items: { $ref: '#/$defs/a' } },
+  };
+  const nested = (core: string): unknown => JSON.parse(`${'['.repeat(1000)}${core}${']'.repeat(1000)}`);
+  const validator = new SchemaValidator({ $ref: '#/$defs/a', $defs });
+  expect([validator.failure(nested('null')), validator.failure(nested('1'))]).toEqual([undefined, "# breaks 'anyOf'"]);
+});
+
+test('refuses values that JSON cannot write', () => {
+  for (const schema of [JSON.parse('{"enum": [1, 1e400]}'), JSON.parse('{"const": {"a": [-1e400]}}')]) {
+    expect(() => compileJsonSchema(schema)).toThrow(GrammarError);
+  }
+});
+
+test('finds no member of an array by a name that is no number', () => {
+  const at = (pointer: string): string | undefined =>
+    new SchemaValidator({ $ref: pointer, $defs: { list: [{ type: 'null' }] } }).failure(1);
+  expect(at('#/$defs/list/0')).toBe("# breaks 'type'");
+  expect(() => at('#/$defs/list/')).toThrow(GrammarError);
 });
 
 const encoder = new TextEncoder();
