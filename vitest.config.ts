@@ -34,7 +34,7 @@ const tagsIn = (project: string) => [
 /** Vitest's default of one second is too short on a busy machine. */
 const expect = { poll: { timeout: 30_000 } };
 
-/** The browser tests in one browser: they run in Node and drive a page. One browser and one file at a time. */
+/** The browser tests in one browser: they run in Node and drive a page. One file at a time. */
 function inBrowser(name: 'chromium' | 'firefox', order: number) {
   return {
     test: {
