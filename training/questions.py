@@ -163,7 +163,7 @@ def two_picture_question(art, scenes, rng):
     return rng.choice(options) if options else None
 
 
-def conversations(art, scene, rng, turns):
+def conversations(art, scene, rng, turns, unanswerable_share=0.35):
     """About `turns` questions on one picture, grouped into conversations of one to three turns."""
     pool = candidates(art, scene, rng)
     rng.shuffle(pool)
@@ -173,7 +173,7 @@ def conversations(art, scene, rng, turns):
     chosen = pool[:turns]
     if scene.kind in ("photo", "noise"):
         chosen = [q for _ in range(3) for q in candidates(art, scene, rng)]
-    if rng.random() < 0.35:
+    if rng.random() < unanswerable_share:
         chosen.append(unanswerable(rng))
     rng.shuffle(chosen)
     while chosen:

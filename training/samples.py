@@ -108,7 +108,8 @@ class Samples:
         return self.tokens(text)[0]
 
     def scene(self, rng, longest=None, kinds=None):
-        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [26, 12, 38, 5, 3, 16])[0]
+        photos = 10 if self.kind == "data" else 5  # answers as data make the model less ready to say that it cannot tell
+        kind = rng.choices(["things", "shapes", "text", "photo", "noise", "one thing"], kinds or [26, 12, 38, photos, 3, 16])[0]
         if kind == "one thing":
             return s.things_scene(self.art, rng, n=1, longest=longest)
         if kind == "text":  # long words are the hardest, because their characters are the smallest
@@ -146,7 +147,7 @@ class Samples:
 
     def conversations(self, scene, rng, turns):
         if self.kind != "data" or rng.random() < PLAIN:
-            return q.conversations(self.art, scene, rng, turns)
+            return q.conversations(self.art, scene, rng, turns, unanswerable_share=0.6 if self.kind == "data" else 0.35)
         plain = q.conversations(self.art, scene, rng, turns - 3)
         data = fields.turns(self.art, scene, rng)
         if data and rng.random() < 0.15:  # a turn of the one kind after one of the other
