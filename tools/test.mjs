@@ -5,8 +5,8 @@
  *
  * On two cores it takes 8 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
  * also adds those tagged `nightly`. `--faults` runs only the tests of what can go wrong with stored models and GPUs. Every
- * stage runs even if an earlier one failed, but browser tests need the build. Both browsers' tests run at the same time. The
- * last line counts the tests, and each stage as one.
+ * stage runs even if an earlier one failed, but browser tests need the build. Without long tests, both browsers run at the same
+ * time. The last line counts the tests, and each stage as one.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { argv, execPath, exit } from 'node:process';
@@ -74,9 +74,14 @@ if (stage('setup', ['tools/setup.mjs', ...noSetup])) {
   const built = stage('build', ['tools/build.mjs']);
   if (!argv.includes('--faults')) stage('house check', ['tools/check.mjs']);
   const slow = argv.includes('--faults') ? [] : await vitest('node');
-  // At the same time: a browser test waits more than it computes, so alone it leaves the second core idle.
   const browsers = built ? ['chromium', 'firefox'] : [];
-  for (const files of await Promise.all(browsers.map((name) => vitest(name, succeedsBeside)))) slow.push(...files);
+  if (['--all', '--nightly', '--faults'].some((tier) => argv.includes(tier))) {
+    // Some long tests measure how long a task takes.
+    for (const name of browsers) slow.push(...(await vitest(name)));
+  } else {
+    // A browser test waits more than it computes, so alone it leaves the second core idle.
+    for (const files of await Promise.all(browsers.map((name) => vitest(name, succeedsBeside)))) slow.push(...files);
+  }
   listSlowest(slow);
 }
 const minutes = ((Date.now() - start) / 60_000).toFixed(1);
