@@ -3,7 +3,7 @@
  *
  *   node tools/test.mjs [--all | --nightly | --faults] [--no-setup]
  *
- * On two cores it takes 8 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
+ * On two cores it takes 9 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
  * also adds those tagged `nightly`. `--faults` runs only the tests of what can go wrong with stored models and GPUs. Every
  * stage runs even if an earlier one failed, but browser tests need the build. Without long tests, both browsers run at the same
  * time. The last line counts the tests, and each stage as one.
