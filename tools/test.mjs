@@ -13,6 +13,8 @@ import { argv, execPath, exit } from 'node:process';
 import { succeeds, succeedsBeside } from './setup/command.mjs';
 
 const faultTests = ['test/browser/faults.long.test.ts', 'test/browser/gpu-loss.long.test.ts'];
+const [faults, nightly] = [argv.includes('--faults'), argv.includes('--nightly')];
+const long = faults || nightly || argv.includes('--all');
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 /**
@@ -32,9 +34,7 @@ function stage(title, args) {
  * @returns {Promise<Results['testResults']>}
  */
 async function vitest(project, run = async (...command) => succeeds(...command)) {
-  const files = argv.includes('--faults') ? faultTests : [];
-  const nightly = argv.includes('--nightly');
-  const long = nightly || files.length > 0 || argv.includes('--all');
+  const files = faults ? faultTests : [];
   console.log(`\n== tests in ${project}${nightly ? ', all' : long ? ', including long ones' : ''}`);
   const report = `.cache/vitest-${project}.json`;
   rmSync(report, { force: true });
@@ -42,7 +42,7 @@ async function vitest(project, run = async (...command) => succeeds(...command))
   const passed = await run(
     execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...files, ...reporters, `--project=${project}`],
-    { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly || files.length > 0 ? '1' : '' },
+    { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly || faults ? '1' : '' },
   );
   /** @type {Results} */
   const results = existsSync(report)
@@ -72,10 +72,10 @@ const start = Date.now();
 const noSetup = argv.includes('--no-setup') ? ['--no-setup'] : [];
 if (stage('setup', ['tools/setup.mjs', ...noSetup])) {
   const built = stage('build', ['tools/build.mjs']);
-  if (!argv.includes('--faults')) stage('house check', ['tools/check.mjs']);
-  const slow = argv.includes('--faults') ? [] : await vitest('node');
+  if (!faults) stage('house check', ['tools/check.mjs']);
+  const slow = faults ? [] : await vitest('node');
   const browsers = built ? ['chromium', 'firefox'] : [];
-  if (['--all', '--nightly', '--faults'].some((tier) => argv.includes(tier))) {
+  if (long) {
     // Some long tests measure how long a task takes.
     for (const name of browsers) slow.push(...(await vitest(name)));
   } else {

@@ -112,7 +112,7 @@ async function openFirst<Prepared>(
         device,
         dtype: variant.dtype,
         hardware: gpu?.hardware ?? `${threads} wasm thread${threads === 1 ? '' : 's'}`,
-        reason: [choice.reason, ...failures.map((failure) => `failed there: ${told(failure)}`)].join('; '),
+        reason: [choice.reason, ...failures.map((failure) => `failed there: ${describe(failure)}`)].join('; '),
         storage: files.storage,
       };
       const withLength = (most: number): ModelFacts => ({
@@ -144,12 +144,12 @@ interface Failure {
   error: NearsightError;
 }
 
-function told({ where, error }: Failure): string {
+function describe({ where, error }: Failure): string {
   return `${where}, ${error.message}`;
 }
 
 function noneRuns({ id }: ModelSpec, failures: readonly Failure[], who: string): NearsightError {
-  const tried = failures.map(told).join('; ');
+  const tried = failures.map(describe).join('; ');
   const message = failures.every(({ error }) => error instanceof CanaryMismatch)
     ? `${id} gives other tokens than its spec's canary wherever it was opened (${tried}). The model's files or the canary ` +
       'may be wrong: compare both with the reference implementation.'
