@@ -9,7 +9,7 @@ const text = { type: 'string', maxLength: 40 };
 /** With two digits behind the point, which a number need not have. */
 const amount = { type: 'string', pattern: '^\\d{1,4}\\.\\d{2}$' };
 
-/** A list of words is enforced as `guided_choice`, which the toy can answer as well: these come first. */
+/** Those that the toy can answer as well come first. A list of words is enforced as `guided_choice`. */
 export const readySchemas: readonly ReadySchema[] = [
   { name: 'Yes or no', question: 'Is this an animal?', schema: { enum: ['yes', 'no'] } },
   {
@@ -21,6 +21,11 @@ export const readySchemas: readonly ReadySchema[] = [
     name: 'One of a list',
     question: 'What is this?',
     schema: { enum: ['dog', 'cat', 'apple', 'tree', 'sun', 'star', 'sailboat', 'car', 'house', 'banana'] },
+  },
+  {
+    name: 'Facts',
+    question: 'Describe the image.',
+    schema: objectOf({ thing: text, group: text, background: text, count: { type: 'integer', minimum: 0 } }),
   },
   {
     name: 'Tags',

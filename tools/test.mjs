@@ -5,14 +5,17 @@
  *
  * On two cores it takes 9 minutes, or 40 with `--all`, which adds the tests tagged `long` (vitest.config.ts). `--nightly`
  * also adds those tagged `nightly`. `--faults` runs only the tests of what can go wrong with stored models and GPUs. Every
- * stage runs even if an earlier one failed, but browser tests need the build. Without long tests, both browsers run at the same
- * time. The last line counts the tests, and each stage as one.
+ * stage runs even if an earlier one failed, but browser tests need the build. The last lines name the tests that failed, and
+ * count the tests, and each stage as one.
  */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { argv, execPath, exit } from 'node:process';
 import { succeeds, succeedsBeside } from './setup/command.mjs';
 
 const faultTests = ['test/browser/faults.long.test.ts', 'test/browser/gpu-loss.long.test.ts'];
+
+/** Tests of how long a task takes: nothing runs beside them. */
+const timedTests = ['test/browser/main-thread.test.ts'];
 const [faults, nightly] = [argv.includes('--faults'), argv.includes('--nightly')];
 const long = faults || nightly || argv.includes('--all');
 const counts = { passed: 0, failed: 0, skipped: 0 };
@@ -30,18 +33,17 @@ function stage(title, args) {
 
 /**
  * @param {string} project of vitest.config.ts
- * @param {typeof succeedsBeside} run
+ * @param {readonly string[]} which files, as Vitest's arguments; all of the project if empty
  * @returns {Promise<Results['testResults']>}
  */
-async function vitest(project, run = async (...command) => succeeds(...command)) {
-  const files = faults ? faultTests : [];
+async function vitest(project, which = []) {
   console.log(`\n== tests in ${project}${nightly ? ', all' : long ? ', including long ones' : ''}`);
   const report = `.cache/vitest-${project}.json`;
   rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const passed = await run(
+  const passed = await succeedsBeside(
     execPath,
-    ['node_modules/vitest/vitest.mjs', 'run', ...files, ...reporters, `--project=${project}`],
+    ['node_modules/vitest/vitest.mjs', 'run', ...which, ...reporters, `--project=${project}`],
     { NEARSIGHT_LONG: long ? '1' : '', NEARSIGHT_NIGHTLY: nightly || faults ? '1' : '' },
   );
   /** @type {Results} */
@@ -52,7 +54,10 @@ async function vitest(project, run = async (...command) => succeeds(...command))
   counts.skipped += results.numPendingTests;
   // A file that fails to load reports no tests, but counts as a failure.
   counts.failed += passed ? 0 : Math.max(1, results.numFailedTests);
-  return results.testResults.map((file) => ({ ...file, name: `${file.name}  ${project}` }));
+  return results.testResults.map((file) => ({
+    ...file,
+    name: `${file.name.slice(file.name.lastIndexOf('/test/') + 1)}  ${project}`,
+  }));
 }
 
 /**
@@ -64,7 +69,22 @@ function listSlowest(files) {
   console.log('\nThe slowest files, in seconds:');
   const timed = files.map(({ name, startTime, endTime }) => ({ name, seconds: (endTime - startTime) / 1000 }));
   for (const { name, seconds } of timed.toSorted((a, b) => b.seconds - a.seconds).slice(0, 8)) {
-    console.log(`${seconds.toFixed(0).padStart(5)}  ${name.slice(name.lastIndexOf('/test/') + 1)}`);
+    console.log(`${seconds.toFixed(0).padStart(5)}  ${name}`);
+  }
+}
+
+/**
+ * Prints each test that failed, with the beginning of its error: above, it is far away.
+ *
+ * @param {Results['testResults']} files
+ */
+function listFailed(files) {
+  for (const { name, status, message, assertionResults } of files) {
+    const failed = assertionResults.filter((test) => test.status === 'failed');
+    if (status === 'failed') console.log(`\nFailed: ${name}  ${message.slice(0, 1000)}`);
+    for (const { fullName, failureMessages } of failed) {
+      console.log(`  ${fullName}\n    ${failureMessages.join('\n').slice(0, 1000)}`);
+    }
   }
 }
 
@@ -73,16 +93,14 @@ const noSetup = argv.includes('--no-setup') ? ['--no-setup'] : [];
 if (stage('setup', ['tools/setup.mjs', ...noSetup])) {
   const built = stage('build', ['tools/build.mjs']);
   if (!faults) stage('house check', ['tools/check.mjs']);
-  const slow = faults ? [] : await vitest('node');
+  const files = faults ? [] : await vitest('node');
   const browsers = built ? ['chromium', 'firefox'] : [];
-  if (long) {
-    // Some long tests measure how long a task takes.
-    for (const name of browsers) slow.push(...(await vitest(name)));
-  } else {
-    // A browser test waits more than it computes, so alone it leaves the second core idle.
-    for (const files of await Promise.all(browsers.map((name) => vitest(name, succeedsBeside)))) slow.push(...files);
-  }
-  listSlowest(slow);
+  const beside = faults ? faultTests : timedTests.flatMap((file) => ['--exclude', file]);
+  // Both at once: a browser test waits more than it computes, so alone it leaves the second core idle.
+  files.push(...(await Promise.all(browsers.map((name) => vitest(name, beside)))).flat());
+  for (const name of faults ? [] : browsers) files.push(...(await vitest(name, timedTests)));
+  listSlowest(files);
+  listFailed(files);
 }
 const minutes = ((Date.now() - start) / 60_000).toFixed(1);
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped in ${minutes} minutes`);
@@ -95,5 +113,13 @@ exit(counts.failed === 0 ? 0 : 1);
  * @property {number} numPassedTests
  * @property {number} numFailedTests
  * @property {number} numPendingTests
- * @property {{ name: string, startTime: number, endTime: number }[]} testResults
+ * @property {TestFile[]} testResults
+ *
+ * @typedef {object} TestFile
+ * @property {string} name its path
+ * @property {string} status
+ * @property {string} message why the file could not be run
+ * @property {number} startTime ms
+ * @property {number} endTime ms
+ * @property {{ fullName: string, status: string, failureMessages: string[] }[]} assertionResults
  */

@@ -69,6 +69,19 @@ test('a table has its rows from the start and fills while the answer comes; what
   expect(seen.length).toBeGreaterThan(2);
 });
 
+test('the toy knows the facts of a sample', async () => {
+  await using demo = await openData();
+  await chooseReady(demo, 'Facts');
+  await demo.page.click('#ask');
+  expect(await lastText(demo, '.note:not(:empty)')).toMatch(/^glimpse/);
+  const rows = await demo.evaluate(() =>
+    Array.from(document.querySelectorAll('.fields > tr'), (row) =>
+      Array.from(row.children, (cell) => cell.textContent),
+    ),
+  );
+  expect(Object.fromEntries(rows)).toMatchObject({ thing: 'dog', group: 'animal', count: '1' });
+});
+
 test('what is wrong with a schema is said at its editor, before and after the library saw it', async () => {
   await using demo = await openData();
   await edit(demo, '{ "enum": [');
