@@ -64,6 +64,8 @@ export default defineConfig({
           maxWorkers: '100%',
           expect,
           testTimeout: 60_000,
+          // Some start Dawn and onnxruntime.
+          hookTimeout: 60_000,
         },
       },
       inBrowser('chromium', 1),

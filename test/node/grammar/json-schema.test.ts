@@ -358,13 +358,13 @@ const bombs: [name: string, schema: unknown][] = [
 test.each(bombs)('a schema that is %s ends at once', (_name, schema) => {
   const start = performance.now();
   try {
-    const machine = compileJsonSchema(schema, new CompileClock(1500));
+    const machine = compileJsonSchema(schema, new CompileClock(300));
     let state = machine.initial;
     for (const byte of new TextEncoder().encode('{"p1": 1')) state = machine.transition(state, byte);
   } catch (error) {
     expect(error).toBeInstanceOf(GrammarError);
   }
-  expect(performance.now() - start).toBeLessThan(3000);
+  expect(performance.now() - start).toBeLessThan(5000);
 });
 
 function nested(depth: number): unknown {

@@ -88,10 +88,12 @@ describe('the queue', () => {
     for (let at = 0; at < 10_000; at++) await runOne(at);
     // References are kept alive until the end of the task in which they were made.
     await new Promise((resolve) => setTimeout(resolve));
-    collect();
     expect(refs).toHaveLength(10_000);
-    const alive = refs.filter((ref) => ref.deref() !== undefined);
-    expect(alive.length).toBeLessThan(10);
+    const alive = (): number => {
+      collect();
+      return refs.filter((ref) => ref.deref() !== undefined).length;
+    };
+    await expect.poll(alive).toBeLessThan(10);
     expect(queue.waiting).toBe(0);
   });
 });
