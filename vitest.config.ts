@@ -46,8 +46,9 @@ function inBrowser(name: 'chromium' | 'firefox', order: number) {
       isolate: false,
       sequence: { groupOrder: order },
       expect,
-      testTimeout: 120_000,
-      hookTimeout: 120_000,
+      // For what hangs: on a software GPU, a load alone takes half a minute on an idle machine.
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
     },
   };
 }

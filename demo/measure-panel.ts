@@ -145,7 +145,7 @@ function rowOf({ name, ms, group }: Line, lines: readonly Line[]): HTMLTableRowE
   head.scope = 'row';
   const bar = make('div', 'bar');
   // Not an attribute, which the page's policy forbids.
-  bar.style.inlineSize = `${Math.max(1, (100 * ms) / max)}%`;
+  bar.style.inlineSize = `${Math.max(1, (100 * ms) / (max || 1))}%`;
   const cell = make('td', 'track');
   cell.ariaHidden = 'true';
   cell.append(bar);

@@ -223,7 +223,7 @@ test('an image can come from the camera, a drop or a paste', async () => {
   }
 });
 
-test('every suggested question gets the right answer', { timeout: 240_000, tags: ['long'] }, async () => {
+test('every suggested question gets the right answer', { tags: ['long'] }, async () => {
   await using demo = await openDemo();
   const wrong: string[] = [];
   for (const [sample, expected] of SUGGESTED.entries()) {

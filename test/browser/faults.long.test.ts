@@ -90,7 +90,7 @@ const plan = (changes: object): Promise<void> =>
     Object.assign(faults.plan, changes);
   }, changes);
 
-test(`${CUTS} cut connections`, { timeout: 300_000 }, async () => {
+test(`${CUTS} cut connections`, async () => {
   for (let count = 0; count < CUTS; count++) {
     const path = pick(random, FILES);
     await surviveDownload({ kind: 'cut', after: below(500_000), path, nth: 1 + below(2) }, ['right']);
@@ -124,9 +124,9 @@ test.each<[string, Fault, string[]]>([
   ['another content type', { kind: 'content-type', type: 'text/plain' }, ['right']],
   // With pauses of up to 15 s.
   ...(isFull ? SLOW : []),
-])('%s', { timeout: 120_000 }, async (_name, fault, outcomes) => surviveDownload(fault, outcomes));
+])('%s', async (_name, fault, outcomes) => surviveDownload(fault, outcomes));
 
-test(`${KILLS} workers killed in the middle of a write`, { timeout: 300_000 }, async () => {
+test(`${KILLS} workers killed in the middle of a write`, async () => {
   for (let count = 0; count < KILLS; count++) {
     await clear();
     await survive(
@@ -137,7 +137,7 @@ test(`${KILLS} workers killed in the middle of a write`, { timeout: 300_000 }, a
   }
 });
 
-test(`a page closed ${RELOADS} times in mid-download`, { timeout: 300_000 }, async () => {
+test(`a page closed ${RELOADS} times in mid-download`, async () => {
   for (let count = 0; count < RELOADS; count++) {
     await clear();
     const endDrip = session.hub.fault({ kind: 'drip', bytes: 20_000, every: 10 });
@@ -156,7 +156,7 @@ test(`a page closed ${RELOADS} times in mid-download`, { timeout: 300_000 }, asy
   }
 });
 
-test('a full disk, at three points', { timeout: 120_000 }, async () => {
+test('a full disk, at three points', async () => {
   for (let count = 0; count < 3; count++) {
     await clear();
     await survive(
@@ -175,7 +175,6 @@ test('a full disk, at three points', { timeout: 120_000 }, async () => {
 
 test.each<Damage>(['flip', 'truncate', 'append', 'delete'])(
   'a stored file after %s, at rest and during a load',
-  { timeout: 120_000 },
   async (how) => {
     for (const delay of [undefined, 100 + below(300)]) {
       const path = pick(random, FILES);
@@ -194,7 +193,7 @@ test.each<Damage>(['flip', 'truncate', 'append', 'delete'])(
   },
 );
 
-test('two tabs that race', { timeout: 120_000 }, async () => {
+test('two tabs that race', async () => {
   await clear();
   tried++;
   const tab = await session.openTab();
@@ -208,7 +207,7 @@ test('two tabs that race', { timeout: 120_000 }, async () => {
   survived++;
 });
 
-test('a clock that goes backwards', { timeout: 120_000 }, async () => {
+test('a clock that goes backwards', async () => {
   await clear();
   await survive(
     () => plan({ clockBackwards: true }),
@@ -217,7 +216,7 @@ test('a clock that goes backwards', { timeout: 120_000 }, async () => {
   );
 });
 
-test('no memory when the graphs are opened', { timeout: 120_000 }, async () => {
+test('no memory when the graphs are opened', async () => {
   for (const maxHeapBytes of [17e6, 20e6, 24e6]) {
     await survive(
       () => plan({ maxHeapBytes }),

@@ -112,8 +112,8 @@ describe.each(['wasm', 'webgpu', 'halves'] as const)('glimpse on %s gives the to
     expect(page.foreign).toEqual([]);
   };
 
-  test.each(chosen[way])('$name', { timeout: 240_000, tags }, answersAsGolden);
+  test.each(chosen[way])('$name', { tags }, answersAsGolden);
 
   const rest = way === 'webgpu' ? cases.filter((golden) => !chosen.webgpu.includes(golden)) : [];
-  test.each(rest)('$name', { timeout: 240_000, tags: ['long'] }, answersAsGolden);
+  test.each(rest)('$name', { tags: ['long'] }, answersAsGolden);
 });

@@ -66,7 +66,7 @@ async function install(device: 'webgpu' | 'wasm'): Promise<void> {
   };
 }
 
-describe.each(['wasm', 'webgpu'] as const)('on %s', { timeout: 240_000 }, (device) => {
+describe.each(['wasm', 'webgpu'] as const)('on %s', (device) => {
   let page: TestPage;
   const ask = (...args: Parameters<typeof prefix.ask>): Promise<Answer> =>
     page.evaluate((...args) => prefix.ask(...args), ...args);

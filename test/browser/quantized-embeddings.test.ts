@@ -9,7 +9,7 @@ const folder = new URL('../../models/glimpse/', import.meta.url);
 
 test.each([true, false])(
   '4-bit embeddings are looked up, on wasm and on WebGPU; zero points: %s',
-  { ...nightlyInChromium, timeout: 240_000 },
+  nightlyInChromium,
   async (zeros) => {
     const file = quantizeEmbeddings(readFileSync(new URL('onnx/embed_tokens_q4.onnx', folder)), zeros);
     const sha256 = createHash('sha256').update(file).digest('hex');

@@ -31,13 +31,13 @@ describe.skipIf(!tinyAvailable).each([...FAST, ...OTHERS])('%s', (folder) => {
         spec,
         device,
       );
-    }, 240_000);
+    });
 
     afterAll(async () => {
       await page?.[Symbol.asyncDispose]();
     });
 
-    test.each(cases)('$name', { timeout: 240_000, tags }, async ({ request, promptIds, tokens }) => {
+    test.each(cases)('$name', { tags }, async ({ request, promptIds, tokens }) => {
       const body = JSON.stringify({ model: folder, ...request });
       const answer = await page.evaluate(async (text) => {
         const { near } = globalThis as unknown as { near: import('nearsight').Nearsight };

@@ -157,6 +157,10 @@ const commands = {
   count: () => {},
   hold: () => (held = new Promise((resolve) => (release = resolve))),
   release: () => release(),
+  releaseOne: () => {
+    release();
+    void commands.hold();
+  },
   // From now on the KV cache may take at most twice the memory that it has.
   limit: () => {
     maxKvBytes = 2 * kvBytes();
@@ -247,12 +251,12 @@ export interface Faults {
   plan: FaultPlan;
   /**
    * Sends a command to the newest worker, and resolves when it was carried out. `hold` keeps the worker from decoding
-   * images, and so keeps a request with an image in its prefill, until `release`.
+   * images, and so keeps a request with an image in its prefill, until `release`; `releaseOne` holds the next one.
    *
    * @returns live GPU buffers; the sizes of all buffers ever created for the KV cache; calls to WebGPU so far
    */
   command(
-    name: 'destroy' | 'invalid' | 'count' | 'hold' | 'release' | 'limit',
+    name: 'destroy' | 'invalid' | 'count' | 'hold' | 'release' | 'releaseOne' | 'limit',
   ): Promise<{ buffers: number; kvBufferSizes: number[]; calls: number }>;
   /** Makes the newest worker loop forever. There is no reply. */
   hang(): void;

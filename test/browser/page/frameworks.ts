@@ -8,15 +8,18 @@ export { isProxy, reactive };
 
 /** An application in React's strict mode, which mounts each component twice in development. */
 export function mountInReact(near: Nearsight): {
-  /** The state that the component shows. */
-  text: () => string | null;
+  /** The states that the component showed, in order. */
+  shown: (string | null)[];
   /** `loaded` or the error's code, for each load. */
   loads: string[];
   unmount: () => void;
 } {
+  const shown: (string | null)[] = [];
   const loads: string[] = [];
+  const element = document.body.appendChild(document.createElement('div'));
   function App(): string {
     const { state } = useSyncExternalStore(near.status.subscribe, () => near.status.value);
+    useEffect(() => void shown.push(element.textContent), [state]);
     useEffect(() => {
       near.load().then(
         () => loads.push('loaded'),
@@ -26,10 +29,9 @@ export function mountInReact(near: Nearsight): {
     }, []);
     return state;
   }
-  const element = document.body.appendChild(document.createElement('div'));
   const root = createRoot(element);
   root.render(createElement(StrictMode, null, createElement(App)));
-  return { text: () => element.textContent, loads, unmount: () => root.unmount() };
+  return { shown, loads, unmount: () => root.unmount() };
 }
 
 /** A proxy that wraps every value read through it. Functions are wrapped too, so their `this` is a proxy. */

@@ -10,6 +10,7 @@ declare function loadStructured(): Promise<typeof import('./structured.ts')>;
 declare function loadToolClients(): Promise<typeof import('./tool-clients.ts')>;
 declare function loadFrameworks(): Promise<typeof import('./frameworks.ts')>;
 declare const longest: typeof import('./longest-task.ts').longest;
+declare const longestAtBest: typeof import('./longest-task.ts').longestAtBest;
 
 /** A question about an image, and glimpse's answer from the Python reference. */
 interface GoldenCase {

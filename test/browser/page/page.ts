@@ -5,7 +5,7 @@ import { storage } from 'nearsight/storage';
 import OpenAI from 'openai';
 import corner from '../../fixtures/glimpse/corner.gif?inline';
 import progressive from '../../fixtures/glimpse/progressive.jpg?inline';
-import { longest } from './longest-task.ts';
+import { longest, longestAtBest } from './longest-task.ts';
 import { cases } from '../../fixtures/glimpse/golden.json';
 
 /** The AI SDK and LangChain, loaded when a test asks for them. */
@@ -41,5 +41,6 @@ Object.assign(globalThis, {
   loadToolClients,
   loadFrameworks,
   longest,
+  longestAtBest,
   goldens,
 });

@@ -11,7 +11,7 @@ interface Asked {
 const bodyOf = (init: RequestInit | undefined): string => (typeof init?.body === 'string' ? init.body : '');
 
 /** A device with these times in milliseconds, and a clock that stands still between its answers. */
-function device({ image = 1000, token = 10, promptToken = 1 }) {
+function device({ image = 1000, token = 10, promptToken = 1, late = (_request: Asked) => 0 }) {
   let clock = 0;
   const asked: Asked[] = [];
   const headers: Headers[] = [];
@@ -25,7 +25,7 @@ function device({ image = 1000, token = 10, promptToken = 1 }) {
     const words = key.split(' ').length;
     const [content] = request.messages.map((message) => JSON.stringify(message.content));
     const isNew = content?.includes('image_url') && !read.has(content);
-    clock += (isNew ? image : 0) + (read.has(key) ? promptToken : words * promptToken) + token;
+    clock += late(request) + (isNew ? image : 0) + (read.has(key) ? promptToken : words * promptToken) + token;
     read.add(key).add(content ?? '');
     const delta = { content: 'a'.repeat(request.max_tokens) };
     const events = [
@@ -84,15 +84,24 @@ test('a slow device gets fewer samples and shorter answers', async () => {
   expect(Math.max(...asked.map((request) => request.max_tokens))).toBe(12);
 });
 
+test('no token takes less than no time, where a short answer was held up', async () => {
+  let held = 0;
+  const late = ({ max_tokens }: Asked): number => (max_tokens === 4 && held++ === 0 ? 400 : 0);
+  const { rows } = await measure(device({ token: 10, late }).options);
+  expect(rows[2]).toMatchObject({ samples: [0, 10, 10], ms: 10 });
+});
+
 test('what the time does not suffice for is left out', async () => {
   const { options } = device({});
+  const time = new AbortController();
   const hangs: typeof globalThis.fetch = (url, init) => {
     if (!bodyOf(init).includes('and then a dog')) return options.fetch(url, init);
     return new Promise((_, reject) => {
       init?.signal?.addEventListener('abort', () => reject(init.signal?.reason as Error));
+      time.abort();
     });
   };
-  const { rows, leftOut } = await measure({ ...options, fetch: hangs, limitMs: 200 });
+  const { rows, leftOut } = await measure({ ...options, fetch: hangs, timeOver: time.signal });
   expect(rows.map((row) => row.measure)).toEqual(['image', 'follow-up']);
   expect(leftOut).toEqual(['answers behind 100 tokens', 'answers behind 600 tokens']);
 });
