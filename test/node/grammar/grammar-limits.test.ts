@@ -220,13 +220,14 @@ test.each(SLOW)('%s: the deadline ends it', (_title, compile) => {
 test('past the deadline, the error names the tool that is compiled', () => {
   // Time goes on by a millisecond with each look at the clock, so that the first tools take none of it.
   let now = 0;
-  using _clock = vi.spyOn(performance, 'now').mockImplementation(() => now++);
+  using clock = vi.spyOn(performance, 'now').mockImplementation(() => now++);
   const compile = (): unknown =>
     compileToolCalls(
       tools((index) => ({ type: 'string', pattern: index === 3 ? `^${manyAtOnce}[ab]*$` : '^x$' })),
       new CompileClock(300),
     );
   expect(compile).toThrow(expect.objectContaining({ param: 'tools[3]', message: expect.stringContaining('Too slow') }));
+  expect(clock).toHaveBeenCalled();
 });
 
 /** Schemas whose parts are compared or combined, and the message of their refusal. */
