@@ -25,7 +25,7 @@ export class Grammar {
   constructor(vocabulary: Omit<Vocabulary, 'trie'>, size: number) {
     // An end token is no text, even where the tokenizer has it as an ordinary one.
     const bytes = (id: number): Uint8Array => (vocabulary.stopIds.includes(id) ? NOTHING : vocabulary.bytes(id));
-    this.#vocabulary = { ...vocabulary, trie: buildTokenTrie(bytes, size) };
+    this.#vocabulary = { ...vocabulary, bytes, trie: buildTokenTrie(bytes, size) };
   }
 
   /**

@@ -17,7 +17,10 @@ class TooDeep extends Error {
   }
 }
 
-/** Checks values against a schema that compiles, without its patterns. In a time that grows with the schema times the value. */
+/**
+ * Checks values against a schema that compiles, without its patterns. In a time that grows with the schema times the value, as long
+ * as the value is not nested deeper than schemas are followed at once.
+ */
 export class SchemaValidator {
   readonly #root: unknown;
   #depth = 0;
@@ -31,12 +34,17 @@ export class SchemaValidator {
     const whole = { schema: this.#root, place: new Place(value, '#') };
     const waiting: { schema: unknown; place: Place }[] = [whole];
     for (let next = waiting.at(-1); next; next = waiting.at(-1)) {
+      // One that waits may have been taken for followed, below.
+      next.place.verdicts.delete(next.schema);
       try {
         this.#failureAt(next.schema, next.place);
         waiting.pop();
       } catch (error) {
         if (!(error instanceof TooDeep)) throw error;
-        waiting.push(error);
+        const { schema, place } = error;
+        const leadsBack = waiting.some((each) => each.schema === schema && each.place === place);
+        if (leadsBack) place.verdicts.set(schema, undefined);
+        else waiting.push(error);
       }
     }
     return whole.place.verdicts.get(whole.schema);
@@ -110,7 +118,7 @@ export class SchemaValidator {
             .map((name) => [limit, place.at(name)]),
         );
       case 'propertyNames':
-        return first(place.names.map((name) => [limit, new Place(name, below(place.path, name))]));
+        return first(place.names.map((name) => [limit, place.named(name)]));
       case 'prefixItems':
         return first(
           place.items.slice(0, listOf(limit).length).map((index) => [listOf(limit)[index], place.at(index)]),
@@ -137,6 +145,7 @@ class Place {
   /** By schema: what is broken, or undefined. */
   readonly verdicts = new Map<unknown, string | undefined>();
   readonly #inside = new Map<string | number, Place>();
+  readonly #names = new Map<string, Place>();
 
   constructor(value: unknown, path: string) {
     this.value = value;
@@ -158,6 +167,15 @@ class Place {
     if (known) return known;
     const place = new Place(Object(this.value)[key], below(this.path, key));
     this.#inside.set(key, place);
+    return place;
+  }
+
+  /** The name of a member, as a value. */
+  named(key: string): Place {
+    const known = this.#names.get(key);
+    if (known) return known;
+    const place = new Place(key, below(this.path, key));
+    this.#names.set(key, place);
     return place;
   }
 

@@ -8,7 +8,7 @@ import {
   type TokenLogprob,
   type TokenRules,
 } from '../../../src/protocol/job.ts';
-import type { Engine, EngineKind } from '../../../worker/engines/engine.ts';
+import type { Engine, EngineKind, OpenOptions } from '../../../worker/engines/engine.ts';
 import { assets } from './dawn-engine.ts';
 import { diskFiles } from './disk-store.ts';
 
@@ -18,14 +18,14 @@ const SAMPLED: Sampling = { ...GREEDY, temperature: 1.5, seed: 11 };
 export function testEngine(kind: EngineKind): void {
   let engine: Engine;
 
+  const open = (emit: OpenOptions['emit']): Promise<Engine> => {
+    const request = { spec: glimpse, device: 'wasm', assets } as const;
+    return kind.open(request, { files: diskFiles, emit, signal: new AbortController().signal });
+  };
+
   beforeAll(async () => {
     const steps: number[] = [];
-    const request = { spec: glimpse, device: 'wasm', assets } as const;
-    engine = await kind.open(request, {
-      files: diskFiles,
-      emit: (part) => part.state === 'preparing' && steps.push(part.done / part.of),
-      signal: new AbortController().signal,
-    });
+    engine = await open((part) => part.state === 'preparing' && steps.push(part.done / part.of));
     expect(steps).toEqual([0.25, 0.5, 0.75, 1]);
   }, 60_000);
 
@@ -81,15 +81,16 @@ export function testEngine(kind: EngineKind): void {
       ]);
     });
 
-    test('that ends in a trap of a wasm module ends the worker', async () => {
+    test('that ends in a trap of a wasm module ends the worker, for the next one too: nobody hears of it after an abort', async () => {
+      const crashing = await open(() => {});
       const trap = (): never => {
         throw new WebAssembly.RuntimeError('unreachable');
       };
-      const failed = engine.answer(job(), trap, new AbortController().signal);
-      await expect(failed).rejects.toMatchObject({
-        code: 'worker_crashed',
-        message: expect.stringContaining('unreachable'),
-      });
+      const crashed = { code: 'worker_crashed', message: expect.stringContaining('unreachable') };
+      const { signal } = new AbortController();
+      await expect(crashing.answer(job(), trap, signal)).rejects.toMatchObject(crashed);
+      await expect(crashing.answer(job(), () => {}, signal)).rejects.toMatchObject(crashed);
+      await crashing.close();
     });
 
     test('ends before a stop string', async () => {

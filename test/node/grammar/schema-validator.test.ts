@@ -102,6 +102,32 @@ test('follows values as deep as grammars allow them', () => {
   expect([validator.failure(nested('null')), validator.failure(nested('1'))]).toEqual([undefined, "# breaks 'anyOf'"]);
 });
 
+test('follows names of members as deep', () => {
+  const n = {
+    type: 'object',
+    propertyNames: { pattern: '^[a-z]+$', maxLength: 3 },
+    additionalProperties: { $ref: '#/$defs/n' },
+  };
+  const nested = (depth: number, core: string): unknown =>
+    JSON.parse(`${'{"a":'.repeat(depth)}${core}${'}'.repeat(depth)}`);
+  const validator = new SchemaValidator({ $ref: '#/$defs/n', $defs: { n } });
+  // One level for `n` and one for `$ref`: among these, names are checked exactly at the limit.
+  for (let depth = 40; depth < 60; depth++) {
+    expect(validator.failure(nested(depth, '{}'))).toBeUndefined();
+    expect(validator.failure(nested(depth, '{"long": {}}'))).toContain("breaks 'maxLength'");
+  }
+});
+
+test.each([1, 99, 100, 101, 151, 350])('ends where %i references lead back to the first', (count) => {
+  const refs = Array.from({ length: count }, (_, index) => [`d${index}`, { $ref: `#/$defs/d${(index + 1) % count}` }]);
+  const $defs = Object.fromEntries(refs);
+  const validator = new SchemaValidator({ anyOf: [{ type: 'number' }, { $ref: '#/$defs/d0' }], $defs });
+  expect(validator.failure(null)).toBeUndefined();
+  $defs['d0'].type = 'string';
+  expect(validator.failure(null)).toBe("# breaks 'anyOf'");
+  expect(validator.failure('text')).toBeUndefined();
+});
+
 test('refuses values that JSON cannot write', () => {
   for (const schema of [JSON.parse('{"enum": [1, 1e400]}'), JSON.parse('{"const": {"a": [-1e400]}}')]) {
     expect(() => compileJsonSchema(schema)).toThrow(GrammarError);

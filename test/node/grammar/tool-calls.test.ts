@@ -190,14 +190,22 @@ test('the text of a call up to its arguments is forced where one tool is require
 });
 
 test('an end token that has a text is no part of one', () => {
-  const texts = ['"', 'a', '<|end|>'];
+  const texts = ['"', 'a', '<|end|>', ' '];
   const bytes = (id: number): Uint8Array => encoder.encode(texts[id]);
-  const grammar = new Grammar({ bytes, encode: () => [], stopIds: [2] }, 3);
+  const encode = (text: string): number[] => text.split(/(?=<)|(?<=>)|(?<=[ a])/).map((part) => texts.indexOf(part));
+  const grammar = new Grammar({ bytes, encode, stopIds: [2] }, 4);
   const constraint = grammar.open({ type: 'json', schema: { type: 'string' }, param: 'guided_json' }, false)();
   constraint.accept(0);
-  expect(constraint.mask(1)?.[0]).toBe(0b011);
+  expect(constraint.mask(1)?.[0]).toBe(0b1011);
   constraint.accept(0);
   expect(constraint.mask(2)?.[0]).toBe(0b100);
+
+  const forced = (text: string) =>
+    grammar
+      .open({ type: 'choice', texts: [text], param: 'guided_choice' }, false)()
+      .forced?.();
+  expect(forced('aaaaaaaa')).toEqual([3, 1, 1, 1, 1, 1, 1, 1]);
+  expect(forced('aaaa<|end|>aaaa')).toEqual([]);
 });
 
 test('names of rules in one schema are not those of another', () => {

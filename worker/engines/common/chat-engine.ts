@@ -47,6 +47,8 @@ export class ChatEngine implements Engine {
   readonly #parts: ChatParts;
   readonly #prefixes: PrefixCache;
   #grammar: Grammar | undefined;
+  /** A trap: nothing is known about the heap after it. */
+  #crash: NearsightError | undefined;
 
   constructor(parts: ChatParts) {
     const { facts, decoder, vision, gpu } = parts;
@@ -59,13 +61,15 @@ export class ChatEngine implements Engine {
   }
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
+    // The answer in which it happened may have been aborted, so nobody heard of it.
+    if (this.#crash) throw this.#crash;
     try {
       await withDeviceGuard(this.#parts.gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      // Nothing is known about the heap after a trap.
       const message = `ONNX Runtime crashed: ${error.message}. The next request starts a new worker.`;
-      throw new NearsightError('worker_crashed', message, { cause: error });
+      this.#crash = new NearsightError('worker_crashed', message, { cause: error });
+      throw this.#crash;
     } finally {
       this.#parts.vision.features.trim();
     }

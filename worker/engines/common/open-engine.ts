@@ -131,7 +131,7 @@ async function openFirst<Prepared>(
         gpu?.close();
         throw error;
       }
-      failures.push({ where: `${device} ${variant.dtype}`, error });
+      failures.push({ device, where: `${device} ${variant.dtype}`, error });
     }
   }
   gpu?.close();
@@ -140,6 +140,7 @@ async function openFirst<Prepared>(
 
 /** A choice that turned out not to run here, or to compute wrongly. */
 interface Failure {
+  device: Device;
   where: string;
   error: NearsightError;
 }
@@ -150,10 +151,13 @@ function describe({ where, error }: Failure): string {
 
 function noneRuns({ id }: ModelSpec, failures: readonly Failure[], who: string): NearsightError {
   const tried = failures.map(describe).join('; ');
-  const message = failures.every(({ error }) => error instanceof CanaryMismatch)
-    ? `${id} gives other tokens than its spec's canary wherever it was opened (${tried}). The model's files or the canary ` +
-      'may be wrong: compare both with the reference implementation.'
-    : `${who} cannot run ${id}, or computes it wrongly (${tried}). Update the browser or the driver, or use another device.`;
+  // A driver may miss the canary as well, but hardly as wasm does.
+  const isMissed = failures.every(({ error }) => error instanceof CanaryMismatch);
+  const message =
+    isMissed && failures.some(({ device }) => device === 'wasm')
+      ? `${id} gives other tokens than its spec's canary wherever it was opened (${tried}). The model's files or the canary ` +
+        'may be wrong: compare both with the reference implementation.'
+      : `${who} cannot run ${id}, or computes it wrongly (${tried}). Update the browser or the driver, or use another device.`;
   return new NearsightError('unsupported_device', message);
 }
 

@@ -3,6 +3,7 @@ import type { GraphName } from '../../../src/protocol/model-spec.ts';
 import type { Processor } from '../../families/processor.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
+import type { Tensor } from '../../onnx/ort.ts';
 import type { Session } from '../../onnx/ort-session.ts';
 import type { EncoderSession } from '../../vision/vision-encoder.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
@@ -129,7 +130,7 @@ async function openSessions(
 /**
  * Encodes an image. Only whether the features are finite is known then: in half precision, some encoders overflow.
  *
- * @throws NearsightError `unsupported_device` if they are not
+ * @throws NearsightError `unsupported_device` if they are not, or if it cannot be encoded
  */
 async function testVision(
   vision: EncoderSession,
@@ -137,11 +138,17 @@ async function testVision(
   { ort, memory }: Pick<TransformersKit, 'ort' | 'memory'>,
   { pseudoRandomInput, release, runEncoder }: WorkerTools,
 ): Promise<void> {
-  const inputs =
-    processor instanceof TransformersProcessor
-      ? await processor.example()
-      : processor.encoderInputs.example(1, pseudoRandomInput);
-  const features = await runEncoder(ort, vision, inputs);
+  const encode = async (): Promise<Tensor> => {
+    const inputs =
+      processor instanceof TransformersProcessor
+        ? await processor.example()
+        : processor.encoderInputs.example(1, pseudoRandomInput);
+    return runEncoder(ort, vision, inputs);
+  };
+  const features = await encode().catch((cause: unknown) => {
+    if (isNearsightError(cause)) throw cause;
+    throw new NearsightError('unsupported_device', `an image cannot be encoded: ${String(cause)}`, { cause });
+  });
   try {
     const dims = [1, features.size];
     const { gpuBuffer, type } = features;

@@ -54,7 +54,7 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
     try {
       for (let run = 0; run < 2; run++) await this.readRows(Int32Array.of(1, 2));
     } catch (error) {
-      if (isOutOfMemory(error)) throw error;
+      if (isOutOfMemory(error) || error instanceof WebAssembly.RuntimeError) throw error;
       this.#readsBehind = false;
     }
     this.clear();
