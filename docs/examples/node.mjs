@@ -20,11 +20,15 @@ const proxy = createNimProxy({
 });
 const handle = toNodeHandler(proxy);
 
-createServer((request, response) => {
+const server = createServer((request, response) => {
   if (request.url?.startsWith('/nim/')) return handle(request, response);
   const session = randomUUID();
   sessions.add(session);
   response.setHeader('set-cookie', `session=${session}; HttpOnly; SameSite=Strict; Path=/`);
   response.setHeader('content-type', 'text/html');
   response.end("<p>createNearsight({ …, remote: { baseURL: '/nim', credentials: 'same-origin' } })");
-}).listen(Number(env.PORT ?? 3000), 'localhost');
+});
+server.listen(Number(env.PORT ?? 3000), 'localhost', () => {
+  const address = server.address();
+  if (typeof address === 'object') console.log(`http://localhost:${address?.port}`);
+});

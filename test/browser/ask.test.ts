@@ -1,6 +1,5 @@
 // @module-tag nightly-in-firefox
 import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,14 +56,20 @@ test("a file that is not an image is refused with the library's message", { tags
   expect(err).toMatch(/^ask: The image at messages\[0\]\.content\[0\]\.image_url cannot be read: it is not a PNG/m);
 });
 
-test('a repository on the hub is downloaded by the first run only', { tags: ['long'] }, async () => {
+/** A hub with glimpse, an empty folder to cache it in, and the arguments with which it is asked. */
+async function openHub() {
   const files = Object.fromEntries(listed.map(({ path }) => [path, `models/glimpse/${path}`]));
   const commit = '0123456789abcdef0123456789abcdef01234567';
   const id = 'nearsight/glimpse';
   const hub = await startHub({ repositories: [{ id, revisions: { [commit]: files }, branches: { main: commit } }] });
   // The profile is kept there.
   const cache = await mkdtemp(join(tmpdir(), 'nearsight-cache-'));
-  const ask = () => run({ XDG_CACHE_HOME: cache }, ...question, '--model', id, '--base-url', hub.origin);
+  return { hub, cache, args: [...question, '--model', id, '--base-url', hub.origin] };
+}
+
+test('a repository on the hub is downloaded by the first run only', { tags: ['long'] }, async () => {
+  const { hub, cache, args } = await openHub();
+  const ask = () => run({ XDG_CACHE_HOME: cache }, ...args);
   try {
     const first = await ask();
     expect(first.out).toMatch(/^dog\nlocal · nearsight\/glimpse on wasm/);
@@ -80,17 +85,26 @@ test('a repository on the hub is downloaded by the first run only', { tags: ['lo
 });
 
 test('when only npm is stopped, the command and its browser end as well', { tags: ['long'] }, async () => {
-  const child = spawn('npm', ['run', 'ask', '--', ...question], {
+  const { hub, cache, args } = await openHub();
+  // There is no answer that could end them.
+  hub.fault({ kind: 'stall', after: 0, path: /\.onnx$/ });
+  const child = spawn('npm', ['run', 'ask', '--', ...args], {
+    env: { ...process.env, XDG_CACHE_HOME: cache },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: 110_000,
   });
-  const out = text(child.stdout);
-  await once(child.stderr, 'data'); // the page is open, so the browser runs
-  const started = descendants(child.pid);
-  expect(started.length).toBeGreaterThan(3); // npm, its shell, the command, the browser
-  child.kill('SIGTERM');
-  expect(await out).not.toContain('first token after');
-  await expect.poll(() => started.filter((pid) => processes().has(pid)), { timeout: 10_000 }).toEqual([]);
+  try {
+    let err = '';
+    child.stderr.on('data', (chunk) => (err += String(chunk)));
+    await expect.poll(() => err, { timeout: 100_000 }).toMatch(/^ask: downloading/m);
+    const started = descendants(child.pid);
+    expect(started.length).toBeGreaterThan(3); // npm, its shell, the command, the browser
+    child.kill('SIGTERM');
+    await expect.poll(() => started.filter((pid) => processes().has(pid)), { timeout: 60_000 }).toEqual([]);
+  } finally {
+    await hub.close();
+    await rm(cache, { recursive: true, force: true });
+  }
 });
 
 /** The parent of each process, without zombies. */

@@ -75,13 +75,16 @@ test('in an insecure page', async () => {
   await tab.setRequestInterception(true);
   tab.on('request', (request) => {
     const { pathname } = new URL(request.url());
-    void fetch(`${server.origin}${pathname}`).then(async (response) =>
-      request.respond({
-        status: response.status,
-        contentType: response.headers.get('content-type') ?? '',
-        body: await response.text(),
-      }),
-    );
+    void fetch(`${server.origin}${pathname}`)
+      .then(async (response) =>
+        request.respond({
+          status: response.status,
+          contentType: response.headers.get('content-type') ?? '',
+          body: await response.text(),
+        }),
+      )
+      // The tab may be closed by then.
+      .catch(() => {});
   });
   const expected = refused(expect.stringContaining('not a secure context'));
   expect(await tryIn('page', tab, 'http://insecure.test')).toEqual(expected);

@@ -32,6 +32,8 @@ export class SmallModel {
   bytesPerSecond = Infinity;
   /** Bytes of the model's files that were sent. */
   sent = 0;
+  /** When so many were sent, what is left would take half an hour: a download that no test is too slow for. */
+  crawlsAfter = Infinity;
   /** Whether its files are answered with 404. */
   gone = false;
 
@@ -55,7 +57,7 @@ export class SmallModel {
           'cross-origin-resource-policy': 'same-origin',
           ...(from && { 'content-range': `bytes ${start}-${end}/${size}` }),
         });
-        const chunks = this.#pace(createReadStream(file, { start, end, highWaterMark: 16_384 }));
+        const chunks = this.#pace(createReadStream(file, { start, end, highWaterMark: 1024 }));
         Readable.from(chunks)
           .on('error', () => response.destroy())
           .pipe(response);
@@ -66,7 +68,9 @@ export class SmallModel {
 
   async *#pace(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of stream) {
-      if (this.bytesPerSecond < Infinity) await delay((chunk.length / this.bytesPerSecond) * 1000);
+      // A connection from which nothing comes for 15 s is replaced.
+      const bytesPerSecond = this.sent < this.crawlsAfter ? this.bytesPerSecond : 200;
+      if (bytesPerSecond < Infinity) await delay((chunk.length / bytesPerSecond) * 1000);
       this.sent += chunk.length;
       yield chunk;
     }

@@ -18,6 +18,7 @@ afterAll(() => site.stop());
 
 afterEach(() => {
   model.bytesPerSecond = Infinity;
+  model.crawlsAfter = Infinity;
   model.gone = false;
 });
 
@@ -56,17 +57,18 @@ test('from a first visit, one click and a question lead to an answer of the real
 test('a download is paused, and resumed after a reload without fetching anything twice', async () => {
   await using demo = await openDemo(site.origin);
   await demo.evaluate(() => {
-    const said: { text: string; at: number }[] = [];
+    const said: string[] = [];
     const announcer = document.querySelector('#announcer')!;
-    new MutationObserver(() => said.push({ text: announcer.textContent, at: performance.now() })).observe(announcer, {
-      childList: true,
-    });
+    new MutationObserver(() => said.push(announcer.textContent)).observe(announcer, { childList: true });
     Object.assign(globalThis, { said });
   });
   model.sent = 0;
-  model.bytesPerSecond = 60_000;
+  model.crawlsAfter = 2.4e6;
+  model.bytesPerSecond = 300_000;
+  const start = performance.now();
   await demo.page.click('#use-real');
-  await status(demo, /^Downloading SmolVLM-256M: .* [1-7]\d\u00a0%/);
+  // All that was sent has arrived.
+  await status(demo, /^Downloading SmolVLM-256M: 2\.[4-9] MB .* [78]\d\u00a0%/);
   const bar = await demo.evaluate(() => {
     const { position, ariaValueText, hidden } = document.querySelector<HTMLProgressElement>('#status-progress')!;
     return { position, ariaValueText, hidden };
@@ -76,10 +78,10 @@ test('a download is paused, and resumed after a reload without fetching anything
     ariaValueText: expect.stringMatching(/^Downloading .* left$/),
     hidden: false,
   });
-  const said = await demo.evaluate(() => (globalThis as unknown as { said: { text: string; at: number }[] }).said);
-  const times = said.filter(({ text }) => text.startsWith('Downloading')).map(({ at }) => at);
-  expect(times.length).toBeGreaterThan(0);
-  for (const [index, at] of times.slice(1).entries()) expect(at - times[index]!).toBeGreaterThan(4_990);
+  const said = await demo.evaluate(() => (globalThis as unknown as { said: string[] }).said);
+  const progress = said.filter((text) => text.startsWith('Downloading')).length;
+  expect(progress).toBeGreaterThan(0);
+  expect(progress).toBeLessThanOrEqual(1 + (performance.now() - start) / 5_000);
 
   await demo.page.click('#load'); // Pause
   await status(demo, /paused, .* of 3\.1 MB stored/);
@@ -87,10 +89,11 @@ test('a download is paused, and resumed after a reload without fetching anything
   await visit(demo);
   await status(demo, /paused, .* of 3\.1 MB stored/);
   model.bytesPerSecond = Infinity;
+  model.crawlsAfter = Infinity;
   await demo.page.click('#load');
   await status(demo, /ready on the CPU/);
   // A segment for each connection to two files, which was in flight when it was paused, comes again.
-  expect(model.sent).toBeLessThan(3_070_000 + 6 * 2 ** 18);
+  expect(model.sent).toBeLessThan(3_200_000 + 6 * 2 ** 18);
   await demo.page.click('#suggestions button');
   expect(await lastText(demo, '.answer:not(.pending)')).toMatch(/dog/);
 });
@@ -119,12 +122,15 @@ test('a stored model answers with the network cut, and outlives an update of the
   });
   await demo.page.goto('about:blank');
   await expect
-    .poll(async () => {
-      await visit(demo);
-      const updated = await demo.evaluate(() => document.querySelector('meta[name=new-version]') !== null);
-      if (!updated) await demo.page.goto('about:blank');
-      return updated;
-    })
+    .poll(
+      async () => {
+        await visit(demo);
+        const updated = await demo.evaluate(() => document.querySelector('meta[name=new-version]') !== null);
+        if (!updated) await demo.page.goto('about:blank');
+        return updated;
+      },
+      { timeout: 200_000 },
+    )
     .toBe(true);
   await status(demo, /is stored on this device/);
   await demo.page.click('#suggestions button');

@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'vite';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import worker from '../../../docs/examples/worker.mjs';
@@ -22,21 +21,12 @@ beforeEach(async () => {
 afterEach(() => nim.close());
 
 it('Node: accepts a request with a session cookie, and refuses one without', async () => {
-  const port = await freePort();
-  const env = { ...process.env, NVIDIA_API_KEY: KEY, NIM_URL: nim.baseURL, PORT: String(port) };
-  const child = spawn(process.execPath, ['docs/examples/node.mjs'], { env, stdio: 'inherit' });
+  const env = { ...process.env, NVIDIA_API_KEY: KEY, NIM_URL: nim.baseURL, PORT: '0' };
+  const child = spawn(process.execPath, ['docs/examples/node.mjs'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   try {
-    const origin = `http://localhost:${port}`;
-    await expect
-      .poll(
-        () =>
-          fetch(origin).then(
-            ({ ok }) => ok,
-            () => false,
-          ),
-        { timeout: 20_000 },
-      )
-      .toBe(true);
+    // It prints where it listens.
+    const [line] = await once(child.stdout, 'data');
+    const origin = String(line).trim();
     const cookie = (await fetch(origin)).headers.get('set-cookie')?.split(';')[0] ?? '';
     const ask = (headers: Record<string, string>): Promise<Response> =>
       fetch(`${origin}/nim/chat/completions`, { method: 'POST', body: BODY, headers: { ...JSON_TYPE, ...headers } });
@@ -46,17 +36,6 @@ it('Node: accepts a request with a session cookie, and refuses one without', asy
     child.kill();
   }
 });
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createHttpServer().listen(0, 'localhost');
-  await once(server, 'listening');
-  const address = server.address();
-  if (typeof address !== 'object' || !address) throw new Error('The server has no port.');
-  server.close();
-  await once(server, 'close');
-  return address.port;
-}
 
 it('Workers: accepts a signed cookie, and refuses a missing or forged one', async () => {
   const secret = 'secret-of-the-log-in';

@@ -85,11 +85,13 @@ test('a script that does not run ends with the error for that; an error in it is
 test.each(['load', 'probe'] as const)('a worker that stops answering during a %s is stopped', async (what) => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   const silent = (): Promise<never> => new Promise(() => {});
-  const { host } = start({ debugStats: silent, probe: silent, load: () => {} });
+  let begin = (): void => {};
+  const begun = new Promise<void>((resolve) => (begin = resolve));
+  const { host } = start({ debugStats: silent, probe: () => (begin(), silent()), load: () => begin() });
   const call = what === 'load' ? host.load(REQUEST, () => {}, never) : host.probe(REQUEST);
   const rejected = expect(call).rejects.toMatchObject({ code: 'worker_crashed' });
-  // The heartbeat starts after the handshake.
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  // By then there is a heartbeat: it starts after the handshake, before the call.
+  await begun;
   await vi.advanceTimersByTimeAsync(25_000);
   expect(host.dead.aborted).toBe(false);
   await vi.advanceTimersByTimeAsync(5000);

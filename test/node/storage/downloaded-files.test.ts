@@ -67,12 +67,17 @@ describe('opening a file of a model', () => {
     ['ends the connection', {}],
     ['promises more than it sends', { 'content-length': content.length }],
   ])('names the file, how many bytes arrived and the cause when the server %s in mid-download', async (_, headers) => {
+    let cut = (): void => {};
     const url = await serve((_request, response) => {
       response.writeHead(200, headers).write(content.subarray(0, 7));
-      setTimeout(() => response.destroy(), 20);
+      cut = () => response.destroy();
     });
     const counts: number[] = [];
-    await expect(files.open(file(url), (count) => counts.push(count), never)).rejects.toMatchObject({
+    const onBytes = (count: number): void => {
+      counts.push(count);
+      cut();
+    };
+    await expect(files.open(file(url), onBytes, never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringMatching(/onnx\/file\.onnx.* after 7 of 19 bytes: ./) as string,
       cause: expect.any(Error) as Error,
