@@ -21,34 +21,34 @@ export const codeLines = {
   'worker/*': 198,
   'worker/engines/*': 46,
   'worker/engines/common/': 486,
-  'worker/engines/onnx/': 360,
-  'worker/engines/transformers/': 1218,
+  'worker/engines/onnx/': 362,
+  'worker/engines/transformers/': 1222,
   'worker/generation/': 1365,
-  'worker/backend/': 159,
-  'worker/webgpu/': 1510,
-  'worker/wasm/': 268,
+  'worker/backend/': 160,
+  'worker/webgpu/': 1523,
+  'worker/wasm/': 271,
   'worker/self-test/': 310,
-  'worker/families/': 1432,
+  'worker/families/': 1435,
   'worker/vision/': 829,
   'worker/sampling/': 428,
   'worker/grammar/': 3021,
-  'worker/onnx/': 2607,
+  'worker/onnx/': 2611,
   'worker/storage/': 977,
   'src/storage/': 660,
-  'worker/hub/': 492,
+  'worker/hub/': 496,
   'models/': 383,
   'bin/': 55,
   'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21470;
+export const codeLinesTogether = 21504;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_300, worker: 86_800 };
+export const gzipBytes = { page: 15_500, answer: 14_300, worker: 87_100 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

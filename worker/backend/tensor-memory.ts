@@ -9,6 +9,8 @@ import type { KvCache } from './kv-cache.ts';
 export interface TensorMemory {
   /** Copies `count` rows of `from`, starting at row `at`, over the rows of `to` that start at `offset`. */
   copyRows(from: Tensor, at: number, count: number, to: Tensor, offset: number): void;
+  /** A copy of a float32 tensor that is elsewhere, or the tensor itself. The caller must release it. */
+  upload(tensor: Tensor): Tensor;
   /** One row as float32, whatever the tensor's type. */
   readRow(tensor: Tensor, row: number): Promise<Float32Array>;
   /** An empty KV cache that can grow to `maxPositions`. */

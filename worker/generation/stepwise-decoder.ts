@@ -91,7 +91,7 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
     mergeFeatures?: (embeddings: Tensor) => void,
   ): Promise<void> {
     while (this.length + ids.length > this.kv.capacity) await this.kv.grow();
-    const embeddings = await this.#parts.embed(ids);
+    const embeddings = this.#parts.memory.upload(await this.#parts.embed(ids));
     let outputs: Tensors;
     try {
       mergeFeatures?.(embeddings);

@@ -33,6 +33,12 @@ const PRECISIONS: readonly Precision[] = [
   }),
 ];
 
+/**
+ * How much larger than the smallest one a table of the variant's own precision may be. In 4 bits, scales in float32 take a
+ * ninth more than in half precision, which a GPU without `shader-f16` cannot compute with.
+ */
+const MOST_MORE = 1.25;
+
 /** A graph may have its data in a chain of files: `.onnx_data`, `.onnx_data_1`, … */
 const MOST_DATA_FILES = 64;
 
@@ -67,10 +73,13 @@ function variantOf(files: ReadonlyMap<string, HubEntry>, precision: Precision): 
   const vision = graphFiles(files, `vision_encoder${suffix}`);
   const decoder = graphFiles(files, `decoder_model_merged${suffix}`);
   // The table is the same in each: the smallest, in 4 bits or in half precision. No lookup of ours needs `shader-f16`.
-  const [embed] = ['_q4f16', '_fp16', suffix, '']
+  const own = graphFiles(files, `embed_tokens${suffix}`);
+  const [smallest] = ['_q4f16', '_fp16', '']
     .map((one) => graphFiles(files, `embed_tokens${one}`))
+    .concat([own])
     .filter((paths) => paths !== undefined)
     .sort((one, other) => bytesOf(files, one) - bytesOf(files, other));
+  const embed = own && smallest && bytesOf(files, own) <= MOST_MORE * bytesOf(files, smallest) ? own : smallest;
   return vision && embed && decoder && { dtype, devices, f16, graphs: { vision, embed, decoder } };
 }
 

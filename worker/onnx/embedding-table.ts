@@ -56,6 +56,17 @@ export function embeddingTable(model: GraphFile): EmbeddingTable | undefined {
   return { rows, width, type, data: table.data };
 }
 
+/**
+ * Where onnxruntime can run a graph of embeddings. Variants for every device may have tables or scales in half precision, for
+ * which its kernels on a GPU need `shader-f16`.
+ *
+ * @returns undefined for the CPU
+ */
+export function embeddingDevice(device: GPUDevice | undefined, model: GraphFile): GPUDevice | undefined {
+  if (!device || device.features.has('shader-f16')) return device;
+  return [...decode(model).tensors.values()].some(({ type }) => type === FLOAT16) ? undefined : device;
+}
+
 function quantizedTable({ tensors }: Graph, gather: Node): EmbeddingTable | undefined {
   const [levelsName = '', , scalesName = '', zerosName = ''] = gather.inputs;
   const [levels, scales, zeros] = [levelsName, scalesName, zerosName].map((name) => tensors.get(name));

@@ -18,6 +18,10 @@ export class CpuMemory implements TensorMemory {
     bytesOf(to).set(bytesOf(from).subarray(at * rowBytes, (at + count) * rowBytes), offset * rowBytes);
   }
 
+  upload(tensor: Tensor): Tensor {
+    return tensor;
+  }
+
   async readRow(tensor: Tensor, row: number): Promise<Float32Array> {
     const { width } = rowsOf(tensor);
     const { buffer, byteOffset } = bytesOf(tensor);

@@ -2,8 +2,9 @@ import type { KvCache } from '../backend/kv-cache.ts';
 import type { TensorMemory } from '../backend/tensor-memory.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
-import { elementBytes, rowsOf, toFloats } from '../onnx/tensor.ts';
+import { elementBytes, rowsOf, toFloats, track } from '../onnx/tensor.ts';
 import { Readback } from './buffer-readback.ts';
+import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
 import { GpuKvCache } from './gpu-kv-cache.ts';
 import { submit } from './kernel.ts';
 
@@ -25,6 +26,19 @@ export class GpuMemory implements TensorMemory {
     submit(this.#device, (encoder) =>
       encoder.copyBufferToBuffer(from.gpuBuffer, at * rowBytes, to.gpuBuffer, offset * rowBytes, count * rowBytes),
     );
+  }
+
+  upload(tensor: Tensor): Tensor {
+    if (tensor.location === 'gpu-buffer') return tensor;
+    const { data, dims } = tensor;
+    if (!(data instanceof Float32Array)) throw new TypeError('Embeddings should be float32.');
+    const usage = STORAGE | COPY_SRC | COPY_DST;
+    const buffer = this.#device.createBuffer({ label: 'embeddings', size: data.byteLength, usage });
+    this.#device.queue.writeBuffer(buffer, 0, data);
+    const dispose = (): void => buffer.destroy();
+    const uploaded = this.#ort.Tensor.fromGpuBuffer(buffer, { dataType: 'float32', dims, dispose });
+    track(uploaded);
+    return uploaded;
   }
 
   async readRow(tensor: Tensor, row: number): Promise<Float32Array> {

@@ -25,7 +25,7 @@ export async function openGpu(): Promise<Gpu> {
 }
 
 /** Puts WebGPU into this process: Dawn, on the adapter that the machine has, or on lavapipe. */
-function useDawn(): void {
+export function useDawn(): void {
   if ('GPUQueue' in globalThis) return;
   Object.assign(globalThis, globals);
   acceptSharedMemory();

@@ -4,7 +4,7 @@ import type { Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import type { Ort } from '../../../worker/onnx/ort.ts';
 import { evaluator, Session } from '../../../worker/onnx/ort-session.ts';
 import { optimizeDecoder } from '../../../worker/onnx/optimize/optimize-decoder.ts';
-import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
+import { embeddingDevice, embeddingTable } from '../../../worker/onnx/embedding-table.ts';
 import { release, track } from '../../../worker/onnx/tensor.ts';
 import type { Processor } from '../../../worker/families/processor.ts';
 import { CpuMemory } from '../../../worker/wasm/cpu-memory.ts';
@@ -37,12 +37,12 @@ export async function openToy(
   const pipelined = kind === 'captured' || kind === 'pipelined';
   const [decoderFile, embedFile] = [singleFile(files.decoder), singleFile(files.embed)];
   const table = embeddingTable(embedFile);
-  if (!table) throw new Error('no table');
+  if (!table && pipelined) throw new Error('no table');
   const model = pipelined
     ? await optimizeDecoder(decoderFile, { positions: POSITIONS, evaluate: evaluator(ort) })
     : decoderFile;
   const session = await Session.open(ort, model, gpu.device, kind === 'captured');
-  const embed = pipelined ? table : await Session.open(ort, embedFile, gpu.device);
+  const embed = table && pipelined ? table : await Session.open(ort, embedFile, embeddingDevice(gpu.device, embedFile));
   const decoder =
     kind === 'transformers' && embed instanceof Session
       ? await asTransformers(ort, gpu, session, embed)

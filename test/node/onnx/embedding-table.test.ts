@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 import { embedByTable } from '../../../worker/onnx/embed-tokens.ts';
 import { decode, encode } from '../../../worker/onnx/model/graph.ts';
 import { makeNode, setInt } from '../../../worker/onnx/model/graph-edit.ts';
-import { embeddingTable } from '../../../worker/onnx/embedding-table.ts';
+import { embeddingDevice, embeddingTable } from '../../../worker/onnx/embedding-table.ts';
 import { quantizedGather, quantizeEmbeddings } from '../../fixtures/quantize-embeddings.ts';
 import { tinyAvailable, tinyFile, tinyMissing } from '../../fixtures/tiny-folders.ts';
 import { glimpse, pseudoRandom, singleFile } from './optimize-graphs.ts';
@@ -50,6 +50,20 @@ describe('a table of embeddings', () => {
     const { inputs_embeds: expected } = await session.run({ input_ids });
     expect((await embedByTable(ort, table!)(ids)).data).toEqual(expected?.data);
     await session.release();
+  });
+
+  test.each([
+    ['float32', toyEmbed('float32'), true],
+    ['float16', toyEmbed('float16'), false],
+    ['4 bits', oddBlocks, true],
+    ['4 bits with scales in float16', quantizedGather(pseudoRandom(50 * 96, 5), 50, 96, true, 'float16'), false],
+  ])('in %s is for every GPU with shader-f16; for others: %s', (_, bytes, onAnother) => {
+    const file = singleFile(bytes);
+    const device = (...features: string[]) => ({ features: new Set(features) }) as unknown as GPUDevice;
+    const [gpu, other] = [device('shader-f16'), device()];
+    expect(embeddingDevice(gpu, file)).toBe(gpu);
+    expect(embeddingDevice(other, file)).toBe(onAnother ? other : undefined);
+    expect(embeddingDevice(undefined, file)).toBeUndefined();
   });
 
   test('is not found in a graph that does more, or something else', () => {

@@ -11,6 +11,7 @@ import { mix } from '../../../worker/sampling/gumbel.ts';
 import { type SampledToken, CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { Readback } from '../../../worker/webgpu/buffer-readback.ts';
 import { GpuSampler } from '../../../worker/webgpu/gpu-sampler.ts';
+import { halves } from '../../fixtures/halves.ts';
 import { idsWhere, otherThird, ToyConstraint } from '../sampling/toy-constraint.ts';
 
 type Seeded = Sampling & { seed: number };
@@ -67,18 +68,6 @@ export function settings(dice: Dice, vocab: number): Seeded {
     logitBias: [...new Map(Array.from({ length: dice.oneOf(0, 0, 30) }, () => [dice.below(vocab), dice.normal() * 5]))],
     seed: dice.below(2 ** 20) * 2 ** 20,
   };
-}
-
-/** Half precision, truncated; an even number of elements, because buffers are written in words. */
-export function halves(values: Float32Array): Uint16Array<ArrayBuffer> {
-  const bits = new Uint32Array(Float32Array.from(values).buffer);
-  const out = new Uint16Array(2 * Math.ceil(values.length / 2));
-  for (const [at, word] of bits.entries()) {
-    const exponent = ((word >> 23) & 255) - 112;
-    const rest = exponent >= 31 ? 0x7c00 : exponent > 0 ? (exponent << 10) | ((word >> 13) & 1023) : 0;
-    out[at] = ((word >>> 31) << 15) | rest;
-  }
-  return out;
 }
 
 /** Samples on the GPU, each token from its own row of logits. */

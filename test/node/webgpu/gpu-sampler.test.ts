@@ -3,8 +3,9 @@ import type { TokenConstraint } from '../../../worker/sampling/token-constraint.
 import { CpuSampler } from '../../../worker/sampling/cpu-sampler.ts';
 import { findAdapter, type Gpu } from '../../../worker/webgpu/gpu-device.ts';
 import { GREEDY, openGpu } from '../engines/dawn-engine.ts';
+import { halves } from '../../fixtures/halves.ts';
 import { digitIds, ToyConstraint } from '../sampling/toy-constraint.ts';
-import { Bench, compare, Dice, sampleConstrained, halves, MAX_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
+import { Bench, compare, Dice, sampleConstrained, MAX_STEPS, settings, SHAPES } from './gpu-sampler-cases.ts';
 import { glimpseTokenizer } from '../families/glimpse-tokenizer.ts';
 
 const NONE = new Int32Array(0);

@@ -3,7 +3,7 @@ import { freeMemory } from '../../../src/bytes/free-memory.ts';
 import { isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import type { Device, GraphName } from '../../../src/protocol/model-spec.ts';
 import type { Decoder } from '../../generation/decoder.ts';
-import { embeddingTable } from '../../onnx/embedding-table.ts';
+import { embeddingDevice, embeddingTable } from '../../onnx/embedding-table.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
 import type { MemoryBudget } from '../../onnx/optimize/dequantize-weights.ts';
 import { optimizeDecoder } from '../../onnx/optimize/optimize-decoder.ts';
@@ -66,10 +66,12 @@ export async function openGraphs(options: GraphOptions): Promise<Graphs> {
     return file;
   };
   const opened: Session[] = [];
-  const open = async (name: GraphName, file: GraphFile, capture = false): Promise<Session> => {
-    const session = await Session.open(ort, file, gpu?.device, capture).catch((cause: unknown) => {
+  const open: Loading['open'] = async (name, file, device, capture) => {
+    const session = await Session.open(ort, file, device, capture).catch((cause: unknown) => {
       if (isNearsightError(cause)) throw cause;
-      throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
+      // Beside a GPU, the CPU has fewer kernels than on wasm.
+      const code = gpu && !device ? 'unsupported_device' : 'load_failed';
+      throw new NearsightError(code, `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
     opened.push(session);
     return session;
@@ -106,8 +108,8 @@ async function inMemory<T>(file: GraphFile, open: (file: GraphFile) => Promise<T
 }
 
 interface Loading extends GraphOptions {
-  /** Opens a graph, which is closed again if a later step fails. */
-  open: (name: GraphName, file: GraphFile, capture?: boolean) => Promise<Session>;
+  /** Opens a graph, which is closed again if a later step fails; without a device on the CPU. */
+  open: (name: GraphName, file: GraphFile, device?: GPUDevice, capture?: boolean) => Promise<Session>;
 }
 
 /** Counts a step once a session is open. */
@@ -123,7 +125,7 @@ async function openVision(loading: Loading, file: GraphFile): Promise<Session> {
   if (!gpu) return inMemory(file, (loaded) => countStep(open('vision', loaded), onStep));
   const attention = !gpu.workarounds.unfusedVisionAttention;
   const model = await optimizeVision(file, { inputs, evaluate: evaluator(ort), attention });
-  const session = await countStep(open('vision', model), onStep);
+  const session = await countStep(open('vision', model, gpu.device), onStep);
   await selfTestVision({ ort, gpu, session, model, inputs, precision }, signal);
   onStep();
   return session;
@@ -147,7 +149,7 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
   const model = await optimize(file);
   let isOpened = false;
   const openTested = async (capture: boolean): Promise<Session> => {
-    const session = await open('decoder', model, capture);
+    const session = await open('decoder', model, gpu.device, capture);
     // Another attempt is not another step.
     if (!isOpened) onStep();
     isOpened = true;
@@ -171,7 +173,8 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
 async function openEmbed(loading: Loading, file: GraphFile, decoder: Session): Promise<Graphs['embed']> {
   const { gpu, open, onStep } = loading;
   const table = embeddingTable(file);
-  if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table))) return countStep(open('embed', file), onStep);
+  if (!table || (gpu && !canLookUpOnGpu(gpu.device, decoder, table)))
+    return countStep(open('embed', file, embeddingDevice(gpu?.device, file)), onStep);
   onStep();
   return table;
 }

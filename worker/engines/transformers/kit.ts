@@ -1,6 +1,6 @@
 import type { Processor } from '../../families/processor.ts';
 import type { exportedLayer } from '../../onnx/optimize/exported-layer.ts';
-import type { embeddingTable } from '../../onnx/embedding-table.ts';
+import type { embeddingDevice } from '../../onnx/embedding-table.ts';
 import type { pseudoRandomInput } from '../../onnx/optimize/test-input.ts';
 import type { release, track } from '../../onnx/tensor.ts';
 import type { selfTestCanary } from '../../self-test/canary-self-test.ts';
@@ -34,7 +34,7 @@ export interface WorkerTools {
   GpuMemory: typeof GpuMemory;
   Session: typeof Session;
   VisionEncoder: typeof VisionEncoder;
-  embeddingTable: typeof embeddingTable;
+  embeddingDevice: typeof embeddingDevice;
   exportedLayer: typeof exportedLayer;
   pseudoRandomInput: typeof pseudoRandomInput;
   release: typeof release;

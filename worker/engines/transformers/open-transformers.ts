@@ -99,17 +99,13 @@ async function openSessions(
   const openGraph = async (name: GraphName, file: GraphFile, device: GPUDevice | undefined): Promise<Session> => {
     const session = await tools.Session.open(ort, file, device).catch((cause: unknown) => {
       if (isNearsightError(cause)) throw cause;
-      throw new NearsightError('load_failed', `The ${name} graph could not be opened: ${String(cause)}`, { cause });
+      // Beside a GPU, the CPU has fewer kernels than on wasm.
+      const code = gpu && !device ? 'unsupported_device' : 'load_failed';
+      throw new NearsightError(code, `The ${name} graph could not be opened: ${String(cause)}`, { cause });
     });
     opened.push(session);
     onStep();
     return session;
-  };
-  /** Variants for every device have tables in half precision too, for which onnxruntime's kernels need `shader-f16`. */
-  const deviceFor = (table: GraphFile): GPUDevice | undefined => {
-    const device = gpu?.device;
-    const canEmbed = device?.features.has('shader-f16') || tools.embeddingTable(table)?.type !== 'float16';
-    return canEmbed ? device : undefined;
   };
   try {
     const vision = await openGraph('vision', await next(), gpu?.device);
@@ -118,7 +114,7 @@ async function openSessions(
     const skipped = gpu && (await testLayer(file, gpu, opening, tools, signal));
     if (gpu) onStep();
     const table = await next();
-    const embed = await openGraph('embed', table, deviceFor(table));
+    const embed = await openGraph('embed', table, tools.embeddingDevice(gpu?.device, table));
     const remark = skipped === undefined ? '' : `; no layer of the decoder is compared with the CPU's (${skipped})`;
     return { vision, decoder, embed, remark };
   } catch (error) {

@@ -7,9 +7,8 @@ import { featureMerger } from '../../generation/merge-features.ts';
 import { chunkRows, promptChunks } from '../../generation/prompt-chunks.ts';
 import { ATTENTION_MASK, INPUTS_EMBEDS, LOGITS, LOGITS_TO_KEEP, POSITION_IDS } from '../../onnx/decoder-ports.ts';
 import type { Tensors } from '../../onnx/ort-session.ts';
-import type { Ort, Tensor } from '../../onnx/ort.ts';
+import type { Tensor } from '../../onnx/ort.ts';
 import { int64, rowsOf } from '../../onnx/tensor.ts';
-import { COPY_DST, COPY_SRC, STORAGE } from '../../webgpu/buffer-usage.ts';
 import { CheckpointedCache } from './checkpointed-cache.ts';
 import type { TransformersKit } from './kit.ts';
 import type { TransformersModel } from './transformers-model.ts';
@@ -149,14 +148,9 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
 
   /** Some families have more inputs for each token than one embedding. */
   async #embed(ids: Int32Array): Promise<Tensors> {
-    const { ort, device, sessions, track } = this.#kit;
+    const { ort, memory, sessions } = this.#kit;
     const embedded = await sessions.embed.run({ input_ids: int64(ort, ids, [1, ids.length]) });
-    if (!device) return embedded;
-    for (const [name, tensor] of Object.entries(embedded)) {
-      if (tensor.location === 'gpu-buffer') continue;
-      embedded[name] = upload(ort, device, tensor);
-      track(embedded[name]);
-    }
+    for (const [name, tensor] of Object.entries(embedded)) embedded[name] = memory.upload(tensor);
     return embedded;
   }
 
@@ -195,13 +189,4 @@ function checkAlike(features: Tensor, embeddings: Tensor): void {
     'load_failed',
     `The vision encoder returns rows of ${given}; the decoder takes rows of ${taken}.`,
   );
-}
-
-/** A float32 tensor in a GPU buffer of its own. */
-function upload({ Tensor }: Ort, device: GPUDevice, { data, dims }: Tensor): Tensor {
-  if (!(data instanceof Float32Array)) throw new TypeError('Embeddings should be float32.');
-  const usage = STORAGE | COPY_SRC | COPY_DST;
-  const buffer = device.createBuffer({ label: 'embeddings', size: data.byteLength, usage });
-  device.queue.writeBuffer(buffer, 0, data);
-  return Tensor.fromGpuBuffer(buffer, { dataType: 'float32', dims, dispose: () => buffer.destroy() });
 }

@@ -3,7 +3,7 @@ import { type ModelFiles, readConfig } from '../../families/config-reader.ts';
 import type { FamilyTools } from '../../families/processor.ts';
 import { modelTypes as known, openProcessor } from '../../families/registry.ts';
 import { openTokenizer } from '../../families/tokenizer.ts';
-import { embeddingTable } from '../../onnx/embedding-table.ts';
+import { embeddingDevice } from '../../onnx/embedding-table.ts';
 import { exportedLayer } from '../../onnx/optimize/exported-layer.ts';
 import { Session } from '../../onnx/ort-session.ts';
 import { pseudoRandomInput } from '../../onnx/optimize/test-input.ts';
@@ -56,7 +56,7 @@ const tools: WorkerTools = {
   GpuMemory,
   Session,
   VisionEncoder,
-  embeddingTable,
+  embeddingDevice,
   exportedLayer,
   pseudoRandomInput,
   release,
