@@ -59,10 +59,14 @@ export function modelsAsText(exported) {
   return entries.join('\n\n');
 }
 
+const SCALED_BY_TRANSFORMERS =
+  "- Images: scaled by transformers.js, which draws them to a canvas; the browser's filter decides how, not the model's.";
+
 /**
  * @param {{ knownModels: readonly KnownModel[] } & Readonly<Record<string, unknown>>} exported by `nearsight/models`
+ * @param {readonly string[]} byTransformers the `model_type`s whose images transformers.js prepares
  */
-export function modelsAsMarkdown(exported) {
+export function modelsAsMarkdown(exported, byTransformers) {
   const sections = exported.knownModels.map((known) => {
     const [f16, other] = sizes(known);
     const { url, restriction } = known.licence;
@@ -77,6 +81,7 @@ export function modelsAsMarkdown(exported) {
         `- \`${asCode(known, exported)}\`, hashes ${hashes(known)}`,
         `- Download: ${download}. Licence: ${licence}${limit}.`,
         `- Engine: \`${known.engine}\` (\`${known.modelType}\`). Tried: ${TRIED[known.tried]}.`,
+        ...(byTransformers.includes(known.modelType) ? [SCALED_BY_TRANSFORMERS] : []),
       ].join('\n'),
     ].join('\n\n');
   });

@@ -61,6 +61,11 @@ export class ConfigReader {
     this.#file = file;
   }
 
+  /** All of it. */
+  get root(): unknown {
+    return this.#root;
+  }
+
   /** The value at a dotted path, or undefined if any step is missing. */
   get(path: string): unknown {
     let value = this.#root;

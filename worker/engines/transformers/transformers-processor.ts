@@ -11,8 +11,8 @@ import type { ImagePart } from '../../vision/image-decoder.ts';
 import type { EncoderInputs, NamedTensors, PromptImage, VisionInputs } from '../../vision/vision-inputs.ts';
 import type { Session } from '../../onnx/ort-session.ts';
 import type { Tensor } from '../../onnx/ort.ts';
-import { tensorOf } from './ort-facade.ts';
-import { exported, type ImageGrid, type TransformersModel } from './transformers-model.ts';
+import { type Family, openFamily, type Processed } from './open-family.ts';
+import type { ImageGrid, TransformersModel } from './transformers-model.ts';
 
 /** How many images' prompts are kept, so that a known image is not scaled to count its rows. */
 const MOST_KEPT = 64;
@@ -20,25 +20,8 @@ const MOST_KEPT = 64;
 /** Pixels. */
 const EXAMPLE_EDGE = 96;
 
-/** Processors that take images before texts. */
-const IMAGES_FIRST = ['LlavaProcessor', 'PaliGemmaProcessor', 'PixtralProcessor', 'Lfm2VlProcessor'];
-
-/** What transformers.js makes of an image. */
-interface Processed {
-  /** What stands in the prompt for it. */
-  prompt: string;
-  tensors: NamedTensors<Tensor['data']>;
-}
-
 /** What is known of an image once it was processed. */
 type KnownImage = Pick<PromptImage, 'tokens'> & Pick<Processed, 'prompt'> & { grid: ImageGrid | undefined };
-
-/** A family's processor. */
-interface Family {
-  /** The template's text for an image. */
-  placeholder: string;
-  process: (image: RawImage) => Promise<Processed>;
-}
 
 /**
  * A processor for families that nearsight has none for: transformers.js scales the images and says what stands for each in
@@ -132,66 +115,6 @@ export class TransformersProcessor implements Processor {
     const [oldest] = this.#kept.keys();
     if (this.#kept.size > MOST_KEPT && oldest !== undefined) this.#kept.delete(oldest);
   }
-}
-
-/** Calls the family's processor for one image, because several are a video to some. */
-function openFamily(files: ModelFiles, imageToken: string): Family {
-  const preprocessor = readConfig(files, 'preprocessor_config.json');
-  const ownConfig = files.has('processor_config.json') ? readConfig(files, 'processor_config.json') : preprocessor;
-  const name = [ownConfig.get('processor_class'), preprocessor.get('processor_class')].find(
-    (each) => each !== undefined,
-  );
-  const imageProcessor = construct(
-    preprocessor.get('image_processor_type'),
-    preprocessor,
-    rootOf(files, 'preprocessor_config.json'),
-  );
-  let text = '';
-  // Gets the prompt with everything in it that stands for the image.
-  const tokenizer = Object.assign(
-    (expanded: string | readonly string[]) => {
-      text = [expanded].flat().join('');
-      return {};
-    },
-    { bos_token: '' },
-  );
-  const processor = construct(
-    name,
-    ownConfig,
-    files.has('processor_config.json') ? rootOf(files, 'processor_config.json') : {},
-    { tokenizer, image_processor: imageProcessor },
-    null,
-  );
-  const imagesFirst = IMAGES_FIRST.some((each) => each === name);
-  const { boi_token: placeholder = imageToken }: { boi_token?: string } = Object(processor);
-  return {
-    placeholder,
-    async process(image) {
-      const made = await processor(...(imagesFirst ? [image, placeholder] : [placeholder, image]));
-      return { prompt: text, tensors: tensorsIn(made) };
-    },
-  };
-}
-
-function rootOf(files: ModelFiles, name: string): unknown {
-  return JSON.parse(new TextDecoder().decode(files.get(name)));
-}
-
-function construct(name: unknown, config: ConfigReader, ...args: unknown[]) {
-  const found = typeof name === 'string' ? exported[name.replace(/Fast$/, '')] : undefined;
-  if (typeof found !== 'function') throw config.error('processor_class', 'one that transformers.js knows');
-  return Reflect.construct(found, args);
-}
-
-function tensorsIn(made: Readonly<Record<string, unknown>>): NamedTensors<Tensor['data']> {
-  const tensors: Record<string, Pick<Tensor, 'type' | 'dims' | 'data'>> = {};
-  for (const [name, value] of Object.entries(made)) {
-    const { ort_tensor: handle }: { ort_tensor?: unknown } = Object(value);
-    if (handle === undefined) continue;
-    const { type, dims, data } = tensorOf(handle);
-    tensors[name] = { type, dims, data };
-  }
-  return tensors;
 }
 
 function gridOf({ image_grid_thw: grid }: NamedTensors<Tensor['data']>): ImageGrid | undefined {
