@@ -14,7 +14,7 @@ const FOLDERS = [
   'qwen3.5-tiny',
   'gemma3-tiny',
   'fastvlm-tiny',
-  // Not lfm2-vl-tiny: on lavapipe it gave no answer in 15 minutes. What takes so long was not found out.
+  // Not lfm2-vl-tiny: LLVM 15, in lavapipe, compiles the attention of its vision encoder for more than 15 minutes.
 ];
 
 interface Answered {
