@@ -1,6 +1,9 @@
 /** Where a model runs. */
 export type Device = 'webgpu' | 'wasm';
 
+/** The context length of configs that leave it out, because it is their class's default: Gemma 3's is 131,072. */
+export const USUAL_CONTEXT = 8192;
+
 /**
  * A model, as data: which files, how many bytes, with which hashes, for which architecture.
  *

@@ -1,6 +1,13 @@
 import { sha256 } from '../../src/bytes/sha256.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
-import type { GraphName, HubModel, ModelFile, ModelGraph, ModelSpec } from '../../src/protocol/model-spec.ts';
+import {
+  type GraphName,
+  type HubModel,
+  type ModelFile,
+  type ModelGraph,
+  type ModelSpec,
+  USUAL_CONTEXT,
+} from '../../src/protocol/model-spec.ts';
 import { checkNumbers, NUMBERED } from './config-bounds.ts';
 import { HubAddress } from './hub-address.ts';
 import { type Bytes, fetchBytes, fetchJSON, type HubAccess, parseJSON } from './hub-fetch.ts';
@@ -36,8 +43,6 @@ const INFO_BYTES = 4 * 2 ** 20;
 /** A graph that the hub does not store as a large file has its weights elsewhere. */
 const GRAPH_BYTES = 2 ** 24;
 const MOST_CONTEXT = 2 ** 21;
-/** Of configs that leave it out, because it is their class's default: Gemma 3's is 131,072. */
-const USUAL_CONTEXT = 8192;
 /** Above this, a step on the CPU takes longer than reading a token: 87 MB give 50 tokens a second on two cores. */
 const WASM_DECODER_BYTES = 300e6;
 

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import type { TurnPart } from '../../../src/protocol/job.ts';
 import { openChatTemplate } from '../../../worker/families/chat-template.ts';
 import { readConfig } from '../../../worker/families/config-reader.ts';
 import { openTokenizer } from '../../../worker/families/tokenizer.ts';
 import { loadOrt } from '../../../worker/onnx/ort.ts';
 import { ImageCache } from '../../../worker/vision/image-cache.ts';
+import { PREPARED_BY_IT } from '../../../worker/engines/transformers/model-types.ts';
 import { packagedOrt } from './packaged-ort.ts';
 import { useFacade } from './use-facade.ts';
 
@@ -94,6 +95,14 @@ function filesOf(configs: Configs): Map<string, Uint8Array> {
     ),
   );
 }
+
+// Node handles up to 1,000 messages of a port, as the original sends, before anything else.
+vi.mock('../../../src/async/yield-to-events.ts', () => ({
+  async yieldToEvents(until?: AbortSignal) {
+    await new Promise((resolve) => setImmediate(resolve));
+    until?.throwIfAborted();
+  },
+}));
 
 let TransformersProcessor: typeof import('../../../worker/engines/transformers/transformers-processor.ts').TransformersProcessor;
 
@@ -213,3 +222,64 @@ describe('what stands for an image of three squares by two', () => {
 
 /** A processor's tokenizer, with what it has for templates. */
 const openTokenizerOf = (configs: Configs) => openTokenizer(readConfig(filesOf(configs), 'tokenizer.json'));
+
+test('every family that transformers.js prepares is one of these', () => {
+  const opened = [PIXTRAL, LIGHTON, GLM, LLAVA].map((configs) => {
+    open(configs);
+    return Object(configs.config).model_type as string;
+  });
+  expect(opened.sort()).toEqual([...PREPARED_BY_IT].sort());
+});
+
+test.each([
+  ['too long for GLM-OCR', GLM, 3010, 15],
+  ['without a height once scaled, for Pixtral', PIXTRAL, 1000, 1],
+])('an image that is %s is refused by its place', async (_, configs, width, height) => {
+  const reading = encode(configs, image(96, 96), {
+    ...image(width, height),
+    param: 'messages.0.content.1',
+  } as TurnPart);
+  await expect(reading).rejects.toMatchObject({
+    code: 'unreadable_image',
+    param: 'messages.0.content.1',
+    message: expect.stringContaining(`The image at messages.0.content.1 is ${width} x ${height} pixels`) as string,
+  });
+});
+
+test('an abort is seen between images', async () => {
+  const abort = new AbortController();
+  // Called once for each image. Nothing else here returns to the event loop.
+  const { RawImage } = await import('@huggingface/transformers');
+  const prepared = vi.spyOn(RawImage.prototype, 'rgb').mockImplementation(function (
+    this: InstanceType<typeof RawImage>,
+  ) {
+    setImmediate(() => abort.abort());
+    return this;
+  });
+  const configs = change(LLAVA, 'preprocessor_config', { do_resize: false });
+  const parts = Array.from({ length: 8 }, (_, at) => image(96, 96 + 16 * at));
+  const reading = open(configs).encodeChat([{ role: 'user', parts }], 1e8, false, abort.signal);
+  await expect(reading).rejects.toMatchObject({ name: 'AbortError' });
+  expect(prepared.mock.calls.length).toBeLessThan(parts.length);
+  prepared.mockRestore();
+});
+
+test.each([
+  ['generation_config.json', { eos_token_id: [1, 2] }, { eos_token_id: 3 }, [1, 2]],
+  ['config.json', {}, { eos_token_id: 3, text_config: { ...TEXT, eos_token_id: 4 } }, [3]],
+  ['the part about text', null, { eos_token_id: null, text_config: { ...TEXT, eos_token_id: [4] } }, [4]],
+])('end tokens are those of %s', (_, generation, config, expected) => {
+  const configs = { ...change(LLAVA, 'config', config), generation_config: generation };
+  expect(open(configs).config.stopIds).toEqual(expected);
+});
+
+test('without any end token a model is refused', () => {
+  expect(() => open({ ...LLAVA, generation_config: null })).toThrow(
+    'generation_config.json: eos_token_id should be a list of numbers, and is nothing.',
+  );
+});
+
+test('a config without a context length has the one that a spec of the hub gets', () => {
+  const configs = change(LLAVA, 'config', { text_config: { vocab_size: 770 } });
+  expect(open(configs).config).toMatchObject({ vocab: 770, maxPositions: 8192 });
+});

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigReader } from '../../../worker/families/config-reader.ts';
 import { rustPreTokenizer } from '../../../worker/families/pre-tokenizer.ts';
 import { openTokenizer } from '../../../worker/families/tokenizer.ts';
+import tekken from '../../fixtures/families/tekken/splits.json' with { type: 'json' };
 import { FIXTURES, modelFiles } from '../vision/fixtures.ts';
 
 const read = (step: unknown) => rustPreTokenizer(new ConfigReader({ pre_tokenizer: step }, 'tokenizer.json'));
@@ -68,6 +69,26 @@ describe('split patterns', () => {
     expect(pieces('a\u0085\u0085b')).toEqual(['a', '\u0085', '\u0085b']);
     expect(pieces('a \uFEFF')).toEqual(['a', ' \uFEFF']);
     expect(patternOf(split(qwen, { behavior: 'Removed', invert: true })).source).toBe(pattern.source);
+  });
+
+  it('of tekken split random texts like the Python tokenizers', () => {
+    const { pattern, cases } = tekken;
+    expect(cases.length).toBeGreaterThan(300);
+    const known = patternOf(split(pattern));
+    for (const [text, lengths] of cases as [string, number[]][]) {
+      const pieces = text.match(known) ?? [];
+      expect([pieces.map((piece) => Array.from(piece).length), pieces.join('')]).toEqual([lengths, text]);
+    }
+  });
+
+  it('of tekken take no longer than a text is long', () => {
+    const known = patternOf(split(tekken.pattern));
+    for (const letter of ['A', 'a', '\u02b0', '\u6f22', '\u0301', ' ', '\n', '/', '!']) {
+      const text = letter.repeat(200_000);
+      const start = performance.now();
+      expect(text.match(known)?.join('')).toBe(text);
+      expect(performance.now() - start).toBeLessThan(5000);
+    }
   });
 
   const shared = join(process.env['NEARSIGHT_SHARED'] ?? '../shared', 'models/tiny');

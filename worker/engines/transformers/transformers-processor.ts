@@ -1,7 +1,9 @@
 import { RawImage } from '@huggingface/transformers';
-import { NearsightError } from '../../../src/protocol/errors.ts';
+import { yieldToEvents } from '../../../src/async/yield-to-events.ts';
+import { asNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
+import { USUAL_CONTEXT } from '../../../src/protocol/model-spec.ts';
 import type { Turn } from '../../../src/protocol/job.ts';
-import { type ConfigReader, type ModelFiles, readConfig, type TextConfig } from '../../families/config-reader.ts';
+import { ConfigReader, type ModelFiles, readConfig, type TextConfig } from '../../families/config-reader.ts';
 import type { EncodeTurns } from '../../families/chat-template.ts';
 import { checkTokens } from '../../families/check-tokens.ts';
 import type { FamilyTools, Processor, Prompt } from '../../families/processor.ts';
@@ -16,6 +18,8 @@ import type { ImageGrid, TransformersModel } from './transformers-model.ts';
 
 /** How many images' prompts are kept, so that a known image is not scaled to count its rows. */
 const MOST_KEPT = 64;
+
+const GENERATION = 'generation_config.json';
 
 /** Pixels. */
 const EXAMPLE_EDGE = 96;
@@ -43,7 +47,7 @@ export class TransformersProcessor implements Processor {
     const config = readConfig(files, 'config.json');
     const imageToken = config.get('image_token_id') === undefined ? 'image_token_index' : 'image_token_id';
     this.imageTokenId = config.count(imageToken);
-    this.config = textConfigOf(config, readConfig(files, 'generation_config.json'));
+    this.config = textConfigOf(config, files);
     this.tokenizer = tools.openTokenizer(readConfig(files, 'tokenizer.json'));
     const name = [...this.tokenizer.special].find(([, id]) => id === this.imageTokenId)?.[0];
     if (name === undefined) throw config.error(imageToken, 'the id of a special token');
@@ -69,9 +73,10 @@ export class TransformersProcessor implements Processor {
     const prompts: string[] = [];
     const grids: ImageGrid[] = [];
     const images: PromptImage[] = [];
-    for (const image of await this.#images.identify(parts, maxPixels, useCache, signal)) {
-      signal.throwIfAborted();
-      const { prompt, grid, ...made } = await this.#image(image, useCache);
+    for (const [at, image] of (await this.#images.identify(parts, maxPixels, useCache, signal)).entries()) {
+      // To scale an image takes long, and returns to the event loop at no time.
+      await yieldToEvents(signal);
+      const { prompt, grid, ...made } = await this.#image(image, parts[at]!.param, useCache);
       prompts.push(prompt);
       images.push(made);
       if (grid) grids.push(grid);
@@ -87,11 +92,14 @@ export class TransformersProcessor implements Processor {
     this.#kept.clear();
   }
 
-  async #image(image: IdentifiedImage, useCache: boolean): Promise<PromptImage & KnownImage> {
+  async #image(image: IdentifiedImage, param: string, useCache: boolean): Promise<PromptImage & KnownImage> {
     const key = `${image.width}x${image.height}/${image.hash}`;
     const run = async (): Promise<Processed> => {
       const { data, width, height } = await image.pixels();
-      return this.#family.process(new RawImage(new Uint8ClampedArray(data), width, height, 3));
+      const raw = new RawImage(new Uint8ClampedArray(data), width, height, 3);
+      return this.#family.process(raw).catch((cause: unknown) => {
+        throw cause instanceof WebAssembly.RuntimeError ? cause : unreadable(image, param, cause);
+      });
     };
     const kept = useCache ? this.#kept.get(key) : undefined;
     const processed = kept ? undefined : await run();
@@ -123,13 +131,28 @@ function gridOf({ image_grid_thw: grid }: NamedTensors<Tensor['data']>): ImageGr
   return [frames, rows, columns];
 }
 
+/** Such as one that is too long for the family: scaled, it would have no height. */
+function unreadable({ width, height }: IdentifiedImage, param: string, cause: unknown): NearsightError {
+  const which = param === 'image' ? 'The image' : `The image at ${param}`;
+  const what = `${which} is ${width} x ${height} pixels, and this model's processor cannot scale it`;
+  const message = `${what} (${asNearsightError(cause).message}). Crop or scale it.`;
+  return new NearsightError('unreadable_image', message, { param, cause });
+}
+
 /** Some families have the text's settings at the root. */
-function textConfigOf(config: ConfigReader, generation: ConfigReader): TextConfig {
+function textConfigOf(config: ConfigReader, files: ModelFiles): TextConfig {
   const at = config.get('text_config') === undefined ? '' : 'text_config.';
+  const generation = files.has(GENERATION) ? readConfig(files, GENERATION) : new ConfigReader({}, GENERATION);
+  const places = [
+    [generation, 'eos_token_id'],
+    [config, 'eos_token_id'],
+    [config, 'text_config.eos_token_id'],
+  ] as const;
+  const [reader, path] = places.find(([each, field]) => (each.get(field) ?? undefined) !== undefined) ?? places[0];
   return {
     vocab: config.count(`${at}vocab_size`),
-    maxPositions: config.count(`${at}max_position_embeddings`),
-    stopIds: generation.numbers('eos_token_id'),
+    maxPositions: config.count(`${at}max_position_embeddings`, USUAL_CONTEXT),
+    stopIds: reader.numbers(path),
   };
 }
 
