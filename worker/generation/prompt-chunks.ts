@@ -6,6 +6,9 @@ import { elementBytes } from '../onnx/tensor.ts';
 /** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
 export const MAX_CHUNK_ROWS = 512;
 
+/** A whole split image and its question, where what comes behind has to be read row by row. */
+const MAX_FIRST_ROWS = 1280;
+
 /** Graphs that compute logits for every row get chunks whose logits stay below this size. */
 const CHUNK_LOGIT_BYTES = 64 << 20;
 
@@ -16,6 +19,16 @@ export function chunkRows({ inputs, outputs }: Session): number {
   if (logitRows === 1 || inputs.has(LOGITS_TO_KEEP) || typeof vocab !== 'number') return MAX_CHUNK_ROWS;
   const rows = Math.floor(CHUNK_LOGIT_BYTES / (vocab * elementBytes(logits?.type ?? 'float32')));
   return Math.max(32, Math.min(MAX_CHUNK_ROWS, rows));
+}
+
+/**
+ * The most rows to read at once at the start of a sequence, by a graph that cannot read several behind others.
+ *
+ * @param maxRows what the device allows
+ */
+export function firstRows(session: Session, maxRows: number | undefined): number {
+  const rows = chunkRows(session);
+  return maxRows ?? (rows < MAX_CHUNK_ROWS ? rows : MAX_FIRST_ROWS);
 }
 
 /**

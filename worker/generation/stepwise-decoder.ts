@@ -10,10 +10,7 @@ import { int64, release, rowsOf } from '../onnx/tensor.ts';
 import { CpuSampledDecoder } from './cpu-sampled-decoder.ts';
 import type { Decoder } from './decoder.ts';
 import { featureMerger } from './merge-features.ts';
-import { chunkRows, MAX_CHUNK_ROWS, promptChunks } from './prompt-chunks.ts';
-
-/** A whole split image and its question, where what comes behind has to be read row by row. */
-const MAX_FIRST_ROWS = 1280;
+import { chunkRows, firstRows, MAX_CHUNK_ROWS, promptChunks } from './prompt-chunks.ts';
 
 export interface StepwiseDecoderOptions {
   ort: Ort;
@@ -46,8 +43,9 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
     this.precision = layout.type;
     this.kv = memory.cache(layout, positions);
     const rows = Math.min(maxRows, chunkRows(session));
-    const first = options.maxRows ?? (rows < MAX_CHUNK_ROWS ? rows : MAX_FIRST_ROWS);
-    this.#chunkRows = readsRowsBehindOthers(session) ? { first: rows, behind: rows } : { first, behind: 1 };
+    this.#chunkRows = readsRowsBehindOthers(session)
+      ? { first: rows, behind: rows }
+      : { first: firstRows(session, options.maxRows), behind: 1 };
   }
 
   reset(positions: number, kept = 0): Promise<void> {

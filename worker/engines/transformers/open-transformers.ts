@@ -1,10 +1,9 @@
 import { isNearsightError, NearsightError } from '../../../src/protocol/errors.ts';
 import type { GraphName } from '../../../src/protocol/model-spec.ts';
-import type { Processor } from '../../families/processor.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import type { GraphFile } from '../../onnx/model/external-data.ts';
-import type { Tensor } from '../../onnx/ort.ts';
 import type { Session } from '../../onnx/ort-session.ts';
+import { rowsOf } from '../../onnx/tensor.ts';
 import type { EncoderSession } from '../../vision/vision-encoder.ts';
 import type { Gpu } from '../../webgpu/gpu-device.ts';
 import { closeSessions } from '../common/close-sessions.ts';
@@ -15,6 +14,9 @@ import type { Engine } from '../engine.ts';
 import { assemble } from './assemble.ts';
 import type { Prepared, TransformersKit, WorkerTools } from './kit.ts';
 import { TransformersProcessor } from './transformers-processor.ts';
+
+/** An example of 96 x 96 pixels has 75,000 where images may have any size. CLIP's have 338,000. */
+const MOST_VALUES_ON_WASM = 100_000;
 
 const GRAPHS = ['vision', 'decoder', 'embed'] as const satisfies GraphName[];
 
@@ -39,7 +41,7 @@ export async function open(
     const { remark, ...sessions } = await openSessions(opening, tools, opened, signal);
     const facts = opening.facts(maxPositions);
     const memory = gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort);
-    const parts = assemble({
+    const kit: TransformersKit = {
       ort,
       device: gpu?.device,
       memory,
@@ -51,17 +53,16 @@ export async function open(
       positions: facts.contextLength,
       maxRows: gpu?.workarounds.maxRows,
       processor,
-    });
+    };
+    const parts = assemble(kit);
     ({ decoder } = parts);
     await tools.withinMemory(async () => {
       await parts.decoder.reset(1);
       await parts.decoder.calibrate();
     });
-    if (gpu) {
-      await testVision(parts.vision, processor, { ort, memory }, tools);
-      signal.throwIfAborted();
-      await tools.selfTestDecoder(decoder, vocab, signal);
-    }
+    await testVision(parts.vision, kit, tools);
+    signal.throwIfAborted();
+    if (gpu) await tools.selfTestDecoder(decoder, vocab, signal);
     if (canary) await tools.selfTestCanary(decoder, canary, vocab, signal);
     decoder.clear();
     facts.reason += `; step by step as in transformers.js, because no faster engine knows this family${remark}`;
@@ -124,36 +125,43 @@ async function openSessions(
 }
 
 /**
- * Encodes an image. Only whether the features are finite is known then: in half precision, some encoders overflow.
+ * Encodes an image. Only how many rows of features there are, and whether they are finite, is known then: in half precision,
+ * some encoders overflow. On wasm nothing is computed wrongly, and large images take half a minute: only a small one is encoded.
  *
- * @throws NearsightError `unsupported_device` if they are not, or if it cannot be encoded
+ * @throws NearsightError `unsupported_device` if they are not finite, or if it cannot be encoded; `load_failed` if they are more or
+ *   less than the tokens of the image
  */
 async function testVision(
   vision: EncoderSession,
-  processor: Processor,
-  { ort, memory }: Pick<TransformersKit, 'ort' | 'memory'>,
+  { ort, memory, device, sessions, processor }: TransformersKit,
   { pseudoRandomInput, release, runEncoder }: WorkerTools,
 ): Promise<void> {
-  const encode = async (): Promise<Tensor> => {
-    const inputs =
-      processor instanceof TransformersProcessor
-        ? await processor.example()
-        : processor.encoderInputs.example(1, pseudoRandomInput);
-    return runEncoder(ort, vision, inputs);
-  };
-  const features = await encode().catch((cause: unknown) => {
+  const isOurs = !(processor instanceof TransformersProcessor);
+  if (isOurs && !device) return;
+  const { tensors, tokens } = isOurs
+    ? { tensors: processor.encoderInputs.example(1, pseudoRandomInput), tokens: undefined }
+    : await processor.example();
+  checkRows(sessions.vision.outputs.get('image_features')?.shape.at(-2), tokens);
+  const values = Object.values(tensors).reduce((sum, { data }) => sum + data.length, 0);
+  if (!device && values > MOST_VALUES_ON_WASM) return;
+  const features = await runEncoder(ort, vision, tensors).catch((cause: unknown) => {
     if (isNearsightError(cause)) throw cause;
     throw new NearsightError('unsupported_device', `an image cannot be encoded: ${String(cause)}`, { cause });
   });
   try {
-    const dims = [1, features.size];
-    const { gpuBuffer, type } = features;
-    const row = ort.Tensor.fromGpuBuffer(gpuBuffer, { dataType: type === 'float16' ? type : 'float32', dims });
-    if ((await memory.readRow(row, 0)).every(Number.isFinite)) return;
+    checkRows(rowsOf(features).rows, tokens);
+    if ((await memory.readRow(features.reshape([1, features.size]), 0)).every(Number.isFinite)) return;
   } finally {
     release(features);
   }
   throw new NearsightError('unsupported_device', "an image's features are not finite numbers");
+}
+
+/** @throws NearsightError `load_failed` if these are not as many. A free dimension, or another family's, is not known. */
+function checkRows(rows: number | string | undefined, tokens: number | undefined): void {
+  if (typeof rows !== 'number' || tokens === undefined || rows === tokens) return;
+  const message = `The vision encoder returns ${rows} rows for an image that has ${tokens} tokens in the prompt`;
+  throw new NearsightError('load_failed', `${message}. The configs of this model are not those of its graphs.`);
 }
 
 /**

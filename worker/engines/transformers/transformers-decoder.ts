@@ -4,7 +4,7 @@ import { failedRun, isOutOfMemory } from '../../backend/kv-cache.ts';
 import { CpuSampledDecoder } from '../../generation/cpu-sampled-decoder.ts';
 import type { Decoder } from '../../generation/decoder.ts';
 import { featureMerger } from '../../generation/merge-features.ts';
-import { chunkRows, promptChunks } from '../../generation/prompt-chunks.ts';
+import { chunkRows, firstRows, promptChunks } from '../../generation/prompt-chunks.ts';
 import { ATTENTION_MASK, INPUTS_EMBEDS, LOGITS, LOGITS_TO_KEEP, POSITION_IDS } from '../../onnx/decoder-ports.ts';
 import type { Tensors } from '../../onnx/ort-session.ts';
 import type { Tensor } from '../../onnx/ort.ts';
@@ -115,7 +115,8 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
   }
 
   protected maxRows(): number {
-    return this.length === 0 || this.#readsBehind ? this.#maxRows : 1;
+    if (this.#readsBehind) return this.#maxRows;
+    return this.length === 0 ? firstRows(this.#kit.sessions.decoder, this.#kit.maxRows) : 1;
   }
 
   protected async readRows(ids: Int32Array, mergeFeatures?: (embeddings: Tensor) => void): Promise<void> {

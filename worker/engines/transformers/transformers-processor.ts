@@ -62,10 +62,19 @@ export class TransformersProcessor implements Processor {
     this.encoderInputs = anyInputs(inputs);
   }
 
-  /** What the vision encoder takes for a small image. */
-  async example(): Promise<NamedTensors<Tensor['data']>> {
+  /**
+   * What the vision encoder takes for a small image, and how many tokens stand for it.
+   *
+   * @throws NearsightError `load_failed` if the configs lack what it takes to make that
+   */
+  async example(): Promise<Pick<Processed, 'tensors'> & Pick<KnownImage, 'tokens'>> {
     const levels = Uint8ClampedArray.from({ length: 3 * EXAMPLE_EDGE ** 2 }, (_, at) => (at * 31) % 256);
-    return (await this.#family.process(new RawImage(levels, EXAMPLE_EDGE, EXAMPLE_EDGE, 3))).tensors;
+    const image = new RawImage(levels, EXAMPLE_EDGE, EXAMPLE_EDGE, 3);
+    const processed = await this.#family.process(image).catch((cause: unknown) => {
+      const message = `transformers.js cannot prepare an image with the configs of this model: ${String(cause)}`;
+      throw new NearsightError('load_failed', message, { cause });
+    });
+    return { tensors: processed.tensors, tokens: this.#count(processed).tokens };
   }
 
   async encodeChat(turns: readonly Turn[], maxPixels: number, useCache: boolean, signal: AbortSignal): Promise<Prompt> {
