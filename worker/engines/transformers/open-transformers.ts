@@ -150,7 +150,13 @@ async function testVision(
   });
   try {
     checkRows(rowsOf(features).rows, tokens);
-    if ((await memory.readRow(features.reshape([1, features.size]), 0)).every(Number.isFinite)) return;
+    const { size, type } = features;
+    const dataType = type === 'float16' ? type : 'float32';
+    // One that owns its buffer cannot be reshaped.
+    const row = device
+      ? ort.Tensor.fromGpuBuffer(features.gpuBuffer, { dataType, dims: [1, size] })
+      : features.reshape([1, size]);
+    if ((await memory.readRow(row, 0)).every(Number.isFinite)) return;
   } finally {
     release(features);
   }
