@@ -31,7 +31,7 @@ export const codeLines = {
   'worker/families/': 1436,
   'worker/vision/': 829,
   'worker/sampling/': 428,
-  'worker/grammar/': 3021,
+  'worker/grammar/': 3022,
   'worker/onnx/': 2611,
   'worker/storage/': 977,
   'src/storage/': 660,
@@ -42,7 +42,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21549;
+export const codeLinesTogether = 21550;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

@@ -53,7 +53,9 @@ export function ordered(
     if (found) return found;
     const next = counted ? count + 1 : 1;
     const here = sequence(count === 0 ? EMPTY : BETWEEN, part.expression, rest(index + 1, next));
-    const made = part.required ? here : name(choice(here, rest(index + 1, count)));
+    // It may be reached in two ways: through an optional part before it, and past that part.
+    const isReachedTwice = named[index - 1]?.required === false;
+    const made = !part.required ? name(choice(here, rest(index + 1, count))) : isReachedTwice ? name(here) : here;
     known.set(key, made);
     return made;
   };
