@@ -60,7 +60,7 @@ export function modelsAsText(exported) {
 }
 
 const SCALED_BY_TRANSFORMERS =
-  "- Images: scaled by transformers.js, which draws them to a canvas; the browser's filter decides how, not the model's.";
+  "- Images: scaled by transformers.js, which draws them to a canvas; the browser's filter decides how, not the model's. Small print wants `detail: 'high'`.";
 
 /**
  * @param {{ knownModels: readonly KnownModel[] } & Readonly<Record<string, unknown>>} exported by `nearsight/models`

@@ -1,11 +1,11 @@
 import type { RawImage } from '@huggingface/transformers';
 import { ConfigReader, type ModelFiles, readConfig } from '../../families/config-reader.ts';
+import type { Size } from '../../backend/image-splitter.ts';
 import type { NamedTensors } from '../../vision/vision-inputs.ts';
 import type { Tensor } from '../../onnx/ort.ts';
+import { type Measure, measureOf, type Settings } from './limit-rows.ts';
 import { tensorOf } from './ort-facade.ts';
 import { exported } from './transformers-model.ts';
-
-type Settings = Readonly<Record<string, unknown>>;
 
 /** Processors that take images before texts. */
 const IMAGES_FIRST = ['LlavaProcessor', 'PixtralProcessor'];
@@ -28,7 +28,9 @@ export interface Processed {
 export interface Family {
   /** The template's text for an image. */
   placeholder: string;
-  process: (image: RawImage) => Promise<Processed>;
+  /** What {@link process} needs to know so that an image gets at most so many rows; undefined: the config is enough. */
+  limit: (image: Size, rows: number) => number | undefined;
+  process: (image: RawImage, limit?: number) => Promise<Processed>;
 }
 
 /**
@@ -55,13 +57,22 @@ export function openFamily(files: ModelFiles, imageToken: string): Family {
     { bos_token: '' },
   );
   const settings = { ...own, ...tokensOfImages(modelType, own), image_token: imageToken };
-  const components = { tokenizer, image_processor: openImageProcessor(image) };
-  const processor = construct('processor_class', name, settings, components, null);
+  const { measure, imageProcessor } = readImageProcessor(image);
+  const processor = (limit?: number) => {
+    const components = { tokenizer, image_processor: imageProcessor(limit) };
+    return construct('processor_class', name, settings, components, null);
+  };
+  // Throws if there is no such class.
+  processor();
   const imagesFirst = IMAGES_FIRST.some((each) => each === name);
   return {
     placeholder: imageToken,
-    async process(raw) {
-      const made = await processor(...(imagesFirst ? [raw, imageToken] : [imageToken, raw]));
+    limit(size, rows) {
+      const limit = measure?.most(size, rows) ?? Infinity;
+      return limit < (measure?.own ?? 0) ? limit : undefined;
+    },
+    async process(raw, limit) {
+      const made = await processor(limit)(...(imagesFirst ? [raw, imageToken] : [imageToken, raw]));
       return { prompt: text, tensors: tensorsIn(made) };
     },
   };
@@ -82,14 +93,26 @@ function tokensOfImages(modelType: string, own: Settings): Settings {
   return { num_additional_image_tokens: Number(additional) - (strategy === 'default' ? 1 : 0) };
 }
 
-function openImageProcessor(given: Settings): unknown {
+interface ImageProcessor {
+  measure: Measure | undefined;
+  imageProcessor: (limit?: number) => unknown;
+}
+
+function readImageProcessor(given: Settings): ImageProcessor {
   const settings: Settings = { ...STEPS, ...given };
+  const { image_processor_type: type, do_normalize, do_resize, max_pixels, size } = settings;
   const config = new ConfigReader(settings, IMAGE_CONFIG);
-  if (settings['do_normalize'] !== false)
-    for (const each of ['image_mean', 'image_std']) config.numbers(each, CHANNELS);
-  if (settings['do_resize'] !== false && settings['max_pixels'] === undefined && settings['size'] === undefined)
+  if (do_normalize !== false) for (const each of ['image_mean', 'image_std']) config.numbers(each, CHANNELS);
+  if (do_resize !== false && max_pixels === undefined && size === undefined)
     throw config.error('size', 'the size of an image');
-  return construct('image_processor_type', settings['image_processor_type'], settings);
+  const measure = do_resize === false ? undefined : measureOf(type, config);
+  return {
+    measure,
+    imageProcessor(limit) {
+      const limited = limit === undefined ? {} : measure?.settings(limit);
+      return construct('image_processor_type', type, { ...settings, ...limited });
+    },
+  };
 }
 
 type Class = new (...args: unknown[]) => (...args: unknown[]) => Promise<Settings>;

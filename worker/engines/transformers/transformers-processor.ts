@@ -7,6 +7,7 @@ import { ConfigReader, type ModelFiles, readConfig, type TextConfig } from '../.
 import type { EncodeTurns } from '../../families/chat-template.ts';
 import { checkTokens } from '../../families/check-tokens.ts';
 import type { FamilyTools, Processor, Prompt } from '../../families/processor.ts';
+import { MOST_ROWS } from '../../families/qwen/qwen-settings.ts';
 import type { TemplateTokenizer } from '../../families/tokenizer.ts';
 import type { IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
 import type { ImagePart } from '../../vision/image-decoder.ts';
@@ -102,11 +103,12 @@ export class TransformersProcessor implements Processor {
   }
 
   async #image(image: IdentifiedImage, param: string, useCache: boolean): Promise<PromptImage & KnownImage> {
-    const key = `${image.width}x${image.height}/${image.hash}`;
+    const limit = this.#family.limit(image, MOST_ROWS[image.detail]);
+    const key = `${image.width}x${image.height}/${limit ?? 'whole'}/${image.hash}`;
     const run = async (): Promise<Processed> => {
       const { data, width, height } = await image.pixels();
       const raw = new RawImage(new Uint8ClampedArray(data), width, height, 3);
-      return this.#family.process(raw).catch((cause: unknown) => {
+      return this.#family.process(raw, limit).catch((cause: unknown) => {
         throw cause instanceof WebAssembly.RuntimeError ? cause : unreadable(image, param, cause);
       });
     };

@@ -27,7 +27,7 @@ const MAX_ASPECT = 200;
  * the context of a browser's model, and attention between four times as many patches. The values of 4,096 rows fit in the
  * smallest buffer that every GPU can bind, and 1,024 in most contexts.
  */
-const MOST_ROWS: Record<IdentifiedImage['detail'], number> = { low: 256, auto: 1024, high: 4096 };
+export const MOST_ROWS: Record<IdentifiedImage['detail'], number> = { low: 256, auto: 1024, high: 4096 };
 
 /** How the model's images are scaled and cut into patches. */
 export interface ImageSettings {
