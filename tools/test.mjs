@@ -16,9 +16,11 @@ const faultTests = ['test/browser/faults.long.test.ts', 'test/browser/gpu-loss.l
 
 /** Tests of how long a task takes: nothing runs beside them. */
 const timedTests = ['test/browser/main-thread.test.ts'];
+const secondEngine = 'test/browser/second-engine';
 const [faults, nightly] = [argv.includes('--faults'), argv.includes('--nightly')];
 const long = faults || nightly || argv.includes('--all');
 const counts = { passed: 0, failed: 0, skipped: 0 };
+let reports = 0;
 
 /**
  * @param {string} title
@@ -38,7 +40,7 @@ function stage(title, args) {
  */
 async function vitest(project, which = []) {
   console.log(`\n== tests in ${project}${nightly ? ', all' : long ? ', including long ones' : ''}`);
-  const report = `.cache/vitest-${project}.json`;
+  const report = `.cache/vitest-${project}-${++reports}.json`;
   rmSync(report, { force: true });
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   const passed = await succeedsBeside(
@@ -94,11 +96,25 @@ if (stage('setup', ['tools/setup.mjs', ...noSetup])) {
   const built = stage('build', ['tools/build.mjs']);
   if (!faults) stage('house check', ['tools/check.mjs']);
   const files = faults ? [] : await vitest('node');
-  const browsers = built ? ['chromium', 'firefox'] : [];
-  const beside = faults ? faultTests : timedTests.flatMap((file) => ['--exclude', file]);
-  // Both at once: a browser test waits more than it computes, so alone it leaves the second core idle.
-  files.push(...(await Promise.all(browsers.map((name) => vitest(name, beside)))).flat());
-  for (const name of faults ? [] : browsers) files.push(...(await vitest(name, timedTests)));
+  // Two at once: a browser test waits more than it computes, so alone it leaves the second core idle. Firefox has more tests.
+  const untimed = timedTests.flatMap((file) => ['--exclude', file]);
+  /** @type {[browser: string, which: string[]][][]} */
+  const lanes = faults
+    ? [[['chromium', faultTests]], [['firefox', faultTests]]]
+    : [
+        [
+          ['chromium', untimed],
+          ['firefox', [secondEngine]],
+        ],
+        [['firefox', [...untimed, '--exclude', `${secondEngine}/**`]]],
+      ];
+  const run = async (/** @type {typeof lanes[number]} */ lane) => {
+    for (const [browser, which] of lane) files.push(...(await vitest(browser, which)));
+  };
+  if (built) {
+    await Promise.all(lanes.map(run));
+    for (const browser of faults ? [] : ['chromium', 'firefox']) await run([[browser, timedTests]]);
+  }
   listSlowest(files);
   listFailed(files);
 }
