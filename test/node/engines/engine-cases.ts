@@ -9,6 +9,7 @@ import {
   type TokenRules,
 } from '../../../src/protocol/job.ts';
 import type { Engine, EngineKind, OpenOptions } from '../../../worker/engines/engine.ts';
+import { chatJob } from './chat-job.ts';
 import { assets } from './dawn-engine.ts';
 import { diskFiles } from './disk-store.ts';
 
@@ -29,22 +30,9 @@ export function testEngine(kind: EngineKind): void {
     expect(steps).toEqual([0.25, 0.5, 0.75, 1]);
   }, 60_000);
 
-  function job(changes: Partial<ChatJob> = {}): ChatJob {
-    return {
-      turns: [{ role: 'user', parts: [{ type: 'text', text: 'What is this?' }] }],
-      maxTokens: 12,
-      stop: [],
-      sampling: GREEDY,
-      choices: 1,
-      cache: true,
-      limits: { pixels: 1e7 },
-      ...changes,
-    };
-  }
-
   async function answer(changes: Partial<ChatJob> = {}, signal = new AbortController().signal): Promise<Part[]> {
     const parts: Part[] = [];
-    await engine.answer(job(changes), (part) => parts.push(part), signal);
+    await engine.answer(chatJob(changes), (part) => parts.push(part), signal);
     return parts;
   }
 
@@ -88,8 +76,8 @@ export function testEngine(kind: EngineKind): void {
       };
       const crashed = { code: 'worker_crashed', message: expect.stringContaining('unreachable') };
       const { signal } = new AbortController();
-      await expect(crashing.answer(job(), trap, signal)).rejects.toMatchObject(crashed);
-      await expect(crashing.answer(job(), () => {}, signal)).rejects.toMatchObject(crashed);
+      await expect(crashing.answer(chatJob(), trap, signal)).rejects.toMatchObject(crashed);
+      await expect(crashing.answer(chatJob(), () => {}, signal)).rejects.toMatchObject(crashed);
       await crashing.close();
     });
 
@@ -252,7 +240,7 @@ export function testEngine(kind: EngineKind): void {
   describe('admission', () => {
     test('refuses a request that does not fit, before any part is sent', async () => {
       const parts: Part[] = [];
-      const tooLong = job({ maxTokens: 5000 });
+      const tooLong = chatJob({ maxTokens: 5000 });
       const refused = engine.answer(tooLong, (part) => parts.push(part), new AbortController().signal);
       await expect(refused).rejects.toMatchObject({ code: 'context_length_exceeded', param: 'max_tokens' });
       expect(parts).toEqual([]);
@@ -274,7 +262,7 @@ export function testEngine(kind: EngineKind): void {
       const parts: Part[] = [];
       const reason = new Error('enough');
       const aborted = engine.answer(
-        job({ sampling: ENDLESS, maxTokens: 500 }),
+        chatJob({ sampling: ENDLESS, maxTokens: 500 }),
         (part) => {
           parts.push(part);
           if (parts.length === 4) controller.abort(reason);
@@ -288,7 +276,7 @@ export function testEngine(kind: EngineKind): void {
 
     test('before the start sends nothing', async () => {
       const parts: Part[] = [];
-      const aborted = engine.answer(job(), (part) => parts.push(part), AbortSignal.abort(new Error('never mind')));
+      const aborted = engine.answer(chatJob(), (part) => parts.push(part), AbortSignal.abort(new Error('never mind')));
       await expect(aborted).rejects.toThrow('never mind');
       expect(parts).toEqual([]);
     });

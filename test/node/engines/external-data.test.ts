@@ -2,25 +2,17 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
 import { bytesIn } from '../../../src/bytes/file-bytes.ts';
-import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
+import { GREEDY, type Part } from '../../../src/protocol/job.ts';
 import type { LoadPart } from '../../../src/protocol/calls.ts';
 import type { ModelFile, ModelGraph, ModelSpec } from '../../../src/protocol/model-spec.ts';
 import { onnxEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { DownloadedFiles } from '../../../worker/storage/downloaded-files.ts';
 import { split } from '../onnx/split-graph.ts';
+import { chatJob } from './chat-job.ts';
 import { assets } from './dawn-engine.ts';
 import { bytesOf } from './disk-store.ts';
 
-const JOB: ChatJob = {
-  turns: [{ role: 'user', parts: [{ type: 'text', text: 'What is this?' }] }],
-  maxTokens: 12,
-  stop: [],
-  sampling: { ...GREEDY, logitBias: [[1279, -100]] },
-  choices: 1,
-  topLogprobs: 3,
-  cache: true,
-  limits: { pixels: 1e7 },
-};
+const JOB = chatJob({ sampling: { ...GREEDY, logitBias: [[1279, -100]] }, topLogprobs: 3 });
 
 function file(path: string, bytes: Uint8Array): ModelFile {
   const sha256 = createHash('sha256').update(bytes).digest('hex');

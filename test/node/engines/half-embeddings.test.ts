@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { glimpse } from '../../../models/glimpse.ts';
-import { type ChatJob, GREEDY, type Part } from '../../../src/protocol/job.ts';
+import { GREEDY, type Part } from '../../../src/protocol/job.ts';
 import type { Device, ModelVariant } from '../../../src/protocol/model-spec.ts';
 import { onnxEngine } from '../../../worker/engines/onnx/onnx-engine.ts';
 import { transformersEngine } from '../../../worker/engines/transformers/transformers-engine.ts';
@@ -13,6 +13,7 @@ import { quantizeEmbeddings } from '../../fixtures/quantize-embeddings.ts';
 import { openToy, PROMPT, take } from '../generation/toy-decoder.ts';
 import { singleFile } from '../onnx/optimize-graphs.ts';
 import { toyDecoder, toyEmbed } from '../onnx/toy-graphs.ts';
+import { chatJob } from './chat-job.ts';
 import { assets, openGpu, useDawn } from './dawn-engine.ts';
 import { bytesOf, filesWith } from './disk-store.ts';
 import { nativeDecoder } from './native.ts';
@@ -91,15 +92,7 @@ describe.each([onnxEngine, transformersEngine])(
       const engine = await kind.open(request, { files, emit() {}, signal });
       expect(engine.facts.device).toBe(device);
       const parts: Part[] = [];
-      const job: ChatJob = {
-        turns: [{ role: 'user', parts: [{ type: 'text', text: 'What is this?' }] }],
-        maxTokens: 12,
-        stop: [],
-        sampling: { ...GREEDY, logitBias: [[1279, -100]] },
-        choices: 1,
-        cache: true,
-        limits: { pixels: 1e7 },
-      };
+      const job = chatJob({ sampling: { ...GREEDY, logitBias: [[1279, -100]] } });
       await engine.answer(job, (part) => parts.push(part), signal);
       await engine.close();
       return parts.map((part) => (part.type === 'text' ? part.text : '')).join('');

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, expect, test, vi } from 'vitest';
-import { type ChatJob, GREEDY, type Part } from '../../../src/protocol/job.ts';
+import { GREEDY, type Part } from '../../../src/protocol/job.ts';
 import type { ModelSpec } from '../../../src/protocol/model-spec.ts';
 import { specOfFolder } from '../../../tools/ask/model.mjs';
 import type { Engine } from '../../../worker/engines/engine.ts';
 import { transformersEngine } from '../../../worker/engines/transformers/transformers-engine.ts';
+import { chatJob } from './chat-job.ts';
 import { assets } from './dawn-engine.ts';
 import { filesWith } from './disk-store.ts';
 import { useFacade } from './use-facade.ts';
@@ -58,15 +59,11 @@ test.each([
   const engine = await open(processor(fields));
   const parts: Part[] = [];
   const bytes = readFileSync(join(FOLDER, 'wide.png'));
-  const job: ChatJob = {
+  const job = chatJob({
     turns: [{ role: 'user', parts: [{ type: 'image', bytes, detail: 'auto', param: 'image' }] }],
     maxTokens: 4,
-    stop: [],
     sampling: { ...GREEDY, logitBias: [[766, -100]] },
-    choices: 1,
-    cache: true,
-    limits: { pixels: 1e7 },
-  };
+  });
   await engine.answer(job, (part) => parts.push(part), signal);
   const usage = parts.at(-1);
   expect(usage).toMatchObject({ type: 'usage', completionTokens: 4 });

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
+import type { Part } from '../../../src/protocol/job.ts';
 import { specOfFolder } from '../../../tools/ask/model.mjs';
 import type { Engine } from '../../../worker/engines/engine.ts';
 import { transformersEngine } from '../../../worker/engines/transformers/transformers-engine.ts';
+import { chatJob } from './chat-job.ts';
 import { assets } from './dawn-engine.ts';
 import { filesWith } from './disk-store.ts';
 import { useFacade } from './use-facade.ts';
@@ -38,16 +39,11 @@ async function arrayBytes(): Promise<number> {
 }
 
 async function ask(engine: Engine, request: number): Promise<Part[]> {
-  const job: ChatJob = {
+  const job = chatJob({
     // Four texts in turn, so that earlier ones are kept and found again.
     turns: [{ role: 'user', parts: [{ type: 'text', text: `${request % 4} What is this? And what is near it?` }] }],
     maxTokens: 8,
-    stop: [],
-    sampling: GREEDY,
-    choices: 1,
-    cache: true,
-    limits: { pixels: 1e7 },
-  };
+  });
   const parts: Part[] = [];
   await engine.answer(job, (part) => parts.push(part), new AbortController().signal);
   return parts;
