@@ -34,7 +34,7 @@ export class SchemaValidator {
     const whole = { schema: this.#root, place: new Place(value, '#') };
     const waiting: { schema: unknown; place: Place }[] = [whole];
     for (let next = waiting.at(-1); next; next = waiting.at(-1)) {
-      // One that waits may have been taken for followed, below.
+      // A waiting check may have a provisional verdict, from below.
       next.place.verdicts.delete(next.schema);
       try {
         this.#failureAt(next.schema, next.place);

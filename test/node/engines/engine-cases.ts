@@ -69,7 +69,7 @@ export function testEngine(kind: EngineKind): void {
       ]);
     });
 
-    test('that ends in a trap of a wasm module ends the worker, for the next one too: nobody hears of it after an abort', async () => {
+    test('that ends in a trap of a wasm module ends the worker, and so does the next one: the error of an aborted answer is not delivered', async () => {
       const crashing = await open(() => {});
       const trap = (): never => {
         throw new WebAssembly.RuntimeError('unreachable');

@@ -47,7 +47,7 @@ export class ChatEngine implements Engine {
   readonly #parts: ChatParts;
   readonly #prefixes: PrefixCache;
   #grammar: Grammar | undefined;
-  /** A trap: nothing is known about the heap after it. */
+  /** The trap that ended an earlier answer: the heap cannot be trusted after it. */
   #crash: NearsightError | undefined;
 
   constructor(parts: ChatParts) {
@@ -61,7 +61,7 @@ export class ChatEngine implements Engine {
   }
 
   async answer(job: ChatJob, emit: (part: Part) => void, signal: AbortSignal): Promise<void> {
-    // The answer in which it happened may have been aborted, so nobody heard of it.
+    // If that answer was aborted, its error was not delivered.
     if (this.#crash) throw this.#crash;
     try {
       await withDeviceGuard(this.#parts.gpu?.fault, signal, (guard) => this.#answer(job, emit, guard));

@@ -4,18 +4,18 @@ import type { ConfigReader } from '../../families/config-reader.ts';
 /** What a config says, by field. */
 export type Settings = Readonly<Record<string, unknown>>;
 
-/** How the images of a class can be kept small, in its own measure: pixels, or the longest edge. */
-export interface Measure {
-  /** What its config allows. */
+/** How the config of an image processor limits the size of its images: in pixels, or by the longest edge. */
+export interface SizeLimit {
+  /** The config's own limit. */
   own: number;
-  /** What an image may have so that it gets at most so many rows of features. */
-  most(image: Size, rows: number): number;
-  /** The settings that ask for it. */
+  /** The limit with which an image gets at most so many rows of features. */
+  limitFor(image: Size, rows: number): number;
+  /** The settings that set this limit. */
   settings(limit: number): Settings;
 }
 
 /** Classes whose images have as many rows as they have squares of some pixels; others scale all to one size. */
-const MEASURES: Readonly<Record<string, (config: ConfigReader) => Measure>> = {
+const SIZE_LIMITS: Readonly<Record<string, (config: ConfigReader) => SizeLimit>> = {
   Glm46VImageProcessor(config) {
     const square = (config.count('patch_size') * config.count('merge_size')) ** 2;
     // Of all frames that one patch has.
@@ -23,7 +23,7 @@ const MEASURES: Readonly<Record<string, (config: ConfigReader) => Measure>> = {
     const least = config.count('min_pixels', config.count('size.shortest_edge', 1));
     return {
       own: config.count('max_pixels', config.count('size.longest_edge', Number.MAX_SAFE_INTEGER)),
-      most: (_image, rows) => Math.max(least, rows * pixels),
+      limitFor: (_image, rows) => Math.max(least, rows * pixels),
       settings: (limit) => ({ max_pixels: limit }),
     };
   },
@@ -31,7 +31,7 @@ const MEASURES: Readonly<Record<string, (config: ConfigReader) => Measure>> = {
     const square = config.count('patch_size') * config.count('spatial_merge_size');
     return {
       own: config.count('size.longest_edge'),
-      most({ width, height }, rows) {
+      limitFor({ width, height }, rows) {
         const longest = Math.max(width, height);
         const squares = (edge: number, limit: number): number =>
           Math.ceil(Math.floor(edge / (longest / limit)) / square);
@@ -46,7 +46,7 @@ const MEASURES: Readonly<Record<string, (config: ConfigReader) => Measure>> = {
   },
 };
 
-/** The measure of a class; undefined if its images all have the same size, or it is not known. */
-export function measureOf(type: unknown, config: ConfigReader): Measure | undefined {
-  return typeof type === 'string' ? MEASURES[type.replace(/Fast$/, '')]?.(config) : undefined;
+/** The limit of an image processor's class; undefined if it scales all images to one size, or is not known. */
+export function sizeLimitOf(type: unknown, config: ConfigReader): SizeLimit | undefined {
+  return typeof type === 'string' ? SIZE_LIMITS[type.replace(/Fast$/, '')]?.(config) : undefined;
 }

@@ -3,7 +3,7 @@ import { ConfigReader, type ModelFiles, readConfig } from '../../families/config
 import type { Size } from '../../backend/image-splitter.ts';
 import type { NamedTensors } from '../../vision/vision-inputs.ts';
 import type { Tensor } from '../../onnx/ort.ts';
-import { type Measure, measureOf, type Settings } from './limit-rows.ts';
+import { type SizeLimit, sizeLimitOf, type Settings } from './limit-rows.ts';
 import { tensorOf } from './ort-facade.ts';
 import { exported } from './transformers-model.ts';
 
@@ -57,7 +57,7 @@ export function openFamily(files: ModelFiles, imageToken: string): Family {
     { bos_token: '' },
   );
   const settings = { ...own, ...tokensOfImages(modelType, own), image_token: imageToken };
-  const { measure, imageProcessor } = readImageProcessor(image);
+  const { sizeLimit, imageProcessor } = readImageProcessor(image);
   const processor = (limit?: number) => {
     const components = { tokenizer, image_processor: imageProcessor(limit) };
     return construct('processor_class', name, settings, components, null);
@@ -68,8 +68,8 @@ export function openFamily(files: ModelFiles, imageToken: string): Family {
   return {
     placeholder: imageToken,
     limit(size, rows) {
-      const limit = measure?.most(size, rows) ?? Infinity;
-      return limit < (measure?.own ?? 0) ? limit : undefined;
+      const limit = sizeLimit?.limitFor(size, rows) ?? Infinity;
+      return limit < (sizeLimit?.own ?? 0) ? limit : undefined;
     },
     async process(raw, limit) {
       const made = await processor(limit)(...(imagesFirst ? [raw, imageToken] : [imageToken, raw]));
@@ -94,7 +94,7 @@ function tokensOfImages(modelType: string, own: Settings): Settings {
 }
 
 interface ImageProcessor {
-  measure: Measure | undefined;
+  sizeLimit: SizeLimit | undefined;
   imageProcessor: (limit?: number) => unknown;
 }
 
@@ -105,11 +105,11 @@ function readImageProcessor(given: Settings): ImageProcessor {
   if (do_normalize !== false) for (const each of ['image_mean', 'image_std']) config.numbers(each, CHANNELS);
   if (do_resize !== false && max_pixels === undefined && size === undefined)
     throw config.error('size', 'the size of an image');
-  const measure = do_resize === false ? undefined : measureOf(type, config);
+  const sizeLimit = do_resize === false ? undefined : sizeLimitOf(type, config);
   return {
-    measure,
+    sizeLimit,
     imageProcessor(limit) {
-      const limited = limit === undefined ? {} : measure?.settings(limit);
+      const limited = limit === undefined ? {} : sizeLimit?.settings(limit);
       return construct('image_processor_type', type, { ...settings, ...limited });
     },
   };
