@@ -79,6 +79,7 @@ describe('keys and values alone', () => {
 describe('with states', () => {
   test('a cache goes back to checkpoints only', () => {
     const cache = openCache(true);
+    expectPositions(cache, 0);
     read(cache, 5);
     cache.checkpoint();
     read(cache, 4);
@@ -125,6 +126,7 @@ describe('with states', () => {
 
 test.each([false, true])('every tensor is released once, with states: %s', (withState) => {
   const cache = openCache(withState);
+  expectPositions(cache, 0);
   read(cache, 5);
   cache.checkpoint();
   const first = cache.snapshot();

@@ -35,9 +35,10 @@ beforeAll(async () => {
   spec = { ...found, modelType: 'llava', variants: found.variants.filter(({ dtype }) => dtype === 'q4') };
 });
 
-/** Opens it with changes to its configs. */
-function open(changes: Record<string, object>): Promise<Engine> {
+/** Opens it with changes to its configs, and lists the files read. */
+function open(changes: Record<string, object>, read: string[] = []): Promise<Engine> {
   const files = filesWith(async ({ path }) => {
+    read.push(path);
     const bytes = readFileSync(join(FOLDER, path));
     if (path !== 'config.json' && !changes[path]) return bytes;
     const json = JSON.parse(bytes.toString()) as object;
@@ -86,4 +87,17 @@ test('so do configs with which no image can be prepared', async () => {
       'transformers.js cannot prepare an image with the configs of this model',
     ) as string,
   });
+});
+
+test.each([
+  ['has another form', { text_config: undefined }, 'transformers.js cannot read the config.json of this model'],
+  ['names another family', { model_type: 'of-tomorrow' }, "transformers.js knows no models of the type 'of-tomorrow'"],
+])('a config that %s is refused before the graphs are read', async (_, fields, words) => {
+  const read: string[] = [];
+  await expect(open({ 'config.json': fields }, read)).rejects.toMatchObject({
+    code: 'load_failed',
+    message: expect.stringContaining(words) as string,
+  });
+  expect(read).toContain('config.json');
+  expect(read.filter((path) => path.endsWith('.onnx'))).toEqual([]);
 });

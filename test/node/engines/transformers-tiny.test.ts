@@ -78,7 +78,7 @@ async function read(decoder: Decoder, prompt: readonly number[], limit: number):
 }
 
 async function openDecoder(folder: string, dtype: string, opened: Session[]): Promise<Decoder> {
-  const { assemble } = await import('../../../worker/engines/transformers/transformers-chunk.ts');
+  const { assemble, readModelConfig } = await import('../../../worker/engines/transformers/transformers-chunk.ts');
   const ort = await loadOrt('wasm', packagedOrt());
   const open = async (graph: Uint8Array, externalData: { path: string; data: Uint8Array }[] = []): Promise<Session> => {
     const session = await Session.open(ort, { graph, externalData });
@@ -108,7 +108,7 @@ async function openDecoder(folder: string, dtype: string, opened: Session[]): Pr
     openOnCpu: open,
     track,
     release,
-    config: JSON.parse(readFileSync(tinyFile(folder, 'config.json'), 'utf8')),
+    config: readModelConfig(new Map([['config.json', readFileSync(tinyFile(folder, 'config.json'))]])),
     positions: 1024,
     maxRows: undefined,
     // The decoder alone is used.

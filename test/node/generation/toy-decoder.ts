@@ -65,9 +65,9 @@ export async function asTransformers(
   embed: Session,
 ): Promise<Decoder> {
   useFacade();
-  const { assemble } = await import('../../../worker/engines/transformers/transformers-chunk.ts');
-  const sizes = { hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 2, head_dim: 16 };
-  return assemble({
+  const chunk = await import('../../../worker/engines/transformers/transformers-chunk.ts');
+  const config = Buffer.from(JSON.stringify({ model_type: 'llava', text_config: { model_type: 'llama' } }));
+  return chunk.assemble({
     ort,
     device: gpu?.device,
     memory: gpu ? new GpuMemory(ort, gpu.device) : new CpuMemory(ort),
@@ -76,7 +76,7 @@ export async function asTransformers(
     openOnCpu: (graph) => Session.open(ort, singleFile(graph)),
     track,
     release,
-    config: { model_type: 'llava', text_config: { model_type: 'llama', ...sizes } },
+    config: chunk.readModelConfig(new Map([['config.json', config]])),
     positions: POSITIONS,
     maxRows: undefined,
     processor: {} as Processor,

@@ -3,10 +3,11 @@ import type { KvSnapshot } from '../../backend/kv-cache.ts';
 import type { CachedStates } from '../../generation/decoder.ts';
 import { PAST } from '../../onnx/decoder-ports.ts';
 import type { Tensor } from '../../onnx/ort.ts';
-import type { Session, Tensors } from '../../onnx/ort-session.ts';
+import type { Tensors } from '../../onnx/ort-session.ts';
 import { elementBytes } from '../../onnx/tensor.ts';
 import type { TransformersKit } from './kit.ts';
-import { type CachePort, KvBuffers } from './kv-buffers.ts';
+import { type CachePort, cachePorts, grows, unknownState } from './cache-ports.ts';
+import { KvBuffers } from './kv-buffers.ts';
 
 /** Checkpoints of one sequence. Each has the states of all layers: 19 MB for Qwen3.5-0.8B. */
 const MOST_CHECKPOINTS = 4;
@@ -73,8 +74,10 @@ export class CheckpointedCache implements CachedStates {
     this.rewind(kept);
   }
 
-  /** Inputs of the next run; none at the start, where transformers.js makes them. */
+  /** Inputs of the next run. */
   feeds(): Tensors {
+    // transformers.js would make those of the start by its own list of families.
+    if (this.length === 0) this.#start();
     return this.#tensors;
   }
 
@@ -170,6 +173,16 @@ export class CheckpointedCache implements CachedStates {
   clear(): void {
     this.#empty();
     this.#buffers?.clear();
+  }
+
+  #start(): void {
+    this.#empty();
+    for (const { past, type, dims } of this.#ports)
+      this.#tensors[past] = this.#array(
+        type,
+        dims.map((size) => size ?? 0),
+      );
+    this.#retain(this.#tensors);
   }
 
   /** Drops all positions, and keeps what is reserved. */
@@ -269,29 +282,4 @@ function reachableIn(end: number, checkpoints: readonly Checkpoint[] | undefined
   if (length >= end) return end;
   if (!checkpoints) return length;
   return checkpoints.findLast((each) => each.length <= length)?.length ?? 0;
-}
-
-/** Of keys and values the third axis counts positions. */
-function cachePorts({ inputs, outputs }: Pick<Session, 'inputs' | 'outputs'>): CachePort[] {
-  const ports: CachePort[] = [];
-  for (const [past, { shape, type }] of inputs) {
-    if (!past.startsWith('past')) continue;
-    const named = past.startsWith(PAST) ? `present.${past.slice(PAST.length)}` : past.replace('past', 'present');
-    const present = [named, named.replace('present.', 'present_key_values.')].find((each) => outputs.has(each));
-    const dims = shape.map((size, axis) => (axis === 0 ? 1 : typeof size === 'number' ? size : undefined));
-    const isKnown = dims.every((size, axis) => size !== undefined || (axis === 2 && dims.length === 4));
-    if (present === undefined || !isKnown || !(type === 'float32' || type === 'float16'))
-      throw unknownState(past, shape);
-    ports.push({ past, present, type, dims });
-  }
-  return ports;
-}
-
-function grows({ dims }: CachePort): boolean {
-  return dims.includes(undefined);
-}
-
-function unknownState(name: string, shape: readonly unknown[]): NearsightError {
-  const message = `The decoder's input ${name} [${shape.join(', ')}] is neither keys or values nor a state of a fixed size.`;
-  return new NearsightError('load_failed', message);
 }

@@ -15,11 +15,11 @@ import type { CpuMemory } from '../../wasm/cpu-memory.ts';
 import type { GpuImageSplitter } from '../../webgpu/gpu-image-splitter.ts';
 import type { GpuMemory } from '../../webgpu/gpu-memory.ts';
 import type { ChatEngine } from '../common/chat-engine.ts';
+import type { ModelConfig } from './transformers-model.ts';
 
 /** What is read of a model before its graphs. */
 export interface Prepared {
-  /** The model's `config.json`. */
-  config: object;
+  config: ModelConfig;
   processor: Processor;
 }
 
@@ -58,8 +58,7 @@ export interface TransformersKit {
   /** Counts a GPU tensor until it is released. */
   track: (tensor: Tensor) => void;
   release: (tensor: Tensor) => void;
-  /** The model's `config.json`. */
-  config: object;
+  config: ModelConfig;
   /** Maximum number of positions in a sequence. */
   positions: number;
   /** Most rows of a prompt to read at once; absent: as many as suit the graph. */

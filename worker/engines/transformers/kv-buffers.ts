@@ -4,23 +4,13 @@ import type { Tensors } from '../../onnx/ort-session.ts';
 import { elementBytes } from '../../onnx/tensor.ts';
 import { attemptAllocation } from '../../webgpu/attempt-allocation.ts';
 import { COPY_DST, COPY_SRC, STORAGE } from '../../webgpu/buffer-usage.ts';
+import type { CachePort } from './cache-ports.ts';
 
 /** Of each kind, one is read while another is written. */
 const SETS = 2;
 
 /** onnxruntime copies whole blocks of so many bytes. */
 const BLOCK_BYTES = 16;
-
-/** What a decoder returns of the positions it has read, and takes again: keys or values, which grow, or a state. */
-export interface CachePort {
-  /** The input's name. */
-  past: string;
-  /** The output's name. */
-  present: string;
-  type: 'float32' | 'float16';
-  /** Undefined where the number of positions is; a state has none. */
-  dims: readonly (number | undefined)[];
-}
 
 /**
  * GPU buffers for the tensors of a decoder's cache. A graph that does not write in place reads one set of them and writes

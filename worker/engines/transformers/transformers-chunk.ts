@@ -5,6 +5,7 @@ import { TransformersProcessor } from './transformers-processor.ts';
 
 export { assemble } from './assemble.ts';
 export { open } from './open-transformers.ts';
+export { readModelConfig } from './transformers-model.ts';
 
 // Everything is given to it: it has nothing to fetch.
 transformers.env.allowRemoteModels = false;

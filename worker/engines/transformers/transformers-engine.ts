@@ -68,10 +68,10 @@ const tools: WorkerTools = {
   track,
 };
 
-/** Opens the processor before the graphs are fetched, because it may refuse the model. */
+/** Reads the configs before the graphs are fetched, because they may be refused. */
 async function prepare(files: ModelFiles): Promise<Prepared> {
   const family = readConfig(files, 'config.json').string('model_type');
-  const config: object = JSON.parse(new TextDecoder().decode(files.get('config.json')));
-  if (known.includes(family)) return { config, processor: openProcessor(files) };
-  return { config, processor: (await loadTransformers()).openProcessor(files, families) };
+  const chunk = await loadTransformers();
+  const processor = known.includes(family) ? openProcessor(files) : chunk.openProcessor(files, families);
+  return { config: chunk.readModelConfig(files), processor };
 }

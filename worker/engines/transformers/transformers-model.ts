@@ -1,5 +1,6 @@
 import * as transformers from '@huggingface/transformers';
 import { NearsightError } from '../../../src/protocol/errors.ts';
+import { type ModelFiles, readConfig } from '../../families/config-reader.ts';
 import type { Tensors } from '../../onnx/ort-session.ts';
 import type { Tensor } from '../../onnx/ort.ts';
 import type { PromptPositions } from '../../families/processor.ts';
@@ -20,6 +21,32 @@ interface Model {
 /** Everything that transformers.js exports, by name. */
 export const exported: Readonly<Record<string, unknown>> = { ...transformers };
 
+/** A `config.json` as transformers.js reads it. */
+export interface ModelConfig {
+  parsed: object;
+  /** Its class of such models. */
+  modelClass: new (config: object, sessions: object, configs: object) => Model;
+}
+
+/** @throws NearsightError `load_failed` for a family that transformers.js does not know, or a config that it cannot read */
+export function readModelConfig(files: ModelFiles): ModelConfig {
+  const config = readConfig(files, 'config.json');
+  const type = config.string('model_type');
+  const mappings: readonly ReadonlyMap<string, string>[] = Object(
+    transformers.AutoModelForImageTextToText,
+  ).MODEL_CLASS_MAPPINGS;
+  const found = exported[mappings.map((mapping) => mapping.get(type)).find(Boolean) ?? ''];
+  if (typeof found !== 'function') {
+    throw new NearsightError('load_failed', `transformers.js knows no models of the type '${type}'.`);
+  }
+  try {
+    return { parsed: new transformers.PretrainedConfig(Object(config.root)), modelClass: Object(found) };
+  } catch (cause) {
+    const message = `transformers.js cannot read the config.json of this model: ${String(cause)}`;
+    throw new NearsightError('load_failed', message, { cause });
+  }
+}
+
 /** A model class of transformers.js, which knows how its family runs its graphs, over our sessions. */
 export class TransformersModel {
   /** Whether positions have three rows: time, height and width. */
@@ -28,20 +55,10 @@ export class TransformersModel {
   readonly #vision: SessionHandle;
   readonly #decoder: SessionHandle;
 
-  /** @throws NearsightError `load_failed` for a family that transformers.js does not know */
-  constructor(config: object, sessions: Record<'vision' | 'embed' | 'decoder', SessionHandle>) {
+  constructor(config: ModelConfig, sessions: Record<'vision' | 'embed' | 'decoder', SessionHandle>) {
     const { vision, embed, decoder } = sessions;
-    const parsed = new transformers.PretrainedConfig(config);
-    const mappings: readonly ReadonlyMap<string, string>[] = Object(
-      transformers.AutoModelForImageTextToText,
-    ).MODEL_CLASS_MAPPINGS;
-    const type = parsed.model_type ?? '';
-    const found = exported[mappings.map((mapping) => mapping.get(type)).find(Boolean) ?? ''];
-    if (typeof found !== 'function') {
-      throw new NearsightError('load_failed', `transformers.js knows no models of the type '${type}'.`);
-    }
     const named = { vision_encoder: vision, embed_tokens: embed, decoder_model_merged: decoder };
-    this.#model = Reflect.construct(found, [parsed, named, {}]);
+    this.#model = new config.modelClass(config.parsed, named, {});
     this.#vision = vision;
     this.#decoder = decoder;
     const positions = decoder.inputMetadata.map(Object).find(({ name }) => name === 'position_ids');
@@ -51,9 +68,7 @@ export class TransformersModel {
   /** One run of the decoder, which writes to `targets` the outputs of these names. The caller owns all outputs. */
   async forward(inputs: Tensors, past: Tensors, targets: Tensors): Promise<Tensors> {
     this.#decoder.targets = targets;
-    // Without a past, transformers.js makes an empty one.
-    const past_key_values = Object.keys(past).length > 0 ? wrap(past) : undefined;
-    const outputs = await this.#model.forward({ ...wrap(inputs), past_key_values });
+    const outputs = await this.#model.forward({ ...wrap(inputs), past_key_values: wrap(past) });
     this.#decoder.throwFailure();
     return unwrap(outputs);
   }
