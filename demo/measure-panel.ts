@@ -6,7 +6,7 @@ import { measure, type Measurement, type Row } from './measure.ts';
 import type { Models } from './models.ts';
 import type { Offer } from './offers.ts';
 
-/** Tokens of context behind which the time of a token is measured. */
+/** Tokens of context after which the time of a token is measured. */
 const CONTEXTS = [100, 600];
 
 const NAMES: Record<Row['measure'], string> = {
@@ -105,7 +105,7 @@ export class MeasurePanel {
     if (status.state !== 'ready') return;
     const disturbances = [...this.#disturbances];
     const lines: Line[] = measured.rows.map(({ measure: kind, tokens, ms }) => ({
-      name: kind === 'decode' ? `${NAMES[kind]} behind ${tokens} others` : NAMES[kind],
+      name: kind === 'decode' ? `${NAMES[kind]} after ${tokens} others` : NAMES[kind],
       ms,
       group: kind === 'decode' ? 'token' : 'wait',
     }));
@@ -114,7 +114,9 @@ export class MeasurePanel {
     const { device, hardware, dtype } = status.facts;
     elements.measureNote.textContent = [
       `${offer.name} (${dtype}) on ${hardware}. Image: 640x480.`,
-      ...(measured.leftOut.length > 0 ? [`The time did not suffice for ${measured.leftOut.join(', ')}.`] : []),
+      ...(measured.leftOut.length > 0
+        ? [`Not measured, because the time was up: ${measured.leftOut.join(', ')}.`]
+        : []),
       ...(disturbances.length > 0 ? [`Times are too long, because ${disturbances.join(' and ')} meanwhile.`] : []),
     ].join(' ');
     const result = {

@@ -25,7 +25,7 @@ export type Measure = 'image' | 'follow-up' | 'decode';
 /** A measure with its samples. */
 export interface Row {
   measure: Measure;
-  /** Tokens of the prompt; behind a decoded token, of the context. */
+  /** Tokens of the prompt; of a decoded token, of the context before it. */
   tokens: number;
   /** The median of the samples: to the first token, or for each decoded one. */
   ms: number;
@@ -35,7 +35,7 @@ export interface Row {
 /** What was measured. */
 export interface Measurement {
   rows: Row[];
-  /** What the time did not suffice for. */
+  /** What there was no time left for. */
   leftOut: string[];
 }
 
@@ -97,7 +97,7 @@ class Run {
     const steps: [name: string, run: () => Promise<void>][] = [
       ['questions about new images', () => this.#images()],
       ...contexts.map((tokens): [string, () => Promise<void>] => [
-        `answers behind ${tokens} tokens`,
+        `answers after ${tokens} tokens`,
         () => this.#decode(tokens),
       ]),
     ];
@@ -140,7 +140,7 @@ class Run {
         followUp.push({ ms: next.firstMs, tokens: next.promptTokens });
       }
     } finally {
-      // What the time sufficed for.
+      // What there was time for.
       this.#add('image', image);
       this.#add('follow-up', followUp);
     }

@@ -6,7 +6,7 @@ export interface ReadySchema {
 }
 
 const text = { type: 'string', maxLength: 40 };
-/** With two digits behind the point, which a number need not have. */
+/** With two digits after the point, which a number need not have. */
 const amount = { type: 'string', pattern: '^\\d{1,4}\\.\\d{2}$' };
 
 /** Those that the toy can answer as well come first. A list of words is enforced as `guided_choice`. */

@@ -4,8 +4,8 @@
  *
  *   node tools/setup.mjs [--no-setup] [--packages-only | --only chromium | --only firefox]
  *
- * `--no-setup` runs no step: it only says what is missing. `--only` leaves out what the other browser needs. This file has no dependencies, because it runs before they are
- * installed.
+ * `--no-setup` runs no step: it stops at the first thing that is missing and names it. `--only` leaves out what the other
+ * browser needs. This file has no dependencies, because it runs before they are installed.
  */
 import { chdir, exit } from 'node:process';
 import { fileURLToPath } from 'node:url';

@@ -176,7 +176,7 @@ export const REQUEST = {
   allowed_token_ids: honoured(NIM2, array(integer(0), 1, 262_144)),
   /**
    * Up to 128 texts that are not generated, in the tokens that the tokenizer has for them, with and without a space before: of
-   * several tokens, the last is forbidden behind the others. (On a GPU, texts of several tokens make each token wait for the
+   * several tokens, the last is forbidden after the others. (On a GPU, texts of several tokens make each token wait for the
    * one before.) Other tokens may still spell the same text.
    */
   bad_words: honoured(NIM2, array(someText, 0, 128)),
@@ -223,7 +223,7 @@ export const REQUEST = {
   /** Functions that the answer may call, up to 128; see below. */
   tools: honoured(OPENAI | SELF_HOSTED, array(object(TOOL), 0, 128)),
   /**
-   * `none`: no tool is called, and none is shown to the model. `auto`: text, or calls, or calls behind text. `required`: calls.
+   * `none`: no tool is called, and none is shown to the model. `auto`: text, or calls, or calls after text. `required`: calls.
    * `{"type": "function", "function": {"name": …}}`: one call of that tool. Default: `auto`.
    */
   tool_choice: honoured(OPENAI | SELF_HOSTED, toolChoice),

@@ -45,8 +45,8 @@ test('the loaded model is measured: a chart, and a JSON with what it ran on', as
   expect(rows).toEqual([
     expect.stringMatching(/^First token about a new image[\d.]+ m?s$/),
     expect.stringMatching(/^First token of a second question[\d.]+ m?s$/),
-    expect.stringMatching(/^Each token behind \d+ others[\d.]+ m?s$/),
-    expect.stringMatching(/^Each token behind \d+ others[\d.]+ m?s$/),
+    expect.stringMatching(/^Each token after \d+ others[\d.]+ m?s$/),
+    expect.stringMatching(/^Each token after \d+ others[\d.]+ m?s$/),
   ]);
   expect(Math.min(...bars)).toBeGreaterThan(0);
   expect(note).toMatch(/^glimpse \(\w+\) on \d+ wasm threads?\. Image: 640x480\./);

@@ -91,7 +91,7 @@ test('no token takes less than no time, where a short answer was held up', async
   expect(rows[2]).toMatchObject({ samples: [0, 10, 10], ms: 10 });
 });
 
-test('what the time does not suffice for is left out', async () => {
+test('what there is no time for is left out', async () => {
   const { options } = device({});
   const time = new AbortController();
   const hangs: typeof globalThis.fetch = (url, init) => {
@@ -103,7 +103,7 @@ test('what the time does not suffice for is left out', async () => {
   };
   const { rows, leftOut } = await measure({ ...options, fetch: hangs, timeOver: time.signal });
   expect(rows.map((row) => row.measure)).toEqual(['image', 'follow-up']);
-  expect(leftOut).toEqual(['answers behind 100 tokens', 'answers behind 600 tokens']);
+  expect(leftOut).toEqual(['answers after 100 tokens', 'answers after 600 tokens']);
 });
 
 test('the visitor stops it', async () => {

@@ -81,7 +81,7 @@ const CONSTRAINTS = `## Constrained text
 must be. Tokens that would break it are never sampled, so a text that ends with the finish reason \`stop\` is what was asked
 for. If \`max_tokens\` or the context ends it before, the finish reason is \`length\`, and the text is the beginning of one.
 
-- **JSON** is written on one line: \`, \` between items, \`: \` behind names, and no other white space outside strings.
+- **JSON** is written on one line: \`, \` between items, \`: \` after names, and no other white space outside strings.
   Properties come in the order of the schema's \`properties\`; others only if \`additionalProperties\` asks for them, or if the
   schema names none.
 - **Strings** may have a \`format\` (date, time, date-time, duration, email, hostname, ipv4, ipv6, uuid, uri), a \`pattern\` (an
@@ -95,7 +95,7 @@ for. If \`max_tokens\` or the context ends it before, the finish reason is \`len
 - **Limits**: a schema has at most 65,536 characters as JSON and 64 levels of objects and arrays; a regular expression has 4,096
   characters; a grammar has 32,768; choices together have 32,768. What takes longer than 10 s to compile, all tools of a request
   together, is refused (128 ordinary tools take less than a second on a desktop).
-- **Not all that is valid is written**: numbers have up to six digits behind the point, and none from 1,000,000,000 on, where they
+- **Not all that is valid is written**: numbers have up to six digits after the point, and none from 1,000,000,000 on, where they
   are integers of up to 15 digits. Where \`maxLength\` or \`maxItems\` is above 1,000, a string or an array ends there.
 - The schema is not shown to the model. Say in the prompt what you want: the constraint only takes away what does not fit.
 - A text is constrained as a whole. Free text with a constrained part in it (\`structural_tag\`) is refused; calls of tools are
@@ -131,10 +131,10 @@ to their form and to their tool's \`parameters\` as the text above is to a schem
 - **The answer** has \`tool_calls\` with an id, the name and the arguments as text. \`content\` is the text before them, or null. The
   finish reason is \`tool_calls\`; it is \`stop\` if \`tool_choice\` names the tool, as it is with OpenAI; it is \`length\` if
   \`max_tokens\` cut the answer off, and the last call may then have the beginning of its arguments.
-- **Streamed**, the first delta of a call has its index, id, type and name, and those behind it pieces of its arguments.
+- **Streamed**, the first delta of a call has its index, id, type and name, and the deltas after it have pieces of its arguments.
 - **Arguments** are an object, written as constrained JSON is. Where \`parameters\` names none (\`{}\`, no \`properties\`), there are
   none. A schema that cannot be enforced is refused with \`unsupported_schema\`; \`param\` is \`tools[0].function.parameters\`.
-- **The model is told** in the words of Qwen's chat template, behind the system message if there is one at the beginning, and
+- **The model is told** in the words of Qwen's chat template, after the system message if there is one at the beginning, and
   calls and results stand in the chat as that template writes them:
 
 \`\`\`
