@@ -36,7 +36,7 @@ export function readTurns(
     const turn = readTurn(message, `messages[${index}]`, imgTags);
     const before = turns.at(-1);
     if (before && message.role === 'tool' && messages[index - 1]?.role === 'tool') {
-      turns[turns.length - 1] = { ...before, parts: [...before.parts, textPart('\n'), ...turn.parts] };
+      turns[turns.length - 1] = { ...before, parts: [textPart(`${textIn(before.parts)}\n${textIn(turn.parts)}`)] };
     } else if (turn.role !== 'system' || !isEmpty(turn.parts)) turns.push(turn);
   }
   if (turns.length === 0) throw mustBe('at least one message that is not empty', messages, 'messages');

@@ -1,10 +1,11 @@
-import { escape, type OpenBpe } from './bpe.ts';
+import { escape, type OpenBpe, stepsOf } from './bpe.ts';
 import { type ConfigReader, isRecord } from './config-reader.ts';
 import { rustPreTokenizer } from './pre-tokenizer.ts';
 
 /** BPE of bytes, each written as a letter: GPT-2's, and most others'. */
 export const openByteLevel: OpenBpe = (file, open) => {
-  file.expect('decoder.type', 'ByteLevel');
+  const decoders = stepsOf(file.get('decoder'), 'decoders').map((step) => isRecord(step) && step['type']);
+  if (decoders.join() !== 'ByteLevel') throw file.error('decoder', 'of the type ByteLevel');
   const composed = file.get('normalizer') !== null && file.get('normalizer') !== undefined;
   // Either would change the text or the ids around special tokens, which are split off before.
   if (composed) file.expect('normalizer.type', 'NFC');
@@ -13,7 +14,9 @@ export const openByteLevel: OpenBpe = (file, open) => {
   const library = open(file, { type: 'Sequence', pretokenizers });
   return {
     encode: (text) => library.encode(composed ? text.normalize('NFC') : text).ids,
-    bytes(id) {
+    bytes(id, name) {
+      // Added tokens are written as they are.
+      if (name !== undefined) return new TextEncoder().encode(name);
       const letters = library.id_to_token(id) ?? '';
       const bytes = new Uint8Array(letters.length);
       for (let at = 0; at < letters.length; at++) bytes[at] = byteOf.get(letters.charAt(at)) ?? 0;

@@ -5,8 +5,6 @@ import { openTemplate } from './bounded-template.ts';
 import { type ModelFiles, readConfig } from './config-reader.ts';
 import type { TemplateTokenizer } from './tokenizer.ts';
 
-const EMPTY: TurnPart = { type: 'text', text: '' };
-
 /**
  * Encodes a chat to token ids with the model's own template, as the Python processors do.
  *
@@ -35,7 +33,7 @@ export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer
     const messages = turns.flatMap(({ role, parts }) => {
       if (parts.length === 1 && parts[0] === instruction) return [];
       const told = parts.filter((part) => part !== instruction);
-      return [{ role, content: contentOf(told, tokenizer, inText) }];
+      return [{ role, content: contentOf(role === 'user' ? told : [joined(told)], tokenizer, inText) }];
     });
     const tools: unknown = instruction && JSON.parse(tokenizer.quote(`[${instruction.tools.join()}]`));
     return template.render({ ...special, messages, add_generation_prompt: true, ...(instruction && { tools }) });
@@ -52,12 +50,14 @@ export function openChatTemplate(files: ModelFiles, tokenizer: TemplateTokenizer
   };
 }
 
+/** Gemma 3's and Mistral's templates read one part of a system message, and must find one; Gemma's trims each part of others. */
+function joined(parts: readonly TurnPart[]): TurnPart {
+  return { type: 'text', text: parts.map((part) => (part.type === 'image' ? '' : part.text)).join('') };
+}
+
 function contentOf(parts: readonly TurnPart[], { quote }: TemplateTokenizer, inText?: string): object[] | string {
   if (inText !== undefined) return parts.map((part) => (part.type === 'image' ? inText : quote(part.text))).join('');
-  // Templates read the first part of each message, so an empty message needs one.
-  return (parts.length > 0 ? parts : [EMPTY]).map((part) =>
-    part.type === 'image' ? { type: 'image' } : { type: 'text', text: quote(part.text) },
-  );
+  return parts.map((part) => (part.type === 'image' ? { type: 'image' } : { type: 'text', text: quote(part.text) }));
 }
 
 /** Newer models have a file of its own, older ones a field. */

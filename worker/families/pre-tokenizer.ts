@@ -1,3 +1,4 @@
+import { stepsOf } from './bpe.ts';
 import { type ConfigReader, isRecord } from './config-reader.ts';
 
 /** GPT-2's pattern, with `\s` replaced by the Unicode property that Rust uses for it. */
@@ -36,8 +37,8 @@ export function rustPreTokenizer(file: ConfigReader): object {
 }
 
 function steps(step: unknown, file: ConfigReader): Record<string, unknown>[] {
-  const listed: unknown = isRecord(step) && step['type'] === 'Sequence' ? step['pretokenizers'] : [step];
-  if (Array.isArray(listed) && listed.length <= MOST_STEPS && listed.every(isRecord)) return listed;
+  const listed = stepsOf(step, 'pretokenizers');
+  if (listed.length <= MOST_STEPS && listed.every(isRecord)) return listed;
   throw file.error('pre_tokenizer', 'a step, or a sequence of steps');
 }
 

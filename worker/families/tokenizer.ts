@@ -1,4 +1,4 @@
-import { escape, type OpenBpe, openLibrary } from './bpe.ts';
+import { escape, type OpenBpe, openLibrary, stepsOf } from './bpe.ts';
 import { openByteLevel } from './byte-level-bpe.ts';
 import { type ConfigReader, isRecord } from './config-reader.ts';
 
@@ -57,8 +57,7 @@ export function openTokenizer(file: ConfigReader, openBpe: OpenBpe = openByteLev
     },
     bytes(id, withSpecial = false) {
       const name = namesById.get(id);
-      if (name === undefined) return bpe.bytes(id);
-      return new TextEncoder().encode(withSpecial || ordinary.has(name) ? name : '');
+      return bpe.bytes(id, name === undefined || withSpecial || ordinary.has(name) ? name : '');
     },
   };
 }
@@ -103,11 +102,13 @@ function addedTokens(file: ConfigReader): { special: Ids; ordinary: Ids } {
 
 /** The token that every prompt starts with, if the file adds one. Templates that write it themselves have it once. */
 function startToken(file: ConfigReader, special: Ids): number | undefined {
-  // It changes no ids.
-  if (!file.get('post_processor') || file.get('post_processor.type') === 'ByteLevel') return undefined;
-  const single = JSON.stringify(file.get('post_processor.single'));
-  const name = /^\[{"SpecialToken":{"id":("[^"]+"),"type_id":0}},{"Sequence":{"id":"A","type_id":0}}\]$/.exec(
-    single,
+  const steps = stepsOf(file.get('post_processor') ?? [], 'processors');
+  // ByteLevel changes no ids.
+  const adding = steps.filter((step) => !isRecord(step) || step['type'] !== 'ByteLevel');
+  if (adding.length === 0) return undefined;
+  const singles = JSON.stringify(adding.map((step) => isRecord(step) && step['single']));
+  const name = /^\[\[{"SpecialToken":{"id":("[^"]+"),"type_id":0}},{"Sequence":{"id":"A","type_id":0}}\]\]$/.exec(
+    singles,
   )?.[1];
   const id = name && special.get(String(JSON.parse(name)));
   if (typeof id === 'number') return id;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Turn } from '../../../src/protocol/job.ts';
+import type { Turn, TurnPart } from '../../../src/protocol/job.ts';
 import { openChatTemplate } from '../../../worker/families/chat-template.ts';
 import { glimpseTokenizer } from './glimpse-tokenizer.ts';
 
@@ -23,6 +23,24 @@ function rendered(template: string, turns: readonly Turn[]): string {
   expect(ids, 'special tokens').not.toContain(tokenizer.special.get('<image>'));
   return new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => [...tokenizer.bytes(id)])));
 }
+
+describe('a message of several texts', () => {
+  const text = (text: string): TurnPart => ({ type: 'text', text });
+  /** As Gemma 3 has it. */
+  const GEMMA =
+    '{{ messages[0].content[0].text }}:{% for m in messages[1:] %}{% for p in m.content %}{{ p.text | trim }}{% endfor %};{% endfor %}';
+
+  test('is one to a template that reads the first of a system message, and trims those of others', () => {
+    const told = rendered(GEMMA, [
+      { role: 'system', parts: [text('Be brief.'), text(' Be kind.'), { ...OURS, text: '\n\n# Ours' }] },
+      { role: 'user', parts: [text('one '), text(' two')] },
+      { role: 'assistant', parts: [text('ok'), text('\n<tool_call>')] },
+      { role: 'assistant', parts: [] },
+    ]);
+    // A user's are the template's to trim, as in the Python reference.
+    expect(told).toBe('Be brief. Be kind.\n\n# Ours:onetwo;ok\n<tool_call>;;');
+  });
+});
 
 describe('tools', () => {
   test('are given to a template that knows them, in place of our instruction', () => {

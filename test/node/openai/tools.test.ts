@@ -202,6 +202,11 @@ describe('the calls and results of a chat', () => {
     ]);
   });
 
+  it('make one part of the results that follow each other, because some templates trim each part', () => {
+    const { parts } = ask({ messages: [calls('1', '2'), result('1'), result('2')] }).turns[1]!;
+    expect(parts).toEqual([{ type: 'text', text: `${response('1')}\n${response('2')}` }]);
+  });
+
   it('may have a content that is empty or missing', () => {
     for (const content of [null, undefined, '', [], [{ type: 'text', text: '' }]]) {
       expect(turns([{ ...calls('1'), content }, result('1')])[0]).toBe(`assistant: ${written}`);

@@ -29,8 +29,9 @@ export const openSentencePiece: OpenBpe = (file, open) => {
   const encoder = new TextEncoder();
   return {
     encode: (text) => words(text.replaceAll(' ', SPACE)).flatMap((word) => library.encode(word).ids),
-    bytes(id) {
-      const token = library.id_to_token(id) ?? '';
+    bytes(id, name) {
+      // Added tokens too have this sign: Gemma's runs of spaces.
+      const token = name ?? library.id_to_token(id) ?? '';
       const byte = BYTE.exec(token)?.[1];
       return byte === undefined
         ? encoder.encode(token.replaceAll(SPACE, ' '))
