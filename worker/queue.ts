@@ -4,27 +4,29 @@ import { NearsightError } from '../src/protocol/errors.ts';
 /** First come, first served, one at a time: there is one GPU, and ORT cannot run two sessions at once. */
 export class Queue {
   #last: Promise<unknown> = Promise.resolve();
-  #pending = 0;
+  /** Requests that wait or run. */
+  #requests = 0;
 
-  /** How many tasks wait; the running one is not counted. */
+  /** How many requests wait; the running one is not counted. */
   get waiting(): number {
-    return Math.max(0, this.#pending - 1);
+    return Math.max(0, this.#requests - 1);
   }
 
   /**
    * Runs `task` when everything before it has ended. Aborting a waiting task takes it out of the queue at once.
    *
-   * @param maxWaiting how many may wait; one more is refused
+   * @param maxWaiting how many requests may wait; one more is refused. Absent: the task is no request, and not counted
    * @throws NearsightError `queue_full`
    */
-  async run<T>(task: () => Promise<T>, signal: AbortSignal, maxWaiting = Infinity): Promise<T> {
-    if (this.#pending > maxWaiting) {
+  async run<T>(task: () => Promise<T>, signal: AbortSignal, maxWaiting?: number): Promise<T> {
+    const counted = maxWaiting === undefined ? 0 : 1;
+    if (maxWaiting !== undefined && this.#requests > maxWaiting) {
       throw new NearsightError(
         'queue_full',
         `${maxWaiting} requests are already waiting for this model (limits.waiting). Try again when one has ended.`,
       );
     }
-    this.#pending++;
+    this.#requests += counted;
     const before = this.#last;
     const result = race(before, signal).then(task);
     // The next task waits for both: a task aborted while waiting must not let the next one start before the running one
@@ -33,7 +35,7 @@ export class Queue {
     try {
       return await result;
     } finally {
-      this.#pending--;
+      this.#requests -= counted;
     }
   }
 }

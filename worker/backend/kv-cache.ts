@@ -68,7 +68,7 @@ export function isOutOfMemory(error: unknown): boolean {
   return isNearsightError(error) && error.code === 'context_length_exceeded';
 }
 
-/** The error of a reservation on a GPU without memory for it. */
+/** The error of a reservation without memory for it. */
 export function noMemoryFor(positions: number, bytes: number): NearsightError {
   return new NearsightError(
     'context_length_exceeded',

@@ -69,7 +69,8 @@ export class Guide {
     const hit = wanted !== undefined ? id === wanted : !mask || isAllowed(mask, id);
     if (!isMasked) this.#learn(hit);
     if (!hit) return false;
-    if (isMasked && this.waits) this.#pause--;
+    // Nothing is in flight where a pause ends.
+    if (isMasked && this.waits) this.#isCertain = --this.#pause === 0;
     this.#take([id]);
     this.expected = wanted === undefined || this.expected.length === 1 ? this.#forced() : this.expected.slice(1);
     return true;

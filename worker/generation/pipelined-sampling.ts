@@ -1,5 +1,6 @@
 import { race } from '../../src/async/race.ts';
 import { isYieldDue, yieldToEvents } from '../../src/async/yield-to-events.ts';
+import type { KvCache } from '../backend/kv-cache.ts';
 import type { TokenReadback } from '../backend/token-readback.ts';
 import type { AnswerSampler } from '../backend/token-sampler.ts';
 import type { SampledToken } from '../sampling/cpu-sampler.ts';
@@ -15,6 +16,8 @@ export interface BatchRange {
 
 /** The decoder's side of the loop. */
 export interface PipelinedSteps {
+  /** Beyond its capacity, steps need more memory. */
+  readonly kv: Pick<KvCache, 'length' | 'capacity'>;
   /** Submits the sampling of a token, its embedding if a step follows, and the readback of a batch if it is complete. */
   submitSampling(sampler: AnswerSampler, mask: Uint32Array | undefined, stepFollows: boolean, batch?: BatchRange): void;
   /** Submits a step that reads the token sampled last. */
@@ -52,6 +55,8 @@ export class PipelinedAnswer {
   /** How many samplings were submitted, and how many of them are in batches on their way back. */
   #submitted = 0;
   #sent = 0;
+  /** The step behind the last sampling waits until it is known to be needed: it takes memory, or fails for want of it. */
+  #isStepDue = false;
 
   constructor(parts: PipelinedParts, request: SamplingRequest) {
     this.#parts = parts;
@@ -75,7 +80,7 @@ export class PipelinedAnswer {
           waited = false;
         } else {
           await race(readback.oldest(), signal);
-          waited = this.#submitted < this.#limit;
+          waited = this.#submitted < this.#limit && !this.#isStepDue;
         }
         const batch = readback.take();
         const restarted = batch !== undefined && (yield* this.#received(batch, signal));
@@ -94,7 +99,9 @@ export class PipelinedAnswer {
 
   #maySubmit(): boolean {
     const { readback } = this.#parts;
-    const isNear = this.#submitted - this.#tokens.length < this.#batching.maxInFlight || readback.pending === 0;
+    const inFlight = this.#submitted - this.#tokens.length;
+    if (this.#isStepDue) return inFlight === 0;
+    const isNear = inFlight < this.#batching.maxInFlight || readback.pending === 0;
     return this.#submitted < this.#limit && readback.hasFreeBuffer && isNear;
   }
 
@@ -102,21 +109,26 @@ export class PipelinedAnswer {
    * Submits a sampling, and the step that reads its token. That does not wait, so the mask of the next token is computed
    * while the GPU works.
    */
-  #submit(): Promise<void> | undefined {
+  async #submit(): Promise<void> {
     const { steps, sampler, scheduler } = this.#parts;
+    if (this.#isStepDue) {
+      await steps.runStep();
+      this.#isStepDue = false;
+    }
     const { maxInFlight, batchSize } = this.#batching;
     const mask = this.#guide.maskFor(this.#submitted);
     this.#submitted++;
     const isLast = this.#submitted === this.#limit;
     const inFlight = this.#submitted - this.#tokens.length;
-    const complete = this.#submitted - this.#sent >= batchSize || isLast || inFlight >= maxInFlight;
+    this.#isStepDue = !isLast && steps.kv.length === steps.kv.capacity;
+    const complete = this.#submitted - this.#sent >= batchSize || isLast || inFlight >= maxInFlight || this.#isStepDue;
     const batch = complete ? { from: this.#sent, to: this.#submitted } : undefined;
     steps.submitSampling(sampler, mask, !isLast, batch);
     if (complete) {
       this.#sent = this.#submitted;
       if (!this.#guide.waits) scheduler.sent();
     }
-    return isLast ? undefined : steps.runStep();
+    if (!isLast && !this.#isStepDue) await steps.runStep();
   }
 
   /** The tokens that have come back, from this batch on. @returns whether the loop went back behind one of them */
@@ -163,6 +175,7 @@ export class PipelinedAnswer {
     const { steps, readback, sampler } = this.#parts;
     readback.abandon();
     this.#submitted = this.#sent = this.#tokens.length;
+    this.#isStepDue = false;
     await steps.restart(sampler, this.#tokens, unread, signal);
   }
 }

@@ -23,7 +23,8 @@ export async function replayFailure(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
-    return (await replaysRight(decoder, vocab, signal)) ? undefined : 'a replayed one gave other logits';
+    const isRight = await withinMemory(() => replaysRight(decoder, vocab, signal));
+    return isRight ? undefined : 'a replayed one gave other logits';
   } catch (error) {
     signal.throwIfAborted();
     if (isNearsightError(error)) throw error;
@@ -52,7 +53,7 @@ async function replaysRight(decoder: DecoderUnderTest, vocab: number, signal: Ab
     return replayed.every((logits) => maxRelativeDifference(expected, logits) <= DECODER_TOLERANCE[decoder.precision]);
   };
   const last = POSITIONS.at(-1) ?? 0;
-  await withinMemory(() => decoder.reset(last + 1));
+  await decoder.reset(last + 1);
   for (const at of POSITIONS) {
     await read(at);
     if (!(await isRight(at, last + 1))) return false;

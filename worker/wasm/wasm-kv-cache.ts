@@ -1,6 +1,5 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
-import { capacityFor, type KvSnapshot } from '../backend/kv-cache.ts';
+import { capacityFor, type KvSnapshot, noMemoryFor } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { HeapTensor } from '../onnx/io-binding.ts';
 
@@ -127,12 +126,7 @@ export class WasmKvCache implements HeapKvCache {
     if (address !== undefined) return { address, bytes: tensorBytes };
     this.clear();
     const bytes = this.#layout.names.size * tensorBytes;
-    throw new NearsightError(
-      'context_length_exceeded',
-      `There is no memory for the keys and values of ${capacity} tokens (${Math.ceil(bytes / 1e6)} MB). ` +
-        'Set or lower max_tokens, or send fewer messages or images.',
-      { param: 'max_tokens' },
-    );
+    throw noMemoryFor(capacity, bytes);
   }
 
   /** @param work gets the address of a head's positions, and the number of heads before it */

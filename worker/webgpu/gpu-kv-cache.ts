@@ -38,12 +38,13 @@ export class GpuKvCache implements KvCache {
 
   async reserve(positions: number, kept: number): Promise<void> {
     this.length = kept;
-    if (positions > this.capacity) await this.#resize(positions);
+    if (positions > this.capacity) await this.#resize(capacityFor(positions, this.#maxPositions), positions);
   }
 
   async grow(): Promise<void> {
     if (this.capacity >= this.#maxPositions) throw new RangeError('The context is full.');
-    await this.#resize(Math.min(2 * this.capacity, this.#maxPositions));
+    const least = capacityFor(this.capacity + 1, this.#maxPositions);
+    await this.#resize(Math.min(2 * this.capacity, this.#maxPositions), least);
   }
 
   rewind(length: number): void {
@@ -117,21 +118,17 @@ export class GpuKvCache implements KvCache {
     return this.#tensors.length + this.#copies.size;
   }
 
-  /** Replaces all tensors by larger ones and keeps their positions. */
-  async #resize(positions: number): Promise<void> {
-    let capacity = capacityFor(positions, this.#maxPositions);
-    const labels = [...this.#layout.names.keys()];
+  /**
+   * Replaces all tensors by larger ones and keeps their positions.
+   *
+   * @param least the capacity if there is no memory for the one wanted: nothing is evicted for more than what is needed
+   */
+  async #resize(wanted: number, least: number): Promise<void> {
+    if (this.length === 0) this.clear();
+    const isEnough = least < wanted && (await this.#replaceAll(wanted, (labels) => this.#allocate(labels, wanted)));
+    const capacity = isEnough ? wanted : least;
     try {
-      if (this.length === 0) {
-        this.clear();
-        const tensors = await this.#allocate(labels, capacity);
-        // Nothing is evicted for more than what is needed.
-        if (!tensors) capacity = positions;
-        this.#tensors = tensors ?? (await this.#allocateEvicting(labels, capacity));
-      } else {
-        // One by one, so that only one tensor exists twice at a time.
-        for (const [index, label] of labels.entries()) await this.#replace(index, label, capacity);
-      }
+      if (!isEnough) await this.#replaceAll(least, (labels) => this.#allocateEvicting(labels, least));
     } catch (error) {
       this.clear();
       throw error;
@@ -140,14 +137,35 @@ export class GpuKvCache implements KvCache {
     this.capacity = capacity;
   }
 
-  async #replace(index: number, label: string, capacity: number): Promise<void> {
+  /** Replaces tensors until no more can be allocated. @returns whether there is memory for all */
+  async #replaceAll(capacity: number, allocate: (labels: string[]) => Promise<Tensor[] | undefined>): Promise<boolean> {
+    const labels = [...this.#layout.names.keys()];
+    if (this.#tensors.length === 0) {
+      this.#tensors = (await allocate(labels)) ?? [];
+      return this.#tensors.length > 0;
+    }
+    // One by one, so that only one exists twice at a time.
+    for (const [index, label] of labels.entries()) {
+      const [tensor] = (await allocate([label])) ?? [];
+      if (!tensor) return false;
+      this.#replace(index, tensor, capacity);
+    }
+    return true;
+  }
+
+  #replace(index: number, tensor: Tensor, capacity: number): void {
     const old = this.#at(index);
-    const tensor = (await this.#allocateEvicting([label], capacity))[0]!;
-    const [from, to] = [this.capacity * this.#rowBytes, capacity * this.#rowBytes];
+    const from = (old.dims[2] ?? 0) * this.#rowBytes;
     const size = this.length * this.#rowBytes;
     submit(this.#device, (encoder) => {
       for (let head = 0; head < this.#layout.heads; head++) {
-        encoder.copyBufferToBuffer(old.gpuBuffer, head * from, tensor.gpuBuffer, head * to, size);
+        encoder.copyBufferToBuffer(
+          old.gpuBuffer,
+          head * from,
+          tensor.gpuBuffer,
+          head * capacity * this.#rowBytes,
+          size,
+        );
       }
     });
     this.#tensors[index] = tensor;

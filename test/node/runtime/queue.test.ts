@@ -42,17 +42,31 @@ describe('the queue', () => {
     expect(queue.waiting).toBe(0);
   });
 
+  it('counts no task that is no request', async () => {
+    const queue = new Queue();
+    const { task, open } = gate();
+    const other = queue.run(task, never);
+    const request = queue.run(task, never, 0);
+    await expect(queue.run(task, never, 0)).rejects.toMatchObject({ code: 'queue_full' });
+    open();
+    await Promise.all([other, request]);
+  });
+
   it('removes an aborted task at once, and the next one does not overtake the running one', async () => {
     const queue = new Queue();
     const { task, open } = gate();
     const log: string[] = [];
-    const first = queue.run(async () => {
-      await task();
-      log.push('first');
-    }, never);
+    const first = queue.run(
+      async () => {
+        await task();
+        log.push('first');
+      },
+      never,
+      1,
+    );
     const caller = new AbortController();
-    const second = queue.run(async () => void log.push('second'), caller.signal);
-    const third = queue.run(async () => void log.push('third'), never);
+    const second = queue.run(async () => void log.push('second'), caller.signal, 1);
+    const third = queue.run(async () => void log.push('third'), never, 2);
     caller.abort('changed my mind');
     await expect(second).rejects.toBe('changed my mind');
     expect(queue.waiting).toBe(1);
