@@ -87,7 +87,7 @@ export class DataPanel {
     elements.toyNote.hidden = !offer.toy;
     if (!format || !elements.code.open) return;
     const question = elements.question.value.trim() || 'What is this?';
-    elements.request.textContent = requestCode(offer.id, offer.toy, question, format);
+    elements.request.textContent = requestCode(offer, question, format);
   }
 
   #readable(): AnswerFormat | undefined {

@@ -17,6 +17,12 @@ interface Candidate {
   button?: HTMLButtonElement;
 }
 
+/**
+ * What the page reads: more than the library's defaults, because the file is on the device already. The largest photos of many
+ * phones have 108 megapixels.
+ */
+export const LIMITS = { imageBytes: 100e6, pixels: 110e6 };
+
 type Show = (candidate: Candidate) => Promise<void>;
 
 /** Lets the visitor choose a sample, a file, the camera, a drop or a paste. Calls `onChoose` when the image is shown. */
@@ -24,10 +30,11 @@ export function offerImages(onChoose: (image: ChosenImage) => void): void {
   let latest: Candidate | undefined;
   const show: Show = async (candidate) => {
     latest = candidate;
-    const url = URL.createObjectURL(await candidate.blob);
-    const readable = await isReadable(url);
-    if (!readable && latest === candidate) showUnreadable(candidate.alt);
-    if (!readable || latest !== candidate) return URL.revokeObjectURL(url);
+    const blob = await candidate.blob;
+    const url = URL.createObjectURL(blob);
+    const problem = blob.size > LIMITS.imageBytes ? tooMany(blob.size, LIMITS.imageBytes, 'MB') : await problemOf(url);
+    if (problem !== undefined && latest === candidate) notify(`${candidate.alt} ${problem}`);
+    if (problem !== undefined || latest !== candidate) return URL.revokeObjectURL(url);
     const previous = elements.image.src;
     elements.image.src = url;
     elements.image.alt = candidate.alt;
@@ -41,19 +48,31 @@ export function offerImages(onChoose: (image: ChosenImage) => void): void {
   offerFiles(show);
 }
 
-async function isReadable(url: string): Promise<boolean> {
+/** Why the page cannot take an image. Its size is known before it is decoded. */
+async function problemOf(url: string): Promise<string | undefined> {
   const image = new Image();
+  const started = new Promise((resolve) => {
+    for (const event of ['load', 'error']) image.addEventListener(event, resolve, { once: true });
+  });
   image.src = url;
+  await started;
+  const pixels = image.naturalWidth * image.naturalHeight;
+  if (pixels > LIMITS.pixels) return tooMany(pixels, LIMITS.pixels, 'megapixels');
   return image.decode().then(
-    () => true,
-    () => false,
+    () => undefined,
+    () => 'is not an image that this browser can show. PNG, JPEG, WebP, GIF, AVIF and BMP work.',
   );
 }
 
-function showUnreadable(name: string): void {
-  elements.notice.textContent = `${name} is not an image that this browser can show. PNG, JPEG, WebP, GIF, AVIF and BMP work.`;
+function tooMany(found: number, allowed: number, unit: string): string {
+  const millions = (number: number): string => `${Math.ceil(number / 1e6)} ${unit}`;
+  return `has ${millions(found)}, and this page reads images of at most ${millions(allowed)}. Choose a smaller copy of it.`;
+}
+
+function notify(problem: string): void {
+  elements.notice.textContent = problem;
   elements.notice.hidden = false;
-  announce(elements.notice.textContent);
+  announce(problem);
 }
 
 function offerSamples(show: Show): void {
@@ -87,18 +106,30 @@ function offerFiles(show: Show): void {
     });
   }
   document.addEventListener('paste', (event) => {
-    if (take(event.clipboardData?.files)) event.preventDefault();
+    // Cells of a spreadsheet are text and an image of it. In a text field, the text is what is wanted.
+    const { clipboardData: data } = event;
+    if (isTextField(event.target) && data?.types.includes('text/plain')) return;
+    if (take(data?.files)) event.preventDefault();
   });
   document.addEventListener('drop', (event) => {
-    event.preventDefault();
     document.body.classList.remove('dropping');
+    if (isTextFor(event)) return;
+    event.preventDefault();
     take(event.dataTransfer?.files);
   });
   document.addEventListener('dragover', (event) => {
-    event.preventDefault(); // without this, a drop opens the file instead
-    document.body.classList.toggle('dropping', event.dataTransfer?.types.includes('Files') ?? false);
+    document.body.classList.toggle('dropping', hasFiles(event));
+    // Without this, a drop opens the file or the link instead.
+    if (!isTextFor(event)) event.preventDefault();
   });
   document.addEventListener('dragleave', (event) => {
     if (event.relatedTarget === null) document.body.classList.remove('dropping');
   });
 }
+
+const hasFiles = ({ dataTransfer }: DragEvent): boolean => dataTransfer?.types.includes('Files') ?? false;
+
+const isTextField = (target: EventTarget | null): boolean => target instanceof HTMLTextAreaElement;
+
+/** Whether text is dragged to a text field, which takes it by itself. */
+const isTextFor = (event: DragEvent): boolean => isTextField(event.target) && !hasFiles(event);

@@ -5,7 +5,7 @@ import { DataPanel } from './data-panel.ts';
 import { elements, make } from './elements.ts';
 import { failureOf } from './failure.ts';
 import { deviceName } from './format.ts';
-import { type ChosenImage, offerImages } from './image.ts';
+import { type ChosenImage, LIMITS, offerImages } from './image.ts';
 import { MeasurePanel } from './measure-panel.ts';
 import { Models } from './models.ts';
 import { rememberedOffer } from './offers.ts';
@@ -24,7 +24,7 @@ const remote = nimModel
       consent: () => confirm('This device cannot answer. Send the question and the image to NVIDIA?'),
     }
   : undefined;
-const models = new Models(rememberedOffer(), { device, remote }, registerOffline());
+const models = new Models(rememberedOffer(), { device, remote, limits: LIMITS }, registerOffline());
 if (remote)
   elements.promise.textContent =
     'Ask about an image. If this browser cannot answer, the question may go to NVIDIA, if you agree.';
@@ -54,6 +54,8 @@ elements.composer.addEventListener('submit', (event) => {
   event.preventDefault();
   const text = elements.question.value.trim();
   if (text === '') return elements.question.focus();
+  // Enter still submits while the button is hidden. The question stays until it can be asked.
+  if (answering || !image) return;
   let format: AnswerFormat | undefined;
   try {
     format = dataPanel.format();

@@ -52,6 +52,8 @@ export default defineConfig({
     rolldownOptions: { checks: { bundlerTimings: false } },
   },
   preview: {
+    // Not the port that all other sites share: this page's service worker would answer for them.
+    port: 47_112,
     headers: {
       'content-security-policy': `${POLICY}; frame-ancestors 'none'`,
       // Cross-origin isolation, which wasm needs to run on more than one thread.

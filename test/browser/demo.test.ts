@@ -1,8 +1,7 @@
 // @module-tag nightly-in-firefox
-import { writeFile } from 'node:fs/promises';
 import type { Plugin } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { choose, DemoSite, lastText, openDemo as openDemoAt } from './demo-page.ts';
+import { DemoSite, lastText, openDemo as openDemoAt } from './demo-page.ts';
 import { SUGGESTED } from './demo-suggested.ts';
 import { browserName, type TestPage } from './harness/harness.ts';
 
@@ -176,51 +175,19 @@ test('the stop button stops, and returns the focus to the question', async () =>
   release();
 });
 
-test('a file that cannot be read gives a notice, and the current image stays; one that the library cannot, an error', async () => {
+test('a question that is typed while another is answered stays, and is asked after it', async () => {
   await using demo = await openDemo();
-  const before = await demo.evaluate(() => document.querySelector('#image')?.getAttribute('src'));
-  await choose(demo, 'LICENSE');
-  expect(await lastText(demo, '#notice:not([hidden])')).toMatch(/^LICENSE is not an image/);
-  expect(await demo.evaluate(() => document.querySelector('#image')?.getAttribute('src'))).toBe(before);
-
-  // Browsers show SVG, but the library does not read it.
-  await choose(demo, 'demo/icon.svg');
-  await demo.page.waitForSelector('#image[alt="icon.svg"]');
+  const release = holdModel();
   await demo.page.click('#suggestions button');
-  expect(await lastText(demo, '.answer.failed')).toMatch(/^This image could not be read/);
-  expect(await lastText(demo, '.note')).not.toBe('');
-
-  // One white pixel as a BMP with run lengths: browsers show it as well. The error names no place in the request.
-  const file = `.cache/demo/compressed-${browserName}.bmp`;
-  const header =
-    '424d42000000000000003e00000028000000010000000100000001000800010000000400000000000000000000000200000000000000';
-  const [palette, pixels] = ['00000000ffffff00', '01010001'];
-  await writeFile(file, Buffer.from(`${header}${palette}${pixels}`, 'hex'));
-  await choose(demo, file);
-  await demo.page.waitForSelector('#image[alt$=".bmp"]');
-  await demo.page.waitForFunction(() => document.querySelectorAll('.turn').length === 0);
-  await demo.page.click('#suggestions button');
-  expect(await lastText(demo, '.answer.failed')).toMatch(/^This image could not be read/);
-  expect(await lastText(demo, '.note')).toMatch(/^The image cannot be read: it is a compressed BMP/);
-});
-
-test('an image can come from the camera, a drop or a paste', async () => {
-  await using demo = await openDemo();
-  const camera = await demo.page.$('input#camera');
-  await camera?.uploadFile('demo/samples/star.png');
-  await demo.page.waitForSelector('#image[alt="star.png"]');
-  for (const kind of ['drop', 'paste'] as const) {
-    await demo.evaluate(async (kind) => {
-      const blob = await (await fetch(document.querySelector('img')!.src)).blob();
-      const data = new DataTransfer();
-      data.items.add(new File([blob], `${kind}.png`, { type: 'image/png' }));
-      const event = new Event(kind);
-      // In Firefox, scripts cannot put files into a clipboard.
-      Object.defineProperty(event, kind === 'drop' ? 'dataTransfer' : 'clipboardData', { value: data });
-      document.dispatchEvent(event);
-    }, kind);
-    await demo.page.waitForSelector(`#image[alt="${kind}.png"]`);
-  }
+  await demo.page.waitForSelector('#stop:not([hidden])');
+  await demo.page.type('#question', 'What color is it?\n');
+  const question = () => demo.evaluate(() => document.querySelector<HTMLTextAreaElement>('#question')!.value);
+  expect(await question()).toBe('What color is it?');
+  release();
+  await lastText(demo, '.note');
+  await demo.page.click('#ask');
+  expect(await question()).toBe('');
+  expect(await lastText(demo, '.turn:nth-child(2) .question')).toBe('What color is it?');
 });
 
 test('every suggested question gets the right answer', { tags: ['long'] }, async () => {
