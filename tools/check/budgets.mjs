@@ -22,11 +22,11 @@ export const codeLines = {
   'worker/engines/*': 46,
   'worker/engines/common/': 486,
   'worker/engines/onnx/': 362,
-  'worker/engines/transformers/': 1344,
-  'worker/generation/': 1381,
-  'worker/backend/': 160,
-  'worker/webgpu/': 1536,
-  'worker/wasm/': 271,
+  'worker/engines/transformers/': 1345,
+  'worker/generation/': 1413,
+  'worker/backend/': 165,
+  'worker/webgpu/': 1560,
+  'worker/wasm/': 272,
   'worker/self-test/': 311,
   'worker/families/': 1445,
   'worker/vision/': 829,
@@ -42,13 +42,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21667;
+export const codeLinesTogether = 21736;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_500, answer: 14_300, worker: 87_100 };
+export const gzipBytes = { page: 15_500, answer: 14_300, worker: 88_000 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

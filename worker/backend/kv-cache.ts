@@ -39,9 +39,9 @@ export interface KvCache {
   /** Takes over the keys and values of `count` more positions from a run's outputs. */
   advance(count: number, outputs: Tensors): void;
   /** Bytes that {@link snapshot} would take. */
-  readonly snapshotBytes: number;
-  /** Copies all positions. */
-  snapshot(): KvSnapshot;
+  snapshotBytes(base?: SnapshotBase): number;
+  /** Copies all positions. Those that `base` holds need not be copied: `base` is not released before the new one then. */
+  snapshot(base?: SnapshotBase): KvSnapshot;
   /** Takes over the first `length` positions of a snapshot of this cache. Memory must be reserved before. */
   restore(saved: KvSnapshot, length: number): void;
   /** Drops all positions and frees their memory. */
@@ -50,9 +50,18 @@ export interface KvCache {
   erase(): void;
 }
 
+/** A snapshot that has the same positions up to `length`. */
+export interface SnapshotBase {
+  snapshot: KvSnapshot;
+  length: number;
+}
+
 /** A copy of a cache's keys and values. */
 export interface KvSnapshot {
+  /** Without those of its base. */
   readonly bytes: number;
+  /** What holds its first positions; absent: it holds all. */
+  readonly base?: SnapshotBase | undefined;
   /** True once it is known that there was no memory for the copy. */
   readonly lost: boolean;
   /** The longest length, up to `length`, that can be restored. Absent: any. */

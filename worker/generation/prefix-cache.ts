@@ -1,4 +1,4 @@
-import { isOutOfMemory, type KvSnapshot } from '../backend/kv-cache.ts';
+import { isOutOfMemory, type KvSnapshot, type SnapshotBase } from '../backend/kv-cache.ts';
 import type { Decoder } from './decoder.ts';
 import { PrefixEntries, type Sequence, commonPrefixLength } from './prefix-entries.ts';
 
@@ -43,7 +43,7 @@ export class PrefixCache {
   constructor(decoder: CachedDecoder, { budget = BUDGET_BYTES, evict = () => false }: PrefixCacheOptions = {}) {
     this.#decoder = decoder;
     this.#entries = new PrefixEntries(budget);
-    decoder.kv.onOutOfMemory = () => this.#entries.evict(this.#inUse) || evict();
+    decoder.kv.onOutOfMemory = () => this.#entries.evict(this.#inUse && [this.#inUse]) || evict();
   }
 
   /**
@@ -133,7 +133,15 @@ export class PrefixCache {
     const { kv } = this.#decoder;
     kv.rewind(held.ids.length);
     const { length } = this.#decoder;
-    if (length < MIN_REUSABLE_TOKENS || !this.#entries.reserve(kv.snapshotBytes, inUse)) return;
-    this.#entries.add({ ...held, ids: held.ids.subarray(0, length) }, kv.snapshot());
+    if (length < MIN_REUSABLE_TOKENS) return;
+    const fits = (base?: SnapshotBase): boolean =>
+      this.#entries.reserve(
+        kv.snapshotBytes(base),
+        [inUse, base?.snapshot].filter((each) => each !== undefined),
+      );
+    let base = this.#entries.baseOf(held, MIN_REUSABLE_TOKENS);
+    if (base && !fits(base)) base = undefined;
+    if (!base && !fits()) return;
+    this.#entries.add({ ...held, ids: held.ids.subarray(0, length) }, kv.snapshot(base));
   }
 }

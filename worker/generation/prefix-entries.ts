@@ -1,4 +1,4 @@
-import type { KvSnapshot } from '../backend/kv-cache.ts';
+import type { KvSnapshot, SnapshotBase } from '../backend/kv-cache.ts';
 import type { Prompt } from '../families/processor.ts';
 
 /** What keys and values were computed from: token ids, and the images whose features replace their placeholders. */
@@ -32,7 +32,13 @@ export function commonPrefixLength(a: Sequence, b: Sequence): number {
   return length;
 }
 
-/** Snapshots of sequences, within a budget of bytes. The least recently used are evicted first. */
+/** A snapshot restores as many snapshots before itself, at most: each takes a copy of every head. */
+const MOST_BASES = 8;
+
+/**
+ * Snapshots of sequences, within a budget of bytes. The least recently used are evicted first; those that others are based on
+ * stay as long as these.
+ */
 export class PrefixEntries {
   readonly #budget: number;
   /** From the least to the most recently used. */
@@ -43,7 +49,7 @@ export class PrefixEntries {
   }
 
   get bytes(): number {
-    return [...this.#sequences.keys()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return bytesOf(this.#sequences.keys());
   }
 
   get count(): number {
@@ -71,32 +77,53 @@ export class PrefixEntries {
   }
 
   /**
-   * Evicts entries until `bytes` more fit into the budget, but not the snapshot that is about to be restored.
+   * What a snapshot of a sequence can be based on, so that many questions about one image hold it once. Not an entry that goes
+   * on for longer than what is shared: the snapshot would keep all of it.
+   *
+   * @param least positions to share
+   */
+  baseOf(sequence: Sequence, least: number): SnapshotBase | undefined {
+    let found: SnapshotBase | undefined;
+    for (const [snapshot, own] of this.#sequences) {
+      const length = commonPrefixLength(own, sequence);
+      const isWorth = length >= least && 2 * length >= own.ids.length && !snapshot.lost;
+      if (isWorth && length > (found?.length ?? 0)) found = { snapshot, length };
+    }
+    while (found?.snapshot.base && found.length <= found.snapshot.base.length)
+      found = { snapshot: found.snapshot.base.snapshot, length: found.length };
+    return found && basesOf(found.snapshot).length < MOST_BASES ? found : undefined;
+  }
+
+  /**
+   * Evicts entries until `bytes` more fit into the budget, but not the snapshots that are about to be used.
    *
    * @returns false if they cannot fit
    */
-  reserve(bytes: number, inUse?: KvSnapshot): boolean {
-    if (bytes + (inUse?.bytes ?? 0) > this.#budget) return false;
+  reserve(bytes: number, inUse: readonly KvSnapshot[] = []): boolean {
+    const kept = new Set(inUse.flatMap((snapshot) => [snapshot, ...basesOf(snapshot)]));
+    if (bytes + bytesOf(kept) > this.#budget) return false;
     while (this.bytes + bytes > this.#budget) this.evict(inUse);
     return true;
   }
 
-  /** Adds a sequence and drops its prefixes. Call {@link reserve} before. */
+  /** Adds a sequence, and drops its prefixes unless others are based on them. Call {@link reserve} before. */
   add(sequence: Sequence, snapshot: KvSnapshot): void {
-    for (const [other, own] of this.#sequences) {
-      if (commonPrefixLength(own, sequence) === own.ids.length) this.#drop(other);
+    const bases = basesOf(snapshot);
+    for (const [other, own] of [...this.#sequences].toReversed()) {
+      const isPrefix = commonPrefixLength(own, sequence) === own.ids.length;
+      if (isPrefix && !this.#isBase(other) && !bases.includes(other)) this.#drop(other);
     }
     this.#sequences.set(snapshot, sequence);
   }
 
   /**
-   * Evicts the least recently used entry, and the one in use only if there is no other.
+   * Evicts the least recently used entry, and one in use only if there is no other.
    *
    * @returns false if there is none
    */
-  evict(inUse?: KvSnapshot): boolean {
-    const snapshots = [...this.#sequences.keys()];
-    const evicted = snapshots.find((snapshot) => snapshot !== inUse) ?? snapshots[0];
+  evict(inUse: readonly KvSnapshot[] = []): boolean {
+    const snapshots = [...this.#sequences.keys()].filter((snapshot) => !this.#isBase(snapshot));
+    const evicted = snapshots.find((snapshot) => !inUse.includes(snapshot)) ?? snapshots[0];
     if (evicted) this.#drop(evicted);
     return evicted !== undefined;
   }
@@ -110,8 +137,21 @@ export class PrefixEntries {
     for (const snapshot of this.#sequences.keys()) this.#drop(snapshot);
   }
 
+  #isBase(snapshot: KvSnapshot): boolean {
+    return [...this.#sequences.keys()].some(({ base }) => base?.snapshot === snapshot);
+  }
+
   #drop(snapshot: KvSnapshot): void {
     snapshot.release();
     this.#sequences.delete(snapshot);
   }
+}
+
+/** The snapshots that one needs besides itself. */
+function basesOf({ base }: KvSnapshot): KvSnapshot[] {
+  return base ? [base.snapshot, ...basesOf(base.snapshot)] : [];
+}
+
+function bytesOf(snapshots: Iterable<KvSnapshot>): number {
+  return [...snapshots].reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -61,13 +61,13 @@ export class CpuKvCache implements KvCache {
     this.length += count;
   }
 
-  get snapshotBytes(): number {
+  snapshotBytes(): number {
     return Object.values(this.#past).reduce((sum, tensor) => sum + bytesOf(tensor).length, 0);
   }
 
   snapshot(): KvSnapshot {
     // No copy: tensors are never written to, because each run returns new ones.
-    return new CpuKvSnapshot(this.#past, this.length, this.snapshotBytes);
+    return new CpuKvSnapshot(this.#past, this.length, this.snapshotBytes());
   }
 
   restore(saved: KvSnapshot, length: number): void {

@@ -1,5 +1,5 @@
 import type { Heap, HeapKvCache } from '../backend/heap.ts';
-import { capacityFor, type KvSnapshot, noMemoryFor } from '../backend/kv-cache.ts';
+import { capacityFor, type KvSnapshot, noMemoryFor, type SnapshotBase } from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { HeapTensor } from '../onnx/io-binding.ts';
 
@@ -59,28 +59,33 @@ export class WasmKvCache implements HeapKvCache {
     return { past, present };
   }
 
-  get snapshotBytes(): number {
-    return this.#layout.names.size * this.#layout.heads * this.length * this.#rowBytes;
+  snapshotBytes(base?: SnapshotBase): number {
+    return this.#layout.names.size * this.#layout.heads * (this.length - (base?.length ?? 0)) * this.#rowBytes;
   }
 
-  snapshot(): KvSnapshot {
+  snapshot(base?: SnapshotBase): KvSnapshot {
     let data: Uint8Array;
     try {
-      data = new Uint8Array(this.snapshotBytes);
+      data = new Uint8Array(this.snapshotBytes(base));
     } catch {
-      return new HeapKvSnapshot(new Uint8Array(), 0, true);
+      return new HeapKvSnapshot(new Uint8Array(), 0, undefined, true);
     }
-    const rows = this.length * this.#rowBytes;
-    this.#eachHead((address, at) => data.set(this.#heap.bytes(address, rows), at * rows));
-    return new HeapKvSnapshot(data, this.length, false);
+    const start = (base?.length ?? 0) * this.#rowBytes;
+    const rows = this.length * this.#rowBytes - start;
+    this.#eachHead((address, at) => data.set(this.#heap.bytes(address + start, rows), at * rows));
+    return new HeapKvSnapshot(data, this.length, base, false);
   }
 
   restore(saved: KvSnapshot, length: number): void {
     if (!(saved instanceof HeapKvSnapshot)) throw new TypeError('The snapshot was taken by another kind of cache.');
-    const rows = saved.length * this.#rowBytes;
-    const kept = length * this.#rowBytes;
+    const { data, base } = saved;
+    const first = base?.length ?? 0;
+    if (base) this.restore(base.snapshot, Math.min(length, first));
+    const start = first * this.#rowBytes;
+    const rows = saved.length * this.#rowBytes - start;
+    const kept = Math.max(0, length * this.#rowBytes - start);
     this.#eachHead((address, at) =>
-      this.#heap.bytes(address, kept).set(saved.data.subarray(at * rows, at * rows + kept)),
+      this.#heap.bytes(address + start, kept).set(data.subarray(at * rows, at * rows + kept)),
     );
     this.length = length;
   }
@@ -140,16 +145,19 @@ export class WasmKvCache implements HeapKvCache {
   }
 }
 
-/** Tensor by tensor, head by head, without spare capacity; outside the heap, which never shrinks. */
+/** Outside the heap, which never shrinks. */
 class HeapKvSnapshot implements KvSnapshot {
-  readonly lost: boolean;
+  /** Tensor by tensor, head by head, the positions behind the base, without spare capacity. */
   readonly data: Uint8Array;
   readonly length: number;
+  readonly base: SnapshotBase | undefined;
+  readonly lost: boolean;
 
-  constructor(data: Uint8Array, length: number, lost: boolean) {
+  constructor(data: Uint8Array, length: number, base: SnapshotBase | undefined, lost: boolean) {
     this.data = data;
     this.length = length;
-    this.lost = lost;
+    this.base = base;
+    this.lost = lost || base?.snapshot.lost === true;
   }
 
   get bytes(): number {

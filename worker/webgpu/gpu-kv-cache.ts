@@ -1,4 +1,11 @@
-import { capacityFor, type KvCache, type KvSnapshot, MOST_KEPT, noMemoryFor } from '../backend/kv-cache.ts';
+import {
+  capacityFor,
+  type KvCache,
+  type KvSnapshot,
+  MOST_KEPT,
+  noMemoryFor,
+  type SnapshotBase,
+} from '../backend/kv-cache.ts';
 import type { KvLayout } from '../onnx/kv-layout.ts';
 import type { Ort, Tensor } from '../onnx/ort.ts';
 import type { Tensors } from '../onnx/ort-session.ts';
@@ -64,18 +71,19 @@ export class GpuKvCache implements KvCache {
     this.length += count;
   }
 
-  get snapshotBytes(): number {
-    return this.#layout.names.size * this.#layout.heads * this.length * this.#rowBytes;
+  snapshotBytes(base?: SnapshotBase): number {
+    return this.#layout.names.size * this.#layout.heads * (this.length - (base?.length ?? 0)) * this.#rowBytes;
   }
 
-  snapshot(): KvSnapshot {
-    const size = this.snapshotBytes;
-    const rows = this.length * this.#rowBytes;
+  snapshot(base?: SnapshotBase): KvSnapshot {
+    const size = this.snapshotBytes(base);
+    const start = base?.length ?? 0;
+    const rows = (this.length - start) * this.#rowBytes;
     const [buffer, outOfMemory] = attemptAllocation(this.#device, () => {
       const created = this.#device.createBuffer({ label: 'KV snapshot', size, usage: COPY_SRC | COPY_DST });
       this.#copy((encoder, index, head, tensor) => {
-        const at = (index * this.#layout.heads + head) * rows;
-        encoder.copyBufferToBuffer(tensor.gpuBuffer, head * this.capacity * this.#rowBytes, created, at, rows);
+        const from = (head * this.capacity + start) * this.#rowBytes;
+        encoder.copyBufferToBuffer(tensor.gpuBuffer, from, created, (index * this.#layout.heads + head) * rows, rows);
       });
       return created;
     });
@@ -84,17 +92,22 @@ export class GpuKvCache implements KvCache {
       this.#copies.delete(buffer);
       buffer.destroy();
     };
-    return new GpuKvSnapshot(buffer, this.length, release, outOfMemory);
+    return new GpuKvSnapshot({ buffer, length: this.length, base, release }, outOfMemory);
   }
 
   restore(saved: KvSnapshot, length: number): void {
     if (!(saved instanceof GpuKvSnapshot)) throw new TypeError('The snapshot was taken by another kind of cache.');
-    const rows = saved.length * this.#rowBytes;
-    this.#copy((encoder, index, head, tensor) => {
-      const at = (index * this.#layout.heads + head) * rows;
-      const to = head * this.capacity * this.#rowBytes;
-      encoder.copyBufferToBuffer(saved.buffer, at, tensor.gpuBuffer, to, length * this.#rowBytes);
-    });
+    const { buffer, base } = saved.held;
+    const start = base?.length ?? 0;
+    if (base) this.restore(base.snapshot, Math.min(length, start));
+    const rows = (saved.held.length - start) * this.#rowBytes;
+    const size = (length - start) * this.#rowBytes;
+    if (size > 0) {
+      this.#copy((encoder, index, head, tensor) => {
+        const to = (head * this.capacity + start) * this.#rowBytes;
+        encoder.copyBufferToBuffer(buffer, (index * this.#layout.heads + head) * rows, tensor.gpuBuffer, to, size);
+      });
+    }
     this.length = length;
   }
 
@@ -219,24 +232,39 @@ export class GpuKvCache implements KvCache {
   }
 }
 
-/** One buffer: tensor by tensor, head by head, without spare capacity. */
-class GpuKvSnapshot implements KvSnapshot {
-  lost = false;
-  readonly buffer: GPUBuffer;
-  readonly length: number;
-  readonly release: () => void;
+interface Held {
+  /** Tensor by tensor, head by head, the positions behind the base, without spare capacity. */
+  buffer: GPUBuffer;
+  length: number;
+  base: SnapshotBase | undefined;
+  release: () => void;
+}
 
-  constructor(buffer: GPUBuffer, length: number, release: () => void, outOfMemory: Promise<boolean>) {
-    this.buffer = buffer;
-    this.length = length;
-    this.release = release;
+class GpuKvSnapshot implements KvSnapshot {
+  readonly held: Held;
+  #lost = false;
+
+  constructor(held: Held, outOfMemory: Promise<boolean>) {
+    this.held = held;
     outOfMemory.then(
-      (lost) => (this.lost = lost),
-      () => (this.lost = true),
+      (lost) => (this.#lost = lost),
+      () => (this.#lost = true),
     );
   }
 
   get bytes(): number {
-    return this.buffer.size;
+    return this.held.buffer.size;
+  }
+
+  get base(): SnapshotBase | undefined {
+    return this.held.base;
+  }
+
+  get lost(): boolean {
+    return this.#lost || this.base?.snapshot.lost === true;
+  }
+
+  release(): void {
+    this.held.release();
   }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { KvSnapshot } from '../../../worker/backend/kv-cache.ts';
 import type { Decoder } from '../../../worker/generation/decoder.ts';
 import { InPlaceDecoder } from '../../../worker/generation/in-place-decoder.ts';
 import { openDecoder } from '../../../worker/engines/onnx/open-decoder.ts';
@@ -96,14 +97,22 @@ const inPlace = (writtenOut: boolean, quirks: Parameters<typeof toyDecoder>[0]) 
     expect(await take(decoder, {}, 3)).toEqual(expected.slice(0, 3));
     decoder.kv.rewind(PROMPT.length);
     const saved = decoder.kv.snapshot();
-    expect(saved.bytes).toBe(decoder.kv.snapshotBytes);
-    // Other positions, and more of them than the capacity holds.
-    await decoder.reset(900);
-    await read(Int32Array.from({ length: 800 }, (_, at) => at % 24));
-    await decoder.reset(PROMPT.length + STEPS);
-    decoder.kv.restore(saved, 7);
-    await decoder.prefill(PROMPT.subarray(7), -1, [], signal);
-    expect(await take(decoder)).toEqual(expected);
+    expect(saved.bytes).toBe(decoder.kv.snapshotBytes());
+    const goesOn = async (from: KvSnapshot, length: number): Promise<void> => {
+      // Other positions, and more of them than the capacity holds.
+      await decoder.reset(900);
+      await read(Int32Array.from({ length: 800 }, (_, at) => at % 24));
+      await decoder.reset(PROMPT.length + STEPS);
+      decoder.kv.restore(from, length);
+      await decoder.prefill(PROMPT.subarray(length), -1, [], signal);
+      expect(await take(decoder)).toEqual(expected);
+    };
+    await goesOn(saved, 7);
+    decoder.kv.rewind(PROMPT.length);
+    const based = decoder.kv.snapshot({ snapshot: saved, length: 5 });
+    expect(based.bytes).toBe((saved.bytes / PROMPT.length) * (PROMPT.length - 5));
+    await goesOn(based, 7);
+    await goesOn(based, 3);
     // A step beyond the capacity.
     const long = await native.answer(PROMPT, 4);
     await decoder.reset(PROMPT.length);

@@ -113,7 +113,7 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
       decoder.clear();
       await decoder.reset(BLOCK);
       await decoder.prefill(PROMPT, -1, [], signal);
-      block = sets * (decoder.kv.snapshotBytes / PROMPT.length) * BLOCK;
+      block = sets * (decoder.kv.snapshotBytes() / PROMPT.length) * BLOCK;
       decoder.clear();
       memory = limitMemory();
       cache = new PrefixCache(decoder);

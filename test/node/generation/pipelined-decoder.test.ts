@@ -1,5 +1,6 @@
 // size: one model is opened for all of it.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { KvSnapshot } from '../../../worker/backend/kv-cache.ts';
 import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
 import { PipelinedDecoder } from '../../../worker/generation/pipelined-decoder.ts';
 import { sampleOnCpu } from '../../../worker/generation/sample-on-cpu.ts';
@@ -350,14 +351,22 @@ const pipelined =
       expect(decoder.length).toBe(5);
       await read(5);
       expect(await take(decoder)).toEqual(expected);
+      const goesOn = async (from: KvSnapshot, length: number, positions: number): Promise<void> => {
+        await decoder.reset(PROMPT.length + STEPS);
+        await decoder.prefill(other, -1, [], signal);
+        expect(await take(decoder)).not.toEqual(expected);
+        await decoder.reset(positions);
+        decoder.kv.restore(from, length);
+        await read(length);
+        expect(await take(decoder)).toEqual(expected);
+      };
       const saved = decoder.kv.snapshot();
-      await decoder.reset(PROMPT.length + STEPS);
-      await decoder.prefill(other, -1, [], signal);
-      expect(await take(decoder)).not.toEqual(expected);
-      await decoder.reset(900);
-      decoder.kv.restore(saved, 7);
-      await read(7);
-      expect(await take(decoder)).toEqual(expected);
+      await goesOn(saved, 7, 900);
+      decoder.kv.rewind(PROMPT.length);
+      const based = decoder.kv.snapshot({ snapshot: saved, length: 5 });
+      await goesOn(based, 7, PROMPT.length + STEPS);
+      await goesOn(based, 3, PROMPT.length + STEPS);
+      based.release();
       saved.release();
       decoder.clear();
       expect(decoder.length).toBe(0);

@@ -139,13 +139,14 @@ export class CheckpointedCache implements CachedStates {
     this.length = kept;
   }
 
-  get snapshotBytes(): number {
+  snapshotBytes(): number {
     const tensors = [this.#tensors, ...this.#checkpoints.map(({ states }) => states)].flatMap(Object.values<Tensor>);
     return [...new Set(tensors)].reduce((sum, { size, type }) => sum + size * elementBytes(type), 0);
   }
 
   snapshot(): KvSnapshot {
-    const { length, snapshotBytes: bytes } = this;
+    const { length } = this;
+    const bytes = this.snapshotBytes();
     const checkpoints = [...this.#checkpoints];
     // A buffer of the cache has space for more positions: the snapshot gets smaller ones.
     const growing = Object.fromEntries(Object.entries(this.#tensors).filter(([name]) => !this.#states.has(name)));

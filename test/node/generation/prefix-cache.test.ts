@@ -1,130 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { KvSnapshot } from '../../../worker/backend/kv-cache.ts';
-import {
-  PrefixEntries,
-  type Sequence,
-  sequenceOf,
-  commonPrefixLength,
-} from '../../../worker/generation/prefix-entries.ts';
+import type { KvSnapshot, SnapshotBase } from '../../../worker/backend/kv-cache.ts';
 import { PrefixCache } from '../../../worker/generation/prefix-cache.ts';
-import { imageOfValues } from '../engines/test-images.ts';
-
-const IMAGE = 99;
-
-/** A sequence of these ids, in which two image tokens, with or without text between them, are an image. */
-function sequence(ids: number[], ...keys: string[]): Sequence {
-  const images = keys.map((key) => imageOfValues({ key, crops: 1, tokens: 2 }, 1, new Float32Array(3)));
-  return sequenceOf({ ids: Int32Array.from(ids), images }, IMAGE);
-}
-
-describe('the common prefix of two sequences', () => {
-  test('ends at the first id that differs, or at the end of the shorter sequence', () => {
-    expect(commonPrefixLength(sequence([1, 2, 3, 4]), sequence([1, 2, 5, 4]))).toBe(2);
-    expect(commonPrefixLength(sequence([1, 2]), sequence([1, 2, 3]))).toBe(2);
-    expect(commonPrefixLength(sequence([]), sequence([1]))).toBe(0);
-  });
-
-  test('includes an image only if it is the same', () => {
-    const prompt = sequence([1, IMAGE, 7, IMAGE, 2, 3], 'cat');
-    expect(prompt.images).toEqual([{ key: 'cat', start: 1, end: 4 }]);
-    expect(commonPrefixLength(prompt, sequence([1, IMAGE, 7, IMAGE, 2, 4], 'cat'))).toBe(5);
-    expect(commonPrefixLength(prompt, sequence([1, IMAGE, 7, IMAGE, 2, 4], 'dog'))).toBe(1);
-  });
-
-  test('never ends within an image', () => {
-    const prompt = sequence([1, IMAGE, 7, IMAGE, 2], 'cat');
-    // Interrupted after the image's first row.
-    const interrupted: Sequence = { ids: prompt.ids.subarray(0, 2), images: prompt.images };
-    expect(commonPrefixLength(interrupted, prompt)).toBe(1);
-    expect(commonPrefixLength(prompt, interrupted)).toBe(1);
-  });
-
-  test('ends before the second image if only the first is the same', () => {
-    const ids = [1, IMAGE, IMAGE, 2, IMAGE, IMAGE, 3];
-    expect(commonPrefixLength(sequence(ids, 'a', 'b'), sequence(ids, 'a', 'c'))).toBe(4);
-    expect(commonPrefixLength(sequence(ids, 'a', 'b'), sequence(ids, 'a', 'b'))).toBe(7);
-  });
-});
-
-/** A snapshot with one byte for each position. */
-class Block implements KvSnapshot {
-  lost = false;
-  static alive = 0;
-  readonly bytes: number;
-  readonly ids: Int32Array;
-
-  constructor(ids: Int32Array) {
-    Block.alive++;
-    this.ids = ids;
-    this.bytes = ids.length;
-  }
-
-  release(): void {
-    Block.alive--;
-  }
-}
-
-describe('prefix entries', () => {
-  const add = (entries: PrefixEntries, ids: number[]): boolean => {
-    const fits = entries.reserve(ids.length);
-    if (fits) entries.add(sequence(ids), new Block(Int32Array.from(ids)));
-    return fits;
-  };
-
-  test('are found by the longest common prefix', () => {
-    const entries = new PrefixEntries(100);
-    add(entries, [1, 2, 3]);
-    add(entries, [1, 2, 4, 5]);
-    expect(entries.longest(sequence([1, 2, 4, 6]))).toMatchObject({ length: 3, snapshot: { bytes: 4 } });
-    expect(entries.longest(sequence([2]))).toBeUndefined();
-  });
-
-  test('are replaced by the one that continues them', () => {
-    const entries = new PrefixEntries(100);
-    add(entries, [1, 2]);
-    expect(entries.covers(sequence([1]))).toBe(true);
-    add(entries, [1, 2, 3]);
-    expect(entries).toMatchObject({ count: 1, bytes: 3 });
-  });
-
-  test('stay within the budget: the least recently used are evicted and released', () => {
-    const before = Block.alive;
-    const entries = new PrefixEntries(10);
-    add(entries, [1, 1, 1, 1]);
-    add(entries, [2, 2, 2, 2]);
-    entries.longest(sequence([1]));
-    add(entries, [3, 3, 3]);
-    expect(entries.bytes).toBe(7);
-    expect(entries.longest(sequence([2]))).toBeUndefined();
-    expect(entries.longest(sequence([1]))?.length).toBe(1);
-    expect(
-      add(
-        entries,
-        Array.from({ length: 11 }, () => 4),
-      ),
-    ).toBe(false);
-    expect(entries.count).toBe(2);
-    entries.clear();
-    expect(Block.alive).toBe(before);
-  });
-
-  test('are dropped if there was no memory for their snapshot', () => {
-    const entries = new PrefixEntries(10);
-    add(entries, [1, 2, 3]);
-    Object.assign(entries.longest(sequence([1]))!.snapshot, { lost: true });
-    expect(entries.longest(sequence([1]))).toBeUndefined();
-    expect(entries.count).toBe(0);
-  });
-
-  test('are not evicted while they are to be restored', () => {
-    const entries = new PrefixEntries(10);
-    add(entries, [1, 1, 1, 1, 1, 1]);
-    const inUse = entries.longest(sequence([1]))!.snapshot;
-    expect(entries.reserve(5, inUse)).toBe(false);
-    expect(entries.reserve(4, inUse)).toBe(true);
-    expect(entries.count).toBe(1);
-  });
-});
+import { Block, IMAGE, sequence } from './toy-snapshots.ts';
 
 /** A decoder that holds ids in place of keys and values, so that tests can check what is reused. */
 class IdDecoder {
@@ -135,8 +12,8 @@ class IdDecoder {
     return this.ids.length;
   }
 
-  get snapshotBytes(): number {
-    return this.ids.length;
+  snapshotBytes(base?: SnapshotBase): number {
+    return this.ids.length - (base?.length ?? 0);
   }
 
   onOutOfMemory = (): boolean => false;
@@ -149,13 +26,16 @@ class IdDecoder {
     this.ids.length = length;
   }
 
-  snapshot(): Block {
-    return new Block(Int32Array.from(this.ids));
+  snapshot(base?: SnapshotBase): Block {
+    return new Block(Int32Array.from(this.ids), base);
   }
 
   restore(saved: KvSnapshot, length: number): void {
     if (!(saved instanceof Block)) throw new TypeError('not a Block');
-    this.ids = [...saved.ids.subarray(0, length)];
+    if (saved.released) throw new Error('A snapshot or its base was released.');
+    const { base } = saved;
+    if (base) this.restore(base.snapshot, Math.min(length, base.length));
+    this.ids = [...this.ids.slice(0, base?.length ?? 0), ...saved.ids.subarray(base?.length ?? 0, length)];
   }
 
   clear(): void {
@@ -211,6 +91,41 @@ describe('the cache', () => {
     expect(await ask(decoder, cache, [...b, 3, 4, 9], [5])).toBe(41);
     expect(await ask(decoder, cache, [...a, 1, 2, 9, 5, 6], [5])).toBe(43);
     expect(cache.snapshots.bytes).toBeLessThanOrEqual(1000);
+  });
+
+  test('holds a long prompt once, for any number of questions about it', async () => {
+    const decoder = new IdDecoder();
+    const cache = new PrefixCache(decoder, { budget: 200 });
+    const question = (at: number): number[] => [...long(1), ...long(at).slice(0, 10)];
+    const asked = [2, 3, 4, 5, 6, 7, 8];
+    for (const at of asked) await ask(decoder, cache, question(at));
+    expect(cache.snapshots).toEqual({ count: 6, bytes: 40 + 6 * 10 });
+    for (const at of asked) expect(await ask(decoder, cache, question(at))).toBe(49);
+    await ask(decoder, cache, long(9));
+    expect(await ask(decoder, cache, [...question(8), 1])).toBe(50);
+  });
+
+  test('restores what was read, whatever is based on what, within the budget', async () => {
+    let state = 1;
+    const random = (below: number): number => (state = (state * 48271) % 2147483647) % below;
+    const before = Block.alive;
+    const decoder = new IdDecoder();
+    const cache = new PrefixCache(decoder, { budget: 300 });
+    const chats = [1, 2, 3].map(long);
+    let reused = 0;
+    for (let round = 0; round < 2000; round++) {
+      const at = random(12);
+      const chat = (chats[at] ??= [...(chats[random(chats.length)] ?? long(4))]);
+      // Another branch, or the conversation goes on.
+      chats[at] = [...chat.slice(0, random(4) === 0 ? 20 + random(chat.length) : 100), 1000 + random(5)];
+      reused += await ask(decoder, cache, chats[at], [random(3), 1, 2]);
+      const { count, bytes } = cache.snapshots;
+      expect(bytes).toBeLessThanOrEqual(300);
+      expect(Block.alive - before).toBe(count);
+    }
+    expect(reused).toBeGreaterThan(20_000);
+    cache.forget();
+    expect(Block.alive).toBe(before);
   });
 
   test('keeps no snapshot that does not fit in the budget', async () => {
