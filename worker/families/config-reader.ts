@@ -28,6 +28,14 @@ export function readConfig(files: ModelFiles, name: string): ConfigReader {
   }
 }
 
+/** How images are preprocessed: a file of its own, in newer repositories a part of the processor's. */
+export function readPreprocessor(files: ModelFiles): ConfigReader {
+  const own = 'preprocessor_config.json';
+  if (files.has(own) || !files.has('processor_config.json')) return readConfig(files, own);
+  const nested = readConfig(files, 'processor_config.json').get('image_processor');
+  return new ConfigReader(nested, 'processor_config.json (image_processor)');
+}
+
 /**
  * Reads the decoder's config. `stopIds` come from the generation config: the text config's `eos_token_id` is wrong.
  *

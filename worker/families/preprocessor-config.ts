@@ -1,6 +1,6 @@
 import type { Filter, SplitPlan } from '../backend/image-splitter.ts';
 import { CHANNELS, RESCALE_FACTOR } from '../vision/cpu-image-splitter.ts';
-import { ConfigReader, type ModelFiles, readConfig } from './config-reader.ts';
+import type { ConfigReader } from './config-reader.ts';
 import type { TemplateTokenizer } from './tokenizer.ts';
 
 /** Pillow's numbers. */
@@ -9,14 +9,6 @@ const FILTERS: ReadonlyMap<unknown, Filter> = new Map([
   [2, 'bilinear'],
   [3, 'bicubic'],
 ]);
-
-/** How images are preprocessed: a file of its own, in newer repositories a part of the processor's. */
-export function readPreprocessor(files: ModelFiles): ConfigReader {
-  const own = 'preprocessor_config.json';
-  if (files.has(own) || !files.has('processor_config.json')) return readConfig(files, own);
-  const nested = readConfig(files, 'processor_config.json').get('image_processor');
-  return new ConfigReader(nested, 'processor_config.json (image_processor)');
-}
 
 /** What the reference takes for fields that a config does not have. */
 export interface AbsentLevels {

@@ -13,7 +13,7 @@ interface Identity extends Size {
   hash: string;
 }
 
-/** An image whose pixels are kept, or decoded again on demand. */
+/** An image whose pixels are kept until they are asked for, or decoded again. */
 export interface IdentifiedImage extends Identity {
   detail: ImagePart['detail'];
   /** @throws NearsightError `unreadable_image` if decoding it again fails */
@@ -52,9 +52,14 @@ export class ImageCache {
       signal.throwIfAborted();
       const { image, ...identity } = await this.#identify(part, maxPixels, useCache);
       const size = identity.width * identity.height;
-      const kept = size <= freePixels ? image : undefined;
+      let kept = size <= freePixels ? image : undefined;
       if (kept) freePixels -= size;
-      const pixels = async (): Promise<Rgb> => kept ?? (await this.#decode(part, maxPixels));
+      const pixels = async (): Promise<Rgb> => {
+        const given = kept;
+        // They are used once, and this stays until the answer ends.
+        kept = undefined;
+        return given ?? (await this.#decode(part, maxPixels));
+      };
       images.push({ ...identity, detail: part.detail, pixels });
     }
     return images;

@@ -1,9 +1,9 @@
-import { NearsightError } from '../../src/protocol/errors.ts';
 import type { TurnPart } from '../../src/protocol/job.ts';
 import type { Rgb } from '../backend/image-splitter.ts';
 import { type Header, readHeader } from './image-header.ts';
 import { turnUpright } from './orientation.ts';
 import { readPixels } from './read-pixels.ts';
+import { unreadableImage } from './unreadable-image.ts';
 
 /** An image of a request. */
 export type ImagePart = Extract<TurnPart, { type: 'image' }>;
@@ -29,9 +29,7 @@ export async function decodeImage({ bytes, param }: ImagePart, maxPixels: number
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    // Most clients show only the message, so it must name the image; `ask` has only one.
-    const which = param === 'image' ? 'The image' : `The image at ${param}`;
-    throw new NearsightError('unreadable_image', `${which} cannot be read: ${reason}.`, { param, cause: error });
+    throw unreadableImage(param, `cannot be read: ${reason}`, error);
   }
 }
 

@@ -89,6 +89,17 @@ describe('opening a model', () => {
     expect([...ids]).toEqual(tokenizer.encode('Hello1'));
   });
 
+  it('reads how images are scaled from a part of processor_config.json where they have no file', async () => {
+    const image_processor: unknown = JSON.parse(new TextDecoder().decode(files.get('preprocessor_config.json')));
+    const nested = new Map(changed('processor_config.json', { image_processor }));
+    nested.delete('preprocessor_config.json');
+    const keysOf = async (of: typeof files): Promise<string[]> => {
+      const { images } = await openProcessor(of, decoding(pattern(190, 90))).encodeChat(chat('high'), 1e6, true, never);
+      return images.map(({ key }) => key);
+    };
+    expect(await keysOf(nested)).toEqual(await keysOf(files));
+  });
+
   it('refuses a prompt with a token behind the end of the table, as Granite-Docling has one', async () => {
     const template = new TextEncoder().encode('<image>');
     const small = changed('config.json', { text_config: { vocab_size: 900, max_position_embeddings: 512 } });
@@ -221,6 +232,15 @@ describe('the image cache', () => {
     const { images } = await processor.encodeChat([file(1)], 1e6, true, never);
     await images[0]?.open(cpuImageSplitter, never);
     expect(decoded).toEqual([1, 2, 1]);
+  });
+
+  it('keeps pixels until they are split, and not to the end of the answer', async () => {
+    const { processor, decoded } = counting();
+    const { images } = await processor.encodeChat([file(1)], 1e6, true, never);
+    await images[0]?.open(cpuImageSplitter, never);
+    expect(decoded).toEqual([1]);
+    await images[0]?.open(cpuImageSplitter, never);
+    expect(decoded).toEqual([1, 1]);
   });
 
   it('lets the decoder refuse a known image that is over the limit of pixels', async () => {

@@ -250,6 +250,30 @@ describe('limits', () => {
   });
 });
 
+describe('LFM2 refuses an image that is too long for a crop by name, split or not', () => {
+  it.each([
+    ['auto', 400, 1],
+    ['low', 1200, 20],
+    ['high', 1, 2000],
+    ['auto', 3000, 20],
+  ] as const)('%s: %i x %i', async (detail, width, height) => {
+    const refused = prompt(open('lfm2'), [{ role: 'user', parts: [imagePart([width, height], detail)] }]);
+    await expect(refused).rejects.toMatchObject({
+      code: 'unreadable_image',
+      param: 'messages[0].content[0].image_url',
+      message: expect.stringMatching(
+        new RegExp(`is ${width} x ${height} pixels: .* it would have \\d+ patches, and at most 64 fit`),
+      ),
+    });
+  });
+
+  it('and reads what just fits', async () => {
+    const { inputs, tokens } = await inputsOf(open('lfm2'), imagePart([256, 16]));
+    expect(tokens).toBe(16);
+    expect(numbers(inputs['pixel_attention_mask'])).toEqual(Array(64).fill(1));
+  });
+});
+
 it('no family is both in the registry and here, and unknown ones have no processor', () => {
   expect(otherModelTypes.filter((type) => modelTypes.includes(type))).toEqual([]);
   const files = filesOf('llava').set('config.json', new TextEncoder().encode('{"model_type":"paligemma"}'));

@@ -1,5 +1,8 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { FamilyTools, Processor } from '../../../worker/families/processor.ts';
+import { openLibrary } from '../../../worker/families/bpe.ts';
+import { ConfigReader } from '../../../worker/families/config-reader.ts';
+import { openSentencePiece } from '../../../worker/families/gemma3/gemma3-bpe.ts';
 import { openChatTemplate } from '../../../worker/families/chat-template.ts';
 import { openOtherProcessor } from '../../../worker/families/other-families.ts';
 import { openTokenizer } from '../../../worker/families/tokenizer.ts';
@@ -19,12 +22,18 @@ interface TokenizerFile {
   decoder: object;
 }
 
+const filesOf = (family: string): Map<string, Uint8Array> =>
+  modelFiles(new URL(`../../fixtures/families/${family}/`, import.meta.url));
+
+function tokenizerFile(family: string): TokenizerFile {
+  return JSON.parse(new TextDecoder().decode(filesOf(family).get('tokenizer.json'))) as TokenizerFile;
+}
+
 /** A family's tokenizer, with parts of its file changed. */
 function open(family: string, change: (file: TokenizerFile) => Partial<TokenizerFile>): Processor {
-  const files = modelFiles(new URL(`../../fixtures/families/${family}/`, import.meta.url));
-  const file = JSON.parse(new TextDecoder().decode(files.get('tokenizer.json'))) as TokenizerFile;
-  files.set('tokenizer.json', new TextEncoder().encode(JSON.stringify({ ...file, ...change(file) })));
-  return openOtherProcessor(files, tools)!;
+  const file = tokenizerFile(family);
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...file, ...change(file) }));
+  return openOtherProcessor(filesOf(family).set('tokenizer.json', bytes), tools)!;
 }
 
 async function idsOf(processor: Processor, text: string): Promise<number[]> {
@@ -81,4 +90,20 @@ it("Gemma's added tokens with signs for spaces are spaces in a text, as in the r
   expect(textOf(processor, spaces)).toBe('      ');
   expect(textOf(processor, [471])).toBe('');
   expect(textOf(processor, [471], true)).toBe('<a b>');
+});
+
+it("Gemma's text is cut into words, but not where a token goes on after a space", () => {
+  const file = tokenizerFile('gemma3');
+  const joined = { '▁</': 500, '>▁</': 501 };
+  const merges = [...file.model.merges, ['▁<', '/'], ['>', '▁</']];
+  const model = { ...file.model, vocab: { ...file.model.vocab, ...joined }, merges };
+  const reader = new ConfigReader({ ...file, model }, 'tokenizer.json');
+  const library = openLibrary(reader, null);
+  const encode = vi.spyOn(library, 'encode');
+  const bpe = openSentencePiece(reader, () => library);
+  const ids = bpe.encode('it is</b> </b>  by> \u2581</ by>');
+  const words = ['it', '▁is</b>▁</b>▁▁by>▁▁</', '▁by>'];
+  expect(encode.mock.calls.map(([word]) => word)).toEqual(words);
+  expect(ids).toEqual(library.encode(words.join('')).ids);
+  expect(ids.filter((id) => id === 501)).toHaveLength(1);
 });

@@ -11,6 +11,7 @@ import { MOST_ROWS } from '../../families/qwen/qwen-settings.ts';
 import type { TemplateTokenizer } from '../../families/tokenizer.ts';
 import type { IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
 import type { ImagePart } from '../../vision/image-decoder.ts';
+import { unreadableImage } from '../../vision/unreadable-image.ts';
 import type { EncoderInputs, NamedTensors, PromptImage, VisionInputs } from '../../vision/vision-inputs.ts';
 import type { Session } from '../../onnx/ort-session.ts';
 import type { Tensor } from '../../onnx/ort.ts';
@@ -144,10 +145,8 @@ function gridOf({ image_grid_thw: grid }: NamedTensors<Tensor['data']>): ImageGr
 
 /** Such as one that is too long for the family: scaled, it would have no height. */
 function unreadable({ width, height }: IdentifiedImage, param: string, cause: unknown): NearsightError {
-  const which = param === 'image' ? 'The image' : `The image at ${param}`;
-  const what = `${which} is ${width} x ${height} pixels, and this model's processor cannot scale it`;
-  const message = `${what} (${asNearsightError(cause).message}). Crop or scale it.`;
-  return new NearsightError('unreadable_image', message, { param, cause });
+  const what = `is ${width} x ${height} pixels, and this model's processor cannot scale it`;
+  return unreadableImage(param, `${what} (${asNearsightError(cause).message}). Crop or scale it`, cause);
 }
 
 /** Some families have the text's settings at the root. */

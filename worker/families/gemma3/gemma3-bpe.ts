@@ -41,13 +41,15 @@ export const openSentencePiece: OpenBpe = (file, open) => {
 };
 
 /**
- * The file makes one word of each text. Where no token has a space after another character, nothing is merged across there:
- * shorter words give the same tokens, are found in the library's cache, and take no time with the length of the text.
+ * The file makes one word of each text. Where no token has a space after a character, nothing is merged across there: shorter
+ * words give the same tokens, are found in the library's cache, and take no time with the length of the text.
  */
 function wordsOf(file: ConfigReader): (text: string) => string[] {
   const vocab = file.get('model.vocab');
-  const joined = new RegExp(`[^${SPACE}]${SPACE}`);
-  if (!isRecord(vocab) || Object.keys(vocab).some((token) => joined.test(token))) return (text) => [text];
-  const start = new RegExp(`(?<!${SPACE})(?=${SPACE})`);
+  const joined = new RegExp(`[^](?=${SPACE})`, 'g');
+  // Spaces, and in Gemma 3 `>`, for the sake of one token with a closing tag.
+  const kept = new Set(Object.keys(isRecord(vocab) ? vocab : {}).flatMap((token) => token.match(joined) ?? []));
+  const codes = [SPACE, ...kept].map((letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const start = new RegExp(`(?<![${codes.join('')}])(?=${SPACE})`);
   return (text) => text.split(start);
 }

@@ -1,7 +1,7 @@
 import type { decodeImage } from '../../vision/image-decoder.ts';
 import { type IdentifiedImage, ImageCache } from '../../vision/image-cache.ts';
 import { openChatTemplate } from '../chat-template.ts';
-import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
+import { type ModelFiles, readConfig, readPreprocessor, textConfig } from '../config-reader.ts';
 import { type PlannedImage, processorOf } from '../image-processor.ts';
 import type { Processor } from '../processor.ts';
 import { openTokenizer } from '../tokenizer.ts';
@@ -15,7 +15,7 @@ export function openIdefics3(files: ModelFiles, decode: typeof decodeImage): Pro
   const config = readConfig(files, 'config.json');
   const tokenizer = openTokenizer(readConfig(files, 'tokenizer.json'));
   const tiles = mostTiles(tokenizer.special);
-  const settings = imageSettings(config, readConfig(files, 'preprocessor_config.json'), tiles);
+  const settings = imageSettings(config, readPreprocessor(files), tiles);
   const { cropSize } = settings;
   const rows = rowsPerCrop(config, readConfig(files, 'processor_config.json'));
   const imageTokenId = config.count('image_token_id');

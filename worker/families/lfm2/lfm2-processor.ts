@@ -1,9 +1,10 @@
 import type { EncoderInputs, NamedTensors } from '../../vision/vision-inputs.ts';
 import type { Size } from '../../backend/image-splitter.ts';
 import { CHANNELS } from '../../vision/cpu-image-splitter.ts';
-import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
+import { unreadableImage } from '../../vision/unreadable-image.ts';
+import { type ModelFiles, readConfig, readPreprocessor, textConfig } from '../config-reader.ts';
 import { type ImageFamily, type PlannedImage, processorOf } from '../image-processor.ts';
-import { readPreprocessor, specialName } from '../preprocessor-config.ts';
+import { specialName } from '../preprocessor-config.ts';
 import type { FamilyTools, Processor } from '../processor.ts';
 import { checkTags, imagePrompt } from './lfm2-prompt.ts';
 import { type ImageSettings, imageSettings } from './lfm2-settings.ts';
@@ -27,10 +28,11 @@ export function openLfm2(files: ModelFiles, { openTokenizer, openChatTemplate, i
     encoderInputs: encoderInputs(settings),
     encodeTurns: openChatTemplate(files, tokenizer),
     placeholder,
-    planImage(image) {
+    planImage(image, param) {
       const splitting = settings.splitting && image.detail !== 'low';
       const cut = cutImage(image, splitting, settings);
       const shapes = cropShapes(cut, settings);
+      checkPatches(image, shapes, settings, param);
       const patchesPerRow = (settings.factor / settings.patch) ** 2;
       return {
         variant: `${cut.rows}x${cut.columns}`,
@@ -42,6 +44,14 @@ export function openLfm2(files: ModelFiles, { openTokenizer, openChatTemplate, i
     },
   } satisfies ImageFamily<PlannedImage>;
   return processorOf(family, imageCache());
+}
+
+/** Of a very long image one edge stays at the least, and the other may exceed what a crop can have. */
+function checkPatches(image: Size, shapes: readonly Size[], { maxPatches }: ImageSettings, param: string): void {
+  const patches = Math.max(...shapes.map(({ width, height }) => width * height));
+  if (patches <= maxPatches) return;
+  const limit = `scaled for this model it would have ${patches} patches, and at most ${maxPatches} fit`;
+  throw unreadableImage(param, `is ${image.width} x ${image.height} pixels: ${limit}. Crop it`);
 }
 
 /** @param shapes in patches */

@@ -1,6 +1,6 @@
-import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
+import { type ModelFiles, readConfig, readPreprocessor, textConfig } from '../config-reader.ts';
 import { type ImageFamily, type PlannedImage, processorOf } from '../image-processor.ts';
-import { readPreprocessor, specialName } from '../preprocessor-config.ts';
+import { specialName } from '../preprocessor-config.ts';
 import type { FamilyTools, Processor } from '../processor.ts';
 import { squareEncoder, squareInputs, wholeImagePlan } from '../whole-image.ts';
 import { centerCrop, imageSettings, rowsPerImage } from './llava-settings.ts';

@@ -1,7 +1,7 @@
 import type { EncoderInputs, NamedTensors } from '../../vision/vision-inputs.ts';
-import { type ModelFiles, readConfig, textConfig } from '../config-reader.ts';
+import { type ModelFiles, readConfig, readPreprocessor, textConfig } from '../config-reader.ts';
 import { type ImageFamily, type PlannedImage, processorOf } from '../image-processor.ts';
-import { readPreprocessor, specialName } from '../preprocessor-config.ts';
+import { specialName } from '../preprocessor-config.ts';
 import type { FamilyTools, Processor } from '../processor.ts';
 import { promptPositions } from './qwen-positions.ts';
 import {

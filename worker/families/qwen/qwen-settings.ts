@@ -1,8 +1,8 @@
 import type { Size, SplitPlan } from '../../backend/image-splitter.ts';
-import { NearsightError } from '../../../src/protocol/errors.ts';
 import type { IdentifiedImage } from '../../vision/image-cache.ts';
 import { CHANNELS } from '../../vision/cpu-image-splitter.ts';
 import { patchLayout } from '../../vision/patch-layout.ts';
+import { unreadableImage } from '../../vision/unreadable-image.ts';
 import type { ConfigReader } from '../config-reader.ts';
 import { readLevels } from '../preprocessor-config.ts';
 import { smartResize } from '../smart-resize.ts';
@@ -77,9 +77,8 @@ export function patchGrid(
 ): PatchGrid {
   const { width, height, detail } = image;
   if (Math.max(width, height) / Math.min(width, height) > MAX_ASPECT) {
-    const which = param === 'image' ? 'The image' : `The image at ${param}`;
-    const what = `${which} is ${width} x ${height} pixels: this model reads images that are at most`;
-    throw new NearsightError('unreadable_image', `${what} ${MAX_ASPECT} times as long as wide. Crop it.`, { param });
+    const limit = `this model reads images that are at most ${MAX_ASPECT} times as long as wide`;
+    throw unreadableImage(param, `is ${width} x ${height} pixels: ${limit}. Crop it`);
   }
   const { patch, merge, minPixels, maxPixels } = settings;
   const factor = patch * merge;
