@@ -60,6 +60,7 @@ async function openVerified(kind: EngineKind, request: OpenRequest, options: Ope
   });
   try {
     await files.verify(signal);
+    await files.supersede();
     return engine;
   } catch (error) {
     await engine.close();

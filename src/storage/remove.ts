@@ -37,8 +37,8 @@ async function unlessUsed(name: string, wait: number, work: () => Promise<boolea
 }
 
 /**
- * Deletes other revisions of a model that the same application has used, now that this one is whole, and files that no
- * model has. Two applications on one origin, or two versions of one in different folders, may need different revisions.
+ * Deletes other revisions of a model that the same application has used, now that this one has been loaded, and files
+ * that no model has. Two applications on one origin, or two versions of one in different folders, may need different revisions.
  */
 export async function supersede(folders: Folders, id: string, name: string, owner: string): Promise<void> {
   const { readable } = await readRecords(folders);

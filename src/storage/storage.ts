@@ -30,6 +30,7 @@ export interface Storage {
    * Deletes models, least recently used first, until so many bytes are free. Never one that is loaded in any tab.
    *
    * @returns which were deleted, and how many bytes that freed, fewer than `toFree` if there was nothing more to delete
+   * @throws NearsightError `invalid_request` if `toFree` is no number: no comparison with it would ever end the deletions
    */
   evict(options: { toFree: number }): Promise<{ freed: number; deleted: string[] }>;
   /** Deletes all models that are not loaded in any tab, and what is left of interrupted downloads. */
@@ -77,7 +78,12 @@ export const storage: Storage = {
     }
   },
 
-  async evict({ toFree }) {
+  async evict(options) {
+    const { toFree }: { toFree?: unknown } = Object(options);
+    if (typeof toFree !== 'number' || Number.isNaN(toFree)) {
+      const message = `storage.evict() takes { toFree }: a number of bytes, not ${String(toFree)}. Nothing was deleted.`;
+      throw new NearsightError('invalid_request', message, { param: 'toFree' });
+    }
     const folders = await openFolders();
     const deleted: string[] = [];
     const before = await bytesStored();

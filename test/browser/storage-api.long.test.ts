@@ -58,6 +58,9 @@ test('delete, evict and clear leave what is loaded, and what another model needs
       await codeOf(storage.delete('nope')),
       await codeOf(storage.delete('third')),
     ];
+    for (const options of [{ toFree: NaN }, { toFree: '1e6' }, {}, undefined]) {
+      deletions.push(await codeOf(storage.evict(options as never)));
+    }
     const afterDelete = { blobs: await blobs(), ids: await ids() };
     const evicted = await storage.evict({ toFree: 1 });
     await storage.clear();
@@ -70,7 +73,8 @@ test('delete, evict and clear leave what is loaded, and what another model needs
   });
   expect(result.before).toMatchObject({ blobs: 10, ids: ['copy', 'glimpse', 'third'] });
   expect(result.before.usage.available).toBeGreaterThan(1e6);
-  expect(result.deletions).toEqual(['storage_unavailable', 'model_not_found', 'done']);
+  const refused = Array(4).fill('invalid_request');
+  expect(result.deletions).toEqual(['storage_unavailable', 'model_not_found', 'done', ...refused]);
   expect(result.afterDelete).toEqual({ blobs: 10, ids: ['copy', 'glimpse'] });
   expect(result.evicted).toEqual({ freed: 0, deleted: ['glimpse'] });
   expect(result.afterClear).toEqual(['copy']);

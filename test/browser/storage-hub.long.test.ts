@@ -148,3 +148,29 @@ test('what is known of a repository survives other dtypes, other mirrors and imp
     await mirror.close();
   }
 });
+
+test('an import that failed, without hashes of the page, does not keep the hub out', async () => {
+  await using session = await openStoredPage();
+  const outcome = await session.page.evaluate(
+    async (model, revision) => {
+      const { storage, spec } = stored;
+      const files = spec.files.map((file) => ({ ...file, sha256: '0'.repeat(64) }));
+      const archive = JSON.stringify({ ...spec, id: model.hub, revision, files });
+      const imported = await storage
+        .import([new File([archive], 'spec.json'), new File(['{}'], 'config.json')])
+        .catch(({ code }) => code);
+      const before = (await storage.list()).map(({ id, unverified, complete }) => ({ id, unverified, complete }));
+      const near = nearsight.createNearsight({ model, device: 'wasm' });
+      await near.load();
+      near.dispose();
+      return { imported, before, complete: (await storage.list()).map(({ complete }) => complete) };
+    },
+    { hub: REPOSITORY, baseURL: session.hub.origin },
+    COMMIT,
+  );
+  expect(outcome).toEqual({
+    imported: 'integrity',
+    before: [{ id: REPOSITORY, unverified: true, complete: false }],
+    complete: [true],
+  });
+});

@@ -130,6 +130,32 @@ test('a newer revision that cannot be downloaded leaves the older one', async ()
   for (const { revision, complete } of models) expect(complete).toBe(revision !== newer);
 });
 
+test('a newer revision that cannot run here leaves the older one', async () => {
+  await using session = await openStoredPage();
+  const { page } = session;
+  await page.evaluate(() => stored.works());
+  session.fetched();
+  const revision = COMMIT.replaceAll('0', 'd');
+  const code = await page.evaluate(
+    async (changes) => {
+      const near = stored.make('wasm', changes);
+      return near
+        .load()
+        .then(
+          () => 'loaded',
+          ({ code }) => code,
+        )
+        .finally(() => near.dispose());
+    },
+    { revision, canary: { prompt: [1, 2], tokens: [3, 3, 3, 3] } },
+  );
+  expect(code).toBe('unsupported_device');
+  expect(await page.evaluate(() => stored.storage.list())).toHaveLength(2);
+  await page.evaluate((revision) => stored.works({ revision }), revision);
+  expect(await page.evaluate(() => stored.storage.list())).toMatchObject([{ revision }]);
+  expect(session.fetched()).toEqual([]);
+});
+
 test('nothing of images, questions and answers is stored', async () => {
   await using session = await openStoredPage();
   const found = await session.page.evaluate(async () => {

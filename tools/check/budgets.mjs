@@ -18,7 +18,7 @@ export const codeLines = {
   'src/protocol/': 447,
   'src/async/': 99,
   'src/bytes/': 269,
-  'worker/*': 199,
+  'worker/*': 200,
   'worker/engines/*': 46,
   'worker/engines/common/': 486,
   'worker/engines/onnx/': 362,
@@ -34,7 +34,7 @@ export const codeLines = {
   'worker/grammar/': 3022,
   'worker/onnx/': 2611,
   'worker/storage/': 977,
-  'src/storage/': 660,
+  'src/storage/': 665,
   'worker/hub/': 502,
   'models/': 383,
   'bin/': 55,
@@ -42,7 +42,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21751;
+export const codeLinesTogether = 21757;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

@@ -44,6 +44,8 @@ export class DownloadedFiles implements ModelFiles {
 
   async verify(): Promise<void> {}
 
+  async supersede(): Promise<void> {}
+
   close(): void {}
 }
 

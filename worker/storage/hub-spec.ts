@@ -84,7 +84,7 @@ async function keepRecord(folders: Folders, spec: ModelSpec, requestedAs: string
 
 /**
  * The record of a repository at a revision: what was verified before what was only imported, what is whole before what is
- * not, then what was used last.
+ * not, then what was used last. An import that did not come to its end is of no use, so the hub is asked.
  */
 async function findRecord(folders: Folders, { hub, revision = MAIN }: HubModel): Promise<NamedRecord | undefined> {
   const isCommit = /^[0-9a-f]{40}$/.test(revision);
@@ -98,7 +98,8 @@ async function findRecord(folders: Folders, { hub, revision = MAIN }: HubModel):
       return { found, rank: (unverified ? 0 : 2) + (complete ? 1 : 0) };
     }),
   );
-  return ranked.toSorted((a, b) => b.rank - a.rank || b.found.record.lastUsed - a.found.record.lastUsed)[0]?.found;
+  const usable = ranked.filter(({ rank }) => rank > 0);
+  return usable.toSorted((a, b) => b.rank - a.rank || b.found.record.lastUsed - a.found.record.lastUsed)[0]?.found;
 }
 
 /** The spec with variants of that dtype only; undefined if it has none. */

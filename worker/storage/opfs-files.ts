@@ -45,7 +45,6 @@ export class OpfsFiles implements ModelFiles {
   readonly #checked = new Set<string>();
   #hasher: Hasher | undefined;
   readonly #closed = new AbortController();
-  #planned: readonly ModelFile[] = [];
 
   private constructor(folders: Folders, spec: ModelSpec, name: string, isGiven: boolean, release: () => void) {
     this.#folders = folders;
@@ -72,7 +71,6 @@ export class OpfsFiles implements ModelFiles {
   }
 
   async plan(files: readonly ModelFile[]): Promise<void> {
-    this.#planned = files;
     for (const file of files) {
       const blob = this.#spec.files.includes(file) ? undefined : await this.#stored(file);
       // The others are checked when they are read.
@@ -125,9 +123,10 @@ export class OpfsFiles implements ModelFiles {
       this.#hasher?.close();
       this.#hasher = undefined;
     }
-    // After a load that failed, it may not be whole.
-    if ((await this.#missingBytes(this.#planned)) === 0)
-      await supersede(this.#folders, this.#spec.id, this.#name, owner);
+  }
+
+  supersede(): Promise<void> {
+    return supersede(this.#folders, this.#spec.id, this.#name, owner);
   }
 
   close(): void {

@@ -51,6 +51,8 @@ export interface ModelFiles {
    * @throws NearsightError `integrity` if one is {@link damaged}
    */
   verify(signal: AbortSignal): Promise<void>;
+  /** Deletes older revisions of the model, now that this one works here. */
+  supersede(): Promise<void>;
   /** From now on the model may be deleted. */
   close(): void;
 }
