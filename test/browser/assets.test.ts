@@ -31,7 +31,7 @@ test.each<[string, string | AssetOptions, RegExp]>([
   [
     'glimpse',
     { glimpse: '/lost' },
-    /\S+\.json of glimpse could not be loaded from \S+\/lost\/\S+: .*HTTP 404 Not Found\. Either/,
+    /\S+\.json of glimpse could not be loaded from \S+\/lost\/\S+: .*HTTP 404\. Not Found\. Either/,
   ],
   ['glimpse, the page instead', { glimpse: '/spa' }, /of glimpse could not be loaded from \S+\/spa\/\S+: .*web page/],
 ])('%s', async (_what, assets, where) => {

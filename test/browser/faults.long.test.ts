@@ -100,6 +100,7 @@ test(`${CUTS} cut connections`, async () => {
 const SLOW: [string, Fault, string[]][] = [
   ['a server that is down', { kind: 'status', status: 500, path: GRAPHS[1]! }, ['load_failed']],
   ['a connection that stalls', { kind: 'stall', after: 200_000, path: GRAPHS[1]!, times: 1 }, ['right']],
+  ['a server that says nothing', { kind: 'delay', milliseconds: 60_000, path: GRAPHS[1]!, times: 1 }, ['right']],
   ['revoked CORS', { kind: 'no-cors', path: GRAPHS[0]! }, ['load_failed']],
 ];
 
@@ -121,8 +122,9 @@ test.each<[string, Fault, string[]]>([
   ['redirects in a loop', { kind: 'redirect-loop', path: GRAPHS[1]!, times: 1 }, ['right']],
   ['a truncated file', { kind: 'truncate', size: 400_000, path: GRAPHS[1]! }, ['integrity']],
   ['an appended file', { kind: 'append', bytes: 9, path: GRAPHS[1]! }, ['integrity']],
+  ['files that come compressed', { kind: 'gzip' }, ['right']],
   ['another content type', { kind: 'content-type', type: 'text/plain' }, ['right']],
-  // With pauses of up to 15 s.
+  // With pauses of up to 30 s.
   ...(isFull ? SLOW : []),
 ])('%s', async (_name, fault, outcomes) => surviveDownload(fault, outcomes));
 

@@ -54,6 +54,8 @@ export type FaultKind =
   /** The file goes on for so many bytes, and every header says so. */
   | { kind: 'append'; bytes: number }
   | { kind: 'content-type'; type: string }
+  /** Whole files come compressed, with the compressed length. CORS hides that they are. */
+  | { kind: 'gzip' }
   /** The response starts so many milliseconds late. */
   | { kind: 'delay'; milliseconds: number };
 

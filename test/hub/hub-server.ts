@@ -139,7 +139,7 @@ class HubServer {
   async answer(exchange: Exchange): Promise<void> {
     const { reply, request, faults, url } = exchange;
     const late = find(faults, 'delay');
-    if (late) await delay(late.milliseconds);
+    if (late) await delay(late.milliseconds, undefined, { ref: false });
     const cors = find(faults, 'no-cors') ? {} : this.#cors(request);
     const status = find(faults, 'status');
     try {

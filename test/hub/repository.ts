@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
 
 /** The files of one commit by their paths: bytes, or the path of a file on the disk, which is streamed from there. */
 export type RevisionFiles = Readonly<Record<string, Uint8Array | string>>;
@@ -107,6 +108,13 @@ export function resized(source: ByteSource, size: number): ByteSource {
       if (more > 0) yield new Uint8Array(more);
     },
   };
+}
+
+/** The whole file, compressed. */
+export async function gzipped(source: ByteSource): Promise<ByteSource> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source.read(0, source.size)) chunks.push(chunk);
+  return memorySource(gzipSync(Buffer.concat(chunks)));
 }
 
 /** The same bytes with one bit flipped. */

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FaultKind, find, type HubRequest } from './faults.ts';
-import { type ByteSource, flipped, resized } from './repository.ts';
+import { type ByteSource, flipped, gzipped, resized } from './repository.ts';
 
 interface Span {
   start: number;
@@ -25,8 +25,8 @@ export async function sendBytes(
   sending: Sending,
 ): Promise<void> {
   const { faults, request } = sending;
-  const spoiled = spoil(source, faults);
-  const { size } = spoiled;
+  let spoiled = spoil(source, faults);
+  let { size } = spoiled;
   const etag = find(faults, 'new-etag') ? `"${crypto.randomUUID()}"` : sending.etag;
   const fresh = asked['if-range'] === undefined || asked['if-range'] === etag;
   const span = fresh && !find(faults, 'ignore-range') ? spanOf(asked.range, size) : undefined;
@@ -36,6 +36,11 @@ export async function sendBytes(
   if (span === 'unsatisfiable' || (asked.range !== undefined && find(faults, 'refuse-range'))) {
     request.status = 416;
     return void reply.writeHead(416, { ...headers, 'content-range': `bytes */${size}` }).end();
+  }
+  if (!span && find(faults, 'gzip')) {
+    spoiled = await gzipped(spoiled);
+    ({ size } = spoiled);
+    headers['content-encoding'] = 'gzip';
   }
   const { start, end } = span ?? { start: 0, end: size };
   if (span) {

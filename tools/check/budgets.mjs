@@ -33,16 +33,16 @@ export const codeLines = {
   'worker/sampling/': 428,
   'worker/grammar/': 3022,
   'worker/onnx/': 2611,
-  'worker/storage/': 977,
+  'worker/storage/': 980,
   'src/storage/': 665,
-  'worker/hub/': 502,
+  'worker/hub/': 512,
   'models/': 383,
   'bin/': 55,
   'proxy/': 257,
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21757;
+export const codeLinesTogether = 21770;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

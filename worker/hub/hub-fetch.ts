@@ -1,6 +1,7 @@
-import { Retries, RetryableFailure, retryAfterOf } from '../../src/async/retry.ts';
+import { Retries, RetryableFailure } from '../../src/async/retry.ts';
 import { readWithin } from '../../src/bytes/read-within.ts';
 import { asNearsightError, isNearsightError, NearsightError } from '../../src/protocol/errors.ts';
+import { refusal } from './refusal.ts';
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -54,7 +55,10 @@ async function fetchOnce(url: string, limit: number, access: HubAccess): Promise
   };
   try {
     const response = await (access.fetch ?? fetch)(url, init);
-    if (!response.ok) throw refusal(url, response);
+    if (!response.ok) {
+      void response.body?.cancel();
+      throw refusal(url, response, hintOf(response));
+    }
     // Captive portals answer with their own page, and 200.
     if (/^text\/html\b/i.test(response.headers.get('content-type') ?? '')) {
       void response.body?.cancel();
@@ -97,17 +101,14 @@ export function parseJSON(bytes: Uint8Array, name: string): unknown {
   }
 }
 
-function refusal(url: string, response: Response): NearsightError | RetryableFailure {
-  void response.body?.cancel();
-  const { status } = response;
-  const wait = response.headers.get('retry-after');
+/** What a status means on the hub, where it is known. */
+function hintOf({ status, headers }: Response): string | undefined {
+  const wait = headers.get('retry-after');
   const hints: Record<number, string> = {
     401: 'The repository does not exist, is private, or wants its terms to be accepted first: only public ones can be used',
     403: 'The repository is private, or wants its terms to be accepted first: only public ones can be used',
     404: 'There is no such repository, revision or file',
     429: `Too many requests: try again ${wait && /^\d+$/.test(wait) ? `in ${wait} s` : 'later'}`,
   };
-  const hint = hints[status] ?? (status >= 500 ? 'The server failed: try again later' : response.statusText);
-  const error = new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status}. ${hint}.`);
-  return status === 429 || status >= 500 ? new RetryableFailure(error, retryAfterOf(response.headers)) : error;
+  return hints[status] ?? (status >= 500 ? 'The server failed: try again later' : undefined);
 }

@@ -1,7 +1,14 @@
-import { settledWithin } from '../../src/async/settled-within.ts';
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
-import { Retries, RetryableFailure } from '../../src/async/retry.ts';
-import { cutError, fetchFile, hashError, NoRanges, sizeError } from './fetch-file.ts';
+import {
+  endError,
+  fetchFile,
+  hashError,
+  newRetries,
+  NoRanges,
+  readNext,
+  sizeError,
+  withConnection,
+} from './fetch-file.ts';
 import { rangeOf as segmentRange, SEGMENT_BYTES } from '../../src/storage/journal.ts';
 import type { PartFile } from './part-file.ts';
 
@@ -10,17 +17,6 @@ const CONNECTIONS = 3;
 
 /** The most that one request asks for, in segments. */
 const MAX_RUN = 64;
-
-/** A connection from which nothing comes for so long is replaced. */
-const STALL_MS = 15_000;
-
-/** Failures in a row, without a segment between them, after which the download ends. */
-const MAX_FAILURES = 6;
-
-/** A server that asks to wait longer is not waited for. */
-const MAX_WAIT_MS = 60_000;
-
-const newRetries = (): Retries => new Retries(MAX_FAILURES, MAX_WAIT_MS);
 
 /**
  * The browser's cache would keep a second copy. Chromium's also breaks off some of several ranges of one file that are asked
@@ -136,14 +132,10 @@ async function downloadRanges(part: PartFile, progress: Progress, signal: AbortS
 async function fetchRun(part: PartFile, run: Run, receipt: Omit<Receipt, 'first' | 'last'>): Promise<void> {
   const { first } = segmentRange(part.file.bytes, run.from);
   const { last } = segmentRange(part.file.bytes, run.end - 1);
-  // Ends the connection whatever happens, also where this thread stops reading in the middle.
-  const ended = new AbortController();
-  try {
-    const body = await rangeOf(part, first, last, AbortSignal.any([receipt.signal, ended.signal]));
-    await receive(part, body, { ...receipt, first, last });
-  } finally {
-    ended.abort();
-  }
+  await withConnection(receipt.signal, async (signal) => {
+    const body = await rangeOf(part, first, last, signal);
+    await receive(part, body, { ...receipt, signal, first, last });
+  });
 }
 
 async function rangeOf(
@@ -165,6 +157,8 @@ interface Receipt {
   first: number;
   /** The last byte that may come. */
   last: number;
+  /** The header `content-length` of a whole file. */
+  length?: string | null;
   progress: Progress;
   signal: AbortSignal;
   onSegment?: (segment: number) => void;
@@ -172,15 +166,15 @@ interface Receipt {
 
 /** Writes a body to its place, from the first byte of a segment on. */
 async function receive(part: PartFile, body: ReadableStream<Uint8Array>, receipt: Receipt): Promise<void> {
-  const { first, last, progress, signal, onSegment } = receipt;
+  const { first, last, length, progress, signal, onSegment } = receipt;
   const reader = body.getReader();
   let at = first;
   /** Bytes of a segment that is not whole yet. */
   let pending = 0;
   try {
     while (at <= last) {
-      const { done, value } = await readNext(part, reader, at, signal);
-      if (done) throw new RetryableFailure(cutError(part.file, at, 'the server ended it'));
+      const { done, value } = await readNext(part.file, reader, at, signal);
+      if (done) throw endError(part.file, at, length);
       if (at + value.length - 1 > last) throw sizeError(part.file, 'more');
       part.write(value, at);
       at += value.length;
@@ -208,46 +202,22 @@ function endOfSegment(part: PartFile, at: number): number {
   return Math.min((Math.floor(at / SEGMENT_BYTES) + 1) * SEGMENT_BYTES, part.file.bytes);
 }
 
-type Reader = ReadableStreamDefaultReader<Uint8Array>;
-
-async function readNext(
-  { file }: PartFile,
-  reader: Reader,
-  at: number,
-  signal: AbortSignal,
-): ReturnType<Reader['read']> {
-  const reading = reader.read().catch((cause: unknown) => {
-    signal.throwIfAborted();
-    throw new RetryableFailure(cutError(file, at, cause));
-  });
-  const result = await settledWithin(STALL_MS, reading);
-  // A chunk that arrived before the signal aborted is not counted.
-  signal.throwIfAborted();
-  if (result) return result;
-  throw new RetryableFailure(cutError(file, at, `nothing came for ${STALL_MS / 1000} s`));
-}
-
 /** Fetches the whole file over one connection, each time from its start. */
 async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSignal): Promise<void> {
   const restart = (): void => {
     progress.add(-part.storedBytes);
     part.reset();
   };
-  const attempt = async (): Promise<void> => {
-    const ended = new AbortController();
-    try {
-      const { response, body } = await fetchFile(part.file, AbortSignal.any([signal, ended.signal]), { cache });
-      const length = response.headers.get('content-length');
-      // Of a compressed file it is the compressed length.
-      const isLength = length !== null && response.headers.get('content-encoding') === null;
-      if (isLength && Number(length) !== part.file.bytes) throw sizeError(part.file, length);
-      // Not before: the answer of a captive portal would discard what is downloaded.
-      restart();
-      part.etag = response.headers.get('etag');
-      await receive(part, body, { first: 0, last: part.file.bytes - 1, progress, signal });
-    } finally {
-      ended.abort();
-    }
+  const attempt = async (until: AbortSignal): Promise<void> => {
+    const { response, body } = await fetchFile(part.file, until, { cache });
+    const length = response.headers.get('content-length');
+    // Of a compressed file it is the compressed length, and other origins do not tell whether a file is.
+    const isLength = length !== null && response.type !== 'cors' && response.headers.get('content-encoding') === null;
+    if (isLength && Number(length) !== part.file.bytes) throw sizeError(part.file, length);
+    // Not before: the answer of a captive portal would discard what is downloaded.
+    restart();
+    part.etag = response.headers.get('etag');
+    await receive(part, body, { first: 0, last: part.file.bytes - 1, length, progress, signal: until });
   };
-  await newRetries().run(attempt, signal);
+  await newRetries().run(() => withConnection(signal, attempt), signal);
 }

@@ -3,8 +3,7 @@ import { sha256 } from '../../src/bytes/sha256.ts';
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
 import type { Storage } from '../../src/protocol/calls.ts';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
-import { RetryableFailure } from '../../src/async/retry.ts';
-import { cutError, fetchFile, hashError, sizeError } from './fetch-file.ts';
+import { endError, fetchFile, hashError, newRetries, readNext, sizeError, withConnection } from './fetch-file.ts';
 import type { ModelFiles } from './store.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -59,42 +58,27 @@ async function readInlined({ url, file, onBytes }: Download): Promise<Bytes> {
   return bytes;
 }
 
+/** Downloads into one buffer of the promised size, and stops when more than that arrives. */
 async function fetchBytes({ file, onBytes, signal }: Download): Promise<Bytes> {
-  try {
-    const { body } = await fetchFile(file, signal);
-    return await collect(body, file, onBytes, signal);
-  } catch (error) {
-    throw error instanceof RetryableFailure ? error.error : error;
-  }
-}
-
-/** Reads the body into one buffer of the promised size, and stops when more than that arrives. */
-async function collect(
-  body: ReadableStream<Uint8Array>,
-  file: ModelFile,
-  onBytes: (count: number) => void,
-  signal: AbortSignal,
-): Promise<Bytes> {
   const bytes = allocate(file);
-  const reader = body.getReader();
-  let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read().catch((cause: unknown) => {
-      signal.throwIfAborted();
-      throw cutError(file, length, cause);
-    });
-    // A chunk that arrived before the signal aborted is not counted.
-    signal.throwIfAborted();
-    if (done) break;
-    if (!(length + value.length <= file.bytes)) {
-      void reader.cancel();
-      throw sizeError(file, 'more');
+  let reported = 0;
+  const attempt = async (until: AbortSignal): Promise<void> => {
+    const { response, body } = await fetchFile(file, until);
+    const reader = body.getReader();
+    let length = 0;
+    for (;;) {
+      const { done, value } = await readNext(file, reader, length, until);
+      if (done) break;
+      if (!(length + value.length <= file.bytes)) throw sizeError(file, 'more');
+      bytes.set(value, length);
+      length += value.length;
+      // Those that arrive again are not counted again.
+      if (length > reported) onBytes(length - reported);
+      reported = Math.max(reported, length);
     }
-    bytes.set(value, length);
-    length += value.length;
-    onBytes(value.length);
-  }
-  if (length !== file.bytes) throw sizeError(file, String(length));
+    if (length !== file.bytes) throw endError(file, length, response.headers.get('content-length'));
+  };
+  await newRetries().run(() => withConnection(signal, attempt), signal);
   return bytes;
 }
 

@@ -1,6 +1,23 @@
-import { retryAfterOf, RetryableFailure } from '../../src/async/retry.ts';
+import { Retries, RetryableFailure } from '../../src/async/retry.ts';
+import { settledWithin } from '../../src/async/settled-within.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
+import { refusal } from '../hub/refusal.ts';
+
+/** A connection from which nothing comes for so long is replaced. */
+const STALL_MS = 15_000;
+
+/** The same for the first answer. A request also waits for one of the browser's six HTTP/1.1 connections to a host. */
+const ANSWER_MS = 30_000;
+
+/** Failures in a row after which a download ends. */
+const MAX_FAILURES = 6;
+
+/** A server that asks to wait longer is not waited for. */
+const MAX_WAIT_MS = 60_000;
+
+/** How attempts to download are repeated. */
+export const newRetries = (): Retries => new Retries(MAX_FAILURES, MAX_WAIT_MS);
 
 /** The server cannot serve ranges of one and the same file. */
 export class NoRanges extends Error {}
@@ -11,39 +28,85 @@ export interface FileResponse {
   body: ReadableStream<Uint8Array>;
 }
 
+/** Ends the connections that `use` makes, whatever happens, also where it stops reading in the middle. */
+export async function withConnection<T>(signal: AbortSignal, use: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const ended = new AbortController();
+  try {
+    return await use(AbortSignal.any([signal, ended.signal]));
+  } finally {
+    ended.abort();
+  }
+}
+
 /**
  * Requests a file, or some bytes of it.
  *
+ * @param signal ends the connection: see {@link withConnection}
  * @param change such as a range
- * @throws RetryableFailure if the network fails, or the server is busy; NearsightError `load_failed` for another status or a
- *   web page; {@link NoRanges} if the range is refused; the signal's reason
+ * @throws RetryableFailure if the network fails, or the server is busy or silent; NearsightError `load_failed` for another
+ *   status or a web page; {@link NoRanges} if the range is refused; the signal's reason
  */
 export async function fetchFile(file: ModelFile, signal: AbortSignal, change: RequestInit = {}): Promise<FileResponse> {
   const url = String(file.url);
   // Weights are public, so the server gets neither the page's cookies nor its address.
   const init: RequestInit = { signal, credentials: 'omit', referrerPolicy: 'no-referrer', ...change };
-  const response = await fetch(url, init).catch((cause: unknown) => {
+  const asked = fetch(url, init).catch((cause: unknown) => {
     signal.throwIfAborted();
     const message =
       `Could not fetch ${url}: the network failed, or the server does not allow this origin (CORS) or this page's ` +
       `Content-Security-Policy does not allow the server (connect-src).`;
     throw new RetryableFailure(new NearsightError('load_failed', message, { cause }));
   });
-  const { body, status, headers } = response;
+  const response = await timely(ANSWER_MS, asked, file, 0);
+  const { ok, body, status } = response;
   const page = isPage(response, file);
-  if (response.ok && body && !page) return { response, body };
+  if (ok && body && !page) return { response, body };
   void body?.cancel();
   if (status === 416) throw new NoRanges();
-  const got = response.ok && page ? 'a web page in place of the file' : response.statusText;
-  const error = new NearsightError('load_failed', `Could not fetch ${url}: HTTP ${status} ${got}.`);
-  if (status === 408 || status === 429 || status >= 500) throw new RetryableFailure(error, retryAfterOf(headers));
-  throw error;
+  throw refusal(url, response, ok && page ? 'It is a web page in place of the file' : undefined);
 }
 
 /** Many servers answer with the application's page, and 200, for a file that they do not have. Others give all files that type. */
 function isPage({ headers, status }: Response, file: ModelFile): boolean {
   if (!/^text\/html\b/i.test(headers.get('content-type') ?? '')) return false;
   return status !== 206 && Number(headers.get('content-length')) !== file.bytes;
+}
+
+/**
+ * The next bytes of a body of which `at` have come.
+ *
+ * @throws RetryableFailure if the connection breaks off, or nothing comes; the signal's reason
+ */
+export async function readNext(
+  file: ModelFile,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  at: number,
+  signal: AbortSignal,
+): Promise<ReadableStreamReadResult<Uint8Array>> {
+  const reading = reader.read().catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new RetryableFailure(cutError(file, at, cause));
+  });
+  const result = await timely(STALL_MS, reading, file, at);
+  // A chunk that arrived before the signal aborted is not counted.
+  signal.throwIfAborted();
+  return result;
+}
+
+async function timely<T>(ms: number, coming: Promise<T>, file: ModelFile, at: number): Promise<T> {
+  const result = await settledWithin(ms, coming);
+  if (result) return result;
+  throw new RetryableFailure(cutError(file, at, `nothing came for ${ms / 1000} s`));
+}
+
+/**
+ * The error for a body that ended after `at` bytes.
+ *
+ * @param length the header `content-length`: with as many bytes, the server has no more
+ */
+export function endError(file: ModelFile, at: number, length?: string | null): Error {
+  if (length === String(at)) return sizeError(file, length);
+  return new RetryableFailure(cutError(file, at, 'the server ended it'));
 }
 
 /** The error for a file that has another length than its spec says. */
@@ -60,7 +123,7 @@ export function hashError({ path, sha256 }: ModelFile, digest: string): Nearsigh
 }
 
 /** The error for a connection that broke off. */
-export function cutError({ path, url, bytes }: ModelFile, received: number, cause: unknown): NearsightError {
+function cutError({ path, url, bytes }: ModelFile, received: number, cause: unknown): NearsightError {
   const got = `the connection to ${String(url)} failed after ${received} of ${bytes} bytes`;
   const why = cause instanceof Error ? cause.message : String(cause);
   return new NearsightError('load_failed', `${path} is incomplete: ${got}: ${why.replace(/\.$/, '')}.`, { cause });

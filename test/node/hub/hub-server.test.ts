@@ -250,6 +250,10 @@ describe('faults', () => {
     expect((await whole({ kind: 'no-cors' })).headers.get('access-control-allow-origin')).toBeNull();
     const tags = [await whole({ kind: 'new-etag' }), await whole({ kind: 'new-etag' })];
     expect(new Set(tags.map(({ headers }) => headers.get('etag'))).size).toBe(2);
+    const packed = await whole({ kind: 'gzip' });
+    expect(packed.bytes).toEqual(weights);
+    expect(packed.headers.get('content-encoding')).toBe('gzip');
+    expect(Number(packed.headers.get('content-length'))).not.toBe(weights.length);
     hub.fault({ kind: 'redirect-loop' });
     await expect(get(GRAPH)).rejects.toThrow('fetch failed');
   });

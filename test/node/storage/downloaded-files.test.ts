@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { DownloadedFiles } from '../../../worker/storage/downloaded-files.ts';
 
 const content = Buffer.from('weights for a test.');
@@ -20,7 +20,16 @@ function file(url: string, change: { bytes?: number; sha256?: string } = {}) {
   return { path: 'onnx/file.onnx', bytes: content.length, sha256, url, ...change };
 }
 
+/** Time limits and pauses are that many times shorter. */
+const HASTE = 20;
+
+function hurry(): void {
+  const { setTimeout: real } = globalThis;
+  vi.stubGlobal('setTimeout', (run: () => void, ms = 0, ...values: unknown[]) => real(run, ms / HASTE, ...values));
+}
+
 afterEach(() => {
+  vi.unstubAllGlobals();
   server?.closeAllConnections();
   server?.close();
 });
@@ -49,10 +58,11 @@ describe('opening a file of a model', () => {
     const url = await serve((_request, response) => response.writeHead(404).end());
     await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({
       code: 'load_failed',
-      message: expect.stringContaining('HTTP 404') as string,
+      message: expect.stringMatching(/HTTP 404\. Not Found\./) as string,
     });
     server?.close();
     server?.closeAllConnections();
+    hurry();
     await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed' });
   });
 
@@ -66,23 +76,36 @@ describe('opening a file of a model', () => {
   it.each([
     ['ends the connection', {}],
     ['promises more than it sends', { 'content-length': content.length }],
-  ])('names the file, how many bytes arrived and the cause when the server %s in mid-download', async (_, headers) => {
-    let cut = (): void => {};
+  ])('names the file, how many bytes arrived and the cause when the server always %s', async (_, headers) => {
+    hurry();
     const url = await serve((_request, response) => {
       response.writeHead(200, headers).write(content.subarray(0, 7));
-      cut = () => response.destroy();
+      setTimeout(() => response.destroy(), 1000);
     });
     const counts: number[] = [];
-    const onBytes = (count: number): void => {
-      counts.push(count);
-      cut();
-    };
+    const onBytes = (count: number): void => void counts.push(count);
     await expect(files.open(file(url), onBytes, never)).rejects.toMatchObject({
       code: 'load_failed',
       message: expect.stringMatching(/onnx\/file\.onnx.* after 7 of 19 bytes: ./) as string,
       cause: expect.any(Error) as Error,
     });
     expect(counts).toEqual([7]);
+  });
+
+  it.each<[string, (response: ServerResponse) => unknown]>([
+    ['is busy', (response) => response.writeHead(503).end()],
+    ['limits requests', (response) => response.writeHead(429, { 'retry-after': '1' }).end()],
+    ['accepts the connection and says nothing', () => {}],
+    ['stops in mid-download', (response) => response.write(content.subarray(0, 7))],
+    ['breaks off', (response) => response.write(content.subarray(0, 7), () => response.destroy())],
+  ])('asks again when the server %s, and counts no byte twice', async (_, fail) => {
+    hurry();
+    let requests = 0;
+    const url = await serve((_request, response) => (++requests < 3 ? fail(response) : response.end(content)));
+    let counted = 0;
+    const bytes = await files.open(file(url), (count) => (counted += count), never);
+    expect(Buffer.from(bytes).equals(content)).toBe(true);
+    expect([counted, requests]).toEqual([content.length, 3]);
   });
 
   it('stops with the reason of the caller that aborts while bytes are on their way, and counts nothing more', async () => {
@@ -109,7 +132,7 @@ describe('opening a file of a model', () => {
     const url = await serve((_request, response) =>
       response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end('<!doctype html>'),
     );
-    const message = expect.stringContaining('HTTP 200 a web page') as string;
+    const message = expect.stringContaining('HTTP 200. It is a web page') as string;
     await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({ code: 'load_failed', message });
   });
 
