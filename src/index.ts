@@ -7,6 +7,6 @@ export type { ConsentRequest, DialectName, RemoteOptions } from './remote/remote
 export type { ChoosePolicy, FetchOptions, ImageOptions, Policy, RouteFacts } from './fetch/fetch-options.ts';
 export type { Status, StatusValue } from './host/status.ts';
 export { isNearsightError, NearsightError, type ErrorCode } from './protocol/errors.ts';
-export type { DebugStats, LoadState, ModelFacts, Verdict } from './protocol/calls.ts';
+export type { DebugStats, LoadState, ModelFacts, StorageFacts, Verdict } from './protocol/calls.ts';
 export type { Device, ModelFile, ModelGraph, ModelVariant } from './protocol/model-spec.ts';
 export type { HubModel, ModelLicence, ModelSpec } from './protocol/model-spec.ts';

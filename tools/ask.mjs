@@ -10,6 +10,7 @@
  */
 import { chdir, cwd, env, stderr, stdout } from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { ProgressLine } from './ask/progress.mjs';
 import { HelpRequest, readCommand, usage, UsageError } from './ask/usage.mjs';
 import { prepare } from './fresh.mjs';
 
@@ -42,33 +43,19 @@ async function run(command) {
   // Imported here, after `prepare()` has installed the packages that these need.
   const [{ ask }, { Reply }] = await Promise.all([import('./ask/session.mjs'), import('./ask/reply.mjs')]);
   const reply = new Reply((text) => command.json || stdout.write(text));
-  const progress = progressLine();
+  const progress = new ProgressLine(stderr);
   const note = (/** @type {string} */ text) => stderr.write(`ask: ${text}\n`);
-  await ask(command, note, (event) => {
-    if (event.type === 'status') progress(event.status);
-    else reply.take(event);
-  });
+  try {
+    await ask(command, note, (event) => {
+      if (event.type === 'status') progress.show(event.status);
+      else reply.take(event);
+    });
+  } finally {
+    progress.clear();
+  }
   const summary = reply.finish();
   if (command.json) return console.log(JSON.stringify(summary));
   const { origin, model, device, ttftMs, tokensPerSecond } = summary;
   const rate = tokensPerSecond === null ? 'too short for a rate' : `${tokensPerSecond} tokens/s`;
   console.log(`\n${origin} · ${model} on ${device} · first token after ${ttftMs} ms · ${rate}`);
-}
-
-/**
- * Writes the status to standard error: on a terminal every step in one line, otherwise each state once.
- *
- * @returns {(status: import('./ask/page.mjs').Progress) => void}
- */
-function progressLine() {
-  const written = new Set();
-  return ({ state, loadedBytes = 0, totalBytes = 0, done = 0, of = 0 }) => {
-    const detail = {
-      downloading: ` ${(loadedBytes / 1e6).toFixed(1)} of ${(totalBytes / 1e6).toFixed(1)} MB`,
-      preparing: ` step ${done} of ${of}`,
-    }[state];
-    if (stderr.isTTY) stderr.write(`\r\x1b[K${state === 'ready' || state === 'idle' ? '' : `${state}${detail ?? ''}`}`);
-    else if (state !== 'idle' && !written.has(state)) stderr.write(`ask: ${state}\n`);
-    written.add(state);
-  };
 }

@@ -52,9 +52,16 @@ export interface NearsightOptions extends FetchOptions {
 
 /** Addresses of files of the package, each with its own default. */
 export interface AssetOptions {
-  /** The worker's script. Must be on the page's own origin. @defaultValue where the bundler put it */
+  /**
+   * `worker.js`, with the scripts that it fetches beside it: `store.js`, `grammar.js`, `group-queries.js`, `wasm-passes.js`,
+   * `transformers.js`. Must be on the page's own origin.
+   * @defaultValue where the bundler put it
+   */
   worker?: string | URL;
-  /** The folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`. @defaultValue `ort/` beside the worker */
+  /**
+   * The folder that holds the package's `ort/`: `ort.{jspi,webgpu,wasm}.min.mjs` and `ort-wasm-simd-threaded*.{mjs,wasm}`.
+   * @defaultValue `ort/` beside the worker
+   */
   ort?: string | URL;
   /** The folder that holds the files of `glimpse`. @defaultValue where the bundler put them */
   glimpse?: string | URL;

@@ -44,14 +44,14 @@ export class EngineHost {
 
   /**
    * @param worker just started; only the host stops it
-   * @param notStarted the error for a worker whose script does not run
+   * @param notStarted the error for a worker whose script does not run, and why it may not
    */
-  constructor(worker: Worker, notStarted: () => Promise<NearsightError>) {
+  constructor(worker: Worker, notStarted: (why: string) => Promise<NearsightError>) {
     this.#worker = worker;
     worker.onerror = (event) => {
       event.preventDefault();
       // Without a message, its script did not run.
-      if (!event.message) return void notStarted().then((error) => this.stop(error));
+      if (!event.message) return void notStarted(whyNot()).then((error) => this.stop(error));
       this.stop(crashed(event.message));
     };
     this.#watchThreads();
@@ -155,4 +155,10 @@ export class EngineHost {
 
 function crashed(how: string): NearsightError {
   return new NearsightError('worker_crashed', `The worker stopped: ${how}. The next request starts a new one.`);
+}
+
+/** In a page with `Cross-Origin-Embedder-Policy`, browsers refuse a worker without it, and do not say so to scripts. */
+function whyNot(): string {
+  const lacks = globalThis.crossOriginIsolated ? ', or its response lacks Cross-Origin-Embedder-Policy' : '';
+  return `it is missing, or not JavaScript${lacks}`;
 }

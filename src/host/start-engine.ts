@@ -23,7 +23,7 @@ export async function startEngine(url?: string): Promise<EngineHost> {
     const worker = url
       ? new Worker(trustedURL(url), { type: 'module' })
       : new Worker(new URL('../../worker/index.ts', import.meta.url), { type: 'module' });
-    return new EngineHost(worker, () => notStarted(url, 'it is missing, or not JavaScript'));
+    return new EngineHost(worker, (why) => notStarted(url, why));
   } catch (cause) {
     throw await notStarted(url, `${String(cause)} (it must be on the page's own origin)`, cause);
   }

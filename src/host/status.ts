@@ -12,7 +12,7 @@ export type StatusValue =
   | { state: 'failed'; error: NearsightError }
   | { state: 'disposed' };
 
-/** What {@link createStatus} makes; does not rely on `this`. */
+/** The current state, to read and to follow; does not rely on `this`. */
 export interface Status {
   readonly value: StatusValue;
   /**

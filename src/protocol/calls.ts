@@ -8,10 +8,7 @@ export interface LoadRequest {
   allowUnverified: boolean;
   device: Device | 'auto';
   assets: {
-    /**
-     * The absolute URL of the folder that holds `ort-wasm-simd-threaded*.{mjs,wasm}`, with a final `/`. Default: beside
-     * the worker.
-     */
+    /** The absolute URL of the folder with the files of onnxruntime-web, with a final `/`. Default: beside the worker. */
     ort?: string | undefined;
   };
   /** How many threads wasm may use; absent: as many as suit the machine. */
@@ -54,13 +51,13 @@ export interface ModelFacts {
    * found there, and which engine runs it.
    */
   reason: string;
-  storage: Storage;
+  storage: StorageFacts;
   /** The terms under which the model is published; absent if its spec does not name any. */
   licence?: ModelLicence | undefined;
 }
 
 /** Where the files of a model are kept. */
-export interface Storage {
+export interface StorageFacts {
   /** `memory`: they are fetched again at the next load, unless the browser has them in its cache. */
   kind: 'disk' | 'memory';
   /** Why they are not kept on the disk. */
@@ -77,7 +74,7 @@ export interface Verdict {
   bytes?: number | undefined;
   /** How many of them are stored. */
   storedBytes?: number | undefined;
-  storage?: Storage | undefined;
+  storage?: StorageFacts | undefined;
   /** The terms under which the model is published, so that a page can show them before a download. */
   licence?: ModelLicence | undefined;
   /** Whether the visitor asked the browser to save data (`navigator.connection.saveData`); absent where it does not say. */

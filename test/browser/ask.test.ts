@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, inject, test } from 'vitest';
 import listed from '../../models/glimpse/files.json' with { type: 'json' };
@@ -83,6 +83,23 @@ test('a repository on the hub is downloaded by the first run only', { tags: ['lo
     await rm(cache, { recursive: true, force: true });
   }
 });
+
+test(
+  'without a folder to keep it in, a model is downloaded for one run, which says why',
+  { tags: ['long'] },
+  async () => {
+    const { hub, cache, args } = await openHub();
+    try {
+      const { code, out, err } = await run({ XDG_CACHE_HOME: resolve('LICENSE') }, ...args);
+      expect(err).toMatch(/^ask: ENOTDIR: .*LICENSE.*, so nothing is kept of this run$/m);
+      expect(out).toMatch(/^dog\nlocal/);
+      expect(code).toBe(0);
+    } finally {
+      await hub.close();
+      await rm(cache, { recursive: true, force: true });
+    }
+  },
+);
 
 test('when only npm is stopped, the command and its browser end as well', { tags: ['long'] }, async () => {
   const { hub, cache, args } = await openHub();

@@ -9,13 +9,14 @@ import { openPage } from './harness/harness.ts';
 /** As servers of single-page applications do for every path. */
 const application = (): Response => new Response('<!doctype html>', { headers: { 'content-type': 'text/html' } });
 
-/** The scripts of onnxruntime-web, whose wasm is missing. */
-const half = (path: string): Response =>
-  new Response(readFileSync(`dist/ort/${basename(path)}`), { headers: { 'content-type': 'text/javascript' } });
+/** A script of the package with no headers but its type. */
+const bare = (path: string): Response =>
+  new Response(readFileSync(`dist/${path}`), { headers: { 'content-type': 'text/javascript' } });
 
 test.each<[string, string | AssetOptions, RegExp]>([
   ['a folder that is not there', '/lost/', /worker\.js could not be loaded from \S+\/lost\/worker\.js/],
   ['a folder for which the server sends its page', '/spa/', /from \S+\/spa\/worker\.js/],
+  ['a worker without the header of an isolated page', '/bare/', /or its response lacks Cross-Origin-Embedder-Policy/],
   [
     'a worker of another origin',
     { worker: 'https://example.com/worker.js' },
@@ -39,7 +40,8 @@ test.each<[string, string | AssetOptions, RegExp]>([
     answer: ({ url }) => {
       const { pathname } = new URL(url);
       if (pathname.startsWith('/spa')) return application();
-      return pathname.startsWith('/half/') && pathname.endsWith('.mjs') ? half(pathname) : undefined;
+      if (pathname.startsWith('/bare/')) return bare(basename(pathname));
+      return pathname.startsWith('/half/') && pathname.endsWith('.mjs') ? bare(`ort/${basename(pathname)}`) : undefined;
     },
   });
   const thrown = await page.evaluate(async (options) => {

@@ -75,13 +75,15 @@ export async function ask(command, note, onEvent) {
 async function servePage(image, keptBy, note) {
   const options = { headers, answer: (/** @type {Request} */ request) => answer(request, image) };
   if (!keptBy) return { site: await serve('dist', options) };
+  const profile = join(cacheFolder, 'ask', keptBy);
   try {
-    const site = await serve('dist', { ...options, port: ports[keptBy] });
-    const profile = join(cacheFolder, 'ask', keptBy);
     mkdirSync(profile, { recursive: true });
-    return { site, profile };
-  } catch {
-    note(`port ${ports[keptBy]} is in use, perhaps by another run, so nothing is kept of this one`);
+    return { site: await serve('dist', { ...options, port: ports[keptBy] }), profile };
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const isTaken = 'code' in error && error.code === 'EADDRINUSE';
+    const why = isTaken ? `port ${ports[keptBy]} is in use, perhaps by another run` : error.message;
+    note(`${why}, so nothing is kept of this run`);
     return { site: await serve('dist', options) };
   }
 }

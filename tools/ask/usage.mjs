@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export const usage = `Usage: npm run ask -- IMAGE QUESTION [options]
@@ -50,14 +50,15 @@ export function readCommand(args, folder) {
   const [path, question, ...rest] = positionals;
   if (path === undefined || !question?.trim()) throw new UsageError('An image and a question are needed.');
   if (rest.length > 0) throw new UsageError('Too many arguments: put the question in quotes.');
+  const model = modelOf(values.model, folder);
   return {
-    image: readImage(resolve(folder, path)),
+    image: readImage(path, folder),
     question,
     browser: oneOf('browser', values.browser, /** @type {const} */ (['chromium', 'firefox'])),
     device: oneOf('device', values.device, /** @type {const} */ (['auto', 'webgpu', 'wasm'])),
     gpu: oneOf('gpu', values.gpu, /** @type {const} */ (['software', 'hardware'])),
-    model: modelOf(values.model, folder),
-    baseURL: folderURL(values['base-url'], values.model),
+    model,
+    baseURL: folderURL(values['base-url'], model),
     maxTokens: countOf('max-tokens', values['max-tokens']),
     json: values.json,
     setup: !values['no-setup'],
@@ -110,8 +111,15 @@ function countOf(option, value) {
   return Number(value);
 }
 
-/** @param {string} file */
-function readImage(file) {
+/**
+ * @param {string} path
+ * @param {string} folder
+ */
+function readImage(path, folder) {
+  if (/^([a-z][\w+.-]+:\/\/|data:)/i.test(path)) {
+    throw new UsageError(`IMAGE is a file on this machine, not an address such as '${path.slice(0, 80)}'.`);
+  }
+  const file = resolve(folder, path);
   const found = statSync(file, { throwIfNoEntry: false });
   if (found?.isDirectory()) throw new UsageError(`${file} is a folder, not an image.`);
   if (!found?.isFile()) throw new UsageError(`There is no file ${file}.`);
@@ -124,8 +132,8 @@ function readImage(file) {
  */
 function folderURL(value, model) {
   if (value === undefined) return undefined;
-  if (model === 'glimpse')
-    throw new UsageError('--base-url is for models that are downloaded; glimpse is here already.');
+  if (model === 'glimpse' || isAbsolute(model))
+    throw new UsageError(`--base-url is for models that are downloaded; ${model} is here already.`);
   if (!URL.canParse(value) || !/^https?:/i.test(value)) {
     throw new UsageError(`--base-url is the http or https address of a folder, not '${value}'.`);
   }

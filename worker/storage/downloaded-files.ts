@@ -1,7 +1,7 @@
 import { readDataURL } from '../../src/bytes/data-url.ts';
 import { sha256 } from '../../src/bytes/sha256.ts';
 import { asNearsightError, NearsightError } from '../../src/protocol/errors.ts';
-import type { Storage } from '../../src/protocol/calls.ts';
+import type { StorageFacts } from '../../src/protocol/calls.ts';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
 import { endError, fetchFile, hashError, newRetries, readNext, sizeError, withConnection } from './fetch-file.ts';
 import type { ModelFiles } from './store.ts';
@@ -18,7 +18,7 @@ interface Download {
 
 /** Files that are downloaded whenever they are opened, and not kept. */
 export class DownloadedFiles implements ModelFiles {
-  readonly storage: Storage;
+  readonly storage: StorageFacts;
   readonly damaged = false;
 
   /** @param reason why they are not kept */

@@ -1,6 +1,6 @@
 import { sha256 } from '../../src/bytes/sha256.ts';
 import { NearsightError } from '../../src/protocol/errors.ts';
-import type { Storage } from '../../src/protocol/calls.ts';
+import type { StorageFacts } from '../../src/protocol/calls.ts';
 import type { ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
 import type { ModelRecord } from '../../src/protocol/stored-model.ts';
 import {
@@ -33,7 +33,7 @@ const owner = new URL('.', globalThis.location?.href ?? 'file:///').href;
 
 /** The files of one model in the private file system, from there or from their servers. */
 export class OpfsFiles implements ModelFiles {
-  readonly storage: Storage = { kind: 'disk' };
+  readonly storage: StorageFacts = { kind: 'disk' };
   damaged = false;
   readonly #folders: Folders;
   readonly #spec: ModelSpec;

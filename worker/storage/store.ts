@@ -1,4 +1,4 @@
-import type { Storage } from '../../src/protocol/calls.ts';
+import type { StorageFacts } from '../../src/protocol/calls.ts';
 import type { HubModel, ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
 
 /** Where the files of models come from, and where they are kept. */
@@ -10,7 +10,7 @@ export interface ModelStore {
    */
   specOf(model: ModelSpec | HubModel, known: readonly string[], signal: AbortSignal): Promise<ModelSpec>;
   /** Where the files of a model are kept, and how many bytes of these are stored: the rest is still to be downloaded. */
-  stat(spec: ModelSpec, files: readonly ModelFile[]): Promise<{ storage: Storage; storedBytes: number }>;
+  stat(spec: ModelSpec, files: readonly ModelFile[]): Promise<{ storage: StorageFacts; storedBytes: number }>;
   /** Starts to use a model: until its files are closed, no tab deletes it. */
   use(spec: ModelSpec, options: UseOptions): Promise<ModelFiles>;
 }
@@ -26,7 +26,7 @@ export interface UseOptions {
 
 /** The files of a model that is being loaded or is loaded. */
 export interface ModelFiles {
-  readonly storage: Storage;
+  readonly storage: StorageFacts;
   /** Whether a file on the disk turned out to be damaged. It has been deleted, so that another load fetches it again. */
   readonly damaged: boolean;
   /**

@@ -29,6 +29,15 @@ test('a script that is missing is load_failed with its address and both ways to 
   expect(code).toBe('load_failed');
   expect(message).toMatch(/worker\.js could not be loaded from https:\/\/page\.example\/near\/worker\.js: /);
   expect(message).toMatch(bothWays);
+  expect(message).not.toContain('Cross-Origin');
+});
+
+test('in a cross-origin isolated page, it may lack a header', async () => {
+  vi.stubGlobal('Worker', MissingWorker);
+  vi.stubGlobal('crossOriginIsolated', true);
+  const { dead } = await startEngine('https://page.example/near/worker.js');
+  await expect.poll(() => dead.aborted).toBe(true);
+  expect(dead.reason.message).toMatch(/not JavaScript, or its response lacks Cross-Origin-Embedder-Policy\./);
 });
 
 test('a script that the browser refuses is load_failed with the reason', async () => {
