@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 
 const usage = `Usage: npx nearsight assets FOLDER [--glimpse]
 
-Copies the worker and ONNX Runtime into FOLDER, which your site must serve from its own origin, such as public/nearsight.
+Copies the worker, ONNX Runtime and the licences of both into FOLDER, which your site must serve from its own origin, such as public/nearsight.
 With --glimpse, also the toy model. Run it again after each update of the package.`;
 
 const dist = join(import.meta.dirname, '../dist');
@@ -48,7 +48,7 @@ function copyAssets(folder, glimpse) {
   if (!existsSync(join(dist, 'worker.js'))) throw new Error(`${dist} is not there: build the package first`);
   mkdirSync(folder, { recursive: true });
   const scripts = ['worker.js', 'store.js', 'grammar.js', 'group-queries.js', 'wasm-passes.js', 'transformers.js'];
-  for (const part of [...scripts, 'ort', ...(glimpse ? ['glimpse'] : [])]) {
+  for (const part of [...scripts, 'ort', 'THIRD_PARTY_NOTICES.txt', ...(glimpse ? ['glimpse'] : [])]) {
     const from = join(dist, part);
     cpSync(from, join(folder, part), { recursive: true });
     console.log(`${(bytesOf(from) / 1e6).toFixed(1).padStart(6)} MB  ${join(folder, part)}`);

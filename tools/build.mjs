@@ -1,9 +1,12 @@
-/** Builds the package into dist: modules and the worker with Rolldown, declarations with the compiler. */
-import { rmSync } from 'node:fs';
+/** Builds the package into dist: modules and the worker with Rolldown, declarations with the compiler, licences. */
+import { copyFileSync, rmSync } from 'node:fs';
 import { exit } from 'node:process';
 import { build } from 'rolldown';
 import { alias, filesBeside, scripts } from './build/files-beside.mjs';
+import { Notices } from './build/notices.mjs';
 import { tool } from './setup/command.mjs';
+
+const notices = new Notices();
 
 /**
  * The page side and the worker are built apart, so that the worker is one file: applications bundle it again, and most
@@ -20,7 +23,7 @@ async function bundle(input) {
     resolve: { alias },
     transform: { target: 'es2023' },
     preserveEntrySignatures: 'strict',
-    plugins: [filesBeside()],
+    plugins: [filesBeside(), notices.plugin()],
     output: {
       dir: 'dist',
       minify: true,
@@ -42,4 +45,7 @@ await bundle({
 });
 // Each by itself: they are copied as they are, so they must not share chunks.
 for (const [source, name] of Object.entries(scripts)) await bundle({ [name.replace('.js', '')]: source });
+notices.write('dist/THIRD_PARTY_NOTICES.txt');
+// Where its data come from, and under which terms.
+copyFileSync('models/glimpse/README.md', 'dist/glimpse/README.md');
 if (!tool('tsc', '-p', 'tsconfig.types.json')) exit(1);

@@ -101,7 +101,7 @@ export function filesBeside() {
         if (!Object.values(scripts).includes(place)) {
           const content = readFileSync(file);
           const source = file.endsWith('.mjs') ? mended(basename(file), content.toString()) : content;
-          this.emitFile({ type: 'asset', fileName: place, source });
+          this.emitFile({ type: 'asset', fileName: place, originalFileName: file, source });
         }
         return `new URL('./${place}', ${placeholder})`.padEnd(found.length);
       });

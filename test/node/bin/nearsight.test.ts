@@ -19,6 +19,8 @@ beforeEach(() => {
     'transformers.js',
     'index.js',
     'ort/a.wasm',
+    'THIRD_PARTY_NOTICES.txt',
+    'glimpse/README.md',
     'glimpse/onnx/decoder.onnx',
   ])
     writePart(file, 'first');
@@ -38,12 +40,15 @@ function run(...args: string[]) {
 }
 
 const copied = (to: string): string[] =>
-  readdirSync(join(folder, to), { recursive: true, encoding: 'utf8' }).filter((name) => /\.(js|wasm|onnx)$/.test(name));
+  readdirSync(join(folder, to), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /\.(js|wasm|onnx|txt|md)$/.test(name),
+  );
 
 test('copies the worker and ONNX Runtime, and prints sizes and the option', () => {
   const { status, stdout, stderr } = run('assets', 'public/nearsight');
   expect([status, stderr]).toEqual([0, '']);
   expect(copied('public/nearsight').toSorted()).toEqual([
+    'THIRD_PARTY_NOTICES.txt',
     'grammar.js',
     'group-queries.js',
     'ort/a.wasm',
@@ -60,7 +65,9 @@ test('with --glimpse, also the toy model; a second run updates the files', () =>
   run('assets', 'public/nearsight', '--glimpse');
   writePart('ort/a.wasm', 'second');
   expect(run('assets', 'public/nearsight', '--glimpse').status).toBe(0);
-  expect(copied('public/nearsight')).toContain('glimpse/onnx/decoder.onnx');
+  expect(copied('public/nearsight')).toEqual(
+    expect.arrayContaining(['glimpse/onnx/decoder.onnx', 'glimpse/README.md']),
+  );
   expect(readFileSync(join(folder, 'public/nearsight/ort/a.wasm'), 'utf8')).toBe('second');
 });
 

@@ -75,3 +75,18 @@ test('the worker, the files of ONNX Runtime and those of glimpse are named', () 
   expect(named('dist/glimpse.js')).toHaveLength(13);
   expect(read('dist/worker.js').dynamic).toHaveLength(2);
 });
+
+test('the licence of each package whose code is in the built files comes with them', () => {
+  const maps = readdirSync('dist', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js.map'));
+  const inside = maps.flatMap((map): string[] => {
+    const { sources }: { sources: string[] } = JSON.parse(readFileSync(join('dist', map), 'utf8'));
+    return sources.flatMap((source) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? []);
+  });
+  const notices = readFileSync('dist/THIRD_PARTY_NOTICES.txt', 'utf8').split(`\n${'='.repeat(80)}\n\n`);
+  const names = notices.slice(1).map((notice) => notice.split(' ', 1)[0]);
+  expect(names).toEqual([...new Set([...inside, 'onnxruntime-web'])].toSorted());
+  for (const notice of notices.slice(1)) expect(notice).toMatch(/Apache License|Permission is hereby granted/);
+  // It has libraries of others compiled in.
+  expect(notices.find((notice) => notice.startsWith('onnxruntime-web'))).toContain('protocolbuffers/protobuf');
+  expect(readFileSync('dist/glimpse/README.md', 'utf8')).toContain('## Data and licences');
+});
