@@ -47,7 +47,9 @@ function checkSize({ width, height }: Header, maxPixels: number): void {
  */
 async function openBitmap(bytes: Uint8Array<ArrayBuffer>, { type, exif = [] }: Header): Promise<ImageBitmap> {
   const starts = [0, ...exif.map(([, to]) => to)];
-  const parts = starts.map((from, i) => bytes.subarray(from, exif[i]?.[0]));
+  // A chunk of a name that no browser knows.
+  const instead = type === 'image/webp' ? 'NONE' : '';
+  const parts = starts.flatMap((from, i) => [i > 0 ? instead : '', bytes.subarray(from, exif[i]?.[0])]);
   try {
     const options = { colorSpaceConversion: 'none', premultiplyAlpha: 'none', imageOrientation: 'from-image' } as const;
     return await createImageBitmap(new Blob(parts, { type }), options);

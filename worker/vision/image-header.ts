@@ -6,11 +6,14 @@ import { type Orientation, readOrientation } from './orientation.ts';
 export interface Header extends Size {
   type: 'image/png' | 'image/jpeg' | 'image/webp' | 'image/gif' | 'image/avif' | 'image/bmp';
   /**
-   * Of PNG and WebP, where browsers cannot be left to apply it: both ignore the EXIF data of WebP, and Firefox 153 gives
-   * wrong pixels for an interlaced PNG. They apply the orientation of other files themselves.
+   * Of PNG and WebP, where browsers cannot be left to apply it: Chromium and Firefox ignore the EXIF data of WebP, and
+   * Firefox 153 gives wrong pixels for an interlaced PNG. They apply the orientation of other files themselves.
    */
   orientation?: Orientation | undefined;
-  /** Where a PNG says its orientation, from and to: the browser must not see it, as no option keeps it from turning. */
+  /**
+   * Where that is said, from and to: the browser must not see it, as no option keeps it from turning. Of PNG whole chunks, which
+   * can be left out; of WebP their names only, as the file says how long it is.
+   */
   exif?: readonly (readonly [from: number, to: number])[];
 }
 
@@ -187,17 +190,20 @@ function walkWebp(view: DataView): Omit<Header, 'type'> | undefined {
       return { width: (bits & 0x3fff) + 1, height: ((bits >> 14) & 0x3fff) + 1 };
     }
     case 'VP8X':
-      return { width: u24(24) + 1, height: u24(27) + 1, orientation: webpOrientation(view) };
+      return { width: u24(24) + 1, height: u24(27) + 1, ...webpExif(view) };
     default:
       return undefined;
   }
 }
 
-function webpOrientation(view: DataView): Orientation | undefined {
+/** Of the first such chunk: the format has one at most. */
+function webpExif(view: DataView): Pick<Header, 'orientation' | 'exif'> | undefined {
   for (let at = 12; at + 8 <= view.byteLength;) {
     const bytes = view.getUint32(at + 4, true);
     const start = view.byteOffset + at + 8;
-    if (tag(view, at) === 'EXIF') return readOrientation(new Uint8Array(view.buffer, start, bytes));
+    if (tag(view, at) === 'EXIF') {
+      return { orientation: readOrientation(new Uint8Array(view.buffer, start, bytes)), exif: [[at, at + 4]] };
+    }
     // Chunks start at even offsets.
     at += 8 + bytes + (bytes & 1);
   }
