@@ -19,7 +19,22 @@ const url: Check<unknown> = optional((value, path) => {
   if (!URL.canParse(string(value, path), 'https://page')) throw mustBe('a URL', value, path);
 });
 
-const file = having({ path: string, bytes: integer(0), sha256: string, url });
+/** A text of that form. */
+function like(form: RegExp, what: string): Check<string> {
+  return (value, path) => {
+    const text = string(value, path);
+    if (!form.test(text)) throw mustBe(what, value, path, quoted(value));
+    return text;
+  };
+}
+
+// Hashes and commits are names of stored files.
+const file = having({
+  path: string,
+  bytes: integer(0),
+  sha256: like(/^[0-9a-f]{64}$/, '64 lower-case hex digits'),
+  url,
+});
 const graph = having({ file, data: array(file, 0, Infinity) });
 const variant = having({
   dtype: string,
@@ -31,7 +46,7 @@ const spec = having({
   id: string,
   modelType: string,
   repository: optional(string),
-  revision: optional(string),
+  revision: optional(like(/^[0-9a-f]{40}$/, 'a commit: 40 lower-case hex digits')),
   baseURL: url,
   files: array(file, 0, Infinity),
   variants: array(variant, 0, Infinity),
@@ -40,10 +55,7 @@ const spec = having({
 });
 
 const hubModel = within<HubModel>({
-  hub: (value, path) => {
-    if (!/^[\w.-]+\/[\w.-]+$/.test(string(value, path))) throw mustBe("'org/name'", value, path, quoted(value));
-    return string(value, path);
-  },
+  hub: like(/^[\w.-]+\/[\w.-]+$/, "'org/name'"),
   revision: string,
   dtype: string,
   baseURL: string,

@@ -1,12 +1,12 @@
 import { createSHA256 } from 'hash-wasm';
-import { NearsightError } from '../protocol/errors.ts';
+import { asNearsightError, NearsightError } from '../protocol/errors.ts';
 import type { ModelFile, ModelSpec, ModelVariant } from '../protocol/model-spec.ts';
 import type { ModelRecord, StoredModel } from '../protocol/stored-model.ts';
 import { findFile, type Folders, isNamed, locked, LOCKS, moveFile, removeFile } from './folders.ts';
 import { entriesOf, type ImportEntry, type ImportSource } from './import-source.ts';
 import { describe } from './list.ts';
-import { MAX_SPEC_BYTES, readSpec } from './read-spec.ts';
-import { filesOf, readRecord, recordName, revisionOf, sameHashes, writeRecord } from './records.ts';
+import { checkNames, MAX_SPEC_BYTES, readSpec } from './read-spec.ts';
+import { changedFile, filesOf, mergeSpecs, readRecord, recordName, revisionOf, writeRecord } from './records.ts';
 
 /** How {@link Storage.import} checks and reports. */
 export interface ImportOptions {
@@ -24,24 +24,40 @@ export async function importModel(
   source: ImportSource,
   { spec: given, signal, onProgress = () => {} }: ImportOptions,
 ): Promise<StoredModel> {
-  let spec = given;
-  let name = given && (await begin(folders, given, 'spec'));
+  checkWritable();
+  let begun = given && (await begin(folders, checkGiven(given), 'spec'));
   let bytes = 0;
   const onBytes = (count: number): void => onProgress((bytes += count));
   for await (const entry of entriesOf(source)) {
     signal?.throwIfAborted();
-    if (!spec && entry.path === 'spec.json') {
-      spec = await named(readSpec(await textOf(entry)));
-      name = await begin(folders, spec, 'none');
+    if (!begun && entry.path === 'spec.json') {
+      begun = await begin(folders, await named(readSpec(await textOf(entry))), 'none');
       continue;
     }
-    if (!spec) throw noSpec();
-    const file = filesOf(spec).find(({ path }) => path === entry.path);
+    if (!begun) throw noSpec();
+    const file = filesOf(begun.spec).find(({ path }) => path === entry.path);
     if (file) await store(folders, file, entry, onBytes, signal);
     else await entry.stream().cancel();
   }
-  if (!spec || name === undefined) throw noSpec();
-  return finish(folders, spec, name);
+  if (!begun) throw noSpec();
+  return finish(folders, begun.spec, begun.name);
+}
+
+/** Before a record is written: what cannot be finished must not begin. */
+function checkWritable(): void {
+  if ('createWritable' in FileSystemFileHandle.prototype) return;
+  const message = 'This browser cannot write files from a page (Safari can from 26 on).';
+  throw new NearsightError('storage_unavailable', message);
+}
+
+function checkGiven(spec: ModelSpec): ModelSpec {
+  try {
+    checkNames(spec);
+    return spec;
+  } catch (cause) {
+    const message = `spec is not a ModelSpec: ${asNearsightError(cause).message}.`;
+    throw new NearsightError('invalid_request', message, { param: 'spec', cause });
+  }
 }
 
 /** With a revision, from which its record is named: a part of the spec must not pass for another model. */
@@ -61,34 +77,48 @@ async function textOf(entry: ImportEntry): Promise<string> {
   return new Response(entry.stream()).text();
 }
 
-/** Writes the record, so that no tab deletes the files that follow. @returns its name */
-async function begin(folders: Folders, spec: ModelSpec, hashes: ModelRecord['hashes']): Promise<string> {
+/**
+ * Writes the record, so that no tab deletes the files that follow.
+ *
+ * @returns its name, and the spec that the files are checked against
+ */
+async function begin(
+  folders: Folders,
+  spec: ModelSpec,
+  hashes: 'spec' | 'none',
+): Promise<{ name: string; spec: ModelSpec }> {
   const name = await recordName(spec);
-  await locked(LOCKS.records, async () => {
+  return locked(LOCKS.records, async () => {
     const old = await readRecord(folders.models, name);
-    // Hashes that were recorded before tell more than the archive's own.
-    if (old && sameHashes(old.spec, spec) && hashes === 'none') return;
-    if (old && hashes === 'none') {
+    const isTrusted = old !== undefined && old.hashes !== 'none';
+    if (hashes === 'none' && old && changedFile(old.spec, spec)) {
       const message = `${spec.id} was stored before with other hashes than this archive's. Delete it first if you trust the archive.`;
       throw new NearsightError('integrity', message);
     }
-    await writeRecord(folders, { name, record: { format: 1, spec, wanted: [], hashes, lastUsed: Date.now() } });
+    // Hashes that were recorded before tell more than the archive's own, which may have other variants.
+    if (hashes === 'none' && isTrusted) return { name, spec: old.spec };
+    // What only an archive said is not mixed with the page's spec.
+    const known = hashes === 'none' || isTrusted ? old : undefined;
+    const merged = known ? mergeSpecs(known.spec, spec) : spec;
+    const record: ModelRecord = { wanted: [], ...known, format: 1, spec: merged, hashes, lastUsed: Date.now() };
+    await writeRecord(folders, { name, record });
+    return { name, spec };
   });
-  return name;
 }
 
 /** The record lists what is there. @throws NearsightError `integrity` if that is not enough for a load */
 async function finish(folders: Folders, spec: ModelSpec, name: string): Promise<StoredModel> {
-  const stored = await locked(LOCKS.records, async () => {
+  const { stored, wanted } = await locked(LOCKS.records, async () => {
     const record = await readRecord(folders.models, name);
     if (!record) throw new NearsightError('integrity', `${spec.id} was deleted during the import.`);
     const { files } = await describe(folders, { name, record });
     const whole = files.filter((file) => file.bytes === file.storedBytes).map(({ path }) => path);
     const updated = { ...record, wanted: wantedOf(spec, new Set(whole)) };
     await writeRecord(folders, { name, record: updated });
-    return describe(folders, { name, record: updated });
+    return { stored: await describe(folders, { name, record: updated }), wanted: updated.wanted };
   });
-  const missing = stored.files.find((file) => file.bytes !== file.storedBytes);
+  // Of other variants, there may be parts.
+  const missing = stored.files.find((file) => wanted.includes(file.path) && file.bytes !== file.storedBytes);
   if (!missing) return stored;
   throw new NearsightError('integrity', `${missing.path} of ${spec.id} is missing. What was there is kept.`);
 }
@@ -139,12 +169,6 @@ async function copy(
   onBytes: (count: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  if (!('createWritable' in handle)) {
-    throw new NearsightError(
-      'storage_unavailable',
-      'This browser cannot write files from a page (Safari can from 26 on).',
-    );
-  }
   const hasher = await createSHA256();
   const hashing = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {

@@ -1,5 +1,5 @@
 import { NearsightError } from '../protocol/errors.ts';
-import type { ModelFile, ModelSpec } from '../protocol/model-spec.ts';
+import type { ModelFile, ModelGraph, ModelSpec } from '../protocol/model-spec.ts';
 import { checkPath } from './import-source.ts';
 import { filesOf } from './records.ts';
 
@@ -28,8 +28,7 @@ export function readSpec(text: string): ModelSpec {
     for (const name of ['id', 'modelType', 'wasm'] as const) {
       if (typeof spec[name] !== 'string' || spec[name].length > 200) throw new Error(`its ${name} is not a short text`);
     }
-    if (spec.revision !== undefined && !/^[0-9a-f]{40}$/.test(spec.revision))
-      throw new Error('its revision is no commit');
+    checkNames(spec);
     const { contextLength, variants, canary } = spec;
     if (!Number.isSafeInteger(contextLength) || contextLength < 1 || contextLength > MAX_CONTEXT)
       throw new Error('its contextLength is not a number of tokens');
@@ -39,28 +38,31 @@ export function readSpec(text: string): ModelSpec {
       if (typeof dtype !== 'string' || dtype.length > 40) throw new Error('a dtype is not a short text');
       if (!devices.every((device) => device === 'webgpu' || device === 'wasm')) throw new Error('it has other devices');
     }
-    for (const file of filesOf(spec)) check(file);
-    const graph = (one: { file: ModelFile; data: readonly ModelFile[] }) => ({
-      file: local(one.file),
-      data: one.data.map(local),
-    });
-    return {
-      ...spec,
-      baseURL: undefined,
-      assets: undefined,
-      files: spec.files.map(local),
-      variants: spec.variants.map((variant) => ({
-        ...variant,
-        graphs: {
-          vision: graph(variant.graphs.vision),
-          embed: graph(variant.graphs.embed),
-          decoder: graph(variant.graphs.decoder),
-        },
-      })),
-    };
+    return withoutURLs(spec);
   } catch (cause) {
     throw new NearsightError('integrity', `spec.json is not a spec of a model: ${String(cause)}.`, { cause });
   }
+}
+
+/**
+ * Refuses what would name a file of the store, and cannot.
+ *
+ * @throws Error saying what of the spec it is
+ */
+export function checkNames(spec: ModelSpec): void {
+  if (spec.revision !== undefined && !/^[0-9a-f]{40}$/.test(spec.revision))
+    throw new Error('its revision is no commit of 40 lower-case hex digits');
+  for (const file of filesOf(spec)) check(file);
+}
+
+/** The spec without the addresses of its files: what a model is, and not where it came from. */
+export function withoutURLs(spec: ModelSpec): ModelSpec {
+  const graph = ({ file, data }: ModelGraph): ModelGraph => ({ file: local(file), data: data.map(local) });
+  const variants = spec.variants.map((variant) => {
+    const { vision, embed, decoder } = variant.graphs;
+    return { ...variant, graphs: { vision: graph(vision), embed: graph(embed), decoder: graph(decoder) } };
+  });
+  return { ...spec, baseURL: undefined, assets: undefined, files: spec.files.map(local), variants };
 }
 
 function areIds(ids: readonly number[]): boolean {
@@ -71,7 +73,7 @@ function areIds(ids: readonly number[]): boolean {
 function check({ path, bytes, sha256 }: ModelFile): void {
   checkPath(path);
   if (!Number.isSafeInteger(bytes) || bytes < 0) throw new Error(`${path} has ${bytes} bytes`);
-  if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error(`${path} has no sha256`);
+  if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Error(`${path} has no sha256 of 64 lower-case hex digits`);
 }
 
 function local({ path, bytes, sha256 }: ModelFile): ModelFile {

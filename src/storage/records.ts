@@ -16,12 +16,17 @@ export function filesOf({ files, variants }: ModelSpec): readonly ModelFile[] {
   return [...new Map(all.map((file) => [file.path, file])).values()];
 }
 
+/** The first file of a spec that has another hash in an older one. */
+export function changedFile(old: ModelSpec, next: ModelSpec): ModelFile | undefined {
+  const known = new Map(filesOf(old).map(({ path, sha256: hash }) => [path, hash]));
+  return filesOf(next).find(({ path, sha256: hash }) => known.has(path) && known.get(path) !== hash);
+}
+
 /**
  * One spec with the variants of two, in the order of the first. If they differ about a file, the second alone.
  */
 export function mergeSpecs(old: ModelSpec, next: ModelSpec): ModelSpec {
-  const known = new Map(filesOf(old).map(({ path, sha256: hash }) => [path, hash]));
-  if (filesOf(next).some(({ path, sha256: hash }) => known.has(path) && known.get(path) !== hash)) return next;
+  if (changedFile(old, next)) return next;
   const added = new Map(next.variants.map((variant) => [variant.dtype, variant]));
   const variants = old.variants.map((variant) => added.get(variant.dtype) ?? variant);
   const rest = next.variants.filter(({ dtype }) => !old.variants.some((variant) => variant.dtype === dtype));

@@ -110,6 +110,7 @@ test('a model is exported as a tar and imported elsewhere, checked by its hashes
     const unchecked = await storage.import(archive.stream(), { onProgress: (count) => (progress = count) });
     return {
       first: new TextDecoder().decode(bytes.subarray(0, 9)),
+      named: new TextDecoder().decode(bytes.subarray(0, 8192)).includes(String(stored.spec.baseURL)),
       flipped,
       afterFlipped,
       cut,
@@ -120,6 +121,8 @@ test('a model is exported as a tar and imported elsewhere, checked by its hashes
     };
   }, LAST);
   expect(result.first).toBe('spec.json');
+  // It says what the model is, and not where it came from.
+  expect(result.named).toBe(false);
   expect(result.flipped).toMatch(/^integrity: onnx\/decoder_model_merged_q4.onnx has sha256 /);
   expect(result.afterFlipped).toEqual([]);
   expect(result.cut).toMatch(/^integrity: /);

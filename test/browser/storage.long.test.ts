@@ -128,6 +128,9 @@ test('a newer revision that cannot be downloaded leaves the older one', async ()
   const models = await page.evaluate(() => stored.storage.list());
   expect(models).toHaveLength(2);
   for (const { revision, complete } of models) expect(complete).toBe(revision !== newer);
+  // The newest that is whole.
+  const exported = await page.evaluate(async () => (await stored.storage.export('glimpse')) instanceof ReadableStream);
+  expect(exported).toBe(true);
 });
 
 test('a newer revision that cannot run here leaves the older one', async () => {

@@ -4,7 +4,7 @@ import type { ModelRecord } from '../../src/protocol/stored-model.ts';
 import { type Folders, isNamed, locked, LOCKS, moveFile, partName } from '../../src/storage/folders.ts';
 import { describe } from '../../src/storage/list.ts';
 import {
-  filesOf,
+  changedFile,
   mergeSpecs,
   type NamedRecord,
   readRecord,
@@ -121,8 +121,7 @@ function locate(spec: ModelSpec, address: HubAddress): ModelSpec {
 }
 
 function checkSame(recorded: ModelSpec, current: ModelSpec): void {
-  const known = new Map(filesOf(recorded).map(({ path, sha256 }) => [path, sha256]));
-  const changed = filesOf(current).find(({ path, sha256 }) => known.has(path) && known.get(path) !== sha256);
+  const changed = changedFile(recorded, current);
   if (!changed) return;
   const { id, revision } = recorded;
   const message = `${changed.path} of ${id} has another hash than before under the same commit ${revision}. It was not used.`;

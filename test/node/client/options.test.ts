@@ -183,6 +183,8 @@ const throwing = {
   },
 };
 
+const upper = { path: 'config.json', bytes: 1, sha256: 'A'.repeat(64) };
+
 test.each<[what: string, change: () => object, param: string, words: string]>([
   ['a function', () => ({ extra: () => {} }), 'model.extra', 'must be plain data, but it is a function.'],
   ['a symbol', () => ({ extra: Symbol('s') }), 'model.extra', 'must be plain data, but it is a symbol.'],
@@ -197,6 +199,8 @@ test.each<[what: string, change: () => object, param: string, words: string]>([
     'part of itself.',
   ],
   ['a getter that throws', () => ({ files: [throwing] }), 'model.files[0].bytes', 'cannot be read: Error: not yet.'],
+  ['a revision that is no commit', () => ({ revision: 'feature/x' }), 'model.revision', "but it is 'feature/x'."],
+  ['an upper-case hash', () => ({ files: [upper] }), 'model.files[0].sha256', '64 lower-case hex digits'],
   ['a revoked proxy', () => ({ variants: [revoked.proxy] }), 'model.variants[0]', 'cannot be read: TypeError'],
 ])('a spec with %s is refused, naming its path', (_what, change, param, words) => {
   const refused = { code: 'invalid_request', param, message: expect.stringContaining(words) };

@@ -53,7 +53,7 @@ test.each(['main', '', 'v1.0', '7e3e67e', '7E3E67EDBBED1BF9888184D9DF282B700A323
 
 test('files elsewhere need no revision', () => {
   const baseURL = 'https://example.com/m/';
-  expect(urlOf({ ...own, baseURL, revision: 'main' })).toBe('https://example.com/m/config.json');
+  expect(urlOf({ ...own, baseURL, revision: undefined })).toBe('https://example.com/m/config.json');
   const url = new URL('https://example.com/c.json');
   expect(urlOf({ ...own, files: [{ ...file, url }], repository: undefined })).toBe('https://example.com/c.json');
   expect(() => urlOf({ ...own, repository: undefined })).toThrow('has no url, baseURL or repository for config.json');
