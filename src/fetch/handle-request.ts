@@ -30,7 +30,7 @@ export async function handleRequest(context: RequestContext): Promise<Response> 
   if (endpoint.name === 'models') return endpoint.model ? getModel(served, endpoint.model) : listModels(served);
   const json = nameModel(await readJson(context.body, options.limits.requestBytes), endpoint.model);
   const body = isObject(json) ? json : {};
-  const { model, messages } = body;
+  const { model } = body;
   const policy = tighten(options.policy ?? 'local-first', headers.get('x-nearsight-policy'));
   return answerChat({
     ...context,
@@ -39,7 +39,7 @@ export async function handleRequest(context: RequestContext): Promise<Response> 
     served,
     request: readRequest(json, served, options.images?.tags ?? endpoint.perModel),
     model: typeof model === 'string' ? model : '',
-    images: countImages(messages),
+    images: countImages(body),
   });
 }
 

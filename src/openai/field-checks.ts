@@ -1,7 +1,20 @@
-import { NearsightError } from '../protocol/errors.ts';
+import { ERRORS, isNearsightError, NearsightError } from '../protocol/errors.ts';
 
-/** Reads one value of a request: returns it with its type, or throws a 400 that names `path`. */
-export type Check<T> = (value: unknown, path: string) => T;
+/**
+ * Reads one value of a request: returns it with its type, or throws a 400 that names `path`. A check with parts gives `defer`
+ * what a remote may be able to do, and reads the other parts.
+ */
+export type Check<T> = (value: unknown, path: string, defer?: Defer) => T;
+
+/**
+ * Takes a fault that does not make the request invalid. It is thrown when all has been read: if it were at once, the order of
+ * fields would decide whether a remote is sent a request with an invalid one, which it may ignore.
+ */
+export type Defer = (fault: NearsightError) => void;
+
+const raise: Defer = (fault) => {
+  throw fault;
+};
 
 /** A field whose value reaches the model or the answer. */
 export interface Honoured<T> {
@@ -37,11 +50,11 @@ export type Values<F extends Fields> = {
 };
 
 /**
- * Reads an object by its table: honours or refuses each field. `null` is the same as absent.
+ * Reads an object by its table: honours or refuses each field. `null` is the same as absent, and so is what was deferred.
  *
  * @throws NearsightError `invalid_request` for an unknown field or a bad value, `unsupported_field` for a refused one
  */
-export function readFields<F extends Fields>(value: unknown, fields: F, path: string): Values<F> {
+export function readFields<F extends Fields>(value: unknown, fields: F, path: string, defer = raise): Values<F> {
   if (!isObject(value)) throw mustBe('an object', value, path);
   const values: Record<string, unknown> = {};
   for (const [name, item] of Object.entries(value)) {
@@ -49,12 +62,23 @@ export function readFields<F extends Fields>(value: unknown, fields: F, path: st
     const field = fieldOf(fields, name);
     if (!field) throw new NearsightError('invalid_request', `Unknown field: ${at}. Remove it.`, { param: at });
     if (item === null || item === undefined) continue;
-    if (field.support === 'honoured') values[name] = field.read(item, at);
-    if (field.support === 'refused' && !isNoop(field.noopValues, item)) throw unsupported(field.why, at);
+    if (field.support === 'honoured') values[name] = attempt(field.read, item, at, defer);
+    if (field.support === 'refused' && !isNoop(field.noopValues, item)) defer(unsupported(field.why, at));
   }
   // Each field was read by its row's check, as the type `Values` has it.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return values as Values<F>;
+}
+
+/** Does a check, and defers its fault if the request may still be valid. */
+function attempt<T>(check: Check<T>, value: unknown, path: string, defer = raise): T | undefined {
+  try {
+    return check(value, path, defer);
+  } catch (fault) {
+    if (!isNearsightError(fault) || ERRORS[fault.code].reroute === false) throw fault;
+    defer(fault);
+    return undefined;
+  }
 }
 
 /** The row of that name, if the table itself has one. */
@@ -64,7 +88,7 @@ export function fieldOf(fields: Fields, name: string): Field | undefined {
 
 /** A nested object with its own table. */
 export function object<F extends Fields>(fields: F): Check<Values<F>> {
-  return (value, path) => readFields(value, fields, path);
+  return (value, path, defer) => readFields(value, fields, path, defer);
 }
 
 export const boolean: Check<boolean> = (value, path) => {
@@ -111,11 +135,16 @@ export function oneOf<T extends string>(...choices: readonly T[]): Check<T> {
 }
 
 export function array<T>(check: Check<T>, min: number, max: number): Check<T[]> {
-  return (value, path) => {
+  return (value, path, defer) => {
     if (!Array.isArray(value) || value.length < min || value.length > max) {
       throw mustBe(max === Infinity ? 'an array' : `an array of ${min} to ${max} items`, value, path);
     }
-    return value.map((item: unknown, index) => check(item, `${path}[${index}]`));
+    const items: T[] = [];
+    value.forEach((item: unknown, index) => {
+      const read = attempt(check, item, `${path}[${index}]`, defer);
+      if (read !== undefined) items.push(read);
+    });
+    return items;
   };
 }
 

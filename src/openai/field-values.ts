@@ -23,6 +23,12 @@ export const logitBias: Check<[token: number, bias: number][]> = (value, path) =
   });
 };
 
+/** `messages[].role`. */
+export const role: Check<'system' | 'developer' | 'user' | 'assistant' | 'tool'> = (value, path) => {
+  if (value === 'function') throw unsupported("send tools, and their results with the role 'tool'", path);
+  return oneOf('system', 'developer', 'user', 'assistant', 'tool')(value, path);
+};
+
 /** `image_url.detail`. */
 export const detail: Check<Detail> = (value, path) => {
   if (value === 'original') throw unsupported('images are read as the model was trained', path);

@@ -1,8 +1,10 @@
 import { choices, grammar, jsonSchemaOrText, regex } from './constraint-checks.ts';
 import { FIXED_SPACES, RESPONSE_FORMAT, STRUCTURED_OUTPUTS } from './constraint-fields.ts';
-import { anything, array, boolean, integer, number, object, oneOf, string } from './field-checks.ts';
+import { content } from './content.ts';
+import { array, boolean, integer, number, object, string } from './field-checks.ts';
 import { Dialect, harmless, honoured, refused } from './field-rows.ts';
-import { detail, logitBias, someText, stopTexts } from './field-values.ts';
+import { logitBias, role, someText, stopTexts } from './field-values.ts';
+import { NO_REASONING } from './part-fields.ts';
 import { CALL, TOOL, toolChoice } from './tool-fields.ts';
 
 /**
@@ -18,7 +20,6 @@ const SELF_HOSTED = NIM1 | NIM2;
 const ALL = OPENAI | NIM1 | NIM2 | HOSTED;
 
 const NO_FUNCTIONS = 'send tools and tool_calls instead';
-const NO_REASONING = 'the model does not reason before it answers';
 const NO_AUDIO = 'answers are text';
 const NO_TEMPLATE = "the prompt follows the model's own chat template";
 const NO_SAMPLER = 'the sampler does not have it';
@@ -55,13 +56,13 @@ export const NVEXT = {
 /** `messages[]`. */
 export const MESSAGE = {
   /** `system` (or its newer name `developer`), `user`, `assistant`, or `tool` for the result of a call. Required. */
-  role: honoured(ALL, oneOf('system', 'developer', 'user', 'assistant', 'tool', 'function')),
+  role: honoured(ALL, role),
   /**
    * A string, or an array of parts. `<img src="…">` in a user's string is an image at NVIDIA's paths with a model in them,
    * or if the page set `images.tags`; otherwise it is text, and refused if its image is a `data:` URL. An assistant's message
    * with `tool_calls` may have none.
    */
-  content: honoured(ALL, anything),
+  content: honoured(ALL, content),
   /** An assistant's earlier refusal; used as the content if that is missing. */
   refusal: honoured(OPENAI | NIM2, string),
   /** The calls of an earlier answer, up to 128: in an assistant's message, followed by a result for each. */
@@ -78,59 +79,6 @@ export const MESSAGE = {
   reasoning_content: harmless(SELF_HOSTED | HOSTED),
   function_call: refused(OPENAI | NIM2, NO_FUNCTIONS),
   audio: refused(OPENAI | NIM2, NO_AUDIO),
-};
-
-/** `messages[].content[]` with text: `text`, `input_text`, `output_text`, or no type; or a plain string. */
-export const TEXT_PART = {
-  /** May be left out. */
-  type: honoured(ALL, oneOf('text', 'input_text', 'output_text')),
-  /** The text. Required. */
-  text: honoured(ALL, string),
-  /** Where the prompt cache may be cut. Not needed: the prefix cache finds common prefixes itself. */
-  prompt_cache_breakpoint: harmless(OPENAI),
-};
-
-/** `messages[].content[]` with a refusal, as an assistant's earlier answer may hold. */
-export const REFUSAL_PART = {
-  /** May be left out. */
-  type: honoured(OPENAI | NIM2, oneOf('refusal')),
-  /** Read as text. Required. */
-  refusal: honoured(OPENAI | NIM2, string),
-};
-
-/** `messages[].content[]` with an image: `image_url`, `input_image`, or no type. Only in a user's message. */
-export const IMAGE_PART = {
-  /** May be left out. */
-  type: honoured(ALL, oneOf('image_url', 'input_image')),
-  /** An object as below, or the URL itself as a string. Required. */
-  image_url: honoured(ALL, anything),
-  /** As `image_url.detail`, beside an `image_url` that is a string. */
-  detail: honoured(NIM2, detail),
-  /** A key for the server's image cache. Not needed: the image cache compares pixels. */
-  uuid: harmless(NIM2),
-  /** Where the prompt cache may be cut. Not needed: the prefix cache finds common prefixes itself. */
-  prompt_cache_breakpoint: harmless(OPENAI),
-};
-
-/** `messages[].content[].image_url`. */
-export const IMAGE_URL = {
-  /** `data:` (base64 or url-encoded), `blob:`, or `http(s):` where the server allows the page to read it (CORS). Required. */
-  url: honoured(ALL, string),
-  /** `low`: the whole image. `high`: tiles and the whole image. `auto`: by the image's size. Default: `auto`. */
-  detail: honoured(ALL, detail),
-};
-
-/** Parts that are documented and cannot be read. */
-export const REFUSED_PARTS = {
-  image: refused(NIM1, 'send images as image_url'),
-  image_embeds: refused(NIM2, 'send images as image_url'),
-  video: refused(NIM1, 'the model does not see video'),
-  video_url: refused(NIM2 | HOSTED, 'the model does not see video'),
-  rtsp: refused(NIM1, 'the model does not see video'),
-  audio_url: refused(NIM2 | HOSTED, 'the model does not hear'),
-  input_audio: refused(OPENAI | NIM2, 'the model does not hear'),
-  file: refused(OPENAI, 'the model does not read files'),
-  thinking: refused(NIM2, NO_REASONING),
 };
 
 /** The body of `POST /v1/chat/completions`. */

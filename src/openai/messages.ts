@@ -1,22 +1,13 @@
-import type { Detail, ToolInstruction, Turn, TurnPart } from '../protocol/job.ts';
-import { isObject, mustBe, quoted, readFields, string, unsupported, type Values } from './field-checks.ts';
-import { IMAGE_PART, IMAGE_URL, REFUSAL_PART, REFUSED_PARTS, TEXT_PART, type MESSAGE } from './fields.ts';
+import type { ToolInstruction, Turn, TurnPart } from '../protocol/job.ts';
+import type { RequestPart } from './content.ts';
+import { isObject, mustBe, type Values } from './field-checks.ts';
+import type { MESSAGE } from './fields.ts';
 import { checkToolMessages, writeCalls, writeResult } from './tool-messages.ts';
 
 /** A turn whose images are URLs. */
 export interface RequestTurn {
   role: Turn['role'];
   parts: readonly RequestPart[];
-}
-
-export type RequestPart = Exclude<TurnPart, { type: 'image' }> | RequestImage;
-
-/** An image part; `param` is the path of the field that holds the URL. */
-export interface RequestImage {
-  type: 'image';
-  url: string;
-  detail: Detail;
-  param: string;
 }
 
 /**
@@ -65,23 +56,30 @@ export function withImages(turns: readonly RequestTurn[], files: ReadonlyMap<str
 }
 
 /**
- * How many images (or audio or video files) a request carries, whether or not it is valid. In text, only the tags count
- * that a server may read, also across parts, because some are sent as one string.
+ * How many images (or audio or video files) a request carries, whether or not it is valid: in each message its audio and all
+ * parts that are not text, and the image that NIM 1.x takes beside the messages. In text, only the tags count that a server
+ * may read, also across parts, because some are sent as one string.
  */
-export function countImages(messages: unknown): number {
-  if (!Array.isArray(messages)) return 0;
-  const contents = messages.map((message: unknown) => (isObject(message) ? message['content'] : undefined));
-  return contents.reduce<number>((count, content) => {
-    const parts: readonly unknown[] = Array.isArray(content) ? content : [content];
-    const text = parts.map((part) => textOf(part) ?? '').join('');
-    const others = parts.filter((part) => isObject(part) && (textOf(part) === undefined || part['image_url'] != null));
-    return count + [...text.matchAll(MEDIA_TAG)].length + others.length;
-  }, 0);
+export function countImages({ image, messages }: Record<string, unknown>): number {
+  const all = Array.isArray(messages) ? messages.filter(isObject) : [];
+  const given = [image, ...all.map(({ audio }) => audio)].filter((media) => media != null);
+  return all.reduce((count, { content }) => count + countIn(content), given.length);
 }
 
+function countIn(content: unknown): number {
+  const parts: readonly unknown[] = Array.isArray(content) ? content : [content ?? ''];
+  const text = parts.map((part) => textOf(part) ?? '').join('');
+  const others = parts.filter((part) => textOf(part) === undefined);
+  return [...text.matchAll(MEDIA_TAG)].length + others.length;
+}
+
+const TEXT_TYPES: readonly unknown[] = [undefined, null, 'text', 'input_text', 'output_text', 'refusal'];
+
+/** The text of a part that is nothing else. */
 function textOf(part: unknown): string | undefined {
-  const text = isObject(part) ? part['text'] : part;
-  return typeof text === 'string' ? text : undefined;
+  if (!isObject(part)) return typeof part === 'string' ? part : undefined;
+  const { type, image_url, text, refusal } = part;
+  return TEXT_TYPES.includes(type) && image_url == null ? textOf(text ?? refusal) : undefined;
 }
 
 /**
@@ -94,7 +92,8 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
   const at = `${path}.content`;
   const calls = writeCalls(message.tool_calls ?? [], `${path}.tool_calls`);
   const content = message.content ?? (role === 'assistant' ? (message.refusal ?? (calls ? [] : undefined)) : undefined);
-  const parts = readContent(content, at, imgTags && role === 'user');
+  if (content === undefined) throw mustBe('a string or an array of parts', content, at);
+  const parts = typeof content === 'string' ? readText(content, at, imgTags && role === 'user') : content;
   const image = parts.find((part) => part.type === 'image');
   if (image && role !== 'user') {
     throw mustBe("text, because images go in a user's message", image, image.param, 'an image');
@@ -109,8 +108,7 @@ function readTurn(message: Values<typeof MESSAGE>, path: string, imgTags: boolea
   // An assistant's earlier answer may be empty; a question may not.
   if (role === 'user' && isEmpty(parts)) throw mustBe('at least one character or image', content, at, 'empty');
   if (role === 'tool') return { role: 'user', parts: [textPart(writeResult(textIn(parts)))] };
-  if (calls) parts.push(textPart(isEmpty(parts) ? calls : `\n${calls}`));
-  return { role, parts };
+  return { role, parts: calls ? [...parts, textPart(isEmpty(parts) ? calls : `\n${calls}`)] : parts };
 }
 
 function textIn(parts: readonly RequestPart[]): string {
@@ -122,50 +120,8 @@ function isEmpty(parts: readonly RequestPart[]): boolean {
 }
 
 function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['role'] | 'tool' {
-  if (role === 'function') throw unsupported("send tools, and their results with the role 'tool'", path);
   if (role === undefined) throw mustBe("one of 'system', 'developer', 'user', 'assistant', 'tool'", role, path);
   return role === 'developer' ? 'system' : role;
-}
-
-function readContent(content: unknown, path: string, imgTags: boolean): RequestPart[] {
-  if (typeof content === 'string') return imgTags ? splitTags(content, path) : [{ type: 'text', text: content }];
-  if (!Array.isArray(content)) throw mustBe('a string or an array of parts', content, path);
-  return content.map((part: unknown, index) => readPart(part, `${path}[${index}]`));
-}
-
-function readPart(part: unknown, path: string): RequestPart {
-  if (typeof part === 'string') return { type: 'text', text: part };
-  if (!isObject(part)) throw mustBe('a string or an object', part, path);
-  switch (part['type'] ?? impliedType(part)) {
-    case 'text':
-    case 'input_text':
-    case 'output_text':
-      return { type: 'text', text: string(readFields(part, TEXT_PART, path).text, `${path}.text`) };
-    case 'refusal':
-      return { type: 'text', text: string(readFields(part, REFUSAL_PART, path).refusal, `${path}.refusal`) };
-    case 'image_url':
-    case 'input_image':
-      return readImage(readFields(part, IMAGE_PART, path), `${path}.image_url`);
-    default:
-      throw unknownPart(part['type'], `${path}.type`);
-  }
-}
-
-/** vLLM accepts parts without a type, and so do we. */
-function impliedType(part: Record<string, unknown>): string | undefined {
-  return ['image_url', 'text', 'refusal'].find((type) => type in part);
-}
-
-function readImage(part: Values<typeof IMAGE_PART>, param: string): RequestImage {
-  const { image_url } = part;
-  const { url, detail } = typeof image_url === 'string' ? { url: image_url } : readFields(image_url, IMAGE_URL, param);
-  if (url === undefined) throw mustBe('a URL', url, `${param}.url`);
-  return { type: 'image', url, detail: detail ?? part.detail ?? 'auto', param };
-}
-
-function unknownPart(type: unknown, path: string): Error {
-  const refused = Object.entries(REFUSED_PARTS).find(([name]) => name === type);
-  return refused ? unsupported(refused[1].why, path) : mustBe("'text' or 'image_url'", type, path, quoted(type));
 }
 
 /** `<img src="a" />`, attributes in any order, either kind of quote. Anything escaped stays text. */
@@ -176,11 +132,12 @@ const INLINE_IMAGE = /<img\b[^<>]*?\bsrc\s*=\s*["']?data:image\//i;
 
 const MEDIA_TAG = /<(?:img|video|audio)\b/gi;
 
-function splitTags(content: string, param: string): RequestPart[] {
+function readText(content: string, param: string, imgTags: boolean): RequestPart[] {
+  if (!imgTags) return [textPart(content)];
   const parts: RequestPart[] = [];
   let end = 0;
   const addText = (text: string): void => {
-    if (text) parts.push({ type: 'text', text });
+    if (text) parts.push(textPart(text));
   };
   for (const tag of content.matchAll(IMG_TAG)) {
     addText(content.slice(end, tag.index));

@@ -24,31 +24,37 @@ export interface ChatRequest {
  * Checks the body of a chat completion request against the table in `fields.ts`.
  *
  * @param imgTags whether `<img src="…">` in a user's string content is an image; else it stays text
- * @throws NearsightError `invalid_request`, `unsupported_field` or `unsupported_schema`, with `param`: the first invalid
- *   field
+ * @throws NearsightError with the field in `param`: `invalid_request` if any is invalid, else `unsupported_field` or
+ *   `unsupported_schema`
  */
 export function parseChat(body: unknown, imgTags = false): ChatRequest {
-  const fields = readFields(body, REQUEST, '');
+  const faults: NearsightError[] = [];
+  const fields = readFields(body, REQUEST, '', (fault) => faults.push(fault));
   if (!fields.model) throw mustBe('the name of a model', fields.model, 'model');
   if (!fields.messages) throw mustBe('an array of messages', fields.messages, 'messages');
   const stream = fields.stream ?? false;
   if (fields.stream_options && !stream) throw needs('stream_options', 'stream');
   if (fields.top_logprobs && !fields.logprobs) throw needs('top_logprobs', 'logprobs');
   const maxTokens = same('max_tokens', fields.max_tokens, 'max_completion_tokens', fields.max_completion_tokens);
+  const sampling = readSampling(fields);
+  const rules = readRules(fields, maxTokens);
+  // What follows would take a field that was deferred for a missing one.
+  if (faults[0]) throw faults[0];
   const tools = readTools(fields);
+  const turns = readTurns(fields.messages, imgTags, tools?.instruction);
   const constraint = readConstraint(fields, tools?.constraint);
   return {
     model: fields.model,
     stream,
     includeUsage: fields.stream_options?.include_usage ?? false,
-    turns: readTurns(fields.messages, imgTags, tools?.instruction),
+    turns,
     toolChoice: tools?.choice,
     job: {
       maxTokens,
       stop: fields.stop ?? [],
-      sampling: readSampling(fields),
+      sampling,
       // A text that is whole ends.
-      rules: { ...readRules(fields, maxTokens), ...(constraint && { minTokens: 0, ignoreEos: false }) },
+      rules: { ...rules, ...(constraint && { minTokens: 0, ignoreEos: false }) },
       choices: fields.n ?? 1,
       constraint,
       topLogprobs: fields.logprobs ? (fields.top_logprobs ?? 0) : undefined,

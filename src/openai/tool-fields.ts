@@ -10,13 +10,15 @@ import {
   unsupported,
   type Check,
 } from './field-checks.ts';
-import { Dialect, harmless, honoured } from './field-rows.ts';
+import { Dialect, harmless, honoured, refused } from './field-rows.ts';
 
 /** The objects of a request that are about tools. As in fields.ts, the comments above the rows are their documentation. */
 
 const { openai: OPENAI, nim1: NIM1, nim2: NIM2 } = Dialect;
 /** Who documents tools. */
 const ALL = OPENAI | NIM1 | NIM2;
+
+const NO_CUSTOM = 'arguments are JSON';
 
 /** The name of a function. */
 export const toolName: Check<string> = (value, path) => {
@@ -27,7 +29,7 @@ export const toolName: Check<string> = (value, path) => {
 
 /** `type` of a tool or a call. */
 export const toolType: Check<'function'> = (value, path) => {
-  if (value === 'custom') throw unsupported('arguments are JSON', path);
+  if (value === 'custom') throw unsupported(NO_CUSTOM, path);
   return oneOf('function')(value, path);
 };
 
@@ -58,6 +60,7 @@ export const TOOL = {
   type: honoured(ALL, toolType),
   /** See below. Required. */
   function: honoured(ALL, object(TOOL_FUNCTION)),
+  custom: refused(OPENAI, NO_CUSTOM),
 };
 
 /** `messages[].tool_calls[].function`. */
@@ -76,6 +79,7 @@ export const CALL = {
   type: honoured(ALL, toolType),
   /** See below. Required. */
   function: honoured(ALL, object(CALLED_FUNCTION)),
+  custom: refused(OPENAI, NO_CUSTOM),
 };
 
 const CHOSEN = { name: honoured(ALL, toolName) };

@@ -1,6 +1,7 @@
 import { fieldOf, isNoop, isObject, unsupported, type Field, type Fields } from '../openai/field-checks.ts';
 import { Dialect } from '../openai/field-rows.ts';
-import { MESSAGE, REFUSED_PARTS, REQUEST } from '../openai/fields.ts';
+import { MESSAGE, REQUEST } from '../openai/fields.ts';
+import { REFUSED_PARTS } from '../openai/part-fields.ts';
 import { renameConstraints, UNDOCUMENTED } from './constraint-dialects.ts';
 import type { DialectName } from './remote-options.ts';
 
@@ -12,7 +13,7 @@ type Inline = (url: string, param: string) => Promise<string>;
 /** NIM 1.x documents these in `nvext`, all others beside it. */
 const EXTENSIONS = ['top_k', 'repetition_penalty', 'ignore_eos'];
 
-const LEGACY_FIELDS = ['messages', 'max_tokens', 'temperature', 'top_p', 'seed', 'stream'];
+const LEGACY_FIELDS = ['messages', 'role', 'content', 'max_tokens', 'temperature', 'top_p', 'seed', 'stream'];
 
 /** No-op values of honoured fields: dropped where the remote does not document the field. */
 const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
@@ -47,13 +48,7 @@ const NOOP_VALUES: Readonly<Record<string, readonly unknown[]>> = {
  * @throws NearsightError `unsupported_field` for a field that the remote would reject or ignore
  */
 export async function toDialect(body: Json, dialect: DialectName, inline: Inline): Promise<Json> {
-  const sent: Json = {};
-  for (const [name, value] of Object.entries(renamed(renameConstraints(body, dialect), dialect))) {
-    const field = fieldOf(REQUEST, name);
-    if (value === null || !field) continue;
-    if (isDocumentedBy(dialect, name, field)) sent[name] = value;
-    else if (!isDroppable(name, field, value)) throw unsupported(UNDOCUMENTED, name);
-  }
+  const sent = documented(renamed(renameConstraints(body, dialect), dialect), REQUEST, '', dialect);
   if (dialect === 'legacy') delete sent['model'];
   const { messages } = body;
   if (!Array.isArray(messages)) return sent;
@@ -83,6 +78,18 @@ function renamed(body: Json, dialect: DialectName): Json {
   return { ...rest, ...tokens, nvext: nested };
 }
 
+/** The fields of a request or a message that the remote documents. */
+function documented(values: Json, fields: Fields, path: string, dialect: DialectName): Json {
+  const sent: Json = {};
+  for (const [name, value] of Object.entries(values)) {
+    if (value === null) continue;
+    const field = fieldOf(fields, name);
+    if (field && isDocumentedBy(dialect, name, field)) sent[name] = value;
+    else if (!field || !isDroppable(name, field, value)) throw unsupported(UNDOCUMENTED, path + name);
+  }
+  return sent;
+}
+
 function isDocumentedBy(dialect: DialectName, name: string, field: Field): boolean {
   if (dialect === 'legacy') return LEGACY_FIELDS.includes(name);
   return (field.documentedBy & Dialect[dialect]) !== 0;
@@ -97,11 +104,14 @@ function isDroppable(name: string, field: Field, value: unknown): boolean {
 }
 
 async function convertMessage(message: Json, path: string, dialect: DialectName, inline: Inline): Promise<Json> {
-  const kept = Object.entries(message).filter(([name, value]) => value !== null && documents(MESSAGE, name, dialect));
-  const sent: Json = Object.fromEntries(kept);
-  refuseToolMessage(message, path, dialect);
-  if (sent['role'] === 'developer') sent['role'] = 'system';
-  const { content } = message;
+  const { refusal, ...others } = message;
+  // As here: few know `refusal`, and without it the remote would answer another chat.
+  const given = refusal != null && others['content'] == null ? { ...others, content: refusal } : message;
+  const { role, content } = given;
+  const sent = documented(given, MESSAGE, `${path}.`, dialect);
+  const needed = role === 'tool' ? 'tool_calls' : role === 'function' ? 'function_call' : 'role';
+  if (!isDocumentedBy(dialect, needed, MESSAGE[needed])) throw unsupported(UNDOCUMENTED, `${path}.role`);
+  if (role === 'developer') sent['role'] = 'system';
   if (!Array.isArray(content)) return sent;
   const parts = await Promise.all(
     content.map((part: unknown, index) => convertPart(part, `${path}.content[${index}]`, dialect, inline)),
@@ -111,30 +121,20 @@ async function convertMessage(message: Json, path: string, dialect: DialectName,
   return { ...sent, content: flat ? parts.map((part, i) => asText(part, `${path}.content[${i}]`)).join('') : parts };
 }
 
-/** Without them, the remote would answer another chat. */
-function refuseToolMessage(message: Json, path: string, dialect: DialectName): void {
-  if (documents(MESSAGE, 'tool_calls', dialect)) return;
-  const name = message['role'] === 'tool' ? 'role' : 'tool_calls';
-  const value = message[name];
-  if (value == null || isNoop(NOOP_VALUES[name] ?? [], value)) return;
-  throw unsupported(UNDOCUMENTED, `${path}.${name}`);
-}
-
 async function convertPart(part: unknown, path: string, dialect: DialectName, inline: Inline): Promise<unknown> {
   if (typeof part === 'string') return { type: 'text', text: part };
   if (!isObject(part)) return part;
   const { image_url, text, refusal, type } = part;
+  const row = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
+  if (row && isDocumentedBy(dialect, '', row)) return part;
+  if (row) throw unsupported(UNDOCUMENTED, `${path}.type`);
   if (image_url != null) {
     const url = isObject(image_url) ? image_url['url'] : image_url;
     const detail = isObject(image_url) ? image_url['detail'] : part['detail'];
     const readable = typeof url === 'string' ? await inline(url, `${path}.image_url`) : url;
     return { type: 'image_url', image_url: { url: readable, ...(dialect === 'nim2' && detail != null && { detail }) } };
   }
-  if (text !== undefined) return { type: 'text', text };
-  if (refusal !== undefined) return { type: 'text', text: refusal };
-  const row = Object.entries(REFUSED_PARTS).find(([name]) => name === type)?.[1];
-  if (row && !isDocumentedBy(dialect, '', row)) throw unsupported(UNDOCUMENTED, `${path}.type`);
-  return part;
+  return { type: 'text', text: text ?? refusal };
 }
 
 /** For servers that accept only strings: images become tags. */
@@ -142,9 +142,4 @@ function asText(part: unknown, path: string): string {
   if (isObject(part) && typeof part['text'] === 'string') return part['text'];
   if (isObject(part) && isObject(part['image_url'])) return `<img src="${String(part['image_url']['url'])}" />`;
   throw unsupported('the remote takes text and images only', path);
-}
-
-function documents(fields: Fields, name: string, dialect: DialectName): boolean {
-  const field = fieldOf(fields, name);
-  return field !== undefined && (field.documentedBy & Dialect[dialect === 'legacy' ? 'hosted' : dialect]) !== 0;
 }

@@ -5,12 +5,13 @@
 import { readFileSync } from 'node:fs';
 import * as constraints from '../../../src/openai/constraint-fields.ts';
 import * as tables from '../../../src/openai/fields.ts';
+import * as parts from '../../../src/openai/part-fields.ts';
 import * as tools from '../../../src/openai/tool-fields.ts';
 import { Dialect } from '../../../src/openai/field-rows.ts';
 import type { Field, Fields } from '../../../src/openai/field-checks.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 
-const SOURCE = ['fields', 'constraint-fields', 'tool-fields']
+const SOURCE = ['fields', 'constraint-fields', 'part-fields', 'tool-fields']
   .map((name) => readFileSync(new URL(`../../../src/openai/${name}.ts`, import.meta.url), 'utf8'))
   .join('\n');
 const ERROR_SOURCE = readFileSync(new URL('../../../src/protocol/errors.ts', import.meta.url), 'utf8');
@@ -28,11 +29,11 @@ export const SECTIONS = {
   MESSAGE: tables.MESSAGE,
   CALL: tools.CALL,
   CALLED_FUNCTION: tools.CALLED_FUNCTION,
-  TEXT_PART: tables.TEXT_PART,
-  IMAGE_PART: tables.IMAGE_PART,
-  IMAGE_URL: tables.IMAGE_URL,
-  REFUSAL_PART: tables.REFUSAL_PART,
-  REFUSED_PARTS: tables.REFUSED_PARTS,
+  TEXT_PART: parts.TEXT_PART,
+  IMAGE_PART: parts.IMAGE_PART,
+  IMAGE_URL: parts.IMAGE_URL,
+  REFUSAL_PART: parts.REFUSAL_PART,
+  REFUSED_PARTS: parts.REFUSED_PARTS,
 } as const satisfies Record<string, Fields>;
 
 export type TableName = keyof typeof SECTIONS;

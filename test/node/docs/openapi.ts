@@ -17,7 +17,9 @@ import {
   regex,
 } from '../../../src/openai/constraint-checks.ts';
 import type * as constraints from '../../../src/openai/constraint-fields.ts';
-import { detail, logitBias, someText, stopTexts } from '../../../src/openai/field-values.ts';
+import { content } from '../../../src/openai/content.ts';
+import { detail, logitBias, role, someText, stopTexts } from '../../../src/openai/field-values.ts';
+import type * as parts from '../../../src/openai/part-fields.ts';
 import type * as tools from '../../../src/openai/tool-fields.ts';
 import { parameters, toolChoice, toolName, toolType } from '../../../src/openai/tool-fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
@@ -49,7 +51,7 @@ const NAMES = {
 } as const satisfies Partial<Record<TableName, string>>;
 
 type Described = keyof typeof NAMES;
-type Tables = typeof tables & typeof constraints & typeof tools;
+type Tables = typeof tables & typeof constraints & typeof parts & typeof tools;
 type Refined = { [Table in Described]?: Partial<Record<keyof Values<Tables[Table]> & string, Schema>> };
 
 const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
@@ -94,15 +96,14 @@ noted(logitBias, () => ({
   additionalProperties: { type: 'number', minimum: -100, maximum: 100 },
 }));
 
-const PARTS = { anyOf: [{ type: 'string' }, ref('TextPart'), ref('ImagePart'), ref('RefusalPart')] };
+noted(role, () => ({ enum: ['system', 'developer', 'user', 'assistant', 'tool'] }));
 
-/** What is checked in parse-request.ts and messages.ts instead of in the table. */
+const PARTS = { anyOf: [{ type: 'string' }, ref('TextPart'), ref('ImagePart'), ref('RefusalPart')] };
+noted(content, () => ({ anyOf: [{ type: 'string' }, { type: 'array', items: PARTS }] }));
+
+/** What is checked in parse-request.ts and content.ts instead of in the table. */
 const REFINED: Refined = {
   REQUEST: { model: text },
-  MESSAGE: {
-    role: { enum: ['system', 'developer', 'user', 'assistant', 'tool'] },
-    content: { anyOf: [{ type: 'string' }, { type: 'array', items: PARTS }] },
-  },
   IMAGE_PART: { image_url: { anyOf: [{ type: 'string', format: 'uri' }, ref('ImageURL')] } },
   IMAGE_URL: { url: { format: 'uri' } },
 };

@@ -1,6 +1,7 @@
 /** Makes broken chat requests: valid ones, mutated as values and as bytes. Seeded, so that failures are reproducible. */
 import { JSON_SCHEMA, RESPONSE_FORMAT, STRUCTURED_OUTPUTS } from '../../../src/openai/constraint-fields.ts';
-import { REQUEST, MESSAGE, IMAGE_PART, NVEXT } from '../../../src/openai/fields.ts';
+import { REQUEST, MESSAGE, NVEXT } from '../../../src/openai/fields.ts';
+import { IMAGE_PART } from '../../../src/openai/part-fields.ts';
 import { CALL, CALLED_FUNCTION, TOOL, TOOL_FUNCTION } from '../../../src/openai/tool-fields.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';

@@ -8,6 +8,7 @@ import { expect } from 'vitest';
 import type { Fields, Values } from '../../../src/openai/field-checks.ts';
 import * as constraints from '../../../src/openai/constraint-fields.ts';
 import * as tables from '../../../src/openai/fields.ts';
+import * as parts from '../../../src/openai/part-fields.ts';
 import * as tools from '../../../src/openai/tool-fields.ts';
 
 export type Body = Record<string, unknown>;
@@ -219,23 +220,23 @@ const CALLED_FUNCTION: Record<keyof Values<typeof tools.CALLED_FUNCTION>, Sample
   },
 };
 
-const TEXT_PART: Record<keyof Values<typeof tables.TEXT_PART>, Sample> = {
+const TEXT_PART: Record<keyof Values<typeof parts.TEXT_PART>, Sample> = {
   type: { value: 'video_url', sees: refusal('unsupported_field'), bad: ['poem', 7, {}] },
   text: { value: 'ho', sees: { turns: [{ parts: [{ text: 'ho' }] }] }, bad: [7, {}] },
 };
 
-const REFUSAL_PART: Record<keyof Values<typeof tables.REFUSAL_PART>, Sample> = {
+const REFUSAL_PART: Record<keyof Values<typeof parts.REFUSAL_PART>, Sample> = {
   type: { value: 'file', sees: refusal('unsupported_field'), bad: ['poem', 7, {}] },
   refusal: { value: 'ho', sees: { turns: [{ parts: [{ text: 'ho' }] }] }, bad: [7, {}] },
 };
 
-const IMAGE_PART: Record<keyof Values<typeof tables.IMAGE_PART>, Sample> = {
+const IMAGE_PART: Record<keyof Values<typeof parts.IMAGE_PART>, Sample> = {
   type: { value: 'audio_url', sees: refusal('unsupported_field'), bad: ['poem', 7, {}] },
   image_url: { value: 'data:,other', sees: image({ url: 'data:,other' }), bad: [7, {}, [], { url: 7 }] },
   detail: { value: 'low', with: { image_url: IMAGE }, sees: image({ detail: 'low' }), bad: ['tiny', 7] },
 };
 
-const IMAGE_URL: Record<keyof Values<typeof tables.IMAGE_URL>, Sample> = {
+const IMAGE_URL: Record<keyof Values<typeof parts.IMAGE_URL>, Sample> = {
   url: { value: 'data:,other', sees: image({ url: 'data:,other' }), bad: [7, {}] },
   detail: { value: 'high', sees: image({ detail: 'high' }), bad: ['tiny', 7] },
 };
@@ -256,10 +257,10 @@ export const CASES: [name: string, path: string, Fields, Record<string, Sample |
     ['a function', 'tools[0].function.', tools.TOOL_FUNCTION, TOOL_FUNCTION, inFunction],
     ['a call', 'messages[0].tool_calls[0].', tools.CALL, CALL, inCall],
     ['a called function', 'messages[0].tool_calls[0].function.', tools.CALLED_FUNCTION, CALLED_FUNCTION, inCalled],
-    ['a text part', 'messages[0].content[0].', tables.TEXT_PART, TEXT_PART, inText],
-    ['a refusal part', 'messages[0].content[0].', tables.REFUSAL_PART, REFUSAL_PART, inRefusal],
-    ['an image part', 'messages[0].content[0].', tables.IMAGE_PART, IMAGE_PART, inImage],
-    ['image_url', 'messages[0].content[0].image_url.', tables.IMAGE_URL, IMAGE_URL, inImageURL],
+    ['a text part', 'messages[0].content[0].', parts.TEXT_PART, TEXT_PART, inText],
+    ['a refusal part', 'messages[0].content[0].', parts.REFUSAL_PART, REFUSAL_PART, inRefusal],
+    ['an image part', 'messages[0].content[0].', parts.IMAGE_PART, IMAGE_PART, inImage],
+    ['image_url', 'messages[0].content[0].image_url.', parts.IMAGE_URL, IMAGE_URL, inImageURL],
   ];
 
 function sampling(sees: object): object {

@@ -140,8 +140,31 @@ describe('dialects', () => {
     expect(nim.seen[0]?.body).toMatchObject(expected);
   });
 
+  it.each(['hosted', 'nim1', 'nim2', 'legacy'] as const)('%s gets a refusal as the content', async (dialect) => {
+    const strict = dialect === 'legacy' ? 'hosted' : dialect;
+    const { fetch, nim } = await fetchWithRemote({ remote: { dialect } }, { dialect: strict });
+    const messages = [
+      { role: 'user', content: 'hi', reasoning: null },
+      { role: 'assistant', content: null, refusal: 'No.', annotations: [], audio: null },
+      { role: 'user', content: 'Please.' },
+    ];
+    await fetch(...ask({ model: 'a/b', messages }));
+    expect(nim.seen[0]?.body['messages']).toEqual([
+      { role: 'user', content: 'hi' },
+      { role: 'assistant', content: 'No.', ...(dialect === 'nim2' && { annotations: [] }) },
+      { role: 'user', content: 'Please.' },
+    ]);
+  });
+
   it.each([
     ['hosted', 'tools', { tools: [TOOL] }],
+    ['hosted', 'messages[0].refusal', { messages: [{ role: 'assistant', content: 'Yes.', refusal: 'No.' }] }],
+    ['hosted', 'messages[0].function_call', { messages: [{ role: 'assistant', function_call: { name: 'f' } }] }],
+    ['nim1', 'messages[0].role', { messages: [{ role: 'function', name: 'f', content: '42' }] }],
+    ['hosted', 'messages[0].tool_call_id', { messages: [{ role: 'tool', tool_call_id: 'a' }], reasoning_budget: 9 }],
+    ['hosted', 'messages[0].role', { messages: [{ role: 'tool', content: '42' }], reasoning_budget: 9 }],
+    ['hosted', 'messages[0].audio', { messages: [{ role: 'assistant', audio: { id: 'a' } }] }],
+    ['nim1', 'messages[0].content[0].type', { messages: [{ role: 'user', content: [{ type: 'file', text: 'a' }] }] }],
     ['hosted', 'messages[0].tool_calls', { messages: CALLED }],
     ['hosted', 'top_k', { top_k: 5 }],
     ['hosted', 'n', { n: 2 }],

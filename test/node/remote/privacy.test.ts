@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createNearsight } from '../../../src/client/create-nearsight.ts';
 import { createFetch } from '../../../src/fetch/intercept.ts';
-import { ask, clientOf, failing, KEY, image, LIMITS, fetchWithRemote, type Options } from '../with-remote.ts';
+import type { RouteFacts } from '../../../src/fetch/fetch-options.ts';
+import { ask, clientOf, failing, KEY, image, LIMITS, fetchWithRemote, PNG, type Options } from '../with-remote.ts';
 
 describe('privacy', () => {
   it.each<[string, Options, HeadersInit]>([
@@ -98,6 +99,40 @@ describe('privacy', () => {
     expect((await fetch(...ask())).status).toBe(200);
     consent.mockReturnValue(true);
     expect((await fetch(...ask(image()))).status).toBe(200);
+  });
+
+  it.each<[string, object, object]>([
+    ['an image beside the messages', { dialect: 'nim1' }, { image: PNG }],
+    ['audio of an earlier answer', { dialect: 'nim2' }, { audio: { id: 'a', data: 'UklGRg==' } }],
+    ['a part that has a text as well', { dialect: 'nim2' }, { content: [{ type: 'video_url', text: 'x' }] }],
+  ])(
+    'counts %s, for consent and for the policy',
+    async (_what, options, { image: beside, ...fields }: { image?: string }) => {
+      const consent = vi.fn(() => false);
+      const policy = vi.fn((facts: RouteFacts) => (facts.images > 0 ? 'refuse' : 'remote'));
+      const messages = [{ role: 'assistant', content: 'hi', ...fields }];
+      const asked = { messages, ...(beside !== undefined && { image: beside }) };
+      const remote = { ...options, model: 'meta/llama', consent };
+      for (const model of ['glimpse', 'meta/llama']) {
+        const byConsent = await fetchWithRemote({ remote });
+        const [url, init] = ask({ model, ...asked });
+        expect(await (await byConsent.fetch(url, init)).json()).toMatchObject({ error: { code: 'consent_refused' } });
+        const byPolicy = await fetchWithRemote({ remote, policy });
+        expect((await byPolicy.fetch(url, init)).status).toBe(400);
+        expect([...byConsent.nim.seen, ...byPolicy.nim.seen]).toEqual([]);
+        await byConsent.nim.close();
+      }
+      expect(consent).toHaveBeenCalledWith(expect.objectContaining({ images: 1 }));
+      expect(policy).toHaveBeenCalledWith(expect.objectContaining({ images: 1 }));
+    },
+  );
+
+  it('asks nobody about text, also in the form of a refusal', async () => {
+    const consent = vi.fn(() => false);
+    const { fetch } = await fetchWithRemote({ remote: { consent } });
+    const content = ['a', { text: 'b' }, { type: 'output_text', text: 'c' }, { type: 'refusal', refusal: 'No.' }];
+    expect((await fetch(...ask({ messages: [{ role: 'assistant', content }] }))).status).toBe(200);
+    expect(consent).not.toHaveBeenCalled();
   });
 
   it('sends three headers and the key, and no headers of SDKs', async () => {
