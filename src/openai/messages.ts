@@ -124,8 +124,11 @@ function readRole(role: Values<typeof MESSAGE>['role'], path: string): Turn['rol
   return role === 'developer' ? 'system' : role;
 }
 
-/** `<img src="a" />`, attributes in any order, either kind of quote. Anything escaped stays text. */
-const IMG_TAG = /<img\b[^<>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')[^<>]*>/gi;
+/**
+ * `<img src="a" />`, attributes in any order, either kind of quote. Anything escaped stays text. The lookahead keeps to the first
+ * `src`: tried with each, the rest of a long text would be searched for the tag's end as often.
+ */
+const IMG_TAG = /<img\b(?=([^<>]*?\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)')))\1[^<>]*>/gi;
 
 /** A tag that contains its image: nobody asks about the text of one. */
 const INLINE_IMAGE = /<img\b[^<>]*?\bsrc\s*=\s*["']?data:image\//i;
@@ -141,7 +144,7 @@ function readText(content: string, param: string, imgTags: boolean): RequestPart
   };
   for (const tag of content.matchAll(IMG_TAG)) {
     addText(content.slice(end, tag.index));
-    parts.push({ type: 'image', url: tag[1] ?? tag[2] ?? '', detail: 'auto', param });
+    parts.push({ type: 'image', url: tag[2] ?? tag[3] ?? '', detail: 'auto', param });
     end = tag.index + tag[0].length;
   }
   addText(content.slice(end));
