@@ -88,8 +88,12 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
   return {
     fetch: createFetch({
       ...options,
-      // On a server there is no page to resolve addresses against, and a remote may answer.
-      model: async () => idOf(resolveModel(options.model, pageURL() ? resolveAssets(assets) : {})),
+      model: async () => {
+        // Asked for first: a remote would answer as well.
+        session.throwIfDisposed();
+        // On a server there is no page to resolve addresses against, and a remote may answer.
+        return idOf(resolveModel(options.model, pageURL() ? resolveAssets(assets) : {}));
+      },
       engine: session,
       checkContext,
     }),

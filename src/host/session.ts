@@ -55,7 +55,7 @@ type Opened = PendingLoad & { host: SessionHost; facts: ModelFacts };
  * | `open`     | starts a load       | joins the load         | the open model        | rejects       |
  * | `generate` | starts a load       | joins it, then answers | answers               | rejects       |
  * | `probe`    | in its own worker   | asks the worker        | asks the worker       | rejects       |
- * | `client`   | undefined           | the worker's           | the worker's          | undefined     |
+ * | `client`   | undefined           | the worker's           | the worker's          | throws        |
  * | `unload`   | nothing to do       | ends the load; idle    | ends the worker; idle | nothing to do |
  * | `dispose`  | disposed            | ends it; disposed      | ends it; disposed     | nothing to do |
  *
@@ -74,8 +74,18 @@ export class Session {
     this.#options = options;
   }
 
-  /** Makes plain calls to the current worker. */
+  /** @throws NearsightError `disposed` after {@link dispose} */
+  throwIfDisposed(): void {
+    this.#disposal.signal.throwIfAborted();
+  }
+
+  /**
+   * Makes plain calls to the current worker.
+   *
+   * @throws NearsightError `disposed`
+   */
   get client(): SessionClient | undefined {
+    this.throwIfDisposed();
     return this.#load?.host?.client;
   }
 
@@ -85,7 +95,7 @@ export class Session {
    */
   async open(signal?: AbortSignal): Promise<Opened> {
     signal?.throwIfAborted();
-    this.#disposal.signal.throwIfAborted();
+    this.throwIfDisposed();
     const load = (this.#load ??= this.#start());
     load.waiters++;
     try {
@@ -126,14 +136,13 @@ export class Session {
    * @param makeRequest which model and device
    */
   async probe(makeRequest = this.#options.request): Promise<Verdict> {
-    const { signal } = this.#disposal;
-    signal.throwIfAborted();
+    this.throwIfDisposed();
     let host: SessionHost | undefined;
     try {
       const request = await makeRequest();
       if (this.client) return await this.client.call((runtime) => runtime.probe(request));
       host = await this.#options.startEngine();
-      return await race(host.probe(request), signal);
+      return await race(host.probe(request), this.#disposal.signal);
     } catch (error) {
       if (!isNearsightError(error) || error.code !== 'unsupported_device') throw error;
       return { verdict: 'no', reason: error.message };

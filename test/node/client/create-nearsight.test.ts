@@ -143,6 +143,30 @@ test('load() may be a listener: the event is no options', async () => {
   expect(await createNearsight({ model: glimpse }).load(new Event('click') as never)).toMatchObject({ model: 'fake' });
 });
 
+test('after dispose() no remote is asked, and every call rejects', async () => {
+  const network = vi.fn(async () => new Response());
+  const near = createNearsight({
+    model: glimpse,
+    policy: 'remote-first',
+    remote: { baseURL: 'https://nim.example/v1', model: 'a/b' },
+    fetch: network,
+  });
+  await near.load();
+  near.dispose();
+  const disposed = { code: 'disposed', status: 503 };
+  const nim = 'https://integrate.api.nvidia.com/v1';
+  for (const model of ['glimpse', 'meta/llama']) {
+    const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Who?' }] });
+    const response = await near.fetch(`${nim}/chat/completions`, { method: 'POST', body });
+    expect([response.status, await response.json()]).toMatchObject([503, { error: { code: 'disposed' } }]);
+  }
+  expect((await near.fetch(`${nim}/models`)).status).toBe(503);
+  for (const call of [near.load, near.probe, near.forget, near.debugStats]) {
+    await expect(call()).rejects.toMatchObject(disposed);
+  }
+  expect(network).not.toHaveBeenCalled();
+});
+
 test('forget() and debugStats() reach the loaded worker, and do nothing without one', async () => {
   const near = createNearsight({ model: glimpse });
   expect(await near.debugStats()).toMatchObject({ loaded: null });

@@ -43,7 +43,7 @@ const CALLS: Record<string, (session: Session) => unknown> = {
     return parts;
   },
   probe: (session) => session.probe(),
-  plainCall: (session) => session.client?.call((runtime) => runtime.debugStats()),
+  plainCall: async (session) => session.client?.call((runtime) => runtime.debugStats()),
   unload: (session) => session.unload(),
   dispose: (session) => session.dispose(),
 };
@@ -69,7 +69,7 @@ function next(state: string, call: string): string {
 
 /** What a call returns by the table of `Session`: a code, or its result. `then`: the call that follows at once. */
 function outcome(state: string, call: string, then?: string): unknown {
-  const asks = call === 'load' || call === 'request' || call === 'probe';
+  const asks = call === 'load' || call === 'request' || call === 'probe' || call === 'plainCall';
   if (state === 'disposed' && asks) return 'disposed';
   if (call === 'plainCall' && !live(state)) return undefined;
   const reason = { unload: 'aborted', dispose: 'disposed' }[then ?? ''];
