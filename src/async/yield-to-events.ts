@@ -1,4 +1,10 @@
-let channel: MessageChannel | undefined;
+/** In Node, a port that has a listener keeps the process alive, unless it is unreferenced. */
+interface NodePort {
+  ref?: () => void;
+  unref?: () => void;
+}
+
+let channel: { port1: MessagePort & NodePort; port2: MessagePort } | undefined;
 const waiting: (() => void)[] = [];
 let lastYield = 0;
 
@@ -14,12 +20,17 @@ const MAX_BUSY_MS = 8;
 export async function yieldToEvents(signal?: AbortSignal): Promise<void> {
   if (!channel) {
     channel = new MessageChannel();
-    channel.port1.onmessage = () => waiting.shift()?.();
+    const { port1 } = channel;
+    port1.onmessage = () => {
+      waiting.shift()?.();
+      if (waiting.length === 0) port1.unref?.();
+    };
   }
   lastYield = performance.now();
-  const { port2 } = channel;
+  const { port1, port2 } = channel;
   await new Promise<void>((resolve) => {
     waiting.push(resolve);
+    port1.ref?.();
     port2.postMessage(null);
   });
   signal?.throwIfAborted();
