@@ -44,7 +44,7 @@ export function createFetch(options: InterceptOptions): typeof globalThis.fetch 
     const headers = new Headers(init?.headers ?? request?.headers);
     const signal = (init?.signal === undefined ? request?.signal : init.signal) ?? undefined;
     signal?.throwIfAborted();
-    const body = openBody(request, init, headers, options.limits.requestBytes);
+    const body = openBody(request, init, headers, options.limits.requestBytes, signal);
     const endpoint = findEndpoint(path, url.pathname);
     try {
       const { handleRequest } = await race(importHandler(options), signal);

@@ -15,6 +15,7 @@ export interface Body {
  * The body of a call to `fetch`, by its rules: `init` overrides the Request, whose body is used from now on.
  *
  * @param limit maximum bytes
+ * @param signal cancels a stream that is being read
  * @throws TypeError as `fetch` does, if the body has been read or is being read already
  */
 export function openBody(
@@ -22,6 +23,7 @@ export function openBody(
   init: RequestInit | undefined,
   headers: Headers,
   limit: number,
+  signal: AbortSignal | undefined,
 ): Body {
   // A Response, because Firefox has no streams in the body of a Request.
   const text = typeof init?.body === 'string' ? init.body : undefined;
@@ -29,7 +31,7 @@ export function openBody(
   if (source?.bodyUsed || source?.body?.locked) {
     throw new TypeError('The body of this Request has been used already. Make a new Request, or pass a clone().');
   }
-  const bytes = text === undefined ? readBytes(source, limit) : undefined;
+  const bytes = text === undefined ? readBytes(source, limit, signal) : undefined;
   // Nobody waits for it if there is nothing at the path.
   bytes?.catch(() => {});
   const contentType = headers.get('content-type') ?? source?.headers.get('content-type') ?? null;
@@ -76,12 +78,16 @@ function utf8Bytes(text: string, limit: number): number {
 }
 
 /** @returns undefined if there are more than the limit */
-async function readBytes(source: Request | Response | undefined, limit: number): Promise<Uint8Array | undefined> {
+async function readBytes(
+  source: Request | Response | undefined,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array | undefined> {
   try {
     // Firefox has no stream in the body of a Request.
-    return source && !source.body
-      ? new Uint8Array(await source.arrayBuffer())
-      : await readWithin(source?.body ?? null, limit);
+    if (source && !source.body) return new Uint8Array(await source.arrayBuffer());
+    const body = source?.body ?? null;
+    return await readWithin(body && signal ? body.pipeThrough(new TransformStream(), { signal }) : body, limit);
   } catch (cause) {
     throw new NearsightError('invalid_request', `The body could not be read: ${String(cause)}`, { cause });
   }

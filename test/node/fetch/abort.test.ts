@@ -65,6 +65,18 @@ describe('an abort', () => {
     await refused;
   });
 
+  it('while the body is read cancels its stream, as the native fetch does', async () => {
+    const caller = new AbortController();
+    const cancel = vi.fn();
+    const { signal } = caller;
+    await new Promise<void>((resolve) => {
+      const body = new ReadableStream({ pull: () => resolve(), cancel }, { highWaterMark: 0 });
+      makeFetch()(CHAT, post(body, { signal })).catch(() => {});
+    });
+    caller.abort(reason);
+    await expect.poll(() => cancel.mock.calls).toEqual([[reason]]);
+  });
+
   it('in mid-stream errors the body with its reason', async () => {
     const caller = new AbortController();
     const { stream } = slowParts(START, text('x'));
