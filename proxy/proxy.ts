@@ -2,28 +2,8 @@ import { readWithin } from '../src/bytes/read-within.ts';
 import { isObject, mustBe } from '../src/openai/field-checks.ts';
 import { errorResponse } from '../src/openai/error-response.ts';
 import { NearsightError } from '../src/protocol/errors.ts';
-import { memoryStore, type RateLimit, type RateStore } from './limits.ts';
-
-/** What {@link createNimProxy} takes. */
-export interface NimProxyOptions {
-  /** The NVIDIA key, or a function that gets it. It is sent to `upstream` only, and never in a response. */
-  apiKey: string | (() => string | Promise<string>);
-  /**
-   * Decides who may use the key: check the session or token of your own application. An `Origin` header proves nothing,
-   * because programs outside browsers send what they like. False is answered 401.
-   */
-  authorize: (request: Request) => boolean | Promise<boolean>;
-  /** The models that may be asked, by their full names. Others are answered 404. */
-  models: readonly string[];
-  /** Other origins whose pages may call, with their cookies. @defaultValue none: only the proxy's own origin */
-  origins?: readonly string[] | undefined;
-  /** Maximum bytes of a request. @defaultValue 26_214_400 (25 MiB, as NVIDIA's gateway) */
-  maxBytes?: number | undefined;
-  /** How often one client may ask. @defaultValue as often as NVIDIA lets you */
-  rateLimit?: RateLimit | undefined;
-  /** Where requests go: `vlm` for models with a path of their own. @defaultValue NVIDIA's two hosts */
-  upstream?: { chat: string; vlm: string } | undefined;
-}
+import { memoryStore, type RateStore } from './limits.ts';
+import { checkOptions, type NimProxyOptions } from './proxy-options.ts';
 
 /** Answers one request of a page. Rejects only if the page has closed the connection. */
 export type NimProxy = (request: Request) => Promise<Response>;
@@ -47,16 +27,10 @@ const PASSED_HEADERS = ['content-type', 'retry-after', 'nvcf-reqid', 'nvcf-statu
  * Answers are streamed. A request is read completely first, because its model and its size decide; nothing is passed on
  * unless the origin, the caller, the rate, the size and the model are allowed, checked in that order.
  *
- * @throws NearsightError `invalid_request` if `apiKey`, `authorize` or `models` is missing or empty
+ * @throws NearsightError `invalid_request` naming the option that is missing, misspelt or has a wrong value
  */
-export function createNimProxy(options: NimProxyOptions): NimProxy {
-  const { apiKey, authorize, models } = options;
-  if (typeof apiKey !== 'function' && (typeof apiKey !== 'string' || apiKey === ''))
-    throw mustBe('the NVIDIA key, or a function that gets it', apiKey, 'apiKey', apiKey === '' ? 'empty' : undefined);
-  if (typeof authorize !== 'function')
-    throw mustBe('a function: it decides who may use the key', authorize, 'authorize');
-  if (!Array.isArray(models) || models.length === 0)
-    throw mustBe('an array that names the models that may be asked', models, 'models');
+export function createNimProxy(nimProxyOptions: NimProxyOptions): NimProxy {
+  const options = checkOptions(nimProxyOptions, '');
   const store = options.rateLimit?.store ?? memoryStore();
   return async (request) => {
     const cors = corsHeaders(request, options.origins ?? []);
