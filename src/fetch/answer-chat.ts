@@ -1,3 +1,4 @@
+import { resolveURL } from '../bytes/page-url.ts';
 import { allowedUnder, inlineImage, loadImages } from '../media/load-images.ts';
 import { withImages } from '../openai/messages.ts';
 import type { ChatRequest } from '../openai/parse-request.ts';
@@ -50,7 +51,7 @@ function makeJob({ policy, options, signal }: ChatContext, { turns, job }: ChatR
 }
 
 /**
- * @throws NearsightError `remote_unavailable` also if the remote answers that it cannot serve the request, while the local
+ * @throws NearsightError what it could not be answered for here, if the remote cannot be asked; `remote_unavailable` also if it answers that it cannot serve the request, while the local
  *   model still can
  */
 async function answerRemotely(
@@ -62,16 +63,20 @@ async function answerRemotely(
   const { model, served, options, signal } = context;
   const { localFault } = facts;
   const isOwn = model === served[0];
-  if (localFault && isOwn && !remote.model) {
+  const base = resolveURL(remote.baseURL);
+  const noPage = 'remote.baseURL is a path, and there is no page here that it could be a path of';
+  const missing = isOwn && !remote.model ? 'remote.model is not set' : !base && noPage;
+  if (localFault && missing) {
     const { code, message, param } = localFault;
-    const explained = `${message} (The remote was not asked, because remote.model is not set.)`;
-    throw new NearsightError(code, explained, { param });
+    throw new NearsightError(code, `${message} (The remote was not asked, because ${missing}.)`, { param });
   }
+  if (!base) throw new NearsightError('remote_unavailable', `The remote was not asked, because ${noPage}.`);
   const { askRemote } = await importRemote();
   const { response, unavailable } = await askRemote(remote, context, {
+    base,
     model: isOwn ? remote.model : model,
     reason,
-    inline: (url, param) => inlineImage({ url, param }, options.limits, signal),
+    inline: (url, param) => inlineImage({ url, param }, options.limits.requestBytes, signal),
   });
   if (!unavailable) return response;
   const remoteFault = new NearsightError('remote_unavailable', `The remote answered with status ${response.status}.`);

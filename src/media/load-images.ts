@@ -15,6 +15,8 @@ export interface ImageRef {
 export interface ImageRules {
   /** Maximum bytes of one image's file. */
   imageBytes: number;
+  /** The option that limits them, for errors. @defaultValue 'limits.imageBytes' */
+  limit?: string;
   /** Maximum images in one request, over all turns. */
   images: number;
   /** Which `http:` and `https:` URLs may be fetched; absent: all. If set, redirects fail: their targets are not visible. */
@@ -114,13 +116,15 @@ function isBuffer(value: unknown): value is ArrayBuffer {
 
 /**
  * A URL that a server can read: a `blob:` URL is valid in this page only, and one of the page's own scheme on this device
- * only, so they become `data:` URLs.
+ * only, so they become `data:` URLs. Its own limit decides what the server takes.
  *
+ * @param requestBytes maximum bytes of one image, those of a request: one that is too large for this device is not for it
  * @throws NearsightError `unreadable_image`; or `signal`'s reason
  */
-export async function inlineImage(ref: ImageRef, rules: ImageRules, signal?: AbortSignal): Promise<string> {
+export async function inlineImage(ref: ImageRef, requestBytes: number, signal?: AbortSignal): Promise<string> {
   const scheme = schemeOf(ref.url.trim());
   if (scheme !== 'blob' && !isOwnScheme(scheme)) return ref.url;
+  const rules = { imageBytes: requestBytes, limit: 'limits.requestBytes', images: 1 };
   const bytes = await readURL(ref, rules, signal);
   let binary = '';
   // In slices, because the arguments of a call go on the stack.
@@ -186,7 +190,8 @@ async function download(url: URL, ref: ImageRef, rules: ImageRules, signal?: Abo
   }
   try {
     const redirect = rules.allowed ? 'error' : 'follow';
-    const response = await fetch(url, { credentials: 'omit', redirect, signal: signal ?? null });
+    const init: RequestInit = { credentials: 'omit', redirect, referrerPolicy: 'no-referrer', signal: signal ?? null };
+    const response = await fetch(url, init);
     // Application schemes may have no statuses.
     if (!response.ok && response.status !== 0) {
       throw unreadable(ref, `${from} answered HTTP ${response.status} ${response.statusText}`);
@@ -224,8 +229,8 @@ function checkSize(bytes: number, ref: ImageRef, rules: ImageRules): void {
   if (bytes > rules.imageBytes) throw tooLarge(ref, rules);
 }
 
-function tooLarge(ref: ImageRef, { imageBytes }: ImageRules): NearsightError {
-  return unreadable(ref, `it has more than ${imageBytes} bytes (limits.imageBytes). Send a smaller one`);
+function tooLarge(ref: ImageRef, { imageBytes, limit = 'limits.imageBytes' }: ImageRules): NearsightError {
+  return unreadable(ref, `it has more than ${imageBytes} bytes (${limit}). Send a smaller one`);
 }
 
 function unreadable(ref: ImageRef, why: string, cause?: unknown): NearsightError {

@@ -3,7 +3,6 @@ import { relayEvents, unusable } from './relay.ts';
 import { toDialect } from './dialects.ts';
 import { isObject } from '../openai/field-checks.ts';
 import { headerText, randomId } from '../openai/response-headers.ts';
-import { pageURL } from '../bytes/page-url.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { normaliseError, readErrorText } from './normalise-error.ts';
 import { NearsightError } from '../protocol/errors.ts';
@@ -24,6 +23,8 @@ export interface RemoteRequest {
 
 /** What is asked of the remote. */
 export interface RemoteTarget {
+  /** Its address. */
+  base: URL;
   /** The model by its name there; absent: the client named one that only this page serves. */
   model: string | undefined;
   /** Why the remote is asked: a policy or an error code. */
@@ -52,10 +53,9 @@ const PERMANENT = [400, 401, 402, 403, 404, 410, 413, 422];
 export async function askRemote(
   remote: RemoteOptions,
   request: RemoteRequest,
-  { model, reason, inline }: RemoteTarget,
+  { base, model, reason, inline }: RemoteTarget,
 ): Promise<{ response: Response; unavailable: boolean }> {
   if (!model) throw unknown(`'${request.model}'. Name a model of its own in remote.model`);
-  const base = new URL(remote.baseURL, pageURL());
   const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');
   if (dialect === 'legacy' && !IN_PATH.test(model)) throw unknown('a model of that name, which cannot be in a path');
   const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
@@ -75,6 +75,8 @@ export async function askRemote(
     credentials: remote.credentials ?? 'omit',
     // A redirect could carry the request, and in old browsers the key, to another origin.
     redirect: 'error',
+    // The page's address may say what the visitor looks at.
+    referrerPolicy: 'no-referrer',
     signal: request.signal ?? null,
   };
   // Neither the consent nor the key need listen to the signal.

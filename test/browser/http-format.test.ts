@@ -37,6 +37,7 @@ test('only allowed headers go to another origin, so that the preflight passes', 
   expect(text).toBe('From afar.');
   const { headers, method } = nim.seen[0]!;
   expect(method).toBe('POST');
+  expect([headers.origin, headers.referer]).toEqual([page.origin, undefined]);
   expect(Object.keys(headers).filter((name) => /^(x-|openai|authorization|cookie)/.test(name))).toEqual([]);
 });
 
@@ -135,8 +136,12 @@ test('a page reaches NVIDIA through a proxy of its own, under the strict policy'
   const hosted = await startNim({ key, dialect: 'hosted' });
   const upstream = { chat: hosted.baseURL, vlm: hosted.baseURL };
   const proxy = createNimProxy({ apiKey: key, authorize: () => true, models: ['meta/llama'], upstream });
-  const answer = (request: Request): Promise<Response> | undefined =>
-    new URL(request.url).pathname.startsWith('/nim/') ? proxy(request) : undefined;
+  const passed: Request[] = [];
+  const answer = (request: Request): Promise<Response> | undefined => {
+    if (!new URL(request.url).pathname.startsWith('/nim/')) return undefined;
+    passed.push(request);
+    return proxy(request);
+  };
   await using proxied = await openPage({ isolated: false, answer });
   await proxied.evaluate(installRemotePage);
   const text = await proxied.evaluate(async () => {
@@ -144,6 +149,10 @@ test('a page reaches NVIDIA through a proxy of its own, under the strict policy'
     return (await fetch(remotePage.url, remotePage.post({ model: 'meta/llama', stream: true }))).text();
   });
   await hosted.close();
+  // The proxy compares the origin, and needs no more of the page's address.
+  expect(passed.map(({ headers }) => [headers.get('origin'), headers.get('referer')])).toEqual([
+    [proxied.origin, null],
+  ]);
   expect(text).toContain('A cat');
   expect(text).toMatch(/data: \[DONE\]\n\n$/);
   expect(hosted.seen).toHaveLength(1);
@@ -233,6 +242,7 @@ test('an image that is missing, or that CORS forbids to read, gives a 400 that n
     return all;
   }, hidden.baseURL);
   await hidden.close();
+  expect(hidden.seen.map(({ headers }) => [headers.origin, headers.referer])).toEqual([[page.origin, undefined]]);
   for (const [at, why] of ['HTTP 404', '(CORS)'].entries()) {
     expect(answers[at]).toMatchObject({ status: 400, reason: 'unreadable_image', text: expect.stringContaining(why) });
     expect(answers[at]?.text).toContain('"param":"messages[0].content[1].image_url"');

@@ -156,7 +156,7 @@ describe('other schemes', () => {
     vi.stubGlobal('location', { href });
     const fetch = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(BYTES));
     expect(await images([url], { ...RULES, allowed: () => false })).toEqual([BYTES]);
-    expect(await inlineImage({ url, param: 'part 0' }, RULES)).toMatch(/^data:image\/png;base64,/);
+    expect(await inlineImage({ url, param: 'part 0' }, 1000)).toMatch(/^data:image\/png;base64,/);
     fetch.mockRestore();
     await expect(images(['s3://bucket/cat.png'])).rejects.toMatchObject(refuses(/s3: URLs/));
     await expect(images(['https://a.example/cat.png'], { ...RULES, allowed: () => false })).rejects.toThrow(/policy/);

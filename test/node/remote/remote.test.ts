@@ -76,6 +76,46 @@ describe('a request that cannot be answered here', () => {
   });
 });
 
+describe('a remote at a path, where there is no page', () => {
+  const remote = { baseURL: '/nim', model: 'meta/llama' };
+
+  it.each([
+    ['unsupported_device', 'glimpse'],
+    ['model_not_found', 'other/model'],
+  ])('does not hide why the request was not answered here: %s', async (code, model) => {
+    const { fetch } = await fetchWithRemote({ engine: failing('unsupported_device'), remote });
+    const message = expect.stringMatching(/\(The remote was not asked, because remote\.baseURL is a path/);
+    expect(await (await fetch(...ask({ model }))).json()).toMatchObject({ error: { code, message } });
+  });
+
+  it('is unavailable', async () => {
+    const first = await fetchWithRemote({ policy: 'remote-first', remote });
+    const response = await first.fetch(...ask({ model: 'glimpse' }));
+    expect(response.headers.get('x-nearsight-reason')).toBe('remote_unavailable');
+    const only = await fetchWithRemote({ policy: () => 'remote', remote });
+    const refused = await only.fetch(...ask({ model: 'glimpse' }));
+    expect([refused.status, await refused.json()]).toMatchObject([
+      502,
+      { error: { code: 'remote_unavailable', message: expect.stringContaining('remote.baseURL') } },
+    ]);
+  });
+});
+
+describe('an image that is too large for this device', () => {
+  it.each([
+    [2000, 200],
+    [2_000_000, 400],
+  ])('goes to the remote if it fits into a request: %i bytes get status %i', async (bytes, status) => {
+    const { fetch, nim } = await fetchWithRemote({ remote: { model: 'meta/llama' } });
+    const url = URL.createObjectURL(new Blob([new Uint8Array(bytes)]));
+    const response = await fetch(...ask({ model: 'glimpse', ...image(url) }));
+    URL.revokeObjectURL(url);
+    expect(response.status).toBe(status);
+    if (status === 200) expect(nim.seen[0]?.text).toContain('data:image/png;base64,AAAA');
+    else expect(await response.text()).toContain('1000000 bytes (limits.requestBytes)');
+  });
+});
+
 describe('a request that can be answered here', () => {
   it('stays here', async () => {
     const { fetch, nim } = await fetchWithRemote();
