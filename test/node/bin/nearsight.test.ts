@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { scripts } from '../../../tools/build/files-beside.mjs';
 
 let folder: string;
 
@@ -11,12 +12,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'nearsight-bin-'));
   cpSync('bin', join(folder, 'package/bin'), { recursive: true });
   for (const file of [
-    'worker.js',
-    'store.js',
-    'grammar.js',
-    'group-queries.js',
-    'wasm-passes.js',
-    'transformers.js',
+    ...Object.values(scripts),
     'index.js',
     'ort/a.wasm',
     'THIRD_PARTY_NOTICES.txt',
@@ -47,16 +43,9 @@ const copied = (to: string): string[] =>
 test('copies the worker and ONNX Runtime, and prints sizes and the option', () => {
   const { status, stdout, stderr } = run('assets', 'public/nearsight');
   expect([status, stderr]).toEqual([0, '']);
-  expect(copied('public/nearsight').toSorted()).toEqual([
-    'THIRD_PARTY_NOTICES.txt',
-    'grammar.js',
-    'group-queries.js',
-    'ort/a.wasm',
-    'store.js',
-    'transformers.js',
-    'wasm-passes.js',
-    'worker.js',
-  ]);
+  expect(copied('public/nearsight').toSorted()).toEqual(
+    ['THIRD_PARTY_NOTICES.txt', 'ort/a.wasm', ...Object.values(scripts)].toSorted(),
+  );
   expect(stdout).toMatch(/0\.0 MB {2}public\/nearsight\/worker\.js/);
   expect(stdout).toContain("createNearsight({ …, assets: '/nearsight/' })");
 });

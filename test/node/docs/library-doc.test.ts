@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { scripts } from '../../../tools/build/files-beside.mjs';
 import { libraryPage } from './library-doc.ts';
 
 it('docs/library.md is up to date', async () => {
@@ -22,4 +23,9 @@ it('has a section for every exported type that its declarations name', () => {
   expect(named.filter((name) => !sections.includes(name) && !ELSEWHERE.includes(name))).toEqual([]);
   // One meaning of each.
   expect(new Set(sections).size).toBe(sections.length);
+});
+
+it('names every script that must lie beside the worker', () => {
+  const worker = /^- `worker\?: .*$/m.exec(libraryPage())?.[0];
+  for (const script of Object.values(scripts)) expect(worker).toContain(`\`${script}\``);
 });
