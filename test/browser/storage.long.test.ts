@@ -65,6 +65,18 @@ test.each(['flip', 'truncate', 'append', 'delete'] as const)(
   },
 );
 
+test('a stored file that cannot be read is fetched again, alone', async () => {
+  await using session = await openStoredPage();
+  await session.page.evaluate(() => stored.works());
+  session.fetched();
+  const outcome = await session.page.evaluate(async () => {
+    faults.plan.unreadableBytes = stored.spec.files.find(({ path }) => path === 'tokenizer.json')!.bytes;
+    return stored.attempt();
+  });
+  expect(outcome).toBe('right');
+  expect(session.fetched()).toMatchObject([{ file: 'tokenizer.json' }]);
+});
+
 test('two tabs download a model once, and both see its progress; one may stop', async () => {
   await using session = await openStoredPage();
   const { page, hub } = session;

@@ -33,7 +33,7 @@ export const codeLines = {
   'worker/sampling/': 428,
   'worker/grammar/': 3022,
   'worker/onnx/': 2611,
-  'worker/storage/': 980,
+  'worker/storage/': 986,
   'src/storage/': 681,
   'worker/hub/': 512,
   'models/': 383,
@@ -42,7 +42,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21951;
+export const codeLinesTogether = 21957;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

@@ -20,17 +20,17 @@ interface Precision {
 
 const both: readonly Device[] = ['webgpu', 'wasm'];
 
-/** The hub's precisions, in order of preference: the smallest that WebGPU runs well, what every device runs, the rest. */
+/** The hub's precisions, in order of preference: the smallest that WebGPU runs well, what only wasm runs, the largest. */
 const PRECISIONS: readonly Precision[] = [
   { dtype: 'q4f16', suffix: '_q4f16', devices: ['webgpu'], f16: true },
   { dtype: 'q4', suffix: '_q4', devices: both, f16: false },
   { dtype: 'fp16', suffix: '_fp16', devices: ['webgpu'], f16: true },
-  { dtype: 'fp32', suffix: '', devices: both, f16: false },
   // WebGPU has no kernels for these.
   ...['int8', 'uint8', 'quantized', 'bnb4'].map((dtype) => {
     const devices: readonly Device[] = ['wasm'];
     return { dtype, suffix: `_${dtype}`, devices, f16: false };
   }),
+  { dtype: 'fp32', suffix: '', devices: both, f16: false },
 ];
 
 /**

@@ -31,6 +31,9 @@ import { hashOf } from './verify.ts';
 /** The folder of this worker's script: an application's, and with it a version's where versions have folders. */
 const owner = new URL('.', globalThis.location?.href ?? 'file:///').href;
 
+/** In place of the sha256 of a file whose bytes the disk does not give. */
+const UNREADABLE = 'that cannot be read';
+
 /** The files of one model in the private file system, from there or from their servers. */
 export class OpfsFiles implements ModelFiles {
   readonly storage: StorageFacts = { kind: 'disk' };
@@ -102,7 +105,11 @@ export class OpfsFiles implements ModelFiles {
 
   async read(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array> {
     const { blob, isVerified } = await this.#find(file, onBytes, signal);
-    const bytes = new Uint8Array(await blob.arrayBuffer());
+    const bytes = await blob.arrayBuffer().then(
+      (buffer) => new Uint8Array(buffer),
+      () => undefined,
+    );
+    if (!bytes) throw await this.#discard(file, UNREADABLE);
     const digest = isVerified ? file.sha256 : await sha256(bytes);
     if (digest !== file.sha256) throw await this.#discard(file, digest);
     // An archive that was imported has not been checked.
@@ -202,7 +209,7 @@ export class OpfsFiles implements ModelFiles {
   }
 
   async #compare(file: ModelFile, hash: Promise<string>): Promise<void> {
-    const digest = await hash.catch(() => 'that cannot be read');
+    const digest = await hash.catch(() => UNREADABLE);
     this.#closed.signal.throwIfAborted();
     if (digest !== file.sha256) throw await this.#discard(file, digest);
   }
@@ -212,8 +219,10 @@ export class OpfsFiles implements ModelFiles {
     await locked(LOCKS.file(file.sha256), async () => {
       // Another tab may have replaced it since, or it could not be read for another reason.
       const now = await this.#stored(file);
-      if (now && (await hashOf(now, this.#closed.signal)) !== file.sha256)
-        await removeFile(this.#folders.blobs, file.sha256);
+      if (!now) return;
+      const again = await hashOf(now, this.#closed.signal).catch(() => UNREADABLE);
+      this.#closed.signal.throwIfAborted();
+      if (again !== file.sha256) await removeFile(this.#folders.blobs, file.sha256);
     });
     return hashError(file, digest);
   }

@@ -126,6 +126,20 @@ if (globalThis.FileSystemSyncAccessHandle) {
     return write.call(this, bytes, options);
   };
 }
+// A damaged disk: files of that length cannot be read until one is deleted.
+let unreadableBytes = Number(plan.get('unreadableBytes'));
+if (unreadableBytes > 0) {
+  const { arrayBuffer } = Blob.prototype;
+  Blob.prototype.arrayBuffer = async function () {
+    if (this.size === unreadableBytes) throw new DOMException('damaged', 'NotReadableError');
+    return arrayBuffer.call(this);
+  };
+  const { removeEntry } = FileSystemDirectoryHandle.prototype;
+  FileSystemDirectoryHandle.prototype.removeEntry = function (...args) {
+    unreadableBytes = 0;
+    return removeEntry.apply(this, args);
+  };
+}
 // Features that a browser lacks, or that a setting turned off.
 for (const name of JSON.parse(plan.get('without') ?? '[]')) delete globalThis[name];
 // The GPU process has crashed; an early implementation; a driver that hangs.
@@ -233,6 +247,8 @@ export interface FaultPlan {
   killAtByte?: number;
   /** The disk is full from this many bytes on. */
   fullAtByte?: number;
+  /** Stored files of this length cannot be read until one is deleted. */
+  unreadableBytes?: number;
   /** Globals that the worker has not. */
   without?: string[];
   /** How `requestAdapter` fails. */
