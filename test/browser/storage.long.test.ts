@@ -80,7 +80,7 @@ test('a stored file that cannot be read is fetched again, alone', async () => {
 test('two tabs download a model once, and both see its progress; one may stop', async () => {
   await using session = await openStoredPage();
   const { page, hub } = session;
-  const endDrip = hub.fault({ kind: 'drip', bytes: 10_000, every: 100, path: DECODER });
+  const endDrip = hub.fault({ kind: 'drip', bytes: 10_000, every: 400, path: DECODER });
   const tab = await session.openTab();
   const load = (): Promise<number[]> => {
     const counts: number[] = [];
