@@ -1,8 +1,8 @@
 // @module-tag nightly-in-firefox
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, inject, test } from 'vitest';
 import listed from '../../models/glimpse/files.json' with { type: 'json' };
@@ -90,8 +90,10 @@ test(
   async () => {
     const { hub, cache, args } = await openHub();
     try {
-      const { code, out, err } = await run({ XDG_CACHE_HOME: resolve('LICENSE') }, ...args);
-      expect(err).toMatch(/^ask: ENOTDIR: .*LICENSE.*, so nothing is kept of this run$/m);
+      // In the place of the folder. Firefox needs the one around it.
+      await writeFile(join(cache, 'nearsight'), '');
+      const { code, out, err } = await run({ XDG_CACHE_HOME: cache }, ...args);
+      expect(err).toMatch(/^ask: ENOTDIR: .*, so nothing is kept of this run$/m);
       expect(out).toMatch(/^dog\nlocal/);
       expect(code).toBe(0);
     } finally {
