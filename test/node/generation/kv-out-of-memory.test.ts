@@ -46,7 +46,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %s', { timeout: 180_000 }, (kind) => {
+const onGpu = (kind: 'pipelined' | 'stepwise' | 'transformers'): void => {
   // Grows twice, or once where steps are slow.
   const limit = kind === 'pipelined' ? BLOCK + LIMIT : LIMIT;
   let toy: Toy;
@@ -288,4 +288,7 @@ describe.each(['pipelined', 'stepwise', 'transformers'] as const)('on the GPU, %
       await expect(replayFailure(decoder, 24, signal)).resolves.toBeUndefined();
     });
   });
-});
+};
+
+describe.each(['pipelined', 'stepwise'] as const)('on the GPU, %s', { timeout: 180_000 }, onGpu);
+describe('on the GPU, transformers', { timeout: 180_000, tags: ['long'] }, () => onGpu('transformers'));
