@@ -7,7 +7,7 @@ export class Queue {
   /** Requests that wait or run. */
   #requests = 0;
 
-  /** How many requests wait; the running one is not counted. */
+  /** How many requests wait for another one. */
   get waiting(): number {
     return Math.max(0, this.#requests - 1);
   }
@@ -15,7 +15,7 @@ export class Queue {
   /**
    * Runs `task` when everything before it has ended. Aborting a waiting task takes it out of the queue at once.
    *
-   * @param maxWaiting how many requests may wait; one more is refused. Absent: the task is no request, and not counted
+   * @param maxWaiting how many requests may wait for another one; one more is refused. Absent: the task is no request, and not counted
    * @throws NearsightError `queue_full`
    */
   async run<T>(task: () => Promise<T>, signal: AbortSignal, maxWaiting?: number): Promise<T> {

@@ -90,11 +90,12 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
       ...options,
       model: async () => {
         // Asked for first: a remote would answer as well.
-        session.throwIfDisposed();
+        session.disposal.throwIfAborted();
         // On a server there is no page to resolve addresses against, and a remote may answer.
         return idOf(resolveModel(options.model, pageURL() ? resolveAssets(assets) : {}));
       },
       engine: session,
+      disposal: session.disposal,
       checkContext,
     }),
     ask: (...question) => ask({ session, rules: askRules }, ...question),

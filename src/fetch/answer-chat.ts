@@ -51,8 +51,8 @@ function makeJob({ policy, options, signal }: ChatContext, { turns, job }: ChatR
 }
 
 /**
- * @throws NearsightError what it could not be answered for here, if the remote cannot be asked; `remote_unavailable` also if it answers that it cannot serve the request, while the local
- *   model still can
+ * @throws NearsightError what it could not be answered for here, if the remote cannot be asked; `remote_unavailable` also if it
+ *   answers that it cannot serve the request, while the local model still can
  */
 async function answerRemotely(
   context: ChatContext,
@@ -60,7 +60,8 @@ async function answerRemotely(
   facts: RouteInput,
   reason: Reason,
 ): Promise<Response> {
-  const { model, served, options, signal } = context;
+  const { model, served, options } = context;
+  const signal = AbortSignal.any([context.signal, options.disposal].filter((each) => each !== undefined));
   const { localFault } = facts;
   const isOwn = model === served[0];
   const base = resolveURL(remote.baseURL);
@@ -72,12 +73,16 @@ async function answerRemotely(
   }
   if (!base) throw new NearsightError('remote_unavailable', `The remote was not asked, because ${noPage}.`);
   const { askRemote } = await importRemote();
-  const { response, unavailable } = await askRemote(remote, context, {
-    base,
-    model: isOwn ? remote.model : model,
-    reason,
-    inline: (url, param) => inlineImage({ url, param }, options.limits.requestBytes, signal),
-  });
+  const { response, unavailable } = await askRemote(
+    remote,
+    { ...context, signal },
+    {
+      base,
+      model: isOwn ? remote.model : model,
+      reason,
+      inline: (url, param) => inlineImage({ url, param }, options.limits.requestBytes, signal),
+    },
+  );
   if (!unavailable) return response;
   const remoteFault = new NearsightError('remote_unavailable', `The remote answered with status ${response.status}.`);
   if (route({ ...facts, remoteFault }).target !== 'local') return response;

@@ -17,6 +17,8 @@ export interface InterceptOptions extends FetchOptions {
   limits: { requestBytes: number } & ImageLimits & Pick<ImageRules, 'imageBytes' | 'images'>;
   /** Answers jobs. */
   engine: Pick<Session, 'generate'>;
+  /** Ends what a remote is asked, whose caller does not. */
+  disposal?: AbortSignal;
   /** Throws where no model can run; it is asked if code cannot be fetched. */
   checkContext?: () => void;
 }

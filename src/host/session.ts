@@ -74,9 +74,9 @@ export class Session {
     this.#options = options;
   }
 
-  /** @throws NearsightError `disposed` after {@link dispose} */
-  throwIfDisposed(): void {
-    this.#disposal.signal.throwIfAborted();
+  /** Aborted by {@link dispose}, with an error `disposed`. */
+  get disposal(): AbortSignal {
+    return this.#disposal.signal;
   }
 
   /**
@@ -85,7 +85,7 @@ export class Session {
    * @throws NearsightError `disposed`
    */
   get client(): SessionClient | undefined {
-    this.throwIfDisposed();
+    this.disposal.throwIfAborted();
     return this.#load?.host?.client;
   }
 
@@ -95,7 +95,7 @@ export class Session {
    */
   async open(signal?: AbortSignal): Promise<Opened> {
     signal?.throwIfAborted();
-    this.throwIfDisposed();
+    this.disposal.throwIfAborted();
     const load = (this.#load ??= this.#start());
     load.waiters++;
     try {
@@ -136,7 +136,7 @@ export class Session {
    * @param makeRequest which model and device
    */
   async probe(makeRequest = this.#options.request): Promise<Verdict> {
-    this.throwIfDisposed();
+    this.disposal.throwIfAborted();
     let host: SessionHost | undefined;
     try {
       const request = await makeRequest();

@@ -79,7 +79,8 @@ const TEXT_TYPES: readonly unknown[] = [undefined, null, 'text', 'input_text', '
 function textOf(part: unknown): string | undefined {
   if (!isObject(part)) return typeof part === 'string' ? part : undefined;
   const { type, image_url, text, refusal } = part;
-  return TEXT_TYPES.includes(type) && image_url == null ? textOf(text ?? refusal) : undefined;
+  const given = text ?? refusal;
+  return TEXT_TYPES.includes(type) && image_url == null && typeof given === 'string' ? given : undefined;
 }
 
 /**

@@ -19,7 +19,7 @@ export interface KvCache {
    */
   reserve(positions: number, kept: number): Promise<void>;
   /**
-   * Doubles the capacity, up to the context length, and keeps all positions. Invalidates the results of {@link feeds} and
+   * Grows the capacity, up to twice and to the context length, and keeps all positions. Invalidates the results of {@link feeds} and
    * {@link targets}. Submitted runs may still be in flight.
    *
    * @throws NearsightError as {@link reserve} does

@@ -15,8 +15,8 @@ export type Scores = Pick<TokenLogprob, 'logprob' | 'top'>;
  * another. Text that could be the start of a stop string is withheld until it is known not to be.
  *
  * Log probability entries match the text: their tokens, joined, are equal to it, and so are their bytes. If a stop string
- * starts within a token, its entry is cut as well. A token behind a stop string has no entry. A
- * character that spans several tokens is in the entry of the last of them.
+ * starts within a token, its entry is cut as well. A token behind a stop string has no entry. A character that spans several
+ * tokens is in the entry of the last of them.
  */
 export class Detokenizer {
   /** True once a stop string was found. */

@@ -86,12 +86,13 @@ export class PrefixEntries {
     let found: SnapshotBase | undefined;
     for (const [snapshot, own] of this.#sequences) {
       const length = commonPrefixLength(own, sequence);
-      const isWorth = length >= least && 2 * length >= own.ids.length && !snapshot.lost;
-      if (isWorth && length > (found?.length ?? 0)) found = { snapshot, length };
+      // What it has from its own base is shared with that.
+      const isOwn = length > (snapshot.base?.length ?? 0);
+      const isWorth = isOwn && length >= least && 2 * length >= own.ids.length && !snapshot.lost;
+      const isNear = basesOf(snapshot).length < MOST_BASES;
+      if (isWorth && isNear && length > (found?.length ?? 0)) found = { snapshot, length };
     }
-    while (found?.snapshot.base && found.length <= found.snapshot.base.length)
-      found = { snapshot: found.snapshot.base.snapshot, length: found.length };
-    return found && basesOf(found.snapshot).length < MOST_BASES ? found : undefined;
+    return found;
   }
 
   /**

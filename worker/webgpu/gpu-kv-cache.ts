@@ -138,16 +138,25 @@ export class GpuKvCache implements KvCache {
    */
   async #resize(wanted: number, least: number): Promise<void> {
     if (this.length === 0) this.clear();
-    const isEnough = least < wanted && (await this.#replaceAll(wanted, (labels) => this.#allocate(labels, wanted)));
-    const capacity = isEnough ? wanted : least;
     try {
+      const isEnough = least < wanted && (await this.#tryAll(wanted, least));
       if (!isEnough) await this.#replaceAll(least, (labels) => this.#allocateEvicting(labels, least));
+      this.capacity = isEnough ? wanted : least;
     } catch (error) {
       this.clear();
       throw error;
     }
     this.#feeds = undefined;
-    this.capacity = capacity;
+  }
+
+  /** Replaces all tensors without evicting anything. If it fails, there is memory to replace the first by one of `least`. */
+  async #tryAll(wanted: number, least: number): Promise<boolean> {
+    const [label = ''] = this.#layout.names.keys();
+    const spare = this.length > 0 ? await this.#allocate([`${label} spare`], least) : [];
+    const isEnough =
+      spare !== undefined && (await this.#replaceAll(wanted, (labels) => this.#allocate(labels, wanted)));
+    spare?.forEach((tensor) => tensor.dispose());
+    return isEnough;
   }
 
   /** Replaces tensors until no more can be allocated. @returns whether there is memory for all */

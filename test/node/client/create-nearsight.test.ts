@@ -167,6 +167,44 @@ test('after dispose() no remote is asked, and every call rejects', async () => {
   expect(network).not.toHaveBeenCalled();
 });
 
+test('dispose() ends what a remote is asked: nothing is sent after a late consent, and a stream ends', async () => {
+  const sent: (AbortSignal | null | undefined)[] = [];
+  let agree = (_yes: boolean): void => {};
+  const near = createNearsight({
+    model: glimpse,
+    policy: 'remote-first',
+    remote: {
+      baseURL: 'https://nim.example/v1',
+      model: 'a/b',
+      consent: () => new Promise<boolean>((resolve) => (agree = resolve)),
+    },
+    fetch: async (_url, init) => {
+      sent.push(init?.signal);
+      // As the native one does, it never ends by itself.
+      const start = (controller: ReadableStreamDefaultController): void =>
+        init?.signal?.addEventListener('abort', () => controller.error(init.signal?.reason));
+      return new Response(new ReadableStream({ start }), { headers: { 'content-type': 'text/event-stream' } });
+    },
+  });
+  const post = (content: unknown): Promise<Response> =>
+    near.fetch('https://integrate.api.nvidia.com/v1/chat/completions', {
+      method: 'POST',
+      body: JSON.stringify({ model: 'glimpse', stream: true, messages: [{ role: 'user', content }] }),
+    });
+  const streamed = await post('Who?');
+  const ended = expect(streamed.text()).rejects.toMatchObject({ code: 'disposed' });
+  const url = 'data:image/png;base64,AAAA';
+  const asked = post([{ type: 'image_url', image_url: { url } }]);
+  const before = agree;
+  await expect.poll(() => agree === before).toBe(false);
+  near.dispose();
+  agree(true);
+  expect((await asked).status).toBe(503);
+  await ended;
+  expect(sent).toHaveLength(1);
+  expect(sent[0]?.aborted).toBe(true);
+});
+
 test('forget() and debugStats() reach the loaded worker, and do nothing without one', async () => {
   const near = createNearsight({ model: glimpse });
   expect(await near.debugStats()).toMatchObject({ loaded: null });

@@ -1,3 +1,5 @@
+// size: one suite, which runs on three decoders.
+
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Decoder, SamplingRequest } from '../../../worker/generation/decoder.ts';
 import { PrefixCache } from '../../../worker/generation/prefix-cache.ts';
@@ -89,7 +91,9 @@ const onGpu = (kind: 'pipelined' | 'stepwise' | 'transformers'): void => {
       const expected = await answer(LONG + limit, { sampling, limit }, prompt);
       const made = vi.spyOn(GPUDevice.prototype, 'createBuffer');
       const sizes = (): Set<number> =>
-        new Set(made.mock.calls.filter(([{ label }]) => label?.startsWith('past')).map(([{ size }]) => size));
+        new Set(
+          made.mock.calls.filter(([{ label }]) => /^past.*\.(key|value)$/.test(label ?? '')).map(([{ size }]) => size),
+        );
       const { ids, logits } = await answer(LONG, { sampling, limit }, prompt);
       const [first = 0, ...larger] = sizes();
       expect(larger).toEqual(kind === 'pipelined' ? [2 * first, 4 * first] : [2 * first]);
@@ -120,10 +124,15 @@ const onGpu = (kind: 'pipelined' | 'stepwise' | 'transformers'): void => {
       return () => memory.lift();
     });
 
-    /** Asks with memory reserved for so many positions. Returns how many positions were reused, and the answer. */
-    async function ask(ids: Int32Array, positions: number): Promise<{ known: number; ids: number[] }> {
+    /** Reads a prompt with memory reserved for so many positions. Returns how many of the prompt were reused. */
+    async function read(ids: Int32Array, positions = ids.length): Promise<number> {
       const known = await cache.begin({ ids, images: [] }, positions, true);
       await decoder.prefill(ids.subarray(known), -1, [], signal);
+      return known;
+    }
+
+    async function ask(ids: Int32Array, positions: number): Promise<{ known: number; ids: number[] }> {
+      const known = await read(ids, positions);
       cache.beginAnswer();
       const sampled = await take(decoder, { prompt: ids, limit: LIMIT });
       for (const id of sampled) cache.append(id);
@@ -189,22 +198,27 @@ const onGpu = (kind: 'pipelined' | 'stepwise' | 'transformers'): void => {
     test('an answer that outgrows its reservation evicts snapshots', async () => {
       const expected = await cold(chat(9, LONG));
       for (const first of [1, 2]) await ask(chat(first), BLOCK);
-      // Half a block more, and, where buffers are replaced one by one, the last of the four smaller ones; or another block.
-      memory.bytes = (sets === 1 ? 1.75 : 2) * block;
+      // Half a block more, and, where buffers are replaced one by one, the last of the four smaller ones.
+      memory.bytes = (sets === 1 ? 1.75 : 1.5) * block;
       expect(await ask(chat(9, LONG), BLOCK)).toEqual({ known: 0, ids: expected });
       expect(cache.snapshots.count).toBe(0);
       memory.bytes = Infinity;
       cache.forget();
     });
 
+    test('an answer grows by half where there is no memory to double, however much there is', async () => {
+      const prompt = chat(9, LONG);
+      const expected = await cold(prompt);
+      for (const blocks of [1.75, 1.9, 2, 2.1, 2.2]) {
+        memory.bytes = blocks * block;
+        expect(await ask(prompt, BLOCK)).toEqual({ known: 0, ids: expected });
+        cache.forget();
+      }
+    });
+
     test.runIf(kind === 'pipelined')('nothing is evicted for more than what is needed', async () => {
       const prompt = chat(9, BLOCK + 4);
       const expected = await cold(prompt);
-      const read = async (ids: Int32Array): Promise<number> => {
-        const known = await cache.begin({ ids, images: [] }, ids.length, true);
-        await decoder.prefill(ids.subarray(known), -1, [], signal);
-        return known;
-      };
       await ask(chat(1), BLOCK);
       await read(prompt.subarray(0, LONG));
       expect(cache.snapshots.count).toBe(1);
@@ -224,8 +238,7 @@ const onGpu = (kind: 'pipelined' | 'stepwise' | 'transformers'): void => {
       const count = BLOCK - LONG + 1;
       const expected = (await cold(prompt)).slice(0, count);
       memory.bytes = sets * block;
-      await cache.begin({ ids: prompt, images: [] }, BLOCK, true);
-      await decoder.prefill(prompt, -1, [], signal);
+      await read(prompt, BLOCK);
       expect(await take(decoder, { prompt, limit: LIMIT }, count)).toEqual(expected);
       memory.bytes = Infinity;
       cache.forget();
@@ -243,7 +256,7 @@ const onGpu = (kind: 'pipelined' | 'stepwise' | 'transformers'): void => {
 
     test('without anything to evict the request is refused with the bytes needed, and a smaller one is answered', async () => {
       const expected = await cold(chat(1));
-      memory.bytes = 1.5 * block;
+      memory.bytes = 1.4 * block;
       const refusal = {
         code: 'context_length_exceeded',
         param: 'max_tokens',

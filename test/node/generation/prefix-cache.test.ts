@@ -105,6 +105,19 @@ describe('the cache', () => {
     expect(await ask(decoder, cache, [...question(8), 1])).toBe(50);
   });
 
+  test('bases no more than nine snapshots on each other', async () => {
+    const decoder = new IdDecoder();
+    const cache = new PrefixCache(decoder, { budget: 1000 });
+    Block.longestChain = 0;
+    let chat = long(1);
+    for (let turn = 0; turn < 20; turn++) {
+      expect(await ask(decoder, cache, chat)).toBe(turn === 0 ? 0 : chat.length - 10);
+      await ask(decoder, cache, long(2));
+      chat = [...chat, ...long(3 + turn).slice(0, 10)];
+    }
+    expect(Block.longestChain).toBe(8);
+  });
+
   test('restores what was read, whatever is based on what, within the budget', async () => {
     let state = 1;
     const random = (below: number): number => (state = (state * 48271) % 2147483647) % below;

@@ -108,6 +108,9 @@ describe('prefix entries', () => {
     expect([1, 2, 3, 4].map((id) => entries.longest(sequence([1, 1, 1, 1, id]))?.length)).toEqual([5, 4, 4, 4]);
     expect(entries.bytes).toBe(14);
     expect(entries.baseOf(sequence([3, 3, 3, 1]), 3)).toMatchObject({ length: 3 });
+    // Within what another is based on: only if that shares enough.
+    expect(entries.baseOf(sequence([1, 1, 1]), 1)).toMatchObject({ length: 3, snapshot: { bytes: 6 } });
+    expect(entries.baseOf(sequence([1, 1]), 1)).toBeUndefined();
     // It would keep more than what is shared.
     expect(entries.baseOf(sequence([3, 3, 1]), 1)).toBeUndefined();
   });

@@ -16,6 +16,8 @@ export function sequence(ids: number[], ...keys: string[]): Sequence {
 export class Block implements KvSnapshot {
   lost = false;
   static alive = 0;
+  /** Of snapshots, each based on the one before. */
+  static longestChain = 0;
   readonly bytes: number;
   readonly ids: Int32Array;
   readonly base: SnapshotBase | undefined;
@@ -24,7 +26,12 @@ export class Block implements KvSnapshot {
     Block.alive++;
     this.ids = ids;
     this.base = base;
+    Block.longestChain = Math.max(Block.longestChain, this.#bases);
     this.bytes = ids.length - (base?.length ?? 0);
+  }
+
+  get #bases(): number {
+    return this.base?.snapshot instanceof Block ? 1 + this.base.snapshot.#bases : 0;
   }
 
   released = false;

@@ -127,6 +127,18 @@ describe('privacy', () => {
     },
   );
 
+  it('refuses a text within a text within a text, however deep', async () => {
+    const { fetch, nim } = await fetchWithRemote({ remote: {} });
+    const depth = 20_000;
+    const part = `${'{"text":'.repeat(depth)}"a"${'}'.repeat(depth)}`;
+    const body = `{"model":"glimpse","messages":[{"role":"user","content":[${part}]}]}`;
+    const [url, init] = ask();
+    const response = await fetch(url, { ...init, body });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { param: 'messages[0].content[0].text' } });
+    expect(nim.seen).toEqual([]);
+  });
+
   it('asks nobody about text, also in the form of a refusal', async () => {
     const consent = vi.fn(() => false);
     const { fetch } = await fetchWithRemote({ remote: { consent } });

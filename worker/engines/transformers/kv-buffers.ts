@@ -67,7 +67,11 @@ export class KvBuffers {
   async take(positions: number): Promise<Tensors> {
     const missing = (port: CachePort): number => 1 - this.#freeOf(port).length;
     const grown = Math.max(positions, Math.min(2 * this.#capacity, this.#maxPositions));
-    await this.#fillEvicting(positions > this.#capacity ? grown : this.#capacity, missing);
+    const isFull = positions > this.#capacity;
+    // Nothing is evicted for more than what is needed. The step after the next needs the other set.
+    if (!isFull) await this.#fillEvicting(this.#capacity, missing);
+    else if (!(await this.#fill(grown, () => SETS)))
+      await this.#fillEvicting(capacityFor(positions, this.#maxPositions), missing);
     return Object.fromEntries(this.#ports.map((port) => [port.present, this.takeOne(port.past, positions)]));
   }
 
