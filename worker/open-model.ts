@@ -60,12 +60,13 @@ async function openVerified(kind: EngineKind, request: OpenRequest, options: Ope
   });
   try {
     await files.verify(signal);
-    await files.supersede();
-    return engine;
   } catch (error) {
     await engine.close();
     throw error;
   }
+  // A model that works is not given up for an older one that cannot be deleted. A later load tries that again.
+  await files.supersede().catch(() => {});
+  return engine;
 }
 
 function isFatal(error: unknown): boolean {

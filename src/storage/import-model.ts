@@ -108,19 +108,22 @@ async function begin(
 
 /** The record lists what is there. @throws NearsightError `integrity` if that is not enough for a load */
 async function finish(folders: Folders, spec: ModelSpec, name: string): Promise<StoredModel> {
-  const { stored, wanted } = await locked(LOCKS.records, async () => {
+  return locked(LOCKS.records, async () => {
     const record = await readRecord(folders.models, name);
     if (!record) throw new NearsightError('integrity', `${spec.id} was deleted during the import.`);
-    const { files } = await describe(folders, { name, record });
-    const whole = files.filter((file) => file.bytes === file.storedBytes).map(({ path }) => path);
-    const updated = { ...record, wanted: wantedOf(spec, new Set(whole)) };
+    const all = { ...record, wanted: filesOf(record.spec).map(({ path }) => path) };
+    const { files } = await describe(folders, { name, record: all });
+    const whole = new Set(files.filter((file) => file.bytes === file.storedBytes).map(({ path }) => path));
+    const wanted = wantedOf(spec, whole);
+    // Of other variants, there may be parts.
+    const missing = wanted.find((path) => !whole.has(path));
+    const wasWhole = record.wanted.length > 0 && record.wanted.every((path) => whole.has(path));
+    // What lacks files does not make a model incomplete that a load can use as it is.
+    const updated = missing !== undefined && wasWhole ? record : { ...record, wanted };
     await writeRecord(folders, { name, record: updated });
-    return { stored: await describe(folders, { name, record: updated }), wanted: updated.wanted };
+    if (missing === undefined) return describe(folders, { name, record: updated });
+    throw new NearsightError('integrity', `${missing} of ${spec.id} is missing. What was there is kept.`);
   });
-  // Of other variants, there may be parts.
-  const missing = stored.files.find((file) => wanted.includes(file.path) && file.bytes !== file.storedBytes);
-  if (!missing) return stored;
-  throw new NearsightError('integrity', `${missing.path} of ${spec.id} is missing. What was there is kept.`);
 }
 
 /** Paths of the files that a load needs: of the variant of which all files are there, else of the first. */

@@ -72,6 +72,32 @@ test('an archive with other variants than the record is checked by the hashes th
   expect(outcomes).toEqual({ more: checked, record: 10, other: 'integrity', fewer: checked });
 });
 
+test('an import that lacks files of another variant takes nothing from a model that is whole', async () => {
+  await using session = await openStoredPage();
+  const outcome = await session.page.evaluate(async (revision) => {
+    const { storage } = stored;
+    const spec = { ...stored.spec, revision };
+    const onWasm = ({ devices }: { devices: readonly string[] }): boolean => devices.includes('wasm');
+    await stored.works({ ...spec, variants: spec.variants.filter(onWasm) });
+    await stored.released();
+    const other = { ...spec, variants: spec.variants.filter((variant) => !onWasm(variant)) };
+    const failure = await storage
+      .import(await new Response(await storage.export('glimpse')).blob(), { spec: other })
+      .catch(({ code, message }) => ({ code, message }));
+    const afterwards = await storage.list();
+    await storage.clear();
+    const config = new File(['x'], 'unknown.json');
+    const ofNone = await storage.import([config], { spec: other }).catch(({ code }) => code);
+    return { failure, afterwards, ofNone, listed: await storage.list() };
+  }, COMMIT);
+  expect(outcome).toMatchObject({
+    failure: { code: 'integrity', message: expect.stringMatching(/is missing/) },
+    afterwards: [{ complete: true }],
+    ofNone: 'integrity',
+    listed: [{ complete: false }],
+  });
+});
+
 test('parts of another variant do not make an import incomplete', async () => {
   await using session = await openStoredPage();
   const model = await session.page.evaluate(async () => {

@@ -77,6 +77,24 @@ test('a stored file that cannot be read is fetched again, alone', async () => {
   expect(session.fetched()).toMatchObject([{ file: 'tokenizer.json' }]);
 });
 
+test('a stored file for which there is no memory is not called damaged, and stays', async () => {
+  await using session = await openStoredPage();
+  await session.page.evaluate(() => stored.works());
+  session.fetched();
+  const outcome = await session.page.evaluate(async () => {
+    faults.plan.unreadableAtOnce = stored.spec.files.find(({ path }) => path === 'tokenizer.json')!.bytes;
+    const near = stored.make();
+    const failure = await near.load().catch(({ code, message }) => ({ code, message }));
+    near.dispose();
+    return { failure, models: await stored.storage.list() };
+  });
+  expect(outcome).toMatchObject({
+    failure: { code: 'load_failed', message: expect.stringMatching(/^tokenizer\.json .*not damaged.*no memory/) },
+    models: [{ complete: true }],
+  });
+  expect(session.fetched()).toEqual([]);
+});
+
 test('two tabs download a model once, and both see its progress; one may stop', async () => {
   await using session = await openStoredPage();
   const { page, hub } = session;

@@ -33,8 +33,8 @@ export const codeLines = {
   'worker/sampling/': 428,
   'worker/grammar/': 3022,
   'worker/onnx/': 2611,
-  'worker/storage/': 986,
-  'src/storage/': 681,
+  'worker/storage/': 1006,
+  'src/storage/': 683,
   'worker/hub/': 512,
   'models/': 383,
   'bin/': 55,
@@ -42,7 +42,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 21975;
+export const codeLinesTogether = 21997;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first

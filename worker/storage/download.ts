@@ -1,4 +1,5 @@
 import { yieldToEvents } from '../../src/async/yield-to-events.ts';
+import type { ModelFile } from '../../src/protocol/model-spec.ts';
 import {
   endError,
   fetchFile,
@@ -202,6 +203,14 @@ function endOfSegment(part: PartFile, at: number): number {
   return Math.min((Math.floor(at / SEGMENT_BYTES) + 1) * SEGMENT_BYTES, part.file.bytes);
 }
 
+/** Whether a whole file's header `content-length` shows that it is not this file. */
+function isOtherLength({ bytes }: ModelFile, length: number, { type, headers }: Response): boolean {
+  // Of a compressed file it is the compressed length, and other origins do not tell whether a file is.
+  if (type !== 'cors' && headers.get('content-encoding') === null) return length !== bytes;
+  // What cannot be compressed gets 0.03 % longer by gzip, and a header.
+  return length > bytes * 1.001 + 64;
+}
+
 /** Fetches the whole file over one connection, each time from its start. */
 async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSignal): Promise<void> {
   const restart = (): void => {
@@ -211,9 +220,7 @@ async function downloadWhole(part: PartFile, progress: Progress, signal: AbortSi
   const attempt = async (until: AbortSignal): Promise<void> => {
     const { response, body } = await fetchFile(part.file, until, { cache });
     const length = response.headers.get('content-length');
-    // Of a compressed file it is the compressed length, and other origins do not tell whether a file is.
-    const isLength = length !== null && response.type !== 'cors' && response.headers.get('content-encoding') === null;
-    if (isLength && Number(length) !== part.file.bytes) throw sizeError(part.file, length);
+    if (length !== null && isOtherLength(part.file, Number(length), response)) throw sizeError(part.file, length);
     // Not before: the answer of a captive portal would discard what is downloaded.
     restart();
     part.etag = response.headers.get('etag');

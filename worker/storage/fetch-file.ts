@@ -100,12 +100,13 @@ async function timely<T>(ms: number, coming: Promise<T>, file: ModelFile, at: nu
 }
 
 /**
- * The error for a body that ended after `at` bytes.
+ * The error for a body that ended after `at` bytes, without a failure of the connection.
  *
- * @param length the header `content-length`: with as many bytes, the server has no more
+ * @param length the header `content-length` of a whole file. If it promises no more, the server has no more: another request
+ *   would bring the same. Of a compressed file it is the compressed length, which is hardly longer
  */
 export function endError(file: ModelFile, at: number, length?: string | null): Error {
-  if (length === String(at)) return sizeError(file, length);
+  if (length !== undefined && Number(length) <= at) return sizeError(file, String(at));
   return new RetryableFailure(cutError(file, at, 'the server ended it'));
 }
 

@@ -1,5 +1,5 @@
 import { sha256 } from '../../src/bytes/sha256.ts';
-import { NearsightError } from '../../src/protocol/errors.ts';
+import { NearsightError, textOf } from '../../src/protocol/errors.ts';
 import type { StorageFacts } from '../../src/protocol/calls.ts';
 import type { ModelFile, ModelSpec } from '../../src/protocol/model-spec.ts';
 import type { ModelRecord } from '../../src/protocol/stored-model.ts';
@@ -105,11 +105,7 @@ export class OpfsFiles implements ModelFiles {
 
   async read(file: ModelFile, onBytes: (count: number) => void, signal: AbortSignal): Promise<Uint8Array> {
     const { blob, isVerified } = await this.#find(file, onBytes, signal);
-    const bytes = await blob.arrayBuffer().then(
-      (buffer) => new Uint8Array(buffer),
-      () => undefined,
-    );
-    if (!bytes) throw await this.#discard(file, UNREADABLE);
+    const bytes = await bytesOf(blob).catch(() => this.#readAgain(file));
     const digest = isVerified ? file.sha256 : await sha256(bytes);
     if (digest !== file.sha256) throw await this.#discard(file, digest);
     // An archive that was imported has not been checked.
@@ -216,16 +212,41 @@ export class OpfsFiles implements ModelFiles {
 
   async #discard(file: ModelFile, digest: string): Promise<NearsightError> {
     this.damaged = true;
-    await locked(LOCKS.file(file.sha256), async () => {
-      // Another tab may have replaced it since, or it could not be read for another reason.
-      const now = await this.#stored(file);
-      if (!now) return;
-      const again = await hashOf(now, this.#closed.signal).catch(() => UNREADABLE);
-      this.#closed.signal.throwIfAborted();
-      if (again !== file.sha256) await removeFile(this.#folders.blobs, file.sha256);
-    });
+    await this.#keepIfRight(file);
     return hashError(file, digest);
   }
+
+  /** A file whose bytes did not come at once: another tab may have replaced it, or there was no memory for the whole of it. */
+  async #readAgain(file: ModelFile): Promise<Uint8Array<ArrayBuffer>> {
+    const kept = await this.#keepIfRight(file);
+    if (!kept) {
+      this.damaged = true;
+      throw hashError(file, UNREADABLE);
+    }
+    return bytesOf(kept).catch((cause: unknown) => {
+      const why = `its ${file.bytes} bytes could not be read into memory (${textOf(cause)})`;
+      const message = `${file.path} is stored and not damaged, but ${why}. Close other pages, or use a smaller model.`;
+      throw new NearsightError('load_failed', message, { cause });
+    });
+  }
+
+  /** Deletes a stored file if its bytes are wrong. @returns it, if it stays */
+  #keepIfRight(file: ModelFile): Promise<File | undefined> {
+    return locked(LOCKS.file(file.sha256), async () => {
+      // Another tab may have replaced it since.
+      const now = await this.#stored(file);
+      if (!now) return undefined;
+      const digest = await hashOf(now, this.#closed.signal).catch(() => UNREADABLE);
+      this.#closed.signal.throwIfAborted();
+      if (digest === file.sha256) return now;
+      await removeFile(this.#folders.blobs, file.sha256);
+      return undefined;
+    });
+  }
+}
+
+async function bytesOf(blob: Blob): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await blob.arrayBuffer());
 }
 
 function unverified({ id }: ModelSpec): NearsightError {

@@ -140,6 +140,15 @@ if (unreadableBytes > 0) {
     return removeEntry.apply(this, args);
   };
 }
+// No memory for the whole of a file of that length. Slices are no files.
+const unreadableAtOnce = Number(plan.get('unreadableAtOnce'));
+if (unreadableAtOnce > 0) {
+  const { arrayBuffer } = Blob.prototype;
+  Blob.prototype.arrayBuffer = async function () {
+    if (this instanceof File && this.size === unreadableAtOnce) throw new RangeError('no memory');
+    return arrayBuffer.call(this);
+  };
+}
 // Features that a browser lacks, or that a setting turned off.
 for (const name of JSON.parse(plan.get('without') ?? '[]')) delete globalThis[name];
 // The GPU process has crashed; an early implementation; a driver that hangs.
@@ -249,6 +258,8 @@ export interface FaultPlan {
   fullAtByte?: number;
   /** Stored files of this length cannot be read until one is deleted. */
   unreadableBytes?: number;
+  /** Stored files of this length can be read in pieces only. */
+  unreadableAtOnce?: number;
   /** Globals that the worker has not. */
   without?: string[];
   /** How `requestAdapter` fails. */

@@ -54,6 +54,20 @@ describe('opening a file of a model', () => {
     await expect(read({ sha256: '0'.repeat(64) })).rejects.toMatchObject({ code: 'integrity' });
   });
 
+  it('asks once for a file that is shorter, also where no header says how long it is, and tells its length', async () => {
+    let requests = 0;
+    const url = await serve((_request, response) => {
+      requests++;
+      response.write(content.subarray(0, 7));
+      response.end();
+    });
+    await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({
+      code: 'integrity',
+      message: expect.stringMatching(/should have 19 bytes, got 7\./) as string,
+    });
+    expect(requests).toBe(1);
+  });
+
   it('names the address and the status when the server refuses, and the cause when there is no server', async () => {
     const url = await serve((_request, response) => response.writeHead(404).end());
     await expect(files.open(file(url), () => {}, never)).rejects.toMatchObject({
