@@ -117,7 +117,7 @@ export class MeasurePanel {
       ...(measured.leftOut.length > 0
         ? [`Not measured, because the time was up: ${measured.leftOut.join(', ')}.`]
         : []),
-      ...(disturbances.length > 0 ? [`Times are too long, because ${disturbances.join(' and ')} meanwhile.`] : []),
+      ...(disturbances.length > 0 ? [`These times are too long: ${disturbances.join(' and ')} meanwhile.`] : []),
     ].join(' ');
     const result = {
       model: offer.id,

@@ -60,8 +60,7 @@ async function answerRemotely(
   facts: RouteInput,
   reason: Reason,
 ): Promise<Response> {
-  const { model, served, options } = context;
-  const signal = AbortSignal.any([context.signal, options.disposal].filter((each) => each !== undefined));
+  const { model, served, options, until: signal } = context;
   const { localFault } = facts;
   const isOwn = model === served[0];
   const base = resolveURL(remote.baseURL);

@@ -44,12 +44,14 @@ export function createFetch(options: InterceptOptions): typeof globalThis.fetch 
     const headers = new Headers(init?.headers ?? request?.headers);
     const signal = (init?.signal === undefined ? request?.signal : init.signal) ?? undefined;
     signal?.throwIfAborted();
+    const { disposal } = options;
+    const until = signal && disposal ? AbortSignal.any([signal, disposal]) : (signal ?? disposal);
     const body = openBody(request, init, headers, options.limits.requestBytes, signal);
     const endpoint = findEndpoint(path, url.pathname);
     try {
-      const { handleRequest } = await race(importHandler(options), signal);
-      const context = { url, endpoint, method, headers, body, signal, fetch: passOn, options };
-      const response = await race(handleRequest(context), signal);
+      const { handleRequest } = await race(importHandler(options), until);
+      const context = { url, endpoint, method, headers, body, signal, until, fetch: passOn, options };
+      const response = await race(handleRequest(context), until);
       return fromServer(response, url);
     } catch (error) {
       signal?.throwIfAborted();

@@ -31,6 +31,8 @@ export interface RequestContext {
   headers: Headers;
   body: Body;
   signal: AbortSignal | undefined;
+  /** Aborted by the signal, and by `disposal`. */
+  until: AbortSignal | undefined;
   /** The `fetch` that is wrapped. */
   fetch: typeof globalThis.fetch;
   options: InterceptOptions;

@@ -63,7 +63,8 @@ export function withImages(turns: readonly RequestTurn[], files: ReadonlyMap<str
 export function countImages({ image, messages }: Record<string, unknown>): number {
   const all = Array.isArray(messages) ? messages.filter(isObject) : [];
   const given = [image, ...all.map(({ audio }) => audio)].filter((media) => media != null);
-  return all.reduce((count, { content }) => count + countIn(content), given.length);
+  // A remote gets a refusal as the content.
+  return all.reduce((count, { content, refusal }) => count + countIn(content ?? refusal), given.length);
 }
 
 function countIn(content: unknown): number {

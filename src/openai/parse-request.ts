@@ -24,8 +24,8 @@ export interface ChatRequest {
  * Checks the body of a chat completion request against the table in `fields.ts`.
  *
  * @param imgTags whether `<img src="…">` in a user's string content is an image; else it stays text
- * @throws NearsightError with the field in `param`: `invalid_request` if any is invalid, else `unsupported_field` or
- *   `unsupported_schema`
+ * @throws NearsightError with the field in `param`: `invalid_request` if any field is invalid, else `unsupported_field` or
+ *   `unsupported_schema`; what fields mean together is read only if none is refused
  */
 export function parseChat(body: unknown, imgTags = false): ChatRequest {
   const faults: NearsightError[] = [];

@@ -33,7 +33,7 @@ export function checkToolMessages(messages: readonly Values<typeof MESSAGE>[]): 
 
 function checkAnswered(open: ReadonlyMap<string, string>): void {
   for (const param of open.values()) {
-    const message = `${param} has no result: add a message with the role 'tool' and its id behind it.`;
+    const message = `${param} has no result: add a message with the role 'tool' and its id after it.`;
     throw new NearsightError('invalid_request', message, { param });
   }
 }

@@ -59,6 +59,7 @@ export async function askRemote(
   const dialect = remote.dialect ?? (LEGACY.test(model) ? 'legacy' : 'hosted');
   if (dialect === 'legacy' && !IN_PATH.test(model)) throw unknown('a model of that name, which cannot be in a path');
   const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
+  request.signal?.throwIfAborted();
   await askConsent(remote, { model: request.model, images: request.images, reason, url: url.href });
   const body = await toDialect({ ...request.body, model }, dialect, inline);
   // The client's own key goes to its own origin only.

@@ -118,7 +118,7 @@ async function finish(folders: Folders, spec: ModelSpec, name: string): Promise<
     // Of other variants, there may be parts.
     const missing = wanted.find((path) => !whole.has(path));
     const wasWhole = record.wanted.length > 0 && record.wanted.every((path) => whole.has(path));
-    // What lacks files does not make a model incomplete that a load can use as it is.
+    // A failed import leaves a complete model as it was.
     const updated = missing !== undefined && wasWhole ? record : { ...record, wanted };
     await writeRecord(folders, { name, record: updated });
     if (missing === undefined) return describe(folders, { name, record: updated });

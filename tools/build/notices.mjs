@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const introduction = `nearsight is licensed under Apache-2.0 (LICENSE). Its files contain the packages below, whose licences follow. The model
-glimpse has its terms in glimpse/README.md.
+const introduction = `nearsight is licensed under Apache-2.0, whose text follows, and then those of the packages that its files contain. The model
+glimpse has its terms in glimpse/README.md, beside its files.
 `;
 
 /** Licences of packages that come without the text, each for one version: a new one is looked at again. */
@@ -38,7 +38,12 @@ export class Notices {
    * @throws if a package has no licence's text
    */
   write(file) {
-    writeFileSync(file, [introduction, ...[...this.#packages].toSorted().map(notice)].join(`\n${'='.repeat(80)}\n\n`));
+    writeFileSync(
+      file,
+      [introduction, readFileSync('LICENSE', 'utf8'), ...[...this.#packages].toSorted().map(notice)].join(
+        `\n${'='.repeat(80)}\n\n`,
+      ),
+    );
   }
 }
 

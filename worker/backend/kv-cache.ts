@@ -93,7 +93,7 @@ export function noMemoryFor(positions: number, bytes: number): NearsightError {
  */
 export function failedRun(cause: unknown, rows: number, behind: number): unknown {
   if (!/bad_alloc|alloc\w* failed|failed to alloc|out of memory/i.test(String(cause))) return cause;
-  const message = `There is no memory to read ${rows} tokens behind ${behind}. Send fewer messages or images.`;
+  const message = `There is no memory to read ${rows} tokens after ${behind}. Send fewer messages or images.`;
   return new NearsightError('context_length_exceeded', message, { cause });
 }
 

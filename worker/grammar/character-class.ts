@@ -22,7 +22,7 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
 export function readEscape(reader: SourceReader, letters: EscapeLetters): number | CodePoints {
   const start = reader.position - 1;
   const letter = reader.take();
-  if (letter === '') return reader.fail('A backslash with nothing behind it', start);
+  if (letter === '') return reader.fail('A backslash with nothing after it', start);
   const value = letters[letter];
   if (value !== undefined) return value;
   const set = ESCAPED_SETS[letter];

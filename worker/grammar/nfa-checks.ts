@@ -41,7 +41,7 @@ export function refuseLeftRecursion(nfa: Nfa): void {
       } else if (open.has(callee)) {
         const cycle = [...path.map(({ rule }) => rule).slice(path.findIndex(({ rule }) => rule === callee)), callee];
         const way = cycle.map((rule) => `"${names.get(rule)}"`).join(' starts with ');
-        throw new GrammarError(`Left recursion behind something optional or repeated: ${way}`);
+        throw new GrammarError(`Left recursion after something optional or repeated: ${way}`);
       } else if (!done.has(callee)) {
         open.add(callee);
         path.push({ rule: callee, calls: firstCalls(nfa, callee, nullable) });

@@ -20,17 +20,21 @@ interface Precision {
 
 const both: readonly Device[] = ['webgpu', 'wasm'];
 
-/** The hub's precisions, in order of preference: the smallest that WebGPU runs well, what only wasm runs, the largest. */
+/** WebGPU has no kernels for these. */
+const onWasm = (dtype: string): Precision => ({ dtype, suffix: `_${dtype}`, devices: ['wasm'], f16: false });
+
+/** The hub's precisions, in order of preference: the smallest that is known to run well on a device comes first. */
 const PRECISIONS: readonly Precision[] = [
   { dtype: 'q4f16', suffix: '_q4f16', devices: ['webgpu'], f16: true },
   { dtype: 'q4', suffix: '_q4', devices: both, f16: false },
   { dtype: 'fp16', suffix: '_fp16', devices: ['webgpu'], f16: true },
-  // WebGPU has no kernels for these.
-  ...['int8', 'uint8', 'quantized', 'bnb4'].map((dtype) => {
-    const devices: readonly Device[] = ['wasm'];
-    return { dtype, suffix: `_${dtype}`, devices, f16: false };
-  }),
+  // transformers.js takes this on wasm.
+  onWasm('quantized'),
+  onWasm('uint8'),
   { dtype: 'fp32', suffix: '', devices: both, f16: false },
+  // onnxruntime has no convolution with signed weights (ConvInteger), which vision encoders have.
+  onWasm('int8'),
+  onWasm('bnb4'),
 ];
 
 /**

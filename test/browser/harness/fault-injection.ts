@@ -9,7 +9,7 @@ const patch = `
 const plan = new URL(import.meta.url).searchParams;
 const devices = new Set();
 const buffers = new Set();
-// The KV cache: the sizes of all buffers ever created for it, and how many bytes it may take.
+// The KV cache: the sizes of all buffers ever created for its tensors, and how many bytes it may take.
 const kvBufferSizes = [];
 const isKv = ({ label }) => label?.startsWith('past_key_values.');
 const kvBytes = () => [...buffers].filter(isKv).reduce((sum, { size }) => sum + size, 0);
@@ -32,7 +32,7 @@ if (globalThis.GPUAdapter) {
     }
     const buffer = createBuffer.call(this, descriptor);
     buffers.add(buffer);
-    if (isKv(descriptor)) kvBufferSizes.push(buffer.size);
+    if (isKv(descriptor) && !descriptor.label.endsWith(' spare')) kvBufferSizes.push(buffer.size);
     return buffer;
   };
   const { destroy } = GPUBuffer.prototype;

@@ -198,8 +198,9 @@ test('dispose() ends what a remote is asked: nothing is sent after a late consen
   const before = agree;
   await expect.poll(() => agree === before).toBe(false);
   near.dispose();
-  agree(true);
   expect((await asked).status).toBe(503);
+  agree(true);
+  await new Promise((resolve) => setTimeout(resolve, 50));
   await ended;
   expect(sent).toHaveLength(1);
   expect(sent[0]?.aborted).toBe(true);

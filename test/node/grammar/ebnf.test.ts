@@ -112,15 +112,15 @@ const REFUSED: readonly [source: string, message: string][] = [
   ['root ::= [^\\x00-\\U0010FFFF]', 'No text matches the rule "root": it cannot come to an end'],
   [
     'root ::= blank root "x" | "x"\nblank ::= " "*',
-    'Left recursion behind something optional or repeated: "root" starts with "root"',
+    'Left recursion after something optional or repeated: "root" starts with "root"',
   ],
   [
     'root ::= a "x" | "x"\na ::= b? "a"\nb ::= a "b"',
-    'Left recursion behind something optional or repeated: "a" starts with "b" starts with "a"',
+    'Left recursion after something optional or repeated: "a" starts with "b" starts with "a"',
   ],
   [
     'root ::= a "x" | "x"\na ::= (b "c")+ | "a"\nb ::= a "b"',
-    'Left recursion behind something optional or repeated: "a" starts with "b" starts with "a"',
+    'Left recursion after something optional or repeated: "a" starts with "b" starts with "a"',
   ],
 ];
 

@@ -72,7 +72,7 @@ const REFUSED: readonly [source: string, message: string][] = [
   ['\\u12', 'An escape without its hexadecimal digits, at position 0'],
   ['\\u{110000}', 'An escape beyond the last code point, at position 0'],
   ['\\c1', '\\c needs a letter, at position 0'],
-  ['a\\', 'A backslash with nothing behind it, at position 1'],
+  ['a\\', 'A backslash with nothing after it, at position 1'],
   ['a^b', 'The anchor ^ is supported only at the start of the whole or of a top-level alternative, at position 1'],
   ['(^a)', 'The anchor ^ is supported only at the start of the whole or of a top-level alternative, at position 1'],
   ['a$b', 'No text matches the expression'],

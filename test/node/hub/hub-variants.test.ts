@@ -14,9 +14,9 @@ describe('the graphs of a repository', () => {
     expect(dtypes('', '_fp16', '_q4', '_q4f16', '_int8')).toEqual(['q4f16', 'q4']);
     expect(dtypes('', '_fp16')).toEqual(['fp16', 'fp32']);
     expect(dtypes('_int8', '_bnb4')).toEqual(['int8', 'bnb4']);
-    // Without 4 bits, wasm runs what is a quarter of full precision, which a GPU without shader-f16 needs.
-    expect(dtypes('', '_int8', '_quantized')).toEqual(['int8', 'quantized', 'fp32']);
-    expect(dtypes('', '_fp16', '_int8')).toEqual(['fp16', 'int8', 'fp32']);
+    // A GPU needs full precision, where wasm runs 8 bits.
+    expect(dtypes('', '_uint8', '_quantized')).toEqual(['quantized', 'uint8', 'fp32']);
+    expect(dtypes('', '_fp16', '_int8')).toEqual(['fp16', 'fp32']);
     expect(findVariants(listing(...graphs(''), ...graphs('_int8')), 'int8')[0]).toMatchObject({
       devices: ['wasm'],
       f16: false,

@@ -127,6 +127,15 @@ describe('privacy', () => {
     },
   );
 
+  it('asks for consent to an image in the text of a refusal, which a remote gets as content', async () => {
+    const consent = vi.fn(() => false);
+    const { fetch, nim } = await fetchWithRemote({ remote: { consent } });
+    const messages = [{ role: 'assistant', content: null, refusal: `<img src="${PNG}">` }];
+    const response = await fetch(...ask({ model: 'meta/llama', messages }));
+    expect(await response.json()).toMatchObject({ error: { code: 'consent_refused' } });
+    expect(nim.seen).toEqual([]);
+  });
+
   it('refuses a text within a text within a text, however deep', async () => {
     const { fetch, nim } = await fetchWithRemote({ remote: {} });
     const depth = 20_000;
