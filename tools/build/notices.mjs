@@ -38,12 +38,8 @@ export class Notices {
    * @throws if a package has no licence's text
    */
   write(file) {
-    writeFileSync(
-      file,
-      [introduction, readFileSync('LICENSE', 'utf8'), ...[...this.#packages].toSorted().map(notice)].join(
-        `\n${'='.repeat(80)}\n\n`,
-      ),
-    );
+    const own = `${introduction}\n${readFileSync('LICENSE', 'utf8')}`;
+    writeFileSync(file, [own, ...[...this.#packages].toSorted().map(notice)].join(`\n${'='.repeat(80)}\n\n`));
   }
 }
 
