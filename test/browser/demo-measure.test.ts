@@ -81,7 +81,7 @@ test('it can be stopped; a tab that was in the background says so', { tags: ['lo
   await demo.page.waitForSelector('#measure-run:enabled');
   await demo.evaluate(() => Object.defineProperty(document, 'visibilityState', { value: 'hidden' }));
   const { note, json } = await measured(demo);
-  expect(note).toMatch(/Times are too long, because this tab was in the background meanwhile\.$/);
+  expect(note).toMatch(/These times are too long: this tab was in the background meanwhile\.$/);
   expect(json.disturbances).toEqual(['this tab was in the background']);
 });
 
