@@ -64,7 +64,7 @@ async function openVerified(kind: EngineKind, request: OpenRequest, options: Ope
     await engine.close();
     throw error;
   }
-  // A model that works is not given up for an older one that cannot be deleted. A later load tries that again.
+  // If an older revision cannot be deleted, this one still works, and the next load tries again.
   await files.supersede().catch(() => {});
   return engine;
 }

@@ -142,7 +142,7 @@ export class Session {
       const request = await makeRequest();
       if (this.client) return await this.client.call((runtime) => runtime.probe(request));
       host = await this.#options.startEngine();
-      return await race(host.probe(request), this.#disposal.signal);
+      return await race(host.probe(request), this.disposal);
     } catch (error) {
       if (!isNearsightError(error) || error.code !== 'unsupported_device') throw error;
       return { verdict: 'no', reason: error.message };

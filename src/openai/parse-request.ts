@@ -28,8 +28,8 @@ export interface ChatRequest {
  *   `unsupported_schema`; what fields mean together is read only if none is refused
  */
 export function parseChat(body: unknown, imgTags = false): ChatRequest {
-  const faults: NearsightError[] = [];
-  const fields = readFields(body, REQUEST, '', (fault) => faults.push(fault));
+  let deferred: NearsightError | undefined;
+  const fields = readFields(body, REQUEST, '', (fault) => (deferred ??= fault));
   if (!fields.model) throw mustBe('the name of a model', fields.model, 'model');
   if (!fields.messages) throw mustBe('an array of messages', fields.messages, 'messages');
   const stream = fields.stream ?? false;
@@ -39,7 +39,7 @@ export function parseChat(body: unknown, imgTags = false): ChatRequest {
   const sampling = readSampling(fields);
   const rules = readRules(fields, maxTokens);
   // What follows would take a field that was deferred for a missing one.
-  if (faults[0]) throw faults[0];
+  if (deferred) throw deferred;
   const tools = readTools(fields);
   const turns = readTurns(fields.messages, imgTags, tools?.instruction);
   const constraint = readConstraint(fields, tools?.constraint);

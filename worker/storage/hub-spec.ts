@@ -83,8 +83,8 @@ async function keepRecord(folders: Folders, spec: ModelSpec, requestedAs: string
 }
 
 /**
- * The record of a repository at a revision: what was verified before what was only imported, what is whole before what is
- * not, then what was used last. An import that did not come to its end is of no use, so the hub is asked.
+ * The record of a repository at a revision. Verified records come before imported ones, complete before incomplete ones, then
+ * the last used. Incomplete imports are skipped, so that the hub is asked.
  */
 async function findRecord(folders: Folders, { hub, revision = MAIN }: HubModel): Promise<NamedRecord | undefined> {
   const isCommit = /^[0-9a-f]{40}$/.test(revision);

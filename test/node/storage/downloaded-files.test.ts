@@ -94,6 +94,7 @@ describe('opening a file of a model', () => {
     hurry();
     const url = await serve((_request, response) => {
       response.writeHead(200, headers).write(content.subarray(0, 7));
+      // Once these have arrived: what is still on its way is lost with the connection.
       setTimeout(() => response.destroy(), 1000);
     });
     const counts: number[] = [];
