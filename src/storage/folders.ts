@@ -77,9 +77,30 @@ export async function findFile(folder: FileSystemDirectoryHandle, name: string):
   }
 }
 
+/** How long a file may stay open after the worker that had it open was ended. */
+const CLOSE_MS = 5000;
+
+/**
+ * Runs what fails as long as a file is open elsewhere: until it works, for some seconds at most. Browsers release the locks
+ * of a worker that was ended some time before they close its files.
+ */
+export async function whenClosed<T>(work: () => Promise<T>): Promise<T> {
+  const end = performance.now() + CLOSE_MS;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      // Safari's name for it is the other one.
+      const isOpen = isNamed(error, 'NoModificationAllowedError') || isNamed(error, 'InvalidStateError');
+      if (!isOpen || performance.now() > end) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** Deletes a file, if it is there. */
 export async function removeFile(folder: FileSystemDirectoryHandle, name: string): Promise<void> {
-  await folder.removeEntry(name).catch((error: unknown) => {
+  await whenClosed(() => folder.removeEntry(name)).catch((error: unknown) => {
     if (!isNamed(error, 'NotFoundError')) throw error;
   });
 }
@@ -89,7 +110,7 @@ export function moveFile(file: FileSystemFileHandle, folder: FileSystemDirectory
   // Not in the compiler's declarations yet.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const movable = file as FileSystemFileHandle & { move(to: FileSystemDirectoryHandle, as: string): Promise<void> };
-  return movable.move(folder, name);
+  return whenClosed(() => movable.move(folder, name));
 }
 
 /** Whether it is a DOMException of that name, of any window. */

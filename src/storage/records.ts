@@ -1,7 +1,7 @@
 import { sha256 } from '../bytes/sha256.ts';
 import type { ModelFile, ModelSpec } from '../protocol/model-spec.ts';
 import type { ModelRecord } from '../protocol/stored-model.ts';
-import { findFile, type Folders } from './folders.ts';
+import { findFile, type Folders, whenClosed } from './folders.ts';
 
 /** A record and the name of its file without `.json`. */
 export interface NamedRecord {
@@ -119,7 +119,7 @@ export async function writeRecord({ models }: Folders, { name, record }: NamedRe
     await stream.write(text);
     return stream.close();
   }
-  const access = await (handle as SyncFileHandle).createSyncAccessHandle();
+  const access = await whenClosed(() => (handle as SyncFileHandle).createSyncAccessHandle());
   try {
     access.truncate(0);
     access.write(new TextEncoder().encode(text));

@@ -62,8 +62,7 @@ export async function collectOrphans(folders: Folders): Promise<void> {
     const kept = hashesOf(readable);
     for (const folder of [folders.blobs, folders.parts]) {
       for await (const name of folder.keys()) {
-        // The names of parts have a suffix. One that is being written stays.
-        if (!kept.has(name.replace(/\..*/, ''))) await removeFile(folder, name).catch(() => {});
+        if (!kept.has(hashOf(name))) await removeUnlessWritten(folder, name);
       }
     }
   });
@@ -75,6 +74,19 @@ function hashesOf(records: readonly NamedRecord[]): Set<string> {
 
 async function removeStored({ blobs, parts }: Folders, file: ModelFile): Promise<void> {
   await removeFile(blobs, file.sha256);
-  // Another tab that writes it has it locked: then it stays, for a record that will be written names it.
-  await removeFile(parts, partName(file)).catch(() => {});
+  // Another tab may download it for another model.
+  await removeUnlessWritten(parts, partName(file));
+}
+
+async function removeUnlessWritten(folder: FileSystemDirectoryHandle, name: string): Promise<void> {
+  // Does not wait for the lock, so its place in the order of locks does not matter.
+  await navigator.locks.request(LOCKS.file(hashOf(name)), { ifAvailable: true }, async (lock) => {
+    // What cannot be deleted now is tried again after the next load.
+    if (lock) await removeFile(folder, name).catch(() => {});
+  });
+}
+
+/** The names of parts have a suffix. */
+function hashOf(name: string): string {
+  return name.replace(/\..*/, '');
 }

@@ -95,21 +95,28 @@ test('a stored file for which there is no memory is not called damaged, and stay
   expect(session.fetched()).toEqual([]);
 });
 
+test('a file that an ended worker still has open is waited for', async () => {
+  await using session = await openStoredPage();
+  const outcome = await session.page.evaluate(() => {
+    faults.plan.stillOpen = 3;
+    return stored.attempt();
+  });
+  expect(outcome).toBe('right');
+});
+
 test('two tabs download a model once, and both see its progress; one may stop', async () => {
   await using session = await openStoredPage();
   const { page, hub } = session;
   const endDrip = hub.fault({ kind: 'drip', bytes: 10_000, every: 400, path: DECODER });
   const tab = await session.openTab();
-  const load = (): Promise<number[]> => {
+  const load = async (): Promise<{ counts: number[]; failure: string }> => {
     const counts: number[] = [];
     const near = stored.make();
     const stop = new AbortController();
     Object.assign(globalThis, { near, stop, counts });
     near.status.subscribe((value) => value.state === 'downloading' && counts.push(value.loadedBytes));
-    return near.load({ signal: stop.signal }).then(
-      () => counts,
-      () => counts,
-    );
+    const failure = await near.load({ signal: stop.signal }).then(() => 'none', String);
+    return { counts, failure };
   };
   const first = page.evaluate(load);
   await expect.poll(() => sent(hub, DECODER), { timeout: 20_000 }).toBeGreaterThan(100_000);
@@ -118,9 +125,10 @@ test('two tabs download a model once, and both see its progress; one may stop', 
     tab.evaluate(() => (globalThis as unknown as { counts: number[] }).counts.length);
   await expect.poll(seenBySecond, { timeout: 20_000 }).toBeGreaterThan(3);
   await page.evaluate(() => (globalThis as unknown as { stop: AbortController }).stop.abort());
-  const counts = [await first, await second];
+  const [stopped, kept] = [await first, await second];
   endDrip();
-  for (const list of counts) expect(list.length).toBeGreaterThan(3);
+  expect([stopped.failure, kept.failure]).toEqual([expect.stringContaining('AbortError'), 'none']);
+  for (const { counts } of [stopped, kept]) expect(counts.length).toBeGreaterThan(3);
   const [model] = await page.evaluate(() => stored.storage.list());
   const total = session.fetched().reduce((sum, { bytes }) => sum + bytes, 0);
   // All bytes once, and at most again the file that the first tab had not written when it stopped.

@@ -1,7 +1,7 @@
 import { NearsightError } from '../../src/protocol/errors.ts';
 import type { HubModel, ModelFile, ModelGraph, ModelSpec } from '../../src/protocol/model-spec.ts';
 import type { ModelRecord } from '../../src/protocol/stored-model.ts';
-import { type Folders, isNamed, locked, LOCKS, moveFile, partName } from '../../src/storage/folders.ts';
+import { type Folders, isNamed, locked, LOCKS, moveFile, partName, whenClosed } from '../../src/storage/folders.ts';
 import { describe } from '../../src/storage/list.ts';
 import {
   changedFile,
@@ -130,7 +130,7 @@ function checkSame(recorded: ModelSpec, current: ModelSpec): void {
 
 async function putFile({ parts, blobs }: Folders, file: ModelFile, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   const handle = await parts.getFileHandle(partName(file), { create: true });
-  const access = await handle.createSyncAccessHandle();
+  const access = await whenClosed(() => handle.createSyncAccessHandle());
   try {
     access.truncate(0);
     const written = access.write(bytes);

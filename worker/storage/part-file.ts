@@ -1,5 +1,6 @@
 import { createSHA256, type IHasher } from 'hash-wasm';
 import type { ModelFile } from '../../src/protocol/model-spec.ts';
+import { whenClosed } from '../../src/storage/folders.ts';
 import { bytesDone, emptyJournal, type Journal, parseJournal, rangeOf, segmentsOf } from '../../src/storage/journal.ts';
 
 /**
@@ -27,7 +28,7 @@ export class PartFile {
 
   static async open(handle: FileSystemFileHandle, file: ModelFile): Promise<PartFile> {
     const hasher = await createSHA256();
-    const access = await handle.createSyncAccessHandle();
+    const access = await whenClosed(() => handle.createSyncAccessHandle());
     try {
       return new PartFile(file, access, hasher);
     } catch (error) {

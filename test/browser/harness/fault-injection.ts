@@ -149,6 +149,15 @@ if (unreadableAtOnce > 0) {
     return arrayBuffer.call(this);
   };
 }
+// Browsers release the locks of a worker that was ended before they close its files.
+let stillOpen = Number(plan.get('stillOpen'));
+if (stillOpen > 0) {
+  const { createSyncAccessHandle } = FileSystemFileHandle.prototype;
+  FileSystemFileHandle.prototype.createSyncAccessHandle = async function (...args) {
+    if (stillOpen-- > 0) throw new DOMException('open', 'NoModificationAllowedError');
+    return createSyncAccessHandle.apply(this, args);
+  };
+}
 // Features that a browser lacks, or that a setting turned off.
 for (const name of JSON.parse(plan.get('without') ?? '[]')) delete globalThis[name];
 // The GPU process has crashed; an early implementation; a driver that hangs.
@@ -260,6 +269,8 @@ export interface FaultPlan {
   unreadableBytes?: number;
   /** Stored files of this length can be read in pieces only. */
   unreadableAtOnce?: number;
+  /** How many times a file that the worker opens is still open elsewhere. */
+  stillOpen?: number;
   /** Globals that the worker has not. */
   without?: string[];
   /** How `requestAdapter` fails. */
