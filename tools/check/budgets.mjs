@@ -33,8 +33,8 @@ export const codeLines = {
   'worker/sampling/': 428,
   'worker/grammar/': 3022,
   'worker/onnx/': 2611,
-  'worker/storage/': 1006,
-  'src/storage/': 683,
+  'worker/storage/': 1007,
+  'src/storage/': 704,
   'worker/hub/': 513,
   'models/': 383,
   'bin/': 55,
@@ -42,7 +42,7 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 22001;
+export const codeLinesTogether = 22023;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
