@@ -13,7 +13,7 @@ export let openPorts = 0;
  * Runs `produce` and sends what it emits, then its end or its error. A cancel from the reader aborts `signal`.
  *
  * There is no flow control on purpose: the context bounds the answer, and a slow reader that made the GPU wait would block
- * all requests behind it.
+ * all requests after it.
  */
 export async function servePort<Part>(
   port: MessagePort,

@@ -91,9 +91,9 @@ export function noMemoryFor(positions: number, bytes: number): NearsightError {
  * What a run threw that reads rows on the CPU; {@link isOutOfMemory} if onnxruntime's heap could not grow. Not of a trap ("memory
  * access out of bounds"), after which the heap cannot be used.
  */
-export function failedRun(cause: unknown, rows: number, behind: number): unknown {
+export function failedRun(cause: unknown, rows: number, past: number): unknown {
   if (!/bad_alloc|alloc\w* failed|failed to alloc|out of memory/i.test(String(cause))) return cause;
-  const message = `There is no memory to read ${rows} tokens after ${behind}. Send fewer messages or images.`;
+  const message = `There is no memory to read ${rows} tokens after ${past}. Send fewer messages or images.`;
   return new NearsightError('context_length_exceeded', message, { cause });
 }
 

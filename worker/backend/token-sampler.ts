@@ -46,7 +46,7 @@ export interface AnswerSampler {
    *   without one after it) must be submitted before the next is encoded
    */
   encode(pass: GPUComputePassEncoder, logits: GPUBuffer, mask?: Uint32Array): void;
-  /** Goes on behind these tokens of the answer, whatever was sampled: their number and counts decide the next one. */
+  /** Goes on after these tokens of the answer, whatever was sampled: their number and counts decide the next one. */
   resume(tokens: readonly number[]): void;
   /**
    * Decodes an entry of the ring.

@@ -2,7 +2,7 @@ import type { Size } from '../backend/image-splitter.ts';
 
 /** What a model reads images in. */
 export interface SmartSize {
-  /** Both edges become multiples of it: the edge of the pixels behind one feature row. */
+  /** Both edges become multiples of it: the edge of the pixels of one feature row. */
   factor: number;
   minPixels: number;
   maxPixels: number;

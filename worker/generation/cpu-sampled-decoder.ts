@@ -14,7 +14,7 @@ export abstract class CpuSampledDecoder {
 
   abstract reset(positions: number, kept: number): Promise<void>;
 
-  /** The most rows to read at once behind those read so far. */
+  /** The most rows to read at once after those read so far. */
   protected abstract maxRows(): number;
 
   /** Reads tokens at once. */

@@ -15,7 +15,7 @@ export type Scores = Pick<TokenLogprob, 'logprob' | 'top'>;
  * another. Text that could be the start of a stop string is withheld until it is known not to be.
  *
  * Log probability entries match the text: their tokens, joined, are equal to it, and so are their bytes. If a stop string
- * starts within a token, its entry is cut as well. A token behind a stop string has no entry. A character that spans several
+ * starts within a token, its entry is cut as well. A token after a stop string has no entry. A character that spans several
  * tokens is in the entry of the last of them.
  */
 export class Detokenizer {
@@ -105,7 +105,7 @@ function unfinished(text: string): number {
   return /(?:[\xc0-\xf7]|[\xe0-\xf7][\x80-\xbf]|[\xf0-\xf7][\x80-\xbf]{2})$/.exec(text)?.[0].length ?? 0;
 }
 
-/** Where the first of the strings to be complete in `text` is, or the longest of those; only if it ends behind `after`. */
+/** Where the first of the strings to be complete in `text` is, or the longest of those; only if it ends beyond `after`. */
 function firstOf(strings: readonly string[], text: string, after: number): { start: number; end: number } | undefined {
   const found = strings
     .map((string) => ({ string, start: text.indexOf(string, after + 1 - string.length) }))

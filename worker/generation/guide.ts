@@ -15,7 +15,7 @@ const WORTH_IT = 0.5;
  * away, and a token's noise and penalties do not depend on other tokens. (Top-k, top-p and min-p do depend on them, so
  * with these each token is sampled with its mask.)
  *
- * A miss wastes the samplings in flight, and costs the time of a readback twice. The token behind it, as any whose
+ * A miss wastes the samplings in flight, and costs the time of a readback twice. The token after it, as any whose
  * predecessors are known, is sampled with its mask. Where too many miss, each token waits for the one before, for a while
  * that gets longer each time.
  */

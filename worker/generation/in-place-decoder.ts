@@ -18,7 +18,7 @@ import { sampleOnCpu } from './sample-on-cpu.ts';
 /** Maximum rows in a chunk of a prompt, or of what is read of an answer. The abort signal is checked between chunks. */
 const CHUNK_ROWS = 512;
 
-/** A chunk far behind has fewer, so that the scores of a layer's attention take no more bytes than this. */
+/** A chunk after a long past has fewer, so that the scores of a layer's attention take no more bytes than this. */
 const SCORE_BYTES = 128 << 20;
 
 /** Query heads that share a head of keys and values, at most in most models. */

@@ -23,7 +23,7 @@ export interface PipelinedSteps {
   /** Submits a step that reads the token sampled last. */
   runStep(): Promise<void>;
   /**
-   * Drops what was submitted for later tokens, and goes on behind these of the answer.
+   * Drops what was submitted for later tokens, and goes on after these of the answer.
    *
    * @param unread how many of them, at the end, are to be read (again)
    */
@@ -55,7 +55,7 @@ export class PipelinedAnswer {
   /** How many samplings were submitted, and how many of them are in batches on their way back. */
   #submitted = 0;
   #sent = 0;
-  /** The step behind the last sampling waits until it is known to be needed: it takes memory, or fails for want of it. */
+  /** The step after the last sampling waits until it is known to be needed: it takes memory, or fails for want of it. */
   #isStepDue = false;
 
   constructor(parts: PipelinedParts, request: SamplingRequest) {
@@ -131,7 +131,7 @@ export class PipelinedAnswer {
     if (!isLast && !this.#isStepDue) await steps.runStep();
   }
 
-  /** The tokens that have come back, from this batch on. @returns whether the loop went back behind one of them */
+  /** The tokens that have come back, from this batch on. @returns whether the loop went back after one of them */
   async *#received(first: Uint32Array, signal: AbortSignal): AsyncGenerator<SampledToken, boolean> {
     const { readback, sampler, scheduler } = this.#parts;
     const words = sampler.entryBytes / 4;
@@ -162,7 +162,7 @@ export class PipelinedAnswer {
   async *#forced(signal: AbortSignal): AsyncGenerator<SampledToken, void> {
     const forced = this.#guide.takeExpected(this.#limit - this.#tokens.length);
     this.#tokens.push(...forced);
-    // Read first: what was in flight must not stay behind the answer, wherever it ends.
+    // Read first: what was in flight must not outlive the answer, wherever it ends.
     await this.#restart(forced.length, signal);
     for (const id of forced) {
       signal.throwIfAborted();

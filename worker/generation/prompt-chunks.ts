@@ -6,7 +6,7 @@ import { elementBytes } from '../onnx/tensor.ts';
 /** Maximum rows in a chunk of the prompt. The abort signal is checked between chunks. */
 export const MAX_CHUNK_ROWS = 512;
 
-/** A whole split image and its question, where what comes behind has to be read row by row. */
+/** A whole split image and its question, where what comes after it has to be read row by row. */
 const MAX_FIRST_ROWS = 1280;
 
 /** Graphs that compute logits for every row get chunks whose logits stay below this size. */
@@ -22,7 +22,7 @@ export function chunkRows({ inputs, outputs }: Session): number {
 }
 
 /**
- * The most rows to read at once at the start of a sequence, by a graph that cannot read several behind others.
+ * The most rows to read at once at the start of a sequence, by a graph that cannot read several after others.
  *
  * @param maxRows what the device allows
  */

@@ -28,8 +28,8 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
   readonly precision: 'float32' | 'float16';
   readonly kv: KvCache;
   readonly #parts: StepwiseDecoderOptions;
-  /** Rows of a chunk at the start of a sequence, and of one behind others. */
-  readonly #chunkRows: { first: number; behind: number };
+  /** Rows of a chunk at the start of a sequence, and of a later one. */
+  readonly #chunkRows: { first: number; later: number };
   /** The attention mask: 1 for each position. Longer than needed, so that it is rarely reallocated. */
   #ones = new BigInt64Array(0);
 
@@ -44,8 +44,8 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
     this.kv = memory.cache(layout, positions);
     const rows = Math.min(maxRows, chunkRows(session));
     this.#chunkRows = readsRowsBehindOthers(session)
-      ? { first: rows, behind: rows }
-      : { first: firstRows(session, options.maxRows), behind: 1 };
+      ? { first: rows, later: rows }
+      : { first: firstRows(session, options.maxRows), later: 1 };
   }
 
   reset(positions: number, kept = 0): Promise<void> {
@@ -80,7 +80,7 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
   }
 
   protected maxRows(): number {
-    return this.length === 0 ? this.#chunkRows.first : this.#chunkRows.behind;
+    return this.length === 0 ? this.#chunkRows.first : this.#chunkRows.later;
   }
 
   protected async readRows(
@@ -126,7 +126,7 @@ export class StepwiseDecoder extends CpuSampledDecoder implements Decoder {
 }
 
 /**
- * Whether the graph can read several rows behind a past. Those that were exported with MultiHeadAttention cannot: the bias
+ * Whether the graph can read several rows after a past. Those that were exported with MultiHeadAttention cannot: the bias
  * that they compute from the mask has another shape then ("invalid expand shape"). They are the ones without lengths.
  */
 function readsRowsBehindOthers({ inputs }: Session): boolean {

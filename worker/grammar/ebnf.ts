@@ -13,7 +13,7 @@ const MAX_RULES = 2000;
  * A machine for the texts of a grammar's rule `root`. They are valid UTF-8. Where calls are nested a thousand deep, a further
  * one cannot come.
  *
- * @throws GrammarError if the grammar is malformed or too large, if a rule matches no text, or if a rule calls itself behind
+ * @throws GrammarError if the grammar is malformed or too large, if a rule matches no text, or if a rule calls itself after
  *   nothing but what may be empty. Also from `transition`, if too much would have to be kept apart
  */
 export function compileEbnf(source: string, clock = new CompileClock()): ByteMachine<NfaState> {

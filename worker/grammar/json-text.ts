@@ -7,7 +7,7 @@ export const BETWEEN = text(', ');
 const COLON = text(': ');
 const QUOTE = text('"');
 
-/** Characters that are written with a backslash, and what stands behind it. (`\u` is not used: it could be half of one.) */
+/** Characters that are written with a backslash, and what comes after it. (`\u` is not used: it could be half of one.) */
 const ESCAPES: Readonly<Record<string, string>> = {
   '"': '"',
   '\\': '\\',

@@ -7,7 +7,7 @@ const MAX_ADDED = 1000;
 
 /**
  * Rewrites rules that start with themselves, also by way of others (Paull's algorithm), to rules with the same texts:
- * `a ::= a x | y` becomes `a ::= y a'` and `a' ::= x*`. What is behind something that may be empty is left as it is.
+ * `a ::= a x | y` becomes `a ::= y a'` and `a' ::= x*`. What is after something that may be empty is left as it is.
  */
 export function removeLeftRecursion(
   rules: ReadonlyMap<string, Expression>,
@@ -105,7 +105,7 @@ class Rewriter {
   }
 }
 
-/** The rules that an expression can start with, apart from those behind something that may be empty. */
+/** The rules that an expression can start with, apart from those after something that may be empty. */
 function leadingRules(expression: Expression | undefined): string[] {
   if (expression?.kind === 'rule') return [expression.name];
   if (expression?.kind === 'choice') return expression.options.flatMap(leadingRules);

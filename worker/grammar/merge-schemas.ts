@@ -25,7 +25,7 @@ export function mergeSchemas(one: SchemaObject, other: SchemaObject, path: strin
   return closeProperties(merged, one, other, path);
 }
 
-/** What applies to the items behind those with places of their own depends on both keywords of one schema. */
+/** What applies to the items after those with places of their own depends on both keywords of one schema. */
 function checkTuples(one: SchemaObject, other: SchemaObject, path: string): void {
   for (const [mine, theirs] of [
     [one, other],

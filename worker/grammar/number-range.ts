@@ -152,8 +152,8 @@ function tailAbove(low: string, included: boolean, limit: number, least = 0): Ex
 function tailBelow(high: string, included: boolean, limit: number): Expression {
   const first = Number(high[0]);
   const rest = high.slice(1);
-  const behind = rest === '' ? (included ? EMPTY : NOTHING) : choice(EMPTY, tailBelow(rest, included, limit - 1));
-  return choice(sequence(digit(0, first - 1), digits(0, limit - 1)), sequence(digit(first, first), behind));
+  const tail = rest === '' ? (included ? EMPTY : NOTHING) : choice(EMPTY, tailBelow(rest, included, limit - 1));
+  return choice(sequence(digit(0, first - 1), digits(0, limit - 1)), sequence(digit(first, first), tail));
 }
 
 /** Digits of a fraction, one or more, from 0.`low` to 0.`high`, which is greater. */
@@ -161,13 +161,13 @@ function tailBetween(low: Pick<Edge, 'fraction' | 'included'>, high: typeof low,
   const [a, b] = [Number(low.fraction[0] ?? 0), Number(high.fraction[0])];
   const [above, below] = [low.fraction.slice(1), high.fraction.slice(1)];
   if (a === b) {
-    const behind = tailBetween(
+    const tail = tailBetween(
       { fraction: above, included: low.included },
       { fraction: below, included: high.included },
       limit - 1,
     );
     const endsHere = above === '' && low.included;
-    return sequence(digit(a, a), endsHere ? choice(EMPTY, behind) : behind);
+    return sequence(digit(a, a), endsHere ? choice(EMPTY, tail) : tail);
   }
   const atHigh =
     below === '' ? (high.included ? EMPTY : NOTHING) : choice(EMPTY, tailBelow(below, high.included, limit - 1));

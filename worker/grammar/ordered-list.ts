@@ -21,13 +21,13 @@ const MOST_COUNTED = 5000;
  * A list of parts in their order, with `, ` between them; any may be missing that is not required.
  *
  * @param name gives an expression a name: the rest of a list is used by all lists that continue with it
- * @param more what may come behind them, if anything came before it and if nothing did
+ * @param more what may come after them, if anything came before it and if nothing did
  */
 export function ordered(
   parts: readonly Part[],
   { min, max }: Counts,
   name: (expression: Expression) => Expression,
-  more = { behind: EMPTY, alone: EMPTY },
+  more = { others: EMPTY, alone: EMPTY },
 ): Expression {
   const counted = min > parts.filter(({ required }) => required).length || max < parts.length;
   if (counted && parts.length * Math.min(max, parts.length) > MOST_COUNTED) {
@@ -43,11 +43,11 @@ export function ordered(
     required,
   }));
 
-  /** The list from a part on, behind so many others. (Uncounted, all numbers but 0 are the same.) */
+  /** The list from a part on, after so many others. (Uncounted, all numbers but 0 are the same.) */
   const rest = (index: number, count: number): Expression => {
     if (count > max) return NOTHING;
     const part = named[index];
-    if (!part) return counted && count < min ? NOTHING : count === 0 ? more.alone : more.behind;
+    if (!part) return counted && count < min ? NOTHING : count === 0 ? more.alone : more.others;
     const key = `${index} ${count}`;
     const found = known.get(key);
     if (found) return found;

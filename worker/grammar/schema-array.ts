@@ -22,7 +22,7 @@ export function arrayItems(schema: SchemaObject, path: string, context: SchemaCo
   if (schema['uniqueItems'] === true && limit > 1)
     return uniqueItems(schema, { min: least, max: limit }, path, context);
   const most = limit === Infinity ? limit : Math.max(least, Math.min(limit, MOST_ITEMS));
-  // As with properties, items behind the named ones only where they are asked for.
+  // As with properties, items after the named ones only where they are asked for.
   const isOpen = prefix.length === 0 || others !== undefined || least > prefix.length;
   const more = context.name(isOpen ? context.visit(others ?? true, below(path, 'items')) : NOTHING);
   if (prefix.length === 0) return listOf(more, least, most);

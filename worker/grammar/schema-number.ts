@@ -27,7 +27,7 @@ function boundsOf(schema: SchemaObject, path: string): Bounds {
   return { min: minIncluded ? minimum : above, max: maxIncluded ? maximum : under, minIncluded, maxIncluded };
 }
 
-/** Decimal numbers of so many digits and one more, which is written behind them, are different doubles. */
+/** Decimal numbers of so many digits and one more, which is written after them, are different doubles. */
 const EXACT_DIGITS = 14;
 
 function digitsOf(value: number): number {

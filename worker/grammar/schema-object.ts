@@ -42,7 +42,7 @@ export function objectMembers(given: SchemaObject, path: string, context: Schema
     throw unsupportedSchema(path, counts.max < Infinity ? 'maxProperties' : 'minProperties', NOT_COUNTED);
   }
   const more = context.name(repeat(sequence(BETWEEN, extra)));
-  return ordered(parts, counts, (expression) => context.name(expression), { behind: more, alone: listOf(extra) });
+  return ordered(parts, counts, (expression) => context.name(expression), { others: more, alone: listOf(extra) });
 }
 
 /** Where `propertyNames` lists the names, these are the properties that there are, each once. */

@@ -1,9 +1,9 @@
 /**
  * The tokens of a vocabulary as a tree of their bytes, in the order of a depth-first walk: a node's children come right
- * behind it. So a beginning that many tokens share is read once, and left at once where it cannot come.
+ * after it. So a beginning that many tokens share is read once, and left at once where it cannot come.
  */
 export interface TokenTrie {
-  /** Of each node: its byte, how many bytes come before it, and the node behind all that begin with it. */
+  /** Of each node: its byte, how many bytes come before it, and the node after all that begin with it. */
   readonly bytes: Uint8Array;
   readonly depths: Uint16Array;
   readonly ends: Int32Array;

@@ -47,7 +47,7 @@ const MOST_MORE = 1.25;
 const MOST_DATA_FILES = 64;
 
 /**
- * The sets of graphs that a repository has, in order of preference. Those behind the first one that every device runs are
+ * The sets of graphs that a repository has, in order of preference. Those after the first one that every device runs are
  * left out: they are larger, and nothing can need them.
  *
  * @param dtype only this one

@@ -64,7 +64,7 @@ function withoutUntil(count: number, ids: readonly number[], vocab: number): Tok
 
 /**
  * The tokens of each text at the start of a word and within one. vLLM leaves out the form with a space if it has another
- * number of tokens: then `banana` as one token with its space, and two without, is still generated behind a space.
+ * number of tokens: then `banana` as one token with its space, and two without, is still generated after a space.
  */
 function spellings(texts: readonly string[], encode: Vocabulary['encode']): number[][] {
   return texts.flatMap((text) => {
@@ -75,7 +75,7 @@ function spellings(texts: readonly string[], encode: Vocabulary['encode']): numb
   });
 }
 
-/** Forbids the last token of each word behind its others. Words in the prompt do not count. */
+/** Forbids the last token of each word after its others. Words in the prompt do not count. */
 class WithoutWords implements TokenConstraint {
   readonly byIndex: boolean;
   readonly #longer: readonly (readonly number[])[];

@@ -147,7 +147,7 @@ export class WasmKvCache implements HeapKvCache {
 
 /** Outside the heap, which never shrinks. */
 class HeapKvSnapshot implements KvSnapshot {
-  /** Tensor by tensor, head by head, the positions behind the base, without spare capacity. */
+  /** Tensor by tensor, head by head, the positions after the base, without spare capacity. */
   readonly data: Uint8Array;
   readonly length: number;
   readonly base: SnapshotBase | undefined;

@@ -242,7 +242,7 @@ export class GpuKvCache implements KvCache {
 }
 
 interface Held {
-  /** Tensor by tensor, head by head, the positions behind the base, without spare capacity. */
+  /** Tensor by tensor, head by head, the positions after the base, without spare capacity. */
   buffer: GPUBuffer;
   length: number;
   base: SnapshotBase | undefined;

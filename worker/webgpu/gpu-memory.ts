@@ -8,7 +8,7 @@ import { COPY_DST, COPY_SRC, STORAGE } from './buffer-usage.ts';
 import { GpuKvCache } from './gpu-kv-cache.ts';
 import { submit } from './kernel.ts';
 
-/** Tensors in GPU buffers. Copies are queued behind the runs that were submitted before them. */
+/** Tensors in GPU buffers. Copies are queued after the runs that were submitted before them. */
 export class GpuMemory implements TensorMemory {
   readonly #ort: Ort;
   readonly #device: GPUDevice;

@@ -115,7 +115,7 @@ export class CheckpointedCache implements CachedStates {
     for (const name of this.#states) states[name] = this.#tensors[name]!;
     this.#retain(states);
     this.#checkpoints.push({ length: this.length, states });
-    // The first stays: behind the images of a conversation.
+    // The first stays: after the images of a conversation.
     if (this.#checkpoints.length > MOST_CHECKPOINTS) this.#dropAll(this.#checkpoints.splice(1, 1));
   }
 

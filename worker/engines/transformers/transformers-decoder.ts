@@ -81,10 +81,10 @@ export class TransformersDecoder extends CpuSampledDecoder implements Decoder {
     signal: AbortSignal,
   ): Promise<void> {
     const merge = featureMerger(features, imageTokenId);
-    const behindImages = ids.lastIndexOf(imageTokenId) + 1;
+    const afterImages = ids.lastIndexOf(imageTokenId) + 1;
     const beforeOpening = ids.length - OPENING_TOKENS;
-    const isWorth = beforeOpening - behindImages >= ROWS_OF_A_RUN;
-    const marks = this.kv.hasStates ? [behindImages, ...(isWorth ? [beforeOpening] : [])] : [];
+    const isWorth = beforeOpening - afterImages >= ROWS_OF_A_RUN;
+    const marks = this.kv.hasStates ? [afterImages, ...(isWorth ? [beforeOpening] : [])] : [];
     let done = 0;
     const rows = (): number => Math.min(this.maxRows(), (marks.find((at) => at > done) ?? ids.length) - done);
     for await (const chunk of promptChunks(ids, rows, signal)) {

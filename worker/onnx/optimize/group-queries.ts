@@ -55,7 +55,7 @@ interface Layer {
  * Replaces MultiHeadAttention over repeated keys and values by GroupQueryAttention, which repeats nothing, appends to the
  * cache itself and is causal by itself.
  *
- * In exports that have it, the mask of a run is made for new rows alone, so that they cannot read several behind a past at all.
+ * In exports that have it, the mask of a run is made for new rows alone, so that they cannot read several after a past at all.
  * This is exact for one sequence without padding. The pass checks at several steps that present is past and the new rows, that
  * each head of keys and values is repeated for the heads of its group, and that the bias is a causal mask.
  *
@@ -111,7 +111,7 @@ function findCache(graph: Graph, wiring: Wiring, repeated: string): Cache | stri
 
 async function checkBiases(graph: Graph, names: readonly string[], evaluate: Evaluate): Promise<Skipped> {
   const all = await evaluateSubgraph(graph, names, STEPS, feedStep, evaluate);
-  // Most cannot be computed for several rows behind a past, so that there is nothing to differ from.
+  // Most cannot be computed for several rows after a past, so that there is nothing to differ from.
   const steps = STEPS.filter(({ past, rows }) => past === 0 || rows === 1);
   const some = typeof all === 'string' ? await evaluateSubgraph(graph, names, steps, feedStep, evaluate) : all;
   if (typeof some === 'string') return some;
