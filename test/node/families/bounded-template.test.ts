@@ -47,7 +47,7 @@ describe('the templates of models', () => {
     for (const input of [chat(), long]) {
       const start = performance.now();
       const rendered = openTemplate(text).render(input);
-      expect(performance.now() - start).toBeLessThan(1000);
+      expect(performance.now() - start).toBeLessThan(5000);
       expect(rendered === new Template(text).render(input)).toBe(true);
       expect(rendered).toContain('Why?');
     }

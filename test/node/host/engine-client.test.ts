@@ -70,5 +70,5 @@ test('a model that is lost after its load is reported', async () => {
   await client.load(REQUEST, () => {}, onLost);
   expect(onLost).not.toHaveBeenCalled();
   runtime.lose(new NearsightError('device_lost', 'The GPU is gone.'));
-  await vi.waitFor(() => expect(onLost.mock.calls).toEqual([[expect.objectContaining({ code: 'device_lost' })]]));
+  await expect.poll(() => onLost.mock.calls).toEqual([[expect.objectContaining({ code: 'device_lost' })]]);
 });

@@ -56,7 +56,7 @@ test('a load that fails, is aborted, or loses its model later ends the worker wi
   const losing = start();
   await losing.host.load(REQUEST, () => {}, never);
   losing.runtime.lose(new NearsightError('device_lost', 'The GPU is gone.'));
-  await vi.waitFor(() => expect(losing.host.dead.reason).toMatchObject({ code: 'device_lost' }));
+  await expect.poll(() => losing.host.dead.reason).toMatchObject({ code: 'device_lost' });
   for (const { terminate } of [failing, aborted, losing]) expect(terminate).toHaveBeenCalledOnce();
 });
 
@@ -150,7 +150,7 @@ test('a worker whose script does not run is not a crash; one whose script throws
   ] as const) {
     const { host, worker } = start({ handshake: () => new Promise(() => {}) });
     worker.onerror?.(event as ErrorEvent);
-    await vi.waitFor(() => expect(host.dead.reason).toMatchObject({ code }));
+    await expect.poll(() => host.dead.reason).toMatchObject({ code });
   }
 });
 

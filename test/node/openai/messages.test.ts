@@ -218,7 +218,7 @@ describe('<img> tags', () => {
     for (const piece of pieces) {
       const start = performance.now();
       ask(`<img ${piece.repeat(1_000_000 / piece.length)}`);
-      expect(performance.now() - start, piece).toBeLessThan(1000);
+      expect(performance.now() - start, piece).toBeLessThan(5000);
     }
   });
 });

@@ -199,7 +199,7 @@ describe('onFinish', () => {
     const reader = readPort(port1, { sent, dead: dying.signal, signal: caller.signal, onFinish });
     expect(onFinish).not.toHaveBeenCalled();
     finish({ port: port2, caller, dying });
-    await vi.waitFor(() => expect(onFinish).toHaveBeenCalled());
+    await expect.poll(() => onFinish).toHaveBeenCalled();
     caller.abort(reason);
     await reader.cancel();
     expect(onFinish.mock.calls).toEqual([[error]]);

