@@ -183,10 +183,15 @@ describe('crops', () => {
   it('are tiles only for high detail if the model does not split images by default', async () => {
     const name = 'preprocessor_config.json';
     const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
-    const whole = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: false }));
-    const processor = openProcessor(new Map(files).set(name, whole), decoding(pattern(300, 300)));
-    const { images } = await processor.encodeChat(chat('auto', 'high'), 1e6, false, never);
-    expect(images).toMatchObject([{ crops: 1 }, { crops: 17 }]);
+    const cropsWith = async (splitting: boolean | undefined): Promise<number[]> => {
+      const own = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: splitting }));
+      const processor = openProcessor(new Map(files).set(name, own), decoding(pattern(300, 300)));
+      const { images } = await processor.encodeChat(chat('auto', 'high'), 1e6, false, never);
+      return images.map(({ crops }) => crops);
+    };
+    expect(await cropsWith(false)).toEqual([1, 17]);
+    // Python's default is true.
+    expect(await cropsWith(undefined)).toEqual([17, 17]);
   });
 });
 

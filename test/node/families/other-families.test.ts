@@ -201,6 +201,17 @@ describe('a config that needs what is not implemented is refused', () => {
     );
   });
 
+  it('lfm2: tokenizer.json without the tag of a tile that is the last of no grid', () => {
+    const { added_tokens: tokens } = JSON.parse(new TextDecoder().decode(filesOf('lfm2').get('tokenizer.json'))) as {
+      added_tokens: { content: string }[];
+    };
+    const tag = '<|img_row_1_col_1|>';
+    const fewer = { added_tokens: tokens.filter(({ content }) => content !== tag) };
+    expect(() => open('lfm2', changed('lfm2', 'tokenizer.json', fewer))).toThrow(
+      expect.objectContaining({ code: 'load_failed', message: expect.stringContaining(tag) }),
+    );
+  });
+
   it('but not one whose steps are in processor_config.json, or whose limits have older names', async () => {
     const files = filesOf('qwen');
     const fields = JSON.parse(new TextDecoder().decode(files.get(preprocessor))) as { size: Record<string, number> };

@@ -83,13 +83,18 @@ export async function readAll(decoder: Native, chunks: readonly number[], seed =
   return logits;
 }
 
+/** By position, so that chunks of any size read the same. */
+function embeddings(past: number, rows: number, width: number, seed: number): Float32Array {
+  return pseudoRandom((past + rows) * width, seed).subarray(past * width);
+}
+
 function feed(port: ort.InferenceSession.ValueMetadata, past: number, rows: number, seed: number): TensorData {
   if (!port.isTensor) throw new Error(`${port.name} is not a tensor.`);
   const total = past + rows;
   switch (port.name) {
     case 'inputs_embeds': {
       const width = Number(port.shape[2]);
-      return { type: 'float32', dims: [1, rows, width], data: pseudoRandom(rows * width, seed + total) };
+      return { type: 'float32', dims: [1, rows, width], data: embeddings(past, rows, width, seed) };
     }
     case 'attention_mask':
       return { type: 'int64', dims: [1, total], data: new BigInt64Array(total).fill(1n) };

@@ -43,11 +43,6 @@ test('a graph in a file that was not optimized is opened without its weights, wh
 });
 
 test('computed weights are freed once onnxruntime has copied them', async () => {
-  // As browsers have it since 2024, and Node since 21.
-  const { prototype } = ArrayBuffer as unknown as { prototype: { transfer?: unknown } };
-  prototype.transfer ??= function transfer(this: ArrayBuffer) {
-    return structuredClone(this, { transfer: [this] });
-  };
   const copies: Uint8Array[] = [];
   const create = async (_: Uint8Array, { externalData }: { externalData: ExternalData[] }) => {
     for (const { data } of externalData) {

@@ -22,6 +22,8 @@ const VOCAB = 24;
 export interface Quirks {
   /** Added to the bias: it is then more than a mask. */
   sink?: number;
+  /** The bias hides positions so far back: attention has a sliding window. */
+  window?: number;
   /** The last position is computed wrong: one too high. */
   offByOne?: boolean;
   /** Separate rotary nodes, as in exports of early 2025: with positions from the input, or computed; or with two tables. */
@@ -165,6 +167,12 @@ function lengths(b: Builder, quirks: Quirks): { last: string; total: string; bia
   if (quirks.sink !== undefined) {
     b.floats('sink', [], Float32Array.of(quirks.sink));
     bias = b.add('Add', [bias, 'sink'], 'mask.sunk');
+  }
+  if (quirks.window !== undefined) {
+    const distance = b.add('Sub', [count, b.add('CumSum', ['attention_mask', 'one'], 'mask.places')], 'mask.distance');
+    const hidden = b.add('GreaterOrEqual', [distance, b.ints('window', [], quirks.window)], 'mask.outside');
+    b.add('Cast', [hidden], 'mask.outside.float', { to: FLOAT });
+    bias = b.add('Add', [bias, b.add('Mul', ['mask.outside.float', 'min'], 'mask.outside.bias')], 'mask.windowed');
   }
   b.add('Unsqueeze', [bias, b.ints('axes12', [2], 1, 2)], 'mask.bias4');
   b.add('Shape', ['inputs_embeds'], 'embeds.shape');

@@ -25,7 +25,8 @@ export function imageSettings(config: ConfigReader, preprocessor: ConfigReader, 
   return {
     cropSize,
     longestEdge,
-    splitting: preprocessor.get('do_image_splitting') === true,
+    // Python's default.
+    splitting: (preprocessor.get('do_image_splitting') ?? true) === true,
     mean: preprocessor.numbers('image_mean', CHANNELS),
     std: preprocessor.numbers('image_std', CHANNELS),
   };

@@ -18,6 +18,11 @@ export const STEPS: readonly Step[] = [
   { past: 37, rows: 1 },
 ];
 
+/** Steps that show a bias: {@link STEPS}, and the last position, which a sliding window hides most from. */
+export function biasSteps(positions: number): readonly Step[] {
+  return [...STEPS, { past: positions - 1, rows: 1 }];
+}
+
 /** A decoder's input at a step, for values that depend on lengths alone. */
 export function feedStep({ name, type, dims }: Value, { past, rows }: Step): TensorData | undefined {
   if (name === ATTENTION_MASK && type === INT64) {

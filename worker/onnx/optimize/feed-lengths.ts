@@ -3,7 +3,7 @@ import { type Graph, INT32, type Node, makeValue } from '../model/graph.ts';
 import { prune } from '../model/graph-edit.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
 import type { Skipped } from './pass.ts';
-import { equals, feedStep, type Step, STEPS } from './evaluate-lengths.ts';
+import { biasSteps, equals, feedStep, type Step, STEPS } from './evaluate-lengths.ts';
 import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
 
 export const ATTENTION = 'com.microsoft.GroupQueryAttention';
@@ -19,8 +19,10 @@ export const AT = { query: 0, key: 1, seqlensK: 5, totalLength: 6, cos: 7, sin: 
  * [rows, positions] (newer exports have one). This is exact for one sequence without padding: the pass checks at several
  * steps that the graph computes these lengths, and that the bias is zero at each row's own position and before it.
  * Causal attention never reads the positions after it.
+ *
+ * @param positions the largest number that a sequence will have
  */
-export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<Skipped> {
+export async function feedLengths(graph: Graph, positions: number, evaluate: Evaluate): Promise<Skipped> {
   const nodes = graph.nodes.filter(({ type }) => type === ATTENTION);
   const namesAt = (at: number): string[] => [...new Set(nodes.map((node) => node.inputs[at] ?? ''))].filter(Boolean);
   const lasts = namesAt(AT.seqlensK);
@@ -31,7 +33,8 @@ export async function feedLengths(graph: Graph, evaluate: Evaluate): Promise<Ski
   if ([...lasts, ...totals].some((name) => declared.has(name))) return 'lengths are inputs already';
 
   const names = [...lasts, ...totals, ...biases];
-  const evaluations = await evaluateSubgraph(graph, names, STEPS, feedStep, evaluate);
+  const steps = biases.length > 0 ? biasSteps(positions) : STEPS;
+  const evaluations = await evaluateSubgraph(graph, names, steps, feedStep, evaluate);
   if (typeof evaluations === 'string') return evaluations;
   if (!lasts.every((name) => equals(evaluations, name, ({ past, rows }) => past + rows - 1))) {
     return `${lasts.join(', ')} is not the last position`;

@@ -2,8 +2,6 @@ import type { Graph, Node } from '../model/graph.ts';
 import { prune, Wiring } from '../model/graph-edit.ts';
 import type { Skipped } from './pass.ts';
 
-/** A product with a matrix of weights that have a few bits each. */
-
 /**
  * Fuses the operators around each node of one type, where `fuse` finds the pattern.
  *

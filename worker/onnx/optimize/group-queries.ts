@@ -11,7 +11,7 @@ import {
   Wiring,
 } from '../model/graph-edit.ts';
 import { halfToNumber } from '../tensor.ts';
-import { feedStep, type Step, STEPS } from './evaluate-lengths.ts';
+import { biasSteps, feedStep, type Step } from './evaluate-lengths.ts';
 import type { Evaluate, TensorData } from './evaluate-model.ts';
 import { type Evaluation, evaluateSubgraph } from './evaluate-subgraph.ts';
 import { ATTENTION, MULTI_HEAD } from './feed-lengths.ts';
@@ -60,8 +60,10 @@ interface Layer {
  * each head of keys and values is repeated for the heads of its group, and that the bias is a causal mask.
  *
  * Lengths become inputs, as `feed-lengths` makes them.
+ *
+ * @param positions the largest number that a sequence will have
  */
-export async function groupQueries(graph: Graph, evaluate: Evaluate): Promise<Skipped> {
+export async function groupQueries(graph: Graph, positions: number, evaluate: Evaluate): Promise<Skipped> {
   const nodes = graph.nodes.filter(({ type }) => type === MULTI_HEAD);
   if (nodes.length === 0) return `there is no ${MULTI_HEAD}`;
   if (graph.nodes.some(({ type }) => type === ATTENTION)) return 'layers have different attention';
@@ -73,7 +75,8 @@ export async function groupQueries(graph: Graph, evaluate: Evaluate): Promise<Sk
     layers.push(layer);
   }
   const biases = new Set(nodes.map(({ inputs }) => inputs[AT.bias] ?? ''));
-  const reason = (await checkBiases(graph, [...biases], evaluate)) ?? (await checkCaches(graph, layers, evaluate));
+  const reason =
+    (await checkBiases(graph, [...biases], positions, evaluate)) ?? (await checkCaches(graph, layers, evaluate));
   return reason ?? rewrite(graph, layers);
 }
 
@@ -109,11 +112,17 @@ function findCache(graph: Graph, wiring: Wiring, repeated: string): Cache | stri
   return { past, present: present.name, concat, fresh, repeated, heads, size };
 }
 
-async function checkBiases(graph: Graph, names: readonly string[], evaluate: Evaluate): Promise<Skipped> {
-  const all = await evaluateSubgraph(graph, names, STEPS, feedStep, evaluate);
+async function checkBiases(
+  graph: Graph,
+  names: readonly string[],
+  positions: number,
+  evaluate: Evaluate,
+): Promise<Skipped> {
+  const steps = biasSteps(positions);
+  const all = await evaluateSubgraph(graph, names, steps, feedStep, evaluate);
   // Most cannot be computed for several rows after a past, so that there is nothing to differ from.
-  const steps = STEPS.filter(({ past, rows }) => past === 0 || rows === 1);
-  const some = typeof all === 'string' ? await evaluateSubgraph(graph, names, steps, feedStep, evaluate) : all;
+  const simple = steps.filter(({ past, rows }) => past === 0 || rows === 1);
+  const some = typeof all === 'string' ? await evaluateSubgraph(graph, names, simple, feedStep, evaluate) : all;
   if (typeof some === 'string') return some;
   const causal = names.every((name) => some.every((evaluation) => isCausal(evaluation, name)));
   return causal ? undefined : `${names.join(', ')} is not a causal mask`;

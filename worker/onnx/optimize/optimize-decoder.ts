@@ -43,11 +43,11 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
   const outcomes: PassOutcome[] = [];
   if (graph.nodes.some(({ type }) => type === MULTI_HEAD)) {
     const { groupQueries } = await loadGroupQueries();
-    outcomes.push({ pass: 'group-queries', reason: await groupQueries(graph, evaluate) });
+    outcomes.push({ pass: 'group-queries', reason: await groupQueries(graph, positions, evaluate) });
   }
   const [grouped] = outcomes;
   // Grouped queries have lengths as inputs already.
-  const lengths = grouped && grouped.reason === undefined ? undefined : await feedLengths(graph, evaluate);
+  const lengths = grouped && grouped.reason === undefined ? undefined : await feedLengths(graph, positions, evaluate);
   outcomes.push(
     { pass: 'feed-lengths', reason: lengths },
     { pass: 'fold-rotary', reason: foldRotary(graph) },
