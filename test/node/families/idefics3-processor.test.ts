@@ -180,18 +180,15 @@ describe('crops', () => {
     });
   });
 
-  it('are tiles only for high detail if the model does not split images by default', async () => {
-    const name = 'preprocessor_config.json';
-    const json: object = JSON.parse(new TextDecoder().decode(files.get(name)));
-    const cropsWith = async (splitting: boolean | undefined): Promise<number[]> => {
-      const own = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: splitting }));
-      const processor = openProcessor(new Map(files).set(name, own), decoding(pattern(300, 300)));
-      const { images } = await processor.encodeChat(chat('auto', 'high'), 1e6, false, never);
-      return images.map(({ crops }) => crops);
-    };
-    expect(await cropsWith(false)).toEqual([1, 17]);
-    // Python's default is true.
-    expect(await cropsWith(undefined)).toEqual([17, 17]);
+  it.each([
+    [false, 1],
+    [undefined, 17],
+  ])('follow do_image_splitting, which is true by default as in Python: %s', async (splitting, crops) => {
+    const json: object = JSON.parse(new TextDecoder().decode(files.get('preprocessor_config.json')));
+    const own = new TextEncoder().encode(JSON.stringify({ ...json, do_image_splitting: splitting }));
+    const processor = openProcessor(new Map(files).set('preprocessor_config.json', own), decoding(pattern(300, 300)));
+    const { images } = await processor.encodeChat(chat('auto', 'high'), 1e6, false, never);
+    expect(images).toMatchObject([{ crops }, { crops: 17 }]);
   });
 });
 

@@ -35,6 +35,7 @@ describe('attention over repeated keys and values', () => {
       const model = multiHeadDecoder(type);
       const optimized = await optimize(model);
       expect(outcome(optimized)).toBe('done');
+      expect(optimized.returnsNewCache).toBe(false);
       const { nodes, inputs } = decode(optimized);
       expect(census(nodes)).not.toHaveProperty(MULTI_HEAD);
       const [attention] = nodes.filter((node) => node.type === 'com.microsoft.GroupQueryAttention');

@@ -147,6 +147,12 @@ async function openTextDecoder(loading: Loading, file: GraphFile): Promise<Opene
       return countStep(opened, onStep);
     });
   const model = await optimize(file);
+  // On the GPU its tensors are buffers of the whole capacity. Wasm can run it.
+  if (model.returnsNewCache) {
+    const why =
+      'its decoder has no GroupQueryAttention, which appends keys and values in place, and was not rewritten to it';
+    throw new NearsightError('unsupported_device', why);
+  }
   let isOpened = false;
   const openTested = async (capture: boolean): Promise<Session> => {
     const session = await open('decoder', model, gpu.device, capture);

@@ -4,7 +4,7 @@ import { decode } from '../model/graph.ts';
 import { opaque } from '../model/graph-edit.ts';
 import type { Evaluate } from './evaluate-model.ts';
 import { keepLastRow } from './keep-last-row.ts';
-import { feedLengths, MULTI_HEAD } from './feed-lengths.ts';
+import { ATTENTION, feedLengths, MULTI_HEAD } from './feed-lengths.ts';
 import { loadGroupQueries } from './load-group-queries.ts';
 import { extractLayer } from './extract-layer.ts';
 import { encodeOptimized, type OptimizedGraph, type PassOutcome } from './pass.ts';
@@ -62,5 +62,9 @@ export async function optimizeDecoder(model: GraphFile, options: DecoderOptions)
   if (onWasm && inPlace) outcomes.push({ pass: 'write-out-attention', reason: onWasm.writeOutAttention(graph) });
   // Dequantized weights exist only while this graph is opened: a layer of it could not read them.
   const optimized = encodeOptimized(graph, outcomes, onWasm ? undefined : extractLayer(graph, LOGITS));
-  return { ...optimized, uncapturable: uncapturable(graph, grouped?.reason ?? lengths) };
+  return {
+    ...optimized,
+    returnsNewCache: !graph.nodes.some(({ type }) => type === ATTENTION),
+    uncapturable: uncapturable(graph, grouped?.reason ?? lengths),
+  };
 }

@@ -44,6 +44,8 @@ export interface OptimizedGraph extends GraphFile {
   layer?: GraphFile | undefined;
   /** The same for the CPU, where large products are computed in parts: see {@link splitProducts}. */
   cpuLayer?: GraphFile | undefined;
+  /** Whether a decoder returns keys and values as tensors of a new length, because it has no attention that appends in place. */
+  returnsNewCache?: boolean;
   /** Why the steps of a decoder cannot be captured on the GPU; absent if they can. */
   uncapturable?: string | undefined;
   /** One for each pass that ran. If all were skipped, the graph is unchanged. */
