@@ -74,8 +74,9 @@ export function installRemotePage(): void {
       ...fields,
     });
   const post: RemotePageTools['post'] = (fields) => ({ method: 'POST', body: body(fields) });
-  // 1279 is <end_of_utterance>.
-  const endless = { n: 128, logit_bias: { 1279: -100 } };
+  // 1279 is <end_of_utterance>. Each choice ends with the context: limits of the client are not sent.
+  const limits = { max_tokens: undefined, max_completion_tokens: undefined };
+  const endless = { n: 128, logit_bias: { 1279: -100 }, ...limits };
   const withFields: RemotePageTools['withFields'] = (fields, fetch) => (url, init) =>
     fetch(url, { ...init, body: JSON.stringify({ ...JSON.parse(init?.body as string), ...fields }) });
   const readResponse: RemotePageTools['readResponse'] = async (response) => ({

@@ -56,8 +56,8 @@ export function installTestPage(): void {
   const make: TestPageTools['make'] = (device) => nearsight.createNearsight({ model: glimpse, device });
   const ask: TestPageTools['ask'] = (on, extra, init) =>
     on.fetch(url, { method: 'POST', body: body(extra), headers: { 'content-type': 'application/json' }, ...init });
-  // 1279 is <end_of_utterance>.
-  const long = { stream: true, n: 128, logit_bias: { 1279: -100 } };
+  // 1279 is <end_of_utterance>. Each choice ends with the context: what `body` limits is not sent.
+  const long = { stream: true, n: 128, logit_bias: { 1279: -100 }, max_tokens: undefined };
   const works: TestPageTools['works'] = async (on) => {
     const response = await ask(on);
     const text = await response.text();
