@@ -70,7 +70,8 @@ async function answer(request: Request, options: NimProxyOptions, store: RateSto
     return refuse(error, { 'retry-after': String(wait) });
   }
   const body = target.method === 'POST' ? await readBody(request, target, options) : null;
-  const key = typeof options.apiKey === 'function' ? await options.apiKey() : options.apiKey;
+  // A file often ends with a line end, which a header does not send.
+  const key = (typeof options.apiKey === 'function' ? await options.apiKey() : options.apiKey)?.trim();
   if (!key) throw new NearsightError('remote_unavailable', 'The proxy has no key: its apiKey is empty.');
   return ask(target, request, body, key);
 }

@@ -40,6 +40,8 @@ export async function* ask(
   const parts = await session.generate(job, signal);
   try {
     for (let next = await parts.read(); !next.done; next = await parts.read()) {
+      // The model may be far ahead of the reader.
+      signal?.throwIfAborted();
       if (next.value.type === 'text' && next.value.text) yield next.value.text;
     }
   } finally {

@@ -91,8 +91,10 @@ export function createNearsight(nearsightOptions: NearsightOptions): Nearsight {
       model: async () => {
         // Asked for first: a remote would answer as well.
         session.disposal.throwIfAborted();
+        const { model } = options;
+        if (pageURL()) return idOf(resolveModel(model, resolveAssets(assets)));
         // On a server there is no page to resolve addresses against, and a remote may answer.
-        return idOf(resolveModel(options.model, pageURL() ? resolveAssets(assets) : {}));
+        return idOf(typeof model === 'string' ? resolveModel(model) : model);
       },
       engine: session,
       disposal: session.disposal,

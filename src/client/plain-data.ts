@@ -3,10 +3,10 @@ import { mustBe } from '../openai/field-checks.ts';
 import { isNearsightError, NearsightError, textOf } from '../protocol/errors.ts';
 
 /**
- * Proxies that create a new proxy at each access can hide a cycle; this depth ends the search. Real options have a few
- * levels.
+ * Proxies that create a new proxy at each access can hide a cycle; this depth ends the search. The deepest options are
+ * schemas, with two levels for each of up to 64 of their own.
  */
-const MAX_DEPTH = 32;
+const MAX_DEPTH = 160;
 
 /** A sparse array or a proxy can say that it has billions of items. Real options have some hundred values. */
 const MAX_VALUES = 10_000;
@@ -32,7 +32,9 @@ export function toPlain(options: unknown, kept: readonly string[]): unknown {
       if (typeof value !== 'object' || value === null) return value;
       const kind = className(value);
       if (kind === 'AbortSignal' && kept.includes(path)) return value;
-      if (above.includes(value) || above.length > MAX_DEPTH) throw mustBe('plain data', value, path, 'part of itself');
+      if (above.includes(value)) throw mustBe('plain data', value, path, 'part of itself');
+      if (above.length > MAX_DEPTH)
+        throw mustBe('plain data', value, path, `more than ${MAX_DEPTH} levels deep, or part of itself`);
       const chain = [...above, value];
       if (kind === 'URL') return walk(() => Reflect.get(value, 'href'), at, chain);
       if (Array.isArray(value)) {

@@ -39,6 +39,8 @@ interface PendingLoad {
   facts?: ModelFacts;
   /** How many callers wait for it. */
   waiters: number;
+  /** Whether it goes on without: the request that waited last had a fault of its own, and another one is likely. */
+  kept?: boolean;
   /** How many answers are running or waiting. */
   active: number;
 }
@@ -98,10 +100,11 @@ export class Session {
     this.disposal.throwIfAborted();
     const load = (this.#load ??= this.#start());
     load.waiters++;
+    load.kept = false;
     try {
       return await race(load.opened, signal);
     } finally {
-      if (--load.waiters === 0 && !load.facts) {
+      if (--load.waiters === 0 && !load.facts && !load.kept) {
         this.#end(load, new NearsightError('aborted', 'No caller waits for this load any more.'));
       }
     }
@@ -112,11 +115,12 @@ export class Session {
    * job is still being made; if making it fails, the load goes on for the next request.
    */
   async generate(making: Promise<ChatJob>, signal?: AbortSignal): Promise<PartReader<Part>> {
-    const opening = this.open(signal);
+    const failed = new AbortController();
+    const opening = this.open(AbortSignal.any(signal ? [signal, failed.signal] : [failed.signal]));
     const pending = this.#load;
-    making.catch(() => {
-      // Counts as a waiter that never leaves, so that the load outlives this caller.
-      if (pending && !signal?.aborted) pending.waiters++;
+    making.catch((error: unknown) => {
+      if (pending && !signal?.aborted) pending.kept = true;
+      failed.abort(error);
     });
     // Fails as soon as making the job does; once the model is open, also when its worker ends, however long that takes.
     const ended = opening.then(({ host }) => race(making, host.dead));

@@ -45,6 +45,8 @@ async function* encodeEvents(
     for (;;) {
       while (events.length === 0) events.push(...write((await parts.read()).value));
       const event = events.shift() ?? DONE;
+      // The model may be far ahead of the reader.
+      signal?.throwIfAborted();
       yield encode(event);
       if (event === DONE) return;
     }

@@ -60,8 +60,9 @@ export async function askRemote(
   if (dialect === 'legacy' && !IN_PATH.test(model)) throw unknown('a model of that name, which cannot be in a path');
   const url = below(base, dialect === 'legacy' ? `vlm/${model}` : 'chat/completions');
   request.signal?.throwIfAborted();
-  await askConsent(remote, { model: request.model, images: request.images, reason, url: url.href });
+  // First: nobody should consent to a request that cannot be sent.
   const body = await toDialect({ ...request.body, model }, dialect, inline);
+  await askConsent(remote, { model: request.model, images: request.images, reason, url: url.href });
   // The client's own key goes to its own origin only.
   const own = request.url.origin === base.origin ? request.headers.get('authorization') : null;
   const authorization = (await bearer(remote)) ?? own;
@@ -117,7 +118,8 @@ async function askConsent({ consent }: RemoteOptions, request: ConsentRequest): 
 
 async function bearer({ apiKey }: RemoteOptions): Promise<string | undefined> {
   try {
-    const key = typeof apiKey === 'function' ? await apiKey() : apiKey;
+    // A file often ends with a line end, which a header does not send.
+    const key = (typeof apiKey === 'function' ? await apiKey() : apiKey)?.trim();
     return key ? `Bearer ${key}` : undefined;
   } catch (cause) {
     const message = `remote.apiKey failed, so nothing was sent: ${String(cause)}`;
@@ -186,13 +188,20 @@ async function passOn(request: RemoteRequest, asked: string, response: Response,
   const text = await readAnswer(response, signal);
   // SDKs hand out the raw string unless the type says JSON.
   headers.set('content-type', 'application/json');
-  if (model === undefined) return new Response(text, init);
+  const body = parseAnswer(text);
+  return new Response(model === undefined ? text : JSON.stringify({ ...body, model }), init);
+}
+
+/** A portal or an application answers with its page, and 200, to any path. */
+function parseAnswer(text: string): object {
+  let cause: unknown;
   try {
     const body: unknown = JSON.parse(text);
-    return new Response(isObject(body) ? JSON.stringify({ ...body, model }) : text, init);
-  } catch (cause) {
-    throw unusable('is not JSON', cause);
+    if (isObject(body)) return body;
+  } catch (error) {
+    cause = error;
   }
+  throw unusable('is not a JSON object', cause);
 }
 
 /** Reads the whole answer: once its status is passed on, a broken connection could not become an error. */
@@ -237,5 +246,7 @@ function unavailable(url: URL, why: string, cause?: unknown): NearsightError {
 }
 
 function below(base: URL, path: string): URL {
-  return new URL(`${base.href.replace(/\/*$/, '')}/${path}`);
+  const url = new URL(base);
+  url.pathname = `${url.pathname.replace(/\/*$/, '')}/${path}`;
+  return url;
 }

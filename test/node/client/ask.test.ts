@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { ask } from '../../../src/client/ask.ts';
 import type { AskOptions, ImageInput } from '../../../src/client/options.ts';
+import type { JSONSchema } from '../../../src/openai/types.ts';
 import type { ChatJob } from '../../../src/protocol/job.ts';
 import { ANSWER, partsOf, slowParts, START, text } from '../job-parts.ts';
 
@@ -45,6 +46,27 @@ test('an image that cannot be read is named by its index', async () => {
   const tooLarge = { code: 'unreadable_image', param: 'image[1]' };
   await expect(answer([bytes(1), bytes(1, 2, 3)])).rejects.toMatchObject(tooLarge);
   await expect(answer(bytes(1, 2, 3))).rejects.toMatchObject({ ...tooLarge, param: 'image' });
+});
+
+test('an abort ends an answer of which more has come than was read', async () => {
+  const stop = new AbortController();
+  const generate = async () => partsOf(...ANSWER);
+  const said: string[] = [];
+  const read = async (): Promise<void> => {
+    const pieces = ask({ session: { generate }, rules }, bytes(1), 'What?', { signal: stop.signal });
+    for await (const piece of pieces) {
+      said.push(piece);
+      stop.abort();
+    }
+  };
+  await expect(read()).rejects.toMatchObject({ name: 'AbortError' });
+  expect(said).toEqual(['A red']);
+});
+
+test('a schema of 20 objects in each other is one of the constraint', async () => {
+  let schema: JSONSchema = { type: 'string' };
+  for (let depth = 0; depth < 20; depth++) schema = { type: 'object', properties: { inner: schema } };
+  expect((await answer(bytes(1), { schema })).job?.constraint).toMatchObject({ schema });
 });
 
 test('a schema is the constraint of the answer, as a copy in plain JSON', async () => {

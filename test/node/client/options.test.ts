@@ -195,7 +195,7 @@ test.each<[what: string, change: () => object, param: string, words: string]>([
   [
     'a wrapped cycle',
     () => ({ extra: wrapped(itself) }),
-    `model.extra${'.self.again'.repeat(15)}.self`,
+    `model.extra${'.self.again'.repeat(79)}.self`,
     'part of itself.',
   ],
   ['a getter that throws', () => ({ files: [throwing] }), 'model.files[0].bytes', 'cannot be read: Error: not yet.'],

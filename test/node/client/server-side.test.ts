@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
+import { glimpse } from '../../../models/glimpse.ts';
 test('importing and creating start nothing; probe() says no, and every other call that it needs a browser page', async () => {
   const { createNearsight } = (await import(new URL('../../../dist/index.js', import.meta.url).href)) as {
     createNearsight: typeof import('../../../src/index.ts').createNearsight;
@@ -32,6 +33,13 @@ test('with addresses that are relative to a page as well', async () => {
   await expect(near.load()).rejects.toMatchObject(refusal);
   expect(await near.probe()).toEqual({ verdict: 'no', reason: refusal.message });
   expect((await near.fetch('https://integrate.api.nvidia.com/v1/models')).status).toBe(200);
+  for (const model of [
+    { ...glimpse, assets: undefined, baseURL: '/models/' },
+    { hub: 'a/b', baseURL: '/hub' },
+  ]) {
+    const other = createNearsight({ model });
+    expect((await other.fetch('https://integrate.api.nvidia.com/v1/models')).status).toBe(200);
+  }
 });
 
 test('a process ends after a remote has streamed an answer', async () => {

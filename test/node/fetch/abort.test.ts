@@ -95,6 +95,20 @@ describe('an abort', () => {
     await expect(drain()).rejects.toBe(reason);
   });
 
+  it('in mid-stream errors a body of which more has come than was read', async () => {
+    const caller = new AbortController();
+    const engine = engineOf(() => partsOf(...ANSWER));
+    const body = JSON.stringify({ ...BODY, stream: true });
+    const response = await makeFetch({ engine })(CHAT, post(body, { signal: caller.signal }));
+    const reader = response.body?.getReader();
+    await reader?.read();
+    caller.abort(reason);
+    const drain = async (): Promise<void> => {
+      while (!(await reader?.read())?.done);
+    };
+    await expect(drain()).rejects.toBe(reason);
+  });
+
   it('by a time-out rejects with the TimeoutError', async () => {
     const response = makeFetch({ engine: engineOf(() => new Promise(() => {})) })(
       CHAT,

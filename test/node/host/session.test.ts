@@ -1,3 +1,4 @@
+// size: all calls in all states, and what depends on their order
 /** Every call of a session in every state, in pairs, with a fake worker. */
 import { describe, expect, test, vi } from 'vitest';
 import type { Session } from '../../../src/host/session.ts';
@@ -185,6 +186,19 @@ describe('a job that fails before it is made', () => {
     expect(status.value.state).toBe('ready');
     expect(hosts).toHaveLength(1);
     session.unload();
+    expect(hosts[0]!.dead.aborted).toBe(true);
+  });
+
+  test('leaves a load that the next who waits for it can end', async () => {
+    const { session, hosts, hold } = makeSession();
+    hold();
+    await expect(session.generate(Promise.reject(unreadable))).rejects.toBe(unreadable);
+    const caller = new AbortController();
+    const opening = session.open(caller.signal);
+    await settle();
+    expect(hosts[0]!.dead.aborted).toBe(false);
+    caller.abort();
+    await expect(opening).rejects.toThrow();
     expect(hosts[0]!.dead.aborted).toBe(true);
   });
 

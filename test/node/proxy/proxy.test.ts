@@ -215,6 +215,15 @@ describe('a request that passes', () => {
     expect([response.status, await response.text()]).toEqual([503, '']);
   });
 
+  it('has a key that was read from a file with a line end, and that the upstream does not give away', async () => {
+    const fetched = vi.fn(async () => new Response(`bad key ${KEY}`, { status: 401 }));
+    const spy = vi.spyOn(globalThis, 'fetch').mockImplementation(fetched);
+    const proxy = createNimProxy({ apiKey: `${KEY}\n`, authorize: () => true, models: MODELS });
+    const response = await proxy(new Request('https://app.example/nim/chat/completions', post()));
+    spy.mockRestore();
+    expect([response.status, await response.text()]).toEqual([401, 'bad key [key]']);
+  });
+
   it('gets a stream as it comes', async () => {
     const { url } = await proxied();
     const response = await fetch(`${url}/chat/completions`, post({ model: 'stream/hang', stream: true }));

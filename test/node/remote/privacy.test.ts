@@ -63,6 +63,15 @@ describe('privacy', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'remote_unavailable' } });
   });
 
+  it('asks for no consent to what cannot be sent', async () => {
+    const consent = vi.fn(() => true);
+    const { fetch, nim } = await fetchWithRemote({ remote: { consent } });
+    const response = await fetch(...ask({ ...image(), reasoning_effort: 'high' }));
+    expect(response.status).toBe(400);
+    expect(consent).not.toHaveBeenCalled();
+    expect(nim.seen).toEqual([]);
+  });
+
   it('asks for consent before an image is sent, and not for requests without images', async () => {
     const consent = vi.fn(() => false);
     const { fetch, nim } = await fetchWithRemote({ remote: { consent } });
@@ -204,7 +213,8 @@ describe('privacy', () => {
   });
 
   it('keeps the key out of responses', async () => {
-    const { fetch } = await fetchWithRemote({ remote: { apiKey: 'end of life' } });
+    // As read from a file.
+    const { fetch } = await fetchWithRemote({ remote: { apiKey: 'end of life\n' } });
     const response = await fetch(...ask({ model: 'error/end-of-life' }));
     expect(JSON.stringify([...response.headers]) + (await response.text())).not.toContain('end of life');
   });

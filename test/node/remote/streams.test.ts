@@ -96,8 +96,11 @@ describe('an answer that is not streamed', () => {
     });
   });
 
-  it('is given here if that of the remote breaks off', async () => {
-    const fetch = sending('{', 'breaks');
+  it.each([
+    ['breaks off', sending('{', 'breaks')],
+    ['is a web page', async () => new Response('<!doctype html><title>Sign in</title>')],
+    ['is a list', async () => Response.json([])],
+  ])('is given here if that of the remote %s', async (_how, fetch) => {
     const near = await fetchWithRemote({ fetch, policy: 'remote-first', aliases: { 'meta/llama': 'glimpse' } });
     const response = await near.fetch(...ask());
     expect(response.headers.get('x-nearsight-origin')).toBe('local');
