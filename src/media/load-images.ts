@@ -1,3 +1,4 @@
+import { isYieldDue, yieldToEvents } from '../async/yield-to-events.ts';
 import { className } from '../bytes/class-name.ts';
 import { readWithin } from '../bytes/read-within.ts';
 import { readDataURL } from '../bytes/data-url.ts';
@@ -126,14 +127,21 @@ export async function inlineImage(ref: ImageRef, requestBytes: number, signal?: 
   if (scheme !== 'blob' && !isOwnScheme(scheme)) return ref.url;
   const rules = { imageBytes: requestBytes, limit: 'limits.requestBytes', images: 1 };
   const bytes = await readURL(ref, rules, signal);
-  let binary = '';
-  // In slices, because the arguments of a call go on the stack.
-  for (let i = 0; i < bytes.length; i += 8192) binary += String.fromCharCode(...bytes.subarray(i, i + 8192));
-  return `data:${mediaTypeOf(binary)};base64,${btoa(binary)}`;
+  let base64 = '';
+  for (let at = 0; at < bytes.length; at += SLICE) {
+    base64 += btoa(String.fromCharCode(...bytes.subarray(at, at + SLICE)));
+    // A photo takes half a second on a slow device.
+    if (isYieldDue()) await yieldToEvents(signal);
+  }
+  return `data:${mediaTypeOf(bytes)};base64,${base64}`;
 }
 
+/** Bytes that become base64 at once: of three, so that nothing is padded, and few, because arguments go on the stack. */
+const SLICE = 3 * 2048;
+
 /** By the first bytes; PNG if they are of none of the formats that endpoints take. */
-function mediaTypeOf(binary: string): string {
+function mediaTypeOf(bytes: Bytes): string {
+  const binary = String.fromCharCode(...bytes.subarray(0, 12));
   if (binary.startsWith('\xff\xd8')) return 'image/jpeg';
   if (binary.startsWith('GIF8')) return 'image/gif';
   return binary.startsWith('RIFF') && binary.startsWith('WEBP', 8) ? 'image/webp' : 'image/png';

@@ -162,6 +162,18 @@ describe('other schemes', () => {
     await expect(images(['https://a.example/cat.png'], { ...RULES, allowed: () => false })).rejects.toThrow(/policy/);
   });
 
+  it('becomes base64 in pieces, between which the page handles events', async () => {
+    const bytes = Uint8Array.from({ length: 4_000_001 }, (_, at) => at * 7);
+    const url = URL.createObjectURL(new Blob([bytes]));
+    // Each is a task of its own in browsers; Node handles many in one.
+    const yields = vi.spyOn(MessagePort.prototype, 'postMessage');
+    const inlined = await inlineImage({ url, param: 'part 0' }, 5e6);
+    const count = yields.mock.calls.length;
+    yields.mockRestore();
+    expect(inlined === `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`).toBe(true);
+    expect(count).toBeGreaterThan(1);
+  });
+
   it('blob: is read, and refused once it is revoked', async () => {
     const url = URL.createObjectURL(new Blob([BYTES], { type: 'image/png' }));
     expect(await images([url])).toEqual([BYTES]);
