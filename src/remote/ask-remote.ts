@@ -1,4 +1,5 @@
 import { race } from '../async/race.ts';
+import { awaitContent } from './await-content.ts';
 import { relayEvents, unusable } from './relay.ts';
 import { toDialect } from './dialects.ts';
 import { isObject } from '../openai/field-checks.ts';
@@ -83,7 +84,8 @@ export async function askRemote(
   };
   // Neither the consent nor the key need listen to the signal.
   request.signal?.throwIfAborted();
-  const response = await follow(request, url, base, init);
+  const first = await follow(request, url, base, init);
+  const response = first.ok && isStreamed(request) ? await awaitContent(first, request.signal) : first;
   const headers = headersOf(response, model, reason);
   if (response.ok) return { response: await passOn(request, model, response, headers), unavailable: false };
   const isUnavailable = response.status >= 500 || response.status === 429 || isNotFromApi(response);

@@ -85,22 +85,53 @@ async function* relay(
   return undefined;
 }
 
+/** What an event, or its beginning, holds. */
+interface ParsedEvent {
+  data: string;
+  /** Lines that are not data. */
+  fields: string[];
+  /** Its JSON; undefined if it is none, or only the beginning of it. */
+  json: unknown;
+  isError: boolean;
+  /** Whether it is part of an answer: more than the role, or the end. */
+  isContent: boolean;
+}
+
+export function parseEvent(event: Bytes): ParsedEvent {
+  const lines = new TextDecoder().decode(event.subarray(0, SLICE)).split(/\r\n?|\n/);
+  const fields = lines.filter((line) => !isData(line));
+  const data = lines
+    .filter(isData)
+    .map((line) => line.replace(/^data:? ?/, ''))
+    .join('\n');
+  const json = data === DONE ? undefined : parseJSON(data);
+  const isError = data !== DONE && (fields.some((line) => /^event: ?error\s*$/.test(line)) || isErrorEvent(json, data));
+  const isContent = !isError && data !== '' && (!isObject(json) || hasContent(json['choices']));
+  return { data, fields, json, isError, isContent };
+}
+
+/** Of what is not known, it is taken for granted. */
+function hasContent(choices: unknown): boolean {
+  if (!Array.isArray(choices)) return true;
+  return choices.some((choice: unknown) => {
+    const { delta, finish_reason } = isObject(choice) ? choice : {};
+    if (finish_reason || !isObject(delta)) return true;
+    return Object.entries(delta).some(([name, value]) => name !== 'role' && Boolean(value));
+  });
+}
+
 /** An event as the client gets it, in slices of at most {@link SLICE} bytes. */
 function* rewrite(event: Bytes, progress: Progress, model: string | undefined): Generator<Bytes> {
-  const head = event.subarray(0, SLICE);
-  const lines = new TextDecoder().decode(head).split(/\r\n?|\n/);
-  const isError = lines.some((line) => /^event: ?error\s*$/.test(line));
-  const fields = lines.filter((line) => !isData(line));
-  const data = lines.filter(isData).map((line) => line.replace(/^data:? ?/, ''));
-  const changed = readData(data.join('\n'), isError, progress, model);
+  const parsed = parseEvent(event);
+  const changed = replacement(parsed, progress, model);
   if (changed !== undefined) {
-    yield encoder.encode([...fields.filter(Boolean), `data: ${changed}`, '', ''].join('\n'));
+    yield encoder.encode([...parsed.fields.filter(Boolean), `data: ${changed}`, '', ''].join('\n'));
     return;
   }
   let rest = event;
   if (event.length > SLICE && model !== undefined) {
     // latin1 has one character per byte, so that the index of the match is that of the bytes.
-    const name = /"model"\s*:\s*"(?:[^"\\]|\\.)*"/.exec(new TextDecoder('latin1').decode(head));
+    const name = /"model"\s*:\s*"(?:[^"\\]|\\.)*"/.exec(new TextDecoder('latin1').decode(event.subarray(0, SLICE)));
     if (name) {
       yield event.slice(0, name.index);
       yield encoder.encode(`"model":${JSON.stringify(model)}`);
@@ -115,19 +146,12 @@ function isData(line: string): boolean {
 }
 
 /** What replaces the data of an event, or its beginning; absent: nothing does. */
-function readData(data: string, isError: boolean, progress: Progress, model: string | undefined): string | undefined {
-  if (data === DONE) {
-    progress.ended = true;
-    return undefined;
-  }
-  const event = parseJSON(data);
-  if (isError || isErrorEvent(event, data)) {
-    progress.ended = true;
-    return JSON.stringify(normaliseError(500, '', data));
-  }
-  if (!isObject(event)) return undefined;
-  progress.note(event['choices']);
-  return model === undefined || event['model'] === model ? undefined : JSON.stringify({ ...event, model });
+function replacement({ data, json, isError }: ParsedEvent, progress: Progress, model?: string): string | undefined {
+  if (data === DONE || isError) progress.ended = true;
+  if (isError) return JSON.stringify(normaliseError(500, '', data));
+  if (!isObject(json)) return undefined;
+  progress.note(json['choices']);
+  return model === undefined || json['model'] === model ? undefined : JSON.stringify({ ...json, model });
 }
 
 /** Whether an event's JSON is an error, in vLLM's newer format, its older flat one, or as a string. */

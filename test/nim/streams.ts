@@ -9,6 +9,8 @@ export interface NimStream {
   end?: 'cut' | 'hang';
   /** The text that a client must have at the end; absent: it must fail. */
   text?: string;
+  /** The status that it becomes, if it fails before it has content. */
+  status?: number;
   /** The message of the error that a client must get. */
   error?: string;
 }
@@ -91,6 +93,26 @@ export const STREAMS: readonly NimStream[] = [
     name: 'fails-in-words',
     chunks: [ROLE, text('A'), 'event: error\ndata: EngineCore died\n\n'],
     error: 'EngineCore died',
+  },
+  {
+    name: 'fails-at-first',
+    chunks: [': ping\n\n', ROLE, 'data: {"error":{"message":"EngineCore died","code":500}}\n\n', DONE],
+    status: 500,
+    error: 'EngineCore died',
+  },
+  {
+    name: 'refuses-at-first',
+    chunks: ['data: {"object":"error","message":"too long","type":"BadRequestError","code":400}\n\n', DONE],
+    status: 400,
+    error: 'too long',
+  },
+  { name: 'ends-at-first', chunks: [ROLE], status: 502, error: 'ended before it had content' },
+  { name: 'cut-at-first', chunks: [ROLE], end: 'cut', status: 502, error: 'broke off' },
+  {
+    name: 'page',
+    chunks: ['<!doctype html>\n\n<title>Sign in</title>\n\n'],
+    status: 502,
+    error: 'ended before it had content',
   },
   { name: 'cut', chunks: [ROLE, text('A')], end: 'cut', error: 'broke off' },
   { name: 'hang', chunks: [ROLE, text('A')], end: 'hang' },

@@ -12,8 +12,8 @@ export const codeLines = {
   'src/client/': 463,
   'src/fetch/': 453,
   'src/openai/': 1523,
-  'src/remote/': 656,
-  'src/media/': 175,
+  'src/remote/': 734,
+  'src/media/': 181,
   'src/host/': 425,
   'src/protocol/': 447,
   'src/async/': 108,
@@ -42,13 +42,13 @@ export const codeLines = {
 };
 
 /** Most code lines of all shipped rooms together. */
-export const codeLinesTogether = 22063;
+export const codeLinesTogether = 22147;
 
 /**
  * Most bytes, gzipped, of what a page fetches: `page` is dist/index.js with its static imports; `answer` is what the first
  * chat request imports besides; `worker` is dist/worker.js. README names these numbers.
  */
-export const gzipBytes = { page: 15_800, answer: 14_700, worker: 88_200 };
+export const gzipBytes = { page: 15_900, answer: 14_700, worker: 88_200 };
 
 /**
  * Chunks that the entry imports dynamically and that a chat request does not need, by name without hash.

@@ -181,8 +181,10 @@ test('dispose() ends what a remote is asked: nothing is sent after a late consen
     fetch: async (_url, init) => {
       sent.push(init?.signal);
       // As the native one does, it never ends by itself.
-      const start = (controller: ReadableStreamDefaultController): void =>
+      const start = (controller: ReadableStreamDefaultController): void => {
+        controller.enqueue(new TextEncoder().encode('data: {"choices":[{"delta":{"content":"A"}}]}\n\n'));
         init?.signal?.addEventListener('abort', () => controller.error(init.signal?.reason));
+      };
       return new Response(new ReadableStream({ start }), { headers: { 'content-type': 'text/event-stream' } });
     },
   });

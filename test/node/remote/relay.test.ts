@@ -60,7 +60,8 @@ const isDone = ({ data }: EventSourceMessage): boolean => data === '[DONE]';
 const dataOf = (events: readonly EventSourceMessage[]): string[] => events.map(({ data }) => data);
 
 describe('a stream that ends at any byte', () => {
-  const recorded = STREAMS.filter(({ name }) => !['in-one-piece', 'five-by-five', 'cut', 'hang'].includes(name));
+  const passed = STREAMS.filter(({ status }) => status === undefined);
+  const recorded = passed.filter(({ name }) => !['in-one-piece', 'five-by-five', 'cut', 'hang'].includes(name));
 
   it.each(recorded)('$name', async ({ chunks }) => {
     const bytes = new Uint8Array(Buffer.concat(chunks.map((chunk) => Buffer.from(chunk))));

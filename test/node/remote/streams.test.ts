@@ -198,7 +198,27 @@ describe('streams of the remote', () => {
     },
   );
 
-  it.each(STREAMS.filter((stream) => stream.error))('$name is an error, and no answer', async ({ name, error }) => {
+  const early = STREAMS.filter(({ status }) => status !== undefined);
+  it.each(early)(
+    '$name before any content: it has a status, and another may answer',
+    async ({ name, status, error }) => {
+      const { fetch } = await fetchWithRemote();
+      const request = ask({ model: `stream/${name}`, stream: true });
+      const response = await fetch(...request);
+      expect(response.status).toBe(status);
+      expect(await response.json()).toMatchObject({ error: { message: expect.stringContaining(error ?? '') } });
+      const aliases = { [`stream/${name}`]: 'glimpse' };
+      const near = await fetchWithRemote({ policy: 'remote-first', aliases });
+      const other = await near.fetch(...request);
+      // An error of the request itself would be the same elsewhere.
+      expect([other.status, other.headers.get('x-nearsight-origin')]).toEqual(
+        status === 400 ? [400, 'remote'] : [200, 'local'],
+      );
+    },
+  );
+
+  const late = STREAMS.filter((stream) => stream.error && stream.status === undefined);
+  it.each(late)('$name is an error, and no answer', async ({ name, error }) => {
     const { fetch } = await fetchWithRemote();
     const body = await (await fetch(...ask({ model: `stream/${name}`, stream: true }))).text();
     const last = body.split('\n').findLast((line) => line.startsWith('data: {'));
